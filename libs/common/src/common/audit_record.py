@@ -1,0 +1,202 @@
+"""Audit record v1, frozen: the canonical statement behind one leaf of the log, and the leaf itself.
+
+It must never hold a name, an address, a free text or any identifier that means the same in two entries.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from common.canonical import b64u, canonical, parse, unb64u
+
+RECORD_VERSION: Final = 1
+RECORD_LIMIT: Final = 8_192
+"""Bytes of one canonical record. A C2SP entry may hold 65,535; ours stays far below so that 256 fit one batch."""
+
+SALT_BYTES: Final = 32
+_RECORD_DOMAIN: Final = b"\x52"
+_CONTENT_DOMAIN: Final = b"\x51"
+_SEALED_PART_DOMAIN: Final = b"\x50"
+
+Operation = Literal[
+    # the six words of DPA 2018 s.62(1)
+    "collection", "alteration", "consultation", "disclosure", "combination", "erasure",
+    # what else must be seen (domain reference 7.2)
+    "search", "export", "print", "login", "login_failed", "denied", "break_glass_open", "break_glass_close",
+    "permission_change", "config_change", "key_destroy", "audit_query", "unseal",
+    # what keeps the log itself complete (design section 9)
+    "genesis", "heartbeat", "reconciliation", "rejected", "canary",
+    # the later life of one disclosure, joined by `dl` (design section 8)
+    "emergency_release", "resealed", "delivered", "saved", "acknowledged", "blocked",
+]  # fmt: skip
+Outcome = Literal["permit", "withhold", "done", "refused", "failed"]
+
+OPERATIONS: Final[frozenset[str]] = frozenset(Operation.__args__)  # type: ignore[attr-defined]
+OUTCOMES: Final[frozenset[str]] = frozenset(Outcome.__args__)  # type: ignore[attr-defined]
+
+_TEXT: Final = frozenset({"id", "op", "out", "svc", "act", "org", "role", "aal", "ses", "case", "rt", "res", "fs", "lb", "cond", "gw", "pu",
+                          "jc", "cl", "ag", "dec", "rcp", "ch", "dl", "dc", "ed", "rd", "ss", "sa", "ps", "pa", "ks", "ka", "why"})  # fmt: skip
+_NUMBER: Final = frozenset({"v", "te", "subn", "rv", "n"})
+_REQUIRED: Final = frozenset({"v", "id", "te", "op", "out", "svc"})
+_TEXT_LIMIT: Final = 200
+_INLINE_SUBJECTS: Final = 64
+
+
+class RecordRefused(ValueError):
+    """A record that is not record v1. `code` names the defect; the content is never part of the message."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acted. `subject` and `name` are sealed by the producer and never reach the log."""
+
+    subject: str
+    agency: str
+    role: str = "system"
+    acr: str = ""
+    session: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """What a use case says happened. The audit trail turns it into a record; identifiers become handles or sealed parts.
+
+    `subjects` are the people it was about, `case_id` the case, `case_references` the references by which agencies may
+    later look for it; none of the three stands in the record. The short codes (`lawful_basis`, `purpose`, `clause` …)
+    stand in it as they are, so they must be codes, never text that somebody typed.
+    """
+
+    operation: Operation
+    outcome: Outcome
+    actor: Actor
+    subjects: tuple[UUID, ...] = ()
+    case_id: UUID | None = None
+    case_references: tuple[str, ...] = ()
+    resource_type: str = ""
+    resource_id: str = ""
+    resource_version: int | None = None
+    field_set: str = ""
+    lawful_basis: str = ""
+    condition: str = ""
+    gateway: str = ""
+    purpose: str = ""
+    justification_code: str = ""
+    clause: str = ""
+    agreement: str = ""
+    decision: str = ""
+    recipient: str = ""
+    channel: str = ""
+    delivery: str = ""
+    content_commitment: str = ""
+    envelope_digest: str = ""
+    receipt_digest: str = ""
+    reason_code: str = ""
+    count: int | None = None
+    emergency: bool = False
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """Sealed with the subject part: what an auditor may need after an unseal (real ids, the text of a reason)."""
+
+
+def new_salt() -> bytes:
+    """A fresh 32-byte salt; it blinds the leaf, so it must never be used twice or derived from anything."""
+    return secrets.token_bytes(SALT_BYTES)
+
+
+def record_hash(salt: bytes, record: bytes) -> str:
+    """`h` of the leaf: base64url SHA-256(0x52 ‖ salt ‖ canonical record) (design section 9)."""
+    return b64u(hashlib.sha256(_RECORD_DOMAIN + salt + record).digest())
+
+
+def content_commitment(salt: bytes, content: bytes) -> str:
+    """`dc`: base64url SHA-256(0x51 ‖ salt ‖ canonical content) that binds a disclosure's exact bytes (design section 8)."""
+    return b64u(hashlib.sha256(_CONTENT_DOMAIN + salt + content).digest())
+
+
+def sealed_part_commitment(salt: bytes, plaintext: bytes) -> str:
+    """Binding, hiding commitment to a sealed part's plaintext, because AES-GCM alone does not commit to its key."""
+    return b64u(hashlib.sha256(_SEALED_PART_DOMAIN + salt + plaintext).digest())
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """What the Merkle tree holds of one record: who wrote it (opaque), its place in that producer's sequence, when, and a blinded hash."""
+
+    src: str
+    ep: int
+    seq: int
+    tr: int
+    h: str
+
+    def encode(self) -> bytes:
+        """The exact canonical bytes hashed into the tree; integers are microseconds or counts, never floats."""
+        return canonical({"v": RECORD_VERSION, "src": self.src, "ep": self.ep, "seq": self.seq, "tr": self.tr, "h": self.h})
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Leaf":
+        """Read leaf bytes back. Raises RecordRefused unless they are exactly what `encode` gives."""
+        try:
+            raw = parse(data, max_bytes=1_024)
+        except ValueError:
+            raise RecordRefused("leaf-malformed") from None
+        if not isinstance(raw, dict) or set(raw) != {"v", "src", "ep", "seq", "tr", "h"} or raw["v"] != RECORD_VERSION:
+            raise RecordRefused("leaf-malformed")
+        if not (isinstance(raw["src"], str) and isinstance(raw["h"], str) and all(type(raw[k]) is int and raw[k] >= 0 for k in ("ep", "seq", "tr"))):
+            raise RecordRefused("leaf-malformed")
+        leaf = cls(src=raw["src"], ep=raw["ep"], seq=raw["seq"], tr=raw["tr"], h=raw["h"])
+        if leaf.encode() != data:
+            raise RecordRefused("leaf-not-canonical")
+        return leaf
+
+
+def check_record(data: bytes) -> dict[str, Any]:
+    """Parse a record and hold it to the v1 vocabulary. Raises RecordRefused; what it returns is safe to index."""
+    if len(data) > RECORD_LIMIT:
+        raise RecordRefused("record-too-large")
+    try:
+        raw = parse(data, max_bytes=RECORD_LIMIT)
+    except ValueError:
+        raise RecordRefused("record-malformed") from None
+    if not isinstance(raw, dict) or not _REQUIRED <= set(raw):
+        raise RecordRefused("record-malformed")
+    if raw["v"] != RECORD_VERSION:
+        raise RecordRefused("record-version-unknown")
+    if set(raw) - _TEXT - _NUMBER - {"sub", "bg"}:
+        raise RecordRefused("record-field-unknown")
+    _check_types(raw)
+    if raw["op"] not in OPERATIONS or raw["out"] not in OUTCOMES:
+        raise RecordRefused("record-word-unknown")
+    if canonical(raw) != data:
+        raise RecordRefused("record-not-canonical")
+    return raw
+
+
+def _check_types(raw: dict[str, Any]) -> None:
+    for name in _TEXT & raw.keys():
+        value = raw[name]
+        if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not 0 < len(value) <= _TEXT_LIMIT:
+            raise RecordRefused("record-type-wrong")
+    for name in _NUMBER & raw.keys():
+        if type(raw[name]) is not int or not 0 <= raw[name] < 2**53:
+            raise RecordRefused("record-type-wrong")
+    subjects = raw.get("sub", [])
+    if not isinstance(subjects, list) or len(subjects) > _INLINE_SUBJECTS or not all(isinstance(s, str) and len(s) == 22 for s in subjects):
+        raise RecordRefused("record-type-wrong")
+    if raw.get("bg", True) is not True:
+        raise RecordRefused("record-type-wrong")
+    try:
+        UUID(raw["id"])
+        for name in ("dc", "ss", "sa", "ps", "pa", "ed", "rd"):
+            if name in raw and len(unb64u(raw[name])) != 32:
+                raise RecordRefused("record-type-wrong")
+    except RecordRefused:
+        raise
+    except ValueError:
+        raise RecordRefused("record-type-wrong") from None

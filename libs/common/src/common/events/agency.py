@@ -1,0 +1,62 @@
+"""Between sharing and one agency: sealed packages out on ``hub.disclosure.<agency>.v1``, receipts in on ``hub.inbound.<agency>.v1``."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from common.events.event import Event, Part
+
+
+class Promise(Part):
+    """The emergency path's signed statement that an entry is durable at the producer and will be in the log by `due`."""
+
+    src: str
+    ep: int
+    seq: int
+    h: str
+    due: datetime
+
+
+class DisclosurePackage(Event):
+    """A disclosure with everything needed to check, offline, that it was logged first. Binary fields are base64url.
+
+    `content` are the exact canonical bytes C; `dc` in the record is SHA-256(0x51 ‖ content_salt ‖ C). Exactly one of
+    `proof` (C2SP tlog-proof text) and `promise` is given.
+    """
+
+    TYPE: ClassVar[str] = "hub.disclosure-package"
+    VERSION: ClassVar[int] = 1
+
+    kind: Literal["disclosure", "correction", "withdrawal", "notice"]
+    delivery_id: UUID
+    content: str
+    content_salt: str
+    record: str
+    record_salt: str
+    leaf: str = ""
+    proof: str = ""
+    promise: Promise | None = None
+
+
+class SavedReceipt(Event):
+    """The recipient's system of record holds the delivery. `receipt` is a compact JWS by the agency's signing key.
+
+    Its claims are ``iss`` (agency), ``typ`` header ``hub-saved-receipt+jws``, ``dl`` (delivery id), ``ed`` (base64url
+    SHA-256 of the envelope as delivered), ``savedAt`` (RFC 3339), ``system``, ``jti``. The same receipt may be posted to the API.
+    """
+
+    TYPE: ClassVar[str] = "hub.saved-receipt"
+    VERSION: ClassVar[int] = 1
+
+    receipt: str
+
+
+class DeliveryAcknowledged(Event):
+    """The recipient says a named role has taken it up; not the same as saved."""
+
+    TYPE: ClassVar[str] = "hub.delivery-acknowledged"
+    VERSION: ClassVar[int] = 1
+
+    delivery_id: UUID
+    acknowledged_at: datetime
+    role: str

@@ -1,0 +1,103 @@
+"""Published by referral on ``hub.case.v1``: the whole facts of a case, so that deciding needs no call back."""
+
+from datetime import date, datetime
+from typing import Any, ClassVar, Literal
+from uuid import UUID
+
+from common.events.event import Event, Part
+
+SubjectRole = Literal["victim", "perpetrator", "child", "household_member", "reporter"]
+Cause = Literal["referral_submitted", "urgent_referral", "referral_completed", "marking_changed", "agreement_changed", "facts_changed"]
+
+
+class Fact(Part):
+    """One field of one form, under exactly one data category (`common.views.CATEGORIES`)."""
+
+    path: str
+    """Where it stood in the form, such as ``people.0.name``; stable within a snapshot, never shown."""
+    category: str
+    subject: UUID | None = None
+    label: str
+    """Plain-English name of the field for a practitioner."""
+    value: Any
+    """A JSON value; shown as it is, never interpreted."""
+    quality: Literal["fact", "professional_opinion", "third_party_report", "self_report"] = "fact"
+
+
+class CaseSubject(Part):
+    """A person on the case. The role lives on this link, not on the person."""
+
+    subject_id: UUID
+    role: SubjectRole
+    address_shielded: bool = False
+    under_18: bool = False
+
+
+class RiskSummary(Part):
+    """Score, what is not known, and the level with the rule that gave it; under one dated instrument and rule set."""
+
+    instrument: str
+    instrument_version: str
+    score: int | None = None
+    dont_know: int = 0
+    level: Literal["standard", "medium", "high", "not_assessed"]
+    rule: str
+    critical: tuple[str, ...] = ()
+
+
+class Marking(Part):
+    """A veto on disclosure. `agency` or `category` of ``*`` means all."""
+
+    marking_id: UUID
+    kind: Literal["must_not_disclose", "location_shield", "conflict", "employee_subject", "informant", "legal_hold"]
+    agency: str = "*"
+    category: str = "*"
+    subject: UUID | None = None
+
+
+class Consent(Part):
+    """Three separate facts, none of which implies another (design section 13, rule 9)."""
+
+    aware: Literal["yes", "no", "not_safe_to_tell", "unknown"]
+    agrees_to_support: Literal["yes", "no", "not_asked", "unknown"]
+    lawful_basis: str
+    condition: str = "none"
+    gateway: str = ""
+
+
+class CaseSnapshot(Event):
+    """Every categorised fact of a case at one version; sealed to sharing alone."""
+
+    TYPE: ClassVar[str] = "hub.case-snapshot"
+    VERSION: ClassVar[int] = 1
+
+    case_id: UUID
+    version: int
+    cause: Cause
+    provisional: bool = False
+    """True for an urgent referral that has not been completed."""
+    urgent: bool = False
+    referral_id: UUID
+    referrer_agency: str
+    area: str
+    kind: str
+    occurred_at: datetime
+    received_at: datetime
+    rules_version: str
+    effective_on: date
+    subjects: tuple[CaseSubject, ...]
+    risk: RiskSummary
+    consent: Consent
+    markings: tuple[Marking, ...] = ()
+    facts: tuple[Fact, ...]
+
+
+class SubjectErased(Event):
+    """A subject's keys were destroyed at the owner; every other keeper must now destroy theirs."""
+
+    TYPE: ClassVar[str] = "hub.subject-erased"
+    VERSION: ClassVar[int] = 1
+
+    subject_id: UUID
+    case_ids: tuple[UUID, ...]
+    erased_at: datetime

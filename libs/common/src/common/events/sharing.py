@@ -1,0 +1,63 @@
+"""Published by sharing on ``hub.sharing.v1`` for referral: what became of each decision."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from common.events.event import Event
+
+
+class DisclosureDecided(Event):
+    """One recipient's outcome before anything is sent: permit or withhold, with the clause or reason code."""
+
+    TYPE: ClassVar[str] = "hub.disclosure-decided"
+    VERSION: ClassVar[int] = 1
+
+    case_id: UUID
+    snapshot_version: int
+    recipient: str
+    outcome: Literal["permit", "withhold"]
+    clause: str = ""
+    reason_code: str = ""
+    decided_at: datetime
+
+
+class DisclosureReleased(Event):
+    """A sealed package left for one recipient; its audit entry was durable first, or was promised by a named person."""
+
+    TYPE: ClassVar[str] = "hub.disclosure-released"
+    VERSION: ClassVar[int] = 1
+
+    case_id: UUID
+    snapshot_version: int
+    delivery_id: UUID
+    recipient: str
+    clause: str
+    released_at: datetime
+    proof: Literal["proven", "promised"]
+
+
+class DisclosureBlocked(Event):
+    """A permitted disclosure did not leave: a veto, a stale snapshot, a rejected audit record, or no answer."""
+
+    TYPE: ClassVar[str] = "hub.disclosure-blocked"
+    VERSION: ClassVar[int] = 1
+
+    case_id: UUID
+    snapshot_version: int
+    delivery_id: UUID
+    recipient: str
+    reason_code: str
+    blocked_at: datetime
+
+
+class DisclosureSaved(Event):
+    """The recipient's system of record, or a named practitioner, holds the case and signed for exactly that ciphertext."""
+
+    TYPE: ClassVar[str] = "hub.disclosure-saved"
+    VERSION: ClassVar[int] = 1
+
+    case_id: UUID
+    delivery_id: UUID
+    recipient: str
+    saved_at: datetime

@@ -1,0 +1,1 @@
+"""The transparency log: sole writer, public reader, auditor queries."""

@@ -1,0 +1,1 @@
+"""Who is asking: authorization server, agencies, people, key directory."""

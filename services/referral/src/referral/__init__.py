@@ -1,0 +1,1 @@
+"""Takes in referrals, keeps cases and their people, and answers release checks."""

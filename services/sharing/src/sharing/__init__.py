@@ -1,0 +1,1 @@
+"""Decides under sharing agreements who may know what, and delivers exactly that."""
