@@ -1,0 +1,149 @@
+"""One way to write JSON that is hashed or signed, one strict way to read JSON from outside, and strict base64url."""
+
+import base64
+import json
+import math
+from typing import Any, NoReturn
+
+MAX_DEPTH = 32  # deeper nesting has no use in the published language and costs a parser stack
+MAX_SAFE_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: larger integers change silently in JavaScript and many Java readers
+_UNREADABLE = object()
+
+
+class CanonicalError(ValueError):
+    """The value or the text is not acceptable; the message names the rule, never the content."""
+
+
+def canonical(obj: object) -> bytes:
+    """The only bytes this value may have: keys sorted by code point, no spaces, UTF-8, no escapes beyond what JSON demands.
+
+    Equal to RFC 8785 for the values allowed here: strings, integers within 2^53, booleans, null, arrays and objects whose
+    keys are ASCII. Raises CanonicalError for floats, NaN, keys that are not strings, lone surrogates, depth over 32.
+    """
+    _check(obj, 1)
+    octets = _encoded(json.dumps(obj, separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False))
+    if octets is None:
+        raise CanonicalError("a string holds a lone surrogate")
+    return octets
+
+
+def parse(data: bytes | str, *, max_bytes: int = 1_000_000) -> Any:
+    """Read JSON whose meaning cannot differ between two readers.
+
+    Raises CanonicalError for invalid UTF-8, a byte-order mark, duplicate keys, NaN or infinities, lone surrogates,
+    depth over 32, or more than `max_bytes` bytes (a cap against memory exhaustion).
+    """
+    text = _text(data, max_bytes)
+    value = _decoded(text)
+    if value is _UNREADABLE:
+        raise CanonicalError("not JSON")
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _check_depth(value, 1)
+    if "\\u" in text and _encoded(json.dumps(value, ensure_ascii=False)) is None:
+        raise CanonicalError("a string holds a lone surrogate")
+    return value
+
+
+def b64u(data: bytes) -> str:
+    """Unpadded base64url (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def unb64u(text: str) -> bytes:
+    """The bytes of unpadded base64url. Raises CanonicalError for padding, other alphabets or a second spelling of the same bytes."""
+    if not isinstance(text, str):
+        raise CanonicalError("not base64url")
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:  # its message counts characters, it holds none
+        raise CanonicalError("not base64url") from None
+    # The decoder skips what it does not know; only the round trip shows that nothing was skipped.
+    if b64u(data) != text:
+        raise CanonicalError("not canonical base64url")
+    return data
+
+
+# Python's own decoding errors carry the whole document, so these answer a sentinel and the caller raises
+# outside the handler: no error of ours is ever linked to one that holds content.
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+    except CanonicalError:
+        raise
+    except (ValueError, RecursionError):
+        return _UNREADABLE
+
+
+def _text(data: bytes | str, max_bytes: int) -> str:
+    octets = _encoded(data) if isinstance(data, str) else data
+    if octets is not None and len(octets) > max_bytes:
+        raise CanonicalError("too large")
+    text = None if octets is None else data if isinstance(data, str) else _utf8(octets)
+    if text is None:
+        raise CanonicalError("not UTF-8")
+    return text
+
+
+def _encoded(text: str) -> bytes | None:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
+
+
+def _utf8(octets: bytes) -> str | None:
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _check(value: object, depth: int) -> None:
+    if value is None or isinstance(value, str | bool):
+        return
+    if isinstance(value, int):
+        if not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+            raise CanonicalError("an integer is outside 53 bits")
+        return
+    if depth > MAX_DEPTH:
+        raise CanonicalError("nested too deeply")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise CanonicalError("a key is not a string")
+            _check(item, depth + 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check(item, depth + 1)
+    else:
+        raise CanonicalError("a value has no canonical form")
+
+
+def _check_depth(value: object, depth: int) -> None:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    if items is None:
+        return
+    if depth > MAX_DEPTH:
+        raise CanonicalError("nested too deeply")
+    for item in items:
+        _check_depth(item, depth + 1)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise CanonicalError("a key appears twice")
+    return found
+
+
+def _refuse_constant(_: str) -> NoReturn:
+    raise CanonicalError("not a number")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise CanonicalError("not a finite number")
+    return number
