@@ -1,0 +1,336 @@
+"""The embedded bus's durable log: one SQLite file, one writer thread with group commit, one reader thread."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from common.bus import MAX_BATCH_BYTES, BusLocked, BusUnavailable, Incoming, Outgoing
+from common.clock import Clock
+from common.faults import crash_point
+from common.topics import TopicSpec
+
+_T = TypeVar("_T")
+
+_SCHEMA = """
+create table if not exists partition(
+  id integer primary key, topic text not null, number integer not null, next_offset integer not null default 0,
+  retention_ms integer not null, unique(topic, number));
+create table if not exists message(
+  position integer primary key, partition integer not null, number integer not null, timestamp_ms integer not null,
+  key blob not null, value blob not null, headers text not null);
+create unique index if not exists message_place on message(partition, number);
+create table if not exists committed(
+  consumers text not null, partition integer not null, next_offset integer not null, primary key(consumers, partition)) without rowid;
+"""
+_FETCH = "select number, timestamp_ms, key, value, headers from message where partition=? and number>=? order by number limit ?"
+_PRUNE = (
+    "delete from message where partition=? and timestamp_ms<? and position in "
+    "(select position from message where partition=? order by number limit ?)"
+)
+_PROBE: tuple[str, tuple[int, ...]] = ("insert or replace into committed values('', 0, 0)", ())
+_GROUP_BYTES = 8_000_000
+_GROUP_JOBS = 512
+_OFFSET_LINGER = 0.02
+_PRUNE_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """A partition as stored: `id` in this file, its topic and number."""
+
+    id: int
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Append:
+    rows: Sequence[tuple[int, Outgoing]]
+    size: int
+    done: "asyncio.Future[None]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Offset:
+    consumers: str
+    partition: int
+    next_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    statement: tuple[str, tuple[int, ...]]
+    done: "asyncio.Future[int]"
+
+
+class _Stop:
+    """The last job."""
+
+
+_Job = _Append | _Offset | _Task | _Stop
+
+
+class DurableLog:
+    """Append, fetch and committed offsets over one SQLite file (WAL, synchronous=FULL).
+
+    All appends waiting when the writer is free share one transaction and one fsync. Offsets ride along with the next
+    append; alone they are written within 20 ms without fsync, because losing one only means a repeat.
+    `appended` is called on the event loop after each commit with the new end of every partition touched.
+    """
+
+    def __init__(self, path: Path, clock: Clock, appended: Callable[[dict[int, int]], None]) -> None:
+        self._path = path
+        self._clock = clock
+        self._appended = appended
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._ends: dict[int, int] = {}
+        self._unsaved: dict[tuple[str, int], int] = {}
+        self._open = False
+        self._failure: str | None = None
+
+    async def open(self, specs: Sequence[TopicSpec]) -> list[Partition]:
+        """Take the folder's lock, create what is missing, start the threads. Raises BusLocked, BusUnavailable."""
+        self._loop = asyncio.get_running_loop()
+        self._lock = _lock(self._path.with_name(self._path.name + ".lock"))
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="bus-reader")
+        try:
+            partitions = await self._loop.run_in_executor(self._readers, self._prepare, specs)
+        except sqlite3.Error as error:
+            self._readers.shutdown()
+            os.close(self._lock)
+            raise BusUnavailable(f"embedded bus cannot open its file: {type(error).__name__}") from None
+        self._open = True
+        self._writer = threading.Thread(target=self._write, name="bus-writer", daemon=True)
+        self._writer.start()
+        return partitions
+
+    async def close(self) -> None:
+        """Write what is queued, offsets included, and let go of the file."""
+        self._open = False
+        self._jobs.put(_Stop())
+        await self._loop.run_in_executor(None, self._writer.join)
+        await self._loop.run_in_executor(self._readers, self._reading.close)
+        self._readers.shutdown()
+        os.close(self._lock)
+
+    @property
+    def failure(self) -> str | None:
+        """The class of error that the last commit failed with, or None."""
+        return self._failure
+
+    def end(self, partition: int) -> int:
+        """The offset that the partition's next record will get, as of the last commit told to this loop."""
+        return self._ends[partition]
+
+    async def append(self, rows: Sequence[tuple[int, Outgoing]]) -> None:
+        """Store messages in their partitions; on return they survive kill -9 and power loss. Raises BusUnavailable."""
+        done: asyncio.Future[None] = self._loop.create_future()
+        await self._submit(_Append(rows, sum(message.size for _, message in rows), done))
+
+    async def flush(self) -> None:
+        """Write and fsync the offsets noted so far; also the way to learn whether the disk takes writes again."""
+        done: asyncio.Future[int] = self._loop.create_future()
+        await self._submit(_Task(_PROBE, done))
+
+    def save_offset(self, consumers: str, partition: int, next_offset: int) -> None:
+        """Note that a group has handled everything before `next_offset`; written soon, and by `close` at the latest."""
+        self._jobs.put(_Offset(consumers, partition, next_offset))
+
+    async def offsets(self, consumers: str) -> dict[int, int]:
+        """The offsets this group has committed in the file, by partition id."""
+        query = "select partition, next_offset from committed where consumers=?"
+        return await self._read(lambda: dict(self._reading.execute(query, (consumers,)).fetchall()))
+
+    async def fetch(self, partition: Partition, offset: int, limit: int) -> list[Incoming]:
+        """Records of one partition from `offset`, at most `limit`, and no more than MAX_BATCH_BYTES unless one alone is."""
+        return await self._read(lambda: self._fetch(partition, offset, limit))
+
+    async def prune(self) -> int:
+        """Delete records older than their topic's retention, in small transactions between the appends; says how many."""
+        total = 0
+        now = self._clock.micros() // 1000
+        kept = await self._read(lambda: self._reading.execute("select id, retention_ms from partition").fetchall())
+        for partition, retention in kept:
+            gone = _PRUNE_ROWS
+            while gone == _PRUNE_ROWS:
+                done: asyncio.Future[int] = self._loop.create_future()
+                await self._submit(_Task((_PRUNE, (partition, now - retention, partition, _PRUNE_ROWS)), done))
+                gone = done.result()
+                total += gone
+        return total
+
+    async def _submit(self, job: "_Append | _Task") -> None:
+        if not self._open:
+            raise BusUnavailable("embedded bus is stopped")
+        self._jobs.put(job)
+        await job.done
+
+    async def _read(self, work: Callable[[], _T]) -> _T:
+        try:
+            return await self._loop.run_in_executor(self._readers, work)
+        except (sqlite3.Error, RuntimeError) as error:
+            raise BusUnavailable(f"embedded bus cannot read: {type(error).__name__}") from None
+
+    def _fetch(self, partition: Partition, offset: int, limit: int) -> list[Incoming]:
+        found: list[Incoming] = []
+        size = 0
+        with contextlib.closing(self._reading.execute(_FETCH, (partition.id, offset, limit))) as rows:
+            for number, at, key, value, headers in rows:
+                size += len(value)
+                if found and size > MAX_BATCH_BYTES:
+                    break
+                found.append(Incoming(partition.topic, key, value, _headers(headers), partition.number, number, at))
+        return found
+
+    def _prepare(self, specs: Sequence[TopicSpec]) -> list[Partition]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        writing = _connect(self._path)
+        with contextlib.closing(writing):
+            self._path.chmod(0o600)
+            writing.executescript(_SCHEMA)
+            writing.execute("begin immediate")
+            for spec in specs:
+                retention = spec.retention_hours * 3_600_000
+                # A topic keeps the partitions it was born with: another count would send a key's records elsewhere.
+                known = writing.execute("update partition set retention_ms=? where topic=?", (retention, spec.name)).rowcount
+                if not known:
+                    rows = [(spec.name, number, retention) for number in range(spec.partitions)]
+                    writing.executemany("insert into partition(topic, number, retention_ms) values(?,?,?)", rows)
+            writing.execute("commit")
+        self._reading = _connect(self._path)
+        self._reading.execute("pragma query_only=1")
+        wanted = {spec.name for spec in specs}
+        stored = self._reading.execute("select id, topic, number, next_offset from partition order by topic, number").fetchall()
+        self._ends = {row[0]: row[3] for row in stored}
+        return [Partition(row[0], row[1], row[2]) for row in stored if row[1] in wanted]
+
+    def _write(self) -> None:
+        ends = dict(self._ends)
+        connection = _connect(self._path)
+        running = True
+        while running:
+            jobs = self._gather()
+            running = not isinstance(jobs[-1], _Stop)
+            self._commit(connection, jobs, ends)
+        connection.close()
+
+    def _gather(self) -> list[_Job]:
+        """Wait for work, then take all that waits. Offsets alone linger a little, so that they can join an append."""
+        jobs = [self._jobs.get()]
+        size = 0
+        urgent = False
+        linger_until = time.monotonic() + _OFFSET_LINGER
+        while size < _GROUP_BYTES and len(jobs) < _GROUP_JOBS and not isinstance(jobs[-1], _Stop):
+            urgent = urgent or not isinstance(jobs[-1], _Offset)
+            lingering = 0.0 if urgent else linger_until - time.monotonic()
+            try:
+                jobs.append(self._jobs.get(timeout=lingering) if lingering > 0 else self._jobs.get_nowait())
+            except queue.Empty:
+                break
+            size += jobs[-1].size if isinstance(jobs[-1], _Append) else 0
+        return jobs
+
+    def _commit(self, connection: sqlite3.Connection, jobs: Sequence[_Job], ends: dict[int, int]) -> None:
+        appends = [job for job in jobs if isinstance(job, _Append)]
+        tasks = [job for job in jobs if isinstance(job, _Task)]
+        for job in jobs:
+            if isinstance(job, _Offset):
+                self._unsaved[job.consumers, job.partition] = job.next_offset
+        try:
+            connection.execute(f"pragma synchronous={'full' if appends or tasks else 'normal'}")
+            connection.execute("begin immediate")
+            moved = self._insert(connection, appends, ends)
+            connection.executemany(
+                "insert or replace into committed values(?,?,?)", [(who, where, upto) for (who, where), upto in self._unsaved.items()]
+            )
+            results = [connection.execute(*task.statement).rowcount for task in tasks]
+            crash_point("bus-before-commit")
+            connection.execute("commit")
+            crash_point("bus-after-commit")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the writer lives on and the callers hear of it
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("rollback")
+            self._failure = type(error).__name__
+            waiting = [job.done for job in appends] + [job.done for job in tasks]
+            self._tell(_fail, waiting, BusUnavailable(f"embedded bus cannot write: {self._failure}"))
+            return
+        ends.update(moved)
+        self._unsaved.clear()
+        self._failure = None
+        if appends or tasks:
+            self._tell(self._done, moved, appends, list(zip(tasks, results, strict=True)))
+
+    def _insert(self, connection: sqlite3.Connection, appends: Sequence[_Append], ends: dict[int, int]) -> dict[int, int]:
+        now = self._clock.micros() // 1000
+        moved: dict[int, int] = {}
+        rows = []
+        for job in appends:
+            for partition, message in job.rows:
+                number = moved.get(partition, ends[partition])
+                moved[partition] = number + 1
+                rows.append((partition, number, now, message.key, message.value, _header_text(message.headers)))
+        if rows:
+            insert = "insert into message(partition, number, timestamp_ms, key, value, headers) values(?,?,?,?,?,?)"
+            connection.executemany(insert, rows)
+            connection.executemany("update partition set next_offset=? where id=?", [(end, part) for part, end in moved.items()])
+        return moved
+
+    def _done(self, moved: dict[int, int], appends: Sequence[_Append], tasks: Sequence[tuple[_Task, int]]) -> None:
+        self._ends.update(moved)
+        for job in appends:
+            if not job.done.done():
+                job.done.set_result(None)
+        for task, result in tasks:
+            if not task.done.done():
+                task.done.set_result(result)
+        if moved:
+            self._appended(moved)
+
+    def _tell(self, call: Callable[..., None], *args: Any) -> None:
+        # The loop is gone only when the process is being torn down without stop(); nobody is left to tell.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(call, *args)
+
+
+def _fail(waiting: Sequence["asyncio.Future[None] | asyncio.Future[int]"], error: Exception) -> None:
+    for done in waiting:
+        if not done.done():
+            done.set_exception(error)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    connection.execute("pragma journal_mode=wal")
+    connection.execute("pragma synchronous=full")
+    return connection
+
+
+def _lock(path: Path) -> int:
+    """Hold `path` exclusively until the descriptor closes or the process dies; raises BusLocked when another holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise BusLocked("another process already serves this embedded bus") from None
+    return handle
+
+
+def _header_text(headers: Sequence[tuple[str, bytes]]) -> str:
+    return json.dumps([[name, data.decode("latin-1")] for name, data in headers]) if headers else ""
+
+
+def _headers(text: str) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, data.encode("latin-1")) for name, data in json.loads(text)) if text else ()
