@@ -1,0 +1,149 @@
+"""A one-node Kafka (KRaft) with SASL/SCRAM-SHA-512 and ACLs, denied by default, in a chosen folder on chosen ports."""
+
+import hashlib
+import hmac
+import re
+import secrets
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from deploy.stack import parts, processes
+from deploy.stack.provision import Acl, Provisioner, Topic
+
+PROPERTIES = Path(__file__).resolve().parents[1] / "kafka" / "server.properties"
+LOGGING = Path(__file__).resolve().parents[1] / "kafka" / "log4j2.yaml"
+SUPERUSER = "broker"
+
+
+class KafkaBroker:
+    """One broker. `folder` holds its settings, data, log and process id; starting again in the same folder keeps the data.
+
+    `advertised_port` is what clients are told to connect to, for a fault-injecting proxy between them and the broker.
+    """
+
+    def __init__(self, folder: Path, port: int, *, controller_port: int | None = None, advertised_port: int | None = None) -> None:
+        self.folder = folder.resolve()
+        self.port = port
+        self.controller_port = controller_port or processes.free_port()
+        self.advertised_port = advertised_port or port
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def bootstrap(self) -> str:
+        """The `host:port` clients connect to."""
+        return f"127.0.0.1:{self.advertised_port}"
+
+    @property
+    def superuser(self) -> str:
+        """Name of the principal no ACL binds; for provisioning and for tests that look at everything."""
+        return SUPERUSER
+
+    @property
+    def password(self) -> str:
+        """The superuser's password, made at first use and kept in the folder, readable by its owner only."""
+        path = self.folder / "superuser.secret"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_hex(16))
+        return path.read_text()
+
+    def password_of(self, user: str) -> str:
+        """The password of `user`: derived from the superuser's, so it is the same after a restart and stored nowhere."""
+        return hmac.new(self.password.encode(), b"kafka-user:" + user.encode(), hashlib.sha256).hexdigest()[:32]
+
+    def start(self, patience: float = 60.0) -> None:
+        """Format the storage if it is new, start the broker and wait until every partition has a leader."""
+        if processes.running(self.folder, "broker") is None:
+            if processes.port_is_taken(self.port):
+                raise processes.NotReady(f"port {self.port} is in use by another process; choose another (STACK_PORT) or stop it")
+            self._write_settings()
+            self._format()
+            flags = ["-Xms192m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "--enable-native-access=ALL-UNNAMED"]
+            processes.spawn([*self._java(flags), "kafka.Kafka", str(self._properties)], self.folder, "broker")
+        self.wait_ready(patience)
+
+    def stop(self) -> None:
+        """A clean stop: data flushed, session ended, so that the next start is quick."""
+        processes.end(self.folder, "broker", patience=30)
+
+    def kill(self) -> None:
+        """SIGKILL, as a power cut would; the next start waits for the old session to end (about 4 s)."""
+        processes.end(self.folder, "broker", how=signal.SIGKILL)
+
+    def pause(self) -> None:
+        """SIGSTOP: the broker hangs, connections stay open."""
+        processes.send(self.folder, "broker", signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT after `pause`."""
+        processes.send(self.folder, "broker", signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Clean stop and start."""
+        self.stop()
+        self.start()
+
+    def provision(self, topics: Iterable[Topic] = (), users: Mapping[str, str] | Iterable[str] = (), acls: Iterable[Acl] = ()) -> None:
+        """Create what is missing. Users given by name alone get `password_of(name)`. Returns when every partition has a leader."""
+        named = users if isinstance(users, Mapping) else {user: self.password_of(user) for user in users}
+        self.provisioner().apply(topics, named, acls)
+
+    def provisioner(self) -> Provisioner:
+        """An administrator's connection as the superuser."""
+        return Provisioner(self.bootstrap, SUPERUSER, self.password)
+
+    def wait_ready(self, patience: float = 60.0) -> None:
+        """Wait until the broker answers metadata and no partition is without a leader: a TCP connect proves neither."""
+        provisioner = self.provisioner()
+        processes.wait_until(lambda: self._ready(provisioner), patience, f"Kafka on port {self.port}", self.folder / "broker.log")
+
+    def _ready(self, provisioner: Provisioner) -> bool:
+        if processes.running(self.folder, "broker") is None:
+            tail = (self.folder / "broker.log").read_text(errors="replace")[-3000:]
+            raise processes.NotReady(f"Kafka on port {self.port} ended while starting:\n{tail}")
+        return provisioner.every_partition_has_a_leader()
+
+    @property
+    def _properties(self) -> Path:
+        return self.folder / "server.properties"
+
+    def _write_settings(self) -> None:
+        values = {
+            "port": str(self.port),
+            "advertised_port": str(self.advertised_port),
+            "controller_port": str(self.controller_port),
+            "superuser": SUPERUSER,
+            "superuser_password": self.password,
+            "controller_password": self.password_of("controller"),
+            "data": str(self.folder / "data"),
+        }
+        text = re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], PROPERTIES.read_text())
+        self._properties.touch(mode=0o600)
+        self._properties.write_text(text)
+
+    def _format(self) -> None:
+        if (self.folder / "data" / "meta.properties").exists():
+            return
+        scram = f"SCRAM-SHA-512=[name={SUPERUSER},password={self.password}]"
+        cluster = "aHViLXN0YWNrLWthZmthMA"  # any 16 bytes, base64url: the folder, not this id, tells clusters apart
+        command = [
+            *self._java(["-Xmx128m"]),
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            cluster,
+            "-c",
+            str(self._properties),
+            "--standalone",
+        ]
+        done = subprocess.run([*command, "--add-scram", scram], capture_output=True, text=True, check=False, cwd=self.folder)
+        if done.returncode:
+            raise processes.NotReady(
+                f"Kafka storage could not be formatted in {self.folder}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+            )
+
+    def _java(self, flags: list[str]) -> list[str]:
+        logging = f"-Dlog4j2.configurationFile={LOGGING}"
+        return [str(parts.java()), *flags, logging, "-cp", parts.kafka_classpath()]

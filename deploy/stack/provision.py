@@ -1,0 +1,126 @@
+"""Topics, users and ACLs of a Kafka cluster, made through its admin protocol; used for provisioning only, never by a service."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+from confluent_kafka.admin._scram import (
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialAlteration,
+    UserScramCredentialUpsertion,
+)
+from confluent_kafka.cimpl import NewTopic
+
+from deploy.stack import processes
+
+Kind = Literal["TOPIC", "GROUP", "TRANSACTIONAL_ID"]
+Operation = Literal["READ", "WRITE", "DESCRIBE"]
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, order=True)
+class Topic:
+    """A topic to exist: retention in hours; Kafka's own default replication for the cluster."""
+
+    name: str
+    partitions: int = 1
+    retention_hours: int = 14 * 24
+    replication: int = 1
+
+
+@dataclass(frozen=True, order=True)
+class Acl:
+    """One allowance: `user` may do `operation` on the resource, or on every resource whose name starts so if `prefixed`."""
+
+    user: str
+    kind: Kind
+    name: str
+    operation: Operation
+    prefixed: bool = False
+
+
+class Provisioner:
+    """Applies topics, users and ACLs as a superuser; applying twice changes nothing."""
+
+    def __init__(self, bootstrap: str, user: str, password: str) -> None:
+        self._admin = AdminClient(
+            {
+                "bootstrap.servers": bootstrap,
+                "security.protocol": "SASL_PLAINTEXT",
+                "sasl.mechanism": "SCRAM-SHA-512",
+                "sasl.username": user,
+                "sasl.password": password,
+                "reconnect.backoff.max.ms": 200,
+                "log_level": 0,  # a broker that is still starting refuses connections; that is expected, not news
+            }
+        )
+
+    def apply(self, topics: Iterable[Topic] = (), users: Mapping[str, str] | None = None, acls: Iterable[Acl] = ()) -> None:
+        """Create what is missing and set passwords; return when every partition has a leader."""
+        self._create_users(users or {})
+        self._create_topics(list(topics))
+        self._create_acls(list(acls))
+        processes.wait_until(self.every_partition_has_a_leader, 30, "leaders for all partitions")
+
+    def topics(self) -> dict[str, int]:
+        """Names of the existing topics, Kafka's own excepted, with their number of partitions."""
+        found = self._admin.list_topics(timeout=10).topics
+        return {name: len(topic.partitions) for name, topic in found.items() if not name.startswith("__")}
+
+    def delete_topics(self, names: Iterable[str]) -> None:
+        """Delete topics and wait for the controller's word."""
+        for future in self._admin.delete_topics(list(names)).values():
+            future.result(timeout=15)
+
+    def every_partition_has_a_leader(self) -> bool:
+        """False also while the broker does not answer at all."""
+        try:
+            found = self._admin.list_topics(timeout=2)
+        except KafkaException:
+            return False
+        leaders = [partition.leader for topic in found.topics.values() for partition in topic.partitions.values()]
+        return bool(found.brokers) and -1 not in leaders
+
+    def _create_topics(self, topics: list[Topic]) -> None:
+        existing = set(self._admin.list_topics(timeout=10).topics)
+        wanted = [
+            NewTopic(
+                topic.name,
+                num_partitions=topic.partitions,
+                replication_factor=topic.replication,
+                config={"retention.ms": str(topic.retention_hours * HOUR_MS), "cleanup.policy": "delete"},
+            )
+            for topic in topics
+            if topic.name not in existing
+        ]
+        for future in (self._admin.create_topics(wanted) if wanted else {}).values():
+            future.result(timeout=15)
+
+    def _create_users(self, users: Mapping[str, str]) -> None:
+        scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+        changes: list[UserScramCredentialAlteration] = [
+            UserScramCredentialUpsertion(user, scram, password.encode()) for user, password in users.items()
+        ]
+        for future in (self._admin.alter_user_scram_credentials(changes) if changes else {}).values():
+            future.result(timeout=15)
+
+    def _create_acls(self, acls: list[Acl]) -> None:
+        bindings = [
+            AclBinding(
+                ResourceType[acl.kind],
+                acl.name,
+                ResourcePatternType.PREFIXED if acl.prefixed else ResourcePatternType.LITERAL,
+                f"User:{acl.user}",
+                "*",
+                AclOperation[acl.operation],
+                AclPermissionType.ALLOW,
+            )
+            for acl in acls
+        ]
+        for future in (self._admin.create_acls(bindings) if bindings else {}).values():
+            future.result(timeout=15)

@@ -1,0 +1,20 @@
+"""Fixtures every test may use. They live in tests/support; this file only registers them."""
+
+import pytest
+
+from tests.support import stack_parts
+from tests.support.stack_parts import kafka_broker, own_kafka_broker, own_postgres_server, postgres_server
+
+__all__ = ["kafka_broker", "own_kafka_broker", "own_postgres_server", "postgres_server"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Runs in the first process and in each worker; only the first has no folder yet."""
+    if not hasattr(config, "workerinput"):
+        stack_parts.begin_session()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Runs last in each process; the first one clears up."""
+    if not hasattr(config, "workerinput"):
+        stack_parts.end_session()

@@ -1,0 +1,109 @@
+"""Real Kafka and PostgreSQL for tests: one of each per run, started at first use and shared by all pytest workers."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deploy.stack import processes
+from deploy.stack.kafka import KafkaBroker
+from deploy.stack.postgres import PostgresServer
+
+FOLDER = "HUB_TEST_STACK"
+PREFIX = "hub-test-stack-"
+
+
+def begin_session() -> None:
+    """Choose the run's folder (the first process of the run does; its workers inherit it) and end what killed runs left behind."""
+    if FOLDER in os.environ:
+        return
+    root = Path(tempfile.gettempdir())
+    for left in root.glob(f"{PREFIX}*"):
+        owner = left.name.removeprefix(PREFIX)
+        if owner.isdigit() and not processes.alive(int(owner)):
+            _stop(left)
+    folder = root / f"{PREFIX}{os.getpid()}"
+    folder.mkdir(mode=0o711)  # PostgreSQL's account must be able to pass through
+    os.environ[FOLDER] = str(folder)
+
+
+def end_session() -> None:
+    """Stop what this run started and delete its data."""
+    _stop(Path(os.environ.pop(FOLDER)))
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> KafkaBroker:
+    """The run's broker. Make your own topics, users and ACLs with `provision`; use names no other test uses; never stop it.
+
+    For tests that kill, pause or restart a broker: `own_kafka_broker`.
+    """
+    with _starting("kafka") as folder:
+        broker = KafkaBroker(folder, _port(folder, "port"), controller_port=_port(folder, "controller"))
+        broker.start()
+    return broker
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> PostgresServer:
+    """The run's PostgreSQL without fsync: `database(name)` gives a SQLAlchemy URL; use names no other test uses; never stop it."""
+    with _starting("postgres") as folder:
+        server = PostgresServer(folder, _port(folder, "port"), durable=False)
+        server.start()
+    return server
+
+
+@pytest.fixture
+def own_kafka_broker(tmp_path: Path) -> Iterator[KafkaBroker]:
+    """A broker of the test's own, to kill, pause and restart; takes about four seconds to start."""
+    broker = KafkaBroker(tmp_path / "kafka", processes.free_port())
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()
+
+
+@pytest.fixture
+def own_postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL of the test's own, to kill and restart; takes under a second to start."""
+    folder = Path(tempfile.mkdtemp(prefix="hub-own-postgres-"))
+    folder.chmod(0o711)
+    server = PostgresServer(folder, processes.free_port(), durable=False)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _starting(name: str) -> Iterator[Path]:
+    """The named part's folder, under a lock: the first worker starts it, the others find it running."""
+    folder = Path(os.environ[FOLDER]) / name
+    folder.mkdir(exist_ok=True)
+    with (folder / "start.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield folder
+
+
+def _port(folder: Path, name: str) -> int:
+    """The port written in the folder, chosen by whoever asks first."""
+    path = folder / name
+    if not path.exists():
+        path.write_text(str(processes.free_port()))
+    return int(path.read_text())
+
+
+def _stop(folder: Path) -> None:
+    if (folder / "kafka").exists():
+        processes.end(folder / "kafka", "broker", patience=5)
+    if (folder / "postgres").exists():
+        PostgresServer(folder / "postgres", _port(folder / "postgres", "port")).kill()
+    shutil.rmtree(folder, ignore_errors=True)
