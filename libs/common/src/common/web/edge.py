@@ -1,0 +1,164 @@
+"""The outermost layer of every app: limits and checks each request, and marks each response, whatever happens inside."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from time import perf_counter
+from typing import Any, Final
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from common.problems import Problem
+from common.web import correlation, observe
+from common.web.jsonbody import check_json
+
+MAX_BODY: Final = 256 * 1024
+_DRAIN: Final = 8 * 1024 * 1024  # read and thrown away, so that a client that is still sending sees the 413
+_DRAIN_SECONDS: Final = 5.0
+_READ_SECONDS: Final = 30.0  # a body that comes slower than this is not coming
+_MAX_HEADERS: Final = 32 * 1024
+
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+}
+
+FAULT = "hub_fault"  # scope["state"] member: a Problem with the body, raised by the guard once the caller is known
+
+
+class Edge:
+    """Runs `inner` for one request at a time; holds no state of its own.
+
+    A faulty body is not answered here: the request goes on with an empty body and the fault in its state, and the
+    route's guard raises it after authentication. So an unknown caller learns 401 first, and refusals have a name.
+    """
+
+    def __init__(self, service: str, media_types: frozenset[str], headers: Mapping[str, str], paused: Callable[[], bool]) -> None:
+        """`media_types` are the request body types taken; `headers` replace or add to SECURITY_HEADERS."""
+        self._service = service
+        self._media_types = media_types
+        self._headers = [(k.encode(), v.encode()) for k, v in {**SECURITY_HEADERS, **headers}.items()]
+        self._paused = paused
+
+    async def run(self, inner: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one HTTP request. Never raises for a fault of the app: it becomes a problem with the correlation id."""
+        raw = scope["headers"]
+        offered = next((v.decode("latin-1") for k, v in raw if k == b"x-correlation-id"), None)
+        correlation_id = correlation.accept(offered)
+        correlation.set_current(correlation_id)
+        state = scope.setdefault("state", {})
+        started: dict[str, int] = {}
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                started["status"] = message["status"]
+                message["headers"] = self._mark(list(message.get("headers", [])), correlation_id)
+            await send(message)
+
+        begun = perf_counter()
+        with observe.server_span(self._service, scope) as span:
+            try:
+                replay = await self._take_body(scope, receive, state)
+                early = self._early(scope, raw)
+                if early is not None:
+                    await _answer(early, correlation_id, marked)
+                else:
+                    await inner(scope, replay, marked)
+            except Exception as error:  # noqa: BLE001 - last resort: whatever it is must not reach the caller or a log as text
+                observe.unexpected(error)
+                if "status" not in started:
+                    await _answer(Problem("internal-error"), correlation_id, marked)
+            finally:
+                observe.finish(span, self._service, scope, started.get("status", 499), perf_counter() - begun)
+
+    def _early(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> Problem | None:
+        if sum(len(k) + len(v) for k, v in headers) > _MAX_HEADERS:
+            return Problem("headers-too-large")
+        path = inner_path(scope)
+        if self._paused() and not path.startswith(("/healthz", "/readyz", "/metrics", "/v1/operator/")):
+            return Problem("paused", headers={"Retry-After": "5"})
+        return None
+
+    async def _take_body(self, scope: Scope, receive: Receive, state: MutableMapping[str, Any]) -> Receive:
+        """Read the whole body (at most MAX_BODY), note any fault in it, and return a `receive` that gives it again."""
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                body, complete = await _read(receive)
+        except TimeoutError:
+            body, complete = b"", True
+            state[FAULT] = Problem("malformed-request", headers={"Connection": "close"})
+        if not complete:
+            body = b""
+            state[FAULT] = Problem("body-too-large", headers={"Connection": "close"})
+        elif body:
+            fault = self._fault(scope, body)
+            if fault is not None:
+                body, state[FAULT] = b"", fault
+        given = False
+
+        async def replay() -> Message:
+            nonlocal given
+            if not given:
+                given = True
+                return {"type": "http.request", "body": body, "more_body": False}
+            return await receive()
+
+        return replay
+
+    def _fault(self, scope: Scope, body: bytes) -> Problem | None:
+        kinds = [v for k, v in scope["headers"] if k == b"content-type"]
+        media = kinds[0].split(b";")[0].strip().lower().decode("latin-1") if len(kinds) == 1 else ""
+        if media not in self._media_types:
+            return Problem("unsupported-media-type")
+        if any(k == b"content-encoding" for k, _ in scope["headers"]):
+            return Problem("unsupported-media-type", "Send the body without a content encoding.")
+        return check_json(body) if media == "application/json" else None
+
+    def _mark(self, headers: list[tuple[bytes, bytes]], correlation_id: str) -> list[tuple[bytes, bytes]]:
+        present = {k.lower() for k, _ in headers}
+        headers.append((b"x-correlation-id", correlation_id.encode()))
+        headers.extend((k, v) for k, v in self._headers if k not in present)
+        return headers
+
+
+async def _read(receive: Receive) -> tuple[bytes, bool]:
+    """The body and whether it is whole. A body over the limit is drained for a while so that the sender hears the answer."""
+    parts: list[bytes] = []
+    size = 0
+    deadline = perf_counter() + _DRAIN_SECONDS
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b"", True  # the client went away; the app finds out by its own receive
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size <= MAX_BODY:
+            parts.append(chunk)
+        elif size > _DRAIN or perf_counter() > deadline:
+            return b"", False
+        if not message.get("more_body", False):
+            return (b"".join(parts), True) if size <= MAX_BODY else (b"", False)
+
+
+def inner_path(scope: Scope) -> str:
+    """The path inside this app: without the prefix it is mounted under."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    return path[len(root) :] if root and path.startswith(root) else path
+
+
+def problem_response(problem: Problem, correlation_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """Status, headers and body of a problem (RFC 9457)."""
+    body = json.dumps(problem.body(correlation_id), ensure_ascii=False, separators=(",", ":")).encode()
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    headers.extend((k.lower().encode(), v.encode()) for k, v in problem.headers.items())
+    return problem.status, headers, body
+
+
+async def _answer(problem: Problem, correlation_id: str, send: Callable[[Message], Awaitable[None]]) -> None:
+    status, headers, body = problem_response(problem, correlation_id)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,109 @@
+"""Route guards: each route states who may call it; a guard answers with a `Granted`, or a problem that is accounted for."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Protocol, cast
+
+from fastapi import Depends, Request, Security
+from fastapi.openapi.models import OAuth2 as OAuth2Model
+from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
+from fastapi.security.base import SecurityBase
+
+from common.access import SCOPES, Granted, Operation, Principal, grant
+from common.clock import Clock
+from common.problems import Problem
+from common.web.edge import FAULT
+
+
+class Authenticator(Protocol):
+    """Tells who a request comes from. Obligation: raises Problem for anything short of certainty, and never guesses."""
+
+    async def authenticate(self, request: Request) -> Principal:
+        """The caller. Raises Problem: `unauthorized`, `dpop-proof-refused`, `agency-suspended`, `directory-stale`, `issuer-unreachable`."""
+        ...
+
+
+class _Scheme(SecurityBase):
+    """Only describes the token to OpenAPI; the checking is done by the guard."""
+
+    def __init__(self) -> None:
+        flows = OAuthFlows(clientCredentials=OAuthFlowClientCredentials(tokenUrl="token", scopes=dict.fromkeys(sorted(SCOPES), "")))
+        self.model = OAuth2Model(
+            flows=flows, description="RFC 9068 access token bound to a DPoP key (RFC 9449), sent as `Authorization: DPoP <token>`."
+        )
+        self.scheme_name = "hubToken"
+
+    async def __call__(self, request: Request) -> None:
+        """Nothing to check here."""
+
+
+SCHEME = _Scheme()
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Lets a request pass with `scope`. `person`: only people; `step_up`: authenticated at most so long ago (RFC 9470)."""
+
+    scope: str
+    operation: Operation
+    person: bool = False
+    step_up: timedelta | None = None
+
+    async def __call__(self, request: Request, _scheme: Annotated[None, Security(SCHEME)]) -> Granted:
+        """The proof of access. Raises Problem."""
+        request.state.operation = self.operation
+        authenticator = cast(Authenticator | None, request.app.state.authenticator)
+        if authenticator is None:
+            raise Problem("unavailable")
+        principal = await authenticator.authenticate(request)
+        request.state.principal = principal
+        self._check(principal, cast(Clock, request.app.state.clock))
+        raise_fault(request)
+        clock = cast(Clock, request.app.state.clock)
+        granted = grant(principal, scope=self.scope, operation=self.operation, at=clock.now())
+        request.state.granted = granted
+        return granted
+
+    def _check(self, principal: Principal, clock: Clock) -> None:
+        if self.scope not in principal.scopes:
+            challenge = f'DPoP error="insufficient_scope", scope="{self.scope}"'
+            raise Problem("insufficient-scope", headers={"WWW-Authenticate": challenge})
+        if self.person and principal.kind != "person":
+            raise Problem("forbidden")
+        if self.step_up is not None:
+            limit = int(self.step_up.total_seconds())
+            age = None if principal.auth_time is None else clock.now().timestamp() - principal.auth_time
+            if age is None or age > limit:
+                challenge = f'DPoP error="insufficient_user_authentication", max_age="{limit}"'
+                raise Problem("step-up-required", headers={"WWW-Authenticate": challenge})
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Marks a route that anybody may call, and says why that is right."""
+
+    reason: str
+
+    async def __call__(self, request: Request) -> None:
+        """Raises the Problem of a faulty body; nothing else is asked."""
+        request.state.operation = "operation"
+        raise_fault(request)
+
+
+def requires(scope: str, *, operation: Operation, person: bool = False, step_up: timedelta | None = None) -> Any:
+    """The dependency of a route: ``Annotated[Granted, guard.requires("referral.write", operation="collection")]``."""
+    if scope not in SCOPES:
+        raise ValueError(f"{scope} is not a scope of this hub")
+    return Security(Guard(scope, operation, person, step_up), scopes=[scope])
+
+
+def anyone(reason: str) -> Any:
+    """The dependency of a route without authentication: ``dependencies=[guard.anyone("public log: reveals counts only")]``."""
+    return Depends(Open(reason))
+
+
+def raise_fault(request: Request) -> None:
+    """Raise what the edge found wrong with the body, now that the caller is known."""
+    fault = request.scope.get("state", {}).get(FAULT)
+    if isinstance(fault, Problem):
+        raise fault

@@ -1,0 +1,49 @@
+"""The base of every request and response shape: lower camelCase names, unknown fields refused."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Strict
+from pydantic.alias_generators import to_camel
+
+from common.problems import FieldError
+
+
+class ApiModel(BaseModel):
+    """A JSON shape of an API. `hide_input_in_errors` keeps what was typed out of any exception text."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        str_strip_whitespace=True,
+        serialize_by_alias=True,
+    )
+
+
+def _refuse_loose_number(value: object) -> object:
+    """JSON `true` and `"5"` are not numbers, although pydantic's lax mode takes them; 5.0 is one (JSON Schema 2020-12, 4.2.3)."""
+    if isinstance(value, bool | str | bytes):
+        raise FieldError("must be a number")
+    return value
+
+
+# Put Field(ge=…, le=…) before the validator when narrowing these, or the schema loses minimum and maximum.
+WholeNumber = Annotated[int, BeforeValidator(_refuse_loose_number)]
+StrictBool = Annotated[bool, Strict()]
+
+
+def _timestamp_text(value: object) -> object:
+    """Only RFC 3339 text is a time: pydantic would also take seconds as a number."""
+    if isinstance(value, datetime) or (isinstance(value, str) and len(value) >= 20):
+        return value
+    raise FieldError("must be an RFC 3339 date-time with a time zone")
+
+
+def _as_utc(value: datetime) -> datetime:
+    return value.astimezone(UTC)
+
+
+Timestamp = Annotated[AwareDatetime, BeforeValidator(_timestamp_text), AfterValidator(_as_utc)]

@@ -1,0 +1,64 @@
+"""One server span and one set of metrics per request, made from route templates: no path, query or header can enter."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry import context, metrics, propagate, trace
+from opentelemetry.trace import Span, SpanKind, StatusCode
+from starlette.types import Scope
+
+from common.telemetry import describe
+
+_log = logging.getLogger("hub.web")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_meter = metrics.get_meter("hub.web")
+_duration = _meter.create_histogram("http.server.request.duration", unit="s", description="Duration of HTTP requests by route template")
+
+
+@contextmanager
+def server_span(service: str, scope: Scope) -> Iterator[Span]:
+    """The span of this request; its parent is the caller's `traceparent`. Holds the method only, until `finish`."""
+    carrier = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k in {b"traceparent", b"tracestate"}}
+    token = context.attach(propagate.extract(carrier))
+    span = trace.get_tracer("hub.web").start_span(
+        method(scope), kind=SpanKind.SERVER, attributes={"http.request.method": method(scope), "hub.service": service}
+    )
+    try:
+        with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+            yield span
+    finally:
+        context.detach(token)
+
+
+def finish(span: Span, service: str, scope: Scope, status: int, seconds: float) -> None:
+    """Give the span its name and status, and count the request."""
+    route = route_template(scope)
+    span.update_name(f"{method(scope)} {route}")
+    span.set_attribute("http.route", route)
+    span.set_attribute("http.response.status_code", status)
+    if status >= 500:
+        span.set_status(StatusCode.ERROR)
+    _duration.record(
+        seconds, {"service": service, "http.request.method": method(scope), "http.route": route, "http.response.status_code": status}
+    )
+
+
+def method(scope: Scope) -> str:
+    """The method, or _OTHER for one not in RFC 9110: an invented method name is free text."""
+    name = str(scope["method"])
+    return name if name in _METHODS else "_OTHER"
+
+
+def route_template(scope: Scope) -> str:
+    """The route's template such as /v1/referrals/{id}, or `unmatched`."""
+    route = scope.get("route")
+    path = getattr(route, "path_format", None) or getattr(route, "path", None)
+    return path if isinstance(path, str) else "unmatched"
+
+
+def unexpected(error: BaseException) -> None:
+    """Log an error nobody handled by its type and the place in our code; its message may quote personal data."""
+    _log.error("unhandled error", extra={"error": describe(error)})

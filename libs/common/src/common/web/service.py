@@ -1,0 +1,96 @@
+"""A service as its runner sees it: an app and parts that start, stop and pause in order."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+from common.web.app import HubApp
+
+
+@runtime_checkable
+class Part(Protocol):
+    """Something that runs beside the API: database, outbox relay, consumers. Obligation: `stop` may follow a failed `start`."""
+
+    async def start(self) -> None:
+        """Begin; returns when ready to work."""
+        ...
+
+    async def stop(self) -> None:
+        """End cleanly; nothing of it runs afterwards."""
+        ...
+
+
+class Pausable(Protocol):
+    """A part that can hold its work while the process lives, such as a consumption or a relay."""
+
+    def pause(self) -> Awaitable[None] | None:
+        """Take no new work."""
+        ...
+
+    def resume(self) -> Awaitable[None] | None:
+        """Go on from where it held."""
+        ...
+
+
+class Service:
+    """One service of the hub. Parts start in the given order and stop in the reverse one."""
+
+    def __init__(self, name: str, app: HubApp, *, parts: Sequence[Part] = (), pausable: Sequence[Pausable] = ()) -> None:
+        """`app` gets its operator endpoints connected to this service."""
+        self.name = name
+        self.app = app
+        self._parts = (*parts, app.background)
+        self._started: list[Part] = []
+        self._pausable = list(pausable)
+        app.state.switch = self
+
+    @property
+    def paused(self) -> bool:
+        """Whether the operator has paused the service. Kept in memory only: a restart resumes, which loses nothing."""
+        return self.app.paused
+
+    def add_pausable(self, part: Pausable) -> None:
+        """Add one that only exists after start, such as a `Consumption`; paused at once if the service is."""
+        self._pausable.append(part)
+
+    async def start(self) -> None:
+        """Start every part; if one fails, stop those begun and raise its error."""
+        try:
+            for part in self._parts:
+                self._started.append(part)
+                await part.start()
+        except BaseException:
+            await self.stop()
+            raise
+        self.app.ready = True
+
+    async def stop(self) -> None:
+        """Stop in reverse order. Every part is told to stop even if another fails; the first failure is raised."""
+        self.app.ready = False
+        failure: Exception | None = None
+        while self._started:
+            part = self._started.pop()
+            try:
+                await part.stop()
+            except Exception as error:  # noqa: BLE001 - the others must be stopped too; it is raised below
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    async def pause(self) -> None:
+        """Hold consumers and relays; the API answers 503 `paused` except health and operator endpoints."""
+        self.app.paused = True
+        for part in self._pausable:
+            await _settle(part.pause)
+
+    async def resume(self) -> None:
+        """Undo `pause`."""
+        for part in self._pausable:
+            await _settle(part.resume)
+        self.app.paused = False
+
+
+async def _settle(call: Callable[[], Awaitable[None] | None]) -> None:
+    outcome = call()
+    if inspect.isawaitable(outcome):
+        await outcome
