@@ -1,0 +1,234 @@
+"""Personal data at rest: fields sealed under one subject's key and bound to their place; destroying the key erases them all."""
+
+import hmac
+import secrets
+import struct
+import threading
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, String, Table, Uuid, insert, select, update
+
+from common.clock import Clock
+from common.keyring import Keyring
+
+_HEAD: Final = struct.Struct(">BH")  # format, key version
+_FORMAT: Final = 1
+_NONCE: Final = 12
+_TAG: Final = 16
+_CACHED: Final = 2048  # unwrapped keys kept in memory: a few pages of people, so that a remote keyring is not asked for each
+_PER_QUERY: Final = 5000  # bound parameters one statement may carry on both databases, with room
+
+
+class SealRefused(ValueError):
+    """A sealed field did not open: another row, column, subject or key, or changed bytes."""
+
+
+class SubjectErased(LookupError):
+    """The subject's keys were destroyed: what was sealed under them is gone, and no new key is made."""
+
+
+class SubjectUnknown(LookupError):
+    """No key was ever made for this subject."""
+
+
+def seal_field(dek: bytes, *, table: str, column: str, row_id: UUID, subject_id: UUID, version: int, plaintext: bytes) -> bytes:
+    """`0x01 | key version u16 | nonce 12 | ciphertext | tag 16` (AES-256-GCM), bound to table, column, row, subject and version.
+
+    Nonces are random: at most 2^32 fields under one key (NIST SP 800-38D section 8.3), out of reach for one person.
+    """
+    nonce = secrets.token_bytes(_NONCE)
+    bound = _bound_to(table, column, row_id, subject_id, version)
+    return _HEAD.pack(_FORMAT, version) + nonce + AESGCM(dek).encrypt(nonce, plaintext, bound)
+
+
+def open_field(dek: bytes, *, table: str, column: str, row_id: UUID, subject_id: UUID, blob: bytes) -> bytes:
+    """The plaintext of a field at exactly this place. Raises SealRefused."""
+    bound = _bound_to(table, column, row_id, subject_id, field_version(blob))
+    nonce, sealed = blob[_HEAD.size : _HEAD.size + _NONCE], blob[_HEAD.size + _NONCE :]
+    try:
+        return AESGCM(dek).decrypt(nonce, sealed, bound)
+    except InvalidTag:
+        raise SealRefused("the field does not open here") from None
+
+
+def field_version(blob: bytes) -> int:
+    """Which version of the subject's key sealed this field. Raises SealRefused."""
+    if len(blob) < _HEAD.size + _NONCE + _TAG or blob[0] != _FORMAT:
+        raise SealRefused("not a sealed field")
+    version: int = _HEAD.unpack_from(blob)[1]
+    return version
+
+
+def blind_index(key: bytes, label: str, value: str) -> bytes:
+    """16 bytes that are equal for equal values, for look-up by equality: HMAC-SHA-256 of the value, NFKC, case-folded, trimmed.
+
+    Leaks equality and frequency, and whoever holds the key can try all phone numbers: one label per column, only
+    columns a workflow needs, and the row's index goes when its subject is erased. Phone numbers come in E.164.
+    """
+    normal = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold()).strip()
+    return hmac.digest(key, label.encode() + b"\0" + normal.encode(), "sha256")[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectKey:
+    """One subject's data keys, unwrapped. Lives as long as a unit of work, not longer."""
+
+    subject_id: UUID
+    version: int
+    deks: Mapping[int, bytes] = field(repr=False)
+
+    def seal(self, table: str, column: str, row_id: UUID, plaintext: str) -> bytes:
+        """Seal one field of this subject under the current version."""
+        return seal_field(
+            self.deks[self.version],
+            table=table,
+            column=column,
+            row_id=row_id,
+            subject_id=self.subject_id,
+            version=self.version,
+            plaintext=plaintext.encode(),
+        )
+
+    def open(self, table: str, column: str, row_id: UUID, blob: bytes) -> str:
+        """Open one field of this subject. Raises SealRefused."""
+        dek = self.deks.get(field_version(blob))
+        if dek is None:
+            raise SealRefused("the field is sealed under another key")
+        return open_field(dek, table=table, column=column, row_id=row_id, subject_id=self.subject_id, blob=blob).decode()
+
+
+def subject_key_table(metadata: MetaData) -> Table:
+    """The table of wrapped subject keys; a service declares it once on its own metadata."""
+    return Table(
+        "subject_key",
+        metadata,
+        Column("subject_id", Uuid(as_uuid=True), primary_key=True),
+        Column("version", Integer, primary_key=True),
+        Column("kek_id", String(64), nullable=False),
+        Column("wrapped", LargeBinary, nullable=True),
+        Column("destroyed_at", BigInteger, nullable=True),  # microseconds since the Unix epoch
+    )
+
+
+class SubjectKeys:
+    """The subjects' keys of one service, on the caller's connection: they live and die with the caller's transaction.
+
+    Each answer is read from the table, so a key destroyed by any process is gone for all; memory only saves the unwrapping.
+    """
+
+    def __init__(self, keyring: Keyring, table: Table, clock: Clock) -> None:
+        self._keyring = keyring
+        self._table = table
+        self._clock = clock
+        self._cache: OrderedDict[bytes, tuple[UUID, int, bytes]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def create(self, conn: Connection, subject_id: UUID) -> SubjectKey:
+        """Make the first key of a new subject. Raises ValueError when it has one, SubjectErased when it had one."""
+        columns = self._table.c
+        before = conn.execute(select(columns.destroyed_at).where(columns.subject_id == subject_id)).scalars().all()
+        if any(before):
+            raise SubjectErased("the subject's keys were destroyed")
+        if before:
+            raise ValueError("the subject has a key")
+        return self._add(conn, subject_id, 1, {})
+
+    def ensure(self, conn: Connection, subject_id: UUID) -> SubjectKey:
+        """The subject's key, made now if there never was one. Raises SubjectErased."""
+        return self.load(conn, [subject_id]).get(subject_id) or self.create(conn, subject_id)
+
+    def get(self, conn: Connection, subject_id: UUID) -> SubjectKey:
+        """The subject's key. Raises SubjectErased or SubjectUnknown."""
+        found = self.load(conn, [subject_id]).get(subject_id)
+        if found is None:
+            if self._erased(conn, subject_id):
+                raise SubjectErased("the subject's keys were destroyed")
+            raise SubjectUnknown("no key was ever made for this subject")
+        return found
+
+    def load(self, conn: Connection, ids: Collection[UUID]) -> dict[UUID, SubjectKey]:
+        """The keys of many subjects in one query; erased and unknown ones are absent. Raises KeyringRefused for damaged rows."""
+        deks: dict[UUID, dict[int, bytes]] = {}
+        columns = self._table.c
+        wanted = list(set(ids))
+        for start in range(0, len(wanted), _PER_QUERY):
+            these = columns.subject_id.in_(wanted[start : start + _PER_QUERY])
+            query = select(columns.subject_id, columns.version, columns.wrapped).where(these)
+            for subject_id, version, wrapped in conn.execute(query.where(columns.wrapped.is_not(None))):
+                deks.setdefault(subject_id, {})[version] = self._unwrapped(subject_id, version, wrapped)
+        return {subject_id: SubjectKey(subject_id, max(versions), versions) for subject_id, versions in deks.items()}
+
+    def renew(self, conn: Connection, subject_id: UUID) -> SubjectKey:
+        """Add a new version for what is sealed from now on; older fields open as before. Raises SubjectErased or SubjectUnknown."""
+        now = self.get(conn, subject_id)
+        return self._add(conn, subject_id, now.version + 1, now.deks)
+
+    def destroy(self, conn: Connection, subject_id: UUID) -> None:
+        """Erase the subject: every version's wrapped key is overwritten and a tombstone stays. Again is no harm.
+
+        Delete the subject's blind indexes in the same transaction. Old pages and backups still hold the wrapped bytes
+        until the key-encryption key is rotated and destroyed. Raises SubjectUnknown.
+        """
+        columns = self._table.c
+        gone = {"wrapped": None, "destroyed_at": self._clock.micros()}
+        done = conn.execute(update(self._table).where(columns.subject_id == subject_id, columns.destroyed_at.is_(None)).values(gone))
+        if done.rowcount == 0 and not self._erased(conn, subject_id):
+            raise SubjectUnknown("no key was ever made for this subject")
+        with self._lock:
+            for wrapped in [wrapped for wrapped, (owner, _, _) in self._cache.items() if owner == subject_id]:
+                del self._cache[wrapped]
+
+    def rewrap(self, conn: Connection, *, limit: int = 500) -> int:
+        """Wrap up to `limit` keys anew under the current key-encryption key; answers how many. 0 means the old ones may be destroyed."""
+        columns, kek_id = self._table.c, self._keyring.kek_id
+        old = select(columns.subject_id, columns.version, columns.wrapped).where(columns.kek_id != kek_id, columns.wrapped.is_not(None))
+        rows = conn.execute(old.limit(limit)).all()
+        for subject_id, version, wrapped in rows:
+            dek = self._keyring.unwrap(wrapped, _context(subject_id, version))
+            # The old bytes are part of the condition: a key destroyed meanwhile must not come back.
+            this = (columns.subject_id == subject_id, columns.version == version, columns.wrapped == wrapped)
+            anew = {"wrapped": self._keyring.wrap(dek, _context(subject_id, version)), "kek_id": kek_id}
+            conn.execute(update(self._table).where(*this).values(anew))
+        return len(rows)
+
+    def _add(self, conn: Connection, subject_id: UUID, version: int, older: Mapping[int, bytes]) -> SubjectKey:
+        dek = secrets.token_bytes(32)
+        # Asked before wrapping: a rotation in between makes the label old, and an old label is only wrapped once more.
+        kek_id = self._keyring.kek_id
+        wrapped = self._keyring.wrap(dek, _context(subject_id, version))
+        conn.execute(insert(self._table).values(subject_id=subject_id, version=version, kek_id=kek_id, wrapped=wrapped))
+        return SubjectKey(subject_id, version, {**older, version: dek})
+
+    def _unwrapped(self, subject_id: UUID, version: int, wrapped: bytes) -> bytes:
+        with self._lock:
+            held = self._cache.get(wrapped)
+            if held is not None and held[:2] == (subject_id, version):
+                self._cache.move_to_end(wrapped)
+                return held[2]
+        dek = self._keyring.unwrap(wrapped, _context(subject_id, version))
+        with self._lock:
+            self._cache[wrapped] = (subject_id, version, dek)
+            if len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
+        return dek
+
+    def _erased(self, conn: Connection, subject_id: UUID) -> bool:
+        columns = self._table.c
+        query = select(columns.version).where(columns.subject_id == subject_id, columns.destroyed_at.is_not(None)).limit(1)
+        return conn.execute(query).first() is not None
+
+
+def _bound_to(table: str, column: str, row_id: UUID, subject_id: UUID, version: int) -> bytes:
+    # Table and column are names from our own code and the rest has fixed places, so no two places give the same bytes.
+    return b"\x1f".join([table.encode(), column.encode(), row_id.bytes, subject_id.bytes, b"%d" % version])
+
+
+def _context(subject_id: UUID, version: int) -> bytes:
+    return b"\x1f".join([b"subject-key", subject_id.bytes, b"%d" % version])
