@@ -1,0 +1,1 @@
+"""What identity does: sign-in, tokens, agencies. Free of web framework and database."""
