@@ -106,12 +106,12 @@ class _Member:
         self._backoff = backoff
         self._tasks: set[asyncio.Task[None]] = set()
         self._paused = False
-        self._stopping = False
+        self.stopped = False
         self.cursors: list[_Cursor] = []
 
     async def stop(self) -> None:
         """See Consumption.stop. The grace for a running handler is ten seconds."""
-        self._stopping = True
+        self.stopped = True
         if self._tasks:
             _, late = await asyncio.wait(set(self._tasks), timeout=_STOP_GRACE)
             for task in late:
@@ -145,7 +145,7 @@ class _Member:
                 task.add_done_callback(self._tasks.discard)
 
     def _may_serve(self, cursor: _Cursor) -> bool:
-        if self._stopping or self._paused or self._group.owner.get(cursor.partition.id) is not self or not self._ready(cursor):
+        if self.stopped or self._paused or self._group.owner.get(cursor.partition.id) is not self or not self._ready(cursor):
             return False
         if cursor.partition.topic not in self._low:
             return True
@@ -253,7 +253,7 @@ class EmbeddedBus:
             if group not in self._groups:
                 self._groups[group] = _Group(group, await self._log.offsets(group))
         member = _Member(self._log, self._groups[group], partitions, frozenset(low_priority), handler, max_batch, self._backoff)
-        self._members.add(member)
+        self._members = {one for one in self._members if not one.stopped} | {member}
         self._groups[group].join(member)
         return member
 

@@ -1,0 +1,273 @@
+"""The bus on Apache Kafka through aiokafka: idempotent producer, manual commits, every refusal of the broker by name."""
+
+import asyncio
+import contextlib
+import logging
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
+
+from common.bus import (
+    MAX_MESSAGE_BYTES,
+    Backoff,
+    BusError,
+    BusUnavailable,
+    Consumption,
+    Handler,
+    Incoming,
+    MessageTooLarge,
+    NotAllowed,
+    Outgoing,
+    TopicUnknown,
+    group_name,
+)
+from common.bus_kafka_member import KafkaMember, incoming
+
+_log = logging.getLogger(__name__)
+
+_REQUEST_MS = 10_000
+_PUBLISH_SECONDS = 30.0
+_TOPIC_SECONDS = 3.0
+_PROBE_SECONDS = 2.0
+_READ_POLL_MS = 500
+_READ_SECONDS = 15.0
+_BATCH_BYTES = 131_072
+_REFUSALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
+
+
+class KafkaBus:
+    """A Bus for one principal. `user` is the SCRAM-SHA-512 name the broker's access list knows, and the group prefix.
+
+    Without `tls` the connection is SASL_PLAINTEXT: for one machine only. Values are sealed envelopes, so they are not
+    compressed: ciphertext does not shrink, and what shrinks tells something.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        user: str,
+        password: str,
+        *,
+        client_id: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._user = user
+        self._backoff = backoff or Backoff()
+        self._connection: dict[str, Any] = {
+            "bootstrap_servers": bootstrap,
+            "client_id": client_id or user,
+            "security_protocol": "SASL_SSL" if tls else "SASL_PLAINTEXT",
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": user,
+            "sasl_plain_password": password,
+            "ssl_context": tls,
+            "request_timeout_ms": _REQUEST_MS,
+            "metadata_max_age_ms": 60_000,
+        }
+        self._producer: AIOKafkaProducer | None = None
+        self._making = asyncio.Lock()
+        self._running = False
+        self._known: set[str] = set()
+        self._members: set[KafkaMember] = set()
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """See Bus.start."""
+        self._running = True
+        try:
+            await self._ready_producer()
+        except BusError:
+            self._running = False
+            raise
+
+    async def stop(self) -> None:
+        """See Bus.stop."""
+        self._running = False
+        await asyncio.gather(*(member.stop() for member in self._members))
+        self._members.clear()
+        if self._producer is not None:
+            self._retire(self._producer)
+        if self._retiring:
+            await asyncio.wait(set(self._retiring))
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """See Bus.publish: acks=all from every in-sync replica, idempotent, so that a retried request adds nothing."""
+        for message in messages:
+            if message.size > MAX_MESSAGE_BYTES:
+                raise MessageTooLarge(f"a message for {message.topic} is larger than {MAX_MESSAGE_BYTES} bytes")
+        producer = await self._ready_producer()
+        for topic in {message.topic for message in messages} - self._known:
+            await self._require(producer, topic)
+        try:
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                await _send(producer, messages)
+        except (KafkaError, TimeoutError) as error:
+            # An idempotent producer that lost a record has a hole in its sequence: only a new one can go on.
+            self._retire(producer)
+            raise _translated(error, "publish") from None
+
+    async def consume(
+        self, group: str, topics: Sequence[str], handler: Handler, *, low_priority: Sequence[str] = (), max_batch: int = 64
+    ) -> Consumption:
+        """See Bus.consume; returns once the group has dealt this member its partitions and the broker let it read them."""
+        producer = await self._ready_producer()
+        for topic in (*topics, *low_priority):
+            await self._require(producer, topic)
+        settings = {**self._connection, "group_id": group_name(self._user, group)}
+        member = KafkaMember(settings, topics, low_priority, handler, max_batch, self._backoff)
+        self._members = {one for one in self._members if not one.stopped} | {member}
+        try:
+            await member.start()
+        except BaseException as error:
+            await member.stop()
+            if isinstance(error, KafkaError):
+                raise _translated(error, "consume") from None
+            raise
+        return member
+
+    async def read(self, topic: str, *, limit: int | None = None) -> list[Incoming]:
+        """See Bus.read."""
+        await self._require(await self._ready_producer(), topic)
+        found: list[Incoming] = []
+        try:
+            async with self._reader(topic) as reader:
+                for partition in sorted(reader.assignment()):
+                    await _read_partition(reader, partition, found, limit)
+        except (KafkaError, TimeoutError) as error:
+            raise _translated(error, "read") from None
+        return found
+
+    async def healthy(self) -> bool:
+        """See Bus.healthy: asks the cluster for metadata, so a dead sender or connection shows."""
+        producer = self._producer
+        if producer is None or any(member.failure and not member.stopped for member in self._members):
+            return False
+        try:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                return bool(await producer.client.force_metadata_update())
+        except (KafkaError, TimeoutError, OSError):
+            return False
+
+    async def _ready_producer(self) -> AIOKafkaProducer:
+        if not self._running:
+            raise BusUnavailable("the Kafka bus is not started")
+        async with self._making:
+            if self._producer is None:
+                producer = AIOKafkaProducer(enable_idempotence=True, acks="all", max_batch_size=_BATCH_BYTES, **self._connection)
+                try:
+                    await producer.start()
+                except (KafkaError, OSError) as error:
+                    await producer.stop()
+                    raise _translated(error, "connect") from None
+                self._producer = producer
+        return self._producer
+
+    def _retire(self, producer: AIOKafkaProducer) -> None:
+        """Let a producer flush and go, in the background; the next publish makes a new one."""
+        if self._producer is producer:
+            self._producer = None
+            task = asyncio.get_running_loop().create_task(_close(producer))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
+
+    async def _require(self, producer: AIOKafkaProducer, topic: str) -> None:
+        """Raise unless the topic exists and this principal may at least see it."""
+        if topic in self._known:
+            return
+        try:
+            async with asyncio.timeout(_TOPIC_SECONDS):
+                await producer.partitions_for(topic)
+        except (UnknownTopicOrPartitionError, TimeoutError):
+            if await self.healthy():
+                raise TopicUnknown(f"no topic {topic}") from None
+            raise BusUnavailable("Kafka does not answer for its topics") from None
+        except KafkaError as error:
+            raise _translated(error, topic) from None
+        self._known.add(topic)
+
+    @contextlib.asynccontextmanager
+    async def _reader(self, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+        reader = AIOKafkaConsumer(
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=50,
+            **self._connection,
+        )
+        try:
+            await reader.start()
+            numbers = await self._partitions(topic)
+            reader.assign([TopicPartition(topic, number) for number in numbers])
+            yield reader
+        finally:
+            await reader.stop()
+
+    async def _partitions(self, topic: str) -> set[int]:
+        numbers: set[int] = await (await self._ready_producer()).partitions_for(topic)
+        return numbers
+
+
+async def _send(producer: AIOKafkaProducer, messages: Sequence[Outgoing]) -> None:
+    waiting: list[asyncio.Future[Any]] = []
+    for message in messages:
+        sent = await producer.send(message.topic, message.value, message.key, headers=list(message.headers))
+        sent.add_done_callback(_heard)
+        waiting.append(sent)
+    if waiting:
+        await asyncio.wait(waiting)  # not gather: a cancelled caller must not cancel records that are on their way
+    for sent in waiting:
+        sent.result()
+
+
+def _heard(sent: "asyncio.Future[Any]") -> None:
+    """Take note of a failure that a cancelled publish no longer waits for, so that it is not reported as forgotten."""
+    if not sent.cancelled():
+        sent.exception()
+
+
+async def _read_partition(reader: AIOKafkaConsumer, place: TopicPartition, found: list[Incoming], limit: int | None) -> None:
+    """Append the partition's records up to the end it has now. One poll is made even of an empty one, to meet a refusal."""
+    end = (await reader.end_offsets([place]))[place]
+    await reader.seek_to_beginning(place)
+    at = await reader.position(place)
+    async with asyncio.timeout(_READ_SECONDS) as patience:
+        while limit is None or len(found) < limit:
+            room = None if limit is None else limit - len(found)
+            polled = await reader.getmany(place, timeout_ms=_READ_POLL_MS if at < end else 100, max_records=room)
+            records = [incoming(record) for record in polled.get(place, ()) if record.offset < end]
+            found += records
+            at = await reader.position(place)
+            if at >= end:
+                return
+            if records:
+                patience.reschedule(asyncio.get_running_loop().time() + _READ_SECONDS)
+
+
+async def _close(producer: AIOKafkaProducer) -> None:
+    # A sender that died would let stop() wait for ever for its records (aiokafka issue 1039).
+    with contextlib.suppress(TimeoutError, KafkaError):
+        async with asyncio.timeout(_PUBLISH_SECONDS):
+            await producer.stop()
+
+
+def _translated(error: Exception, doing: str) -> BusError:
+    """The port's name for a Kafka error; only the class is told on, a text could quote what was sent."""
+    kind = type(error).__name__
+    if isinstance(error, _REFUSALS):
+        return NotAllowed(f"Kafka refuses: {doing} ({kind})")
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return TopicUnknown(f"Kafka knows no such topic: {doing}")
+    if isinstance(error, MessageSizeTooLargeError):
+        return MessageTooLarge(f"Kafka takes no message of this size: {doing}")
+    return BusUnavailable(f"Kafka cannot {doing}: {kind}")
