@@ -1,27 +1,42 @@
-"""Command line of the stack: `python -m deploy.stack parts | lock-jars`."""
+"""Command line of the stack: `python -m deploy.stack start | stop | parts | lock-jars`."""
 
 import argparse
+import os
 import sys
 
-from deploy.stack import jars, parts, processes
+from deploy.stack import jars, parts, processes, topology
+from deploy.stack.services import Stack
 
 
 def main() -> int:
     """Run one command; a missing part or a process that will not start is one readable message and status 1."""
     parser = argparse.ArgumentParser(prog="python -m deploy.stack", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("start", help="start Kafka, PostgreSQL and every service, and wait until all are ready")
+    commands.add_parser("stop", help="stop them; data stay")
     commands.add_parser("parts", help="install the foreign programs under .tools/").add_argument("name", nargs="*")
     commands.add_parser("lock-jars", help="resolve the broker's jars anew and write deploy/kafka/jars.lock")
     arguments = parser.parse_args()
     try:
-        if arguments.command == "parts":
-            parts.install(arguments.name)
-        else:
-            print(f"{jars.relock(parts.TOOLS / 'maven')} jars locked")
+        _run(arguments)
     except (parts.MissingPart, jars.JarMismatch, processes.NotReady) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    stack = Stack(parts.ROOT / os.environ.get("HUB_DIR", ".run") / "stack", int(os.environ.get("STACK_PORT", topology.BASE_PORT)))
+    match arguments.command:
+        case "start":
+            stack.start()
+            print(stack.describe())
+        case "stop":
+            stack.stop()
+        case "parts":
+            parts.install(arguments.name)
+        case "lock-jars":
+            print(f"{jars.relock(parts.TOOLS / 'maven')} jars locked")
 
 
 if __name__ == "__main__":

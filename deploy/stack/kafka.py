@@ -1,9 +1,6 @@
 """A one-node Kafka (KRaft) with SASL/SCRAM-SHA-512 and ACLs, denied by default, in a chosen folder on chosen ports."""
 
-import hashlib
-import hmac
 import re
-import secrets
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -11,6 +8,7 @@ from pathlib import Path
 
 from deploy.stack import parts, processes
 from deploy.stack.provision import Acl, Provisioner, Topic
+from deploy.stack.secrets import derived, root_secret
 
 PROPERTIES = Path(__file__).resolve().parents[1] / "kafka" / "server.properties"
 LOGGING = Path(__file__).resolve().parents[1] / "kafka" / "log4j2.yaml"
@@ -43,15 +41,11 @@ class KafkaBroker:
     @property
     def password(self) -> str:
         """The superuser's password, made at first use and kept in the folder, readable by its owner only."""
-        path = self.folder / "superuser.secret"
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_hex(16))
-        return path.read_text()
+        return root_secret(self.folder / "superuser.secret")
 
     def password_of(self, user: str) -> str:
-        """The password of `user`: derived from the superuser's, so it is the same after a restart and stored nowhere."""
-        return hmac.new(self.password.encode(), b"kafka-user:" + user.encode(), hashlib.sha256).hexdigest()[:32]
+        """The password of `user`."""
+        return derived(self.password, "kafka-user", user)
 
     def start(self, patience: float = 60.0) -> None:
         """Format the storage if it is new, start the broker and wait until every partition has a leader."""

@@ -1,19 +1,17 @@
 """A PostgreSQL server in a chosen folder on a chosen port: password authentication, one role per database, also when root."""
 
 import hashlib
-import hmac
 import os
 import pwd
-import secrets
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 
-from deploy.stack import parts, processes
+from deploy.stack import databases, parts, processes
+from deploy.stack.secrets import derived, root_secret
 
 SUPERUSER = "postgres"
 UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root; every Unix has this account
@@ -39,15 +37,11 @@ class PostgresServer:
     @property
     def password(self) -> str:
         """The superuser's password, made at first use and kept in the folder, readable by its owner only."""
-        path = self.folder / "superuser.secret"
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_hex(16))
-        return path.read_text()
+        return root_secret(self.folder / "superuser.secret")
 
     def password_of(self, role: str) -> str:
-        """The password of `role`: derived from the superuser's, so it is the same after a restart and stored nowhere."""
-        return hmac.new(self.password.encode(), b"postgres-role:" + role.encode(), hashlib.sha256).hexdigest()[:32]
+        """The password of `role`."""
+        return derived(self.password, "postgres-role", role)
 
     def start(self, patience: int = 60) -> None:
         """Create the cluster if it is new, start the server and wait until it takes connections."""
@@ -87,30 +81,17 @@ class PostgresServer:
     def database(self, name: str) -> str:
         """The SQLAlchemy URL of database `name`, created at first call with a role of the same name that reaches nothing else."""
         with psycopg.connect(self.superuser_url(), autocommit=True) as connection:
-            known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,)).fetchone()
-            if known is None:
-                self._create_database(connection, name)
-        return f"postgresql+psycopg://{name}:{self.password_of(name)}@127.0.0.1:{self.port}/{name}"
+            databases.create(connection, name, self.password_of(name))
+        return databases.url(name, self.password_of(name), "127.0.0.1", self.port)
 
     def drop(self, name: str) -> None:
         """Drop a database and its role, ending any sessions in it."""
         with psycopg.connect(self.superuser_url(), autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
-            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(name)))
+            databases.drop(connection, name)
 
     def superuser_url(self, database: str = "postgres") -> str:
         """A libpq URL for the superuser, for provisioning and for tests that look at everything."""
         return f"postgresql://{SUPERUSER}:{self.password}@127.0.0.1:{self.port}/{database}"
-
-    def _create_database(self, connection: psycopg.Connection, name: str) -> None:
-        role = sql.Identifier(name)
-        for statement in (
-            sql.SQL("DROP ROLE IF EXISTS {0}"),  # left over if an earlier call was cut short before the database existed
-            sql.SQL("CREATE ROLE {0} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {1}"),
-            sql.SQL("CREATE DATABASE {0} OWNER {0}"),
-            sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {0} FROM PUBLIC"),
-        ):
-            connection.execute(statement.format(role, sql.Literal(self.password_of(name))))
 
     def _create(self) -> None:
         if (self.data / "PG_VERSION").exists():
@@ -130,8 +111,7 @@ class PostgresServer:
         passwords.unlink()
         self._run("pg_ctl", "-D", str(self.data), "-l", str(self.data / "server.log"), "-w", "-o", self._first_start(), "start")
         with psycopg.connect(self.superuser_url(), autocommit=True) as connection:
-            for shared in ("postgres", "template1"):  # so that a service's role can connect to its own database only
-                connection.execute(sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(shared)))
+            databases.close_shared(connection)
         self._stop("fast")
 
     def _first_start(self) -> str:

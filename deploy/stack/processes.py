@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+KILL = signal.SIGKILL
+
 
 class NotReady(RuntimeError):
     """Something that was started did not answer in time. The message ends with the tail of its log."""

@@ -1,0 +1,152 @@
+"""`make stack`: Kafka, PostgreSQL, provisioning, then one process per service, each waited for; and the way back down."""
+
+import os
+import sys
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from deploy.stack import processes, topology
+from deploy.stack.kafka import KafkaBroker
+from deploy.stack.postgres import PostgresServer
+from deploy.stack.secrets import write
+from identity.bootstrap import create
+
+PATIENCE = 120.0  # seconds for a service to migrate its database and join its groups on a busy two-core machine
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The running topology in `folder` (data, keys, logs and process ids), its ports counted from `base_port`."""
+
+    folder: Path
+    base_port: int = topology.BASE_PORT
+
+    @property
+    def kafka(self) -> KafkaBroker:
+        """The broker, running or not."""
+        return KafkaBroker(
+            self.folder / "kafka", topology.port("kafka", self.base_port), controller_port=topology.port("kafka", self.base_port) + 1
+        )
+
+    @property
+    def postgres(self) -> PostgresServer:
+        """The database server, running or not."""
+        return PostgresServer(self.folder / "postgres", topology.port("postgres", self.base_port))
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Base URL of each service."""
+        return {name: f"http://127.0.0.1:{topology.port(name, self.base_port)}" for name in topology.SERVICES}
+
+    @property
+    def profiles(self) -> Path:
+        """Folder of the demo agencies' `hubctl` profiles."""
+        return self.folder / "demo"
+
+    def start(self) -> None:
+        """Start what is not running yet and wait until all of it is ready. On failure everything is stopped again."""
+        try:
+            self.start_servers()
+            for service in topology.SERVICES:
+                self.start_service(service, wait=False)
+            for service in topology.SERVICES:
+                self.wait_ready(service)
+        except BaseException:
+            self.stop()
+            raise
+
+    def start_servers(self) -> None:
+        """Kafka and PostgreSQL, provisioned; keys and profiles."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.postgres.start()
+        broker = self.kafka
+        broker.start()
+        broker.provision(topology.kafka_topics(), topology.PRINCIPALS, topology.kafka_acls())
+        passwords = {agency: broker.password_of(agency) for agency in topology.AGENCIES}
+        create(self.folder, self.urls, kafka={"bootstrap": broker.bootstrap, "passwords": passwords})
+        for service in topology.SERVICES:
+            write(self._secrets(service) / "database-url", self.postgres.database(service))
+            write(self._secrets(service) / "kafka-password", broker.password_of(service))
+
+    def start_service(self, service: str, *, wait: bool = True) -> None:
+        """Start one service unless it runs already."""
+        if processes.running(self._processes, service) is None:
+            port = topology.port(service, self.base_port)
+            if processes.port_is_taken(port):
+                raise processes.NotReady(f"port {port} for {service} is in use by another process; choose another base with STACK_PORT")
+            processes.spawn([sys.executable, "-m", service], self._processes, service, self.environment(service))
+        if wait:
+            self.wait_ready(service)
+
+    def environment(self, service: str) -> dict[str, str]:
+        """The whole environment of a service's process; HUB_* variables of the caller that the topology does not set pass through."""
+        return {**os.environ, **topology.environment(service, self.place(service))}
+
+    def place(self, service: str) -> topology.Place:
+        """Where a service finds its things when it runs as a process here."""
+        folder = PurePosixPath(self.folder.resolve())
+        return topology.Place(
+            urls=self.urls,
+            host="127.0.0.1",
+            ports={name: topology.port(name, self.base_port) for name in topology.SERVICES},
+            kafka=self.kafka.bootstrap,
+            keyring=folder / "keyring" / service,
+            bootstrap=folder / "bootstrap.json",
+            secrets=folder / "secrets" / service,
+            data=folder / "data" / service,
+            otlp=os.environ.get("HUB_OTLP_ENDPOINT", ""),
+        )
+
+    def wait_ready(self, service: str) -> None:
+        """Wait until the service answers 200 on /readyz; its end, or PATIENCE without an answer, is an error with its log."""
+        log = self._processes / f"{service}.log"
+
+        def ready() -> bool:
+            if processes.running(self._processes, service) is None:
+                raise processes.NotReady(f"{service} ended while starting; {log} ends with:\n{log.read_text(errors='replace')[-3000:]}")
+            return _answers(f"{self.urls[service]}/readyz")
+
+        processes.wait_until(ready, PATIENCE, f"{service} at {self.urls[service]}/readyz", log)
+
+    def stop_service(self, service: str) -> None:
+        """Stop one service cleanly."""
+        processes.end(self._processes, service)
+
+    def kill_service(self, service: str) -> None:
+        """SIGKILL one service."""
+        processes.end(self._processes, service, how=processes.KILL)
+
+    def stop(self) -> None:
+        """Stop services, last started first, then Kafka and PostgreSQL. Data stay."""
+        for service in reversed(topology.SERVICES):
+            self.stop_service(service)
+        if (self.folder / "kafka").exists():
+            self.kafka.stop()
+        if (self.folder / "postgres").exists():
+            self.postgres.stop()
+
+    def describe(self) -> str:
+        """What a person needs to know once it runs."""
+        lines = [f"  {name:9} {url}" for name, url in self.urls.items()]
+        lines += [f"  {'kafka':9} {self.kafka.bootstrap} (SASL/SCRAM)", f"  {'postgres':9} 127.0.0.1:{self.postgres.port}"]
+        return "\n".join(
+            ["The hub is running:", *lines, f"Profiles: {self.profiles}", f"Logs:     {self._processes}", "Stop it:  make stack-stop"]
+        )
+
+    @property
+    def _processes(self) -> Path:
+        return self.folder / "processes"
+
+    def _secrets(self, service: str) -> Path:
+        (self.folder / "data" / service).mkdir(parents=True, exist_ok=True)
+        return self.folder / "secrets" / service
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - always http to this machine
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

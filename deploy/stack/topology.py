@@ -1,0 +1,70 @@
+"""The production topology, once: `make stack` starts it as processes, docker-compose.yml is written from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from common import topics as bus
+from deploy.stack.provision import Acl, Topic
+from identity.bootstrap import northmoor
+
+# In order of start: audit first, because nothing may be disclosed or read before it can be recorded.
+SERVICES = ("audit", "identity", "referral", "sharing", "portal")
+AGENCIES = tuple(northmoor.AGENCIES)
+BASE_PORT = 8100
+OFFSETS: Mapping[str, int] = {"portal": 0, "referral": 1, "sharing": 2, "audit": 3, "identity": 4, "postgres": 32, "kafka": 92}
+PRINCIPALS = (*SERVICES, *AGENCIES)
+
+
+def port(part: str, base: int = BASE_PORT) -> int:
+    """The TCP port of a service, of `kafka` or of `postgres`, when the topology's ports begin at `base`."""
+    return base + OFFSETS[part]
+
+
+def kafka_topics() -> list[Topic]:
+    """Every topic of the demo area's hub, quarantine topics included."""
+    return [Topic(spec.name, spec.partitions, spec.retention_hours) for spec in bus.topics(AGENCIES)]
+
+
+def kafka_acls() -> list[Acl]:
+    """Every allowance; whatever is not here is denied."""
+    return [
+        Acl(rule.principal, "TOPIC" if rule.kind == "topic" else "GROUP", rule.resource, rule.operation, rule.pattern == "prefixed")
+        for rule in bus.acls(bus.topics(AGENCIES))
+    ]
+
+
+@dataclass(frozen=True)
+class Place:
+    """What differs between processes and containers: addresses and folders. Everything else a service is told is the same."""
+
+    urls: Mapping[str, str]
+    host: str
+    ports: Mapping[str, int]
+    kafka: str
+    keyring: PurePosixPath
+    bootstrap: PurePosixPath
+    secrets: PurePosixPath
+    data: PurePosixPath
+    otlp: str = ""
+
+
+def environment(service: str, place: Place) -> dict[str, str]:
+    """The HUB_* settings of one service. Secrets are named by file, so that neither `ps` nor `docker inspect` shows one."""
+    settings = {
+        "HUB_SERVICE_URL": place.urls[service],
+        "HUB_ISSUER": place.urls["identity"],
+        "HUB_DATABASE_URL_FILE": str(place.secrets / "database-url"),
+        "HUB_BUS": "kafka",
+        "HUB_KAFKA_BOOTSTRAP": place.kafka,
+        "HUB_KAFKA_USER": service,
+        "HUB_KAFKA_PASSWORD_FILE": str(place.secrets / "kafka-password"),
+        "HUB_KEYRING_DIR": str(place.keyring),
+        "HUB_BOOTSTRAP_FILE": str(place.bootstrap),
+        "HUB_DATA_DIR": str(place.data),
+        "HUB_HOST": place.host,
+        "HUB_PORT": str(place.ports[service]),
+        "HUB_DEMO": "1",
+        **{f"HUB_{other.upper()}_URL": place.urls[other] for other in SERVICES},
+    }
+    return settings | ({"HUB_OTLP_ENDPOINT": place.otlp} if place.otlp else {})
