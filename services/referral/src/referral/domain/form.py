@@ -1,0 +1,291 @@
+"""The referral forms. Every field names the data category it is stored and shared under; one without cannot be."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+from common.problems import FieldError
+from referral.domain.identifiers import is_nhs_number, is_postcode
+from referral.domain.wording import (
+    Agrees,
+    Answer,
+    AnswerSource,
+    Aware,
+    Basis,
+    Channel,
+    Condition,
+    Gateway,
+    Kind,
+    Quality,
+    Relationship,
+    Role,
+    Safe,
+    Source,
+    Voicemail,
+    Yes,
+)
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+LongText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000)]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The data category of a field and its name for a practitioner. A person's fields name a kind; the role decides the category."""
+
+    category: str
+    label: str
+    quality: Quality | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Internal:
+    """A field that steers the hub and is never a fact of a snapshot; `why` says what it is for."""
+
+    why: str
+
+
+def _nhs_number(value: str) -> str:
+    plain = value.replace(" ", "")
+    if not is_nhs_number(plain):
+        raise FieldError("must be an NHS number: ten digits with a right check digit")
+    return plain
+
+
+def _postcode(value: str) -> str:
+    if not is_postcode(value):
+        raise FieldError("must be a postcode, or leave it out")
+    return " ".join(value.upper().split())
+
+
+class Form(BaseModel):
+    """A part of a form: camel case outside, no unknown field, no silent conversion of types."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True, frozen=True, str_strip_whitespace=True)
+
+
+class Name(Form):
+    """A person's name as known. `known_as` is the name to use."""
+
+    full: Annotated[Text | None, Shared("identity", "Full name")] = None
+    known_as: Annotated[Text | None, Shared("identity", "Name to use")] = None
+
+
+class Address(Form):
+    """Where a person lives or stays. A shielded address leaves to nobody; at most its area code."""
+
+    lines: Annotated[tuple[Text, ...], Shared("address", "Address")] = ()
+    postcode: Annotated[Annotated[Text, AfterValidator(_postcode)] | None, Shared("postcode", "Postcode")] = None
+    area_code: Annotated[Text | None, Shared("area", "Area")] = None
+    landlord: Annotated[Text | None, Shared("address", "Landlord")] = None
+    shielded: Annotated[bool, Internal("location shield")] = False
+
+
+class Person(Form):
+    """Somebody on the case. The role lives here, on the link to the case, never on the person."""
+
+    ref: Annotated[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")], Internal("joins parts of one form")]
+    role: Annotated[Role, Internal("decides the categories")]
+    name: Name = Name()
+    aliases: Annotated[tuple[Text, ...], Shared("identity", "Also known as")] = ()
+    birth_dates: Annotated[tuple[date, ...], Shared("identity", "Possible dates of birth"), Field(max_length=5)] = ()
+    nhs_number: Annotated[Annotated[str, AfterValidator(_nhs_number)] | None, Shared("identity", "NHS number")] = None
+    gender: Annotated[Text | None, Shared("identity", "Gender")] = None
+    phone: Annotated[Text | None, Shared("phone", "Phone")] = None
+    addresses: Annotated[tuple[Address, ...], Field(max_length=5)] = ()
+    language: Annotated[Text | None, Shared("needs", "First language")] = None
+    interpreter_needed: Annotated[Yes | None, Shared("needs", "Interpreter needed")] = None
+    care_and_support_needs: Annotated[LongText | None, Shared("needs", "Care and support needs")] = None
+    relationship_to_victim: Annotated[Relationship | None, Shared("relationship", "Relationship to the victim")] = None
+    school: Annotated[Text | None, Shared("school", "School")] = None
+    doctor: Annotated[Text | None, Shared("doctor", "GP practice")] = None
+    whereabouts: Annotated[LongText | None, Shared("address", "Whereabouts now")] = None
+    employer: Annotated[Text | None, Shared("work", "Employer")] = None
+    immigration_status: Annotated[Text | None, Shared("immigration_status", "Immigration status")] = None
+
+
+class ContactMeans(Form):
+    """One way to reach the victim and whether it is safe. Unknown counts as not safe."""
+
+    channel: Annotated[Channel, Internal("shown as one rule per means")]
+    value: Annotated[Text | None, Internal("shown as one rule per means")] = None
+    safe: Annotated[Safe, Internal("shown as one rule per means")]
+    times: Annotated[Text | None, Internal("shown as one rule per means")] = None
+    voicemail: Annotated[Voicemail, Internal("shown as one rule per means")] = "never"
+    who_may_answer: Annotated[Text | None, Internal("shown as one rule per means")] = None
+
+
+class SafeContact(Form):
+    """How the victim may be reached safely, asked first. `unknown` is a valid answer and means: do not contact."""
+
+    status: Annotated[Literal["known", "do_not_contact", "unknown"], Internal("answered by the rule in the safe-contact strip")]
+    means: Annotated[tuple[ContactMeans, ...], Field(max_length=8)] = ()
+    device_monitored: Annotated[Yes, Shared("victim_safe_contact", "Phone or device watched")] = "unknown"
+    code_word: Annotated[Text | None, Shared("victim_safe_contact", "Code word")] = None
+    safe_to_talk_to: Annotated[Text | None, Shared("victim_safe_contact", "Safe to talk to")] = None
+    not_safe_to_talk_to: Annotated[Text | None, Shared("victim_safe_contact", "NOT safe to talk to")] = None
+    last_verified: Annotated[date | None, Shared("victim_safe_contact", "Last verified")] = None
+
+    @model_validator(mode="after")
+    def _known_needs_means(self) -> Self:
+        if self.status == "known" and not self.means:
+            raise FieldError("status known needs at least one entry in means")
+        return self
+
+
+class Incident(Form):
+    """What happened. Times are with their zone."""
+
+    occurred_at: Annotated[AwareDatetime, Shared("incident", "When")]
+    place: Annotated[LongText | None, Shared("incident_place", "Where")] = None
+    summary: Annotated[LongText, Shared("incident_narrative", "What happened")]
+    crime_reference: Annotated[Text | None, Shared("incident", "Crime reference")] = None
+    officer_in_case: Annotated[Text | None, Shared("referrer", "Officer in the case")] = None
+    children_present: Annotated[Yes, Shared("incident", "Children present")] = "unknown"
+    weapons: Annotated[Text | None, Shared("incident", "Weapons")] = None
+
+
+class RiskAnswer(Form):
+    """One answer of the instrument, by concept, with who said so."""
+
+    concept: Annotated[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,59}$")], Internal("names the item")]
+    answer: Annotated[Answer, Internal("shown with its item's subject")]
+    source: Annotated[AnswerSource, Internal("shown beside the answer")] = "victim"
+    note: Annotated[LongText | None, Shared("risk_answers", "Note", "self_report")] = None
+
+
+class Judgement(Form):
+    """Professional judgement. It may raise the level and must say why; there is no way to lower it."""
+
+    raises: Annotated[Literal[True], Internal("only raising exists")]
+    reason: Annotated[LongText, Shared("risk_summary", "Why professional judgement raises the level", "professional_opinion")]
+
+
+class Risk(Form):
+    """Answers of one dated instrument; the score is computed here, never sent."""
+
+    instrument: Annotated[Literal["dash"], Internal("names the instrument")]
+    version: Annotated[Text, Internal("version of the instrument")]
+    assessed_on: Annotated[date, Shared("risk_summary", "Assessed on")]
+    assessor_role: Annotated[Text, Shared("risk_summary", "Assessed by")]
+    answers: Annotated[tuple[RiskAnswer, ...], Field(max_length=60)]
+    judgement: Judgement | None = None
+
+
+class ConsentAnswers(Form):
+    """Aware, agrees to support, and lawful basis: three separate facts (design section 13, rule 9)."""
+
+    aware: Annotated[Aware, Internal("stands in the snapshot's own consent part")]
+    agrees_to_support: Annotated[Agrees, Internal("stands in the snapshot's own consent part")]
+    lawful_basis: Annotated[Basis, Internal("stands in the snapshot's own consent part")]
+    condition: Annotated[Condition, Internal("stands in the snapshot's own consent part")] = "none"
+    gateway: Annotated[Gateway, Internal("stands in the snapshot's own consent part")] = "none"
+    without_agreement_reason: Annotated[LongText | None, Shared("consent", "Why shared without agreement")] = None
+    victims_view: Annotated[LongText | None, Shared("victim_view", "What the victim wants", "self_report")] = None
+
+
+class Referrer(Form):
+    """The person or desk that sends the referral and can be asked about it."""
+
+    role: Annotated[Text, Shared("referrer", "Referred by")]
+    phone: Annotated[Text | None, Shared("referrer", "Referrer's phone")] = None
+    email: Annotated[Text | None, Shared("referrer", "Referrer's email")] = None
+
+
+class FullReferral(Form):
+    """The whole referral form for domestic abuse (domain reference 2.4)."""
+
+    form: Annotated[Literal["full"], Internal("which form")]
+    kind: Annotated[Kind, Internal("which kind of referral")]
+    area: Annotated[Text, Internal("whose rules and agreement apply")]
+    source: Annotated[Source, Internal("how it reached the sender")]
+    external_reference: Annotated[Text, Internal("the sender's own reference, shown back to the sender only")]
+    completes: Annotated[Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}$")] | None, Internal("urgent referral this one completes")] = None
+    referrer: Referrer
+    reason: Annotated[LongText, Shared("incident_narrative", "Reason for referral", "professional_opinion")]
+    people: Annotated[tuple[Person, ...], Field(min_length=1, max_length=30)]
+    incident: Incident
+    risk: Risk | None = None
+    safe_contact: SafeContact
+    consent: ConsentAnswers
+
+    @model_validator(mode="after")
+    def _people_make_sense(self) -> Self:
+        victims = [p for p in self.people if p.role == "victim"]
+        if len(victims) != 1:
+            raise FieldError("people needs exactly one entry with the role victim")
+        if victims[0].name.full is None and victims[0].name.known_as is None:
+            raise FieldError("the victim needs a name, even a partial one")
+        if not victims[0].birth_dates and not victims[0].addresses:
+            raise FieldError("the victim needs a possible date of birth or an address")
+        refs = [p.ref for p in self.people]
+        if len(set(refs)) != len(refs):
+            raise FieldError("each entry in people needs its own ref")
+        return self
+
+
+class Callback(Form):
+    """How the sender says the victim may be called back, if at all."""
+
+    phone: Annotated[Text, Shared("callback", "Call back on")]
+    note: Annotated[Text | None, Shared("callback", "When and how")] = None
+
+
+class UrgentReferral(Form):
+    """Danger now: name, place, danger, and a callback or "do_not_call". Nothing else is asked (design section 13, rule 2)."""
+
+    form: Annotated[Literal["urgent"], Internal("which form")]
+    external_reference: Annotated[Text | None, Internal("the sender's own reference")] = None
+    area: Annotated[Text | None, Internal("whose rules apply; the sender's own area if left out")] = None
+    name: Annotated[Text, Shared("victim_identity", "Name")]
+    place: Annotated[LongText, Shared("incident_place", "Where the danger is")]
+    danger: Annotated[LongText, Shared("danger_summary", "The danger", "professional_opinion")]
+    callback: Callback | Literal["do_not_call"]
+    place_shielded: Annotated[bool, Internal("location shield on the place")] = False
+
+
+AnyReferral = Annotated[FullReferral | UrgentReferral, Field(discriminator="form")]
+
+BY_ROLE: Mapping[tuple[str, str], str] = {
+    ("identity", "victim"): "victim_identity",
+    ("identity", "perpetrator"): "perpetrator_identity",
+    ("identity", "child"): "child_identity",
+    ("identity", "household_member"): "household",
+    ("phone", "victim"): "victim_phone",
+    ("phone", "perpetrator"): "perpetrator_phone",
+    ("phone", "child"): "child_identity",
+    ("phone", "household_member"): "household",
+    ("address", "victim"): "victim_address",
+    ("address", "perpetrator"): "perpetrator_address",
+    ("address", "child"): "child_address",
+    ("address", "household_member"): "victim_address",
+    ("postcode", "victim"): "victim_postcode",
+    ("postcode", "perpetrator"): "perpetrator_address",
+    ("postcode", "child"): "child_address",
+    ("postcode", "household_member"): "victim_postcode",
+    ("area", "victim"): "victim_area",
+    ("area", "perpetrator"): "perpetrator_address",
+    ("area", "child"): "child_address",
+    ("area", "household_member"): "victim_area",
+    ("needs", "victim"): "support_needs",
+    ("needs", "perpetrator"): "perpetrator_identity",
+    ("needs", "child"): "child_identity",
+    ("needs", "household_member"): "household",
+    ("school", "victim"): "victim_work",
+    ("school", "perpetrator"): "perpetrator_history",
+    ("school", "child"): "child_school",
+    ("school", "household_member"): "child_school",
+    ("doctor", "victim"): "victim_gp",
+    ("doctor", "perpetrator"): "perpetrator_history",
+    ("doctor", "child"): "child_gp",
+    ("doctor", "household_member"): "victim_gp",
+    ("work", "victim"): "victim_work",
+    ("work", "perpetrator"): "perpetrator_history",
+    ("work", "child"): "child_school",
+    ("work", "household_member"): "victim_work",
+}
+"""Which category a kind of field falls under for a role. What tells where a protected household lives counts as the victim's place."""

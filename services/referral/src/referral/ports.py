@@ -1,0 +1,129 @@
+"""What the use cases need from the outside, with the obligations an adapter must keep."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from common.access import Granted
+from common.audit_record import AuditEntry
+from common.events.case import CaseSnapshot, Fact, Marking
+from common.web.attempts import Answer, Attempt
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReferral:
+    """A referral as its own agency may see it again. Times are UTC."""
+
+    referral_id: UUID
+    case_id: UUID
+    agency: str
+    form: str
+    kind: str
+    area: str
+    source: str
+    state: str
+    external_reference: str | None
+    received_at: datetime
+    version: int
+    rules_version: str
+    snapshot_head: Mapping[str, Any]
+    """The part of the latest snapshot that holds no fact: subjects, risk, consent, markings, flags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one permitted recipient, newest state. Times are UTC."""
+
+    recipient: str
+    snapshot_version: int
+    state: str
+    clause: str
+    changed_at: datetime
+    proof: str = ""
+    reason_code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseState:
+    """What a release check may say: the current version and the vetoes in force. No personal data."""
+
+    case_id: UUID
+    version: int
+    subjects: tuple[UUID, ...]
+    markings: tuple[Marking, ...]
+
+
+class ReferralTx(Protocol):
+    """The repository inside one transaction.
+
+    Obligations: every method takes part in the caller's transaction and never commits; personal data is encrypted per
+    subject before it reaches the database; rows of another agency are as if they did not exist.
+    """
+
+    def insert(self, granted: Granted, referral: StoredReferral, snapshot: CaseSnapshot) -> None:
+        """Store a new case or a new version of one, its facts, the referral row, and publish the snapshot, all or nothing."""
+        ...
+
+    def find(self, granted: Granted, referral_id: UUID) -> StoredReferral | None:
+        """The agency's own referral, or None, with the same work done either way."""
+        ...
+
+    def find_by_external(self, granted: Granted, external_reference: str) -> UUID | None:
+        """The referral the agency already sent under this reference of its own."""
+        ...
+
+    def facts(self, granted: Granted, case_id: UUID) -> tuple[Fact, ...]:
+        """The facts of the case's current version, decrypted."""
+        ...
+
+    def replace_snapshot(self, granted: Granted, referral: StoredReferral, snapshot: CaseSnapshot) -> None:
+        """Make `snapshot` the current version of an existing case and publish it. Raises VersionMoved if another did first."""
+        ...
+
+    def case_state(self, case_id: UUID) -> CaseState | None:
+        """The current version and markings; None if the case does not exist."""
+        ...
+
+    def outcomes(self, case_id: UUID) -> tuple[Outcome, ...]:
+        """Latest state per permitted recipient, in order of the first decision."""
+        ...
+
+    def put_outcome(self, case_id: UUID, outcome: Outcome) -> None:
+        """Insert or advance the state of one recipient; an older event never overwrites a newer state."""
+        ...
+
+    def note_refused_intake(self, agency: str, *, code: str, at: datetime) -> None:
+        """Remember, without content, that a sender's intake was refused, so that its desk is alarmed until corrected."""
+        ...
+
+    def clear_refused_intakes(self, granted: Granted) -> None:
+        """An intake of the same sender was accepted: its alarm ends."""
+        ...
+
+    def refused_intakes(self, granted: Granted) -> tuple[tuple[datetime, str], ...]:
+        """The sender's open alarms: when, and the problem code."""
+        ...
+
+    def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
+        """Run `work` once per Idempotency-Key; a repeat gets the stored answer, kept encrypted in the same transaction."""
+        ...
+
+    def record(self, entry: AuditEntry) -> None:
+        """Write the audit record in this transaction; it is durable when the transaction is."""
+        ...
+
+
+class Store(Protocol):
+    """Opens transactions. Obligation: `write` returns only after the commit; an exception leaves nothing behind."""
+
+    async def write(self, work: Callable[[ReferralTx], T]) -> T:
+        """Run `work` in one writing transaction and commit."""
+        ...
+
+
+class VersionMoved(Exception):  # noqa: N818 - what happened, in the field's words
+    """The case has a newer version than the one the change was made for."""

@@ -1,0 +1,250 @@
+"""The repository: Core statements over the tables, sealing on the way in and opening on the way out."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select, update
+
+from common.access import Granted
+from common.audit_record import AuditEntry
+from common.audit_trail import AuditTrail
+from common.database import Database, Unit
+from common.events.case import CaseSnapshot, Fact, Marking
+from common.faults import crash_point
+from common.ids import uuid7
+from common.outbox import Outbox
+from common.sealed import SubjectKey, SubjectKeys, blind_index
+from common.topics import CASE
+from common.web.attempts import Answer, Attempt
+from common.web.idempotency import Idempotency
+from referral.ports import CaseState, Outcome, ReferralTx, StoredReferral, VersionMoved
+from referral.storage.tables import CaseFile, FactGroup, OutcomeRow, ReferralRow, RefusedIntake, table_of
+
+T = TypeVar("T")
+
+_CASE = table_of(CaseFile)
+_REFERRAL = table_of(ReferralRow)
+_FACTS = table_of(FactGroup)
+_OUTCOME = table_of(OutcomeRow)
+_REFUSED = table_of(RefusedIntake)
+
+_RANK = {"withheld": 0, "decided": 1, "blocked": 2, "released": 3, "saved": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """What the repository seals and sends with, given once by wiring."""
+
+    subject_keys: SubjectKeys
+    index_key: bytes
+    outbox: Outbox
+    trail: AuditTrail
+    idempotency: Idempotency
+
+
+class ReferralStore:
+    """Opens transactions on the service's database; fulfils `referral.ports.Store`."""
+
+    def __init__(self, database: Database, sealing: Sealing) -> None:
+        self._database = database
+        self._sealing = sealing
+
+    async def write(self, work: Callable[[ReferralTx], T]) -> T:
+        """Run `work` in one group-committed transaction; returns after the commit."""
+        answer = await self._database.write(lambda unit: work(SqlTx(unit, self._sealing)))
+        # Crash here: everything is durable and the caller has no answer; a retry with its Idempotency-Key gets the stored one.
+        crash_point("referral.after-commit")
+        return answer
+
+
+class SqlTx:
+    """Fulfils `referral.ports.ReferralTx` inside one unit of work."""
+
+    def __init__(self, unit: Unit, sealing: Sealing) -> None:
+        self._unit = unit
+        self._conn = unit.connection
+        self._sealing = sealing
+
+    def insert(self, granted: Granted, referral: StoredReferral, snapshot: CaseSnapshot) -> None:
+        """Case, referral, facts and the published snapshot in this transaction."""
+        keys = self._keys_for(snapshot)
+        case_key = keys[snapshot.case_id]
+        self._conn.execute(
+            insert(_CASE).values(
+                id=snapshot.case_id,
+                area=snapshot.area,
+                version=snapshot.version,
+                head_ct=self._seal_head(case_key, snapshot),
+                changed_at=snapshot.received_at,
+            )
+        )
+        self._insert_referral(referral, case_key)
+        self._insert_facts(snapshot, keys)
+        self._publish(snapshot)
+
+    def find(self, granted: Granted, referral_id: UUID) -> StoredReferral | None:
+        """One predicate, id and agency, so that another's referral and none at all are the same work."""
+        query = (
+            select(_REFERRAL, _CASE.c.version, _CASE.c.head_ct)
+            .join(_CASE, _CASE.c.id == _REFERRAL.c.case_id)
+            .where(_REFERRAL.c.id == referral_id, _REFERRAL.c.agency == granted.principal.agency)
+        )
+        row = self._conn.execute(query).mappings().first()
+        if row is None:
+            return None
+        key = self._sealing.subject_keys.get(self._conn, row["case_id"])
+        external = None if row["external_ct"] is None else key.open("referral", "external_ct", row["id"], row["external_ct"])
+        head: dict[str, Any] = json.loads(key.open("case_file", "head_ct", row["case_id"], row["head_ct"]))
+        same = {name: row[name] for name in ("case_id", "agency", "form", "kind", "area", "source", "state", "received_at", "version", "rules_version")}
+        return StoredReferral(referral_id=row["id"], external_reference=external, snapshot_head=head, **same)
+
+    def find_by_external(self, granted: Granted, external_reference: str) -> UUID | None:
+        """By blind index, within the sender's own agency."""
+        found = select(_REFERRAL.c.id).where(
+            _REFERRAL.c.agency == granted.principal.agency, _REFERRAL.c.external_bi == self._external_index(external_reference)
+        )
+        return self._conn.execute(found).scalar_one_or_none()
+
+    def facts(self, granted: Granted, case_id: UUID) -> tuple[Fact, ...]:
+        """All facts of the current version, in the order of the form."""
+        rows = self._conn.execute(select(_FACTS).where(_FACTS.c.case_id == case_id)).mappings().all()
+        keys = self._sealing.subject_keys.load(self._conn, {row["key_id"] for row in rows})
+        found: list[tuple[int, Fact]] = []
+        for row in rows:
+            # An erased subject has no key: what was about them is gone, the rest of the case stands.
+            if row["key_id"] in keys:
+                text = keys[row["key_id"]].open("fact_group", "facts_ct", row["id"], row["facts_ct"])
+                found.extend((place, Fact.model_validate(raw)) for place, raw in json.loads(text))
+        return tuple(fact for _, fact in sorted(found, key=lambda pair: pair[0]))
+
+    def replace_snapshot(self, granted: Granted, referral: StoredReferral, snapshot: CaseSnapshot) -> None:
+        """Compare-and-swap of the version, then new facts, then the published snapshot."""
+        keys = self._keys_for(snapshot)
+        swapped = self._conn.execute(
+            update(_CASE)
+            .where(_CASE.c.id == snapshot.case_id, _CASE.c.version == snapshot.version - 1)
+            .values(version=snapshot.version, head_ct=self._seal_head(keys[snapshot.case_id], snapshot), changed_at=snapshot.received_at)
+        )
+        if swapped.rowcount != 1:
+            raise VersionMoved
+        known = select(_REFERRAL.c.id).where(_REFERRAL.c.id == referral.referral_id)
+        if self._conn.execute(known).first() is None:
+            self._insert_referral(referral, keys[snapshot.case_id])
+        self._conn.execute(delete(_FACTS).where(_FACTS.c.case_id == snapshot.case_id))
+        self._insert_facts(snapshot, keys)
+        self._publish(snapshot)
+
+    def case_state(self, case_id: UUID) -> CaseState | None:
+        """Version and markings from the sealed head."""
+        row = self._conn.execute(select(_CASE.c.version, _CASE.c.head_ct).where(_CASE.c.id == case_id)).first()
+        if row is None:
+            return None
+        key = self._sealing.subject_keys.get(self._conn, case_id)
+        head = json.loads(key.open("case_file", "head_ct", case_id, row.head_ct))
+        markings = tuple(Marking.model_validate(raw) for raw in head["markings"])
+        subjects = tuple(UUID(raw["subjectId"]) for raw in head["subjects"])
+        return CaseState(case_id, row.version, subjects, markings)
+
+    def outcomes(self, case_id: UUID) -> tuple[Outcome, ...]:
+        """Permitted recipients only; a withheld one is sharing's record, not the referrer's to see."""
+        query = select(_OUTCOME).where(_OUTCOME.c.case_id == case_id, _OUTCOME.c.state != "withheld").order_by(_OUTCOME.c.first_at, _OUTCOME.c.recipient)
+        return tuple(
+            Outcome(r["recipient"], r["snapshot_version"], r["state"], r["clause"], r["changed_at"], r["proof"], r["reason_code"])
+            for r in self._conn.execute(query).mappings()
+        )
+
+    def put_outcome(self, case_id: UUID, outcome: Outcome) -> None:
+        """Newer snapshot version wins; within one, the further state wins."""
+        here = (_OUTCOME.c.case_id == case_id, _OUTCOME.c.recipient == outcome.recipient)
+        row = self._conn.execute(select(_OUTCOME.c.snapshot_version, _OUTCOME.c.state).where(*here)).first()
+        values = {
+            "snapshot_version": outcome.snapshot_version,
+            "state": outcome.state,
+            "clause": outcome.clause,
+            "proof": outcome.proof,
+            "reason_code": outcome.reason_code,
+            "changed_at": outcome.changed_at,
+        }
+        if row is None:
+            self._conn.execute(insert(_OUTCOME).values(case_id=case_id, recipient=outcome.recipient, first_at=outcome.changed_at, **values))
+        elif (outcome.snapshot_version, _RANK[outcome.state]) > (row.snapshot_version, _RANK[row.state]):
+            self._conn.execute(update(_OUTCOME).where(*here).values(**values))
+
+    def note_refused_intake(self, agency: str, *, code: str, at: datetime) -> None:
+        """One row per refusal; bounded, because the desk needs to know that and since when, not how often."""
+        count = len(self._conn.execute(select(_REFUSED.c.id).where(_REFUSED.c.agency == agency).limit(100)).all())
+        if count < 100:
+            self._conn.execute(insert(_REFUSED).values(id=uuid7(), agency=agency, code=code, at=at))
+
+    def clear_refused_intakes(self, granted: Granted) -> None:
+        """The desk has sent something we could take."""
+        self._conn.execute(delete(_REFUSED).where(_REFUSED.c.agency == granted.principal.agency))
+
+    def refused_intakes(self, granted: Granted) -> tuple[tuple[datetime, str], ...]:
+        """Oldest first."""
+        query = select(_REFUSED.c.at, _REFUSED.c.code).where(_REFUSED.c.agency == granted.principal.agency).order_by(_REFUSED.c.at)
+        return tuple((row.at, row.code) for row in self._conn.execute(query))
+
+    def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
+        """The stored answer of this Idempotency-Key, or `work`'s, stored in this transaction."""
+        return self._sealing.idempotency.once(self._unit, attempt, work)
+
+    def record(self, entry: AuditEntry) -> None:
+        """In this transaction."""
+        self._sealing.trail.record(self._unit, entry)
+
+    def _keys_for(self, snapshot: CaseSnapshot) -> dict[UUID, SubjectKey]:
+        """A key for the case and for each subject, made where missing."""
+        ids = [snapshot.case_id, *(subject.subject_id for subject in snapshot.subjects)]
+        found = self._sealing.subject_keys.load(self._conn, ids)
+        return {one: found.get(one) or self._sealing.subject_keys.create(self._conn, one) for one in ids}
+
+    def _seal_head(self, key: SubjectKey, snapshot: CaseSnapshot) -> bytes:
+        head = snapshot.data()
+        head.pop("facts")
+        return key.seal("case_file", "head_ct", snapshot.case_id, json.dumps(head))
+
+    def _insert_referral(self, referral: StoredReferral, key: SubjectKey) -> None:
+        external = referral.external_reference
+        self._conn.execute(
+            insert(_REFERRAL).values(
+                id=referral.referral_id,
+                case_id=referral.case_id,
+                agency=referral.agency,
+                form=referral.form,
+                kind=referral.kind,
+                area=referral.area,
+                source=referral.source,
+                state=referral.state,
+                external_bi=None if external is None else self._external_index(external),
+                external_ct=None if external is None else key.seal("referral", "external_ct", referral.referral_id, external),
+                rules_version=referral.rules_version,
+                received_at=referral.received_at,
+            )
+        )
+
+    def _insert_facts(self, snapshot: CaseSnapshot, keys: dict[UUID, SubjectKey]) -> None:
+        rows = list(self._fact_rows(snapshot, keys))
+        if rows:
+            self._conn.execute(insert(_FACTS), rows)
+
+    def _fact_rows(self, snapshot: CaseSnapshot, keys: dict[UUID, SubjectKey]) -> Iterable[dict[str, Any]]:
+        groups: dict[tuple[UUID, str], list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+        for place, fact in enumerate(snapshot.facts):
+            groups[(fact.subject or snapshot.case_id, fact.category)].append((place, fact.model_dump(mode="json", by_alias=True)))
+        for (owner, category), facts in groups.items():
+            row_id = uuid7()
+            sealed = keys[owner].seal("fact_group", "facts_ct", row_id, json.dumps(facts))
+            yield {"id": row_id, "case_id": snapshot.case_id, "key_id": owner, "category": category, "facts_ct": sealed}
+
+    def _external_index(self, external_reference: str) -> bytes:
+        return blind_index(self._sealing.index_key, "referral.external", external_reference)
+
+    def _publish(self, snapshot: CaseSnapshot) -> None:
+        stream = str(snapshot.case_id)
+        self._sealing.outbox.send(self._unit, topic=CASE, key=stream, event=snapshot, to=["svc:sharing"], stream=stream)

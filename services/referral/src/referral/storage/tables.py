@@ -1,0 +1,98 @@
+"""Tables of the referral service. What is about a person stands in a column ending `_ct`, sealed under that person's key."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Column, Index, LargeBinary, Table, UniqueConstraint
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from common.audit_trail import declare_tables as declare_audit_tables
+from common.database import UtcDateTime, new_metadata
+from common.inbox import declare_tables as declare_inbox_tables
+from common.outbox import declare_tables as declare_outbox_tables
+from common.sealed import subject_key_table
+from common.web import idempotency, replay
+
+METADATA = new_metadata()
+
+
+class Row(SQLModel, registry=registry(metadata=METADATA)):
+    """Every table class of this service; their rows are written by Core statements in the repository."""
+
+
+class CaseFile(Row, table=True):
+    """One case at its current version. `head_ct` is the snapshot without its facts, sealed under the case's own key."""
+
+    __tablename__ = "case_file"
+    id: UUID = Field(primary_key=True)
+    area: str = Field(max_length=60)
+    version: int
+    head_ct: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    changed_at: datetime = Field(sa_type=UtcDateTime)  # type: ignore[call-overload]
+
+
+class ReferralRow(Row, table=True):
+    """One referral as it was sent. `external_bi` finds a sender's own reference; `external_ct` shows it back."""
+
+    __tablename__ = "referral"
+    __table_args__ = (UniqueConstraint("agency", "external_bi"), Index("ix_referral_case_id", "case_id"))
+    id: UUID = Field(primary_key=True)
+    case_id: UUID = Field(foreign_key="case_file.id")
+    agency: str = Field(max_length=60)
+    form: str = Field(max_length=20)
+    kind: str = Field(max_length=40)
+    area: str = Field(max_length=60)
+    source: str = Field(max_length=40)
+    state: str = Field(max_length=40)
+    external_bi: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    external_ct: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    rules_version: str = Field(max_length=60)
+    received_at: datetime = Field(sa_type=UtcDateTime)  # type: ignore[call-overload]
+
+
+class FactGroup(Row, table=True):
+    """Facts of one category about one person (or the case itself), sealed together under that person's key."""
+
+    __tablename__ = "fact_group"
+    __table_args__ = (Index("ix_fact_group_case_id", "case_id"),)
+    id: UUID = Field(primary_key=True)
+    case_id: UUID = Field(foreign_key="case_file.id")
+    key_id: UUID
+    """Whose key seals it: the subject's, or the case's own."""
+    category: str = Field(max_length=60)
+    facts_ct: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class OutcomeRow(Row, table=True):
+    """Newest state of one recipient of a case, from sharing's events."""
+
+    __tablename__ = "outcome"
+    case_id: UUID = Field(primary_key=True)
+    recipient: str = Field(primary_key=True, max_length=60)
+    snapshot_version: int
+    state: str = Field(max_length=20)
+    clause: str = Field(default="", max_length=80)
+    proof: str = Field(default="", max_length=20)
+    reason_code: str = Field(default="", max_length=80)
+    changed_at: datetime = Field(sa_type=UtcDateTime)  # type: ignore[call-overload]
+    first_at: datetime = Field(sa_type=UtcDateTime)  # type: ignore[call-overload]
+
+
+class RefusedIntake(Row, table=True):
+    """A refused intake, without what it held: it alarms the sender's desk until an intake of theirs is accepted."""
+
+    __tablename__ = "refused_intake"
+    __table_args__ = (Index("ix_refused_intake_agency", "agency"),)
+    id: UUID = Field(primary_key=True)
+    agency: str = Field(max_length=60)
+    code: str = Field(max_length=60)
+    at: datetime = Field(sa_type=UtcDateTime)  # type: ignore[call-overload]
+
+
+def table_of(row: type[SQLModel]) -> Table:
+    """The Core table behind a row class."""
+    return row.__table__  # type: ignore[attr-defined, no-any-return]
+
+
+SUBJECT_KEY = subject_key_table(METADATA)

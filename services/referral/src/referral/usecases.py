@@ -1,0 +1,272 @@
+"""One function per thing this service does. They plan and call the repository; none of them commits."""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from common.access import Granted
+from common.audit_record import Actor, AuditEntry, Operation
+from common.case_reference import case_reference
+from common.clock import Clock
+from common.events.case import CaseSnapshot, CaseSubject, Cause, Consent, Fact, Marking, RiskSummary
+from common.ids import uuid7
+from common.problems import Fault, Problem
+from referral.domain import risk as risk_rules
+from referral.domain.facts import facts_of, risk_facts, safe_contact_facts
+from referral.domain.form import FullReferral, Person, UrgentReferral
+from referral.domain.rules import Instrument, RuleBook, Rules, RulesUnknown
+from referral.permissions import may
+from referral.ports import CaseState, Outcome, ReferralTx, StoredReferral
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What every use case is given once, by wiring: the rules, the clock, and the secret behind case references."""
+
+    rules: RuleBook
+    clock: Clock
+    reference_secret: bytes
+    home_area: str
+
+    def reference(self, agency: str, case_id: UUID) -> str:
+        """The case reference `agency` knows this case by."""
+        return case_reference(self.reference_secret, agency, case_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A checked referral, ready to be stored, or to be described to somebody who asked for a dry run."""
+
+    referral: StoredReferral
+    snapshot: CaseSnapshot
+    entry: AuditEntry
+
+
+def plan_intake(granted: Granted, form: FullReferral | UrgentReferral, desk: Desk) -> Intake:
+    """Check a form against the dated rules and plan everything that storing it means; nothing is stored here.
+
+    Raises Problem(validation-failed) with pointers when the area, instrument or a concept is unknown.
+    """
+    _allow("submit_referral", granted)
+    now = desk.clock.now()
+    rules = _rules(form, desk, now)
+    if isinstance(form, UrgentReferral):
+        return _plan_urgent(granted, form, desk, rules, now)
+    return _plan_full(granted, form, desk, rules, now)
+
+
+def submit_referral(tx: ReferralTx, granted: Granted, form: FullReferral | UrgentReferral, desk: Desk) -> Intake:
+    """Take a referral in: case, people, facts, audit record and snapshot in one transaction.
+
+    Raises Problem: `validation-failed` (bad part), `external-reference-exists`, `not-found` (the urgent referral it completes).
+    """
+    intake = plan_intake(granted, form, desk)
+    if form.external_reference is not None and tx.find_by_external(granted, form.external_reference) is not None:
+        raise Problem("external-reference-exists")
+    if isinstance(form, FullReferral) and form.completes is not None:
+        intake = _complete(tx, granted, UUID(form.completes), intake)
+        tx.replace_snapshot(granted, intake.referral, intake.snapshot)
+    else:
+        tx.insert(granted, intake.referral, intake.snapshot)
+    tx.record(intake.entry)
+    tx.clear_refused_intakes(granted)
+    return intake
+
+
+def read_referral(tx: ReferralTx, granted: Granted, referral_id: UUID, desk: Desk) -> tuple[StoredReferral, tuple[Outcome, ...]]:
+    """The agency's own referral with what became of it. Not found and not allowed are one answer, Problem(not-found)."""
+    _allow("read_own_referral", granted)
+    found = tx.find(granted, referral_id)
+    if found is None:
+        raise Problem("not-found")
+    tx.record(_entry("consultation", granted, found.case_id, desk, resource=referral_id, version=found.version))
+    if found.source == "third_party":
+        return found, ()
+    return found, tx.outcomes(found.case_id)
+
+
+def set_must_not_disclose(
+    tx: ReferralTx, granted: Granted, referral_id: UUID, *, agency: str, category: str, reason: str, desk: Desk
+) -> tuple[Marking, int]:
+    """Forbid disclosure of a case, or one category of it, to an agency or to all; a new snapshot version travels at once.
+
+    Raises Problem(not-found). `reason` is sealed into the audit record; it is never published.
+    """
+    _allow("mark_must_not_disclose", granted)
+    found = tx.find(granted, referral_id)
+    if found is None:
+        raise Problem("not-found")
+    marking = Marking(marking_id=uuid7(), kind="must_not_disclose", agency=agency, category=category)
+    head = dict(found.snapshot_head)
+    markings = (*(Marking.model_validate(m) for m in head["markings"]), marking)
+    changes: dict[str, Any] = {
+        "version": found.version + 1,
+        "cause": "marking_changed",
+        "markings": [m.model_dump(mode="json", by_alias=True) for m in markings],
+    }
+    facts = tx.facts(granted, found.case_id)
+    snapshot = CaseSnapshot.model_validate({**head, **changes, "facts": [f.model_dump(mode="json", by_alias=True) for f in facts]})
+    tx.replace_snapshot(granted, replace(found, version=snapshot.version), snapshot)
+    entry = _entry("alteration", granted, found.case_id, desk, resource=referral_id, version=snapshot.version)
+    tx.record(replace(entry, field_set="marking.must_not_disclose", detail={"reason": reason, "agency": agency, "category": category}))
+    return marking, snapshot.version
+
+
+def check_release(tx: ReferralTx, granted: Granted, case_id: UUID) -> CaseState:
+    """Current version and vetoes, for sharing's last look before a release. Raises Problem(not-found)."""
+    _allow("check_release", granted)
+    state = tx.case_state(case_id)
+    if state is None:
+        raise Problem("not-found")
+    return state
+
+
+def note_outcome(tx: ReferralTx, case_id: UUID, outcome: Outcome) -> None:
+    """Keep what sharing says became of one recipient, so that the referrer hears back (design section 2, point 10)."""
+    tx.put_outcome(case_id, outcome)
+
+
+def note_saved(tx: ReferralTx, case_id: UUID, recipient: str, at: datetime) -> None:
+    """The recipient holds the newest thing that was released to it; the proof it left with stays."""
+    for known in tx.outcomes(case_id):
+        if known.recipient == recipient:
+            tx.put_outcome(case_id, replace(known, state="saved", changed_at=at))
+
+
+def refuse_intake(tx: ReferralTx, agency: str, code: str, desk: Desk) -> None:
+    """Alarm the sender's desk: an intake was refused and stands uncorrected (design section 13, rule 2)."""
+    tx.note_refused_intake(agency, code=code, at=desk.clock.now())
+
+
+def refused_intakes(tx: ReferralTx, granted: Granted) -> tuple[tuple[datetime, str], ...]:
+    """The sender's open alarms, oldest first."""
+    _allow("see_refused_intakes", granted)
+    return tx.refused_intakes(granted)
+
+
+def _allow(action: str, granted: Granted) -> None:
+    if not may(action, granted):
+        raise Problem("forbidden")
+
+
+def _rules(form: FullReferral | UrgentReferral, desk: Desk, now: datetime) -> Rules:
+    try:
+        return desk.rules.for_area(form.area or desk.home_area, now.date())
+    except RulesUnknown:
+        raise Problem("validation-failed", errors=[Fault("/area", "must be an area this hub serves; see GET /v1/code-lists")]) from None
+
+
+def _plan_urgent(granted: Granted, form: UrgentReferral, desk: Desk, rules: Rules, now: datetime) -> Intake:
+    victim = uuid7()
+    subjects = (CaseSubject(subject_id=victim, role="victim", address_shielded=form.place_shielded),)
+    consent = Consent(aware="unknown", agrees_to_support="unknown", lawful_basis="6d", gateway="common_law")
+    facts = facts_of(form, {"victim": victim}) + safe_contact_facts(None, victim, rules, now.date())
+    return _intake(granted, form, desk, rules, now, subjects, risk_rules.URGENT, consent, facts, now)
+
+
+def _plan_full(granted: Granted, form: FullReferral, desk: Desk, rules: Rules, now: datetime) -> Intake:
+    instrument = _instrument(form, desk)
+    try:
+        summary = risk_rules.assess(form.risk, rules, instrument)
+    except risk_rules.ConceptUnknown as strange:
+        faults = [Fault(f"/risk/answers/{place}/concept", "must be a concept of this instrument; see GET /v1/code-lists") for place in strange.places]
+        raise Problem("validation-failed", errors=faults) from None
+    ids = {person.ref: uuid7() for person in form.people}
+    subjects = tuple(_subject(person, ids[person.ref], rules, now.date()) for person in form.people)
+    consent = Consent(
+        aware=form.consent.aware,
+        agrees_to_support=form.consent.agrees_to_support,
+        lawful_basis=form.consent.lawful_basis,
+        condition=form.consent.condition,
+        gateway=form.consent.gateway,
+    )
+    victim = next(s.subject_id for s in subjects if s.role == "victim")
+    contact = safe_contact_facts(form.safe_contact, victim, rules, now.date())
+    facts = facts_of(form, ids) + risk_facts(form, instrument, victim) + contact
+    return _intake(granted, form, desk, rules, now, subjects, summary, consent, facts, form.incident.occurred_at)
+
+
+def _instrument(form: FullReferral, desk: Desk) -> Instrument | None:
+    if form.risk is None:
+        return None
+    try:
+        return desk.rules.instrument(form.risk.instrument, form.risk.version)
+    except RulesUnknown:
+        fault = Fault("/risk/version", "must be a version of this instrument the hub holds; see GET /v1/code-lists")
+        raise Problem("validation-failed", errors=[fault]) from None
+
+
+def _subject(person: Person, subject_id: UUID, rules: Rules, today: date) -> CaseSubject:
+    shielded = any(address.shielded for address in person.addresses)
+    youngest = max(person.birth_dates, default=None)
+    under = person.role == "child" or (youngest is not None and _years(youngest, today) < rules.adult_at)
+    return CaseSubject(subject_id=subject_id, role=person.role, address_shielded=shielded, under_18=under)
+
+
+def _years(born: date, today: date) -> int:
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+def _intake(
+    granted: Granted, form: FullReferral | UrgentReferral, desk: Desk, rules: Rules, now: datetime,
+    subjects: tuple[CaseSubject, ...], summary: RiskSummary, consent: Consent, facts: tuple[Fact, ...], occurred_at: datetime,
+) -> Intake:  # fmt: skip
+    urgent = isinstance(form, UrgentReferral)
+    cause: Cause = "urgent_referral" if urgent else "referral_submitted"
+    case_id, referral_id = uuid7(), uuid7()
+    kind = "domestic_abuse" if isinstance(form, UrgentReferral) else form.kind
+    source = "partner" if isinstance(form, UrgentReferral) else form.source
+    shields = tuple(
+        Marking(marking_id=uuid7(), kind="location_shield", category="*", subject=s.subject_id) for s in subjects if s.address_shielded
+    )
+    snapshot = CaseSnapshot(
+        case_id=case_id, version=1, cause=cause, provisional=urgent, urgent=urgent, referral_id=referral_id,
+        referrer_agency=granted.principal.agency, area=rules.area, kind=kind, occurred_at=occurred_at, received_at=now,
+        rules_version=rules.version, effective_on=now.date(), subjects=subjects, risk=summary, consent=consent, markings=shields, facts=facts,
+    )  # fmt: skip
+    referral = StoredReferral(
+        referral_id=referral_id, case_id=case_id, agency=granted.principal.agency, form=form.form, kind=kind, area=rules.area,
+        source=source, state="submitted", external_reference=form.external_reference, received_at=now, version=1,
+        rules_version=rules.version, snapshot_head=head_of(snapshot),
+    )  # fmt: skip
+    entry = _entry("collection", granted, case_id, desk, resource=referral_id, version=1)
+    subject_ids = tuple(s.subject_id for s in subjects)
+    entry = replace(entry, subjects=subject_ids, lawful_basis=consent.lawful_basis, field_set=f"referral.{form.form}")
+    return Intake(referral, snapshot, entry)
+
+
+def head_of(snapshot: CaseSnapshot) -> dict[str, Any]:
+    """The snapshot without its facts: codes, flags and opaque ids only."""
+    head = snapshot.data()
+    head.pop("facts")
+    return head
+
+
+def _complete(tx: ReferralTx, granted: Granted, urgent_id: UUID, intake: Intake) -> Intake:
+    """Turn a full referral into the next version of the urgent one it completes; the markings of the case stay."""
+    found = tx.find(granted, urgent_id)
+    if found is None or found.form != "urgent":
+        raise Problem("validation-failed", errors=[Fault("/completes", "must be an urgent referral your agency sent")])
+    kept = tuple(Marking.model_validate(m) for m in found.snapshot_head["markings"] if m["kind"] != "location_shield")
+    snapshot = intake.snapshot.model_copy(
+        update={"case_id": found.case_id, "version": found.version + 1, "cause": "referral_completed", "markings": (*kept, *intake.snapshot.markings)}
+    )
+    referral = replace(intake.referral, case_id=found.case_id, version=snapshot.version, snapshot_head=head_of(snapshot))
+    return Intake(referral, snapshot, replace(intake.entry, case_id=found.case_id, resource_version=snapshot.version))
+
+
+def _entry(operation: Operation, granted: Granted, case_id: UUID, desk: Desk, *, resource: UUID, version: int) -> AuditEntry:
+    who = granted.principal
+    role = "system" if who.kind == "system" else ",".join(sorted(who.roles)) or "person"
+    return AuditEntry(
+        operation=operation,
+        outcome="done",
+        actor=Actor(subject=f"{who.issuer}|{who.subject}", agency=who.agency, role=role, acr=who.acr or ""),
+        case_id=case_id,
+        case_references=(desk.reference(who.agency, case_id),),
+        resource_type="referral",
+        resource_id=str(resource),
+        resource_version=version,
+        purpose="protect_victim",
+    )
