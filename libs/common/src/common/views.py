@@ -1,0 +1,373 @@
+"""What a recipient sees: a pure projection of a case's facts through a decision and the category table.
+
+Preview, delivery, export and audit view all call `content`, so what was shown beforehand is what leaves, byte for byte.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from common.canonical import canonical
+from common.events.case import CaseSnapshot, CaseSubject, Fact
+
+CONTENT_VERSION: Final = 1
+REMOVED: Final = "[removed]"
+"""Stands where a text would have given a shielded place away."""
+
+Sensitivity = Literal["ordinary", "personal", "special", "criminal", "location", "source"]
+Kind = Literal["disclosure", "correction", "withdrawal", "notice"]
+
+
+class CategoryUnknown(ValueError):
+    """A fact without a known data category: it can be neither stored nor shown (design section 2, point 4). Never carries the fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    """One kind of information, the smallest thing a sharing agreement can permit or withhold."""
+
+    code: str
+    label: str
+    about: Literal["victim", "perpetrator", "child", "household", "source", "case"]
+    sensitivity: Sensitivity
+    gives_location: bool = False
+    """Knowing it tells where somebody lives or can be found; an address shield withholds it."""
+    free_text: bool = False
+    """Somebody's own words, which may name what other fields withhold."""
+
+
+_PERSON: Final[tuple[tuple[str, str, Sensitivity, bool, bool], ...]] = (
+    # suffix, label, sensitivity, gives location, free text
+    ("identity", "{}", "personal", False, False),
+    ("phone", "{}'s phone and e-mail", "personal", False, False),
+    ("area", "{}'s area", "personal", False, False),
+    ("address", "{}'s address", "location", True, False),
+    ("whereabouts", "{}'s whereabouts", "location", True, True),
+    ("school", "{}'s school", "location", True, False),
+    ("employer", "{}'s work or study", "location", True, False),
+    ("health_contact", "{}'s GP practice", "location", True, False),
+    ("needs", "{}'s support and access needs", "special", False, True),
+)
+
+
+def _person(code: Literal["victim", "perpetrator", "child", "household"], name: str) -> tuple[Category, ...]:
+    """What there is to know of a person in one role, from least to most telling."""
+    return tuple(
+        Category(f"{code}_{suffix}", label.format(name), code, sensitivity, gives_location=place, free_text=text)
+        for suffix, label, sensitivity, place, text in _PERSON
+    )
+
+
+# In the order in which a practitioner reads them.
+_ROWS: Final = (
+    Category("danger_summary", "Immediate danger", "case", "personal", free_text=True),
+    Category("danger_place", "Where the danger is", "case", "location", gives_location=True),
+    Category("callback", "Call back", "victim", "personal"),
+    Category("concern", "Concern", "case", "criminal"),
+    Category("risk_summary", "Risk", "case", "personal"),
+    Category("risk_answers", "Risk assessment answers", "case", "special", free_text=True),
+    *_person("victim", "Victim"),
+    Category("victim_safe_contact", "Safe contact", "victim", "personal"),
+    Category("consent", "Awareness and agreement", "victim", "personal", free_text=True),
+    Category("relationship", "Relationship", "household", "personal"),
+    *_person("perpetrator", "Perpetrator"),
+    *_person("child", "Child"),
+    *_person("household", "Other household member"),
+    Category("incident", "Incident", "case", "criminal"),
+    Category("incident_children", "Children at the incident", "case", "personal"),
+    Category("incident_place", "Place of the incident", "case", "location", gives_location=True),
+    Category("incident_narrative", "Account of the incident", "case", "criminal", gives_location=True, free_text=True),
+    Category("order", "Orders and conditions", "case", "criminal"),
+    Category("order_zone", "Zone of an order", "case", "location", gives_location=True),
+    Category("immigration_status", "Immigration status", "victim", "special"),
+    Category("referrer", "Referred by", "source", "source"),
+    Category("informant_identity", "Who reported it", "source", "source"),
+)
+
+CATEGORIES: Final[Mapping[str, Category]] = {row.code: row for row in _ROWS}
+"""Every data category there is. A narrative counts as location, because no machine can promise that a text names no place."""
+
+FROM_SNAPSHOT: Final = frozenset({"concern"})
+"""Categories that a snapshot's own parts fill, without a fact."""
+
+SAFE_CONTACT_LASTS: Final = timedelta(days=30)
+"""After this, safe contact counts as unverified (domain reference 4.9)."""
+
+_ROLE_LABELS: Final = {
+    "victim": "Victim",
+    "perpetrator": "Perpetrator",
+    "child": "Child",
+    "household_member": "Household member",
+    "reporter": "Reporter",
+}
+
+
+@dataclass(frozen=True, order=True, slots=True)
+class Parcel:
+    """What is decided as one: a category of one person's information, or of the case itself when `subject` is None."""
+
+    category: str
+    subject: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClauseText:
+    """One clause of a sharing agreement, as the recipient is told it."""
+
+    id: str
+    text: str
+    agreement: str
+    version: str
+    agreement_hash: str
+    purpose: str
+    necessity: str
+    lawful_basis: str
+    condition: str
+    gateway: str
+    obligations: tuple[tuple[str, str], ...] = ()
+    """(code, plain-English text) each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """One recipient's part of a decision: each permitted parcel with the id of its clause. What is not here is not shown."""
+
+    recipient: str
+    permitted: Mapping[Parcel, str]
+    clauses: tuple[ClauseText, ...]
+    """The clauses relied on, leading one first."""
+
+
+def category(code: str) -> Category:
+    """The category of that code. Raises CategoryUnknown."""
+    found = CATEGORIES.get(code)
+    if found is None:
+        raise CategoryUnknown("category-unknown")
+    return found
+
+
+def parcels(snapshot: CaseSnapshot) -> tuple[Parcel, ...]:
+    """What a decision must answer for, in reading order. Raises CategoryUnknown for a fact outside the table."""
+    known = {subject.subject_id for subject in snapshot.subjects}
+    found = {Parcel(code) for code in FROM_SNAPSHOT}
+    for fact in snapshot.facts:
+        category(fact.category)
+        found.add(_parcel(fact, known))
+    order = {code: place for place, code in enumerate(CATEGORIES)}
+    return tuple(sorted(found, key=lambda parcel: (order[parcel.category], str(parcel.subject or ""))))
+
+
+def is_location_shielded(snapshot: CaseSnapshot, parcel: Parcel) -> bool:
+    """Whether an address shield withholds this parcel from everybody (design section 13, rule 1).
+
+    People on the protected side share roof, school run and GP, so a shield on one of them hides the places of all, and of
+    the case. A shielded perpetrator hides only his own.
+    """
+    if not category(parcel.category).gives_location:
+        return False
+    perpetrators = {subject.subject_id for subject in snapshot.subjects if subject.role == "perpetrator"}
+    shielded = _shielded(snapshot)
+    return parcel.subject in shielded if parcel.subject in perpetrators else bool(shielded - perpetrators)
+
+
+def content(snapshot: CaseSnapshot, projection: Projection, *, kind: Kind, delivery_id: UUID, case_reference: str) -> bytes:
+    """The canonical content C of one delivery.
+
+    It holds nothing of what was withheld, not even that something was: no empty section, no gap in a numbering, no other
+    recipient, no snapshot version. Raises CategoryUnknown, and ValueError when the projection names no clause or permits a
+    shielded place, which no decision may do.
+    """
+    if not projection.clauses:
+        raise ValueError("a disclosure needs a clause")
+    if any(is_location_shielded(snapshot, parcel) for parcel in projection.permitted):
+        raise ValueError("a shielded place was permitted")
+    leading = projection.clauses[0]
+    made: dict[str, Any] = {
+        "v": CONTENT_VERSION,
+        "kind": kind,
+        "deliveryId": str(delivery_id),
+        "recipient": projection.recipient,
+        "caseReference": case_reference,
+        "asOf": _moment(snapshot.received_at),
+        "provisional": snapshot.provisional,
+        "urgent": snapshot.urgent,
+        "clause": {
+            "id": leading.id,
+            "text": leading.text,
+            "agreement": leading.agreement,
+            "version": leading.version,
+            "hash": leading.agreement_hash,
+        },
+        "otherClauses": [{"id": clause.id, "text": clause.text} for clause in projection.clauses[1:]],
+        "purpose": leading.purpose,
+        "necessity": leading.necessity,
+        "lawfulBasis": leading.lawful_basis,
+        "condition": leading.condition,
+        "gateway": leading.gateway,
+        "obligations": _obligations(projection.clauses),
+        "sections": list(_sections(snapshot, projection)),
+    }
+    if any(parcel.category == "victim_safe_contact" for parcel in projection.permitted):
+        made["safeContact"] = _safe_contact(snapshot, projection)
+    return canonical(made)
+
+
+def _obligations(clauses: Iterable[ClauseText]) -> list[dict[str, str]]:
+    found = {code: text for clause in clauses for code, text in clause.obligations}
+    return [{"code": code, "text": text} for code, text in found.items()]
+
+
+def _sections(snapshot: CaseSnapshot, projection: Projection) -> Iterator[dict[str, Any]]:
+    known = {subject.subject_id for subject in snapshot.subjects}
+    names = _names(snapshot, projection)
+    mask = _Mask(snapshot)
+    for code, about in CATEGORIES.items():
+        if code == "victim_safe_contact":
+            continue
+        clauses = {clause for parcel, clause in projection.permitted.items() if parcel.category == code}
+        items: list[dict[str, Any]] = []
+        if code == "concern" and Parcel(code) in projection.permitted:
+            items.append({"label": "Kind", "value": snapshot.kind, "quality": "fact"})
+        shown = (fact for fact in snapshot.facts if fact.category == code and _parcel(fact, known) in projection.permitted)
+        items += [_item(fact, names, mask) for fact in shown]
+        if items:
+            yield {"category": code, "label": about.label, "clause": min(clauses), "items": items}
+
+
+def _item(fact: Fact, names: Mapping[UUID | None, str], mask: "_Mask") -> dict[str, Any]:
+    item = {"label": fact.label, "value": mask.clean(fact.value), "quality": fact.quality}
+    if category(fact.category).about in {"case", "source"} or fact.subject not in names:
+        return item
+    return {**item, "about": names[fact.subject]}
+
+
+def _safe_contact(snapshot: CaseSnapshot, projection: Projection) -> dict[str, Any]:
+    """The strip that stands above everything else. Anything but a plain yes means: do not contact (design section 13, rule 2).
+
+    The number of a means of contact stands with its rule only when phone numbers are permitted too.
+    """
+    known = {subject.subject_id for subject in snapshot.subjects}
+    mask = _Mask(snapshot)
+    shown = [
+        f for f in snapshot.facts if f.category in {"victim_safe_contact", "victim_phone"} and _parcel(f, known) in projection.permitted
+    ]
+    rules: list[Fact] = []
+    means: dict[str, list[Fact]] = {}
+    for fact in shown:
+        before, found, rest = fact.path.partition(".means.")
+        if found:
+            means.setdefault(f"{before}.{rest.partition('.')[0]}", []).append(fact)
+        elif fact.category == "victim_safe_contact":
+            rules.append(fact)
+    verified = next((str(fact.value) for fact in rules if _leaf(fact) == "last_verified"), None)
+    status = _safe_status(snapshot, rules, [fact for group in means.values() for fact in group], verified)
+    return {
+        "status": status,
+        "doNotContact": status != "safe",
+        "lastVerified": verified,
+        "items": [_item(fact, {}, mask) for fact in rules],
+        "means": [[_item(fact, {}, mask) for fact in group] for group in means.values()],
+    }
+
+
+def _safe_status(snapshot: CaseSnapshot, rules: list[Fact], means: list[Fact], verified: str | None) -> str:
+    stated = {fact.value for fact in rules if _leaf(fact) == "status"}
+    if stated == {"do_not_contact"}:
+        return "unsafe"
+    if stated != {"known"} or verified is None or not any(_leaf(fact) == "safe" and fact.value == "yes" for fact in means):
+        return "unknown"
+    try:
+        lapsed = snapshot.received_at.date() - date.fromisoformat(verified) > SAFE_CONTACT_LASTS
+    except ValueError:
+        return "unknown"
+    return "unverified" if lapsed else "safe"
+
+
+def _leaf(fact: Fact) -> str:
+    return fact.path.rpartition(".")[2]
+
+
+def _names(snapshot: CaseSnapshot, projection: Projection) -> dict[UUID | None, str]:
+    """What each visible person is called here. People are numbered among the visible alone, so that no gap shows."""
+    visible = {parcel.subject for parcel in projection.permitted if parcel.subject is not None}
+    shown = [subject for subject in snapshot.subjects if subject.subject_id in visible and _has_facts(snapshot, projection, subject)]
+    names: dict[UUID | None, str] = {}
+    for role, label in _ROLE_LABELS.items():
+        people = [subject for subject in shown if subject.role == role]
+        for place, subject in enumerate(people, start=1):
+            names[subject.subject_id] = label if len(people) == 1 else f"{label} {place}"
+    return names
+
+
+def _has_facts(snapshot: CaseSnapshot, projection: Projection, subject: CaseSubject) -> bool:
+    return any(
+        fact.subject == subject.subject_id and Parcel(fact.category, fact.subject) in projection.permitted for fact in snapshot.facts
+    )
+
+
+def _parcel(fact: Fact, known: set[UUID]) -> Parcel:
+    return Parcel(fact.category, fact.subject if fact.subject in known else None)
+
+
+def _shielded(snapshot: CaseSnapshot) -> set[UUID]:
+    shielded = {subject.subject_id for subject in snapshot.subjects if subject.address_shielded}
+    for marking in snapshot.markings:
+        if marking.kind == "location_shield":
+            # A shield that names nobody protects every victim on the case.
+            shielded |= {marking.subject} if marking.subject else {s.subject_id for s in snapshot.subjects if s.role != "perpetrator"}
+    return shielded
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+class _Mask:
+    """Takes shielded places out of texts that are otherwise permitted, such as an urgent danger summary that must not wait."""
+
+    _SHORTEST = 4
+
+    def __init__(self, snapshot: CaseSnapshot) -> None:
+        known = {subject.subject_id for subject in snapshot.subjects}
+        # A shield still lets the area through, so its name is no secret and may also be part of an agency's name.
+        areas = {text.strip().lower() for fact in snapshot.facts if fact.category.endswith("_area") for text in _texts(fact.value)}
+        words: set[str] = set()
+        for fact in snapshot.facts:
+            about = category(fact.category)
+            if not about.free_text and is_location_shielded(snapshot, _parcel(fact, known)):
+                for text in _texts(fact.value):
+                    words |= {part.strip() for part in (text, *re.split(r"[,\n]", text))}
+        named = [word for word in words if len(word) >= self._SHORTEST and word.lower() not in areas | {snapshot.area.lower()}]
+        patterns = [_loose(word) for word in sorted(named, key=lambda word: (-len(word), word))]
+        self._pattern = re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
+
+    def clean(self, value: Any) -> Any:
+        if self._pattern is None:
+            return value
+        if isinstance(value, str):
+            return self._pattern.sub(REMOVED, value)
+        if isinstance(value, list | tuple):
+            return [self.clean(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self.clean(item) for key, item in value.items()}
+        return value
+
+
+def _loose(word: str) -> str:
+    """A pattern for the word that forgives spacing and punctuation, so that “ZZ99 1AA” also catches “zz991aa”."""
+    letters = [re.escape(letter) for letter in word.strip() if letter.isalnum()]
+    return r"[\W_]{0,3}".join(letters) if len(letters) >= _Mask._SHORTEST else re.escape(word.strip())
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
