@@ -1,0 +1,187 @@
+"""One service's database: group-committed writes, snapshot reads, and locks between processes."""
+
+import asyncio
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError
+
+from common.clock import Clock
+from common.database.engines import checked_url, reader_engine, sqlite_path, writer_engine
+from common.database.errors import DatabaseStopped, DatabaseUnavailable, worth_retrying
+from common.database.locks import AdvisoryProcessLock, FileProcessLock, ProcessLock
+from common.database.unit import GroupCommit, Unit
+from common.database.writer import Job, Writer
+
+T = TypeVar("T")
+
+_READERS: Final = 4
+_LOCK_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,80}", re.IGNORECASE)
+# What a test counts: the work, not the frame that the database itself puts around it.
+_FRAME: Final = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "PRAGMA", "SELECT pg_current_xact_id")
+
+
+@dataclass(slots=True)
+class StatementCount:
+    """Data statements sent to the database while a count was open."""
+
+    statements: int = 0
+
+
+class Database:
+    """Writes go through one thread that commits many callers' units together; reads run on a few connections that cannot write.
+
+    `url` is sqlite:///path or postgresql+psycopg://. `retry_for` bounds, in seconds, how long a lost database is waited for.
+    `writers` above one is for PostgreSQL only. Raises ValueError for another URL.
+    """
+
+    def __init__(self, url: str, *, clock: Clock, name: str, writers: int = 1, retry_for: float = 15.0) -> None:
+        self._url = checked_url(url)
+        self._path = sqlite_path(self._url)
+        if writers < 1 or (self._path is not None and writers != 1):
+            raise ValueError("SQLite has exactly one writer; PostgreSQL at least one")
+        self.clock = clock
+        self.name = name
+        self._retry_for = retry_for
+        self._writer_count = writers
+        self._hooks: list[Callable[[GroupCommit], None]] = []
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._writers: list[Writer] = []
+        self._pool: ThreadPoolExecutor | None = None
+        self._write_engine: Engine | None = None
+        self._read_engine: Engine | None = None
+        self._counts: list[StatementCount] = []
+        self._count_lock = threading.Lock()
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return "sqlite" if self._path is not None else "postgresql"
+
+    @property
+    def groups(self) -> int:
+        """Transactions committed by the writer since the start."""
+        return sum(writer.groups for writer in self._writers)
+
+    async def start(self) -> None:
+        """Open the connections and start the threads. Raises DatabaseUnavailable when the database does not answer in time."""
+        if self._pool is not None:
+            return
+        loop = asyncio.get_running_loop()
+        self._write_engine = writer_engine(self._url)
+        self._read_engine = reader_engine(self._url, _READERS)
+        for engine in (self._write_engine, self._read_engine):
+            event.listen(engine, "before_cursor_execute", self._count)
+        self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix=f"{self.name}-reader")
+        self._writers = [
+            Writer(self._write_engine, self._jobs, self._hooks, loop=loop, name=self.name, retry_for=self._retry_for)
+            for _ in range(self._writer_count)
+        ]
+        for writer in self._writers:
+            writer.start()
+        try:
+            await self.write(lambda unit: unit.connection.exec_driver_sql("SELECT 1"))
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Let the writers finish what was accepted, then close everything."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        for _ in self._writers:
+            self._jobs.put(None)
+        for writer in self._writers:
+            await asyncio.to_thread(writer.join)
+        # The writers' answers were queued on this loop before their threads ended.
+        await asyncio.sleep(0)
+        await asyncio.to_thread(pool.shutdown)
+        for engine in (self._write_engine, self._read_engine):
+            if engine is not None:
+                engine.dispose()
+
+    async def write(self, work: Callable[[Unit], T]) -> T:
+        """Run `work` in the writer thread and return its value after the commit of the group it became part of.
+
+        An exception of `work` undoes this unit alone and is raised here. `work` may run more than once and must only touch
+        the unit. Raises DatabaseUnavailable (nothing committed), CommitUnknown, DatabaseStopped. A cancelled call may still
+        have been committed.
+        """
+        if self._pool is None:
+            raise DatabaseStopped("the database is not running")
+        job = Job(work, asyncio.get_running_loop().create_future())
+        self._jobs.put(job)
+        try:
+            value: T = await job.answer
+        except asyncio.CancelledError:
+            job.abandoned = True
+            raise
+        return value
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a reader thread on one snapshot. Raises DatabaseUnavailable, and whatever `work` raises.
+
+        Tried again when the connection was lost: reading twice changes nothing.
+        """
+        if self._pool is None:
+            raise DatabaseStopped("the database is not running")
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, work)
+
+    def before_commit(self, hook: Callable[[GroupCommit], None]) -> None:
+        """Call `hook` once per group, in its transaction, after the last unit. An exception from it undoes the group."""
+        self._hooks.append(hook)
+
+    def lock(self, name: str) -> ProcessLock:
+        """The lock `name` between all processes on this database. Not held yet."""
+        if _LOCK_NAME.fullmatch(name) is None:
+            raise ValueError("a lock name is made of letters, digits, dot, dash and underscore")
+        if self._path is not None:
+            return FileProcessLock(self._path.with_name(f"{self._path.name}.{name}.lock"))
+        if self._write_engine is None:
+            raise DatabaseStopped("the database is not running")
+        return AdvisoryProcessLock(self._write_engine, name)
+
+    @contextmanager
+    def counting(self) -> Iterator[StatementCount]:
+        """Count the data statements sent by all threads while the block runs."""
+        count = StatementCount()
+        with self._count_lock:
+            self._counts.append(count)
+        try:
+            yield count
+        finally:
+            with self._count_lock:
+                self._counts.remove(count)
+
+    def _count(self, _connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if not self._counts or statement.startswith(_FRAME):
+            return
+        with self._count_lock:
+            for count in self._counts:
+                count.statements += 1
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        engine = self._read_engine
+        assert engine is not None  # noqa: S101  set before the pool that runs this
+        started = time.monotonic()
+        pause = 0.05
+        while True:
+            try:
+                with engine.connect() as connection, connection.begin():
+                    return work(connection)
+            except DBAPIError as error:
+                if not worth_retrying(error):
+                    raise
+                if time.monotonic() - started > self._retry_for:
+                    raise DatabaseUnavailable("the database did not answer in time") from error
+            time.sleep(pause)
+            pause = min(pause * 2, 1.0)

@@ -1,0 +1,113 @@
+"""A lock that outlives no process: who holds it is the only relay, sequencer or sweeper of its service."""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+
+class ProcessLock(Protocol):
+    """Obligation: at most one holder per name and database; a holder that dies loses it without help."""
+
+    async def acquire(self) -> bool:
+        """Take the lock if it is free. True when this process holds it now."""
+        ...
+
+    async def held(self) -> bool:
+        """Whether it is still ours; asks the server where a lost connection could have given it away."""
+        ...
+
+    async def release(self) -> None:
+        """Give it up; no effect when it is not held."""
+        ...
+
+
+class FileProcessLock:
+    """An flock beside the SQLite file; the kernel drops it with the process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    async def acquire(self) -> bool:
+        """Take the lock if it is free."""
+        if self._file is not None:
+            return True
+        file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return False
+        self._file = file
+        return True
+
+    async def held(self) -> bool:
+        """Whether this object holds the lock."""
+        return self._file is not None
+
+    async def release(self) -> None:
+        """Give it up."""
+        file, self._file = self._file, None
+        if file is not None:
+            os.close(file)
+
+
+class AdvisoryProcessLock:
+    """A PostgreSQL session advisory lock on a connection of its own."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self._key = int.from_bytes(hashlib.sha256(b"hub-lock\0" + name.encode()).digest()[:8], signed=True)
+        self._connection: Connection | None = None
+        self._busy = threading.Lock()
+
+    async def acquire(self) -> bool:
+        """Take the lock if it is free; False also when the server cannot be reached."""
+        return await asyncio.to_thread(self._acquire)
+
+    async def held(self) -> bool:
+        """Ask over the lock's own connection: if that is gone, so is the lock."""
+        return await asyncio.to_thread(self._held)
+
+    async def release(self) -> None:
+        """Give it up by closing the connection."""
+        await asyncio.to_thread(self._release)
+
+    def _acquire(self) -> bool:
+        if self._held():
+            return True
+        with self._busy, suppress(DBAPIError):
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            if connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (self._key,)).scalar_one():
+                self._connection = connection
+                return True
+            connection.close()
+        return False
+
+    def _held(self) -> bool:
+        with self._busy:
+            if self._connection is None:
+                return False
+            try:
+                self._connection.exec_driver_sql("SELECT 1")
+            except DBAPIError:
+                self._close()
+        return self._connection is not None
+
+    def _release(self) -> None:
+        with self._busy:
+            self._close()
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(DBAPIError):
+                connection.close()
