@@ -6,7 +6,7 @@ from typing import Literal
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.admin._scram import (
     ScramCredentialInfo,
@@ -62,10 +62,42 @@ class Provisioner:
 
     def apply(self, topics: Iterable[Topic] = (), users: Mapping[str, str] | None = None, acls: Iterable[Acl] = ()) -> None:
         """Create what is missing and set passwords; return when every partition has a leader."""
-        self._create_users(users or {})
+        names, wanted = dict(users or {}), set(acls)
+        self._create_users(names)
         self._create_topics(list(topics))
-        self._create_acls(list(acls))
+        self._create_acls(sorted(wanted))
+        # The controller's word comes before the broker has applied it: a client that connects at once could still be refused.
+        processes.wait_until(lambda: wanted <= self.acls(), 30, "access rules in force")
+        processes.wait_until(lambda: not names or self.knows(names), 30, "users known")
         processes.wait_until(self.every_partition_has_a_leader, 30, "leaders for all partitions")
+
+    def acls(self) -> set[Acl]:
+        """Every access rule in force."""
+        everything = AclBindingFilter(
+            ResourceType.ANY,
+            None,  # type: ignore[arg-type]  # None is how the protocol says any name
+            ResourcePatternType.ANY,
+            None,  # type: ignore[arg-type]
+            None,  # type: ignore[arg-type]
+            AclOperation.ANY,
+            AclPermissionType.ANY,
+        )
+        return {
+            Acl(
+                rule.principal.removeprefix("User:"),
+                rule.restype.name,
+                rule.name,
+                rule.operation.name,
+                rule.resource_pattern_type is ResourcePatternType.PREFIXED,
+            )
+            for rule in self._admin.describe_acls(everything).result(timeout=15)
+        }
+
+    def knows(self, users: Iterable[str]) -> bool:
+        """Whether each of these users can sign in with SCRAM."""
+        known = self._admin.describe_user_scram_credentials(list(users))
+        assert isinstance(known, dict)  # noqa: S101 - a list was asked for
+        return all(future.exception(timeout=15) is None for future in known.values())
 
     def topics(self) -> dict[str, int]:
         """Names of the existing topics, Kafka's own excepted, with their number of partitions."""
