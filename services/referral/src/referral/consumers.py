@@ -1,9 +1,8 @@
 """What sharing says became of a decision, kept so that the referrer hears back."""
 
 from common.database import Unit
-from common.envelope import Opened
 from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved
-from common.inbox import Inbox
+from common.inbox import Inbox, Received
 from referral import usecases
 from referral.ports import Outcome
 from referral.storage import Sealing, SqlTx
@@ -22,22 +21,22 @@ class OutcomeConsumer:
         inbox.on(DisclosureBlocked, self.blocked)
         inbox.on(DisclosureSaved, self.saved)
 
-    def decided(self, unit: Unit, opened: Opened, event: DisclosureDecided) -> None:
+    def decided(self, unit: Unit, got: Received, event: DisclosureDecided) -> None:
         """A recipient may know, or may not."""
         state = "decided" if event.outcome == "permit" else "withheld"
         outcome = Outcome(event.recipient, event.snapshot_version, state, event.clause, event.decided_at, reason_code=event.reason_code)
         usecases.note_outcome(SqlTx(unit, self._sealing), event.case_id, outcome)
 
-    def released(self, unit: Unit, opened: Opened, event: DisclosureReleased) -> None:
+    def released(self, unit: Unit, got: Received, event: DisclosureReleased) -> None:
         """A package left, logged first or promised."""
         outcome = Outcome(event.recipient, event.snapshot_version, "released", event.clause, event.released_at, event.proof)
         usecases.note_outcome(SqlTx(unit, self._sealing), event.case_id, outcome)
 
-    def blocked(self, unit: Unit, opened: Opened, event: DisclosureBlocked) -> None:
+    def blocked(self, unit: Unit, got: Received, event: DisclosureBlocked) -> None:
         """It did not leave, and a person is looking."""
         outcome = Outcome(event.recipient, event.snapshot_version, "blocked", "", event.blocked_at, reason_code=event.reason_code)
         usecases.note_outcome(SqlTx(unit, self._sealing), event.case_id, outcome)
 
-    def saved(self, unit: Unit, opened: Opened, event: DisclosureSaved) -> None:
+    def saved(self, unit: Unit, got: Received, event: DisclosureSaved) -> None:
         """The recipient's system of record signed for it."""
         usecases.note_saved(SqlTx(unit, self._sealing), event.case_id, event.recipient, event.saved_at)

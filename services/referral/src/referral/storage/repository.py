@@ -192,7 +192,7 @@ class SqlTx:
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """The stored answer of this Idempotency-Key, or `work`'s, stored in this transaction."""
-        return self._sealing.idempotency.once(self._unit, attempt, work)
+        return self._sealing.idempotency.once(self._conn, attempt, work)
 
     def record(self, entry: AuditEntry) -> None:
         """In this transaction."""

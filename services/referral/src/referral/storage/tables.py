@@ -7,12 +7,9 @@ from sqlalchemy import Column, Index, LargeBinary, Table, UniqueConstraint
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
-from common.audit_trail import declare_tables as declare_audit_tables
 from common.database import UtcDateTime, new_metadata
-from common.inbox import declare_tables as declare_inbox_tables
-from common.outbox import declare_tables as declare_outbox_tables
 from common.sealed import subject_key_table
-from common.web import idempotency, replay
+from common.web.frame import frame_tables
 
 METADATA = new_metadata()
 
@@ -95,4 +92,5 @@ def table_of(row: type[SQLModel]) -> Table:
     return row.__table__  # type: ignore[attr-defined, no-any-return]
 
 
+TABLES = frame_tables(METADATA)
 SUBJECT_KEY = subject_key_table(METADATA)

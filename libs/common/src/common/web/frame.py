@@ -1,0 +1,179 @@
+"""What every service stands on: database, keys, directory, outbox, inbox, audit trail and access, built and started in one order."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import httpx2
+from sqlalchemy import MetaData, Table
+
+from common import topics
+from common.access import Principal, Refusal
+from common.audit_record import Actor, AuditEntry
+from common.audit_trail import AuditTrail, audit_trail_tables
+from common.bootstrap import SERVICE_KEY, Bootstrap, read_bootstrap
+from common.bus import Bus, Consumption
+from common.clock import Clock
+from common.database import Database, ensure_schema
+from common.directory import DirectoryKeys, DirectoryState, follow
+from common.inbox import Inbox, inbox_tables
+from common.keyring import Keyring
+from common.outbox import Outbox, outbox_tables
+from common.settings import Settings
+from common.telemetry import describe
+from common.web import idempotency, paging, replay
+from common.web.app import Check
+from common.web.idempotency import Idempotency
+from common.web.paging import Cursors
+from common.web.replay import SqlReplayGuard
+from common.web.verifier import Access, access_for
+
+HEARTBEAT_SECONDS: Final = 60.0
+_log = logging.getLogger("hub.frame")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTables:
+    """The plumbing's tables on a service's metadata."""
+
+    idempotency: Table
+    replay: Table
+
+
+def frame_tables(metadata: MetaData) -> FrameTables:
+    """Declare outbox, inbox, audit trail, idempotency and DPoP tables on a service's own metadata."""
+    outbox_tables(metadata)
+    inbox_tables(metadata)
+    audit_trail_tables(metadata)
+    return FrameTables(idempotency.table(metadata), replay.table(metadata))
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Topics one group of this service consumes beside the directory and its receipts."""
+
+    group: str
+    topics: Sequence[str]
+    low_priority: Sequence[str] = ()
+
+
+class Frame:
+    """The common parts of one service. Itself a Part: starts database first, consumers last; stops in reverse."""
+
+    def __init__(
+        self, service: str, settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient,
+        metadata: MetaData, tables: FrameTables, trail: Callable[["Frame"], AuditTrail] | None = None, follows_directory: bool = True,
+    ) -> None:  # fmt: skip
+        """`trail` replaces the usual audit trail (audit ships its own records to itself)."""
+        self.service = service
+        self.settings = settings
+        self.bus = bus
+        self.clock = clock
+        self.keyring = keyring
+        self.http = http
+        self.bootstrap: Bootstrap = read_bootstrap(settings.bootstrap_file)
+        self.database = Database(settings.database_url, clock=clock, name=service)
+        self.keys = DirectoryKeys(self.bootstrap, settings.identity_url, http, clock)
+        self.directory = DirectoryState(clock)
+        me = f"svc:{service}"
+        self.outbox = Outbox(self.database, bus, clock=clock, sender=keyring.signing_key(SERVICE_KEY), keys=self.keys)
+        self.inbox = Inbox(
+            self.database, self.outbox, clock=clock, me=me, opening=lambda: keyring.opening_keys(SERVICE_KEY), keys=self.keys
+        )
+        self.trail = (trail or _usual_trail)(self)
+        self.replay = SqlReplayGuard(self.database, tables.replay, clock)
+        self.access: Access = access_for(settings, http=http, clock=clock, directory=self.directory, replay=self.replay)
+        self.idempotency = Idempotency(tables.idempotency, keyring.secret("idempotency"), clock)
+        self.cursors: Cursors = paging.Cursors(keyring.secret("cursor"))
+        self._metadata = metadata
+        self._subscriptions: list[Subscription] = []
+        self._consumptions: list[Consumption] = []
+        self._follows = follows_directory
+        self._heart: asyncio.Task[None] | None = None
+
+    def subscribe(self, subscription: Subscription) -> None:
+        """Consume these topics from start on; their handlers stand on `inbox`."""
+        self._subscriptions.append(subscription)
+
+    @property
+    def readiness(self) -> Mapping[str, Check]:
+        """Checks for /readyz. A stale directory is not ready: every request would be denied."""
+        return {"audit": self.trail.ready, "directory": self.directory.fresh}
+
+    async def record_refusal(self, refusal: Refusal) -> None:
+        """One entry per refused known caller, one a minute for the unknown (design section 9, reads and refusals)."""
+        code, count = ",".join(sorted(refusal.reasons)), sum(refusal.reasons.values())
+        entry = AuditEntry(
+            operation="denied",
+            outcome="refused",
+            actor=actor_of(refusal.principal),
+            resource_type="route" if refusal.route else "",
+            resource_id=refusal.route,
+            reason_code=code[:200],
+            count=count,
+        )
+        await self.database.write(lambda unit: self.trail.record(unit, entry))
+
+    async def start(self) -> None:
+        """Database and schema, trail, relay, then consumers: nothing is consumed before what it needs can be written."""
+        await self.database.start()
+        await ensure_schema(self.database, self._metadata)
+        await self.trail.start()
+        await self.outbox.start()
+        await self.trail.consume(self.bus)
+        if self._follows:
+            follow(self.inbox, self.directory, self.keys)
+            self._subscriptions.insert(0, Subscription(f"{self.service}.directory", (topics.IDENTITY,)))
+        for one in self._subscriptions:
+            self._consumptions.append(
+                await self.inbox.consume(self.bus, group=one.group, topics=list(one.topics), low_priority=list(one.low_priority))
+            )
+        self._heart = asyncio.create_task(self._beat())
+
+    async def stop(self) -> None:
+        """Consumers first, database last."""
+        if self._heart is not None:
+            self._heart.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._heart
+        await self.inbox.stop()
+        await self.outbox.stop()
+        await self.trail.stop()
+        await self.database.stop()
+
+    def pause(self) -> None:
+        """Hold consumers and relay. The directory is held too: longer than sixty seconds and the service denies, as it must."""
+        for consumption in self._consumptions:
+            consumption.pause()
+        self.trail.pause()
+        self.outbox.pause()
+
+    def resume(self) -> None:
+        """Go on from where each held."""
+        self.outbox.resume()
+        self.trail.resume()
+        for consumption in self._consumptions:
+            consumption.resume()
+
+    async def _beat(self) -> None:
+        while True:
+            try:
+                await self.database.write(self.trail.heartbeat)
+            except Exception as error:  # noqa: BLE001 - a missed beat is itself the alarm; the next minute tries again
+                _log.error("heartbeat not recorded", extra={"error": describe(error)})
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+
+def actor_of(principal: Principal | None) -> Actor:
+    """A caller as the audit trail names it; nobody is `anonymous`."""
+    if principal is None:
+        return Actor(subject="anonymous", agency="none", role="anonymous")
+    role = "system" if principal.kind == "system" else ",".join(sorted(principal.roles)) or "person"
+    return Actor(subject=f"{principal.issuer}|{principal.subject}", agency=principal.agency, role=role, acr=principal.acr or "")
+
+
+def _usual_trail(frame: Frame) -> AuditTrail:
+    return AuditTrail(frame.database, frame.outbox, frame.inbox, clock=frame.clock, keyring=frame.keyring, service=frame.service)

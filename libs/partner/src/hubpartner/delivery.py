@@ -1,0 +1,72 @@
+"""A delivery as its recipient handles it: open, verify, and sign for it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from common import events
+from common.canonical import b64u, canonical, unb64u
+from common.envelope import Opened, digest, open_envelope
+from common.events.agency import DisclosurePackage
+from common.ids import uuid7
+from common.keys import KeySource, OpeningKey, SigningKey
+from common.package_proof import PackageRefused, Verdict, verify_package
+from common.tlog import Verifier
+
+SENDER = "svc:sharing"
+RECEIPT_TYPE = "hub-saved-receipt+jws"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One item of the inbox, opened and checked. `envelope_digest` binds a receipt to exactly these bytes."""
+
+    delivery_id: str
+    envelope_digest: str
+    statement: Opened
+    package: DisclosurePackage
+    verdict: Verdict
+
+
+def open_delivery(envelope: bytes, *, me: str, opening: Mapping[str, OpeningKey], keys: KeySource, log: Verifier) -> Delivery:
+    """Open an envelope sealed to `me`, check its sender's signature, then everything the package claims.
+
+    Raises EnvelopeRefused when it cannot be opened or its signature fails, PackageRefused when it proves nothing.
+    """
+    opened = open_envelope(envelope, me=me, opening=opening, keys=keys)
+    if opened.source != SENDER:
+        raise PackageRefused(0, "not-from-sharing")
+    try:
+        event = events.parse(opened.type, opened.version, opened.data)
+    except (events.EventUnknown, events.EventMalformed):
+        raise PackageRefused(0, "package-unknown") from None
+    if not isinstance(event, DisclosurePackage):
+        raise PackageRefused(0, "package-unknown")
+    verdict = verify_package(event, me=me, log=log)
+    return Delivery(str(event.delivery_id), digest(envelope), opened, event, verdict)
+
+
+def saved_receipt(delivery: Delivery, *, signer: SigningKey, system: str) -> str:
+    """The signed statement that `system`, the recipient's system of record, holds exactly this ciphertext (design section 2, point 11)."""
+    header = {"alg": "ES256", "kid": signer.kid, "typ": RECEIPT_TYPE}
+    claims = {
+        "iss": signer.owner,
+        "dl": delivery.delivery_id,
+        "ed": delivery.envelope_digest,
+        "savedAt": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "system": system,
+        "iat": int(time.time()),
+        "jti": str(uuid7()),
+    }
+    signed = f"{b64u(canonical(header))}.{b64u(canonical(claims))}"
+    return f"{signed}.{b64u(signer.sign(signed.encode()))}"
+
+
+def envelope_of(item: Mapping[str, Any]) -> bytes:
+    """The exact envelope bytes of an inbox item. Raises ValueError when they are not what the item's digest says."""
+    raw = unb64u(str(item["envelopeBytes"]))
+    if digest(raw) != item["digest"]:
+        raise ValueError("the envelope differs from its digest")
+    return raw

@@ -1,0 +1,78 @@
+"""Referral's composition root: the only file that knows every room."""
+
+from importlib.resources import files
+
+import httpx2
+
+from common import topics
+from common.access import Refusal
+from common.bus import Bus
+from common.clock import Clock
+from common.keyring import Keyring
+from common.sealed import SubjectKeys
+from common.settings import Settings
+from common.web.app import create_app
+from common.web.frame import Frame, Subscription
+from common.web.service import Service
+from referral import usecases
+from referral.api import ROUTERS
+from referral.consumers import OutcomeConsumer
+from referral.domain.rules import RuleBook, read_rule_book
+from referral.storage import METADATA, SUBJECT_KEY, TABLES, ReferralStore, Sealing
+
+_INTAKE_ROUTE = "/v1/referrals"
+_FORM_REFUSALS = frozenset({"validation-failed", "malformed-json", "body-too-large", "unsupported-media-type"})
+
+
+async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Service:
+    """The referral service, not yet started."""
+    frame = Frame("referral", settings, bus=bus, clock=clock, keyring=keyring, http=http, metadata=METADATA, tables=TABLES)
+    sealing = Sealing(
+        subject_keys=SubjectKeys(keyring, SUBJECT_KEY, clock),
+        index_key=keyring.secret("blind-index"),
+        outbox=frame.outbox,
+        trail=frame.trail,
+        idempotency=frame.idempotency,
+    )
+    store = ReferralStore(frame.database, sealing)
+    desk = usecases.Desk(rules=rule_book(), clock=clock, reference_secret=keyring.secret("case-reference"), home_area=frame.bootstrap.area.id)
+    OutcomeConsumer(sealing).register(frame.inbox)
+    frame.subscribe(Subscription("referral.sharing", (topics.SHARING,)))
+
+    async def on_refusal(refusal: Refusal) -> None:
+        await frame.record_refusal(refusal)
+        await _alarm_the_desk(refusal, store, desk)
+
+    app = create_app(
+        "referral",
+        settings,
+        title="Referral service",
+        description="Send referrals of danger to a person, and hear what became of them.",
+        routers=ROUTERS,
+        authenticator=frame.access,
+        readiness=frame.readiness,
+        on_refusal=on_refusal,
+        tags={
+            "referrals": "Send a referral and read what became of it.",
+            "markings": "Vetoes on disclosure.",
+            "lists": "Code lists, instruments, dated rules, and your refused intakes.",
+            "release checks": "Between services: the last look before a release.",
+        },
+        clock=clock,
+        state={"store": store, "desk": desk, "idempotency": frame.idempotency, "cursors": frame.cursors, "ready_to_read": frame.trail.ready},
+    )
+    return Service("referral", app, parts=[frame], pausable=[frame])
+
+
+def rule_book() -> RuleBook:
+    """The dated rules and instruments shipped with this service."""
+    folder = files("referral") / "rules"
+    return read_rule_book(entry.read_text("utf-8") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+async def _alarm_the_desk(refusal: Refusal, store: ReferralStore, desk: usecases.Desk) -> None:
+    """A refused intake of a known sender alarms its desk until one is accepted (design section 13, rule 2)."""
+    codes = _FORM_REFUSALS & refusal.reasons.keys()
+    if refusal.principal is not None and refusal.route == _INTAKE_ROUTE and codes:
+        agency, code = refusal.principal.agency, min(codes)
+        await store.write(lambda tx: usecases.refuse_intake(tx, agency, code, desk))
