@@ -1,0 +1,1 @@
+"""Words and rules of sharing: agreements, decisions, and the life of a disclosure. Pure."""

@@ -1,0 +1,233 @@
+"""Signed bundles of sharing agreements: read, checked against the schema, verified, and asked through Cedar in one batch."""
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Final
+
+import cedarpy
+from pydantic import ValidationError
+
+from common.canonical import CanonicalError, b64u, canonical, parse, unb64u
+from common.events.case import CaseSnapshot
+from common.keys import KeyRefused, SigningKey, VerificationKey
+from common.views import CATEGORIES
+from sharing.domain.agreement import Agreement, Terms
+from sharing.domain.deciding import RULE_FAILED, Agency, Question, Ruling, child_present
+
+PARTS: Final = ("agreement.toml", "schema.cedarschema", "clauses.cedar", "vetoes.cedar", "decisions.yaml")
+SIGNATURE_TYPE: Final = "hub-agreement+jws"
+_ACTION: Final = {"type": "Action", "id": "disclose"}
+
+
+class AgreementRefused(ValueError):
+    """A bundle is incomplete, incoherent or not signed by the operator. `code` names the defect; the service must not start on it."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The files of one agreement, unchecked."""
+
+    parts: Mapping[str, bytes]
+
+    @property
+    def hash(self) -> str:
+        """The agreement hash that every disclosure names: base64url SHA-256 over the canonical list of the files' SHA-256."""
+        listed = {name: b64u(hashlib.sha256(data).digest()) for name, data in self.parts.items()}
+        return b64u(hashlib.sha256(canonical(listed)).digest())
+
+
+def read_bundle(name: str) -> Bundle:
+    """The bundle shipped under ``sharing/agreements/<name>``. Raises AgreementRefused."""
+    return read_folder(files("sharing") / "agreements" / name)
+
+
+def read_folder(folder: Traversable) -> Bundle:
+    """The bundle in a folder. Raises AgreementRefused when a part is missing."""
+    try:
+        return Bundle({part: (folder / part).read_bytes() for part in PARTS})
+    except OSError:
+        raise AgreementRefused("agreement-incomplete") from None
+
+
+def sign_bundle(bundle: Bundle, operator: SigningKey) -> str:
+    """The operator's compact JWS over id, version and hash of a bundle."""
+    terms = _terms(bundle)
+    head = b64u(canonical({"alg": "ES256", "kid": operator.kid, "typ": SIGNATURE_TYPE}))
+    body = b64u(canonical({"agreement": terms.id, "version": terms.version, "hash": bundle.hash}))
+    return f"{head}.{body}.{b64u(operator.sign(f'{head}.{body}'.encode()))}"
+
+
+def verify_bundle(bundle: Bundle, signature: str, operator: VerificationKey) -> None:
+    """Hold a bundle to the operator's signature. Raises AgreementRefused."""
+    terms = _terms(bundle)
+    try:
+        head, body, mac = signature.strip().split(".")
+        if parse(unb64u(head)) != {"alg": "ES256", "kid": operator.kid, "typ": SIGNATURE_TYPE}:
+            raise AgreementRefused("agreement-signer-unknown")
+        operator.verify(f"{head}.{body}".encode(), unb64u(mac))
+        claims = parse(unb64u(body))
+    except (CanonicalError, KeyRefused, ValueError) as refused:
+        if isinstance(refused, AgreementRefused):
+            raise
+        raise AgreementRefused("agreement-signature-wrong") from None
+    if claims != {"agreement": terms.id, "version": terms.version, "hash": bundle.hash}:
+        raise AgreementRefused("agreement-signed-for-other-content")
+
+
+class CedarRules:
+    """One loaded agreement, parsed once. Fulfils `ports.Rules`."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Raises AgreementRefused unless terms and rules agree with each other and with the schema."""
+        terms = _terms(bundle)
+        self.agreement = Agreement(terms, bundle.hash)
+        text = "\n".join(bundle.parts[part].decode() for part in ("clauses.cedar", "vetoes.cedar"))
+        self._schema_text = bundle.parts["schema.cedarschema"].decode()
+        try:
+            self._schema = cedarpy.Schema.from_str(self._schema_text)
+            checked = cedarpy.validate_policies(text, self._schema)
+            raw = json.loads(cedarpy.policies_to_json_str(text))
+        except ValueError:
+            raise AgreementRefused("agreement-rules-unreadable") from None
+        named = _named_policies(raw)
+        if not checked.validation_passed:
+            raise AgreementRefused("agreement-rules-outside-schema")
+        _check_rules(named, terms)
+        self._policies = cedarpy.PolicySet.from_json_str(json.dumps({"templates": {}, "staticPolicies": named, "templateLinks": []}))
+        self._entities: tuple[tuple[tuple[str, str], ...], cedarpy.Entities] | None = None
+
+    def rule(self, snapshot: CaseSnapshot, asked: Sequence[Question], agencies: Sequence[Agency]) -> tuple[Ruling, ...]:
+        """Answer every question in one call. A rule that fails to evaluate denies with reason ``rule-failed``."""
+        if not asked:
+            return ()
+        shared = self._shared_context(snapshot, agencies)
+        requests: dict[tuple[str, str, bool, frozenset[str]], dict[str, Any]] = {}
+        for question in asked:
+            requests.setdefault(_same(question), _request(question, shared))
+        results = cedarpy.is_authorized_batch(list(requests.values()), self._policies, self._entities_of(agencies), self._schema)
+        rulings = dict(zip(requests, (_ruling(result) for result in results), strict=True))
+        return tuple(rulings[_same(question)] for question in asked)
+
+    def _shared_context(self, snapshot: CaseSnapshot, agencies: Sequence[Agency]) -> dict[str, Any]:
+        types = {agency.id: agency.type for agency in agencies}
+        return {
+            "kind": snapshot.kind,
+            "urgent": snapshot.urgent,
+            "provisional": snapshot.provisional,
+            "riskLevel": snapshot.risk.level,
+            "childPresent": child_present(snapshot),
+            "aware": snapshot.consent.aware,
+            "agreesToSupport": snapshot.consent.agrees_to_support,
+            "referrer": {"__entity": {"type": "Agency", "id": snapshot.referrer_agency}},
+            "referrerType": types.get(snapshot.referrer_agency, ""),
+        }
+
+    def _entities_of(self, agencies: Sequence[Agency]) -> cedarpy.Entities:
+        """Agencies and categories hang under the clauses that name them; parsed again only when the agencies change."""
+        wanted = tuple((agency.id, agency.type) for agency in agencies)
+        if self._entities is None or self._entities[0] != wanted:
+            self._entities = (wanted, cedarpy.Entities.from_json_str(json.dumps(self._graph(wanted)), schema=self._schema_text))
+        return self._entities[1]
+
+    def _graph(self, agencies: tuple[tuple[str, str], ...]) -> list[dict[str, Any]]:
+        clauses = self.agreement.terms.clause
+        parties = set(self.agreement.terms.parties)
+        groups = [_entity(kind, clause.id, {}, []) for clause in clauses for kind in ("Recipients", "Categories")]
+        served = [
+            _entity(
+                "Agency",
+                name,
+                {"agencyType": kind},
+                [("Recipients", c.id) for c in clauses if name in parties and kind in c.recipient_types],
+            )
+            for name, kind in agencies
+        ]
+        carried = [
+            _entity(
+                "Category", code, {"givesLocation": about.gives_location, "about": about.about},
+                [("Categories", c.id) for c in clauses if code in c.categories],
+            )
+            for code, about in CATEGORIES.items()
+        ]  # fmt: skip
+        return groups + served + carried
+
+
+def load(bundle: Bundle, *, on: date, signature: str | None, operator: VerificationKey, unsigned_allowed: bool) -> tuple[CedarRules, str]:
+    """Check, verify and parse a bundle for use on a day; also says what its owner must be told (empty, or a code).
+
+    An unsigned bundle is used only where `unsigned_allowed`, which is for demonstrations. Raises AgreementRefused.
+    """
+    if signature is not None:
+        verify_bundle(bundle, signature, operator)
+    elif not unsigned_allowed:
+        raise AgreementRefused("agreement-unsigned")
+    rules = CedarRules(bundle)
+    return rules, "agreement-review-lapsed" if rules.agreement.lapsed(on) else "agreement-unsigned" if signature is None else ""
+
+
+def _terms(bundle: Bundle) -> Terms:
+    try:
+        return Terms.model_validate(tomllib.loads(bundle.parts["agreement.toml"].decode()))
+    except (KeyError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError):
+        raise AgreementRefused("agreement-terms-malformed") from None
+
+
+def _named_policies(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Policies by their @id. Cedar would report them as policy0, policy1 …, which explains nothing (security reference 4)."""
+    policies = list(raw["staticPolicies"].values())
+    named = {str(policy.get("annotations", {}).get("id", "")): policy for policy in policies}
+    if raw.get("templates") or "" in named or len(named) != len(policies):
+        raise AgreementRefused("agreement-rule-without-own-id")
+    return named
+
+
+def _check_rules(named: Mapping[str, Mapping[str, Any]], terms: Terms) -> None:
+    """Every clause has exactly its permit, bounded by its own recipients and categories; every other rule is a listed veto."""
+    permits = {name: policy for name, policy in named.items() if policy["effect"] == "permit"}
+    if set(permits) != {clause.id for clause in terms.clause}:
+        raise AgreementRefused("agreement-clauses-and-rules-differ")
+    for name, policy in permits.items():
+        for scope, kind in (("principal", "Recipients"), ("resource", "Categories")):
+            if policy[scope] != {"op": "in", "entity": {"type": kind, "id": name}}:
+                raise AgreementRefused("agreement-rule-wider-than-its-clause")
+    if {name for name, policy in named.items() if policy["effect"] == "forbid"} != set(terms.veto):
+        raise AgreementRefused("agreement-vetoes-and-rules-differ")
+
+
+def _entity(kind: str, name: str, attributes: dict[str, Any], parents: list[tuple[str, str]]) -> dict[str, Any]:
+    return {"uid": {"type": kind, "id": name}, "attrs": attributes, "parents": [{"type": t, "id": i} for t, i in parents]}
+
+
+def _same(question: Question) -> tuple[str, str, bool, frozenset[str]]:
+    """Questions that differ only in the subject have one answer."""
+    return (question.recipient.id, question.parcel.category, question.location_shielded, question.markings)
+
+
+def _request(question: Question, shared: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "principal": {"type": "Agency", "id": question.recipient.id},
+        "action": _ACTION,
+        "resource": {"type": "Category", "id": question.parcel.category},
+        "context": {
+            **shared,
+            "suspended": question.recipient.suspended,
+            "locationShielded": question.location_shielded,
+            "markings": sorted(question.markings),
+        },
+    }
+
+
+def _ruling(result: cedarpy.AuthzResult) -> Ruling:
+    if result.diagnostics.errors or result.decision not in {cedarpy.Decision.Allow, cedarpy.Decision.Deny}:
+        return Ruling(permitted=False, reasons=(RULE_FAILED,))
+    return Ruling(permitted=result.decision is cedarpy.Decision.Allow, reasons=tuple(result.diagnostics.reasons))
