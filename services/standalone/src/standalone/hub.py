@@ -1,0 +1,144 @@
+"""The whole hub in one process: every service built by its own wiring, on one embedded bus, started in one order."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx2
+
+import audit.wiring
+import identity.wiring
+import portal.wiring
+import referral.wiring
+import sharing.wiring
+from common import topics
+from common.bootstrap import SERVICES, Bootstrap
+from common.bus import Bus
+from common.bus_embedded import EmbeddedBus
+from common.clock import Clock, SystemClock
+from common.keyring import FileKeyring
+from common.settings import Settings
+from common.web.service import Service
+from identity.bootstrap import create
+from standalone.prefixes import Prefixes
+
+# Audit is first, so that it stops last and everything the others still write on the way down finds it.
+ORDER: Final = ("audit", "identity", "referral", "sharing", "portal")
+_BUILD: Final = {
+    "audit": audit.wiring.build,
+    "identity": identity.wiring.build,
+    "referral": referral.wiring.build,
+    "sharing": sharing.wiring.build,
+    "portal": portal.wiring.build,
+}
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a standalone hub lives: its data folder and the base URL it is reached at."""
+
+    folder: Path
+    base_url: str
+
+    def url(self, service: str) -> str:
+        """Base URL of one service; the portal is at the root."""
+        return self.base_url if service == "portal" else f"{self.base_url}/{service}"
+
+
+def settings_for(service: str, place: Place, base: Settings | None = None) -> Settings:
+    """Settings of one service of this hub: its own database file and folder, the shared bootstrap."""
+    data = place.folder / service
+    common = {
+        "service_url": place.url(service),
+        "issuer": place.url("identity"),
+        "database_url": f"sqlite:///{data / service}.db",
+        "keyring_dir": place.folder / "keyring" / service,
+        "bootstrap_file": place.folder,
+        "data_dir": data,
+        "demo": True,
+        **{f"{name}_url": place.url(name) for name in SERVICES},
+    }
+    if base is not None:
+        return base.with_(**common)
+    return Settings(**common)  # type: ignore[arg-type]
+
+
+class Hub:
+    """All services together. `app` serves them on one port; `start` and `stop` are its lifespan."""
+
+    def __init__(self, place: Place, *, bus: Bus, bootstrap: Bootstrap, progress: Progress) -> None:
+        self.place = place
+        self.bus = bus
+        self.bootstrap = bootstrap
+        self.services: dict[str, Service] = {}
+        self._progress = progress
+        self._started: list[Service] = []
+        self.app: Prefixes | None = None
+        self._http: httpx2.AsyncClient | None = None
+
+    async def start(self) -> None:
+        """Bus, then every service in order. A failure stops what had begun and is raised."""
+        await self.bus.start()
+        try:
+            for name in ORDER:
+                self._progress(f"starting {name}")
+                self._started.append(self.services[name])
+                await self.services[name].start()
+        except BaseException:
+            with suppress(Exception):
+                await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Services in reverse order, then the bus: what they write while stopping is durable before it closes."""
+        while self._started:
+            await self._started.pop().stop()
+        if self._http is not None:
+            await self._http.aclose()
+        await self.bus.stop()
+
+
+async def assemble(
+    place: Place, *, clock: Clock | None = None, base: Settings | None = None, progress: Progress = lambda _: None,
+    wrap_bus: Callable[[Bus], Bus] = lambda bus: bus,
+) -> Hub:  # fmt: skip
+    """Build the hub in `place`, creating keys, bootstrap file and demo profiles on the first start; nothing runs yet."""
+    clock = clock or SystemClock()
+    progress("keys and the operator-signed bootstrap file")
+    bootstrap = create(place.folder, {name: place.url(name) for name in SERVICES})
+    (place.folder / "bus").mkdir(mode=0o700, exist_ok=True)
+    bus = wrap_bus(EmbeddedBus(place.folder / "bus" / "bus.db", topics.topics(tuple(bootstrap.agencies)), clock=clock))
+    hub = Hub(place, bus=bus, bootstrap=bootstrap, progress=progress)
+    transport = _InProcess(lambda: hub.app)
+    hub._http = httpx2.AsyncClient(transport=transport, base_url=place.base_url)
+    for name in ORDER:
+        settings = settings_for(name, place, base)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        keyring = FileKeyring(settings.keyring_dir, passphrase=None, open_allowed=True)
+        hub.services[name] = await _BUILD[name](settings, bus=bus, clock=clock, keyring=keyring, http=hub._http)
+    mounted: Mapping[str, object] = {f"/{name}": hub.services[name].app for name in ORDER if name != "portal"}
+    hub.app = Prefixes(mounted, hub.services["portal"].app, hub.start, hub.stop)  # type: ignore[arg-type]
+    return hub
+
+
+class _InProcess(httpx2.AsyncBaseTransport):
+    """Calls between services without a socket, through the same apps, guards and middleware as from outside."""
+
+    def __init__(self, app: Callable[[], Prefixes | None]) -> None:
+        self._app = app
+        self._transport: httpx2.ASGITransport | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Answer from the mounted apps. Raises ConnectError until the hub has been assembled."""
+        if self._transport is None:
+            app = self._app()
+            if app is None:
+                raise httpx2.ConnectError("the hub is still being assembled", request=request)
+            self._transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
+        return await self._transport.handle_async_request(request)
+
+

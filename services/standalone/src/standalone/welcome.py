@@ -1,0 +1,24 @@
+"""What a newcomer reads once the hub is up: where to sign in, as whom, and what to try."""
+
+from standalone.hub import Hub
+
+
+def welcome(hub: Hub, seconds: float) -> str:
+    """The text printed after the start; `seconds` is how long that took."""
+    base = hub.place.base_url
+    people = "\n".join(f"    {person.name:<24} {', '.join(person.roles)} at {person.agency}" for person in hub.bootstrap.people.values())
+    demo = hub.place.folder / "demo"
+    return f"""
+The hub is ready after {seconds:.1f} s.
+
+  Sign in            {base}/
+  as one of          (click a name; no password in demo mode)
+{people}
+
+  Send a referral    .venv/bin/hubctl --profile {demo}/northmoor-police.toml referral submit examples/referral-full.json
+  Receive it         .venv/bin/hubctl --profile {demo}/northmoor-idva.toml inbox
+  Check the log      .venv/bin/hubctl audit verify {base}/audit/log
+  API documents      {base}/referral/docs  {base}/sharing/docs  {base}/audit/docs  {base}/identity/docs
+
+  Stop with Ctrl-C. All agencies, people and numbers are invented. Not for live data.
+"""
