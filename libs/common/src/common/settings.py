@@ -30,6 +30,7 @@ class Settings:
     kafka_bootstrap: str = ""
     kafka_user: str = ""
     kafka_password: str = field(default="", repr=False)
+    operator_kid: str | None = None  # RFC 7638 thumbprint of the operator's key, pinned; absent in demonstrations
     keyring_passphrase: str | None = field(default=None, repr=False)
     host: str = "127.0.0.1"
     port: int = 8000
@@ -154,6 +155,7 @@ _VARIABLES: dict[str, tuple[Callable[[str, str], object], bool]] = {
     "keyring_dir": (_path, True),
     "bootstrap_file": (_path, True),
     "data_dir": (_path, True),
+    "operator_kid": (_plain, False),
     "bus": (_choice("kafka", "embedded"), False),
     "kafka_bootstrap": (_plain, False),
     "kafka_user": (_plain, False),

@@ -13,12 +13,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from common.clock import Clock, SystemClock
+from common.database import DatabaseStopped, DatabaseUnavailable
 from common.problems import Problem
 from common.settings import Settings
 from common.web import correlation, documents, health, operator
 from common.web.edge import Edge, problem_response
 from common.web.faults import faults
 from common.web.guard import Authenticator, Guard, Open
+from common.web.rates import Rates
 from common.web.refusals import OnRefusal, Refusals
 
 Check = Callable[[], bool | Awaitable[bool]]
@@ -76,6 +78,7 @@ def create_app(
     media_types: frozenset[str] = frozenset({"application/json"}),
     headers: Mapping[str, str] | None = None,
     error_page: ErrorPage | None = None,
+    rates: Rates | None = None,
     state: Mapping[str, object] | None = None,
 ) -> HubApp:
     """Build a service's app. Raises ValueError if a route has no guard or two share an operation id.
@@ -102,9 +105,8 @@ def create_app(
     )
     app.background = Refusals(on_refusal, clock)
     app.edge = Edge(service, media_types, headers or {}, lambda: app.paused)
-    for name, value in {"service": service, "settings": settings, "authenticator": authenticator, "clock": clock, "switch": None}.items():
-        setattr(app.state, name, value)
-    for name, value in (state or {}).items():
+    known = {"service": service, "settings": settings, "authenticator": authenticator, "clock": clock, "switch": None}
+    for name, value in {**known, "rates": rates or Rates(), **(state or {})}.items():
         setattr(app.state, name, value)
     for router in (*routers, operator.router, health.router(app, readiness or {}), documents.router(app)):
         app.include_router(router)
@@ -157,7 +159,7 @@ def _register_handlers(app: HubApp, error_page: ErrorPage | None) -> None:
     async def failed(request: Request, _error: Exception) -> Response:
         return await answer(request, Problem("internal-error"))
 
-    for kind in (Problem, RequestValidationError, HTTPException):
+    for kind in (Problem, RequestValidationError, HTTPException, DatabaseUnavailable, DatabaseStopped):
         app.add_exception_handler(kind, refused)
     app.add_exception_handler(Exception, failed)
 
@@ -167,6 +169,8 @@ def _as_problem(app: HubApp, request: Request, error: Exception) -> Problem:
         return error
     if isinstance(error, RequestValidationError):
         return Problem("validation-failed", errors=faults(error.errors(), error.body))
+    if isinstance(error, DatabaseUnavailable | DatabaseStopped):
+        return Problem("unavailable", headers={"Retry-After": "5"})
     status = cast(HTTPException, error).status_code
     if status == 405:
         return Problem("method-not-allowed", headers={"Allow": ", ".join(_allowed(app, request))})

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from common.problems import Problem
 from common.web import correlation, observe
 from common.web.jsonbody import check_json
+from common.web.rates import HEADERS as RATE_HEADERS
 
 MAX_BODY: Final = 256 * 1024
 _DRAIN: Final = 8 * 1024 * 1024  # read and thrown away, so that a client that is still sending sees the 413
@@ -49,14 +50,14 @@ class Edge:
         raw = scope["headers"]
         offered = next((v.decode("latin-1") for k, v in raw if k == b"x-correlation-id"), None)
         correlation_id = correlation.accept(offered)
-        correlation.set_current(correlation_id)
+        correlation.set_current(correlation_id)  # each request runs in its own task, so this ends with it
         state = scope.setdefault("state", {})
         started: dict[str, int] = {}
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 started["status"] = message["status"]
-                message["headers"] = self._mark(list(message.get("headers", [])), correlation_id)
+                message["headers"] = self._mark(list(message.get("headers", [])), correlation_id, state)
             await send(message)
 
         begun = perf_counter()
@@ -118,8 +119,10 @@ class Edge:
             return Problem("unsupported-media-type", "Send the body without a content encoding.")
         return check_json(body) if media == "application/json" else None
 
-    def _mark(self, headers: list[tuple[bytes, bytes]], correlation_id: str) -> list[tuple[bytes, bytes]]:
+    def _mark(self, headers: list[tuple[bytes, bytes]], correlation_id: str, state: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
         present = {k.lower() for k, _ in headers}
+        rates: Mapping[str, str] = state.get(RATE_HEADERS, {})
+        headers.extend((k.lower().encode(), v.encode()) for k, v in rates.items() if k.lower().encode() not in present)
         headers.append((b"x-correlation-id", correlation_id.encode()))
         headers.extend((k, v) for k, v in self._headers if k not in present)
         return headers

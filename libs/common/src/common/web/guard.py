@@ -13,6 +13,7 @@ from common.access import SCOPES, Granted, Operation, Principal, grant
 from common.clock import Clock
 from common.problems import Problem
 from common.web.edge import FAULT
+from common.web.rates import HEADERS, Classify, Rates
 
 
 class Authenticator(Protocol):
@@ -48,6 +49,7 @@ class Guard:
     operation: Operation
     person: bool = False
     step_up: timedelta | None = None
+    rate: str | Classify = "default"
 
     async def __call__(self, request: Request, _scheme: Annotated[None, Security(SCHEME)]) -> Granted:
         """The proof of access. Raises Problem."""
@@ -57,12 +59,18 @@ class Guard:
             raise Problem("unavailable")
         principal = await authenticator.authenticate(request)
         request.state.principal = principal
-        self._check(principal, cast(Clock, request.app.state.clock))
-        raise_fault(request)
         clock = cast(Clock, request.app.state.clock)
+        self._check(principal, clock)
+        await self._count(request, principal)
+        raise_fault(request)
         granted = grant(principal, scope=self.scope, operation=self.operation, at=clock.now())
         request.state.granted = granted
         return granted
+
+    async def _count(self, request: Request, principal: Principal) -> None:
+        rates = cast(Rates, request.app.state.rates)
+        kind = self.rate if isinstance(self.rate, str) else await self.rate(request)
+        request.scope["state"][HEADERS] = await rates.demand(principal, kind)
 
     def _check(self, principal: Principal, clock: Clock) -> None:
         if self.scope not in principal.scopes:
@@ -90,11 +98,16 @@ class Open:
         raise_fault(request)
 
 
-def requires(scope: str, *, operation: Operation, person: bool = False, step_up: timedelta | None = None) -> Any:
-    """The dependency of a route: ``Annotated[Granted, guard.requires("referral.write", operation="collection")]``."""
+def requires(
+    scope: str, *, operation: Operation, person: bool = False, step_up: timedelta | None = None, rate: str | Classify = "default"
+) -> Any:
+    """The dependency of a route: ``Annotated[Granted, guard.requires("referral.write", operation="collection")]``.
+
+    `rate` is a class of `app.state.rates`, or an async function that tells it from the request (it may read the body).
+    """
     if scope not in SCOPES:
         raise ValueError(f"{scope} is not a scope of this hub")
-    return Security(Guard(scope, operation, person, step_up), scopes=[scope])
+    return Security(Guard(scope, operation, person, step_up, rate), scopes=[scope])
 
 
 def anyone(reason: str) -> Any:

@@ -1,1 +1,120 @@
 """Runs one service in its own process: reads settings, builds, starts, serves until told to stop, stops in order."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Iterator
+from typing import Protocol
+
+import httpx2
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from common import telemetry
+from common.bus import Bus
+from common.bus_kafka import KafkaBus
+from common.clock import Clock, SystemClock
+from common.keyring import FileKeyring, Keyring
+from common.settings import Settings, SettingsError
+from common.web import correlation
+from common.web.service import Service
+
+
+class Build(Protocol):
+    """A service's composition root (`wiring.build`)."""
+
+    def __call__(self, settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Awaitable[Service]:
+        """Make the service; nothing is started yet."""
+        ...
+
+
+def run_service(name: str, build: Build) -> None:
+    """Run until SIGTERM or SIGINT. Exits with status 2 and one line naming the variable if a setting is unusable."""
+    try:
+        settings = Settings.from_env(os.environ)
+        if settings.bus != "kafka":
+            raise SettingsError("HUB_BUS", "kafka when a service runs alone; the embedded bus lives in the standalone process")
+    except SettingsError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        raise SystemExit(2) from None
+    telemetry.start_logging(name, correlation=correlation.current)
+    telemetry.start_telemetry(name, settings)
+    try:
+        with asyncio.Runner(loop_factory=_loop) as runner:
+            runner.run(_serve(name, settings, build))
+    finally:
+        telemetry.stop_telemetry()
+
+
+async def _serve(name: str, settings: Settings, build: Build) -> None:
+    keyring = FileKeyring(settings.keyring_dir, passphrase=settings.keyring_passphrase, open_allowed=settings.demo)
+    bus = KafkaBus(settings.kafka_bootstrap, settings.kafka_user, settings.kafka_password, client_id=name)
+    async with http_client() as http:
+        service = await build(settings, bus=bus, clock=SystemClock(), keyring=keyring, http=http)
+        await bus.start()
+        try:
+            await service.start()
+            try:
+                await serve(service.app, settings)
+            finally:
+                await service.stop()
+        finally:
+            await bus.stop()
+
+
+def http_client() -> httpx2.AsyncClient:
+    """The client for calls between services: bounded in time and connections, no redirects, no proxy from the environment."""
+    return httpx2.AsyncClient(
+        timeout=httpx2.Timeout(5.0, connect=2.0),
+        limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+async def serve(app: ASGIApp, settings: Settings) -> None:
+    """Serve on settings.host:port until SIGTERM or SIGINT; returns then, so that the caller can stop its parts in order."""
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,  # it prints paths and queries
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+    )
+    running = _Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, running.leave)
+    try:
+        await running.serve()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn raises a caught signal again after serving, which would end the process before the service has stopped."""
+
+    def leave(self) -> None:
+        """Finish open requests, then return from `serve`."""
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `serve` above."""
+        yield
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    return uvloop.new_event_loop()

@@ -1,0 +1,212 @@
+"""This process's copy of who may act and with which keys; a copy that may be out of date denies."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+import httpx2
+
+from common.bootstrap import Bootstrap, BootstrapRefused, KeySet, read_key_set
+from common.canonical import CanonicalError, parse
+from common.clock import Clock
+from common.events import Event
+from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
+from common.keys import KeyStatus, RecipientKey, VerificationKey
+from common.problems import Problem
+from common.telemetry import describe
+
+MAX_AGE: Final = timedelta(seconds=60)
+"""Design section 6: suspension, bar and key state older than this denies."""
+
+IDENTITY: Final = "svc:identity"
+_COOL_DOWN_SECONDS: Final = 10.0
+_TIMEOUT_SECONDS: Final = 5.0
+_log = logging.getLogger("hub.directory")
+
+
+class DirectoryState:
+    """Which agencies are suspended, as of the last heartbeat and what was announced since.
+
+    Lives in memory: a restarted process denies until the first heartbeat, which holds the whole state. Announcements
+    of different agencies may overtake each other, so each agency's is judged by its own epoch.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._heard_at: datetime | None = None
+        self._epoch = -1
+        self._suspended: frozenset[str] = frozenset()
+        self._since: dict[str, tuple[int, bool]] = {}  # agency -> (epoch, suspended), newer than the heartbeat's
+
+    def apply(self, event: Event) -> None:
+        """Take in an event of identity whose envelope was verified. Others are ignored; older ones change nothing."""
+        if isinstance(event, DirectoryHeartbeat):
+            self._beat(event)
+        elif isinstance(event, AgencySuspended):
+            self._announce(event.agency, event.state_epoch, suspended=True)
+        elif isinstance(event, AgencyRestored):
+            self._announce(event.agency, event.state_epoch, suspended=False)
+
+    def fresh(self) -> bool:
+        """Whether the last heartbeat is at most MAX_AGE old."""
+        return self._heard_at is not None and self._clock.now() - self._heard_at <= MAX_AGE
+
+    def suspended(self, agency: str) -> bool:
+        """Whether the agency is suspended by the newest word we have."""
+        since = self._since.get(agency)
+        return since[1] if since is not None else agency in self._suspended
+
+    def epoch(self, agency: str) -> int:
+        """The number of the last change of state we know of for this agency: cached decisions carry it and die with it."""
+        since = self._since.get(agency)
+        return since[0] if since is not None else self._epoch
+
+    def demand(self, agency: str) -> None:
+        """Raise Problem `directory-stale` or `agency-suspended` unless the agency may act. Suspension is told even when stale."""
+        if self.suspended(agency):
+            raise Problem("agency-suspended")
+        if not self.fresh():
+            raise Problem("directory-stale", headers={"Retry-After": "15"})
+
+    def _beat(self, event: DirectoryHeartbeat) -> None:
+        if event.state_epoch < self._epoch or (self._heard_at is not None and event.at < self._heard_at):
+            return
+        # A sender's clock ahead of ours must not buy its state a longer life here.
+        self._heard_at = min(event.at, self._clock.now())
+        self._epoch = event.state_epoch
+        self._suspended = frozenset(event.suspended)
+        self._since = {agency: state for agency, state in self._since.items() if state[0] > event.state_epoch}
+
+    def _announce(self, agency: str, epoch: int, *, suspended: bool) -> None:
+        if epoch > max(self._epoch, self._since.get(agency, (-1, False))[0]):
+            self._since[agency] = (epoch, suspended)
+
+
+class DirectoryKeys:
+    """The hub's public keys (a KeySource): from the operator-signed bootstrap, kept up by identity's signed key sets.
+
+    A key set counts only under the root its agency has in *our* bootstrap file, so identity can withhold keys but not
+    forge them. A retired key still verifies what it signed; a compromised one verifies nothing.
+    """
+
+    def __init__(self, bootstrap: Bootstrap, identity_url: str, http: httpx2.AsyncClient, clock: Clock) -> None:
+        """`http` is used for `GET identity_url/v1/directory/keys` only."""
+        self._roots = {agency.id: agency.root for agency in bootstrap.agencies.values()}
+        self._url = f"{identity_url}/v1/directory/keys"
+        self._http = http
+        self._clock = clock
+        self._sets: dict[str, KeySet] = {}
+        self._fixed: list[VerificationKey | RecipientKey] = [bootstrap.operator]
+        self._marks: dict[str, KeyStatus] = {}  # by kid; outlives what the directory says
+        self._verification: dict[str, VerificationKey] = {}
+        self._recipient: dict[str, RecipientKey] = {}
+        self._asked_at = float("-inf")
+        self._asking: asyncio.Task[None] | None = None
+        for agency in bootstrap.agencies.values():
+            self._sets[agency.id] = read_key_set(agency.key_set, agency.id, agency.root)
+        self._fixed.extend(key for key in bootstrap.public_keys() if key.owner not in self._sets)
+        self._index()
+
+    def verification(self, kid: str) -> VerificationKey | None:
+        """The verification key of that id, whatever its status, or None."""
+        return self._verification.get(kid)
+
+    def recipient(self, owner: str) -> RecipientKey | None:
+        """The key to seal to that owner with now, or None."""
+        return self._recipient.get(owner)
+
+    async def refresh(self) -> None:
+        """Ask identity once for all who wait, at most every ten seconds. A failing directory leaves what we have."""
+        if self._asking is None:
+            if self._clock.monotonic() - self._asked_at < _COOL_DOWN_SECONDS:
+                return
+            self._asked_at = self._clock.monotonic()
+            self._asking = asyncio.create_task(self._ask())
+            self._asking.add_done_callback(self._answered)
+        await asyncio.shield(self._asking)
+
+    def apply(self, event: Event) -> None:
+        """Take in a verified event of identity: a published key makes the next `refresh` ask, a retired one is marked."""
+        if isinstance(event, KeyPublished):
+            self._asked_at = float("-inf")
+        elif isinstance(event, KeyRetired):
+            if self._marks.get(event.kid) != "revoked":  # compromise is never taken back
+                self._marks[event.kid] = "revoked" if event.compromised else "retired"
+            self._index()
+
+    def _answered(self, _task: asyncio.Task[None]) -> None:
+        self._asking = None
+
+    async def _ask(self) -> None:
+        try:
+            answer = await self._http.get(self._url, timeout=_TIMEOUT_SECONDS, follow_redirects=False)
+            answer.raise_for_status()
+            offered = _key_sets(parse(answer.content))
+        except (httpx2.HTTPError, CanonicalError, ValueError) as error:
+            _log.warning("directory not reached", extra={"error": describe(error)})
+            return
+        for agency, root in self._roots.items():
+            if agency not in offered:
+                continue
+            try:
+                found = read_key_set(offered[agency], agency, root)
+            except BootstrapRefused as refused:
+                _log.error("key set refused", extra={"code": refused.code, "agency": agency})
+                continue
+            if found.issued >= self._sets[agency].issued:
+                self._sets[agency] = found
+        self._index()
+
+    def _index(self) -> None:
+        keys: Iterable[VerificationKey | RecipientKey] = [*self._fixed, *(key for one in self._sets.values() for key in one.keys)]
+        verification, recipient = dict(self._verification), {}
+        for key in keys:
+            if isinstance(key, VerificationKey):
+                verification[key.kid] = key
+            elif key.kid not in self._marks:
+                recipient[key.owner] = key
+        # A key that left its set stays known: what it signed must still verify (and a compromised one must still refuse).
+        for kid, status in self._marks.items():
+            if kid in verification:
+                key = verification[kid]
+                verification[kid] = VerificationKey(key.kid, key.owner, key.public, status)
+        self._verification, self._recipient = verification, recipient
+
+
+class _Unit(Protocol):
+    def after_commit(self, call: Any) -> None: ...
+
+
+class _Opened(Protocol):
+    @property
+    def source(self) -> str: ...
+
+
+def follow(inbox: Any, state: DirectoryState, keys: DirectoryKeys | None = None) -> None:
+    """Register both copies for identity's events on an Inbox that consumes `hub.identity.v1`.
+
+    Applied after the commit, on the event loop. If we crash in between, the copy in memory is gone anyway and the
+    next heartbeat rebuilds it.
+    """
+
+    def handle(unit: _Unit, opened: _Opened, event: Event) -> None:
+        if opened.source == IDENTITY:
+            unit.after_commit(lambda: _apply(event, state, keys))
+
+    for kind in (AgencySuspended, AgencyRestored, DirectoryHeartbeat, KeyPublished, KeyRetired):
+        inbox.on(kind, handle)
+
+
+def _apply(event: Event, state: DirectoryState, keys: DirectoryKeys | None) -> None:
+    state.apply(event)
+    if keys is not None:
+        keys.apply(event)
+
+
+def _key_sets(answer: object) -> dict[str, str]:
+    sets = answer.get("keySets") if isinstance(answer, dict) else None
+    if not isinstance(sets, dict):
+        raise CanonicalError("not a key directory")
+    return {agency: text for agency, text in sets.items() if isinstance(text, str)}

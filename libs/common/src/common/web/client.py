@@ -1,0 +1,242 @@
+"""Calls to the hub's services: DPoP-bound client-credentials tokens, careful retries, problems as exceptions."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Protocol
+
+import httpx2
+from opentelemetry import propagate
+
+from common.canonical import CanonicalError, b64u, canonical, parse
+from common.clock import Clock
+from common.dpop import make_proof
+from common.ids import opaque, uuid7
+from common.keys import SigningKey
+from common.telemetry import describe
+from common.web import correlation
+from common.web.issuer import metadata_places
+
+_ASSERTION_LIFE: Final = timedelta(seconds=60)
+_EARLY_SECONDS: Final = 30.0
+_RETRIES: Final = 3
+_PAUSE_SECONDS: Final = 0.1
+_RETRYABLE: Final = frozenset({409, 429, 502, 503, 504})
+_SAFE: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+_log = logging.getLogger("hub.client")
+
+
+class CallFailed(Exception):
+    """No usable answer came: the call may or may not have taken effect. The text holds no URL and no content."""
+
+
+class ProblemAnswer(Exception):
+    """The service refused. `code` is the problem's; `errors` its faulty places."""
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        """`body` is the problem+json, or empty if it was not one."""
+        self.status = status
+        self.code = str(body.get("code", "unknown"))
+        self.detail = str(body.get("detail", ""))
+        self.correlation_id = str(body.get("correlationId", ""))
+        errors = body.get("errors")
+        self.errors: list[dict[str, Any]] = errors if isinstance(errors, list) else []
+        super().__init__(f"{status} {self.code}")
+
+
+class TokenRefused(Exception):
+    """The issuer gave no token. `code` is OAuth's error word."""
+
+    def __init__(self, code: str) -> None:
+        """`code` is one word of RFC 6749 section 5.2, or `unreachable`."""
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    token: str
+    until: float
+
+
+class Tokens(Protocol):
+    """Gives access tokens and the key they are bound to."""
+
+    dpop_key: SigningKey
+
+    async def token(self, audience: str, scope: str) -> str:
+        """A token for that audience and scope, valid for at least some seconds. Raises TokenRefused."""
+        ...
+
+    def forget(self, audience: str, scope: str) -> None:
+        """Do not hand out that token again: the service refused it."""
+        ...
+
+
+class TokenSource:
+    """Client-credentials tokens by private_key_jwt (RFC 7523; `aud` is the issuer as one string) with DPoP, kept until shortly before expiry."""
+
+    def __init__(
+        self, issuer: str, client_id: str, *, signing: SigningKey, dpop_key: SigningKey, http: httpx2.AsyncClient, clock: Clock
+    ) -> None:
+        """`signing` authenticates the client; tokens are bound to `dpop_key`."""
+        self._issuer = issuer
+        self._client_id = client_id
+        self._signing = signing
+        self.dpop_key = dpop_key
+        self._http = http
+        self._clock = clock
+        self._held: dict[tuple[str, str], _Held] = {}
+        self._endpoint: str | None = None
+        self._lock = asyncio.Lock()
+
+    async def token(self, audience: str, scope: str) -> str:
+        """A token for `audience` with `scope` (space separated). Raises TokenRefused."""
+        held = self._held.get((audience, scope))
+        if held is None or held.until <= self._clock.monotonic():
+            async with self._lock:
+                held = self._held.get((audience, scope))
+                if held is None or held.until <= self._clock.monotonic():
+                    held = self._held[(audience, scope)] = await self._ask(audience, scope)
+        return held.token
+
+    def forget(self, audience: str, scope: str) -> None:
+        """Ask anew next time."""
+        self._held.pop((audience, scope), None)
+
+    def assertion(self) -> str:
+        """A fresh client assertion (RFC 7523 section 3)."""
+        now = self._clock.now()
+        claims = {
+            "iss": self._client_id,
+            "sub": self._client_id,
+            "aud": self._issuer,
+            "jti": opaque(),
+            "iat": int(now.timestamp()),
+            "exp": int((now + _ASSERTION_LIFE).timestamp()),
+        }
+        signed = f"{b64u(canonical({'alg': 'ES256', 'kid': self._signing.kid, 'typ': 'JWT'}))}.{b64u(canonical(claims))}"
+        return f"{signed}.{b64u(self._signing.sign(signed.encode()))}"
+
+    async def _ask(self, audience: str, scope: str) -> _Held:
+        form = {
+            "grant_type": "client_credentials",
+            "scope": scope,
+            "resource": audience,
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        }
+        try:
+            endpoint = await self._token_endpoint()
+            proof = make_proof(self.dpop_key, "POST", endpoint, at=self._clock.now())
+            answer = await self._http.post(
+                endpoint, data={**form, "client_id": self._client_id, "client_assertion": self.assertion()}, headers={"DPoP": proof}
+            )
+            body = _object(answer)
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+            _log.warning("token endpoint not reached", extra={"error": describe(error)})
+            raise TokenRefused("unreachable") from None
+        token, life = body.get("access_token"), body.get("expires_in")
+        if answer.status_code != 200 or not isinstance(token, str) or str(body.get("token_type")).lower() != "dpop":
+            raise TokenRefused(str(body.get("error", "unusable"))[:40])
+        seconds = life if isinstance(life, int) else 60
+        return _Held(token, self._clock.monotonic() + max(5.0, seconds - _EARLY_SECONDS))
+
+    async def _token_endpoint(self) -> str:
+        if self._endpoint is None:
+            for place in metadata_places(self._issuer):
+                answer = await self._http.get(place)
+                metadata = _object(answer) if answer.status_code == 200 else {}
+                if metadata.get("issuer") == self._issuer and isinstance(metadata.get("token_endpoint"), str):
+                    self._endpoint = str(metadata["token_endpoint"])
+                    break
+            else:
+                raise TokenRefused("unreachable")
+        return self._endpoint
+
+
+class ServiceClient:
+    """Calls one service. Retries only what is safe to repeat: idempotent methods, and POSTs with an Idempotency-Key."""
+
+    def __init__(self, base_url: str, tokens: Tokens, *, http: httpx2.AsyncClient, clock: Clock, timeout: float = 5.0) -> None:
+        """`base_url` is the service's, and the audience of the tokens; `timeout` in seconds for one try."""
+        self._base_url = base_url
+        self._tokens = tokens
+        self._http = http
+        self._clock = clock
+        self._timeout = timeout
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        scope: str,
+        json: Mapping[str, Any] | None = None,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        try_seconds: float | None = None,
+    ) -> httpx2.Response:
+        """One call, repeated as promised. Raises ProblemAnswer for 4xx and 5xx, CallFailed if no answer came, TokenRefused."""
+        given = {**(headers or {}), "Accept": "application/json", "X-Correlation-ID": correlation.current() or str(uuid7())}
+        if idempotency_key is not None:
+            given["Idempotency-Key"] = idempotency_key
+        made = _Call(method, path, scope, json, dict(params or {}), given, try_seconds or self._timeout)
+        repeatable = method in _SAFE or idempotency_key is not None
+        for number in range(_RETRIES + 1):
+            last = number == _RETRIES or not repeatable
+            try:
+                answer = await self._send(made)
+            except httpx2.HTTPError as error:
+                if last:
+                    _log.warning("service not reached", extra={"error": describe(error)})
+                    raise CallFailed(type(error).__name__) from None
+            else:
+                if answer.status_code < 400:
+                    return answer
+                if last or not _worth_repeating(answer):
+                    raise ProblemAnswer(answer.status_code, _object(answer))
+            await asyncio.sleep(_PAUSE_SECONDS * 2**number)
+        raise CallFailed("unreachable")
+
+    async def _send(self, call: "_Call") -> httpx2.Response:
+        """Send once; and once more with a new token if the old one is refused, which had no effect."""
+        answer = await self._send_once(call)
+        if answer.status_code != 401:
+            return answer
+        self._tokens.forget(self._base_url, call.scope)
+        return await self._send_once(call)
+
+    async def _send_once(self, call: "_Call") -> httpx2.Response:
+        url = self._base_url + call.path
+        token = await self._tokens.token(self._base_url, call.scope)
+        proof = make_proof(self._tokens.dpop_key, call.method, url, at=self._clock.now(), token=token)
+        sent = {**call.headers, "Authorization": f"DPoP {token}", "DPoP": proof}
+        propagate.inject(sent)
+        return await self._http.request(call.method, url, json=call.json, params=call.params, headers=sent, timeout=call.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    method: str
+    path: str
+    scope: str
+    json: Mapping[str, Any] | None
+    params: Mapping[str, str | int]
+    headers: Mapping[str, str]
+    seconds: float
+
+
+def _worth_repeating(answer: httpx2.Response) -> bool:
+    # Of the conflicts only "still being handled" ends by itself.
+    return answer.status_code in _RETRYABLE and (answer.status_code != 409 or _object(answer).get("code") == "idempotency-in-flight")
+
+
+def _object(answer: httpx2.Response) -> dict[str, Any]:
+    try:
+        value = parse(answer.content)
+    except CanonicalError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,129 @@
+"""Idempotency-Key: a creating POST takes effect once, and a repeat gets the stored answer (draft-ietf-httpapi-idempotency-key-header-07)."""
+
+import hmac
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Annotated, Any, Final
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from fastapi import Depends, Header, Request
+from sqlalchemy import Column, Connection, Index, LargeBinary, MetaData, Table, delete, select, update
+from starlette.responses import JSONResponse
+
+from common.access import Granted
+from common.canonical import canonical, parse
+from common.clock import Clock
+from common.database import UtcDateTime
+from common.problems import Problem
+from common.web.attempts import Answer, Attempt
+from common.web.claims import claim
+from common.web.observe import route_template
+
+KEEP: Final = timedelta(hours=24)
+_KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_SWEEP_SECONDS: Final = 300.0
+
+
+def table(metadata: MetaData) -> Table:
+    """`idempotent_answer(id, request, answer, expires_at)`; `answer` is empty only inside the transaction that writes it."""
+    made = Table(
+        "idempotent_answer",
+        metadata,
+        Column("id", LargeBinary, primary_key=True),
+        Column("request", LargeBinary, nullable=False),
+        Column("answer", LargeBinary, nullable=True),
+        Column("expires_at", UtcDateTime, nullable=False),
+    )
+    Index(None, made.c.expires_at)
+    return made
+
+
+class Idempotency:
+    """Answers by caller and key. Answers are stored encrypted, keys and requests only as keyed hashes."""
+
+    def __init__(self, answers: Table, secret: bytes, clock: Clock) -> None:
+        """`answers` is made by `table`; `secret` is the keyring's "idempotency" (32 bytes)."""
+        self._answers = answers
+        self._hash_key = hmac.digest(secret, b"hub idempotency hash", "sha256")
+        self._cipher = AESGCM(hmac.digest(secret, b"hub idempotency answer", "sha256"))
+        self._clock = clock
+        self._swept_at = float("-inf")
+
+    def attempt(self, granted: Granted, key: str, request: bytes) -> Attempt:
+        """The attempt of this caller with this key; `request` is method, route and body."""
+        caller = f"{granted.principal.issuer}\0{granted.principal.client_id}\0{granted.principal.subject}\0{key}"
+        return Attempt(self._mac(b"id", caller.encode()), self._mac(b"request", request))
+
+    def once(self, connection: Connection, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
+        """The stored answer, or that of `work`, stored with its effect in the caller's transaction.
+
+        Raises Problem `idempotency-key-reused` or `idempotency-in-flight`, and whatever `work` raises. If we crash before
+        the commit, neither effect nor answer exists and the client's retry does the work.
+        """
+        now = self._clock.now()
+        self._sweep(connection)
+        fresh = {"id": attempt.id, "request": attempt.request, "answer": None, "expires_at": now + KEEP}
+        if not claim(connection, self._answers, fresh):
+            return self._stored(connection, attempt)
+        answer = work()
+        sealed = self._seal(attempt, answer)
+        connection.execute(update(self._answers).where(self._answers.c.id == attempt.id).values(answer=sealed))
+        return answer
+
+    def _stored(self, connection: Connection, attempt: Attempt) -> Answer:
+        row = connection.execute(
+            select(self._answers.c.request, self._answers.c.answer).where(self._answers.c.id == attempt.id)
+        ).one_or_none()
+        if row is None or row.answer is None:
+            raise Problem("idempotency-in-flight", headers={"Retry-After": "1"})
+        if not hmac.compare_digest(row.request, attempt.request):
+            raise Problem("idempotency-key-reused")
+        value = parse(self._cipher.decrypt(row.answer[:12], row.answer[12:], attempt.id + attempt.request))
+        return Answer(value["status"], value["body"], value["headers"], replayed=True)
+
+    def _seal(self, attempt: Attempt, answer: Answer) -> bytes:
+        plain = canonical({"status": answer.status, "body": dict(answer.body), "headers": dict(answer.headers)})
+        nonce = secrets.token_bytes(12)
+        return nonce + self._cipher.encrypt(nonce, plain, attempt.id + attempt.request)
+
+    def _mac(self, label: bytes, value: bytes) -> bytes:
+        return hmac.digest(self._hash_key, label + b"\0" + value, sha256)
+
+    def _sweep(self, connection: Connection) -> None:
+        now = self._clock.monotonic()
+        if now - self._swept_at > _SWEEP_SECONDS:
+            self._swept_at = now
+            connection.execute(delete(self._answers).where(self._answers.c.expires_at < self._clock.now()))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDemand:
+    """The dependency behind `required`; the OpenAPI document recognises it."""
+
+    async def __call__(
+        self,
+        request: Request,
+        idempotency_key: Annotated[str | None, Header(description="16 to 64 letters, digits, - or _; new for each new thing")] = None,
+    ) -> Attempt:
+        """The attempt. Raises Problem. Runs after the route's guard, which must come first in the signature."""
+        if idempotency_key is None or len(request.headers.getlist("idempotency-key")) != 1 or not _KEY.fullmatch(idempotency_key):
+            raise Problem("idempotency-key-missing")
+        granted: Granted = request.state.granted
+        store: Idempotency = request.app.state.idempotency
+        asked = f"{request.method}\0{route_template(request.scope)}\0{request.url.query}\0".encode() + await request.body()
+        return store.attempt(granted, idempotency_key, asked)
+
+
+def required() -> Any:
+    """The dependency of a creating POST: ``attempt: Annotated[Attempt, idempotency.required()]``."""
+    return Depends(KeyDemand())
+
+
+def respond(answer: Answer) -> JSONResponse:
+    """The answer as a response; a repeat says so."""
+    marks = {"Idempotency-Replayed": "true"} if answer.replayed else {}
+    return JSONResponse(dict(answer.body), answer.status, headers={**answer.headers, **marks})
