@@ -210,6 +210,7 @@ def _write_profiles(
 ) -> None:  # fmt: skip
     urls = {f"{name}_url": base_urls[name] for name in SERVICES}
     shared = {"issuer": base_urls["identity"], **urls, "log_vkey": bootstrap.log.vkey, "log_origin": bootstrap.log.origin}
+    hub = bootstrap.services["sharing"].signing[0]
     for agency, keys in agencies.items():
         about = {"agency": agency, "client_id": f"{agency}-system", **shared}
         section = None if kafka is None else {
@@ -217,8 +218,8 @@ def _write_profiles(
             "topic": f"hub.disclosure.{agency}.v1", "inbound_topic": f"hub.inbound.{agency}.v1",
         }  # fmt: skip
         write_profile(
-            directory / "demo" / f"{agency}.toml", about, signing=keys.signing, opening=keys.opening, dpop=keys.dpop, kafka=section
+            directory / "demo" / f"{agency}.toml", about, signing=keys.signing, opening=keys.opening, dpop=keys.dpop, hub=hub, kafka=section
         )
     for name in ("operator", "auditor"):
         about = {"agency": bootstrap.area.id, "client_id": name, **shared}
-        write_profile(directory / "demo" / f"{name}.toml", about, signing=people[name], opening=None, dpop=people["dpop"], kafka=None)
+        write_profile(directory / "demo" / f"{name}.toml", about, signing=people[name], opening=None, dpop=people["dpop"], hub=hub, kafka=None)

@@ -33,14 +33,18 @@ def write_profile(
     signing: SigningKey,
     opening: OpeningKey | None,
     dpop: SigningKey,
+    hub: Mapping[str, str],
     kafka: Mapping[str, str] | None,
 ) -> None:
-    """A `hubctl` profile: who the agency is, where the hub is, its private keys inline, and its Kafka account if it has one."""
+    """A `hubctl` profile: who the agency is, where the hub is, its private keys inline, and its Kafka account if it has one.
+
+    `hub` is the public key by which sharing signs what it delivers, pinned so that a package can be checked offline.
+    """
     lines = ["# Made by identity.bootstrap for a demonstration. Holds private keys: keep it 0600 and out of version control."]
     lines += [f"{name} = {_text(value)}" for name, value in about.items()]
     lines += ["", "[keys]", f"signing_jwk = {_table(signing.jwk(private=True))}"]
     lines += [f"opening_jwks = [{_table(opening.jwk(private=True)) if opening else ''}]"]
-    lines += [f"dpop_jwk = {_table(dpop.jwk(private=True))}"]
+    lines += [f"dpop_jwk = {_table(dpop.jwk(private=True))}", f"hub_signing_jwk = {_table(hub)}"]
     if kafka is not None:
         lines += ["", "[kafka]", *(f"{name} = {_text(value)}" for name, value in kafka.items())]
     content = ("\n".join(lines) + "\n").encode()
