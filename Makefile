@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 MEMBERS := libs/common libs/partner services/referral services/sharing services/audit services/identity services/portal services/standalone
 SERVICES := referral sharing audit identity portal
+BENCHMARKS := $(sort $(foreach script,$(wildcard benchmarks/*/__main__.py benchmarks/*/run.py),$(notdir $(patsubst %/,%,$(dir $(script))))))
 PORT ?= 8000
 HUB_DIR ?= .run
 STACK_PORT ?= 8100
@@ -39,7 +40,12 @@ stack-stop: $(VENV)/.dev ## Stop what `make stack` started; its data stay in .ru
 check: lint test ## Everything a change must pass: style, types, import contracts, all tests
 
 bench: parts ## Run the measurements, or one of them: make bench NAME=...
-	@$(BIN)/python -m benchmarks $(NAME)
+	@for name in $(or $(NAME),$(BENCHMARKS)); do \
+	  echo "== $$name"; \
+	  if [ -f benchmarks/$$name/__main__.py ]; then $(BIN)/python -m benchmarks.$$name $(ARGS) || exit 1; \
+	  elif [ -f benchmarks/$$name/run.py ]; then $(BIN)/python benchmarks/$$name/run.py $(ARGS) || exit 1; \
+	  else echo "no benchmark called $$name; there are: $(BENCHMARKS)"; exit 1; fi; \
+	done
 
 demo-reset: $(VENV)/.runtime ## Delete the demo hub's data (HUB_DIR); the next `make run` starts anew
 	@$(BIN)/python deploy/demo_reset.py $(HUB_DIR)

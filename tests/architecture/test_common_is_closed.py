@@ -1,0 +1,63 @@
+"""`common` is a closed list: each module is here with its reason, and is used by more than one member."""
+
+import grimp
+import pytest
+
+MEMBERS = ("referral", "sharing", "audit", "identity", "portal", "standalone", "hubpartner")
+
+COMMON = {
+    "access": "who is calling and what they may do: verified tokens, granted access",
+    "audit_record": "the audit record every producer writes",
+    "bootstrap": "the operator-signed file every hub starts from",
+    "bus": "the event bus as a port, its promises written down",
+    "bus_embedded": "the durable bus of one process, in SQLite",
+    "bus_kafka": "the bus on Kafka; the only importer of aiokafka",
+    "bus_kafka_member": "one consumer group member on Kafka; part of bus_kafka",
+    "bus_log": "the embedded bus's log on disk",
+    "canonical": "one byte representation per value",
+    "case_reference": "a case's name towards one agency",
+    "clock": "time as a port",
+    "database": "engines and transactions for both databases",
+    "directory": "keys and standing of agencies and services",
+    "dpop": "proof that a token is used by whom it was issued to",
+    "envelope": "the sealed event, version 1",
+    "events": "the published language, one file per publisher",
+    "faults": "named crash points for tests",
+    "ids": "UUIDv7 and opaque ids",
+    "keyring": "private keys and key-encryption keys of one process",
+    "keys": "signing and opening keys as values",
+    "problems": "RFC 9457 error answers",
+    "sealed": "fields encrypted per subject",
+    "settings": "HUB_* variables, read once",
+    "statement": "signed statements agencies make",
+    "telemetry": "traces, metrics and logs through scrubbing processors",
+    "testing": "fakes and fault injectors that tests of any member may use",
+    "tlog": "transparency-log formats: tree heads, tiles, proofs",
+    "topics": "topics, who writes and reads them, and the access list that follows",
+    "views": "what a recipient may see, as a pure function",
+    "web": "the application factory every service's API is made with",
+}
+PLUMBING = {"bus_kafka_member", "bus_log", "testing", "faults"}
+"""Used inside common only, or by tests only, on purpose."""
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph("common", *MEMBERS, cache_dir=None)
+
+
+def test_no_module_arrives_unnoticed(graph: grimp.ImportGraph) -> None:
+    present = {name.removeprefix("common.") for name in graph.find_children("common")}
+    assert present == set(COMMON), "list a new module with its reason; take a removed one off"
+
+
+def test_each_module_has_two_users(graph: grimp.ImportGraph) -> None:
+    lonely = {}
+    for name in sorted(set(COMMON) - PLUMBING):
+        module = f"common.{name}"
+        importers = {user for part in (module, *graph.find_descendants(module)) for user in graph.find_modules_that_directly_import(part)}
+        users = {user.split(".")[0] for user in importers if not user.startswith("common.")}
+        inside = {user.split(".")[1] for user in importers if user.startswith("common.")} - {name}
+        if len(users) + len(inside) < 2:
+            lonely[name] = sorted(users | inside)
+    assert not lonely, "give these to the one who uses them"
