@@ -173,6 +173,8 @@ class _Member:
             if not records:  # all that was left has outlived its retention
                 cursor.position = end
                 return True
+            if not self._may_serve(cursor):  # paused, stopped or overtaken while reading
+                return False
             await self._handler(records)
         except Exception as error:  # noqa: BLE001 - whatever the handler raises means: not now
             self._hold(cursor, error)

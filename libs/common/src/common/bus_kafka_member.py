@@ -30,8 +30,7 @@ _SETTINGS: Mapping[str, Any] = {
     "isolation_level": "read_committed",
     # Range, and sticky on a first deal, give all the one-partition topics to the same member; eager rebalances revoke everything anyway.
     "partition_assignment_strategy": (RoundRobinPartitionAssignor,),
-    "session_timeout_ms": 10_000,
-    "heartbeat_interval_ms": 2_000,
+    "heartbeat_interval_ms": 1_500,
     "max_poll_interval_ms": 300_000,
     "fetch_max_wait_ms": 250,
     "fetch_max_bytes": 8 * 1_048_576,

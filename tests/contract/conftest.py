@@ -1,0 +1,5 @@
+"""Fixtures of the contract suites."""
+
+from tests.support.bus_bed import bed
+
+__all__ = ["bed"]
