@@ -100,7 +100,7 @@ def create_app(
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         generate_unique_id_function=_operation_id,
-        contact={"name": "The hub's operator", "url": "https://example.org/hub", "email": "operator@example.org"},
+        contact={"name": "The hub's operator", "url": "https://example.org/hub"},
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.background = Refusals(on_refusal, clock)

@@ -97,7 +97,7 @@ def _within(place: Sequence[str | int], body: object, *, unknown: bool) -> list[
         last = index == len(place) - 1
         if isinstance(here, Mapping) and part in here:
             here = here[part]
-            kept.append(_shown(part) if unknown and last else part)
+            kept.append(shown(part) if unknown and last else part)
         elif isinstance(here, Sequence) and not isinstance(here, str | bytes) and isinstance(part, int) and 0 <= part < len(here):
             here = here[part]
             kept.append(part)
@@ -106,7 +106,8 @@ def _within(place: Sequence[str | int], body: object, *, unknown: bool) -> list[
     return kept
 
 
-def _shown(part: str | int) -> str | int:
+def shown(part: str | int) -> str | int:
+    """A name a caller typed, if it looks like a field name; `*` otherwise."""
     return part if isinstance(part, int) or _NAME.fullmatch(part) else "*"
 
 

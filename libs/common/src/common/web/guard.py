@@ -13,6 +13,7 @@ from common.access import SCOPES, Granted, Operation, Principal, grant
 from common.clock import Clock
 from common.problems import Problem
 from common.web.edge import FAULT
+from common.web.queries import check_query
 from common.web.rates import HEADERS, Classify, Rates
 
 
@@ -63,6 +64,7 @@ class Guard:
         self._check(principal, clock)
         await self._count(request, principal)
         raise_fault(request)
+        check_query(request)
         granted = grant(principal, scope=self.scope, operation=self.operation, at=clock.now())
         request.state.granted = granted
         return granted
@@ -96,6 +98,7 @@ class Open:
         """Raises the Problem of a faulty body; nothing else is asked."""
         request.state.operation = "operation"
         raise_fault(request)
+        check_query(request)
 
 
 def requires(

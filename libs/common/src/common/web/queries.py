@@ -1,0 +1,45 @@
+"""Refuses query parameters a route does not declare: a misspelt `dryRun` must not become a real submission."""
+
+from collections.abc import Iterator
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from common.problems import Fault, Problem
+from common.web.faults import shown
+
+_declared: Final[WeakKeyDictionary[APIRoute, frozenset[str]]] = WeakKeyDictionary()
+
+
+def check_query(request: Request) -> None:
+    """Raises Problem `validation-failed` for an undeclared parameter, naming it only if it looks like a name."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    route = request.scope.get("route")
+    if not names or not isinstance(route, APIRoute):
+        return
+    known = _known(route)
+    faults = [Fault(f"/{shown(name)}", "is not a known parameter", "query") for name in names if name not in known]
+    if faults:
+        raise Problem("validation-failed", errors=faults[:20])
+
+
+def _known(route: APIRoute) -> frozenset[str]:
+    found = _declared.get(route)
+    if found is None:
+        found = _declared[route] = frozenset(_names(route.dependant))
+    return found
+
+
+def _names(dependant: Dependant) -> Iterator[str]:
+    for field in dependant.query_params:
+        annotation = field.field_info.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from (part.alias or name for name, part in annotation.model_fields.items())
+        else:
+            yield field.alias
+    for child in dependant.dependencies:
+        yield from _names(child)
