@@ -37,7 +37,9 @@ def migrate(url: str, script_location: str | Path, *, target: str = "head") -> N
     """
     with _migration(url) as connection:
         script = _script(script_location)
-        environment = EnvironmentContext(script_config(script_location), script, fn=lambda revision, _: script._upgrade_revs(target, revision))
+        environment = EnvironmentContext(
+            script_config(script_location), script, fn=lambda revision, _: script._upgrade_revs(target, revision)
+        )
         with environment:
             environment.configure(connection=connection, render_as_batch=True, transactional_ddl=True)
             environment.run_migrations()

@@ -1,0 +1,10 @@
+"""Consumer framework: each event once, in order where it matters, and what cannot be applied set aside, never dropped."""
+
+from common.inbox.batch import Tally
+from common.inbox.errors import DirectoryUnavailable, Refused, Transient
+from common.inbox.inbox import Inbox
+from common.inbox.quarantine import Quarantined
+from common.inbox.received import Received
+from common.inbox.tables import declare_tables
+
+__all__ = ["DirectoryUnavailable", "Inbox", "Quarantined", "Received", "Refused", "Tally", "Transient", "declare_tables"]

@@ -1,0 +1,125 @@
+"""Quarantine: an envelope that cannot be applied leaves the road untouched, with a reason, and can come back."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from opentelemetry import metrics
+from sqlalchemy import ColumnElement, Connection, exists, insert, select, true, update
+
+from common import topics
+from common.bus import Incoming, Outgoing
+from common.clock import Clock
+from common.database import Unit
+from common.inbox.received import Item, envelope_digest
+from common.inbox.tables import QUARANTINE
+from common.outbox import Outbox
+
+_log = logging.getLogger(__name__)
+
+REASON_HEADER: Final = "hub-reason"
+CONSUMER_HEADER: Final = "hub-consumer"
+
+_counter = metrics.get_meter("hub.inbox").create_counter("hub_inbox_quarantined", description="Envelopes put into quarantine, by reason")
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One envelope in quarantine, as an operator sees it. `holds` releases on its stream until it is replayed."""
+
+    topic: str
+    key: bytes
+    digest: str
+    reason: str
+    holds: bool
+    source: str | None
+    stream: str | None
+    event_id: UUID | None
+    at: datetime
+    replayed_at: datetime | None
+
+
+def put(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, item: Item, reason: str) -> None:
+    """Send the untouched envelope to its topic's quarantine, in this transaction, once however often it comes.
+
+    Authentic: `item.received` is set; the row then holds releases until it is replayed.
+    """
+    record, got = item.record, item.received
+    digest = envelope_digest(record)
+    if unit.connection.execute(select(true()).where(_is(consumer, digest))).first() is not None:
+        return
+    headers = (*_without_ours(record), (REASON_HEADER, reason.encode()), (CONSUMER_HEADER, consumer.encode()))
+    message = Outgoing(topics.quarantine(record.topic), record.key, record.value, headers)
+    # A forger's bytes are not kept beyond the quarantine topic; an authentic envelope is kept until it was replayed.
+    outbox_id = outbox.forward(unit, message, stream=f"quarantine/{record.topic}", keep=got is not None)
+    unit.connection.execute(
+        insert(QUARANTINE),
+        {
+            "consumer": consumer, "digest": digest, "topic": record.topic, "key": record.key, "reason": reason, "authentic": got is not None,
+            "source": got.source if got else None, "stream": got.stream if got else None, "event_id": got.id if got else None,
+            "outbox_id": outbox_id, "at": clock.now(),
+        },
+    )  # fmt: skip
+    unit.after_commit(lambda: _alarm(record, reason, consumer, authentic=got is not None))
+
+
+def release(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, digest: str) -> None:
+    """The envelope was replayed and applied: it holds nothing any more and its bytes may go."""
+    freed = update(QUARANTINE).where(_is(consumer, digest), QUARANTINE.c.replayed_at.is_(None))
+    outbox_id = unit.connection.execute(freed.values(replayed_at=clock.now()).returning(QUARANTINE.c.outbox_id)).scalar_one_or_none()
+    if outbox_id is not None:
+        outbox.confirm(unit, [outbox_id])
+
+
+def waits(connection: Connection, *, consumer: str, record: Incoming) -> bool:
+    """Whether `consumer` set exactly these bytes aside and they were not replayed since."""
+    wanted = exists().where(_is(consumer, envelope_digest(record)), QUARANTINE.c.replayed_at.is_(None))
+    return bool(connection.execute(select(wanted)).scalar_one())
+
+
+def held(connection: Connection, *, key: bytes | None, stream: str | None) -> bool:
+    """Whether an authentic, unapplied envelope with that bus key or stream waits in quarantine of any consumer of this service."""
+    if key is None and stream is None:
+        raise ValueError("name a key or a stream")
+    wanted: list[ColumnElement[bool]] = [QUARANTINE.c.authentic, QUARANTINE.c.replayed_at.is_(None)]
+    if key is not None:
+        wanted.append(QUARANTINE.c.key == key)
+    if stream is not None:
+        wanted.append(QUARANTINE.c.stream == stream)
+    return bool(connection.execute(select(exists().where(*wanted))).scalar_one())
+
+
+def listing(connection: Connection) -> Sequence[Quarantined]:
+    """Everything this service ever put into quarantine, oldest first."""
+    rows = connection.execute(select(QUARANTINE).order_by(QUARANTINE.c.at))
+    return [
+        Quarantined(
+            row.topic, row.key, row.digest, row.reason, row.authentic and row.replayed_at is None,
+            row.source, row.stream, row.event_id, row.at, row.replayed_at,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+def returning(record: Incoming, topic: str) -> tuple[str, Incoming]:
+    """The consumer that set a quarantined record aside, and the record as it first stood on `topic`."""
+    consumer = dict(record.headers).get(CONSUMER_HEADER, b"").decode("ascii", "replace")
+    return consumer, Incoming(topic, record.key, record.value, _without_ours(record), record.partition, record.offset, record.timestamp_ms)
+
+
+def _without_ours(record: Incoming) -> tuple[tuple[str, bytes], ...]:
+    return tuple(pair for pair in record.headers if pair[0] not in {REASON_HEADER, CONSUMER_HEADER})
+
+
+def _is(consumer: str, digest: str) -> ColumnElement[bool]:
+    return (QUARANTINE.c.consumer == consumer) & (QUARANTINE.c.digest == digest)
+
+
+def _alarm(record: Incoming, reason: str, consumer: str, *, authentic: bool) -> None:
+    """A forged envelope is an event for security; an authentic one that we cannot apply stops somebody's release, so it pages."""
+    _counter.add(1, {"reason": reason, "consumer": consumer, "authentic": authentic})
+    level = logging.ERROR if authentic else logging.WARNING
+    _log.log(level, "envelope quarantined", extra={"topic": record.topic, "reason": reason, "consumer": consumer, "authentic": authentic})

@@ -1,0 +1,106 @@
+"""From bus record to checked statement: everything that needs keys and no database."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+from common.bus import Incoming
+from common.clock import Clock
+from common.envelope import EnvelopeRefused, Opened, digest, open_envelope, peek, routing_headers
+from common.inbox.errors import DirectoryUnavailable
+from common.keys import KeySource, OpeningKey
+
+_log = logging.getLogger(__name__)
+
+_REFRESH_EVERY_S: Final = 1.0
+_ROUTING: Final = frozenset({"ce_id", "ce_type", "ce_source", "content-type"})
+
+Opening = Callable[[], Mapping[str, OpeningKey]]
+Senders = Callable[[str], Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Opened):
+    """A checked statement and how it came: `late` after its successors in its stream, `repeat` not for the first time."""
+
+    topic: str
+    key: bytes
+    late: bool = False
+    repeat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One record of a batch: `received`, or the `reason` why it is refused. `authentic` is true when the signature was checked."""
+
+    record: Incoming
+    received: Received | None = None
+    reason: str = ""
+
+
+class Opener:
+    """Opens batches of records. An unknown key id asks the directory once per batch before it counts as a failure."""
+
+    def __init__(self, *, me: str, opening: Opening, keys: KeySource, clock: Clock) -> None:
+        self._me = me
+        self._opening = opening
+        self._keys = keys
+        self._clock = clock
+        self._refreshed = -_REFRESH_EVERY_S
+
+    async def open(self, records: Sequence[Incoming], *, others: bool, senders: Senders | None) -> list[Item]:
+        """The records in order, without those addressed to others if `others` says that this topic has such.
+
+        Raises DirectoryUnavailable when a key is unknown and the directory does not answer.
+        """
+        items = await asyncio.to_thread(self._open_all, records, others, senders)
+        if not any(item.reason == "unknown-key" for item in items):
+            return items
+        await self._refresh()
+        return await asyncio.to_thread(self._open_all, records, others, senders)
+
+    async def _refresh(self) -> None:
+        # A forger can invent key ids for nothing; asking about them costs the directory at most one call a second.
+        wait = self._refreshed + _REFRESH_EVERY_S - self._clock.monotonic()
+        if wait > 0:
+            await asyncio.sleep(wait)
+        self._refreshed = self._clock.monotonic()
+        try:
+            await self._keys.refresh()
+        except Exception as error:
+            raise DirectoryUnavailable("the key directory does not answer") from error
+
+    def _open_all(self, records: Sequence[Incoming], others: bool, senders: Senders | None) -> list[Item]:
+        opening = self._opening()
+        return [self._open(record, opening, senders) for record in records if not (others and self._for_others(record))]
+
+    def _for_others(self, record: Incoming) -> bool:
+        try:
+            return self._me not in peek(record.value).to
+        except EnvelopeRefused:
+            return False
+
+    def _open(self, record: Incoming, opening: Mapping[str, OpeningKey], senders: Senders | None) -> Item:
+        try:
+            opened = open_envelope(record.value, me=self._me, opening=opening, keys=self._keys)
+            if not _headers_honest(record):
+                return Item(record, reason="headers-mismatch")
+        except EnvelopeRefused as refused:
+            return Item(record, reason=refused.code)
+        if senders is not None and opened.source not in senders(record.topic):
+            return Item(record, reason="wrong-source")
+        whole = {field.name: getattr(opened, field.name) for field in fields(Opened)}
+        return Item(record, Received(**whole, topic=record.topic, key=record.key))
+
+
+def _headers_honest(record: Incoming) -> bool:
+    """Routing headers may be missing, since nothing is decided by them; one that is there must repeat the envelope."""
+    said = {pair for pair in record.headers if pair[0] in _ROUTING}
+    return said <= set(routing_headers(peek(record.value)))
+
+
+def envelope_digest(record: Incoming) -> str:
+    """What names exactly these bytes in quarantine."""
+    return digest(record.value)

@@ -1,0 +1,171 @@
+"""The outbox: an event is sealed and numbered in the transaction that caused it, and leaves as exactly those bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Executable, bindparam, func, insert, null, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from common.bus import Bus, Outgoing
+from common.clock import Clock
+from common.database import Database, Unit
+from common.envelope import digest, peek, routing_headers, seal
+from common.events import Event
+from common.faults import crash_point
+from common.ids import uuid7
+from common.keys import KeySource, RecipientKey, SigningKey
+from common.outbox.relay import Relay, decoded_headers, encoded_headers
+from common.outbox.tables import OUTBOX, STREAM_SEQUENCE
+
+_INSERT: Final = insert(OUTBOX)
+
+
+def _numbering(dialect: str) -> Executable:
+    """Take the next number of a stream, starting at 1, and keep its row locked until the commit."""
+    new = sqlite.insert(STREAM_SEQUENCE) if dialect == "sqlite" else postgresql.insert(STREAM_SEQUENCE)
+    first = new.values(sender=bindparam("sender"), stream=bindparam("stream"), last=1)
+    next_one = first.on_conflict_do_update(index_elements=["sender", "stream"], set_={"last": STREAM_SEQUENCE.c.last + 1})
+    return next_one.returning(STREAM_SEQUENCE.c.last)
+
+
+class RecipientUnknown(LookupError):
+    """The directory holds no key to seal to one of the recipients; nothing was written. Carries the owner, which is no secret."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(f"no key to seal to {owner}")
+        self.owner = owner
+
+
+@dataclass(frozen=True, slots=True)
+class SentRef:
+    """One sealed message: its event id, the digest and bytes of its envelope, and its number in its stream."""
+
+    id: UUID
+    digest: str
+    seq: int
+    value: bytes
+
+
+class Outbox:
+    """Seals, numbers and stores events; a relay hands the stored bytes to the bus in order.
+
+    `keys` answers the recipients' current keys. One outbox per database; of several processes one relays.
+    """
+
+    def __init__(self, database: Database, bus: Bus, *, clock: Clock, sender: SigningKey, keys: KeySource) -> None:
+        self._clock = clock
+        self._sender = sender
+        self._keys = keys
+        self._number = _numbering(database.dialect)
+        self._relay = Relay(database, bus, clock=clock)
+
+    @property
+    def relay(self) -> Relay:
+        """The relay, for its counters and state."""
+        return self._relay
+
+    def rotate(self, sender: SigningKey) -> None:
+        """Sign with `sender` from now on. Raises ValueError when it belongs to another owner: streams are numbered per owner."""
+        if sender.owner != self._sender.owner:
+            raise ValueError("a sender's key may change, its owner may not")
+        self._sender = sender
+
+    def send(
+        self, unit: Unit, *, topic: str, key: bytes | str, event: Event, to: Sequence[str],
+        stream: str | None = None, not_before: datetime | None = None, keep: bool = True,
+        id: UUID | None = None,  # noqa: A002  the published name
+    ) -> SentRef:  # fmt: skip
+        """Seal `event` once to the recipients' current keys and store the bytes; all of it becomes durable with the unit, or none.
+
+        `key` and `stream` travel in clear: opaque ids only. `stream` defaults to ``<topic>/<key>``, in which the sequence is
+        gapless. Nothing leaves before `not_before`, nor anything after it in the same stream. The body is kept until `confirm`;
+        with `keep` false only until the bus has it, for what the next message makes good, such as a heartbeat. Raises
+        RecipientUnknown, EnvelopeTooLarge, CanonicalError.
+        """
+        raw_key = key.encode() if isinstance(key, str) else key
+        stream = stream if stream is not None else f"{topic}/{key if isinstance(key, str) else key.hex()}"
+        recipients = [self._recipient(owner) for owner in to]
+        # The counter row stays locked until the commit: numbers are gapless, and row order is stream order between processes too.
+        parameters = {"sender": self._sender.owner, "stream": stream}
+        seq: int = unit.connection.execute(self._number, parameters).scalar_one()
+        event_id = id or uuid7()
+        value = seal(
+            type=event.TYPE, version=event.VERSION, data=event.data(), sender=self._sender, recipients=recipients,
+            stream=stream, seq=seq, id=event_id, issued_at=self._clock.now(),
+        )  # fmt: skip
+        message = Outgoing(topic, raw_key, value, routing_headers(peek(value)))
+        self._store(unit, event_id, message, stream, not_before, keep=keep)
+        return SentRef(event_id, digest(value), seq, value)
+
+    def forward(self, unit: Unit, message: Outgoing, *, stream: str, keep: bool = True) -> UUID:
+        """Send bytes that are not ours to seal again, such as an envelope for quarantine. Returns the id to confirm it by."""
+        row_id = uuid7()
+        self._store(unit, row_id, message, stream, None, keep=keep)
+        return row_id
+
+    def confirm(self, unit: Unit, ids: Sequence[UUID]) -> None:
+        """The other end has them: forget the bodies. A broker's acknowledgement is not enough reason to call this."""
+        if not ids:
+            return
+        now = self._clock.now()
+        values = {"confirmed_at": now, "body": null(), "sent_at": func.coalesce(OUTBOX.c.sent_at, now)}
+        unit.connection.execute(update(OUTBOX).where(OUTBOX.c.id.in_(ids)).values(values))
+
+    def resend(self, unit: Unit, ids: Sequence[UUID]) -> int:
+        """Hand the stored bytes to the bus once more; how many still had bytes. Recipients recognise the repeat by its id."""
+        if not ids:
+            return 0
+        wanted = OUTBOX.c.id.in_(ids) & OUTBOX.c.body.is_not(None) & OUTBOX.c.sent_at.is_not(None)
+        changed = unit.connection.execute(update(OUTBOX).where(wanted).values(sent_at=null())).rowcount
+        unit.after_commit(self._relay.wake)
+        return changed
+
+    def unconfirmed(self, connection: Connection, *, before: datetime, topic: str | None = None) -> Sequence[UUID]:
+        """Messages created before `before` whose bodies still wait for confirmation, oldest first, at most 1,000."""
+        wanted: list[ColumnElement[bool]] = [OUTBOX.c.body.is_not(None), OUTBOX.c.created_at < before]
+        if topic is not None:
+            wanted.append(OUTBOX.c.topic == topic)
+        return connection.execute(select(OUTBOX.c.id).where(*wanted).order_by(OUTBOX.c.seq).limit(1_000)).scalars().all()
+
+    def stored(self, connection: Connection, message_id: UUID) -> Outgoing | None:
+        """The exact message as stored, or None when it is unknown or its body was confirmed away."""
+        columns = (OUTBOX.c.topic, OUTBOX.c.key, OUTBOX.c.body, OUTBOX.c.headers)
+        row = connection.execute(select(*columns).where(OUTBOX.c.id == message_id)).one_or_none()
+        if row is None or row.body is None:
+            return None
+        return Outgoing(row.topic, row.key, row.body, decoded_headers(row.headers))
+
+    async def start(self) -> None:
+        """Start the relay; messages left by an earlier process go first."""
+        await self._relay.start()
+
+    async def stop(self) -> None:
+        """Stop the relay; what is stored stays for the next start."""
+        await self._relay.stop()
+
+    def pause(self) -> None:
+        """Send nothing more until `resume`; storing goes on."""
+        self._relay.pause()
+
+    def resume(self) -> None:
+        """Send again."""
+        self._relay.resume()
+
+    def _recipient(self, owner: str) -> RecipientKey:
+        key = self._keys.recipient(owner)
+        if key is None:
+            raise RecipientUnknown(owner)
+        return key
+
+    def _store(self, unit: Unit, row_id: UUID, message: Outgoing, stream: str, not_before: datetime | None, *, keep: bool) -> None:
+        now = self._clock.now()
+        row = {
+            "id": row_id, "topic": message.topic, "key": message.key, "headers": encoded_headers(message.headers), "body": message.value,
+            "stream": stream, "created_at": now, "not_before": not_before, "confirmed_at": None if keep else now,
+        }  # fmt: skip
+        unit.connection.execute(_INSERT, row)
+        crash_point("outbox.stored")
+        unit.after_commit(self._relay.wake)
