@@ -1,0 +1,167 @@
+"""Words and rules of the log: what an entry is, which records are acceptable, what time it is, and what a gap is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from common.audit_record import SALT_BYTES, Leaf, RecordRefused, check_record
+from common.canonical import canonical, unb64u
+from common.events.audit import AuditItem
+
+SKEW_ALARM_MICROS: Final = 2_000_000
+SKEW_STOP_MICROS: Final = 60_000_000
+LATE_MICROS: Final = 15 * 60 * 1_000_000
+"""A record older than this on arrival is flagged: producers must not be behind for longer (design section 9)."""
+
+TOKEN_KINDS: Final = ("subject", "actor", "case", "delivery", "recipient")
+TOKENS_PER_KIND: Final = 64
+TOKEN_BYTES: Final = 16
+SOURCE_LIMIT: Final = 64
+_COUNT_LIMIT: Final = 2**53
+
+PURPOSES: Final = ("verify_lawfulness", "self_monitoring", "integrity_and_security", "criminal_proceedings", "subject_right")
+"""DPA 2018 s.62(4)(a) to (d): the only uses of these records; and a data subject's own right under UK GDPR."""
+Purpose = Literal["verify_lawfulness", "self_monitoring", "integrity_and_security", "criminal_proceedings", "subject_right"]
+
+
+class LogHalted(RuntimeError):
+    """The log must not go on until a person has looked. `code` says why; reading stays possible."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """The one row that decides what the log is. `edge` is the compact range of (`size`, `root`).
+
+    `receipted` is the newest size that was signed and whose receipts are durable; `published` the newest one put on
+    ``/checkpoint``; `fence` the number of the sequencer that may write; `own_seq` the log's own entries so far.
+    """
+
+    size: int
+    root: bytes
+    edge: bytes
+    last_tr: int
+    own_src: str
+    own_seq: int
+    fence: int
+    receipted: int
+    published: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One place in the log with what stands behind its leaf. `rejected` is the code of a record that was not acceptable.
+
+    `claimed` is the place such a record claimed when it could not have it, as (src, epoch, seq).
+    """
+
+    index: int
+    leaf: Leaf
+    leaf_bytes: bytes
+    service: str
+    record: bytes
+    salt: bytes
+    fields: Mapping[str, Any]
+    tokens: Mapping[str, tuple[bytes, ...]]
+    subject_sealed: str = ""
+    actor_sealed: str = ""
+    rejected: str = ""
+    raw_sealed: bytes = b""
+    flags: str = ""
+    claimed: tuple[str, int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An entry already in the log at a producer's place."""
+
+    index: int
+    h: str
+    rejected: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An item after inspection: acceptable when `code` is empty. `raw` is the item exactly as it arrived, canonical."""
+
+    seq: int
+    code: str
+    raw: bytes
+    record: bytes = b""
+    salt: bytes = b""
+    fields: Mapping[str, Any] | None = None
+    tokens: Mapping[str, tuple[bytes, ...]] | None = None
+    subject_sealed: str = ""
+    actor_sealed: str = ""
+
+
+def judge(item: AuditItem, service: str) -> Judged:
+    """Hold one item to record v1 and to the service that sent it. Never raises: what is wrong becomes a code."""
+    raw = canonical(item.model_dump(mode="json", by_alias=True))
+    try:
+        record, salt = unb64u(item.record), unb64u(item.salt)
+        fields = check_record(record)
+        tokens = _tokens(item)
+    except RecordRefused as refused:
+        return Judged(item.seq, refused.code, raw)
+    except ValueError:
+        return Judged(item.seq, "encoding-malformed", raw)
+    if len(salt) != SALT_BYTES:
+        return Judged(item.seq, "salt-malformed", raw)
+    if fields["svc"] != service:
+        return Judged(item.seq, "service-differs", raw)
+    return Judged(item.seq, "", raw, record, salt, fields, tokens, item.subject_sealed, item.actor_sealed)
+
+
+def _tokens(item: AuditItem) -> dict[str, tuple[bytes, ...]]:
+    found = {kind: tuple(unb64u(token) for token in tokens) for kind, tokens in item.tokens.items()}
+    for kind, tokens in found.items():
+        if kind not in TOKEN_KINDS or len(tokens) > TOKENS_PER_KIND or any(len(token) != TOKEN_BYTES for token in tokens):
+            # Dropping a token quietly would let a search omit the entry for ever.
+            raise RecordRefused("token-malformed")
+    return found
+
+
+def place_possible(src: str, epoch: int, seq: int) -> bool:
+    """Whether a producer's place can stand in a leaf at all: an opaque printable code and counts a verifier can read."""
+    named = 0 < len(src) <= SOURCE_LIMIT and src.isascii() and src.isprintable()
+    return named and 0 <= epoch < _COUNT_LIMIT and 0 < seq < _COUNT_LIMIT
+
+
+def log_time(last: int, now: int) -> tuple[int, bool]:
+    """`tr` for an entry written now, in microseconds, and whether the clock went back far enough to alarm.
+
+    `tr` never goes back: a clock set back repeats the last value. Raises LogHalted when it is more than a minute behind,
+    because every later time would be untrue for that long.
+    """
+    behind = last - now
+    if behind > SKEW_STOP_MICROS:
+        raise LogHalted("clock-went-back")
+    return max(last, now), behind > SKEW_ALARM_MICROS
+
+
+def time_flag(happened: int, logged: int) -> str:
+    """How a producer's time differs from the log's: ``future``, ``late`` or nothing."""
+    if happened - logged > SKEW_ALARM_MICROS:
+        return "future"
+    return "late" if logged - happened > LATE_MICROS else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """An auditor's question, kept with its purpose. `case` and `actor` are keyed tokens, so the stored question names nobody."""
+
+    purpose: Purpose
+    justification_code: str
+    case: bytes | None = None
+    actor: bytes | None = None
+    subject: bytes | None = None
+    recipient: str | None = None
+    delivery: str | None = None
+    operation: str | None = None
+    since: int | None = None
+    until: int | None = None
+    emergency: bool = False

@@ -1,0 +1,1 @@
+"""The log's tables and files, and the adapters that fulfil the ports over them."""

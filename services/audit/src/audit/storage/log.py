@@ -1,0 +1,124 @@
+"""The log inside one write transaction: SQLAlchemy Core, the same statements on SQLite and PostgreSQL."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from audit.domain import Entry, Known, LogHalted, LogState
+from audit.storage.tables import ENTRY, EPOCH, GAP, KINDS, LOG_STATE, LOOKUP, PRODUCER, TOKEN, WANTED
+from common.audit_record import Leaf
+from common.canonical import b64u
+
+_STATE_ROW: Final = 1
+_FIELDS: Final = ("size", "root", "edge", "last_tr", "own_src", "own_seq", "fence", "receipted", "published")
+
+
+def read_state(connection: Connection, *, lock: bool = False) -> LogState | None:
+    """The state row; with `lock`, no other transaction may move it until this one ends."""
+    statement = select(*(LOG_STATE.c[name] for name in _FIELDS))
+    row = connection.execute(statement.with_for_update() if lock else statement).one_or_none()
+    return None if row is None else LogState(*row)
+
+
+class SqlLogTx:
+    """Fulfils `LogTx` on the connection of a unit."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+
+    def state(self) -> LogState | None:
+        """The state row, locked until the transaction ends; None before genesis."""
+        return read_state(self._connection, lock=True)
+
+    def begin(self, state: LogState) -> None:
+        """Write the first state row; a second one violates its key."""
+        self._connection.execute(insert(LOG_STATE), {"id": _STATE_ROW, **{name: getattr(state, name) for name in _FIELDS}})
+
+    def advance(self, old: LogState, new: LogState) -> None:
+        """Compare-and-swap the state. Raises LogHalted when another writer was here."""
+        mine = (LOG_STATE.c.size == old.size) & (LOG_STATE.c.root == old.root) & (LOG_STATE.c.fence == old.fence)
+        values = {"size": new.size, "root": new.root, "edge": new.edge, "last_tr": new.last_tr, "own_seq": new.own_seq}
+        if self._connection.execute(update(LOG_STATE).where(mine).values(values)).rowcount != 1:
+            raise LogHalted("state-moved")
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Append entries with their search rows."""
+        self._connection.execute(insert(ENTRY), [_entry_row(entry) for entry in entries])
+        index_entries(self._connection, [(entry.index, entry.fields, entry.tokens) for entry in entries])
+
+    def service_of(self, src: str) -> str | None:
+        """The service a producer code belongs to."""
+        service: str | None = self._connection.execute(select(PRODUCER.c.service).where(PRODUCER.c.src == src)).scalar()
+        return service
+
+    def bind(self, src: str, service: str, at: int) -> None:
+        """Give a producer code to a service for ever."""
+        self._connection.execute(insert(PRODUCER), {"src": src, "service": service, "bound_at": at})
+
+    def highest(self, src: str, epoch: int) -> int:
+        """The highest sequence number seen in the epoch; 0 for none."""
+        found = self._connection.execute(select(EPOCH.c.highest).where(EPOCH.c.src == src, EPOCH.c.ep == epoch)).scalar()
+        return int(found or 0)
+
+    def heard(self, src: str, epoch: int, highest: int, at: int) -> None:
+        """Note the highest sequence number and when the producer was last heard."""
+        row = {"src": src, "ep": epoch, "highest": highest, "heard": at}
+        statement = self._insert(EPOCH).values(row)
+        self._connection.execute(statement.on_conflict_do_update(index_elements=["src", "ep"], set_={"highest": highest, "heard": at}))
+
+    def known(self, src: str, epoch: int, first: int, last: int) -> dict[int, Known]:
+        """What the log holds of the epoch between two sequence numbers."""
+        places = (ENTRY.c.src == src) & (ENTRY.c.ep == epoch) & ENTRY.c.seq.between(first, last)
+        rows = self._connection.execute(select(ENTRY.c.seq, ENTRY.c.idx, ENTRY.c.leaf, ENTRY.c.rejected).where(places))
+        return {row.seq: Known(row.idx, Leaf.decode(row.leaf).h, row.rejected) for row in rows}
+
+    def open_gap(self, src: str, epoch: int, first: int, last: int, at: int) -> None:
+        """Note that these sequence numbers are missing."""
+        self._connection.execute(insert(GAP), {"src": src, "ep": epoch, "first": first, "last": last, "seen_at": at})
+
+    def fill_gap(self, src: str, epoch: int, seq: int) -> None:
+        """Take one number out of the gap that holds it; what is left on either side stays a gap."""
+        mine = (GAP.c.src == src) & (GAP.c.ep == epoch) & (GAP.c.first <= seq) & (GAP.c.last >= seq)
+        gap = self._connection.execute(select(GAP.c.first, GAP.c.last, GAP.c.seen_at).where(mine)).one_or_none()
+        if gap is None:
+            return
+        self._connection.execute(delete(GAP).where(mine))
+        for first, last in ((gap.first, seq - 1), (seq + 1, gap.last)):
+            if first <= last:
+                self.open_gap(src, epoch, first, last, gap.seen_at)
+
+    def want_receipt(self, index: int) -> None:
+        """Ask for an entry's receipt to be sent again."""
+        self._connection.execute(self._insert(WANTED).values(idx=index).on_conflict_do_nothing())
+
+
+def index_entries(connection: Connection, entries: Sequence[tuple[int, Mapping[str, Any], Mapping[str, tuple[bytes, ...]]]]) -> None:
+    """Write the search rows of entries. Used by intake and by the rebuild, so that the two cannot differ."""
+    connection.execute(insert(LOOKUP), [_lookup_row(index, fields) for index, fields, _ in entries])
+    tokens = [
+        {"kind": KINDS[kind], "token": token, "idx": index}
+        for index, _, kinds in entries
+        for kind, found in kinds.items()
+        for token in set(found)
+    ]
+    if tokens:
+        connection.execute(insert(TOKEN), tokens)
+
+
+def _lookup_row(index: int, fields: Mapping[str, Any]) -> dict[str, Any]:
+    text = {name: fields.get(name, "") for name in ("op", "org", "rcp", "dl")}
+    return {"idx": index, "te": fields["te"], **text, "bg": fields.get("bg", False)}
+
+
+def _entry_row(entry: Entry) -> dict[str, Any]:
+    return {
+        "idx": entry.index, "src": entry.leaf.src, "ep": entry.leaf.ep, "seq": entry.leaf.seq, "leaf": entry.leaf_bytes,
+        "service": entry.service, "record": entry.record, "salt": entry.salt,
+        "tokens": json.dumps({kind: [b64u(token) for token in tokens] for kind, tokens in entry.tokens.items()}),
+        "subject_sealed": entry.subject_sealed, "actor_sealed": entry.actor_sealed, "rejected": entry.rejected,
+        "raw_sealed": entry.raw_sealed, "flags": entry.flags, "claimed": json.dumps(entry.claimed) if entry.claimed else "",
+    }  # fmt: skip

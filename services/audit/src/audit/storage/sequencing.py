@@ -1,0 +1,106 @@
+"""What the sequencer reads back and writes after a commit: heads, receipts, and how far the log is signed and published."""
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+
+from audit.domain import LogHalted, LogState
+from audit.ports import Head, Logged, Reply, Waiting
+from audit.storage.log import read_state
+from audit.storage.tables import ENTRY, HEAD, LOG_STATE, WANTED
+from common import topics
+from common.canonical import parse
+from common.database import Database, Unit
+from common.faults import crash_point
+from common.outbox import Outbox
+
+_LOGGED: Final = (
+    ENTRY.c.idx, ENTRY.c.leaf, ENTRY.c.service, ENTRY.c.record, ENTRY.c.rejected, ENTRY.c.src, ENTRY.c.ep, ENTRY.c.seq, ENTRY.c.claimed,
+)  # fmt: skip
+
+
+class SqlSequencerStore:
+    """Fulfils `SequencerStore`."""
+
+    def __init__(self, database: Database, outbox: Outbox) -> None:
+        self._database = database
+        self._outbox = outbox
+
+    async def take_over(self) -> LogState | None:
+        """Raise the fence by one; from now on no other sequencer's transaction can succeed."""
+
+        def work(unit: Unit) -> LogState | None:
+            unit.connection.execute(update(LOG_STATE).values(fence=LOG_STATE.c.fence + 1))
+            return read_state(unit.connection)
+
+        return await self._database.write(work)
+
+    async def waiting(self) -> Waiting:
+        """Entries committed and not yet receipted, read through a connection that had no part in writing them."""
+        return await self._database.read(_waiting)
+
+    async def leaves(self, first: int, last: int) -> list[bytes]:
+        """The exact leaf bytes of entries first ≤ index < last."""
+
+        def work(connection: Connection) -> list[bytes]:
+            return list(
+                connection.execute(select(ENTRY.c.leaf).where(ENTRY.c.idx >= first, ENTRY.c.idx < last).order_by(ENTRY.c.idx)).scalars()
+            )
+
+        return await self._database.read(work)
+
+    async def signed(self, head: Head, before: LogState, replies: Sequence[Reply], answered: Sequence[int]) -> None:
+        """Keep the head and put its receipts into the outbox, together."""
+
+        def work(unit: Unit) -> None:
+            unchanged = (LOG_STATE.c.fence == before.fence) & (LOG_STATE.c.receipted == before.receipted) & (LOG_STATE.c.size >= head.size)
+            if unit.connection.execute(update(LOG_STATE).where(unchanged).values(receipted=head.size)).rowcount != 1:
+                raise LogHalted("fence-lost")
+            if head.size > before.receipted:
+                unit.connection.execute(insert(HEAD), {"size": head.size, "root": head.root, "note": head.note})
+            for reply in replies:
+                self._outbox.send(
+                    unit, topic=topics.AUDIT_RECEIPT, key=reply.event.src, event=reply.event, to=[f"svc:{reply.service}"]
+                )  # fmt: skip
+            for index in answered:
+                unit.connection.execute(delete(WANTED).where(WANTED.c.idx == index))
+            crash_point("audit.receipts-not-committed")
+
+        await self._database.write(work)
+
+    async def published(self, size: int, fence: int) -> None:
+        """Advance the published size; never back."""
+
+        def work(unit: Unit) -> None:
+            ahead = (LOG_STATE.c.fence == fence) & (LOG_STATE.c.published <= size) & (LOG_STATE.c.receipted >= size)
+            if unit.connection.execute(update(LOG_STATE).where(ahead).values(published=size)).rowcount != 1:
+                raise LogHalted("fence-lost")
+
+        await self._database.write(work)
+
+    async def head(self, size: int) -> Head | None:
+        """The head signed at exactly this size."""
+
+        def work(connection: Connection) -> Head | None:
+            row = connection.execute(select(HEAD.c.size, HEAD.c.root, HEAD.c.note).where(HEAD.c.size == size)).one_or_none()
+            return None if row is None else Head(*row)
+
+        return await self._database.read(work)
+
+
+def _waiting(connection: Connection) -> Waiting:
+    state = read_state(connection)
+    if state is None:
+        raise LogHalted("no-genesis")
+    entries = connection.execute(select(*_LOGGED).where(ENTRY.c.idx >= state.receipted, ENTRY.c.idx < state.size).order_by(ENTRY.c.idx))
+    wanted = connection.execute(select(*_LOGGED).join(WANTED, WANTED.c.idx == ENTRY.c.idx).order_by(ENTRY.c.idx))
+    return Waiting(state, tuple(map(_logged, entries.mappings())), tuple(map(_logged, wanted.mappings())))
+
+
+def _logged(row: RowMapping) -> Logged:
+    place = tuple(json.loads(row["claimed"])) if row["claimed"] else (row["src"], row["ep"], row["seq"])
+    # The record was checked on the way in; only its id is read, so that a receipt names what it answers.
+    record_id = parse(row["record"])["id"]
+    return Logged(row["idx"], row["leaf"], row["service"], record_id, row["rejected"], (str(place[0]), int(place[1]), int(place[2])))

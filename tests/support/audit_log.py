@@ -1,0 +1,150 @@
+"""A whole audit log on a temporary SQLite file and folder, with the receipts it would send kept for the test to read."""
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from audit.checkpoint import HeadSigner
+from audit.domain import LogState
+from audit.sequencer import Sequencer
+from audit.storage.log import SqlLogTx
+from audit.storage.sequencing import SqlSequencerStore
+from audit.storage.tables import METADATA
+from audit.storage.tiles import TileFolder
+from audit.usecases.intake import Intake, Sender, append_batch, open_log
+from common.audit_record import new_salt
+from common.canonical import b64u, canonical
+from common.clock import Clock
+from common.database import Database, Unit, ensure_schema
+from common.events.audit import AuditBatch, AuditItem, AuditReceipts, AuditRejected
+from common.ids import uuid7
+from common.outbox import Outbox
+from common.testing import ManualClock
+from common.tlog import Verifier, format_proof, verify_proof
+
+ORIGIN = "log.example.org/northmoor"
+SEED = bytes(range(32))
+BOOTSTRAP_DIGEST = b"\x11" * 32
+ENVELOPE_DIGEST = b64u(b"\x22" * 32)
+
+
+def item(seq: int, *, service: str = "sharing", operation: str = "disclosure", salt: bytes | None = None, **fields: Any) -> AuditItem:
+    """An acceptable record at `seq`."""
+    tokens = fields.pop("tokens", {})
+    record = {"v": 1, "id": str(uuid7()), "te": ManualClock().micros(), "op": operation, "out": "permit", "svc": service, **fields}
+    return AuditItem(seq=seq, record=b64u(canonical(record)), salt=b64u(salt or new_salt()), tokens=tokens)
+
+
+def batch(items: Sequence[AuditItem], *, service: str = "sharing", src: str = "producer-one", epoch: int = 1) -> AuditBatch:
+    """One batch as a producer sends it."""
+    return AuditBatch(service=service, src=src, epoch=epoch, first_seq=items[0].seq if items else 1, items=tuple(items))
+
+
+def records(first: int, last: int, **fields: Any) -> AuditBatch:
+    """A batch of acceptable records with sequence numbers first..last."""
+    return batch([item(seq, **fields) for seq in range(first, last + 1)])
+
+
+@dataclass
+class KeptOutbox:
+    """Keeps what would be sent. The unit's rollback is not mimicked: no test here rolls back after sending."""
+
+    sent: list[tuple[str, AuditReceipts | AuditRejected]] = field(default_factory=list)
+
+    def send(self, _unit: Unit, *, topic: str, key: str, event: AuditReceipts | AuditRejected, to: Sequence[str]) -> None:
+        """Keep the event with its one recipient."""
+        assert topic == "hub.audit-receipt.v1"
+        assert key == event.src
+        assert len(to) == 1
+        self.sent.append((to[0], event))
+
+
+class LogBed:
+    """Database, folder, sequencer and outbox of one log. `open` may be called again after `close`, as a restart would."""
+
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+        self.folder = folder
+        self.clock = clock or ManualClock()
+        self.files = TileFolder(folder / "log")
+        self.signer = HeadSigner(ORIGIN, SEED)
+        self.outbox = KeptOutbox()
+        self.alarms: list[str] = []
+
+    @property
+    def log(self) -> Verifier:
+        """The public key."""
+        return self.signer.verifier
+
+    @property
+    def url(self) -> str:
+        """Where the database is."""
+        return f"sqlite:///{self.folder / 'audit.db'}"
+
+    def new_sequencer(self) -> Sequencer:
+        """Another sequencer over the same database and folder."""
+        store = SqlSequencerStore(self.database, cast(Outbox, self.outbox))
+        return Sequencer(store, self.files, self.signer, self.alarms.append)
+
+    async def open(self, *, boot: bool = True) -> "LogBed":
+        """Start the database, make entry 0 if there is none, and boot a sequencer."""
+        self.database = Database(self.url, clock=self.clock, name="audit")
+        await self.database.start()
+        await ensure_schema(self.database, METADATA)
+        await self.database.write(lambda unit: open_log(SqlLogTx(unit.connection), self.clock.micros(), BOOTSTRAP_DIGEST))
+        self.sequencer = self.new_sequencer()
+        if boot:
+            await self.sequencer.boot()
+        return self
+
+    async def close(self) -> None:
+        """Stop, leaving everything on disk."""
+        await self.sequencer.stop()
+        await self.database.stop()
+
+    async def append(self, sent: AuditBatch, *, service: str = "sharing", sequencer: Sequencer | None = None) -> Intake:
+        """Take a batch in, as the consumer does."""
+        fence = (sequencer or self.sequencer).fence
+        sender = Sender(service, ENVELOPE_DIGEST)
+
+        def work(unit: Unit) -> Intake:
+            return append_batch(SqlLogTx(unit.connection), fence, self.clock.micros(), sender, sent, lambda raw: raw)
+
+        return await self.database.write(work)
+
+    async def cycle(self) -> None:
+        """Sign, send receipts and publish."""
+        await self.sequencer.round()
+        await self.sequencer.publish()
+
+    async def state(self) -> LogState:
+        """The state row."""
+        found = await self.database.read(lambda connection: SqlLogTx(connection).state())
+        assert found is not None
+        return found
+
+    def reader(self) -> Callable[[str], bytes]:
+        """Reads the published folder as a stranger would."""
+        return lambda path: (self.folder / "log" / path).read_bytes()
+
+    def receipts(self) -> list[AuditReceipts]:
+        """Receipts sent so far."""
+        return [event for _, event in self.outbox.sent if isinstance(event, AuditReceipts)]
+
+    def rejections(self) -> list[AuditRejected]:
+        """Rejections sent so far."""
+        return [event for _, event in self.outbox.sent if isinstance(event, AuditRejected)]
+
+
+def check_receipts(receipts: Sequence[AuditReceipts], log: Verifier) -> dict[tuple[str, int, int], int]:
+    """Verify every receipt as a producer would; the index by (src, epoch, seq)."""
+    found: dict[tuple[str, int, int], int] = {}
+    for event in receipts:
+        for receipt in event.items:
+            leaf = base64.urlsafe_b64decode(receipt.leaf + "=" * (-len(receipt.leaf) % 4))
+            path = [base64.b64decode(node) for node in receipt.path]
+            assert verify_proof(format_proof(receipt.index, path, event.checkpoint), leaf, log).index == receipt.index
+            place = (event.src, event.epoch, receipt.seq)
+            assert found.setdefault(place, receipt.index) == receipt.index
+    return found
