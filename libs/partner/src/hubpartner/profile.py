@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.keys import KeyRefused, OpeningKey, SigningKey, opening_from_jwk, signing_from_jwk
+from common.keys import KeyRefused, OpeningKey, SigningKey, VerificationKey, opening_from_jwk, signing_from_jwk, verification_from_jwk
 from common.tlog import ProofRefused, Verifier
 
 
@@ -37,10 +37,12 @@ class Profile:
     sharing_url: str
     audit_url: str
     identity_url: str
+    portal_url: str
     log: Verifier
     signing: SigningKey
     dpop: SigningKey
     opening: Mapping[str, OpeningKey]
+    hub: VerificationKey
     kafka: KafkaAccount | None = None
 
 
@@ -75,9 +77,11 @@ def _profile(raw: Mapping[str, Any]) -> Profile:
         sharing_url=str(raw["sharing_url"]),
         audit_url=str(raw["audit_url"]),
         identity_url=str(raw["identity_url"]),
+        portal_url=str(raw["portal_url"]),
         log=Verifier.parse(str(raw["log_vkey"])),
         signing=signing_from_jwk(keys["signing_jwk"], agency),
         dpop=signing_from_jwk(keys["dpop_jwk"], agency),
         opening={key.kid: key for key in opening},
+        hub=verification_from_jwk(keys["hub_signing_jwk"], "svc:sharing"),
         kafka=None if kafka is None else KafkaAccount(kafka["bootstrap"], kafka["user"], kafka["topic"], kafka["password"]),
     )

@@ -1,0 +1,60 @@
+"""The `hubctl` command: what a partner's developer, an auditor or an operator does from a shell."""
+
+import sys
+
+import typer
+
+from common.envelope import EnvelopeRefused
+from common.package_proof import PackageRefused
+from common.tlog import ProofRefused
+from common.web.client import CallFailed, ProblemAnswer, TokenRefused
+from hubpartner.cli import agency, audit, inbox, proof, referral, service
+from hubpartner.cli.session import say_error, use_profile
+from hubpartner.package_file import PackageFileRefused
+from hubpartner.profile import ProfileRefused
+
+app = typer.Typer(
+    name="hubctl", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, callback=use_profile,
+    help="Send referrals, receive and check deliveries, verify the audit log.",
+)  # fmt: skip
+app.add_typer(referral.app, name="referral")
+app.add_typer(inbox.app, name="inbox")
+app.add_typer(audit.app, name="audit")
+app.add_typer(proof.app, name="proof")
+app.add_typer(service.app, name="service")
+app.add_typer(agency.app, name="agency")
+
+_TOKEN_ADVICE = {"unreachable": "the hub's identity service cannot be reached; is the hub running?"}
+
+
+def main() -> None:
+    """Entry point. Exit codes: 0 done, 1 refused or not verified, 2 used wrongly, 3 the hub cannot be reached."""
+    try:
+        app()
+    except ProblemAnswer as problem:
+        say_error(f"The hub refused ({problem.status} {problem.code}). {problem.detail}")
+        for fault in problem.errors:
+            say_error(f"  {fault.get('in', 'body')} {fault.get('pointer', '')}: {fault.get('detail', '')}")
+        say_error(f"  correlation id {problem.correlation_id}")
+        sys.exit(1)
+    except TokenRefused as refused:
+        say_error(f"No access token was given ({refused.code}): {_TOKEN_ADVICE.get(refused.code, 'check client, keys and scope of the profile')}.")
+        sys.exit(3 if refused.code == "unreachable" else 1)
+    except CallFailed:
+        say_error("The hub gave no answer. Nothing is known to have happened; the call may be repeated.")
+        sys.exit(3)
+    except ProfileRefused as refused:
+        say_error(f"The profile cannot be used: {refused}.")
+        sys.exit(2)
+    except PackageFileRefused as refused:
+        say_error(f"{refused}.")
+        sys.exit(2)
+    except PackageRefused as refused:
+        say_error(f"NOT VERIFIED: check {refused.step} failed ({refused.code}). Do not rely on this package.")
+        sys.exit(1)
+    except EnvelopeRefused as refused:
+        say_error(f"NOT OPENED: {refused.code}. It is not sealed to this profile's agency, or it was changed.")
+        sys.exit(1)
+    except ProofRefused as refused:
+        say_error(f"NOT VERIFIED: {refused.code}.")
+        sys.exit(1)

@@ -1,0 +1,79 @@
+"""hubctl audit: verify the whole public log without trusting its keeper, and keep its head for next time."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Final
+
+import httpx2
+import typer
+
+from common.audit_record import Leaf, RecordRefused
+from common.tlog import ProofRefused, Verifier
+from common.tlog.whole_log import LogRefused, WholeLog, check_whole_log
+from hubpartner.cli.session import JsonOption, profile_of, say, say_error, say_json
+
+app = typer.Typer(no_args_is_help=True, help="Check the public audit log.")
+
+_TIMEOUT_S: Final = 20.0
+UrlArgument = Annotated[str, typer.Argument(help="Prefix of the log, such as http://127.0.0.1:8000/audit/log")]
+KeyOption = Annotated[
+    Path | None, typer.Option("--vkey", help="File with the log's verifier key; otherwise the profile's pinned key", show_default=False)
+]
+OlderOption = Annotated[Path | None, typer.Option(help="Checkpoint kept from an earlier run: the log must extend it", show_default=False)]
+KeepOption = Annotated[Path | None, typer.Option(help="Write the verified checkpoint here, for the next run", show_default=False)]
+
+
+@app.command()
+def verify(
+    context: typer.Context, url: UrlArgument, vkey: KeyOption = None, older: OlderOption = None, keep: KeepOption = None, as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Read every entry and tile, recompute the root and check the signature. Without a pinned key it trusts the log's own word for its key."""
+    with httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False) as http:
+        log, pinned = _key(context, vkey, http, url)
+        producers: Counter[str] = Counter()
+        whole = _checked(http, url, log, older, producers)
+    if keep is not None:
+        keep.write_text(whole.note, "utf-8")
+    if as_json:
+        say_json({"verified": True, "size": whole.checkpoint.size, "producers": len(producers), "keyPinned": pinned, "extendsOlder": older is not None})
+        return
+    say(f"Verified: {whole.checkpoint.size} entries of {len(producers)} producer instances, {whole.tiles} tiles, root and signature right.")
+    if older is not None:
+        say("It extends the older checkpoint: nothing recorded then was changed or removed.")
+    if not pinned:
+        say("The key came from the log itself. To check against a pinned key give --profile or --vkey.")
+    say("Not yet witnessed: no independent witness has signed this head.")
+
+
+def _key(context: typer.Context, vkey: Path | None, http: httpx2.Client, url: str) -> tuple[Verifier, bool]:
+    if vkey is not None:
+        return Verifier.parse(vkey.read_text("utf-8").strip()), True
+    if context.obj is not None:
+        return profile_of(context).log, True
+    return Verifier.parse(_get(http, f"{url.rstrip('/')}/vkey").decode().strip()), False
+
+
+def _checked(http: httpx2.Client, url: str, log: Verifier, older: Path | None, producers: Counter[str]) -> WholeLog:
+    def count(_index: int, entry: bytes) -> None:
+        try:
+            producers[Leaf.decode(entry).src] += 1
+        except RecordRefused:
+            raise ProofRefused("leaf-malformed") from None
+
+    try:
+        return check_whole_log(
+            lambda path: _get(http, f"{url.rstrip('/')}/{path}"), log, older=older.read_text("utf-8") if older else None, on_entry=count
+        )
+    except LogRefused as refused:
+        say_error(f"NOT VERIFIED: {refused.code}, first seen in {refused.place}.")
+        raise typer.Exit(1) from None
+
+
+def _get(http: httpx2.Client, url: str) -> bytes:
+    try:
+        answer = http.get(url)
+    except httpx2.HTTPError:
+        raise OSError("the log cannot be reached") from None
+    if answer.status_code != 200:
+        raise OSError("the log does not serve this file")
+    return answer.content

@@ -1,0 +1,104 @@
+"""hubctl inbox: list deliveries, open and check them, save one and sign for it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from common.envelope import EnvelopeRefused
+from common.package_proof import PackageRefused
+from hubpartner.cli.session import JsonOption, say, say_json, with_hub
+from hubpartner.client import HubClient, InboxItem, InboxPage
+from hubpartner.delivery import Delivery
+from hubpartner.package_file import write_package
+from hubpartner.shown import shown, standing
+
+app = typer.Typer(help="Receive deliveries: list, show, save and acknowledge.")
+
+
+@app.callback(invoke_without_command=True)
+def inbox(
+    context: typer.Context,
+    as_json: JsonOption = False,
+    cursor: Annotated[str | None, typer.Option(help="Only what came after this cursor")] = None,
+    wait: Annotated[int, typer.Option(help="Hold up to so many seconds until something comes", max=30)] = 0,
+) -> None:
+    """List deliveries with what the proof says; each is opened and checked on this machine."""
+    if context.invoked_subcommand is not None:
+        return
+
+    async def work(client: HubClient) -> tuple[InboxPage, list[dict[str, Any]]]:
+        page = await client.inbox(cursor=cursor, wait=wait)
+        return page, [_row(client, item) for item in page.items]
+
+    page, rows = with_hub(context, work)
+    if as_json:
+        say_json({"items": rows, "cursor": page.cursor})
+        return
+    if not rows:
+        say("Nothing new.")
+    for row in rows:
+        say(f"{row['deliveryId']}  {row['state']:<12} {row.get('caseReference', '-'):<18} {row['verdict']}")
+    say(f"Next time: hubctl inbox --cursor {page.cursor}")
+
+
+@app.command()
+def show(context: typer.Context, delivery_id: str, as_json: JsonOption = False) -> None:
+    """Show what a delivery says, safe-contact rule first."""
+    delivery = with_hub(context, lambda client: _opened(client, delivery_id))
+    if as_json:
+        say_json({"content": delivery.verdict.content, "verdict": standing(delivery.verdict)})
+        return
+    say(shown(delivery.verdict))
+
+
+@app.command()
+def save(
+    context: typer.Context,
+    delivery_id: str,
+    to: Annotated[Path | None, typer.Option(help="File to save into; default DELIVERY-ID.package.json", show_default=False)] = None,
+    system: Annotated[str, typer.Option(help="Name of the system of record that holds it now")] = "hubctl file",
+) -> None:
+    """Check a delivery, save it durably, then sign a receipt for exactly what was saved."""
+    file = to or Path(f"{delivery_id}.package.json")
+
+    async def work(client: HubClient) -> str:
+        item = await client.delivery(delivery_id)
+        delivery = client.open(item)
+        _keep(file, item, delivery)
+        # Crash here: saved but not signed for; the hub keeps offering the delivery and a second `save` signs.
+        return str((await client.send_receipt(delivery, system))["state"])
+
+    state = with_hub(context, work)
+    say(f"Saved to {file}; receipt accepted, delivery is {state}.")
+
+
+@app.command()
+def acknowledge(context: typer.Context, delivery_id: str, role: Annotated[str, typer.Option(help="Role that takes it up")]) -> None:
+    """Tell the hub that a role has taken the delivery up."""
+    answer = with_hub(context, lambda client: client.acknowledge(delivery_id, role))
+    say(f"Delivery is {answer['state']}.")
+
+
+async def _opened(client: HubClient, delivery_id: str) -> Delivery:
+    return client.open(await client.delivery(delivery_id))
+
+
+def _keep(file: Path, item: InboxItem, delivery: Delivery) -> None:
+    try:
+        write_package(file, item.envelope)
+    except FileExistsError:
+        if delivery.envelope_digest != item.digest:
+            raise
+
+
+def _row(client: HubClient, item: InboxItem) -> dict[str, Any]:
+    row: dict[str, Any] = {"deliveryId": item.delivery_id, "kind": item.kind, "state": item.state, "deliveredAt": item.delivered_at}
+    try:
+        verdict = client.open(item).verdict
+    except PackageRefused as refused:
+        return {**row, "verdict": f"NOT VERIFIED ({refused.code})", "verified": False}
+    except EnvelopeRefused as refused:
+        return {**row, "verdict": f"NOT OPENED ({refused.code})", "verified": False}
+    known = {"caseReference": verdict.content["caseReference"], "clause": verdict.content["clause"]["id"], "index": verdict.index}
+    return {**row, **known, "verdict": standing(verdict), "verified": verdict.standing == "proven"}

@@ -1,0 +1,94 @@
+"""hubctl referral: send a referral, hear what became of it, forbid disclosure."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hubpartner.cli.session import JsonOption, say, say_error, say_json, with_hub
+
+app = typer.Typer(no_args_is_help=True, help="Send referrals and hear what became of them.")
+
+_STATES = {
+    "decided": "may know; package being prepared",
+    "released": "package delivered to its inbox",
+    "saved": "saved in its system of record",
+    "blocked": "held back; the hub's desk is looking at it",
+}
+
+
+@app.command()
+def submit(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="JSON file of the referral; see examples/")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only; nothing is stored or sent")] = False,
+    idempotency_key: Annotated[str | None, typer.Option(help="Repeat an earlier try safely with its key")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send the referral in FILE, full or urgent."""
+    form = _read(file)
+    answer = with_hub(context, lambda client: client.submit_referral(form, dry_run=dry_run, idempotency_key=idempotency_key))
+    if as_json:
+        say_json(answer)
+        return
+    risk = answer["risk"]
+    if dry_run:
+        say(f"Would be taken in. Risk {risk['level']} ({risk['rule']}). Nothing was stored.")
+        return
+    say(f"Referral {answer['referralId']} taken in, your case reference {answer['caseReference']}.")
+    say(f"Risk {risk['level']} ({risk['rule']}).")
+    say(f"What became of it: hubctl referral show {answer['referralId']}")
+
+
+@app.command()
+def show(context: typer.Context, referral_id: str, as_json: JsonOption = False) -> None:
+    """Show a referral of yours and what became of it."""
+    answer = with_hub(context, lambda client: client.read_referral(referral_id))
+    if as_json:
+        say_json(answer)
+        return
+    say(f"Referral {answer['referralId']}, case {answer['caseReference']}, version {answer['version']}, risk {answer['risk']['level']}")
+    if not answer["outcomes"]:
+        say("  nothing decided yet")
+    for outcome in answer["outcomes"]:
+        proof = f", {outcome['proof']}" if outcome["proof"] else ""
+        say(f"  {outcome['recipient']}: {_STATES.get(outcome['state'], outcome['state'])}{proof} ({outcome['changedAt']})")
+
+
+@app.command("forbid")
+def forbid(
+    context: typer.Context,
+    referral_id: str,
+    reason: Annotated[str, typer.Option(prompt=True, help="Why; kept sealed, sent to nobody")],
+    agency: Annotated[str, typer.Option(help="Agency that must not know, or * for all")] = "*",
+    category: Annotated[str, typer.Option(help="Data category, or * for everything")] = "*",
+    as_json: JsonOption = False,
+) -> None:
+    """Set must-not-disclose on the referral's case, from this moment on."""
+    answer = with_hub(context, lambda client: client.forbid_disclosure(referral_id, agency=agency, category=category, reason=reason))
+    if as_json:
+        say_json(answer)
+        return
+    say(f"Marked. Case version {answer['version']}. What was already read cannot be unread.")
+
+
+@app.command("code-lists")
+def code_lists(context: typer.Context) -> None:
+    """Print the code lists, instruments and rules in force as JSON."""
+    say_json(with_hub(context, lambda client: client.code_lists()))
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_text("utf-8"))
+    except OSError:
+        say_error("The file cannot be read.")
+        raise typer.Exit(2) from None
+    except ValueError:
+        say_error("The file is not JSON in UTF-8.")
+        raise typer.Exit(2) from None
+    if not isinstance(value, dict):
+        say_error("The file must hold one JSON object.")
+        raise typer.Exit(2)
+    return value

@@ -1,0 +1,60 @@
+"""The profile a command runs under, and how commands speak."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from hubpartner.client import HubClient, hub
+from hubpartner.profile import Profile, ProfileRefused, read_profile
+
+T = TypeVar("T")
+
+ProfileOption = Annotated[
+    Path | None, typer.Option("--profile", help="Profile file of your agency (or the variable HUBCTL_PROFILE)", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer as JSON, for programs")]
+
+
+def use_profile(context: typer.Context, profile: ProfileOption = None) -> None:
+    """Send referrals, receive and check deliveries, verify the audit log."""
+    context.obj = profile
+
+
+def profile_of(context: typer.Context) -> Profile:
+    """The chosen profile. Raises ProfileRefused when none was chosen."""
+    chosen = context.obj or os.environ.get("HUBCTL_PROFILE")
+    if not chosen:
+        raise ProfileRefused("none was chosen; give --profile FILE before the command, or set HUBCTL_PROFILE")
+    return read_profile(Path(chosen))
+
+
+def with_hub(context: typer.Context, work: Callable[[HubClient], Awaitable[T]]) -> T:
+    """Run one piece of work against the hub as the chosen profile."""
+    profile = profile_of(context)
+
+    async def run() -> T:
+        async with hub(profile) as client:
+            return await work(client)
+
+    return asyncio.run(run())
+
+
+def say(text: str) -> None:
+    """A line for a person."""
+    sys.stdout.write(text + "\n")
+
+
+def say_json(value: Any) -> None:
+    """A value for a program."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def say_error(text: str) -> None:
+    """A line on standard error."""
+    sys.stderr.write(text + "\n")

@@ -1,0 +1,149 @@
+"""A typed client of the hub for one partner: tokens, proofs, retries and problems are handled; answers come back as plain values."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import httpx2
+
+from common.clock import SystemClock
+from common.ids import opaque
+from common.keys import StaticKeys
+from common.web.client import ServiceClient, TokenSource
+from hubpartner.delivery import Delivery, envelope_of, open_delivery, saved_receipt
+from hubpartner.profile import Profile
+
+ServiceName = Literal["referral", "sharing", "audit", "identity", "portal"]
+_WAIT_SLACK: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """One delivery as listed: ids and state, and the exact envelope bytes."""
+
+    delivery_id: str
+    kind: str
+    state: str
+    delivered_at: str
+    digest: str
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class InboxPage:
+    """Items, oldest first, and the cursor for the next poll."""
+
+    items: tuple[InboxItem, ...]
+    cursor: str
+
+
+class HubClient:
+    """Calls the hub as the profile's agency. Every method raises ProblemAnswer, CallFailed or TokenRefused (common.web.client)."""
+
+    def __init__(self, profile: Profile, http: httpx2.AsyncClient) -> None:
+        self.profile = profile
+        clock = SystemClock()
+        tokens = TokenSource(profile.issuer, profile.client_id, signing=profile.signing, dpop_key=profile.dpop, http=http, clock=clock)
+        urls: dict[ServiceName, str] = {
+            "referral": profile.referral_url,
+            "sharing": profile.sharing_url,
+            "audit": profile.audit_url,
+            "identity": profile.identity_url,
+            "portal": profile.portal_url,
+        }
+        self._services = {name: ServiceClient(url, tokens, http=http, clock=clock, timeout=20.0) for name, url in urls.items()}
+
+    async def submit_referral(self, form: Mapping[str, Any], *, dry_run: bool = False, idempotency_key: str | None = None) -> dict[str, Any]:
+        """Send a referral. The same key repeats safely; without one a new key is made for this call."""
+        answer = await self._services["referral"].call(
+            "POST", "/v1/referrals", scope="referral.write", json=form, params={"dryRun": "true"} if dry_run else None,
+            idempotency_key=idempotency_key or opaque(),
+        )  # fmt: skip
+        return _members(answer)
+
+    async def read_referral(self, referral_id: str) -> dict[str, Any]:
+        """A referral of the own agency with what became of it."""
+        return _members(await self._services["referral"].call("GET", f"/v1/referrals/{referral_id}", scope="referral.read"))
+
+    async def code_lists(self) -> dict[str, Any]:
+        """Codes, instruments and rules in force."""
+        return _members(await self._services["referral"].call("GET", "/v1/code-lists", scope="referral.read"))
+
+    async def forbid_disclosure(self, referral_id: str, *, agency: str, category: str, reason: str) -> dict[str, Any]:
+        """Set must-not-disclose on a referral's case."""
+        body = {"agency": agency, "category": category, "reason": reason}
+        path = f"/v1/referrals/{referral_id}/must-not-disclose"
+        return _members(await self._services["referral"].call("POST", path, scope="referral.write", json=body, idempotency_key=opaque()))
+
+    async def inbox(self, *, cursor: str | None = None, limit: int = 50, wait: int = 0) -> InboxPage:
+        """Deliveries after `cursor`; with `wait` seconds the call holds until something comes."""
+        params: dict[str, str | int] = {"limit": limit}
+        if cursor:
+            params["cursor"] = cursor
+        if wait:
+            params["wait"] = wait
+        answer = await self._services["sharing"].call(
+            "GET", "/v1/inbox", scope="disclosure.read", params=params, try_seconds=wait + _WAIT_SLACK
+        )
+        body = _members(answer)
+        return InboxPage(tuple(_item(raw) for raw in body["items"]), body["nextCursor"])
+
+    async def delivery(self, delivery_id: str) -> InboxItem:
+        """One delivery of the own inbox."""
+        return _item(_members(await self._services["sharing"].call("GET", f"/v1/inbox/{delivery_id}", scope="disclosure.read")))
+
+    async def acknowledge(self, delivery_id: str, role: str) -> dict[str, Any]:
+        """Say that a role has taken the delivery up."""
+        path = f"/v1/disclosures/{delivery_id}/acknowledgement"
+        return _members(
+            await self._services["sharing"].call("POST", path, scope="disclosure.acknowledge", json={"role": role}, idempotency_key=opaque())
+        )
+
+    async def send_receipt(self, delivery: Delivery, system: str) -> dict[str, Any]:
+        """Sign for a delivery that `system` now holds durably. Call it only after your own commit."""
+        receipt = saved_receipt(delivery, signer=self.profile.signing, system=system)
+        path = f"/v1/disclosures/{delivery.delivery_id}/receipt"
+        return _members(
+            await self._services["sharing"].call("POST", path, scope="disclosure.acknowledge", json={"receipt": receipt}, idempotency_key=opaque())
+        )
+
+    async def switch(self, service: ServiceName, turn: Literal["pause", "resume"]) -> None:
+        """Operator: hold a service's work, or let it go on."""
+        await self._services[service].call("POST", f"/v1/operator/{turn}", scope="agency.manage", json={})
+
+    async def suspend(self, agency: str, reason_code: str) -> dict[str, Any]:
+        """Operator: from now on nothing of this agency counts, token or not."""
+        path = f"/v1/agencies/{agency}/suspension"
+        return _members(
+            await self._services["identity"].call("POST", path, scope="agency.manage", json={"reasonCode": reason_code}, idempotency_key=opaque())
+        )
+
+    async def restore(self, agency: str) -> None:
+        """Operator: the agency may act again."""
+        await self._services["identity"].call("DELETE", f"/v1/agencies/{agency}/suspension", scope="agency.manage")
+
+    def open(self, item: InboxItem) -> Delivery:
+        """Open and check a delivery offline, with the profile's keys and the pinned hub key alone."""
+        return open_with(self.profile, item.envelope)
+
+
+def open_with(profile: Profile, envelope: bytes) -> Delivery:
+    """Open an envelope sealed to the profile's agency and check all it claims. Raises EnvelopeRefused or PackageRefused."""
+    return open_delivery(envelope, me=profile.agency, opening=profile.opening, keys=StaticKeys(profile.hub), log=profile.log)
+
+
+@asynccontextmanager
+async def hub(profile: Profile) -> AsyncIterator[HubClient]:
+    """A client with its own connections, closed at the end."""
+    async with httpx2.AsyncClient(timeout=20.0, follow_redirects=False) as http:
+        yield HubClient(profile, http)
+
+
+def _members(answer: httpx2.Response) -> dict[str, Any]:
+    value: dict[str, Any] = answer.json() if answer.content else {}
+    return value
+
+
+def _item(raw: Mapping[str, Any]) -> InboxItem:
+    return InboxItem(raw["deliveryId"], raw["kind"], raw["state"], raw["deliveredAt"], raw["digest"], envelope_of(raw))

@@ -1,0 +1,48 @@
+"""A delivery in words for a person at a terminal: what may be said of its proof, then safe contact before anything else."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from common.package_proof import Verdict
+
+
+def standing(verdict: Verdict) -> str:
+    """One line about the proof. A promise is never called proven (design section 8, emergency path)."""
+    if verdict.standing == "promised":
+        due = "" if verdict.due is None else f" by {verdict.due.isoformat(timespec='minutes')}"
+        return f"promised: emergency release, its log entry is due{due}"
+    witnessed = "" if verdict.witnessed else ", not yet witnessed"
+    return f"proven: entry {verdict.index} of a log of {verdict.size}{witnessed}"
+
+
+def shown(verdict: Verdict) -> str:
+    """The whole content as text."""
+    return "\n".join(_lines(verdict))
+
+
+def _lines(verdict: Verdict) -> Iterator[str]:
+    content = verdict.content
+    yield f"Case {content['caseReference']}   {'URGENT, provisional' if content['provisional'] else ''}".rstrip()
+    yield f"Proof: {standing(verdict)}"
+    if "safeContact" in content:
+        safe = content["safeContact"]
+        yield "SAFE CONTACT: " + ("DO NOT CONTACT" if safe["doNotContact"] else "safe, only as follows")
+        yield from (f"  {line}" for line in map(_item, safe["items"]))
+    else:
+        yield "SAFE CONTACT: not shared with you; do not contact"
+    clause = content["clause"]
+    yield f"Shared under {clause['id']} of {clause['agreement']} {clause['version']}: {clause['text']}"
+    yield f"Purpose {content['purpose']}; basis {content['lawfulBasis']}; condition {content['condition']}; gateway {content['gateway']}"
+    for obligation in content["obligations"]:
+        yield f"You must: {obligation['text']}"
+    for section in content["sections"]:
+        yield f"{section['label']}"
+        yield from (f"  {line}" for line in map(_item, section["items"]))
+
+
+def _item(item: Mapping[str, Any]) -> str:
+    value = item["value"]
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    about = f" ({item['about']})" if "about" in item else ""
+    opinion = "" if item["quality"] == "fact" else f"  [{item['quality'].replace('_', ' ')}]"
+    return f"{item['label']}{about}: {text}{opinion}"
