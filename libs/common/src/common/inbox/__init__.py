@@ -5,6 +5,6 @@ from common.inbox.errors import DirectoryUnavailable, Refused, Transient
 from common.inbox.inbox import Inbox
 from common.inbox.quarantine import Quarantined
 from common.inbox.received import Received
-from common.inbox.tables import declare_tables
+from common.inbox.tables import inbox_tables
 
-__all__ = ["DirectoryUnavailable", "Inbox", "Quarantined", "Received", "Refused", "Tally", "Transient", "declare_tables"]
+__all__ = ["DirectoryUnavailable", "Inbox", "Quarantined", "Received", "Refused", "Tally", "Transient", "inbox_tables"]

@@ -45,7 +45,7 @@ QUARANTINE: Final = Table(
 )  # fmt: skip
 
 
-def declare_tables(metadata: MetaData) -> None:
+def inbox_tables(metadata: MetaData) -> None:
     """Add the inbox's tables to a service's schema. The outbox's are needed too: quarantine leaves through it."""
     for table in (INBOX, INBOX_STREAM, QUARANTINE):
         if table.name not in metadata.tables:

@@ -34,7 +34,7 @@ STREAM_SEQUENCE: Final = Table(
 )  # fmt: skip
 
 
-def declare_tables(metadata: MetaData) -> None:
+def outbox_tables(metadata: MetaData) -> None:
     """Add the outbox's tables to a service's schema."""
     for table in (OUTBOX, STREAM_SEQUENCE):
         if table.name not in metadata.tables:
