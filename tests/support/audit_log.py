@@ -124,6 +124,13 @@ class LogBed:
         assert found is not None
         return found
 
+    async def leaf(self, index: int) -> bytes:
+        """The exact bytes of one entry, from the database."""
+        rows = await self.database.read(
+            lambda connection: connection.exec_driver_sql("SELECT leaf FROM entry WHERE idx = ?", (index,)).scalar_one()
+        )
+        return bytes(rows)
+
     def reader(self) -> Callable[[str], bytes]:
         """Reads the published folder as a stranger would."""
         return lambda path: (self.folder / "log" / path).read_bytes()

@@ -1,0 +1,62 @@
+"""Go's own note and tlog packages, code we did not write, accept our log and our proofs, and refuse every change to them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from common.tlog import Signer
+from tests.support.audit_log import LogBed, records
+from tests.support.goverify import GoVerifier, build
+
+pytestmark = [pytest.mark.go, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def go(tmp_path_factory: pytest.TempPathFactory) -> GoVerifier:
+    return build(tmp_path_factory.mktemp("goverify"))
+
+
+@pytest.fixture
+async def bed(tmp_path: Path) -> AsyncIterator[LogBed]:
+    made = await LogBed(tmp_path).open()
+    for start in range(1, 1401, 200):
+        await made.append(records(start, start + 199))
+        await made.cycle()
+        (tmp_path / f"older-{start}").write_text(made.sequencer.checkpoint)
+    yield made
+    await made.close()
+
+
+async def test_go_accepts_the_whole_log_and_that_it_only_grew(bed: LogBed, go: GoVerifier) -> None:
+    older = sorted(bed.folder.glob("older-*"))
+    accepted, said = go.log(bed.folder / "log", bed.log.format(), *older)
+    assert accepted, said
+    assert said.startswith("accepted size=1401 ")
+
+
+async def test_go_accepts_each_proof_for_its_entry_only(bed: LogBed, go: GoVerifier) -> None:
+    proof, leaf, other = bed.folder / "entry.tlog-proof", bed.folder / "leaf", bed.folder / "other"
+    for index in (0, 1, 255, 256, 1023, 1400):
+        entry = await bed.leaf(index)
+        proof.write_text(await bed.sequencer.prove(index))
+        leaf.write_bytes(entry)
+        assert go.proof(proof, leaf, bed.log.format()) == (True, f"accepted index={index} size=1401")
+        other.write_bytes(entry[:-2] + b"x}")
+        assert not go.proof(proof, other, bed.log.format())[0]
+
+
+async def test_go_refuses_another_key_a_flipped_byte_and_a_rewritten_history(bed: LogBed, go: GoVerifier) -> None:
+    vkey, folder = bed.log.format(), bed.folder / "log"
+    assert not go.log(folder, Signer("log.example.org/northmoor", b"\x55" * 32).verifier.format())[0]
+    for name in ("tile/entries/001", "tile/0/002", "tile/1/000.p/5", "tile/entries/005.p/121", "checkpoint"):
+        path = folder / name
+        good = path.read_bytes()
+        path.chmod(0o644)
+        path.write_bytes(good[:40] + bytes([good[40] ^ 1]) + good[41:])
+        assert not go.log(folder, vkey)[0], name
+        path.write_bytes(good)
+    assert go.log(folder, vkey)[0]
+    forged = bed.folder / "forged"
+    forged.write_text(bed.signer.sign(777, b"\x01" * 32))
+    assert not go.log(folder, vkey, forged)[0]
