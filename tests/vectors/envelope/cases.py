@@ -59,6 +59,12 @@ def _two_different_audiences(name: str) -> bytes:
     return craft.packed(name, craft.signed(name), clear={"to": ["northmoor-housing", "northmoor-idva"]}, recipients=recipients)
 
 
+def _two_with_one_epk(name: str) -> bytes:
+    recipients = [craft.IDVA.public(), craft.HOUSING.public()]
+    jws = craft.signed(name, aud=["northmoor-housing", "northmoor-idva"])
+    return craft.packed(name, jws, recipients=recipients, protect=["epk"])
+
+
 def _aad_edit(name: str) -> bytes:
     def change(found: dict[str, Any]) -> None:
         clear = json.loads(unb64u(found["aad"]))
@@ -84,6 +90,8 @@ CASES = (
     Case(
         "sealed_in_second_bucket", lambda name: craft.sealed(name, data={"text": "x" * 3000}), "opened", "nothing; the statement is 16 KiB"
     ),
+    Case("epk_protected", _liar(protect=["epk"]), "opened", "nothing; a lone recipient's epk is protected, as npm jose does it"),
+    Case("all_protected", _liar(protect=["alg", "epk", "kid"]), "opened", "nothing; a lone recipient's whole header is protected"),
     # What the broker, who has no key, can do
     Case("truncated_json", lambda name: craft.sealed(name)[:-9], "malformed", "the last bytes are missing"),
     Case(
@@ -167,6 +175,8 @@ CASES = (
         "malformed",
         "a protected header v1 does not have",
     ),
+    Case("epk_twice", _liar(protect=["epk"], keep=True), "malformed", "a header member both protected and not"),
+    Case("epk_protected_for_two", _two_with_one_epk, "malformed", "a protected epk that would count for two recipients"),
     Case("unknown_claim", _signer(exp=1), "malformed", "a claim v1 does not have"),
     Case("missing_claim", _signer(salt=None), "malformed", "no salt"),
     Case("fractional_seq", _signer(seq="7"), "malformed", "a sequence number that is not a whole number"),

@@ -99,15 +99,24 @@ def packed(
     clear: Mapping[str, Any] | None = None,
     header: Mapping[str, Any] | None = None,
     recipients: Sequence[RecipientKey] = (IDVA.public(),),
+    protect: Sequence[str] = (),
+    keep: bool = False,
 ) -> bytes:
-    """An envelope around any statement with any clear metadata and header: what a liar with the right library could send."""
+    """An envelope around any statement with any clear metadata and header: what a liar with the right library could send.
+
+    `protect` names members of the first entry's header to put into the protected header (and, with `keep`, to leave there too).
+    """
     entropy = NamedEntropy(name)
     cek, iv = entropy.octets(32), entropy.octets(12)
+    entries = [envelope._wrap(cek, key, entropy) for key in recipients]
+    moved = {member: entries[0]["header"][member] for member in protect}
+    if not keep:
+        entries[0]["header"] = {member: value for member, value in entries[0]["header"].items() if member not in moved}
     aad = b64u(canonical({**clear_of(jws), **(clear or {})}))
-    protected = b64u(canonical(header or {"cty": "hub-event+jws", "enc": "A256GCM", "typ": "hub-event+jwe"}))
+    protected = b64u(canonical({**(header or {"cty": "hub-event+jws", "enc": "A256GCM", "typ": "hub-event+jwe"}), **moved}))
     boxed = AESGCM(cek).encrypt(iv, jws, f"{protected}.{aad}".encode())
     parts = {"protected": protected, "aad": aad, "iv": b64u(iv), "ciphertext": b64u(boxed[:-16]), "tag": b64u(boxed[-16:])}
-    return canonical({**parts, "recipients": [envelope._wrap(cek, key, entropy) for key in recipients]})
+    return canonical({**parts, "recipients": entries})
 
 
 def clear_of(jws: bytes) -> dict[str, Any]:

@@ -63,6 +63,7 @@ MAX_RECIPIENTS: Final = 64
 _JWE_HEADER: Final = {"cty": "hub-event+jws", "enc": "A256GCM", "typ": "hub-event+jwe"}
 _PROTECTED: Final = b64u(canonical(_JWE_HEADER))
 _ENVELOPE_MEMBERS: Final = {"protected", "aad", "iv", "ciphertext", "tag", "recipients"}
+_ENTRY_HEADER: Final = {"alg", "kid", "epk"}
 _CLEAR_MEMBERS: Final = {"id", "type", "source", "to", "stream", "seq", "pd"}
 
 
@@ -269,7 +270,7 @@ def _unwrap(entry: Mapping[str, Any], key: OpeningKey) -> bytes:
     if header.get("alg") != key.alg:
         raise EnvelopeRefused("wrong-algorithm")
     epk = header.get("epk")
-    if set(header) != {"alg", "kid", "epk"} or not isinstance(epk, dict) or set(epk) != {"crv", "kty", "x", "y"}:
+    if set(header) != _ENTRY_HEADER or not isinstance(epk, dict) or set(epk) != {"crv", "kty", "x", "y"}:
         raise EnvelopeRefused("malformed")
     try:
         shared = key.private.exchange(ec.ECDH(), point_of(epk))
@@ -301,17 +302,31 @@ def _envelope(value: bytes) -> dict[str, Any]:
         raise EnvelopeRefused("malformed")
     if not all(isinstance(found[name], str) for name in _ENVELOPE_MEMBERS - {"recipients"}):
         raise EnvelopeRefused("malformed")
+    recipients = found["recipients"]
+    if not isinstance(recipients, list) or not 1 <= len(recipients) <= MAX_RECIPIENTS:
+        raise EnvelopeRefused("malformed")
     header = encoded_object(found["protected"])
     if header.get("enc") != _JWE_HEADER["enc"]:
         raise EnvelopeRefused("wrong-algorithm")
-    if header != _JWE_HEADER:
+    shared = {name: value for name, value in header.items() if name not in _JWE_HEADER}
+    if {**_JWE_HEADER, **shared} != header:
         raise EnvelopeRefused("malformed")
-    recipients = found["recipients"]
-    if not isinstance(recipients, list) or not 1 <= len(recipients) <= MAX_RECIPIENTS or not all(map(_is_entry, recipients)):
-        raise EnvelopeRefused("malformed")
-    if len({entry["header"]["kid"] for entry in recipients}) != len(recipients):
+    if shared:
+        recipients = found["recipients"] = _with_shared(recipients, shared)
+    if not all(map(_is_entry, recipients)) or len({entry["header"]["kid"] for entry in recipients}) != len(recipients):
         raise EnvelopeRefused("malformed")
     return found
+
+
+def _with_shared(recipients: list[Any], shared: dict[str, Any]) -> list[Any]:
+    """The entry of a lone recipient with the header members its sender protected instead (RFC 7516 section 4: their union counts).
+
+    Common libraries put `epk` there when there is one recipient. A member in both places, or another one, is refused.
+    """
+    header = recipients[0].get("header", {}) if isinstance(recipients[0], dict) else None
+    if len(recipients) != 1 or not isinstance(header, dict) or not set(shared) <= _ENTRY_HEADER - set(header):
+        raise EnvelopeRefused("malformed")
+    return [{**recipients[0], "header": {**header, **shared}}]
 
 
 def _is_entry(entry: object) -> bool:
