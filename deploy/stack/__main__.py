@@ -1,10 +1,11 @@
-"""Command line of the stack: `python -m deploy.stack start | stop | parts | lock-jars`."""
+"""Command line of the stack: `python -m deploy.stack start | stop | compose | parts | lock-jars`."""
 
 import argparse
 import os
 import sys
+from pathlib import Path
 
-from deploy.stack import jars, parts, processes, topology
+from deploy.stack import compose, jars, parts, processes, setup, topology
 from deploy.stack.services import Stack
 
 
@@ -14,6 +15,9 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("start", help="start Kafka, PostgreSQL and every service, and wait until all are ready")
     commands.add_parser("stop", help="stop them; data stay")
+    commands.add_parser("compose", help="write docker-compose.yml from the topology")
+    commands.add_parser("prepare", help="in a container: make keys and passwords in HUB_SETUP_DIR")
+    commands.add_parser("provision", help="in a container: create topics, users, access rules and databases")
     commands.add_parser("parts", help="install the foreign programs under .tools/").add_argument("name", nargs="*")
     commands.add_parser("lock-jars", help="resolve the broker's jars anew and write deploy/kafka/jars.lock")
     arguments = parser.parse_args()
@@ -33,6 +37,12 @@ def _run(arguments: argparse.Namespace) -> None:
             print(stack.describe())
         case "stop":
             stack.stop()
+        case "compose":
+            (parts.ROOT / compose.FILE).write_text(compose.text())
+        case "prepare":
+            setup.prepare(Path(os.environ["HUB_SETUP_DIR"]), *setup.of_deployment(os.environ["HUB_SETUP"]))
+        case "provision":
+            setup.provision(Path(os.environ["HUB_SETUP_DIR"]), setup.of_deployment(os.environ["HUB_SETUP"])[1])
         case "parts":
             parts.install(arguments.name)
         case "lock-jars":

@@ -105,12 +105,14 @@ class KafkaBroker:
 
     def _write_settings(self) -> None:
         values = {
+            "listen": "127.0.0.1",
+            "host": "127.0.0.1",
             "port": str(self.port),
             "advertised_port": str(self.advertised_port),
             "controller_port": str(self.controller_port),
             "superuser": SUPERUSER,
             "superuser_password": self.password,
-            "controller_password": self.password_of("controller"),
+            "controller_password": root_secret(self.folder / "controller.secret"),
             "data": str(self.folder / "data"),
         }
         text = re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], PROPERTIES.read_text())

@@ -26,13 +26,9 @@ class PostgresServer:
     def __init__(self, folder: Path, port: int, *, durable: bool = True) -> None:
         self.port = port
         self.durable = durable
-        self.folder = _reachable(folder.resolve())
+        self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
-
-    @property
-    def data(self) -> Path:
-        """The cluster's data folder."""
-        return self.folder / "data"
+        self.data = _reachable(self.folder) / "data"
 
     @property
     def password(self) -> str:

@@ -7,11 +7,9 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from deploy.stack import processes, topology
+from deploy.stack import processes, setup, topology
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.postgres import PostgresServer
-from deploy.stack.secrets import write
-from identity.bootstrap import create
 
 PATIENCE = 120.0  # seconds for a service to migrate its database and join its groups on a busy two-core machine
 
@@ -41,6 +39,11 @@ class Stack:
         return {name: f"http://127.0.0.1:{topology.port(name, self.base_port)}" for name in topology.SERVICES}
 
     @property
+    def servers(self) -> setup.Servers:
+        """Kafka and PostgreSQL, as the services are told of them."""
+        return setup.Servers(self.kafka.bootstrap, "127.0.0.1", self.postgres.port)
+
+    @property
     def profiles(self) -> Path:
         """Folder of the demo agencies' `hubctl` profiles."""
         return self.folder / "demo"
@@ -60,15 +63,10 @@ class Stack:
     def start_servers(self) -> None:
         """Kafka and PostgreSQL, provisioned; keys and profiles."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        setup.prepare(self.folder, self.urls, self.servers)
         self.postgres.start()
-        broker = self.kafka
-        broker.start()
-        broker.provision(topology.kafka_topics(), topology.PRINCIPALS, topology.kafka_acls())
-        passwords = {agency: broker.password_of(agency) for agency in topology.AGENCIES}
-        create(self.folder, self.urls, kafka={"bootstrap": broker.bootstrap, "passwords": passwords})
-        for service in topology.SERVICES:
-            write(self._secrets(service) / "database-url", self.postgres.database(service))
-            write(self._secrets(service) / "kafka-password", broker.password_of(service))
+        self.kafka.start()
+        setup.provision(self.folder, self.servers)
 
     def start_service(self, service: str, *, wait: bool = True) -> None:
         """Start one service unless it runs already."""
@@ -93,7 +91,7 @@ class Stack:
             ports={name: topology.port(name, self.base_port) for name in topology.SERVICES},
             kafka=self.kafka.bootstrap,
             keyring=folder / "keyring" / service,
-            bootstrap=folder / "bootstrap.json",
+            bootstrap=folder / "public",
             secrets=folder / "secrets" / service,
             data=folder / "data" / service,
             otlp=os.environ.get("HUB_OTLP_ENDPOINT", ""),
@@ -138,10 +136,6 @@ class Stack:
     @property
     def _processes(self) -> Path:
         return self.folder / "processes"
-
-    def _secrets(self, service: str) -> Path:
-        (self.folder / "data" / service).mkdir(parents=True, exist_ok=True)
-        return self.folder / "secrets" / service
 
 
 def _answers(url: str) -> bool:

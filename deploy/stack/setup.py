@@ -1,0 +1,80 @@
+"""What both kinds of deployment do before the first service starts: make keys and passwords, then provision the servers."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from deploy.stack import databases, processes, topology
+from deploy.stack.provision import Provisioner
+from deploy.stack.secrets import derived, root_secret, write
+from identity.bootstrap import create
+
+KAFKA_SUPERUSER = "broker"
+POSTGRES_SUPERUSER = "postgres"
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Servers:
+    """Where Kafka (`host:port`) and PostgreSQL are, as the services see them."""
+
+    kafka: str
+    postgres_host: str
+    postgres_port: int
+
+
+def kafka_password(folder: Path, user: str) -> str:
+    """A Kafka principal's password, derived from the broker's root secret in `folder`."""
+    root = root_secret(folder / "kafka" / "superuser.secret")
+    return root if user == KAFKA_SUPERUSER else derived(root, "kafka-user", user)
+
+
+def postgres_password(folder: Path, role: str) -> str:
+    """A database role's password, derived from the server's root secret in `folder`."""
+    root = root_secret(folder / "postgres" / "superuser.secret")
+    return root if role == POSTGRES_SUPERUSER else derived(root, "postgres-role", role)
+
+
+def prepare(folder: Path, urls: Mapping[str, str], servers: Servers) -> None:
+    """Make keys, the bootstrap file, the demo profiles and one folder of passwords per service. Needs no server; may be repeated."""
+    folder.mkdir(parents=True, exist_ok=True)
+    root_secret(folder / "kafka" / "controller.secret")
+    passwords = {agency: kafka_password(folder, agency) for agency in topology.AGENCIES}
+    create(folder, urls, kafka={"bootstrap": servers.kafka, "passwords": passwords})
+    for name in ("bootstrap.json", "operator.jwk"):  # what every service may read, apart from what only one may
+        (folder / "public").mkdir(exist_ok=True)
+        shutil.copyfile(folder / name, folder / "public" / name)
+    for service in topology.SERVICES:
+        database = databases.url(service, postgres_password(folder, service), servers.postgres_host, servers.postgres_port)
+        write(folder / "secrets" / service / "database-url", database)
+        write(folder / "secrets" / service / "kafka-password", kafka_password(folder, service))
+        (folder / "data" / service).mkdir(parents=True, exist_ok=True)
+
+
+def provision(folder: Path, servers: Servers) -> None:
+    """Create topics, users, access rules, databases and roles on running servers. May be repeated."""
+    provisioner = Provisioner(servers.kafka, KAFKA_SUPERUSER, kafka_password(folder, KAFKA_SUPERUSER))
+    processes.wait_until(provisioner.every_partition_has_a_leader, PATIENCE, f"Kafka at {servers.kafka}")
+    users = {user: kafka_password(folder, user) for user in topology.PRINCIPALS}
+    provisioner.apply(topology.kafka_topics(), users, topology.kafka_acls())
+    with psycopg.connect(
+        host=servers.postgres_host,
+        port=servers.postgres_port,
+        user=POSTGRES_SUPERUSER,
+        password=postgres_password(folder, POSTGRES_SUPERUSER),
+        dbname="postgres",
+        autocommit=True,
+    ) as connection:
+        databases.close_shared(connection)
+        for service in topology.SERVICES:
+            databases.create(connection, service, postgres_password(folder, service))
+
+
+def of_deployment(description: str) -> tuple[Mapping[str, str], Servers]:
+    """URLs and servers from the JSON that docker-compose.yml hands to its set-up container."""
+    found = json.loads(description)
+    return found["urls"], Servers(found["kafka"], found["postgres"]["host"], found["postgres"]["port"])
