@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Executable, bindparam, func, insert, null, select, update
+from sqlalchemy import Connection, Executable, bindparam, func, insert, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common.bus import Bus, Outgoing
@@ -123,12 +123,10 @@ class Outbox:
         unit.after_commit(self._relay.wake)
         return changed
 
-    def unconfirmed(self, connection: Connection, *, before: datetime, topic: str | None = None) -> Sequence[UUID]:
-        """Messages created before `before` whose bodies still wait for confirmation, oldest first, at most 1,000."""
-        wanted: list[ColumnElement[bool]] = [OUTBOX.c.body.is_not(None), OUTBOX.c.created_at < before]
-        if topic is not None:
-            wanted.append(OUTBOX.c.topic == topic)
-        return connection.execute(select(OUTBOX.c.id).where(*wanted).order_by(OUTBOX.c.seq).limit(1_000)).scalars().all()
+    def unanswered(self, connection: Connection, *, topic: str, sent_before: datetime) -> Sequence[UUID]:
+        """Messages of `topic` last sent before then and still not confirmed, oldest first, at most 100."""
+        late = (OUTBOX.c.topic == topic, OUTBOX.c.body.is_not(None), OUTBOX.c.sent_at < sent_before)
+        return connection.execute(select(OUTBOX.c.id).where(*late).order_by(OUTBOX.c.seq).limit(100)).scalars().all()
 
     def stored(self, connection: Connection, message_id: UUID) -> Outgoing | None:
         """The exact message as stored, or None when it is unknown or its body was confirmed away."""

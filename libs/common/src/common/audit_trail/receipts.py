@@ -1,0 +1,163 @@
+"""What the log answers about a record: a receipt that we check against what we wrote, or a rejection."""
+
+import base64
+import binascii
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from opentelemetry import metrics
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, update
+
+from common.audit_record import Leaf, RecordRefused
+from common.audit_trail.tables import PENDING
+from common.canonical import CanonicalError, unb64u
+from common.clock import Clock
+from common.database import Unit
+from common.events.audit import AuditReceipts, AuditRejected, ReceiptItem
+from common.outbox import Outbox
+from common.tlog import ProofRefused, format_proof
+
+_log = logging.getLogger(__name__)
+_meter = metrics.get_meter("hub.audit_trail")
+_receipts = _meter.create_counter("hub_audit_receipts", description="Receipts by what they came to")
+
+_HASH: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A record and its proof of inclusion. `proof` is a whole C2SP tlog-proof text under the batch's signed checkpoint."""
+
+    record_id: UUID
+    src: str
+    ep: int
+    seq: int
+    record: bytes
+    salt: bytes
+    leaf: bytes
+    index: int
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The log could not take a record as written; a `rejected` entry stands at `index` in its place."""
+
+    record_id: UUID
+    src: str
+    ep: int
+    seq: int
+    code: str
+    index: int
+
+
+class ReceiptDiffers(ValueError):
+    """A receipt is not about the record that we wrote at that place. `code` says in what."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def take_receipts(unit: Unit, outbox: Outbox, clock: Clock, receipts: AuditReceipts) -> list[Receipt]:
+    """Store the receipts that match our records and answer the new ones. One that differs is alarmed and stops no other."""
+    rows = _rows(unit.connection, receipts.src, receipts.epoch, [item.seq for item in receipts.items])
+    taken: list[Receipt] = []
+    outcomes: dict[str, int] = {}
+    for item in receipts.items:
+        try:
+            receipt = _checked(rows.get(item.seq), item, receipts)
+        except ReceiptDiffers as differs:
+            outcome = differs.code
+            _log.error("an audit receipt is not about our record", extra={"reason": differs.code})
+        else:
+            outcome = "taken" if receipt else "repeat"
+            if receipt is not None:
+                taken.append(receipt)
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    unit.after_commit(lambda: _count(outcomes))
+    _store(unit.connection, clock, taken)
+    _confirm(unit, outbox, [rows[each.seq].batch_id for each in taken])
+    return taken
+
+
+def take_rejection(unit: Unit, outbox: Outbox, rejected: AuditRejected) -> Rejection | None:
+    """Note that the log refused a record; None when it is not ours or was settled before. What waits on it must not leave."""
+    row = _rows(unit.connection, rejected.src, rejected.epoch, [rejected.seq]).get(rejected.seq)
+    if row is None or row.receipted_at is not None or row.rejected is not None:
+        return None
+    unit.connection.execute(update(PENDING).where(PENDING.c.record_id == row.record_id).values(rejected=rejected.code))
+    _confirm(unit, outbox, [row.batch_id])
+    _log.error("the log rejected an audit record", extra={"reason": rejected.code})
+    unit.after_commit(lambda: _receipts.add(1, {"outcome": "rejected"}))
+    return Rejection(row.record_id, row.src, row.epoch, row.seq, rejected.code, rejected.index)
+
+
+def _count(outcomes: Mapping[str, int]) -> None:
+    for outcome, count in outcomes.items():
+        _receipts.add(count, {"outcome": outcome})
+
+
+def _checked(row: Row[Any] | None, item: ReceiptItem, receipts: AuditReceipts) -> Receipt | None:
+    """The receipt when leaf, place and hash are ours; None for a repeat. Raises ReceiptDiffers."""
+    if row is None:
+        raise ReceiptDiffers("record-unknown")
+    if row.receipted_at is not None:
+        return None
+    try:
+        encoded = unb64u(item.leaf)
+        leaf = Leaf.decode(encoded)
+        proof = format_proof(item.index, [_hash(each) for each in item.path], receipts.checkpoint)
+    except (RecordRefused, CanonicalError, ProofRefused, binascii.Error):
+        raise ReceiptDiffers("receipt-malformed") from None
+    if (leaf.src, leaf.ep, leaf.seq) != (row.src, row.epoch, row.seq) or item.record_id != str(row.record_id):
+        raise ReceiptDiffers("place-differs")
+    if leaf.h != row.hash:
+        raise ReceiptDiffers("hash-differs")
+    return Receipt(row.record_id, row.src, row.epoch, row.seq, row.record, row.salt, encoded, item.index, proof)
+
+
+def _hash(text: str) -> bytes:
+    data = base64.b64decode(text, validate=True)
+    if len(data) != _HASH:
+        raise binascii.Error("not a hash")
+    return data
+
+
+def _rows(connection: Connection, src: str, epoch: int, seqs: Sequence[int]) -> Mapping[int, Row[Any]]:
+    wanted = select(PENDING).where(PENDING.c.src == src, PENDING.c.epoch == epoch, PENDING.c.seq.in_(seqs))
+    return {row.seq: row for row in connection.execute(wanted)}
+
+
+def _store(connection: Connection, clock: Clock, taken: Sequence[Receipt]) -> None:
+    if not taken:
+        return
+    now = clock.now()
+    changed = update(PENDING).where(PENDING.c.record_id == bindparam("b_id"))
+    values = {"receipted_at": now, "leaf": bindparam("b_leaf"), "log_index": bindparam("b_index"), "proof": bindparam("b_proof")}
+    connection.execute(
+        changed.values(values),
+        [{"b_id": each.record_id, "b_leaf": each.leaf, "b_index": each.index, "b_proof": each.proof} for each in taken],
+    )
+
+
+def _confirm(unit: Unit, outbox: Outbox, batches: Sequence[UUID | None]) -> None:
+    """A batch whose records are all settled has arrived end to end: its body may go."""
+    ids = {each for each in batches if each is not None}
+    if not ids:
+        return
+    still = select(PENDING.c.batch_id).where(PENDING.c.batch_id.in_(ids), is_open()).distinct()
+    outbox.confirm(unit, list(ids - set(unit.connection.execute(still).scalars())))
+
+
+def is_open() -> ColumnElement[bool]:
+    """Neither receipted nor rejected."""
+    return PENDING.c.receipted_at.is_(None) & PENDING.c.rejected.is_(None)
+
+
+def oldest_open(connection: Connection) -> Any:
+    """When the oldest record without an answer was written, or None."""
+    return connection.execute(select(func.min(PENDING.c.created_at)).where(is_open())).scalar_one()

@@ -1,0 +1,315 @@
+"""The audit trail of one service: what happened is durable with what caused it, numbered without a gap, and on its way to the log."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final, cast
+from uuid import UUID
+
+from sqlalchemy import Connection, insert, select, update
+
+from common import topics
+from common.audit_record import Actor, AuditEntry
+from common.audit_trail import sealing
+from common.audit_trail.receipts import Receipt, Rejection, oldest_open, take_receipts, take_rejection
+from common.audit_trail.records import RecordRef, Written, write_records
+from common.audit_trail.tables import PART_KEY, PART_SUBJECT, PENDING, PRODUCER
+from common.bus import Bus, Consumption
+from common.clock import Clock
+from common.database import Database, DatabaseStopped, DatabaseUnavailable, GroupCommit, ProcessLock, Unit
+from common.events.agency import Promise
+from common.events.audit import BATCH_LIMIT, AuditBatch, AuditReceipts, AuditRejected
+from common.faults import crash_point
+from common.ids import opaque
+from common.inbox import Inbox, Received, Refused
+from common.keyring import Keyring
+from common.outbox import Outbox
+
+_log = logging.getLogger(__name__)
+
+BACKLOG_LIMIT: Final = timedelta(minutes=15)
+PROMISE_TERM: Final = timedelta(hours=1)
+RESEND_AFTER: Final = timedelta(minutes=10)
+AUDIT: Final = "svc:audit"
+_BATCH_BYTES: Final = 185_000  # of 196 kB that the largest statement carries; the rest is for claims
+_REFRESH_S: Final = 5.0
+
+Ship = Callable[[Unit, AuditBatch], UUID | None]
+"""Hands a batch over inside the producer's transaction; answers the outbox message that carries it, if one does."""
+
+
+class AuditTrail:
+    """Writes records, sends them to the log in signed batches and takes the receipts.
+
+    `ship` replaces the outbox as the way to the log: the audit service appends its own records directly.
+    """
+
+    def __init__(
+        self, database: Database, outbox: Outbox, inbox: Inbox, *, clock: Clock, keyring: Keyring, service: str, ship: Ship | None = None
+    ) -> None:
+        self._database = database
+        self._outbox = outbox
+        self._inbox = inbox
+        self._clock = clock
+        self._keyring = keyring
+        self._service = service
+        self._ship: Ship = ship or self._by_outbox
+        self._index_secret = keyring.secret("audit-index")
+        self._src: str | None = None
+        self._lock: ProcessLock | None = None
+        self._oldest: datetime | None = None
+        self._refresher: asyncio.Task[None] | None = None
+        self._consumption: Consumption | None = None
+        self._receipt_handlers: list[Callable[[Unit, Receipt], None]] = []
+        self._rejection_handlers: list[Callable[[Unit, Rejection], None]] = []
+        self._highest = 0
+        database.before_commit(self._number)
+        inbox.on(AuditReceipts, self._on_receipts)
+        inbox.on(AuditRejected, self._on_rejected)
+
+    @property
+    def src(self) -> str:
+        """This instance's opaque producer code. Raises RuntimeError before `start`."""
+        if self._src is None:
+            raise RuntimeError("the audit trail was not started")
+        return self._src
+
+    def record(self, unit: Unit, entry: AuditEntry) -> RecordRef:
+        """Write down what happened; durable with the unit's commit, never without it.
+
+        An entry about more than 64 people becomes several records; the first is answered. Raises RecordRefused for a code
+        that is not one: the work then fails with it, because what cannot be logged must not be done.
+        """
+        written = list(
+            write_records(entry, service=self._service, micros=self._clock.micros(), keyring=self._keyring, index_secret=self._index_secret)
+        )
+        for each in written:
+            unit.keep(self, each)
+        return written[0].ref
+
+    def heartbeat(self, unit: Unit) -> RecordRef:
+        """An entry that says: still here, and this is the highest number I wrote. Its absence is the alarm."""
+        actor = Actor(subject=f"svc:{self._service}", agency="hub")
+        return self.record(unit, AuditEntry(operation="heartbeat", outcome="done", actor=actor, count=self._highest))
+
+    def on_receipt(self, handler: Callable[[Unit, Receipt], None]) -> None:
+        """Call `handler` with each new receipt, in the transaction that stores it."""
+        self._receipt_handlers.append(handler)
+
+    def on_rejected(self, handler: Callable[[Unit, Rejection], None]) -> None:
+        """Call `handler` with each rejection, in the transaction that notes it: what waits on the record is blocked there."""
+        self._rejection_handlers.append(handler)
+
+    def ready(self) -> bool:
+        """False while the oldest record without an answer is older than 15 minutes: reads must then be refused (503)."""
+        return self._oldest is None or self._clock.now() - self._oldest <= BACKLOG_LIMIT
+
+    async def promise(self, record_id: UUID) -> Promise:
+        """The emergency path's statement that a committed record will be in the log within the hour. Raises LookupError."""
+        columns = (PENDING.c.src, PENDING.c.epoch, PENDING.c.seq, PENDING.c.hash, PENDING.c.created_at)
+        wanted = select(*columns).where(PENDING.c.record_id == record_id, PENDING.c.rejected.is_(None))
+        row = await self._database.read(lambda connection: connection.execute(wanted).one_or_none())
+        if row is None:
+            raise LookupError("no such record, or it was rejected")
+        return Promise(src=row.src, ep=row.epoch, seq=row.seq, h=row.hash, due=row.created_at + PROMISE_TERM)
+
+    async def unseal(self, record_id: UUID, part: sealing.Part, sealed: bytes) -> dict[str, object]:
+        """Open a sealed part of a record of ours. The caller has recorded the act first. Raises PartDestroyed, PartRefused."""
+        return await self._database.read(partial(sealing.open_part, keyring=self._keyring, record_id=record_id, part=part, sealed=sealed))
+
+    def destroy_subject(self, unit: Unit, subject_id: UUID) -> int:
+        """Destroy the keys of all subject parts about a person; how many. Proofs and actor history stand."""
+        return sealing.destroy_subject_parts(unit, self._clock, [sealing.token(self._index_secret, "subject", subject_id.hex)])
+
+    async def start(self) -> None:
+        """Lease a producer code and look how much is unanswered. The database runs and has the tables."""
+        if self._src is None:
+            self._src = await self._lease()
+        last = select(PRODUCER.c.last_seq).where(PRODUCER.c.src == self._src)
+        self._highest = await self._database.read(lambda connection: connection.execute(last).scalar_one())
+        await self.refresh()
+        self._refresher = asyncio.create_task(self._keep_fresh(), name=f"{self._service}-audit-trail")
+
+    async def stop(self) -> None:
+        """Give the producer code back. Stop consuming and writing first."""
+        task, self._refresher = self._refresher, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        if self._lock is not None:
+            await self._lock.release()
+        self._lock = self._src = None
+
+    async def consume(self, bus: Bus) -> Consumption:
+        """Take receipts from the log. Raises what Bus.consume raises."""
+        self._consumption = await self._inbox.consume(
+            bus, group=f"{self._service}.audit-receipts", topics=[topics.AUDIT_RECEIPT], others=True, senders=lambda _: (AUDIT,)
+        )
+        return self._consumption
+
+    def pause(self) -> None:
+        """Take no receipts until `resume`."""
+        if self._consumption is not None:
+            self._consumption.pause()
+
+    def resume(self) -> None:
+        """Take receipts again."""
+        if self._consumption is not None:
+            self._consumption.resume()
+
+    async def begin_epoch(self) -> int:
+        """After restoring an older database: number from 1 in a new epoch, since the old one may hold what we no longer know.
+
+        Returns the epoch. The log shows the old epoch's end and the new one's begin.
+        """
+        now = self._clock.now()
+        values = {"epoch": PRODUCER.c.epoch + 1, "last_seq": 0, "epoch_began_at": now}
+        changed = update(PRODUCER).where(PRODUCER.c.src == self.src).values(values).returning(PRODUCER.c.epoch)
+        epoch: int = await self._database.write(lambda unit: unit.connection.execute(changed).scalar_one())
+        return epoch
+
+    async def refresh(self) -> None:
+        """Look how old the oldest unanswered record is, and send batches again that have gone unanswered for ten minutes."""
+        self._oldest = await self._database.read(oldest_open)
+        if self._oldest is not None and self._clock.now() - self._oldest > RESEND_AFTER:
+            await self._database.write(self._send_again)
+
+    def receive(self, unit: Unit, receipts: AuditReceipts) -> None:
+        """Take receipts that came another way than the bus (the audit service's own)."""
+        for receipt in take_receipts(unit, self._outbox, self._clock, receipts):
+            for handler in self._receipt_handlers:
+                handler(unit, receipt)
+        self._look(unit)
+
+    def reject(self, unit: Unit, rejected: AuditRejected) -> None:
+        """Take a rejection that came another way than the bus."""
+        rejection = take_rejection(unit, self._outbox, rejected)
+        if rejection is not None:
+            for handler in self._rejection_handlers:
+                handler(unit, rejection)
+        self._look(unit)
+
+    def _on_receipts(self, unit: Unit, got: Received, receipts: AuditReceipts) -> None:
+        self._check_source(got)
+        self.receive(unit, receipts)
+
+    def _on_rejected(self, unit: Unit, got: Received, rejected: AuditRejected) -> None:
+        self._check_source(got)
+        self.reject(unit, rejected)
+
+    def _check_source(self, got: Received) -> None:
+        # Handlers stand on the inbox, whatever it consumes: nobody but the log may say that something is in the log.
+        if got.source != AUDIT:
+            raise Refused("not-the-log")
+
+    def _look(self, unit: Unit) -> None:
+        oldest = oldest_open(unit.connection)
+
+        def note() -> None:
+            self._oldest = oldest
+
+        unit.after_commit(note)
+
+    def _number(self, group: GroupCommit) -> None:
+        """Before the commit: give the group's records their numbers and seal them in batches, all in the same transaction.
+
+        The producer row stays locked until the commit, so numbers have no gap and batches leave in their order.
+        """
+        written = cast(Sequence[Written], group.kept(self))
+        if not written:
+            return
+        taken = update(PRODUCER).where(PRODUCER.c.src == self.src).values(last_seq=PRODUCER.c.last_seq + len(written))
+        row = group.connection.execute(taken.returning(PRODUCER.c.epoch, PRODUCER.c.last_seq)).one()
+        seq = row.last_seq - len(written) + 1
+        for chunk in chunks(written):
+            items = tuple(each.item(number) for number, each in enumerate(chunk, seq))
+            batch = AuditBatch(service=self._service, src=self.src, epoch=row.epoch, first_seq=seq, items=items)
+            self._store(group, chunk, batch, self._ship(group, batch))
+            seq += len(chunk)
+        crash_point("audit.numbered")
+        now = self._clock.now()
+
+        def note() -> None:
+            self._highest = row.last_seq
+            self._oldest = self._oldest or now
+
+        group.after_commit(note)
+
+    def _store(self, group: GroupCommit, written: Sequence[Written], batch: AuditBatch, batch_id: UUID | None) -> None:
+        now = self._clock.now()
+        rows = [
+            {
+                "record_id": each.ref.id, "src": batch.src, "epoch": batch.epoch, "seq": seq, "record": each.ref.record, "salt": each.ref.salt,
+                "hash": each.ref.hash, "created_at": now, "batch_id": batch_id,
+            }
+            for seq, each in enumerate(written, batch.first_seq)
+        ]  # fmt: skip
+        group.connection.execute(insert(PENDING), rows)
+        parts = [part for each in written for part in (each.subject, each.actor) if part is not None]
+        group.connection.execute(insert(PART_KEY), [dict(part.key) for part in parts])
+        named = [
+            {"token": token, "handle": each.subject.handle}
+            for each in written
+            if each.subject is not None
+            for token in dict.fromkeys(each.subject_tokens)
+        ]
+        if named:
+            group.connection.execute(insert(PART_SUBJECT), named)
+
+    def _by_outbox(self, unit: Unit, batch: AuditBatch) -> UUID:
+        topic = topics.audit(self._service)
+        return self._outbox.send(unit, topic=topic, key=batch.src, event=batch, to=[AUDIT], stream=batch.src).id
+
+    def _send_again(self, unit: Unit) -> None:
+        late = self._outbox.unanswered(unit.connection, topic=topics.audit(self._service), sent_before=self._clock.now() - RESEND_AFTER)
+        if late:
+            _log.warning("audit batches unanswered, sending them again", extra={"count": len(late)})
+            self._outbox.resend(unit, late)
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(_REFRESH_S)
+            with suppress(DatabaseUnavailable, DatabaseStopped):  # what we knew last still counts
+                await self.refresh()
+
+    async def _lease(self) -> str:
+        """A code no other live process uses. Two that shared one would still be numbered without a gap: the row is locked."""
+        known = await self._database.read(_producers)
+        for src in known:
+            if await self._try_lock(src):
+                return src
+        src = opaque(12)
+        now = self._clock.now()
+        row = {"src": src, "epoch": 1, "last_seq": 0, "created_at": now, "epoch_began_at": now}
+        await self._database.write(lambda unit: unit.connection.execute(insert(PRODUCER), row))
+        if not await self._try_lock(src):
+            raise DatabaseUnavailable("the lock of a new producer code is not to be had")
+        return src
+
+    async def _try_lock(self, src: str) -> bool:
+        lock = self._database.lock(f"audit-producer.{src}")
+        if not await lock.acquire():
+            return False
+        self._lock = lock
+        return True
+
+
+def chunks(written: Sequence[Written]) -> list[list[Written]]:
+    """Batches of at most 256 records and of the bytes that the largest statement carries."""
+    made: list[list[Written]] = []
+    room = 0
+    for each in written:
+        if not made or len(made[-1]) == BATCH_LIMIT or each.size > room:
+            made.append([])
+            room = _BATCH_BYTES
+        made[-1].append(each)
+        room -= each.size
+    return made
+
+
+def _producers(connection: Connection) -> Sequence[str]:
+    return connection.execute(select(PRODUCER.c.src).order_by(PRODUCER.c.created_at)).scalars().all()
