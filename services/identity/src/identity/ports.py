@@ -102,8 +102,8 @@ class Tx(Protocol):
         """Delete what expired and nobody can present any more; returns the number of rows."""
         ...
 
-    def publish(self, event: Event, *, passing: bool = False) -> None:
-        """Send an event on hub.identity.v1 to every other service. `passing`: a newer one replaces it, so nobody confirms it."""
+    def publish(self, event: Event) -> None:
+        """Send an event on hub.identity.v1 to every other service."""
         ...
 
     def record(self, entry: AuditEntry) -> None:

@@ -1,8 +1,6 @@
 """Refuses query parameters a route does not declare: a misspelt `dryRun` must not become a real submission."""
 
 from collections.abc import Iterator
-from typing import Final
-from weakref import WeakKeyDictionary
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -12,8 +10,6 @@ from pydantic import BaseModel
 from common.problems import Fault, Problem
 from common.web.faults import shown
 
-_declared: Final[WeakKeyDictionary[APIRoute, frozenset[str]]] = WeakKeyDictionary()
-
 
 def check_query(request: Request) -> None:
     """Raises Problem `validation-failed` for an undeclared parameter, naming it only if it looks like a name."""
@@ -21,17 +17,10 @@ def check_query(request: Request) -> None:
     route = request.scope.get("route")
     if not names or not isinstance(route, APIRoute):
         return
-    known = _known(route)
+    known = frozenset(_names(route.dependant))  # routes cannot be hashed, and few requests have a query
     faults = [Fault(f"/{shown(name)}", "is not a known parameter", "query") for name in names if name not in known]
     if faults:
         raise Problem("validation-failed", errors=faults[:20])
-
-
-def _known(route: APIRoute) -> frozenset[str]:
-    found = _declared.get(route)
-    if found is None:
-        found = _declared[route] = frozenset(_names(route.dependant))
-    return found
 
 
 def _names(dependant: Dependant) -> Iterator[str]:

@@ -222,4 +222,6 @@ def _write_profiles(
         )
     for name in ("operator", "auditor"):
         about = {"agency": bootstrap.area.id, "client_id": name, **shared}
-        write_profile(directory / "demo" / f"{name}.toml", about, signing=people[name], opening=None, dpop=people["dpop"], hub=hub, kafka=None)
+        write_profile(
+            directory / "demo" / f"{name}.toml", about, signing=people[name], opening=None, dpop=people["dpop"], hub=hub, kafka=None
+        )

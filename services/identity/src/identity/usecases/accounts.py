@@ -4,12 +4,25 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from common.access import Granted
 from common.audit_record import Actor, AuditEntry
 from common.bootstrap import Person
-from identity.domain import SHIFT, Code, OAuthClient, TokenFamily, digest
+from identity.domain import SHIFT, Code, Issued, OAuthClient, TokenFamily, digest
 from identity.ports import Tx
 
-NOBODY = Actor(subject="anonymous", agency="none", role="none")
+NOBODY = Actor(subject="anonymous", agency="none", role="anonymous")
+
+
+def of_client(issuer: str, client: OAuthClient) -> Actor:
+    """A client as the audit trail names it, the same way every service names its callers."""
+    return Actor(subject=f"{issuer}|{client.id}", agency=client.entry.agency, role="system")
+
+
+def of_person(issuer: str, person: Person, acr: str = "") -> Actor:
+    """A person as the audit trail names them."""
+    return Actor(
+        subject=f"{issuer}|{person.id}", agency=person.agency, role=",".join(sorted(person.roles)) or "person", acr=acr, name=person.name
+    )
 
 
 def begin_family(now: datetime, code: Code, person: Person, jkt: str, refresh: str) -> TokenFamily:
@@ -20,46 +33,54 @@ def begin_family(now: datetime, code: Code, person: Person, jkt: str, refresh: s
     )  # fmt: skip
 
 
-def token_issued(tx: Tx, client: OAuthClient, claims: Mapping[str, Any]) -> None:
+def token_issued(tx: Tx, actor: Actor, claims: Mapping[str, Any]) -> None:
     """An access token left us: for whom, with which ceiling. Its id is sealed, so that entries of one token cannot be joined."""
-    actor = Actor(
-        subject=claims["sub"], agency=claims["agency"], role=(claims["roles"] or [client.entry.kind])[0], acr=claims.get("acr", ""))  # fmt: skip
     tx.record(
         AuditEntry(
             operation="login", outcome="permit", actor=actor, resource_type="access-token", count=len(claims["scope"].split()),
-            detail={"client": client.id, "scope": claims["scope"], "audience": claims["aud"], "jti": claims["jti"]},
+            detail={"client": claims["client_id"], "scope": claims["scope"], "audience": claims["aud"], "jti": claims["jti"]},
         )
     )  # fmt: skip
 
 
-def refused(tx: Tx, client: OAuthClient | None, error: str, actor: Actor | None = None) -> None:
-    """A refusal. Refusals of unknown callers are counted by the caller's edge instead, one record a minute."""
-    if client is not None:
-        actor = actor or Actor(subject=client.id, agency=client.entry.agency, role=client.entry.kind)
-    if actor is not None:
-        tx.record(
-            AuditEntry(
-                operation="denied", outcome="refused", actor=actor, resource_type="access-token", reason_code=error.replace("_", "-")
-            )
-        )
+def refused(tx: Tx, actor: Actor, error: str) -> None:
+    """A refusal of a client that proved who it is. Those of unknown callers are counted at the edge, one record a minute."""
+    tx.record(
+        AuditEntry(operation="denied", outcome="refused", actor=actor, resource_type="access-token", reason_code=error.replace("_", "-"))
+    )
 
 
-def code_replayed(tx: Tx, client: OAuthClient) -> None:
+def code_replayed(tx: Tx, actor: Actor) -> None:
     """A code came twice; its token family was ended."""
-    actor = Actor(subject=client.id, agency=client.entry.agency, role=client.entry.kind)
     tx.record(
         AuditEntry(operation="denied", outcome="refused", actor=actor, resource_type="authorization-code", reason_code="code-replayed")
     )
 
 
-def signed_in(tx: Tx, person: Person, client: OAuthClient, acr: str) -> None:
+def signed_in(tx: Tx, actor: Actor, client: OAuthClient) -> None:
     """A person signed in."""
-    actor = Actor(subject=person.id, agency=person.agency, role=person.roles[0] if person.roles else "none", acr=acr, name=person.name)
     tx.record(AuditEntry(operation="login", outcome="done", actor=actor, resource_type="sign-in", detail={"client": client.id}))
 
 
-def sign_in_refused(tx: Tx, person: Person | None, reason: str) -> None:
+def sign_in_refused(tx: Tx, actor: Actor, reason: str) -> None:
     """A sign-in that did not happen."""
-    actor = NOBODY if person is None else Actor(
-        subject=person.id, agency=person.agency, role=person.roles[0] if person.roles else "none", name=person.name)  # fmt: skip
     tx.record(AuditEntry(operation="login_failed", outcome="refused", actor=actor, resource_type="sign-in", reason_code=reason))
+
+
+def token_revoked(tx: Tx, actor: Actor, token: Issued | TokenFamily) -> None:
+    """A client ended a token it had."""
+    kind = "access-token" if isinstance(token, Issued) else "token-family"
+    tx.record(AuditEntry(operation="permission_change", outcome="done", actor=actor, resource_type=kind, reason_code="revoked-by-client"))
+
+
+def agency_changed(tx: Tx, granted: Granted, agency: str, *, suspended: bool, reason_code: str, note: str, ended: int) -> None:
+    """The operator suspended or restored an agency. The note is somebody's own words, so it is sealed."""
+    who = granted.principal
+    role = "system" if who.kind == "system" else ",".join(sorted(who.roles)) or "person"
+    actor = Actor(subject=f"{who.issuer}|{who.subject}", agency=who.agency, role=role, acr=who.acr or "")
+    tx.record(
+        AuditEntry(
+            operation="permission_change", outcome="done", actor=actor, resource_type="agency", resource_id=agency,
+            field_set="suspension" if suspended else "restoration", reason_code=reason_code, count=ended, detail={"note": note} if note else {},
+        )
+    )  # fmt: skip

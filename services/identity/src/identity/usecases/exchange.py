@@ -84,10 +84,18 @@ class Exchange(OAuth2Request):
 
     def __init__(self, method: str, issuer: str, path: str, form: Mapping[str, str]) -> None:
         super().__init__(method, "https://" + issuer.partition("://")[2] + path, headers={})
+        self._given = (method, issuer, path)
         self._form = dict(form)
         self.payload = _Payload(form)
         self.presented: Presented | None = None
         self.proof: Proof | None = None
+        self.proof_refused = False
+
+    def again(self) -> "Exchange":
+        """The same request as it arrived, for one attempt of a transaction, which may run more than once."""
+        fresh = Exchange(*self._given, self._form)
+        fresh.presented, fresh.proof, fresh.proof_refused = self.presented, self.proof, self.proof_refused
+        return fresh
 
     @property
     def args(self) -> dict[str, str]:

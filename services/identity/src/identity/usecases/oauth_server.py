@@ -115,7 +115,8 @@ class Server(AuthorizationServer):
     def handle_error_response(self, request: Exchange, error: OAuth2Error) -> Answer:
         """A refusal: recorded, and told in our words only."""
         self.refused = str(error.error)
-        accounts.refused(self.tx, request.presented.client if request.presented else None, self.refused)
+        if request.presented is not None:
+            accounts.refused(self.tx, accounts.of_client(self.authority.issuer, request.presented.client), self.refused)
         return refusal(self.refused, 401 if isinstance(error, InvalidClientError) else 400)
 
     def token(self, request: Exchange) -> Answer:
@@ -175,7 +176,9 @@ class Server(AuthorizationServer):
         self.tx.save_issued(
             Issued(jti, family.id if family else "", client.id, claims["sub"], agency, audience, scope, now + ACCESS_TOKEN_LIFE)
         )
-        accounts.token_issued(self.tx, client, claims)
+        issuer = self.authority.issuer
+        actor = accounts.of_person(issuer, person, family.acr if family else "") if person else accounts.of_client(issuer, client)
+        accounts.token_issued(self.tx, actor, claims)
         token = sign_access_token(claims, self.authority.token_key)
         return {"access_token": token, "token_type": "DPoP", "expires_in": int(ACCESS_TOKEN_LIFE.total_seconds()), "scope": scope}
 
@@ -226,7 +229,7 @@ class CodeGrant(grants.AuthorizationCodeGrant):
             used = tx.used_code(digest(code))
             if used is not None:
                 tx.revoke_family(used.grant_id)
-                accounts.code_replayed(tx, client)
+                accounts.code_replayed(tx, accounts.of_client(self.server.authority.issuer, client))
             return None
         return found if found.client_id == client.id and found.jkt in ("", self.request.jkt) else None
 

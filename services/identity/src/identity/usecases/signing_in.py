@@ -73,7 +73,7 @@ def _bind_key(server: Server, request: Exchange) -> None:
     named = request.form.get("dpop_jkt", "")
     if named and len(named) != _THUMBPRINT_LENGTH:
         raise InvalidRequestError
-    if request.proof is not None:
+    if request.proof is not None or request.proof_refused:
         server.spend_proof(request)
         if named not in ("", request.jkt):
             raise InvalidRequestError
@@ -95,7 +95,7 @@ def _pushed(tx: Tx, client_id: str, request_uri: str) -> Pushed:
 def complete_demo(authority: Authority, tx: Tx, *, client_id: str, request_uri: str, person_id: str) -> Answer:
     """A demo persona was clicked: answer the redirect that carries the code. Raises SignInGone, SignInRefused."""
     if not authority.demo:
-        accounts.sign_in_refused(tx, None, "method-not-offered")
+        accounts.sign_in_refused(tx, accounts.NOBODY, "method-not-offered")
         raise SignInRefused
     pushed = _pushed(tx, client_id, request_uri)
     person = authority.people.get(person_id)
@@ -119,12 +119,12 @@ def _complete(authority: Authority, tx: Tx, pushed: Pushed, person: Person, acr:
     server = Server(authority, tx)
     refusal = _why_not(authority, server, person, pushed)
     if refusal:
-        accounts.sign_in_refused(tx, person, refusal)
+        accounts.sign_in_refused(tx, accounts.of_person(authority.issuer, person), refusal)
         return _redirect(authority, pushed, {"error": "access_denied"})
     request = Exchange("GET", authority.issuer, "/authorize", {**pushed.parameters, "acr": acr})
     grant = server.get_consent_grant(request, person)
     answer: Answer = server.create_authorization_response(request, grant_user=person, grant=grant)
-    accounts.signed_in(tx, person, client, acr)
+    accounts.signed_in(tx, accounts.of_person(authority.issuer, person, acr), client)
     # RFC 9207: Authlib's IssuerParameter expects a Flask response, so `iss` is added here.
     return Answer(303, location=_with_query(answer.location, {"iss": authority.issuer}))
 

@@ -1,0 +1,129 @@
+"""Identity's composition root: the only file that knows every room."""
+
+import asyncio
+import contextlib
+import logging
+from datetime import timedelta
+from typing import Final
+
+import httpx2
+from sqlalchemy import select
+
+from common import topics
+from common.bootstrap import TOKEN_KEY, Bootstrap
+from common.bus import Bus
+from common.clock import Clock
+from common.database import Database, Unit
+from common.directory import DirectoryState
+from common.keyring import Keyring
+from common.outbox import Outbox
+from common.outbox.tables import OUTBOX
+from common.settings import Settings
+from common.telemetry import describe
+from common.web.app import create_app
+from common.web.frame import Frame
+from common.web.service import Service
+from identity.api import agencies as agencies_api
+from identity.api import oauth, sign_in
+from identity.storage import TABLES, SqlStore, metadata
+from identity.usecases import agencies
+from identity.usecases.authority import Authority, authority_from
+from identity.usecases.client_proof import ClientGate
+
+BEAT_SECONDS: Final = 15.0
+_REPLACED: Final = timedelta(seconds=60)
+_log = logging.getLogger("hub.identity")
+
+
+async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Service:
+    """The identity service, not yet started."""
+    frame = Frame(
+        "identity", settings, bus=bus, clock=clock, keyring=keyring, http=http, metadata=metadata, tables=TABLES, follows_directory=False
+    )
+    authority = _authority(settings, frame.bootstrap, keyring, clock)
+    store = SqlStore(frame.database, clock, frame.outbox, frame.trail)
+    pulse = Pulse(store, frame.database, frame.outbox, frame.directory, frame.bootstrap, clock)
+    app = create_app(
+        "identity",
+        settings,
+        title="Identity service",
+        description="Access tokens for systems and people, the agencies of the partnership, and their public keys.",
+        routers=[oauth.router, sign_in.router, agencies_api.router],
+        authenticator=frame.access,
+        readiness=frame.readiness,
+        on_refusal=frame.record_refusal,
+        tags={
+            "oauth": "OAuth 2.0 authorization server after the FAPI 2.0 Security Profile.",
+            "agencies": "Agencies, their suspension, and public keys.",
+        },
+        clock=clock,
+        media_types=frozenset({"application/json", oauth.FORM}),
+        error_page=sign_in.error_page,
+        state={
+            "store": store,
+            "authority": authority,
+            "gate": ClientGate(authority.issuer, authority.clients, clock),
+            "bootstrap": frame.bootstrap,
+            "cursors": frame.cursors,
+            "pulse": pulse,
+        },
+    )
+    return Service("identity", app, parts=[frame, pulse], pausable=[frame])
+
+
+def _authority(settings: Settings, bootstrap: Bootstrap, keyring: Keyring, clock: Clock) -> Authority:
+    urls = {
+        "referral": settings.referral_url, "sharing": settings.sharing_url, "audit": settings.audit_url, "identity": settings.identity_url,
+        "portal": settings.portal_url,
+    }  # fmt: skip
+    return authority_from(
+        bootstrap, issuer=settings.issuer, urls=urls, token_key=keyring.signing_key(TOKEN_KEY), clock=clock, demo=settings.demo
+    )
+
+
+class Pulse:
+    """Tells every service, every fifteen seconds, who is suspended. If it stops, they deny within sixty seconds."""
+
+    def __init__(
+        self, store: SqlStore, database: Database, outbox: Outbox, directory: DirectoryState, bootstrap: Bootstrap, clock: Clock
+    ) -> None:
+        self._store = store
+        self._database = database
+        self._outbox = outbox
+        self._directory = directory
+        self._bootstrap = bootstrap
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Enrol new agencies of the bootstrap file, beat once, go on beating."""
+        await self._store.write(lambda tx: agencies.enrol(tx, self._bootstrap))
+        await self.beat()
+        self._task = asyncio.create_task(self._every_beat())
+
+    async def stop(self) -> None:
+        """Beat no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def beat(self) -> None:
+        """Publish the state and take it in ourselves; sweep what expired."""
+        event = await self._store.write(lambda tx: agencies.beat(tx, self._clock))
+        self._directory.apply(event)
+        await self._database.write(self._forget_replaced)
+
+    def _forget_replaced(self, unit: Unit) -> None:
+        # Nobody confirms a heartbeat: once the bus has it, a later one says all that it said.
+        old = OUTBOX.c.body.is_not(None) & (OUTBOX.c.topic == topics.IDENTITY) & (OUTBOX.c.sent_at < self._clock.now() - _REPLACED)
+        self._outbox.confirm(unit, unit.connection.execute(select(OUTBOX.c.id).where(old).limit(1_000)).scalars().all())
+
+    async def _every_beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            try:
+                await self.beat()
+            except Exception as error:  # noqa: BLE001 - the next beat tries again; silence denies, which is safe
+                _log.error("heartbeat not sent", extra={"error": describe(error)})

@@ -1,0 +1,251 @@
+"""Identity's real app over a real SQLite file, with a clock that a test sets; only the outbox and audit trail are lists."""
+
+import json
+import urllib.parse
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from common.audit_record import AuditEntry
+from common.bootstrap import SERVICES, TOKEN_KEY, Bootstrap, read_bootstrap
+from common.canonical import b64u, canonical, parse, unb64u
+from common.database import Database, Unit, ensure_schema
+from common.directory import DirectoryState
+from common.dpop import MemoryReplayGuard, make_proof
+from common.events import Event
+from common.events.identity import DirectoryHeartbeat
+from common.ids import opaque
+from common.keyring import FileKeyring
+from common.keys import SigningKey, generate_signing, signing_from_jwk
+from common.settings import Settings
+from common.testing import ManualClock
+from common.web.app import HubApp, create_app
+from common.web.paging import Cursors
+from common.web.verifier import access_for
+from identity.api import agencies as agencies_api
+from identity.api import oauth, sign_in
+from identity.bootstrap import create
+from identity.storage import SqlStore, metadata
+from identity.usecases import agencies
+from identity.usecases.authority import authority_from
+from identity.usecases.client_proof import ClientGate
+
+HOST = "http://hub.example.org"
+URLS = {name: f"{HOST}/{name}" for name in SERVICES} | {"portal": HOST}
+ISSUER = URLS["identity"]
+CALLBACK = f"{HOST}/sign-in/callback"
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+FORM = "application/x-www-form-urlencoded"
+
+
+def compact(header: Mapping[str, Any], claims: Mapping[str, Any], key: SigningKey) -> str:
+    """A compact JWS of anything, for honest and dishonest tokens alike."""
+    signed = f"{b64u(canonical(dict(header)))}.{b64u(json.dumps(claims).encode())}"
+    return f"{signed}.{b64u(key.sign(signed.encode()))}"
+
+
+def claims_of(token: str) -> dict[str, Any]:
+    """The claims of a token, unverified."""
+    found: dict[str, Any] = parse(unb64u(token.split(".")[1]))
+    return found
+
+
+@dataclass(slots=True)
+class Party:
+    """One OAuth client with its keys."""
+
+    id: str
+    key: SigningKey
+    clock: ManualClock
+    dpop: SigningKey = field(default_factory=lambda: generate_signing("test"))
+
+    def assertion(
+        self, changed: Mapping[str, Any] | None = None, *, header: Mapping[str, Any] | None = None, without: tuple[str, ...] = ()
+    ) -> str:
+        """A client assertion; `changed` replaces claims."""
+        now = int(self.clock.now().timestamp())
+        claims = {"iss": self.id, "sub": self.id, "aud": ISSUER, "jti": opaque(), "iat": now, "exp": now + 60, **(changed or {})}
+        kept = {name: value for name, value in claims.items() if name not in without}
+        return compact({"alg": "ES256", "kid": self.key.kid, "typ": "JWT", **(header or {})}, kept, self.key)
+
+    def form(self, **parameters: str) -> dict[str, str]:
+        """A form with a fresh assertion; an empty value leaves a parameter out."""
+        base = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": self.assertion(), "client_id": self.id}
+        return {name: value for name, value in {**base, **parameters}.items() if value}
+
+    def proof(self, url: str, method: str = "POST", token: str | None = None) -> str:
+        """A fresh DPoP proof."""
+        return make_proof(self.dpop, method, url, at=self.clock.now(), token=token)
+
+
+@dataclass(slots=True)
+class Sent:
+    """Stands in for the outbox and the audit trail."""
+
+    events: list[Event] = field(default_factory=list)
+    recipients: list[tuple[str, ...]] = field(default_factory=list)
+    entries: list[AuditEntry] = field(default_factory=list)
+
+    def send(self, unit: Unit, *, topic: str, key: str, event: Event, to: tuple[str, ...]) -> None:
+        """Keep the event once the unit is durable."""
+        unit.after_commit(lambda: self.events.append(event))
+        unit.after_commit(lambda: self.recipients.append(to))
+
+    def record(self, unit: Unit, entry: AuditEntry) -> None:
+        """Keep the entry once the unit is durable."""
+        unit.after_commit(lambda: self.entries.append(entry))
+
+
+class Pulse:
+    """Tells this process only."""
+
+    def __init__(self, directory: DirectoryState, store: SqlStore, clock: ManualClock) -> None:
+        self._directory, self._store, self._clock = directory, store, clock
+
+    async def beat(self) -> DirectoryHeartbeat:
+        """One heartbeat, taken in."""
+        event = await self._store.write(lambda tx: agencies.beat(tx, self._clock))
+        self._directory.apply(event)
+        return event
+
+
+@dataclass(slots=True)
+class Stage:
+    """Identity on stage."""
+
+    folder: Path
+    bootstrap: Bootstrap
+    clock: ManualClock
+    app: HubApp
+    http: httpx2.AsyncClient
+    sent: Sent
+    pulse: Pulse
+    store: SqlStore
+    directory: DirectoryState
+
+    def system(self, agency: str) -> Party:
+        """An agency's own system."""
+        stored = parse((self.folder / "demo" / "keys" / f"{agency}.json").read_bytes())
+        return Party(f"{agency}-system", signing_from_jwk(stored["signing"], agency), self.clock)
+
+    def tool(self, name: str) -> Party:
+        """The operator's or auditor's tool."""
+        return Party(name, signing_from_jwk(parse((self.folder / "demo" / "keys" / f"{name}.json").read_bytes()), "northmoor"), self.clock)
+
+    def service(self, name: str) -> Party:
+        """A service of the hub."""
+        ring = FileKeyring(self.folder / "keyring" / name, passphrase=None, open_allowed=True)
+        return Party(f"svc-{name}", ring.signing_key("service"), self.clock)
+
+    def portal(self) -> Party:
+        """The portal as the client that signs people in."""
+        found = self.service("portal")
+        found.id = "portal"
+        return found
+
+    async def post(self, path: str, form: Mapping[str, str] | str, **headers: str) -> httpx2.Response:
+        """POST a form to identity."""
+        body = form if isinstance(form, str) else urllib.parse.urlencode(dict(form))
+        return await self.http.post(f"{ISSUER}{path}", content=body, headers={"Content-Type": FORM, **headers})
+
+    async def token(self, party: Party, *, dpop: str | None = None, **parameters: str) -> httpx2.Response:
+        """The token endpoint, by client_credentials unless told otherwise."""
+        asked = {"grant_type": "client_credentials", "resource": URLS["referral"], **parameters}
+        return await self.post("/token", party.form(**asked), DPoP=dpop or party.proof(f"{ISSUER}/token"))
+
+    async def push(
+        self, party: Party, verifier: str, changed: Mapping[str, str] | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> httpx2.Response:
+        """Push an authorization request."""
+        asked = {
+            "response_type": "code", "redirect_uri": CALLBACK, "scope": "case.read disclosure.read", "state": "st-1",
+            "code_challenge": b64u(sha256(verifier.encode()).digest()), "code_challenge_method": "S256", **(changed or {}),
+        }  # fmt: skip
+        return await self.post("/par", party.form(**asked), **(headers or {}))
+
+    async def click(self, request_uri: str, person: str, client: str = "portal", **headers: str) -> httpx2.Response:
+        """Click a persona."""
+        chosen = {"cancel": "1"} if person == "cancel" else {"person": person}
+        asked = {"client_id": client, "request_uri": request_uri, **chosen}
+        return await self.post("/authorize", asked, **({"Sec-Fetch-Site": "same-origin"} | headers))
+
+    async def code(self, party: Party, verifier: str, person: str, **parameters: str) -> str:
+        """A fresh authorization code."""
+        pushed = await self.push(party, verifier, parameters)
+        answer = await self.click(pushed.json()["request_uri"], person)
+        return location(answer)["code"]
+
+    async def redeem(self, party: Party, code: str, verifier: str, *, dpop: str | None = None, **parameters: str) -> httpx2.Response:
+        """Exchange a code."""
+        asked = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": verifier, **parameters}
+        return await self.token(party, dpop=dpop, **asked)
+
+    async def call(self, party: Party, token: str, method: str, path: str, *, scheme: str = "DPoP", **more: Any) -> httpx2.Response:
+        """Call identity's own API with a token."""
+        url = f"{ISSUER}{path}"
+        headers = {"Authorization": f"{scheme} {token}", "DPoP": party.proof(url.split("?", maxsplit=1)[0], method, token)}
+        return await self.http.request(method, url, headers=headers, **more)
+
+    def person(self, role: str) -> str:
+        """The id of the first demo person with a role."""
+        return next(person.id for person in self.bootstrap.people.values() if role in person.roles)
+
+
+def location(answer: httpx2.Response) -> dict[str, str]:
+    """The query parameters of a redirect."""
+    assert answer.status_code == 303, answer.text
+    return dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(answer.headers["location"]).query))
+
+
+@asynccontextmanager
+async def identity_stage(folder: Path, database: Path, *, demo: bool = True) -> AsyncIterator[Stage]:
+    """Identity over the bootstrap in `folder`, with its tables in `database`."""
+    create(folder, URLS)
+    bootstrap, clock, sent = read_bootstrap(folder), ManualClock(), Sent()
+    ring = FileKeyring(folder / "keyring" / "identity", passphrase=None, open_allowed=True)
+    settings = Settings(
+        service_url=ISSUER, issuer=ISSUER, database_url=f"sqlite:///{database}", keyring_dir=folder, bootstrap_file=folder, data_dir=folder,
+        demo=demo, referral_url=URLS["referral"], sharing_url=URLS["sharing"], audit_url=URLS["audit"], identity_url=ISSUER, portal_url=HOST,
+    )  # fmt: skip
+    tables = Database(settings.database_url, clock=clock, name="identity")
+    store = SqlStore(tables, clock, sent, sent)
+    authority = authority_from(bootstrap, issuer=ISSUER, urls=URLS, token_key=ring.signing_key(TOKEN_KEY), clock=clock, demo=demo)
+    directory = DirectoryState(clock)
+    pulse = Pulse(directory, store, clock)
+    transport = httpx2.ASGITransport(app=_under_identity)
+    async with httpx2.AsyncClient(transport=transport) as http:
+        app = create_app(
+            "identity", settings, title="Identity", description="Under test.", routers=[oauth.router, sign_in.router, agencies_api.router],
+            authenticator=access_for(settings, http=http, clock=clock, directory=directory, replay=MemoryReplayGuard()), clock=clock,
+            media_types=frozenset({"application/json", FORM}), error_page=sign_in.error_page,
+            state={"store": store, "authority": authority, "gate": ClientGate(ISSUER, authority.clients, clock), "bootstrap": bootstrap,
+                   "cursors": Cursors(bytes(32)), "pulse": pulse},
+        )  # fmt: skip
+        transport.app = _mounted(app)
+        await tables.start()
+        try:
+            await ensure_schema(tables, metadata)
+            await store.write(lambda tx: agencies.enrol(tx, bootstrap))
+            await pulse.beat()
+            yield Stage(folder, bootstrap, clock, app, http, sent, pulse, store, directory)
+        finally:
+            await tables.stop()
+
+
+async def _under_identity(_scope: Any, _receive: Any, _send: Any) -> None:
+    raise AssertionError("replaced before the first request")
+
+
+def _mounted(app: HubApp) -> Any:
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        path = scope["path"]
+        if path.startswith("/identity"):
+            scope = {**scope, "root_path": "/identity"}
+        await app(scope, receive, send)
+
+    return serve
