@@ -8,6 +8,7 @@ MEMBERS = ("referral", "sharing", "audit", "identity", "portal", "standalone", "
 COMMON = {
     "access": "who is calling and what they may do: verified tokens, granted access",
     "audit_record": "the audit record every producer writes",
+    "audit_trail": "how a service writes audit records and learns their proofs",
     "bootstrap": "the operator-signed file every hub starts from",
     "bus": "the event bus as a port, its promises written down",
     "bus_embedded": "the durable bus of one process, in SQLite",
@@ -24,8 +25,11 @@ COMMON = {
     "events": "the published language, one file per publisher",
     "faults": "named crash points for tests",
     "ids": "UUIDv7 and opaque ids",
+    "inbox": "once-only effects of what was delivered at least once",
     "keyring": "private keys and key-encryption keys of one process",
     "keys": "signing and opening keys as values",
+    "outbox": "what a transaction decided to send, sent until it is acknowledged",
+    "package_proof": "the numbered checks of a delivered package",
     "problems": "RFC 9457 error answers",
     "sealed": "fields encrypted per subject",
     "settings": "HUB_* variables, read once",
@@ -37,8 +41,8 @@ COMMON = {
     "views": "what a recipient may see, as a pure function",
     "web": "the application factory every service's API is made with",
 }
-PLUMBING = {"bus_kafka_member", "bus_log", "testing", "faults"}
-"""Used inside common only, or by tests only, on purpose."""
+PLUMBING = {"bus_embedded", "bus_kafka", "bus_kafka_member", "bus_log", "faults", "statement", "testing"}
+"""Adapters chosen in one place, parts of another module of common, or for tests: one user is right."""
 
 
 @pytest.fixture(scope="module")
