@@ -26,7 +26,7 @@ class CaseFile(Row, table=True):
     area: str = Field(max_length=60)
     version: int
     head_ct: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    changed_at: datetime = Field(sa_type=UtcDateTime)  # type: ignore[call-overload]
+    changed_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class ReferralRow(Row, table=True):
@@ -45,7 +45,7 @@ class ReferralRow(Row, table=True):
     external_bi: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     external_ct: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     rules_version: str = Field(max_length=60)
-    received_at: datetime = Field(sa_type=UtcDateTime)  # type: ignore[call-overload]
+    received_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class FactGroup(Row, table=True):
@@ -72,8 +72,8 @@ class OutcomeRow(Row, table=True):
     clause: str = Field(default="", max_length=80)
     proof: str = Field(default="", max_length=20)
     reason_code: str = Field(default="", max_length=80)
-    changed_at: datetime = Field(sa_type=UtcDateTime)  # type: ignore[call-overload]
-    first_at: datetime = Field(sa_type=UtcDateTime)  # type: ignore[call-overload]
+    changed_at: datetime = Field(sa_type=UtcDateTime)
+    first_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class RefusedIntake(Row, table=True):
@@ -84,7 +84,7 @@ class RefusedIntake(Row, table=True):
     id: UUID = Field(primary_key=True)
     agency: str = Field(max_length=60)
     code: str = Field(max_length=60)
-    at: datetime = Field(sa_type=UtcDateTime)  # type: ignore[call-overload]
+    at: datetime = Field(sa_type=UtcDateTime)
 
 
 def table_of(row: type[SQLModel]) -> Table:

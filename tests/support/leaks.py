@@ -1,0 +1,117 @@
+"""Looks for seeded personal values in everything a hub leaves behind, in every encoding in which one could hide.
+
+Design section 11: UTF-8, UTF-16, hex, base64 at three offsets, unsalted hashes. A search that finds nothing proves
+nothing until a planted value shows that it can find one: see `planted`.
+"""
+
+import base64
+import hashlib
+import mmap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SHORTEST = 6
+"""Characters below which a value is too common to search for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Where a value was found and as what; never the value itself."""
+
+    place: str
+    label: str
+    encoding: str
+
+
+def forms(value: str) -> Iterator[tuple[str, bytes]]:
+    """Every encoding of a value worth looking for."""
+    for text_label, text in {"as is": value, "lower": value.lower(), "upper": value.upper()}.items():
+        utf8 = text.encode()
+        yield f"utf-8 {text_label}", utf8
+        yield f"utf-16-le {text_label}", text.encode("utf-16-le")
+        yield f"utf-16-be {text_label}", text.encode("utf-16-be")
+        yield f"json escaped {text_label}", text.encode("ascii", "backslashreplace")
+        yield f"hex {text_label}", utf8.hex().encode()
+        yield f"hex upper {text_label}", utf8.hex().upper().encode()
+        for offset in range(3):
+            yield f"base64+{offset} {text_label}", _inner_base64(utf8, offset, urlsafe=False)
+            yield f"base64url+{offset} {text_label}", _inner_base64(utf8, offset, urlsafe=True)
+        for name in ("sha256", "sha1", "md5", "sha512"):
+            digest = hashlib.new(name, utf8).digest()
+            yield f"{name} {text_label}", digest
+            yield f"{name} hex {text_label}", digest.hex().encode()
+            yield f"{name} base64 {text_label}", base64.b64encode(digest).rstrip(b"=")
+            yield f"{name} base64url {text_label}", base64.urlsafe_b64encode(digest).rstrip(b"=")
+
+
+def _inner_base64(data: bytes, offset: int, *, urlsafe: bool) -> bytes:
+    """The base64 characters that depend on `data` alone when it begins `offset` bytes into a group of three."""
+    encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
+    text = encode(b"\0" * offset + data)
+    start = 0 if offset == 0 else (2 if offset == 1 else 3)
+    whole = (offset + len(data)) // 3 * 4
+    return text[start:whole]
+
+
+class Needles:
+    """A set of labelled values with all their encodings, made once."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        seen: dict[bytes, tuple[str, str]] = {}
+        for label, value in values.items():
+            if len(value) < SHORTEST:
+                continue
+            for encoding, needle in forms(value):
+                if len(needle) >= SHORTEST:
+                    seen.setdefault(needle, (label, encoding))
+        self._needles = seen
+
+    def in_bytes(self, place: str, data: bytes | mmap.mmap) -> Iterator[Leak]:
+        """Every needle found in `data`."""
+        for needle, (label, encoding) in self._needles.items():
+            if data.find(needle) != -1:
+                yield Leak(place, label, encoding)
+
+    def in_tree(self, root: Path, *, leave_out: Iterable[Path] = ()) -> list[Leak]:
+        """Search every file under `root`, names included."""
+        left_out = [path.resolve() for path in leave_out]
+        found: list[Leak] = []
+        for path in sorted(root.rglob("*")):
+            resolved = path.resolve()
+            if any(resolved == out or out in resolved.parents for out in left_out):
+                continue
+            found.extend(self.in_bytes(f"name of {path.parent}", str(path.name).encode()))
+            if path.is_file() and path.stat().st_size:
+                with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    found.extend(self.in_bytes(str(path), data))
+        return found
+
+
+def seeded_values(form: Mapping[str, Any]) -> dict[str, str]:
+    """Names, phones, addresses, identifiers and narrative phrases of a referral, labelled by where they stood."""
+    wanted = {"full", "knownAs", "phone", "value", "lines", "postcode", "nhsNumber", "school", "codeWord", "safeToTalkTo", "notSafeToTalkTo",
+              "summary", "reason", "place", "danger", "name", "whereabouts", "victimsView", "note", "email", "externalReference", "whoMayAnswer"}  # fmt: skip
+    return dict(_walk(form, "", wanted))
+
+
+def _walk(value: Any, path: str, wanted: set[str]) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _walk(inner, f"{path}.{key}", wanted)
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _walk(inner, f"{path}.{place}", wanted)
+    elif isinstance(value, str) and any(part in wanted for part in path.split(".")[-2:]):
+        yield path, value
+        # A narrative rarely leaks whole: a run of its words is enough to know it.
+        words = value.split()
+        if len(words) > 6:
+            yield f"{path} (first words)", " ".join(words[:4])
+            yield f"{path} (last words)", " ".join(words[-4:])
+
+
+def planted(folder: Path, value: str) -> None:
+    """Leave `value` in a file, base64 in the middle of other bytes, as a careless log line would."""
+    (folder / "planted.log").write_bytes(b'{"event":"x","blob":"' + base64.b64encode(b"ab" + value.encode() + b"yz") + b'"}')
