@@ -1,0 +1,202 @@
+"""Requests and answers of sharing's API."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from common.web.models import ApiModel
+
+
+class InboxItem(ApiModel):
+    """One delivery, sealed to the reading agency. `digest` is SHA-256 over the bytes in `envelopeBytes`; receipts name it."""
+
+    delivery_id: UUID
+    kind: Literal["disclosure", "correction", "withdrawal", "notice"]
+    state: Literal["delivered", "saved", "acknowledged"]
+    digest: str
+    delivered_at: datetime
+    saved_at: datetime | None
+    acknowledged_at: datetime | None
+    envelope: dict[str, Any] = Field(description="JWE General JSON, for reading")
+    envelope_bytes: str = Field(description="The exact bytes of the envelope, base64url")
+
+
+class InboxPage(ApiModel):
+    """A page of the agency's inbox. Always ask on with `nextCursor`; it says nothing about what others received."""
+
+    items: list[InboxItem]
+    next_cursor: str
+
+
+class ReceiptIn(ApiModel):
+    """A signed receipt of the recipient's system of record."""
+
+    receipt: str = Field(min_length=10, max_length=8_192, description="Compact JWS, typ hub-saved-receipt+jws")
+
+
+class SavedOut(ApiModel):
+    """The delivery is saved."""
+
+    delivery_id: UUID
+    state: Literal["saved"] = "saved"
+    saved_at: datetime
+
+
+class AcknowledgementIn(ApiModel):
+    """Who has taken the delivery up, as a role code; never a name."""
+
+    role: str = Field(pattern=r"^[a-z][a-z0-9_]{1,39}$", description="Role code, such as idva")
+
+
+class AcknowledgedOut(ApiModel):
+    """The delivery is acknowledged."""
+
+    delivery_id: UUID
+    state: Literal["acknowledged"] = "acknowledged"
+    acknowledged_at: datetime
+
+
+class PreviewIn(ApiModel):
+    """Which case to look at, by the reference your agency knows it by."""
+
+    case_reference: str = Field(min_length=6, max_length=40)
+
+
+class AgreementRef(ApiModel):
+    """Which agreement decided, and the hash that every disclosure names."""
+
+    id: str
+    version: str
+    hash: str
+
+
+class WithheldOut(ApiModel):
+    """A category that this recipient would not get, and why."""
+
+    category: str
+    label: str
+    reason: str
+    text: str
+
+
+class PreviewedOut(ApiModel):
+    """What one agency would get. `content` is exactly what the sealed package would hold."""
+
+    agency: str
+    outcome: Literal["permit", "withhold"]
+    withheld: list[WithheldOut]
+    reason: str = ""
+    text: str = ""
+    content: dict[str, Any] | None = None
+
+
+class PreviewOut(ApiModel):
+    """Who would get what and why, at the current facts. Nothing was disclosed."""
+
+    case_reference: str
+    as_of: datetime
+    agreement: AgreementRef
+    recipients: list[PreviewedOut]
+
+
+class ObligationOut(ApiModel):
+    """What a recipient undertakes."""
+
+    code: str
+    text: str
+
+
+class ClauseOut(ApiModel):
+    """One clause, in words and in effect."""
+
+    id: str
+    title: str
+    text: str
+    purpose: str
+    necessity: str
+    gateway: str
+    recipient_types: list[str]
+    categories: list[str]
+    essential: list[str]
+    obligations: list[ObligationOut]
+    lawful_basis: dict[str, dict[str, str]]
+
+
+class AgreementOut(ApiModel):
+    """A sharing agreement as it is in force. `rules` is the text that decides."""
+
+    id: str
+    version: str
+    hash: str
+    title: str
+    area: str
+    effective_from: str
+    review_by: str
+    lapsed: bool
+    owner: str
+    parties: list[str]
+    clauses: list[ClauseOut]
+    vetoes: dict[str, str]
+    rules: dict[str, str]
+
+
+class AgreementsOut(ApiModel):
+    """All agreements this hub decides by."""
+
+    items: list[AgreementOut]
+
+
+class DisclosureOut(ApiModel):
+    """Where one disclosure of your own referral stands."""
+
+    delivery_id: UUID
+    recipient: str
+    clause: str
+    kind: str
+    state: str
+    reason: str
+    standing: str
+    decided_at: datetime
+    released_at: datetime | None
+    saved_at: datetime | None
+    acknowledged_at: datetime | None
+
+
+class DisclosuresOut(ApiModel):
+    """Disclosures of one case, oldest first."""
+
+    items: list[DisclosureOut]
+
+
+class StuckOut(ApiModel):
+    """How many disclosures wait or are blocked for one reason."""
+
+    state: str
+    reason: str
+    count: int
+    oldest: datetime
+
+
+class StuckPage(ApiModel):
+    """What has not left, by reason; no case and no person."""
+
+    items: list[StuckOut]
+    promises_overdue: int
+
+
+class EmergencyIn(ApiModel):
+    """Why waiting for the log is the greater danger. The text is sealed into the audit record."""
+
+    code: Literal["imminent_danger_to_life", "imminent_serious_harm", "child_in_immediate_danger"]
+    reason: str = Field(min_length=10, max_length=2_000)
+
+
+class EmergencyOut(ApiModel):
+    """Released on a promise: the proof follows."""
+
+    delivery_id: UUID
+    state: Literal["released"] = "released"
+    standing: Literal["promised"] = "promised"
+    proof_due: datetime

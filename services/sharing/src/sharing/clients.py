@@ -1,0 +1,69 @@
+"""What sharing asks of others: referral for vetoes at the last moment, and the directory for agencies and keys."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from common.bootstrap import Bootstrap
+from common.canonical import CanonicalError, parse
+from common.directory import DirectoryKeys, DirectoryState
+from common.events.case import Marking
+from common.keys import VerificationKey
+from common.web.client import CallFailed, ProblemAnswer, ServiceClient, TokenRefused
+from sharing.domain.deciding import Agency
+from sharing.ports import CaseState
+
+_log = logging.getLogger("hub.sharing")
+_SUBJECTS = 200
+
+
+class ReferralChecks:
+    """`POST referral /v1/release-checks`; fulfils `ports.ReleaseChecks`. Nothing is remembered between two calls."""
+
+    def __init__(self, client: ServiceClient) -> None:
+        self._client = client
+
+    async def check(self, case_id: UUID, version: int, subjects: Sequence[UUID]) -> CaseState | None:
+        """Referral's answer of this moment, or None for anything that is not a whole answer about this case."""
+        asked = {"caseId": str(case_id), "snapshotVersion": version, "subjectIds": [str(one) for one in subjects[:_SUBJECTS]]}
+        try:
+            answer = await self._client.call("POST", "/v1/release-checks", scope="case.read", json=asked)
+            return _state(parse(answer.content), case_id)
+        except (CallFailed, ProblemAnswer, TokenRefused, CanonicalError, ValidationError, TypeError, KeyError) as error:
+            _log.warning("release check without answer", extra={"error": type(error).__name__})
+            return None
+
+
+class HubDirectory:
+    """Agencies of the bootstrap file with their state of the moment; fulfils `ports.Directory`."""
+
+    def __init__(self, bootstrap: Bootstrap, state: DirectoryState, keys: DirectoryKeys) -> None:
+        self._agencies = tuple((agency.id, agency.type, agency.area) for agency in bootstrap.agencies.values())
+        self._state = state
+        self._keys = keys
+
+    def agencies(self) -> tuple[Agency, ...]:
+        """In the order of the file."""
+        return tuple(Agency(name, kind, area, self._state.suspended(name)) for name, kind, area in self._agencies)
+
+    def fresh(self) -> bool:
+        """At most sixty seconds old."""
+        return self._state.fresh()
+
+    def sealing_key(self, agency: str) -> str | None:
+        """The current one's id."""
+        key = self._keys.recipient(agency)
+        return None if key is None else key.kid
+
+    def verification(self, kid: str) -> VerificationKey | None:
+        """Whatever its status; a revoked one verifies nothing."""
+        return self._keys.verification(kid)
+
+
+def _state(answer: Mapping[str, object], case_id: UUID) -> CaseState | None:
+    version, vetoes = answer["snapshotVersion"], answer["vetoes"]
+    if answer["caseId"] != str(case_id) or type(version) is not int or not isinstance(vetoes, list):
+        return None
+    return CaseState(version, tuple(Marking.model_validate(veto) for veto in vetoes))

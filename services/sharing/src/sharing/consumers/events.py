@@ -1,0 +1,70 @@
+"""Events in: snapshots from referral, receipts from the log, receipts and acknowledgements from agencies."""
+
+from common.audit_record import Actor
+from common.audit_trail import AuditTrail, Receipt, Rejection
+from common.database import Unit
+from common.events.agency import DeliveryAcknowledged, SavedReceipt
+from common.events.case import CaseSnapshot
+from common.inbox import Inbox, Received, Refused
+from common.problems import Problem
+from common.views import CategoryUnknown
+from sharing.domain.receipt import ReceiptRefused, delivery_of
+from sharing.storage.repository import Sealing, SqlTx
+from sharing.usecases import deciding, receiving, releasing
+from sharing.usecases.desk import Desk, NoAgreement
+
+
+class EventConsumer:
+    """Each handler runs in the inbox's transaction, so a crash repeats the event and never half of its effect."""
+
+    def __init__(self, desk: Desk, sealing: Sealing) -> None:
+        self._desk = desk
+        self._sealing = sealing
+
+    def register(self, inbox: Inbox, trail: AuditTrail) -> None:
+        """Tell inbox and audit trail what this service understands."""
+        inbox.on(CaseSnapshot, self.snapshot)
+        inbox.on(SavedReceipt, self.saved)
+        inbox.on(DeliveryAcknowledged, self.acknowledged)
+        trail.on_receipt(self.proven)
+        trail.on_rejected(self.rejected)
+
+    def snapshot(self, unit: Unit, got: Received, event: CaseSnapshot) -> None:
+        """Decide and prepare. What cannot be decided is set aside whole, and holds the case."""
+        if got.source != "svc:referral":
+            raise Refused("not-referral")
+        try:
+            deciding.take_snapshot(SqlTx(unit, self._sealing), self._desk, self._desk.own_work(), event)
+        except NoAgreement:
+            raise Refused("no-agreement") from None
+        except CategoryUnknown:
+            raise Refused("category-unknown") from None
+
+    def saved(self, unit: Unit, got: Received, event: SavedReceipt) -> None:
+        """The same receipt as by the API; the sender of the envelope is the agency it speaks for."""
+        try:
+            delivery = delivery_of(event.receipt)
+            receiving.save(SqlTx(unit, self._sealing), self._desk, got.source, _agency(got.source), delivery, event.receipt)
+        except (Problem, ReceiptRefused) as refused:
+            raise Refused(refused.code) from None
+
+    def acknowledged(self, unit: Unit, got: Received, event: DeliveryAcknowledged) -> None:
+        """The same acknowledgement as by the API."""
+        try:
+            receiving.acknowledge(SqlTx(unit, self._sealing), self._desk, got.source, _agency(got.source), event.delivery_id, event.role)
+        except Problem as problem:
+            raise Refused(problem.code) from None
+
+    def proven(self, unit: Unit, receipt: Receipt) -> None:
+        """A record of ours is in the log; a disclosure that waited for it is handed to the release worker."""
+        releasing.receipt_came(
+            SqlTx(unit, self._sealing), receipt.record_id, leaf=receipt.leaf, index=receipt.index, proof=receipt.proof, now=self._desk.now()
+        )
+
+    def rejected(self, unit: Unit, rejection: Rejection) -> None:
+        """The log could not take it: blocked, and a person is told."""
+        releasing.receipt_refused(SqlTx(unit, self._sealing), self._desk, rejection.record_id)
+
+
+def _agency(source: str) -> Actor:
+    return Actor(subject=source, agency=source, role="system")

@@ -1,0 +1,141 @@
+"""The release worker: takes proven disclosures from the database, asks for vetoes, and lets them leave, once each."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from itertools import groupby
+from typing import Final
+from uuid import UUID
+
+from opentelemetry import metrics
+
+from common.database import DatabaseStopped, DatabaseUnavailable
+from common.faults import crash_point
+from common.telemetry import describe
+from sharing.ports import Due, ReleaseChecks, Store
+from sharing.usecases import releasing
+from sharing.usecases.desk import Desk
+
+_log = logging.getLogger("hub.sharing")
+_BATCH: Final = 64
+_LOOK_AGAIN: Final = 5.0
+_TEND_EVERY: Final = timedelta(seconds=30)
+_AFTER_FAILURE: Final = 1.0
+
+_meter = metrics.get_meter("hub.sharing")
+_outcomes = _meter.create_counter("hub_disclosure_releases", description="Release attempts by outcome")
+_overdue = _meter.create_gauge(
+    "hub_disclosure_promises_overdue", description="Emergency releases without their proof after the promised hour"
+)
+
+
+class Releases:
+    """One task per process. What is due stands in the database, so a crash loses nothing; the state there decides who releases.
+
+    Two processes may try the same disclosure: the second finds it released and does nothing.
+    """
+
+    def __init__(self, store: Store, desk: Desk, checks: ReleaseChecks) -> None:
+        self._store = store
+        self._desk = desk
+        self._checks = checks
+        self._wake = asyncio.Event()
+        self._running = asyncio.Event()
+        self._running.set()
+        self._task: asyncio.Task[None] | None = None
+        self._tended = desk.now() - _TEND_EVERY
+
+    def wake(self) -> None:
+        """A receipt was committed. Call on the loop."""
+        self._wake.set()
+
+    async def start(self) -> None:
+        """Begin; what an earlier process left unfinished goes first."""
+        self._task = asyncio.create_task(self._run(), name="sharing-releases")
+
+    async def stop(self) -> None:
+        """End after the transaction under way."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def pause(self) -> None:
+        """Release nothing more until `resume`; a step under way ends first."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Release again."""
+        self._running.set()
+        self._wake.set()
+
+    async def step(self) -> int:
+        """Try everything that is due once; how many were tried."""
+        due = await self._store.read(lambda view: view.due(self._desk.now(), _BATCH))
+        cases = [tuple(group) for _, group in groupby(sorted(due, key=_by_case), key=_by_case)]
+        await asyncio.gather(*(self._case(case) for case in cases))
+        return len(due)
+
+    async def tend(self) -> None:
+        """Keep promises whose proof came, seal again for new keys, and alarm what is overdue."""
+        self._tended = self._desk.now()
+        current = {agency.id: self._desk.directory.sealing_key(agency.id) or "" for agency in self._desk.directory.agencies()}
+        current = {agency: kid for agency, kid in current.items() if kid}
+        promised, resealing, overdue = await self._store.read(
+            lambda view: (
+                view.promised_with_proof(_BATCH),
+                view.sealed_to_old_keys(current, _BATCH),
+                view.overdue_promises(self._desk.now()),
+            )
+        )
+        for delivery in promised:
+            await self._store.write(lambda tx, one=delivery: releasing.keep_promise(tx, self._desk, self._desk.own_work(), one))
+        for delivery in resealing:
+            await self._store.write(lambda tx, one=delivery: releasing.reseal(tx, self._desk, self._desk.own_work(), one))
+        _overdue.set(overdue)
+        if overdue:
+            _log.error("promised proofs are overdue", extra={"alarm": "promise-overdue", "count": overdue})
+
+    async def _case(self, due: Sequence[Due]) -> None:
+        """All that is due of one case at one version: one question to referral, one transaction."""
+        first = due[0]
+        state = await self._checks.check(first.case_id, first.version, first.subjects)
+        crash_point("sharing.release-checked")
+        ids = [each.delivery_id for each in due]
+        for outcome in await self._store.write(
+            lambda tx: [releasing.release(tx, self._desk, self._desk.own_work(), one, state) for one in ids]
+        ):
+            _outcomes.add(1, {"outcome": outcome or "released"})
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._running.wait()
+                self._wake.clear()  # before reading: a commit from here on wakes us again
+                tried = await self.step()
+                if self._desk.now() - self._tended >= _TEND_EVERY:
+                    await self.tend()
+                if not tried:
+                    await self._rest()
+            except DatabaseStopped:
+                return
+            except DatabaseUnavailable as error:
+                _log.warning("release worker waits", extra={"error": describe(error)})
+                await asyncio.sleep(_AFTER_FAILURE)
+            except Exception as error:  # noqa: BLE001 - nothing may end this task while disclosures wait; loud and slow instead
+                _log.error("release worker failed", extra={"alarm": "release-worker", "error": describe(error)})
+                await asyncio.sleep(_AFTER_FAILURE)
+
+    async def _rest(self) -> None:
+        due = await self._store.read(lambda view: view.next_due())
+        limit = _LOOK_AGAIN if due is None else min(_LOOK_AGAIN, max(0.01, (due - self._desk.now()).total_seconds()))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit):
+                await self._wake.wait()
+
+
+def _by_case(due: Due) -> tuple[UUID, int]:
+    return (due.case_id, due.version)

@@ -1,0 +1,262 @@
+"""What the use cases need from the outside, with the obligations an adapter must keep."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from common.access import Granted
+from common.audit_record import AuditEntry
+from common.events import Event
+from common.events.agency import DisclosurePackage
+from common.events.case import CaseSnapshot, Marking
+from common.keys import VerificationKey
+from sharing.domain.agreement import Agreement
+from sharing.domain.deciding import Agency, Question, Ruling
+from sharing.domain.disclosure import Disclosure, Evidence
+
+T = TypeVar("T")
+
+
+class Rules(Protocol):
+    """A loaded agreement. Obligation: answers every question, in order; whatever cannot be evaluated is denied as ``rule-failed``."""
+
+    agreement: Agreement
+
+    def rule(self, snapshot: CaseSnapshot, asked: Sequence[Question], agencies: Sequence[Agency]) -> tuple[Ruling, ...]:
+        """May each agency have each parcel?"""
+        ...
+
+
+class Directory(Protocol):
+    """Which agencies there are and which may act. Obligation: answers from memory; `fresh` is False when the copy is over 60 s old."""
+
+    def agencies(self) -> tuple[Agency, ...]:
+        """All agencies, with their state of the moment."""
+        ...
+
+    def fresh(self) -> bool:
+        """Whether that state may be relied on."""
+        ...
+
+    def sealing_key(self, agency: str) -> str | None:
+        """Id of the key that something for this agency is sealed to now; None when it has none."""
+        ...
+
+    def verification(self, kid: str) -> VerificationKey | None:
+        """A signing key by id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An audit record as it was written, for the package that must prove it."""
+
+    id: UUID
+    record: bytes
+    salt: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFile:
+    """What sharing knows of a case: the newest snapshot version it has decided on. No personal data.
+
+    `markings` are the vetoes that the decision already took into account.
+    """
+
+    case_id: UUID
+    version: int
+    referrer: str
+    subjects: tuple[UUID, ...]
+    markings: frozenset[UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A proven disclosure whose next try is due, and what the release check must ask about."""
+
+    delivery_id: UUID
+    case_id: UUID
+    version: int
+    subjects: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One sealed envelope in an agency's inbox, at its place in that inbox alone."""
+
+    position: int
+    delivery_id: UUID
+    kind: str
+    envelope: bytes
+    digest: str
+    event_id: UUID
+    visible_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An inbox item as its agency sees it."""
+
+    delivery: Delivery
+    saved_at: datetime | None
+    acknowledged_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """How many disclosures wait or are blocked for one reason, and since when the oldest does."""
+
+    state: str
+    reason: str
+    count: int
+    oldest: datetime
+
+
+class Tx(Protocol):
+    """The repository inside one writing transaction.
+
+    Obligations: every method takes part in the caller's transaction and never commits; what is about a person is sealed
+    under the case's key before it reaches the database; `send_package` and `publish` leave only if the transaction commits.
+    """
+
+    def case(self, case_id: UUID) -> CaseFile | None:
+        """The case as last decided on."""
+        ...
+
+    def case_by_reference(self, agency: str, reference: str) -> CaseFile | None:
+        """The case the referring agency knows under this reference; None for every other agency."""
+        ...
+
+    def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str) -> None:
+        """Make this the case's current snapshot; `reference` is the referrer's own."""
+        ...
+
+    def snapshot(self, granted: Granted, case_id: UUID) -> CaseSnapshot:
+        """The current snapshot, opened. Raises LookupError when it is gone."""
+        ...
+
+    def keep_decision(self, decision_id: UUID, case_id: UUID, version: int, summary: Mapping[str, Any], detail: str) -> None:
+        """Store a decision; `summary` names no person, `detail` (who, what, why) is sealed."""
+        ...
+
+    def add_disclosure(self, granted: Granted, disclosure: Disclosure, evidence: Evidence) -> None:
+        """Store a disclosure that waits for its receipt."""
+        ...
+
+    def disclosure(self, delivery_id: UUID) -> Disclosure | None:
+        """One disclosure, locked for this transaction."""
+        ...
+
+    def evidence(self, granted: Granted, disclosure: Disclosure) -> Evidence:
+        """Its content, record, leaf and proof, opened. Raises LookupError when the case's key is gone."""
+        ...
+
+    def by_record(self, record_id: UUID) -> Disclosure | None:
+        """The disclosure whose audit record has this id."""
+        ...
+
+    def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
+        """All disclosures of a case, oldest first."""
+        ...
+
+    def advance(self, delivery_id: UUID, expected: Sequence[str], **changes: Any) -> bool:
+        """Change a disclosure if its state is still one of `expected`; False if another did first."""
+        ...
+
+    def prove(self, delivery_id: UUID, leaf: bytes, index: int, proof: str) -> None:
+        """Keep what the receipt brought."""
+        ...
+
+    def held(self, case_id: UUID) -> bool:
+        """Whether an authentic but unprocessable message about this case waits in quarantine: nothing may be released."""
+        ...
+
+    def send_package(self, disclosure: Disclosure, event: DisclosurePackage, *, kind: str, not_before: datetime | None) -> Delivery:
+        """Seal once to the recipient's current key, store the bytes for relay and inbox. Raises LookupError without a key."""
+        ...
+
+    def deliveries(self, agency: str, delivery_id: UUID) -> tuple[Shown, ...]:
+        """Every envelope this agency was given for this delivery, oldest first; empty for another agency's."""
+        ...
+
+    def inbox(self, agency: str, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
+        """Envelopes behind position `after` in order, up to the first that may not be seen yet."""
+        ...
+
+    def confirmed(self, event_ids: Sequence[UUID]) -> None:
+        """The other end holds these messages: their bytes need not be sent again."""
+        ...
+
+    def publish(self, case_id: UUID, event: Event) -> None:
+        """Tell referral, in order per case."""
+        ...
+
+    def record(self, entry: AuditEntry) -> Record:
+        """Write an audit record; durable when the transaction is."""
+        ...
+
+
+class View(Protocol):
+    """What may be looked at without a writing transaction; no personal data."""
+
+    def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
+        """Proven disclosures whose next try is due, oldest first."""
+        ...
+
+    def next_due(self) -> datetime | None:
+        """When the next try is due at the earliest."""
+        ...
+
+    def promised_with_proof(self, limit: int) -> tuple[UUID, ...]:
+        """Released on a promise, with the proof now here."""
+        ...
+
+    def overdue_promises(self, now: datetime) -> int:
+        """How many promises were not kept in time."""
+        ...
+
+    def sealed_to_old_keys(self, current: Mapping[str, str], limit: int) -> tuple[UUID, ...]:
+        """Released, not saved, and sealed to a key that is no longer its recipient's current one."""
+        ...
+
+    def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
+        """Whether the next envelope behind a place may be seen: a look that shows nothing and needs no audit record."""
+        ...
+
+    def stuck(self) -> tuple[Stuck, ...]:
+        """What waits or is blocked, by state and reason."""
+        ...
+
+
+class Store(Protocol):
+    """Opens transactions. Obligation: `write` returns only after the commit; an exception leaves nothing behind."""
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in one writing transaction and commit."""
+        ...
+
+    async def read(self, work: Callable[[View], T]) -> T:
+        """Run `work` on one snapshot that cannot write."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CaseState:
+    """Referral's answer to a release check: the newest version and the vetoes in force at this moment."""
+
+    version: int
+    vetoes: tuple[Marking, ...]
+
+
+class ReleaseChecks(Protocol):
+    """Asks the owner of the vetoes. Obligation: returns None rather than an old answer when none can be had now."""
+
+    async def check(self, case_id: UUID, version: int, subjects: Sequence[UUID]) -> CaseState | None:
+        """The state of the case now, or None."""
+        ...
+
+
+class Sealed(LookupError):
+    """What was asked for is gone: the case's key was destroyed."""

@@ -1,0 +1,72 @@
+"""What the release worker and the desk look at without a writing transaction: states, times and counts, no person."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Select, and_, func, or_, select
+
+from sharing.ports import Due, Stuck
+from sharing.storage.tables import DELIVERY, CaseRow, DisclosureRow, table_of
+
+_CASE = table_of(CaseRow)
+_DISCLOSURE = table_of(DisclosureRow)
+
+
+class SqlView:
+    """Fulfils `sharing.ports.View` on one snapshot."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._conn = connection
+
+    def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
+        """Oldest first."""
+        here = and_(_DISCLOSURE.c.state == "proven", _DISCLOSURE.c.next_at <= now)
+        shown = (_DISCLOSURE.c.id, _DISCLOSURE.c.case_id, _DISCLOSURE.c.snapshot_version, _CASE.c.vetting)
+        query = select(*shown).join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id).where(here)
+        rows = self._conn.execute(query.order_by(_DISCLOSURE.c.next_at, _DISCLOSURE.c.id).limit(limit))
+        return tuple(Due(row.id, row.case_id, row.snapshot_version, tuple(UUID(one) for one in row.vetting["subjects"])) for row in rows)
+
+    def next_due(self) -> datetime | None:
+        """The earliest time of all proven ones."""
+        found: datetime | None = self._conn.execute(
+            select(func.min(_DISCLOSURE.c.next_at)).where(_DISCLOSURE.c.state == "proven")
+        ).scalar_one()
+        return found
+
+    def promised_with_proof(self, limit: int) -> tuple[UUID, ...]:
+        """The notice with the proof has not gone yet."""
+        here = and_(_DISCLOSURE.c.state == "released", _DISCLOSURE.c.standing == "promised", _DISCLOSURE.c.proof.is_not(None))
+        return self._ids(select(_DISCLOSURE.c.id).where(here).limit(limit))
+
+    def overdue_promises(self, now: datetime) -> int:
+        """Promised, and past the hour."""
+        here = and_(_DISCLOSURE.c.standing == "promised", _DISCLOSURE.c.proof_due < now)
+        found: int = self._conn.execute(select(func.count()).select_from(_DISCLOSURE).where(here)).scalar_one()
+        return found
+
+    def sealed_to_old_keys(self, current: Mapping[str, str], limit: int) -> tuple[UUID, ...]:
+        """Recipient by recipient, because each has its own current key."""
+        if not current:
+            return ()
+        old = or_(*(and_(_DISCLOSURE.c.recipient == who, _DISCLOSURE.c.sealed_to != kid) for who, kid in current.items()))
+        here = and_(_DISCLOSURE.c.state == "released", _DISCLOSURE.c.standing == "proven", _DISCLOSURE.c.saved_at.is_(None), old)
+        return self._ids(select(_DISCLOSURE.c.id).where(here).limit(limit))
+
+    def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
+        """Only the very next one counts: a reader's place must not jump over it."""
+        query = select(DELIVERY.c.visible_at).where(DELIVERY.c.agency == agency, DELIVERY.c.position > after)
+        visible: datetime | None = self._conn.execute(query.order_by(DELIVERY.c.position).limit(1)).scalar_one_or_none()
+        return visible is not None and visible <= now
+
+    def stuck(self) -> tuple[Stuck, ...]:
+        """Waiting and blocked ones by state and reason."""
+        shown = (_DISCLOSURE.c.state, _DISCLOSURE.c.reason)
+        query = select(*shown, func.count(), func.min(_DISCLOSURE.c.decided_at)).where(
+            _DISCLOSURE.c.state.in_(("awaiting_receipt", "proven", "blocked"))
+        )
+        return tuple(Stuck(*row) for row in self._conn.execute(query.group_by(*shown).order_by(*shown)))
+
+    def _ids(self, query: Select[Any]) -> tuple[UUID, ...]:
+        return tuple(self._conn.execute(query).scalars())

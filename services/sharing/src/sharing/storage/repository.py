@@ -1,0 +1,264 @@
+"""The repository: Core statements over the tables, sealing on the way in and opening on the way out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from common import topics
+from common.access import Granted
+from common.audit_record import AuditEntry
+from common.audit_trail import AuditTrail
+from common.canonical import canonical, parse
+from common.clock import Clock
+from common.database import Database, Unit
+from common.events import Event
+from common.events.agency import DisclosurePackage
+from common.events.case import CaseSnapshot
+from common.faults import crash_point
+from common.inbox import Inbox
+from common.outbox import Outbox
+from common.sealed import SubjectErased, SubjectKey, SubjectKeys, SubjectUnknown
+from sharing.domain.disclosure import Disclosure, Evidence
+from sharing.ports import CaseFile, Delivery, Record, Sealed, Shown, Tx, View
+from sharing.storage.looking import SqlView
+from sharing.storage.tables import DELIVERY, INBOX_PLACE, CaseRow, DecisionRow, DisclosureRow, table_of
+
+T = TypeVar("T")
+
+_CASE = table_of(CaseRow)
+_DECISION = table_of(DecisionRow)
+_DISCLOSURE = table_of(DisclosureRow)
+_OWN: Final = tuple(field.name for field in fields(Disclosure))
+_REFERRAL: Final = "svc:referral"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """What the repository seals, sends and records with, given once by wiring. `left` is called after a package's commit."""
+
+    subject_keys: SubjectKeys
+    outbox: Outbox
+    inbox: Inbox
+    trail: AuditTrail
+    clock: Clock
+    left: Callable[[str], None]
+
+
+class SharingStore:
+    """Opens transactions on the service's database; fulfils `sharing.ports.Store`."""
+
+    def __init__(self, database: Database, sealing: Sealing) -> None:
+        self._database = database
+        self._sealing = sealing
+
+    async def write(self, work: Callable[[Tx], T]) -> T:
+        """Run `work` in one group-committed transaction; returns after the commit."""
+        answer = await self._database.write(lambda unit: work(SqlTx(unit, self._sealing)))
+        # Crash here: everything is durable and nobody was told; the worker and the callers find it done.
+        crash_point("sharing.after-commit")
+        return answer
+
+    async def read(self, work: Callable[[View], T]) -> T:
+        """Run `work` on one snapshot."""
+        return await self._database.read(lambda connection: work(SqlView(connection)))
+
+
+class SqlTx:
+    """Fulfils `sharing.ports.Tx` inside one unit of work."""
+
+    def __init__(self, unit: Unit, sealing: Sealing) -> None:
+        self._unit = unit
+        self._conn = unit.connection
+        self._sealing = sealing
+
+    def case(self, case_id: UUID) -> CaseFile | None:
+        """The row, without its sealed part."""
+        return self._case(_CASE.c.case_id == case_id)
+
+    def case_by_reference(self, agency: str, reference: str) -> CaseFile | None:
+        """One predicate, agency and reference, so that another's case and none at all are the same work."""
+        return self._case(and_(_CASE.c.referrer == agency, _CASE.c.referrer_reference == reference))
+
+    def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str) -> None:
+        """Insert or replace, sealed whole under the case's key."""
+        key = self._sealing.subject_keys.ensure(self._conn, snapshot.case_id)
+        values = {
+            "version": snapshot.version,
+            "area": snapshot.area,
+            "referrer": snapshot.referrer_agency,
+            "referrer_reference": reference,
+            "vetting": {
+                "subjects": [str(subject.subject_id) for subject in snapshot.subjects],
+                "markings": [str(marking.marking_id) for marking in snapshot.markings],
+            },
+            "snapshot_ct": key.seal("case_file", "snapshot_ct", snapshot.case_id, canonical(snapshot.data()).decode()),
+            "changed_at": self._sealing.clock.now(),
+        }
+        if self._conn.execute(update(_CASE).where(_CASE.c.case_id == snapshot.case_id).values(**values)).rowcount == 0:
+            self._conn.execute(insert(_CASE).values(case_id=snapshot.case_id, **values))
+
+    def snapshot(self, granted: Granted, case_id: UUID) -> CaseSnapshot:
+        """Opened; Sealed when the key is gone."""
+        blob = self._conn.execute(select(_CASE.c.snapshot_ct).where(_CASE.c.case_id == case_id)).scalar_one_or_none()
+        if blob is None:
+            raise Sealed("no-snapshot")
+        return CaseSnapshot.model_validate(parse(self._key(case_id).open("case_file", "snapshot_ct", case_id, blob)))
+
+    def keep_decision(self, decision_id: UUID, case_id: UUID, version: int, summary: Mapping[str, Any], detail: str) -> None:
+        """Once per case, version and agreement."""
+        sealed = self._key(case_id).seal("decision", "detail_ct", decision_id, detail)
+        row = {
+            "id": decision_id, "case_id": case_id, "snapshot_version": version, "as_of": summary["asOf"], "agreement": summary["agreement"],
+            "agreement_version": summary["agreementVersion"], "agreement_hash": summary["agreementHash"], "inputs_hash": summary["inputsHash"],
+            "detail_ct": sealed,
+        }  # fmt: skip
+        self._conn.execute(insert(_DECISION).values(**row))
+
+    def add_disclosure(self, granted: Granted, disclosure: Disclosure, evidence: Evidence) -> None:
+        """Waiting for its receipt."""
+        sealed = self._key(disclosure.case_id).seal("disclosure", "evidence_ct", disclosure.id, evidence.encode())
+        self._conn.execute(insert(_DISCLOSURE).values(**{name: getattr(disclosure, name) for name in _OWN}, evidence_ct=sealed))
+
+    def disclosure(self, delivery_id: UUID) -> Disclosure | None:
+        """Locked on PostgreSQL; SQLite's writer has the whole file."""
+        return self._one(_disclosures().where(_DISCLOSURE.c.id == delivery_id).with_for_update())
+
+    def evidence(self, granted: Granted, disclosure: Disclosure) -> Evidence:
+        """Opened; Sealed when the key is gone."""
+        wanted = select(_DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof).where(_DISCLOSURE.c.id == disclosure.id)
+        row = self._conn.execute(wanted).one()
+        text = self._key(disclosure.case_id).open("disclosure", "evidence_ct", disclosure.id, row.evidence_ct)
+        return Evidence.decode(text, leaf=row.leaf, proof=row.proof)
+
+    def by_record(self, record_id: UUID) -> Disclosure | None:
+        """By the audit record's id."""
+        return self._one(_disclosures().where(_DISCLOSURE.c.record_id == record_id).with_for_update())
+
+    def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
+        """Oldest first."""
+        rows = self._conn.execute(
+            _disclosures().where(_DISCLOSURE.c.case_id == case_id).order_by(_DISCLOSURE.c.decided_at, _DISCLOSURE.c.id)
+        )
+        return tuple(_disclosure(row) for row in rows)
+
+    def advance(self, delivery_id: UUID, expected: Sequence[str], **changes: Any) -> bool:
+        """Compare-and-swap on the state."""
+        here = update(_DISCLOSURE).where(_DISCLOSURE.c.id == delivery_id, _DISCLOSURE.c.state.in_(expected))
+        done = self._conn.execute(here.values(**changes)).rowcount == 1
+        if done and changes.get("state") == "proven":
+            self._unit.after_commit(lambda: self._sealing.left(""))
+        return done
+
+    def prove(self, delivery_id: UUID, leaf: bytes, index: int, proof: str) -> None:
+        """Beside the sealed evidence."""
+        self._conn.execute(update(_DISCLOSURE).where(_DISCLOSURE.c.id == delivery_id).values(leaf=leaf, leaf_index=index, proof=proof))
+        self._unit.after_commit(lambda: self._sealing.left(""))
+
+    def held(self, case_id: UUID) -> bool:
+        """Referral's messages about a case travel under its id."""
+        return self._sealing.inbox.held(self._conn, key=str(case_id))
+
+    def send_package(self, disclosure: Disclosure, event: DisclosurePackage, *, kind: str, not_before: datetime | None) -> Delivery:
+        """One envelope, in the outbox and in the inbox, byte for byte the same."""
+        agency = disclosure.recipient
+        sent = self._sealing.outbox.send(
+            self._unit, topic=topics.disclosure(agency), key=agency, event=event, to=[agency], stream=agency, not_before=not_before
+        )
+        crash_point("sharing.package-sealed")
+        made = Delivery(
+            position=self._place(agency), delivery_id=disclosure.id, kind=kind, envelope=sent.value, digest=sent.digest, event_id=sent.id,
+            visible_at=not_before or self._sealing.clock.now(),
+        )  # fmt: skip
+        self._conn.execute(insert(DELIVERY).values(agency=agency, **{field.name: getattr(made, field.name) for field in fields(Delivery)}))
+        self._unit.after_commit(lambda: self._sealing.left(agency))
+        return made
+
+    def deliveries(self, agency: str, delivery_id: UUID) -> tuple[Shown, ...]:
+        """One predicate, agency and id."""
+        return self._shown(_inbox().where(DELIVERY.c.agency == agency, DELIVERY.c.delivery_id == delivery_id).order_by(DELIVERY.c.position))
+
+    def inbox(self, agency: str, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
+        """Stops at the first that may not be seen yet: a reader's place must never jump over it."""
+        found = self._shown(
+            _inbox().where(DELIVERY.c.agency == agency, DELIVERY.c.position > after).order_by(DELIVERY.c.position).limit(limit)
+        )
+        early = next((place for place, each in enumerate(found) if each.delivery.visible_at > now), len(found))
+        return found[:early]
+
+    def confirmed(self, event_ids: Sequence[UUID]) -> None:
+        """The outbox may forget the bytes; the inbox row keeps its own until expiry."""
+        self._sealing.outbox.confirm(self._unit, event_ids)
+
+    def publish(self, case_id: UUID, event: Event) -> None:
+        """On one stream per case."""
+        key = str(case_id)
+        self._sealing.outbox.send(self._unit, topic=topics.SHARING, key=key, event=event, to=[_REFERRAL])
+
+    def record(self, entry: AuditEntry) -> Record:
+        """In this transaction."""
+        made = self._sealing.trail.record(self._unit, entry)
+        return Record(made.id, made.record, made.salt)
+
+    def _key(self, case_id: UUID) -> SubjectKey:
+        try:
+            return self._sealing.subject_keys.get(self._conn, case_id)
+        except (SubjectErased, SubjectUnknown):
+            raise Sealed("case-key-gone") from None
+
+    def _case(self, here: ColumnElement[bool]) -> CaseFile | None:
+        row = self._conn.execute(select(_CASE.c.case_id, _CASE.c.version, _CASE.c.referrer, _CASE.c.vetting).where(here)).first()
+        if row is None:
+            return None
+        subjects, markings = (tuple(UUID(one) for one in row.vetting[name]) for name in ("subjects", "markings"))
+        return CaseFile(row.case_id, row.version, row.referrer, subjects, frozenset(markings))
+
+    def _one(self, query: Select[Any]) -> Disclosure | None:
+        row = self._conn.execute(query).first()
+        return None if row is None else _disclosure(row)
+
+    def _shown(self, query: Select[Any]) -> tuple[Shown, ...]:
+        return tuple(
+            Shown(
+                Delivery(r.position, r.delivery_id, r.kind, bytes(r.envelope), r.digest, r.event_id, r.visible_at),
+                r.saved_at,
+                r.acknowledged_at,
+            )
+            for r in self._conn.execute(query)
+        )
+
+    def _place(self, agency: str) -> int:
+        place: int = self._conn.execute(_placing(self._conn.dialect.name), {"agency": agency, "last": 1}).scalar_one()
+        return place
+
+
+@lru_cache
+def _placing(dialect: str) -> Any:
+    new = sqlite.insert(INBOX_PLACE) if dialect == "sqlite" else postgresql.insert(INBOX_PLACE)
+    taken = new.on_conflict_do_update(index_elements=["agency"], set_={"last": INBOX_PLACE.c.last + 1})
+    return taken.returning(INBOX_PLACE.c.last)
+
+
+def _disclosures() -> Select[Any]:
+    return select(*(_DISCLOSURE.c[name] for name in _OWN))
+
+
+def _inbox() -> Select[Any]:
+    return select(DELIVERY, _DISCLOSURE.c.saved_at, _DISCLOSURE.c.acknowledged_at).join(
+        _DISCLOSURE, _DISCLOSURE.c.id == DELIVERY.c.delivery_id
+    )
+
+
+def _disclosure(row: Row[Any]) -> Disclosure:
+    return Disclosure(**{name: getattr(row, name) for name in _OWN})
+
+
+def count_of(connection: Connection, state: str) -> int:
+    """How many disclosures stand in a state, for gauges."""
+    found: int = connection.execute(select(func.count()).select_from(_DISCLOSURE).where(_DISCLOSURE.c.state == state)).scalar_one()
+    return found

@@ -1,0 +1,303 @@
+"""Take a snapshot in, decide, and write down per recipient what it may know: transaction 1 of design section 8, and its preview."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from common.access import Granted
+from common.audit_record import Actor, AuditEntry, content_commitment, new_salt
+from common.canonical import canonical
+from common.events.case import CaseSnapshot
+from common.events.sharing import DisclosureDecided
+from common.ids import uuid7
+from common.problems import Problem
+from common.views import CATEGORIES, Kind, Parcel, content
+from sharing.domain.deciding import RULE_FAILED, RecipientDecision, SharingDecision, conclude, due, questions
+from sharing.domain.disclosure import SUPERSEDED, Disclosure, Evidence, delivery_id, fingerprint
+from sharing.permissions import may
+from sharing.ports import CaseFile, Tx
+from sharing.usecases.desk import SERVICE_ACTOR, Desk
+
+_log = logging.getLogger("hub.sharing")
+
+NOTHING_NEW: Final = "nothing-new"
+OWN_FACTS: Final = "own-facts"
+_UNSENT: Final = ("awaiting_receipt", "proven", "blocked")
+_RESTRICTED: Final = frozenset({"conflict", "employee-subject", "informant", "legal-hold"})
+"""Vetoes whose very existence is not for the referrer to learn from a preview."""
+
+
+def decide(desk: Desk, snapshot: CaseSnapshot) -> SharingDecision:
+    """Who may know what of this snapshot, now. Pure but for the clock and the directory. Raises NoAgreement, CategoryUnknown."""
+    rules = desk.rules_for(snapshot.area)
+    agencies = desk.directory.agencies()
+    asked = questions(snapshot, due(snapshot, rules.agreement, agencies))
+    return conclude(snapshot, rules.agreement, asked, rules.rule(snapshot, asked, agencies), as_of=desk.now())
+
+
+def take_snapshot(tx: Tx, desk: Desk, granted: Granted, snapshot: CaseSnapshot) -> None:
+    """Decide on a new snapshot and prepare every disclosure; an older one than known is recorded and changes nothing.
+
+    If we crash before the commit nothing happened and the event comes again; after it, receipts carry on.
+    """
+    if not may("decide", granted):
+        raise Problem("forbidden")
+    known = tx.case(snapshot.case_id)
+    if known is not None and known.version >= snapshot.version:
+        tx.record(_snapshot_entry(snapshot, reason="older-version"))
+        return
+    decision = decide(desk, snapshot)
+    _alarm_failed_rules(decision)
+    tx.keep_snapshot(granted, snapshot, desk.reference(snapshot.referrer_agency, snapshot.case_id))
+    decision_id = uuid7()
+    tx.keep_decision(decision_id, snapshot.case_id, snapshot.version, _summary(decision), _detail(decision))
+    earlier = tx.of_case(snapshot.case_id)
+    for disclosure in earlier:
+        if disclosure.state in _UNSENT:
+            _supersede(tx, disclosure)
+    for each in decision.recipients:
+        _one_recipient(tx, desk, granted, snapshot, decision, decision_id, each, earlier)
+
+
+def preview(tx: Tx, desk: Desk, granted: Granted, actor: Actor, reference: str) -> dict[str, Any]:
+    """Who would get what and why, at the current snapshot, for the agency that referred; discloses nothing.
+
+    The content shown is the content that is delivered, byte for byte. Raises Problem(not-found) for anybody else's case.
+    """
+    if not may("preview_decision", granted):
+        raise Problem("forbidden")
+    case = tx.case_by_reference(granted.principal.agency, reference)
+    if case is None:
+        raise Problem("not-found")
+    snapshot = tx.snapshot(granted, case.case_id)
+    decision = decide(desk, snapshot)
+    entry = _snapshot_entry(snapshot, operation="consultation", actor=actor, resource="decision-preview")
+    tx.record(entry)
+    earlier = tx.of_case(case.case_id)
+    return {
+        "caseReference": reference,
+        "asOf": decision.as_of.isoformat().replace("+00:00", "Z"),
+        "agreement": {"id": decision.agreement, "version": decision.agreement_version, "hash": decision.agreement_hash},
+        "recipients": [_previewed(desk, snapshot, decision, each, earlier) for each in decision.recipients if each.reason != OWN_FACTS],
+    }
+
+
+def disclosures_of(tx: Tx, granted: Granted, actor: Actor, reference: str) -> tuple[Disclosure, ...]:
+    """Where each disclosure of the agency's own referral stands. Raises Problem(not-found)."""
+    if not may("list_disclosures", granted):
+        raise Problem("forbidden")
+    case = tx.case_by_reference(granted.principal.agency, reference)
+    if case is None:
+        raise Problem("not-found")
+    tx.record(
+        AuditEntry(
+            operation="consultation",
+            outcome="done",
+            actor=actor,
+            case_id=case.case_id,
+            case_references=(reference,),
+            resource_type="disclosures",
+        )
+    )
+    return tx.of_case(case.case_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    delivery: UUID
+    content: bytes
+    fingerprint: str
+
+
+def _make(desk: Desk, snapshot: CaseSnapshot, decision: SharingDecision, each: RecipientDecision, kind: Kind) -> _Made:
+    """The one place where content is made, for previews and deliveries alike."""
+    recipient = each.recipient.id
+    made = delivery_id(desk.delivery_secret, snapshot.case_id, snapshot.version, recipient, decision.agreement_hash)
+    reference = desk.reference(recipient, snapshot.case_id)
+    data = content(snapshot, each.projection, kind=kind, delivery_id=made, case_reference=reference)
+    return _Made(made, data, fingerprint(desk.delivery_secret, json.loads(data)))
+
+
+def _one_recipient(
+    tx: Tx, desk: Desk, granted: Granted, snapshot: CaseSnapshot, decision: SharingDecision, decision_id: UUID,
+    each: RecipientDecision, earlier: tuple[Disclosure, ...],
+) -> None:  # fmt: skip
+    reason, made = each.reason, None
+    told = _told(earlier, each.recipient.id)
+    kind: Kind = "correction" if told else "disclosure"
+    if each.permitted:
+        made = _make(desk, snapshot, decision, each, kind)
+        if told and told[-1].fingerprint == made.fingerprint:
+            reason, made = NOTHING_NEW, None
+    entry = _decision_entry(desk, snapshot, decision, decision_id, each, reason)
+    if made is None:
+        tx.record(entry(outcome="withhold", reason_code=reason))
+    else:
+        salt = new_salt()
+        commitment = content_commitment(salt, made.content)
+        record = tx.record(entry(outcome="permit", delivery=str(made.delivery), content_commitment=commitment))
+        waiting = Disclosure(
+            id=made.delivery, decision_id=decision_id, case_id=snapshot.case_id, snapshot_version=snapshot.version,
+            recipient=each.recipient.id, kind=kind, clause=each.projection.clauses[0].id, state="awaiting_receipt", reason="", standing="",
+            record_id=record.id, commitment=commitment, fingerprint=made.fingerprint, decided_at=decision.as_of,
+        )  # fmt: skip
+        tx.add_disclosure(granted, waiting, Evidence(made.content, salt, record.record, record.salt))
+    if reason != OWN_FACTS:
+        clause = each.projection.clauses[0].id if made else ""
+        tx.publish(snapshot.case_id, DisclosureDecided(
+            case_id=snapshot.case_id, snapshot_version=snapshot.version, recipient=each.recipient.id,
+            outcome="permit" if made else "withhold", clause=clause, reason_code=reason, decided_at=decision.as_of,
+        ))  # fmt: skip
+
+
+def _told(earlier: tuple[Disclosure, ...], recipient: str) -> list[Disclosure]:
+    return [disclosure for disclosure in earlier if disclosure.recipient == recipient and disclosure.state == "released"]
+
+
+def _supersede(tx: Tx, disclosure: Disclosure) -> None:
+    """Newer facts were decided on; what was prepared from the older ones must not leave."""
+    tx.advance(disclosure.id, _UNSENT, state="superseded", reason=SUPERSEDED, next_at=None)
+    tx.record(AuditEntry(
+        operation="blocked", outcome="withhold", actor=SERVICE_ACTOR, case_id=disclosure.case_id, recipient=disclosure.recipient,
+        delivery=str(disclosure.id), decision=str(disclosure.decision_id), reason_code=SUPERSEDED,
+    ))  # fmt: skip
+
+
+def _decision_entry(
+    desk: Desk, snapshot: CaseSnapshot, decision: SharingDecision, decision_id: UUID, each: RecipientDecision, reason: str
+) -> Any:
+    """A maker of this recipient's one entry. It names no other recipient."""
+    recipient = each.recipient.id
+    clause = each.projection.clauses[0] if each.permitted and reason != NOTHING_NEW else None
+    permitted = tuple(each.projection.permitted) if clause else ()
+    subjects = _subjects(snapshot, permitted) if clause else tuple(s.subject_id for s in snapshot.subjects)
+    references = {desk.reference(agency, snapshot.case_id) for agency in (recipient, snapshot.referrer_agency)}
+    common: dict[str, Any] = {
+        "operation": "disclosure",
+        "actor": SERVICE_ACTOR,
+        "subjects": subjects,
+        "case_id": snapshot.case_id,
+        "case_references": tuple(sorted(references)),
+        "resource_type": "case",
+        "resource_id": str(snapshot.case_id),
+        "resource_version": snapshot.version,
+        "agreement": decision.agreement_hash,
+        "decision": str(decision_id),
+        "recipient": recipient,
+        "detail": {
+            "withheld": {f"{p.category}/{p.subject or ''}": why for p, why in each.withheld.items()},
+            "inputs": decision.inputs_hash,
+        },
+    }
+    if clause is not None:
+        common |= {
+            "field_set": _field_set(permitted),
+            "lawful_basis": clause.lawful_basis,
+            "condition": clause.condition,
+            "gateway": clause.gateway,
+            "purpose": clause.purpose,
+            "clause": clause.id,
+        }
+        common["detail"]["permitted"] = {f"{p.category}/{p.subject or ''}": under for p, under in each.projection.permitted.items()}
+
+    def entry(**more: Any) -> AuditEntry:
+        return AuditEntry(**common, **more)
+
+    return entry
+
+
+def _subjects(snapshot: CaseSnapshot, permitted: tuple[Parcel, ...]) -> tuple[UUID, ...]:
+    seen = {parcel.subject for parcel in permitted}
+    return tuple(s.subject_id for s in snapshot.subjects if s.subject_id in seen)
+
+
+def _field_set(permitted: tuple[Parcel, ...]) -> str:
+    """Category codes, places first because they are asked about most, cut to what a record holds; the whole list is sealed beside it."""
+    codes = sorted({parcel.category for parcel in permitted}, key=lambda code: (not CATEGORIES[code].gives_location, code))
+    text = ""
+    for number, code in enumerate(codes):
+        if len(text) + len(code) > 190:
+            return f"{text}+{len(codes) - number}"
+        text = f"{text},{code}" if text else code
+    return text
+
+
+def _snapshot_entry(
+    snapshot: CaseSnapshot, *, reason: str = "", operation: Any = "collection", actor: Actor = SERVICE_ACTOR, resource: str = "snapshot"
+) -> AuditEntry:
+    return AuditEntry(
+        operation=operation, outcome="done", actor=actor, subjects=tuple(s.subject_id for s in snapshot.subjects), case_id=snapshot.case_id,
+        resource_type=resource, resource_id=str(snapshot.case_id), resource_version=snapshot.version, reason_code=reason,
+    )  # fmt: skip
+
+
+def _previewed(
+    desk: Desk, snapshot: CaseSnapshot, decision: SharingDecision, each: RecipientDecision, earlier: tuple[Disclosure, ...]
+) -> dict[str, Any]:
+    veto = desk.rules_for(snapshot.area).agreement.terms.veto
+
+    def why(code: str) -> dict[str, str]:
+        shown = "restricted" if code in _RESTRICTED else code
+        return {"reason": shown, "text": "Withheld." if shown == "restricted" else veto.get(code, _REASONS.get(code, "Withheld."))}
+
+    withheld = {parcel.category: code for parcel, code in each.withheld.items()}
+    base: dict[str, Any] = {
+        "agency": each.recipient.id,
+        "outcome": "permit" if each.permitted else "withhold",
+        "withheld": [{"category": code, "label": CATEGORIES[code].label, **why(reason)} for code, reason in withheld.items()],
+    }
+    if not each.permitted:
+        return {**base, **why(each.reason)}
+    # The current snapshot's own delivery, sent or not, keeps the kind it was prepared with.
+    mine = [d for d in earlier if d.recipient == each.recipient.id and d.snapshot_version == snapshot.version]
+    kind: Kind = mine[-1].kind if mine else "correction" if _told(earlier, each.recipient.id) else "disclosure"
+    return {**base, "content": json.loads(_make(desk, snapshot, decision, each, kind).content)}
+
+
+_REASONS: Final[Mapping[str, str]] = {
+    "no-clause": "No clause of the agreement covers this.",
+    "review-lapsed": "The agreement's review date has passed, which stops offers of support and statistics.",
+    "not-in-force": "The agreement is not in force yet.",
+    "essential-withheld": "Without what is withheld, the rest would serve no purpose.",
+    RULE_FAILED: "A rule could not be evaluated; the hub's operator is alarmed.",
+}
+
+
+def _summary(decision: SharingDecision) -> dict[str, Any]:
+    return {
+        "asOf": decision.as_of,
+        "agreement": decision.agreement,
+        "agreementVersion": decision.agreement_version,
+        "agreementHash": decision.agreement_hash,
+        "inputsHash": decision.inputs_hash,
+    }
+
+
+def _detail(decision: SharingDecision) -> str:
+    """The alternatives, recipient by recipient, so that the decision can be explained and run again."""
+    told = [
+        {
+            "recipient": each.recipient.id,
+            "type": each.recipient.type,
+            "suspended": each.recipient.suspended,
+            "permitted": [[p.category, str(p.subject or ""), clause] for p, clause in each.projection.permitted.items()],
+            "withheld": [[p.category, str(p.subject or ""), why] for p, why in each.withheld.items()],
+            "reason": each.reason,
+        }
+        for each in decision.recipients
+    ]
+    return canonical(told).decode()
+
+
+def _alarm_failed_rules(decision: SharingDecision) -> None:
+    failed = sum(1 for each in decision.recipients if RULE_FAILED in each.withheld.values())
+    if failed:
+        _log.error("a rule of the agreement failed", extra={"alarm": "rule-failed", "recipients": failed, "agreement": decision.agreement})
+
+
+def is_referrer(case: CaseFile, granted: Granted) -> bool:
+    """Whether the caller's agency made the referral."""
+    return case.referrer == granted.principal.agency

@@ -1,0 +1,228 @@
+"""From a receipt to a sealed package: transaction 2 of design section 8, its refusals, and the emergency path."""
+
+import logging
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from common.access import Granted
+from common.audit_record import Actor, AuditEntry
+from common.events.agency import Promise
+from common.events.sharing import DisclosureBlocked, DisclosureReleased
+from common.problems import Problem
+from sharing.domain import disclosure as words
+from sharing.domain.disclosure import Disclosure, Prepared, ProofWrong, Standing, check_proof, package, wait
+from sharing.permissions import may
+from sharing.ports import CaseFile, CaseState, Delivery, Sealed, Tx
+from sharing.usecases.desk import SERVICE_ACTOR, Desk
+
+_log = logging.getLogger("hub.sharing")
+
+EMERGENCY_CODES: Final = frozenset({"imminent_danger_to_life", "imminent_serious_harm", "child_in_immediate_danger"})
+
+
+def receipt_came(tx: Tx, record_id: UUID, *, leaf: bytes, index: int, proof: str, now: datetime) -> bool:
+    """Keep the proof and let the release worker take over; True when a disclosure waited for exactly this record.
+
+    Runs in the transaction that takes in the receipt, so a receipt once confirmed is never forgotten.
+    """
+    found = tx.by_record(record_id)
+    if found is None:
+        return False
+    tx.prove(found.id, leaf, index, proof)
+    tx.advance(found.id, ("awaiting_receipt",), state="proven", next_at=now, proven_at=now)
+    return True
+
+
+def receipt_refused(tx: Tx, desk: Desk, record_id: UUID) -> None:
+    """The log could not take our record: what waits on it must not leave, and a person is told."""
+    found = tx.by_record(record_id)
+    if found is not None:
+        block(tx, desk, found, words.AUDIT_REJECTED)
+
+
+def block(tx: Tx, desk: Desk, disclosure: Disclosure, reason: str) -> None:
+    """This disclosure will not leave without a person; recorded, told to referral, alarmed."""
+    if not tx.advance(disclosure.id, ("awaiting_receipt", "proven"), state="blocked", reason=reason, next_at=None):
+        return
+    tx.record(_entry("blocked", "withhold", disclosure, reason_code=reason))
+    tx.publish(disclosure.case_id, DisclosureBlocked(
+        case_id=disclosure.case_id, snapshot_version=disclosure.snapshot_version, delivery_id=disclosure.id,
+        recipient=disclosure.recipient, reason_code=reason, blocked_at=desk.now(),
+    ))  # fmt: skip
+    _log.error("disclosure blocked", extra={"alarm": "disclosure-blocked", "reason": reason, "recipient": disclosure.recipient})
+
+
+def release(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state: CaseState | None) -> str:
+    """Release one proven disclosure, or say why not; all of it in one transaction.
+
+    `state` is referral's answer of this moment. If we crash before the commit nothing left and the worker tries again;
+    after it the relay sends the stored bytes, and the state keeps anybody from sealing a second time.
+    """
+    disclosure = tx.disclosure(delivery_id)
+    if disclosure is None or disclosure.state != "proven":
+        return "gone"
+    try:
+        prepared = Prepared(disclosure, tx.evidence(granted, disclosure))
+        check_proof(prepared, desk.log)
+    except Sealed:
+        block(tx, desk, disclosure, words.ERASED)
+        return words.ERASED
+    except ProofWrong as wrong:
+        _log.error("proof refused", extra={"alarm": "proof-refused", "code": wrong.code})
+        block(tx, desk, disclosure, words.PROOF_WRONG)
+        return words.PROOF_WRONG
+    reason = _veto(tx, desk, disclosure, state)
+    if reason == words.VETO:
+        block(tx, desk, disclosure, reason)
+        return reason
+    if reason:
+        later(tx, desk, disclosure, reason)
+        return reason
+    _leave(tx, desk, prepared, "proven", tried=disclosure.attempts)
+    return ""
+
+
+def later(tx: Tx, desk: Desk, disclosure: Disclosure, reason: str) -> None:
+    """Not now: try again after a pause that doubles, and show the desk why."""
+    next_at = desk.now() + wait(disclosure.attempts)
+    tx.advance(disclosure.id, ("proven",), reason=reason, attempts=disclosure.attempts + 1, next_at=next_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """A named person's decision that waiting for the log is the greater danger. `text` is sealed into the audit record."""
+
+    code: str
+    text: str
+
+
+def prepare_emergency(tx: Tx, granted: Granted, delivery_id: UUID) -> tuple[Disclosure, CaseFile]:
+    """The disclosure and its case, if this person may release it now. Raises Problem: `forbidden`, `not-found`, `conflict` (not waiting for its receipt)."""
+    if not may("release_in_emergency", granted):
+        raise Problem("forbidden")
+    found = tx.disclosure(delivery_id)
+    case = None if found is None else tx.case(found.case_id)
+    if found is None or case is None or case.referrer != granted.principal.agency:
+        raise Problem("not-found")
+    if found.state != "awaiting_receipt":
+        raise Problem("conflict", "Only a disclosure that waits for its audit receipt can be released in an emergency.")
+    return found, case
+
+
+def release_in_emergency(
+    tx: Tx, desk: Desk, granted: Granted, actor: Actor, delivery_id: UUID, state: CaseState | None, promise: Promise, why: Emergency
+) -> Delivery:
+    """Send with a promise instead of a proof, on a person's word; vetoes hold all the same.
+
+    Raises Problem: `conflict` when it moved on or is vetoed, `unavailable` when vetoes cannot be read.
+    """
+    if not may("release_in_emergency", granted) or why.code not in EMERGENCY_CODES:
+        raise Problem("forbidden")
+    disclosure = tx.disclosure(delivery_id)
+    if disclosure is None or disclosure.state != "awaiting_receipt":
+        raise Problem("conflict", "The disclosure has moved on; read it again.")
+    reason = _veto(tx, desk, disclosure, state)
+    if reason in {words.NO_ANSWER, words.DIRECTORY_STALE}:
+        raise Problem("unavailable", "The vetoes on this case cannot be read now.")
+    if reason:
+        raise Problem("conflict", "The case has changed or is vetoed; nothing was released.")
+    tx.record(_entry(
+        "emergency_release", "permit", disclosure, actor=actor, justification_code=why.code, emergency=True, detail={"reason": why.text},
+    ))  # fmt: skip
+    prepared = Prepared(disclosure, tx.evidence(granted, disclosure))
+    return _leave(tx, desk, prepared, "promised", promise=promise, tried=disclosure.attempts)
+
+
+def keep_promise(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID) -> bool:
+    """The receipt of an emergency release came: deliver the proof under the same delivery id. False when there is nothing to do."""
+    found = tx.disclosure(delivery_id)
+    if found is None or found.state != "released" or found.standing != "promised":
+        return False
+    prepared = Prepared(found, tx.evidence(granted, found))
+    try:
+        check_proof(prepared, desk.log)
+    except ProofWrong as wrong:
+        _log.error("promise not kept", extra={"alarm": "promise-broken", "code": wrong.code})
+        tx.advance(found.id, ("released",), reason=words.PROOF_WRONG, standing="")
+        return False
+    sent = tx.send_package(found, package(prepared), kind="notice", not_before=_spread(desk))
+    tx.advance(found.id, ("released",), standing="proven", proof_due=None, reason="")
+    tx.record(_entry("delivered", "done", found, envelope_digest=sent.digest, reason_code="promise-kept", channel="topic-and-inbox"))
+    return True
+
+
+def reseal(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID) -> bool:
+    """The recipient has a new key and has not saved yet: the same delivery in a new envelope. False when nothing is to be done."""
+    found = tx.disclosure(delivery_id)
+    current = None if found is None else desk.directory.sealing_key(found.recipient)
+    if found is None or found.state != "released" or found.saved_at is not None or current is None or current == found.sealed_to:
+        return False
+    if found.standing != "proven":
+        return False
+    sent = tx.send_package(found, package(Prepared(found, tx.evidence(granted, found))), kind=found.kind, not_before=_spread(desk))
+    tx.advance(found.id, ("released",), sealed_to=current)
+    tx.record(_entry("resealed", "done", found, envelope_digest=sent.digest, channel="topic-and-inbox"))
+    return True
+
+
+def _leave(tx: Tx, desk: Desk, prepared: Prepared, standing: Standing, *, promise: Promise | None = None, tried: int) -> Delivery:
+    disclosure, now = prepared.disclosure, desk.now()
+    sent = tx.send_package(disclosure, package(prepared, promise), kind=disclosure.kind, not_before=None if promise else _spread(desk))
+    changes = {
+        "state": "released", "reason": "", "standing": standing, "released_at": now, "next_at": None, "attempts": tried + 1,
+        "sealed_to": desk.directory.sealing_key(disclosure.recipient) or "", "proof_due": now + words.PROMISE_LASTS if promise else None,
+    }  # fmt: skip
+    if not tx.advance(disclosure.id, ("proven", "awaiting_receipt"), **changes):
+        raise Problem("conflict")
+    tx.record(_entry("delivered", "done", disclosure, envelope_digest=sent.digest, channel="topic-and-inbox"))
+    tx.publish(disclosure.case_id, DisclosureReleased(
+        case_id=disclosure.case_id, snapshot_version=disclosure.snapshot_version, delivery_id=disclosure.id, recipient=disclosure.recipient,
+        clause=disclosure.clause, released_at=now, proof="promised" if promise else "proven",
+    ))  # fmt: skip
+    return sent
+
+
+def _veto(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None) -> str:
+    """The first reason against releasing now, looked for where it is owned and at this moment; empty when there is none."""
+    if state is None:
+        return words.NO_ANSWER
+    case = tx.case(disclosure.case_id)
+    if case is None or state.version != disclosure.snapshot_version or case.version != disclosure.snapshot_version:
+        return words.NEWER_VERSION
+    if any(marking.marking_id not in case.markings for marking in state.vetoes):
+        return words.VETO
+    if tx.held(disclosure.case_id):
+        return words.STREAM_HELD
+    return _recipient(desk, disclosure.recipient)
+
+
+def _recipient(desk: Desk, recipient: str) -> str:
+    if not desk.directory.fresh():
+        return words.DIRECTORY_STALE
+    agency = next((agency for agency in desk.directory.agencies() if agency.id == recipient), None)
+    if agency is None or agency.suspended:
+        return words.SUSPENDED
+    return "" if desk.directory.sealing_key(recipient) else words.NO_KEY
+
+
+def _spread(desk: Desk) -> datetime:
+    """A moment drawn at random, so that simultaneity tells nobody who else was told (design section 5)."""
+    return desk.now() + timedelta(milliseconds=secrets.randbelow(desk.spread_ms + 1))
+
+
+def _entry(operation: str, outcome: str, disclosure: Disclosure, *, actor: Actor = SERVICE_ACTOR, **more: object) -> AuditEntry:
+    fields: Mapping[str, object] = {
+        "operation": operation,
+        "outcome": outcome,
+        "actor": actor,
+        "case_id": disclosure.case_id,
+        "recipient": disclosure.recipient,
+        "delivery": str(disclosure.id),
+        "decision": str(disclosure.decision_id),
+        **more,
+    }
+    return AuditEntry(**fields)  # type: ignore[arg-type]
