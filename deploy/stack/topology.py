@@ -21,6 +21,11 @@ def port(part: str, base: int = BASE_PORT) -> int:
     return base + OFFSETS[part]
 
 
+def ports(base: int = BASE_PORT) -> list[int]:
+    """Every TCP port the topology listens on; Kafka's controller is beside Kafka."""
+    return [*(port(part, base) for part in OFFSETS), port("kafka", base) + 1]
+
+
 def kafka_topics() -> list[Topic]:
     """Every topic of the demo area's hub, quarantine topics included."""
     return [Topic(spec.name, spec.partitions, spec.retention_hours) for spec in bus.topics(AGENCIES)]

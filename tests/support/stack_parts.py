@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import random
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from deploy.stack import processes
+from deploy.stack import processes, topology
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.postgres import PostgresServer
+from deploy.stack.services import Stack
 
 FOLDER = "HUB_TEST_STACK"
 PREFIX = "hub-test-stack-"
@@ -58,6 +60,28 @@ def postgres_server() -> PostgresServer:
     return server
 
 
+@pytest.fixture(scope="session")
+def hub_stack() -> Stack:
+    """The run's whole hub as `make stack` runs it: every service a process on Kafka and PostgreSQL. Never stop it; about 30 s to start."""
+    with _starting("stack") as folder:
+        stack = Stack(folder, _base_port(folder))
+        stack.start()
+    return stack
+
+
+@pytest.fixture
+def own_hub_stack() -> Iterator[Stack]:
+    """A whole hub of the test's own, not started yet, to kill parts of."""
+    folder = Path(tempfile.mkdtemp(prefix="hub-own-stack-"))
+    folder.chmod(0o711)
+    stack = Stack(folder, _base_port(folder))
+    try:
+        yield stack
+    finally:
+        stack.stop()
+        shutil.rmtree(folder)
+
+
 @pytest.fixture
 def own_kafka_broker(tmp_path: Path) -> Iterator[KafkaBroker]:
     """A broker of the test's own, to kill, pause and restart; takes about four seconds to start."""
@@ -101,7 +125,18 @@ def _port(folder: Path, name: str) -> int:
     return int(path.read_text())
 
 
+def _base_port(folder: Path) -> int:
+    """A base from which every port of the topology is free, kept in the folder."""
+    path = folder / "base-port"
+    if not path.exists():
+        bases = (random.randrange(12000, 32000, 200) for _ in range(1000))  # below the ports the system gives to outgoing connections
+        path.write_text(str(next(base for base in bases if not any(map(processes.port_is_taken, topology.ports(base))))))
+    return int(path.read_text())
+
+
 def _stop(folder: Path) -> None:
+    if (folder / "stack").exists():
+        Stack(folder / "stack", _base_port(folder / "stack")).stop()
     if (folder / "kafka").exists():
         processes.end(folder / "kafka", "broker", patience=5)
     if (folder / "postgres").exists():
