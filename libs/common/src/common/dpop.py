@@ -24,6 +24,13 @@ REMEMBER: Final = timedelta(seconds=120)
 """How long a used `jti` is kept: longer than PAST + FUTURE, so that nothing still acceptable is forgotten."""
 
 _MAX_PROOF: Final = 4096
+
+
+class _Registry(jws.JWSRegistry):
+    max_header_length = _MAX_PROOF  # joserfc's own 512 has no room for an RSA key in the header
+
+
+_REGISTRY: Final = _Registry(algorithms=list(ALGORITHMS))
 _MAX_JTI: Final = 256
 _PRIVATE: Final = frozenset({"d", "k", "p", "q", "dp", "dq", "qi", "oth"})
 
@@ -98,7 +105,7 @@ def check_proof(proof: str, *, method: str, url: str, now: datetime, token: str 
     header, key = _header(proof)
     # 7: the signature verifies with that key
     try:
-        content = jws.deserialize_compact(proof.encode(), key, algorithms=list(ALGORITHMS))
+        content = jws.deserialize_compact(proof.encode(), key, registry=_REGISTRY)
         claims = parse(content.payload, max_bytes=_MAX_PROOF)
     except (JoseError, ValueError, TypeError):
         raise DpopRefused("signature") from None

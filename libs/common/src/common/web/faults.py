@@ -71,7 +71,7 @@ def _fault(error: Mapping[str, Any], body: object) -> Fault:
         first = place.pop(0)
         where = "header" if first == "cookie" else cast(_Where, first)
     if where == "body":
-        place = _within(place, body, unknown=error["type"] == "extra_forbidden")
+        place = _within(place, body, kind=str(error["type"]))
     return Fault("".join("/" + _escape(part) for part in place), sentence(error), where)
 
 
@@ -89,7 +89,7 @@ def sentence(error: Mapping[str, Any]) -> str:
         return "is not acceptable"
 
 
-def _within(place: Sequence[str | int], body: object, *, unknown: bool) -> list[str | int]:
+def _within(place: Sequence[str | int], body: object, *, kind: str) -> list[str | int]:
     """Keep the parts that are places in the body; pydantic's path also names union members, which are not."""
     kept: list[str | int] = []
     here: Any = body
@@ -97,11 +97,11 @@ def _within(place: Sequence[str | int], body: object, *, unknown: bool) -> list[
         last = index == len(place) - 1
         if isinstance(here, Mapping) and part in here:
             here = here[part]
-            kept.append(shown(part) if unknown and last else part)
+            kept.append(shown(part) if last and kind == "extra_forbidden" else part)
         elif isinstance(here, Sequence) and not isinstance(here, str | bytes) and isinstance(part, int) and 0 <= part < len(here):
             here = here[part]
             kept.append(part)
-        elif last and isinstance(here, Mapping):
+        elif last and kind == "missing":
             kept.append(part)
     return kept
 
