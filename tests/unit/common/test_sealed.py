@@ -85,7 +85,7 @@ def test_a_field_opens_in_its_place() -> None:
 @pytest.mark.parametrize(
     "elsewhere",
     [{"table": "address"}, {"column": "phone"}, {"row_id": uuid7()}, {"subject_id": uuid7()}, {"row_id": SUBJECT, "subject_id": ROW}],
-    ids=str,
+    ids=" and ".join,
 )
 def test_a_field_moved_elsewhere_is_refused(elsewhere: dict[str, Any]) -> None:
     blob = seal_field(DEK, **PLACE, version=1, plaintext=b"Nadia Example")
