@@ -53,11 +53,12 @@ class KeptOutbox:
 
     sent: list[tuple[str, AuditReceipts | AuditRejected]] = field(default_factory=list)
 
-    def send(self, _unit: Unit, *, topic: str, key: str, event: AuditReceipts | AuditRejected, to: Sequence[str]) -> None:
+    def send(self, _unit: Unit, *, topic: str, key: str, event: AuditReceipts | AuditRejected, to: Sequence[str], keep: bool) -> None:
         """Keep the event with its one recipient."""
         assert topic == "hub.audit-receipt.v1"
         assert key == event.src
         assert len(to) == 1
+        assert not keep
         self.sent.append((to[0], event))
 
 

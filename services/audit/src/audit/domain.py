@@ -151,11 +151,12 @@ def time_flag(happened: int, logged: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """An auditor's question, kept with its purpose. `case` and `actor` are keyed tokens, so the stored question names nobody."""
+class Filter:
+    """What an auditor looks for; every part given must hold. `case`, `actor` and `subject` are keyed tokens, so it names nobody.
 
-    purpose: Purpose
-    justification_code: str
+    `since` and `until` bound the log's own time in microseconds, because a producer's clock could hide an entry.
+    """
+
     case: bytes | None = None
     actor: bytes | None = None
     subject: bytes | None = None

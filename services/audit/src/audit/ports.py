@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from uuid import UUID
 
-from audit.domain import Entry, Known, LogState, Query
+from audit.domain import Entry, Filter, Known, LogState, Purpose
 from common.audit_record import AuditEntry
 from common.events.audit import AuditReceipts, AuditRejected
 from common.tlog.tiles import Tile
+from common.web.attempts import Answer, Attempt
 
 T = TypeVar("T")
 
@@ -165,25 +166,28 @@ class Found:
     service: str
     rejected: str
     flags: str
-    agencies: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class StoredQuery:
-    """A question as it was recorded. Only `asker` may read its answers."""
+class Question:
+    """A question as it was recorded. Only `asker` may read its answers.
+
+    `agency` is the one whose entries it may show, None for a mandated cross-agency auditor; `size` the log's size when it was
+    asked, so that what it can find does not move while it is read.
+    """
 
     id: UUID
     asker: str
     agency: str | None
-    """The agency whose entries it may show; None for a mandated cross-agency auditor."""
-    query: Query
+    purpose: Purpose
+    filter: Filter
     size: int
-    """The log's size when it was asked, this question's own entry included: what it can find does not move while it is read."""
+    asked_at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Producer:
-    """One producer epoch on the completeness board."""
+    """One producer epoch on the completeness board. `heard` is the log's time in microseconds."""
 
     service: str
     src: str
@@ -194,46 +198,50 @@ class Producer:
 
 
 class QueryTx(Protocol):
-    """What answering auditors needs of a transaction."""
+    """What answering auditors needs of a write transaction."""
+
+    def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
+        """Run `work` once per idempotency key; a repeat gets the stored answer."""
+        ...
 
     def record(self, entry: AuditEntry) -> None:
         """Record an act of this service in the log; durable with the transaction."""
         ...
 
     def log_size(self) -> int:
-        """Entries in the log, those of this transaction not counted."""
+        """Entries in the log."""
         ...
 
-    def keep_query(self, query: StoredQuery) -> None:
+    def keep(self, question: Question) -> None:
         """Store a question."""
         ...
 
 
-class QueryReader(Protocol):
+class QueryView(Protocol):
     """What answering auditors reads, on one snapshot."""
 
-    def query(self, query_id: UUID) -> StoredQuery | None:
+    def question(self, question_id: UUID) -> Question | None:
         """A question by id."""
         ...
 
-    def latest_query(self, asker: str, since: int) -> StoredQuery | None:
-        """The asker's newest question since a moment in microseconds."""
+    def latest_question(self, asker: str, since: int) -> Question | None:
+        """The asker's newest question asked since a moment in microseconds."""
         ...
 
-    def search(self, query: StoredQuery, below: int, limit: int) -> list[Found]:
+    def search(self, question: Question, below: int, limit: int) -> list[Found]:
         """Matching entries with index < `below`, newest first; never one of another agency than the question's."""
         ...
 
     def entry(self, index: int, agency: str | None) -> Found | None:
-        """One entry, or None when there is none or it is not this agency's: the two must not differ."""
+        """One entry, or None when there is none or it is not this agency's: the two do not differ."""
         ...
 
     def producers(self) -> list[Producer]:
         """Every producer epoch with its gaps."""
         ...
 
-    def token_source(self, kind: str, value: str) -> bytes:
-        """The keyed search token of a value."""
+    def log_size(self) -> int:
+        """Entries in the log."""
         ...
 
 
@@ -241,9 +249,9 @@ class AuditStore(Protocol):
     """Transactions for the query use cases."""
 
     async def write(self, work: Callable[[QueryTx], T]) -> T:
-        """Run `work`, commit, and return when durable."""
+        """Run `work`, commit, and return when durable. `work` may run twice and must touch only the transaction."""
         ...
 
-    async def read(self, work: Callable[[QueryReader], T]) -> T:
+    async def read(self, work: Callable[[QueryView], T]) -> T:
         """Run `work` on one snapshot."""
         ...

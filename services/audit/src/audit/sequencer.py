@@ -80,8 +80,15 @@ class Sequencer:
         return self._signed.size
 
     def wake(self) -> None:
-        """Something was committed."""
+        """Something was committed. Call on the loop."""
         self._wake.set()
+
+    def halt(self, reason: LogHalted) -> None:
+        """Stop for good and alarm; what is published stays readable. May be called from any thread, more than once."""
+        if not self.halted:
+            self.halted = reason.code
+            _log.critical("audit log halted: read-only until a person has looked", extra={"code": reason.code})
+            self._on_halt(reason.code)
 
     async def start(self) -> None:
         """Boot, sign and publish what a crash left behind, then work until `stop`. A log that does not check out halts, readable."""
@@ -90,9 +97,9 @@ class Sequencer:
             await self.round()
             await self.publish()
         except LogHalted as halt:
-            await self._halt(halt)
+            self.halt(halt)
             return
-        self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._publish_often())]
+        self._tasks = [asyncio.create_task(self._until_halted(step)) for step in (self._next_round, self._next_publish)]
 
     async def stop(self) -> None:
         """End between two steps. What is committed and not signed waits for the next start."""
@@ -300,12 +307,6 @@ class Sequencer:
         except ProofRefused:
             raise LogHalted("tile-malformed") from None
 
-    async def _work(self) -> None:
-        await self._until_halted(self._next_round)
-
-    async def _publish_often(self) -> None:
-        await self._until_halted(self._next_publish)
-
     async def _next_round(self) -> None:
         await self._wake.wait()
         await asyncio.sleep(WINDOW_SECONDS)
@@ -321,19 +322,12 @@ class Sequencer:
             try:
                 await step()
             except LogHalted as halt:
-                await self._halt(halt)
+                self.halt(halt)
             except Exception as error:  # noqa: BLE001
                 # Mostly the database was away. What is committed is still there, so try again rather than lose a wake-up.
                 _log.warning("sequencer step failed, trying again", extra={"error": describe(error)})
                 self._wake.set()
                 await asyncio.sleep(PUBLISH_SECONDS)
-
-    async def _halt(self, halt: LogHalted) -> None:
-        self.halted = halt.code
-        _log.critical("audit log halted: read-only until a person has looked", extra={"code": halt.code})
-        outcome = self._on_halt(halt.code)
-        if outcome is not None:
-            await outcome
 
 
 def _check_edge(state: LogState) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from common.tlog.checkpoint import Checkpoint, open_checkpoint
 from common.tlog.note import NOTE_LIMIT, Verifier
-from common.tlog.tiles import BUNDLE_LIMIT, TILE_HEIGHT, TILE_WIDTH, current_tile, fold, split_tile, unpack_bundle
+from common.tlog.tiles import BUNDLE_LIMIT, TILE_HEIGHT, TILE_WIDTH, Tile, current_tile, fold, split_tile, unpack_bundle
 from common.tlog.tree import EMPTY_ROOT, HASH_BYTES, ProofRefused, leaf_hash, node_hash
 
 Read = Callable[[str], bytes]
@@ -71,13 +71,7 @@ class _Walk:
     def run(self) -> bytes:
         """The root over every entry."""
         for bundle in range(-(-self._size // TILE_WIDTH)):
-            tile = current_tile(self._size, -1, bundle)
-            data = self._file(tile.path(), BUNDLE_LIMIT)
-            try:
-                entries = unpack_bundle(data, tile.width)  # 2
-            except ProofRefused as refused:
-                raise LogRefused(refused.code, tile.path()) from None
-            self._take(bundle * TILE_WIDTH, entries)
+            self._take(bundle * TILE_WIDTH, self._parts(current_tile(self._size, -1, bundle), BUNDLE_LIMIT, unpack_bundle))  # 2
         for level, hashes in enumerate(self._levels):
             if hashes:
                 self._compare(level, self._size >> TILE_HEIGHT * (level + 1), hashes)
@@ -115,13 +109,7 @@ class _Walk:
 
     def _compare(self, level: int, index: int, hashes: list[bytes]) -> None:
         tile = current_tile(self._size, level, index)
-        try:
-            stored = split_tile(self._file(tile.path(), TILE_WIDTH * HASH_BYTES), tile.width)
-        except LogRefused:
-            raise
-        except ProofRefused as refused:
-            raise LogRefused(refused.code, tile.path()) from None
-        if stored != hashes:
+        if self._parts(tile, TILE_WIDTH * HASH_BYTES, split_tile) != hashes:
             raise LogRefused("tile-differs", tile.path())
 
     def _root(self, levels: list[list[bytes]]) -> bytes:
@@ -135,9 +123,17 @@ class _Walk:
                 end -= width
         return EMPTY_ROOT if root is None else root
 
-    def _file(self, path: str, limit: int) -> bytes:
+    def _parts(self, tile: Tile, limit: int, split: Callable[[bytes, int], list[bytes]]) -> list[bytes]:
+        """The entries or hashes of a file. A log that grew meanwhile may hold only the full form, which begins with the same."""
         self.tiles += 1
-        return _bytes(self._read, path, limit)
+        for form in dict.fromkeys((tile, Tile(tile.level, tile.index))):
+            try:
+                return split(_bytes(self._read, form.path(), limit), form.width)[: tile.width]
+            except LogRefused as refused:
+                missing = refused
+            except ProofRefused as refused:
+                raise LogRefused(refused.code, form.path()) from None
+        raise LogRefused(missing.code, tile.path())
 
 
 def _bytes(read: Read, path: str, limit: int) -> bytes:

@@ -1,7 +1,7 @@
 """What the sequencer reads back and writes after a commit: heads, receipts, and how far the log is signed and published."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
@@ -10,9 +10,11 @@ from audit.domain import LogHalted, LogState
 from audit.ports import Head, Logged, Reply, Waiting
 from audit.storage.log import read_state
 from audit.storage.tables import ENTRY, HEAD, LOG_STATE, WANTED
+from audit.usecases.intake import SERVICE
 from common import topics
 from common.canonical import parse
 from common.database import Database, Unit
+from common.events.audit import AuditReceipts, AuditRejected
 from common.faults import crash_point
 from common.outbox import Outbox
 
@@ -24,9 +26,13 @@ _LOGGED: Final = (
 class SqlSequencerStore:
     """Fulfils `SequencerStore`."""
 
-    def __init__(self, database: Database, outbox: Outbox) -> None:
+    def __init__(
+        self, database: Database, outbox: Outbox, own: Callable[[Unit, AuditReceipts | AuditRejected], None] | None = None
+    ) -> None:
+        """`own` takes the replies to this service's own records; without it they too go through the outbox."""
         self._database = database
         self._outbox = outbox
+        self._own = own
 
     async def take_over(self) -> LogState | None:
         """Raise the fence by one; from now on no other sequencer's transaction can succeed."""
@@ -61,9 +67,7 @@ class SqlSequencerStore:
             if head.size > before.receipted:
                 unit.connection.execute(insert(HEAD), {"size": head.size, "root": head.root, "note": head.note})
             for reply in replies:
-                self._outbox.send(
-                    unit, topic=topics.AUDIT_RECEIPT, key=reply.event.src, event=reply.event, to=[f"svc:{reply.service}"]
-                )  # fmt: skip
+                self._reply(unit, reply)
             for index in answered:
                 unit.connection.execute(delete(WANTED).where(WANTED.c.idx == index))
             crash_point("audit.receipts-not-committed")
@@ -88,6 +92,14 @@ class SqlSequencerStore:
             return None if row is None else Head(*row)
 
         return await self._database.read(work)
+
+    def _reply(self, unit: Unit, reply: Reply) -> None:
+        if self._own is not None and reply.service == SERVICE:
+            self._own(unit, reply.event)
+            return
+        # A receipt lost on the way is made anew when its producer sends the batch again, so its body need not be kept.
+        to = [f"svc:{reply.service}"]
+        self._outbox.send(unit, topic=topics.AUDIT_RECEIPT, key=reply.event.src, event=reply.event, to=to, keep=False)
 
 
 def _waiting(connection: Connection) -> Waiting:

@@ -31,6 +31,7 @@ ENTRY: Final = Table(
     Column("src", String(64), nullable=False),
     Column("ep", BigInteger, nullable=False),
     Column("seq", BigInteger, nullable=False),
+    Column("tr", BigInteger, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
     Column("service", String(64), nullable=False),
     Column("record", LargeBinary, nullable=False),

@@ -18,7 +18,14 @@ OWN_EPOCH: Final = 0
 _GENESIS_SALT: Final = bytes(32)
 """Entry 0 hides nothing: anyone who holds the bootstrap file must be able to recompute it."""
 
+UNSIGNED_LIMIT: Final = 50_000
+"""Entries that may wait for a signature; past it producers wait, because the backlog is held in memory when it is signed."""
+
 Seal = Callable[[bytes], bytes]
+
+
+class LogBusy(Exception):
+    """Try again later: the sequencer is behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ def open_log(tx: LogTx, now: int, bootstrap_digest: bytes) -> LogState:
 
 
 def append_batch(tx: LogTx, fence: int, now: int, sender: Sender, batch: AuditBatch, seal: Seal) -> Intake:
-    """Append a verified batch. Raises LogHalted when this sequencer may no longer write or the clock went back.
+    """Append a verified batch. Raises LogHalted when this sequencer may no longer write or the clock went back; LogBusy.
 
     1. Only the fence holder writes. 2. The producer code must be the sender's. 3. A repeat is ignored and its receipt sent
     again; another record in a taken place is rejected. 4. A gap is noted, never waited for. 5. Compare-and-swap of the state.
@@ -62,6 +69,8 @@ def append_batch(tx: LogTx, fence: int, now: int, sender: Sender, batch: AuditBa
     state = tx.state()
     if state is None or state.fence != fence:  # 1
         raise LogHalted("fence-lost")
+    if state.size - state.receipted > UNSIGNED_LIMIT:
+        raise LogBusy("too much waits for its signature")
     writer = _Writer(tx, state, now)
     judged = [judge(item, sender.service) for item in batch.items]
     refusal = _not_its_place(tx, state, sender, batch)  # 2

@@ -1,0 +1,78 @@
+"""Batches of audit records in, entries out. What cannot be recorded now keeps its place on the bus; nothing is dropped."""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Final
+
+from opentelemetry import metrics
+
+from audit.domain import LogHalted
+from audit.sequencer import Sequencer
+from audit.storage.log import SqlLogTx
+from audit.usecases.intake import SERVICE, Intake, LogBusy, Seal, Sender, append_batch
+from common import topics
+from common.bus import Bus, Consumption
+from common.canonical import b64u, canonical
+from common.clock import Clock
+from common.database import Unit
+from common.events.audit import AuditBatch
+from common.inbox import Inbox, Received, Transient
+from common.problems import Problem
+
+GROUP: Final = "audit.records"
+
+_meter = metrics.get_meter("hub.audit")
+_records = _meter.create_counter("hub_audit_records", description="Audit records taken in, by what became of them")
+
+
+class RecordConsumer:
+    """Hands verified batches to the log, in the transaction that also marks them as seen."""
+
+    def __init__(self, sequencer: Sequencer, clock: Clock, seal: Seal) -> None:
+        self._sequencer = sequencer
+        self._clock = clock
+        self._seal = seal
+
+    def register(self, inbox: Inbox) -> None:
+        """Stand on the inbox; repeats come too, because a repeated batch asks for its receipts again."""
+        inbox.on(AuditBatch, self._take, repeats=True)
+
+    async def consume(self, inbox: Inbox, bus: Bus, services: Sequence[str]) -> Consumption:
+        """Read each service's own audit topic; on it nobody else is heard, whatever the broker let through."""
+        owners = {topics.audit(service): (f"svc:{service}",) for service in services}
+        return await inbox.consume(bus, group=GROUP, topics=list(owners), senders=lambda topic: owners.get(topic, ()))
+
+    def ship(self, unit: Unit, batch: AuditBatch) -> None:
+        """This service's own records: appended at once, in the transaction that caused them. Raises Problem `unavailable`."""
+        digest = b64u(sha256(canonical(batch.data())).digest())
+        try:
+            self._append(unit, Sender(SERVICE, digest), batch)
+        except (LogHalted, LogBusy):
+            raise Problem("unavailable") from None
+
+    def _take(self, unit: Unit, got: Received, batch: AuditBatch) -> None:
+        try:
+            self._append(unit, Sender(got.source.removeprefix("svc:"), got.digest), batch)
+        except (LogHalted, LogBusy) as error:
+            raise Transient("the log takes no records now") from error
+
+    def _append(self, unit: Unit, sender: Sender, batch: AuditBatch) -> None:
+        if self._sequencer.halted:
+            raise LogHalted(self._sequencer.halted)
+        try:
+            intake = append_batch(SqlLogTx(unit.connection), self._sequencer.fence, self._clock.micros(), sender, batch, self._seal)
+        except LogHalted as halt:
+            self._sequencer.halt(halt)
+            raise
+        unit.after_commit(_counted(intake, sender.service))
+        unit.after_commit(self._sequencer.wake)
+
+
+def _counted(intake: Intake, service: str) -> Callable[[], None]:
+    def count() -> None:
+        outcomes = {"added": intake.added, "repeated": intake.repeated, "rejected": len(intake.rejected), "missing": intake.missing}
+        for outcome, number in outcomes.items():
+            if number:
+                _records.add(number, {"service": service, "outcome": outcome})
+
+    return count
