@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,11 +53,12 @@ def frame_tables(metadata: MetaData) -> FrameTables:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Topics one group of this service consumes beside the directory and its receipts."""
+    """Topics one group of this service consumes beside the directory and its receipts. `senders`: who may speak on a topic."""
 
     group: str
     topics: Sequence[str]
     low_priority: Sequence[str] = ()
+    senders: Callable[[str], Collection[str]] | None = None
 
 
 class Frame:
@@ -129,7 +130,9 @@ class Frame:
             self._subscriptions.insert(0, Subscription(f"{self.service}.directory", (topics.IDENTITY,)))
         for one in self._subscriptions:
             self._consumptions.append(
-                await self.inbox.consume(self.bus, group=one.group, topics=list(one.topics), low_priority=list(one.low_priority))
+                await self.inbox.consume(
+                    self.bus, group=one.group, topics=list(one.topics), low_priority=list(one.low_priority), senders=one.senders
+                )
             )
         self._heart = asyncio.create_task(self._beat())
 
