@@ -137,6 +137,10 @@ class Tx(Protocol):
         """The current snapshot, opened. Raises LookupError when it is gone."""
         ...
 
+    def forget(self, case_id: UUID, subject_id: UUID) -> None:
+        """Destroy the case's key and every sealed part about this person; a later snapshot starts a new key."""
+        ...
+
     def keep_decision(self, decision_id: UUID, case_id: UUID, version: int, summary: Mapping[str, Any], detail: str) -> None:
         """Store a decision; `summary` names no person, `detail` (who, what, why) is sealed."""
         ...

@@ -4,7 +4,7 @@ from common.audit_record import Actor
 from common.audit_trail import AuditTrail, Receipt, Rejection
 from common.database import Unit
 from common.events.agency import DeliveryAcknowledged, SavedReceipt
-from common.events.case import CaseSnapshot
+from common.events.case import CaseSnapshot, SubjectErased
 from common.inbox import Inbox, Received, Refused
 from common.problems import Problem
 from common.views import CategoryUnknown
@@ -24,6 +24,7 @@ class EventConsumer:
     def register(self, inbox: Inbox, trail: AuditTrail) -> None:
         """Tell inbox and audit trail what this service understands."""
         inbox.on(CaseSnapshot, self.snapshot)
+        inbox.on(SubjectErased, self.erased)
         inbox.on(SavedReceipt, self.saved)
         inbox.on(DeliveryAcknowledged, self.acknowledged)
         trail.on_receipt(self.proven)
@@ -39,6 +40,10 @@ class EventConsumer:
             raise Refused("no-agreement") from None
         except CategoryUnknown:
             raise Refused("category-unknown") from None
+
+    def erased(self, unit: Unit, got: Received, event: SubjectErased) -> None:
+        """Destroy here what was destroyed at the owner."""
+        deciding.forget_subject(SqlTx(unit, self._sealing), event.subject_id, event.case_ids)
 
     def saved(self, unit: Unit, got: Received, event: SavedReceipt) -> None:
         """The same receipt as by the API; the sender of the envelope is the agency it speaks for."""

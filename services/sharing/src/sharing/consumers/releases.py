@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from itertools import groupby
 from typing import Final
 from uuid import UUID
@@ -14,7 +15,7 @@ from opentelemetry import metrics
 from common.database import DatabaseStopped, DatabaseUnavailable
 from common.faults import crash_point
 from common.telemetry import describe
-from sharing.ports import Due, ReleaseChecks, Store
+from sharing.ports import CaseState, Due, ReleaseChecks, Store, Tx
 from sharing.usecases import releasing
 from sharing.usecases.desk import Desk
 
@@ -92,9 +93,9 @@ class Releases:
             )
         )
         for delivery in promised:
-            await self._store.write(lambda tx, one=delivery: releasing.keep_promise(tx, self._desk, self._desk.own_work(), one))
+            await self._store.write(partial(releasing.keep_promise, desk=self._desk, granted=self._desk.own_work(), delivery_id=delivery))
         for delivery in resealing:
-            await self._store.write(lambda tx, one=delivery: releasing.reseal(tx, self._desk, self._desk.own_work(), one))
+            await self._store.write(partial(releasing.reseal, desk=self._desk, granted=self._desk.own_work(), delivery_id=delivery))
         _overdue.set(overdue)
         if overdue:
             _log.error("promised proofs are overdue", extra={"alarm": "promise-overdue", "count": overdue})
@@ -104,10 +105,28 @@ class Releases:
         first = due[0]
         state = await self._checks.check(first.case_id, first.version, first.subjects)
         crash_point("sharing.release-checked")
-        ids = [each.delivery_id for each in due]
-        for outcome in await self._store.write(
-            lambda tx: [releasing.release(tx, self._desk, self._desk.own_work(), one, state) for one in ids]
-        ):
+        try:
+            await self._release([each.delivery_id for each in due], state)
+        except (DatabaseUnavailable, DatabaseStopped):
+            raise
+        except Exception as error:  # noqa: BLE001 - one disclosure that cannot be sealed must not keep the others
+            _log.error("release failed", extra={"alarm": "release-failed", "error": describe(error)})
+            for each in due:
+                await self._alone(each.delivery_id, state)
+
+    async def _alone(self, delivery: UUID, state: CaseState | None) -> None:
+        try:
+            await self._release([delivery], state)
+        except (DatabaseUnavailable, DatabaseStopped):
+            raise
+        except Exception:  # noqa: BLE001 - told once above; it waits and is shown to the desk
+            await self._store.write(partial(releasing.failed, desk=self._desk, delivery_id=delivery))
+
+    async def _release(self, deliveries: Sequence[UUID], state: CaseState | None) -> None:
+        def work(tx: Tx) -> list[str]:
+            return [releasing.release(tx, self._desk, self._desk.own_work(), one, state) for one in deliveries]
+
+        for outcome in await self._store.write(work):
             _outcomes.add(1, {"outcome": outcome or "released"})
 
     async def _run(self) -> None:

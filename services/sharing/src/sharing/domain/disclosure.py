@@ -25,6 +25,7 @@ STREAM_HELD: Final = "stream-held"
 DIRECTORY_STALE: Final = "directory-stale"
 SUSPENDED: Final = "recipient-suspended"
 NO_KEY: Final = "recipient-without-key"
+FAILED: Final = "release-failed"
 
 # Why it will not leave without a person.
 AUDIT_REJECTED: Final = "audit-rejected"

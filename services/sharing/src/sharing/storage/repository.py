@@ -1,13 +1,14 @@
 """The repository: Core statements over the tables, sealing on the way in and opening on the way out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common import topics
@@ -21,6 +22,7 @@ from common.events import Event
 from common.events.agency import DisclosurePackage
 from common.events.case import CaseSnapshot
 from common.faults import crash_point
+from common.ids import uuid7
 from common.inbox import Inbox
 from common.outbox import Outbox
 from common.sealed import SubjectErased, SubjectKey, SubjectKeys, SubjectUnknown
@@ -87,8 +89,11 @@ class SqlTx:
 
     def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str) -> None:
         """Insert or replace, sealed whole under the case's key."""
-        key = self._sealing.subject_keys.ensure(self._conn, snapshot.case_id)
+        case_id = snapshot.case_id
+        known = self._conn.execute(select(_CASE.c.key_id).where(_CASE.c.case_id == case_id)).scalar_one_or_none()
+        key = self._sealing.subject_keys.ensure(self._conn, known or uuid7())
         values = {
+            "key_id": key.subject_id,
             "version": snapshot.version,
             "area": snapshot.area,
             "referrer": snapshot.referrer_agency,
@@ -97,33 +102,47 @@ class SqlTx:
                 "subjects": [str(subject.subject_id) for subject in snapshot.subjects],
                 "markings": [str(marking.marking_id) for marking in snapshot.markings],
             },
-            "snapshot_ct": key.seal("case_file", "snapshot_ct", snapshot.case_id, canonical(snapshot.data()).decode()),
+            "snapshot_ct": key.seal("case_file", "snapshot_ct", case_id, canonical(snapshot.data()).decode()),
             "changed_at": self._sealing.clock.now(),
         }
-        if self._conn.execute(update(_CASE).where(_CASE.c.case_id == snapshot.case_id).values(**values)).rowcount == 0:
-            self._conn.execute(insert(_CASE).values(case_id=snapshot.case_id, **values))
+        if known is None:
+            self._conn.execute(insert(_CASE).values(case_id=case_id, **values))
+        else:
+            self._conn.execute(update(_CASE).where(_CASE.c.case_id == case_id).values(**values))
 
     def snapshot(self, granted: Granted, case_id: UUID) -> CaseSnapshot:
         """Opened; Sealed when the key is gone."""
-        blob = self._conn.execute(select(_CASE.c.snapshot_ct).where(_CASE.c.case_id == case_id)).scalar_one_or_none()
-        if blob is None:
+        row = self._conn.execute(select(_CASE.c.key_id, _CASE.c.snapshot_ct).where(_CASE.c.case_id == case_id)).first()
+        if row is None or not row.snapshot_ct:
             raise Sealed("no-snapshot")
-        return CaseSnapshot.model_validate(parse(self._key(case_id).open("case_file", "snapshot_ct", case_id, blob)))
+        return CaseSnapshot.model_validate(parse(self._key(row.key_id).open("case_file", "snapshot_ct", case_id, row.snapshot_ct)))
+
+    def forget(self, case_id: UUID, subject_id: UUID) -> None:
+        """Crypto-erasure: the rows stay for the counts, nothing in them opens again."""
+        self._sealing.trail.destroy_subject(self._unit, subject_id)
+        here = _CASE.c.case_id == case_id
+        key_id = self._conn.execute(select(_CASE.c.key_id).where(here)).scalar_one_or_none()
+        if key_id is not None:
+            with suppress(SubjectUnknown):
+                self._sealing.subject_keys.destroy(self._conn, key_id)
+            self._conn.execute(update(_CASE).where(here).values(key_id=uuid7(), snapshot_ct=b""))
 
     def keep_decision(self, decision_id: UUID, case_id: UUID, version: int, summary: Mapping[str, Any], detail: str) -> None:
         """Once per case, version and agreement."""
-        sealed = self._key(case_id).seal("decision", "detail_ct", decision_id, detail)
+        key = self._case_key(case_id)
         row = {
-            "id": decision_id, "case_id": case_id, "snapshot_version": version, "as_of": summary["asOf"], "agreement": summary["agreement"],
-            "agreement_version": summary["agreementVersion"], "agreement_hash": summary["agreementHash"], "inputs_hash": summary["inputsHash"],
-            "detail_ct": sealed,
+            "id": decision_id, "case_id": case_id, "key_id": key.subject_id, "snapshot_version": version, "as_of": summary["asOf"],
+            "agreement": summary["agreement"], "agreement_version": summary["agreementVersion"], "agreement_hash": summary["agreementHash"],
+            "inputs_hash": summary["inputsHash"], "detail_ct": key.seal("decision", "detail_ct", decision_id, detail),
         }  # fmt: skip
         self._conn.execute(insert(_DECISION).values(**row))
 
     def add_disclosure(self, granted: Granted, disclosure: Disclosure, evidence: Evidence) -> None:
         """Waiting for its receipt."""
-        sealed = self._key(disclosure.case_id).seal("disclosure", "evidence_ct", disclosure.id, evidence.encode())
-        self._conn.execute(insert(_DISCLOSURE).values(**{name: getattr(disclosure, name) for name in _OWN}, evidence_ct=sealed))
+        key = self._case_key(disclosure.case_id)
+        sealed = key.seal("disclosure", "evidence_ct", disclosure.id, evidence.encode())
+        own = {name: getattr(disclosure, name) for name in _OWN}
+        self._conn.execute(insert(_DISCLOSURE).values(**own, key_id=key.subject_id, evidence_ct=sealed))
 
     def disclosure(self, delivery_id: UUID) -> Disclosure | None:
         """Locked on PostgreSQL; SQLite's writer has the whole file."""
@@ -131,9 +150,9 @@ class SqlTx:
 
     def evidence(self, granted: Granted, disclosure: Disclosure) -> Evidence:
         """Opened; Sealed when the key is gone."""
-        wanted = select(_DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof).where(_DISCLOSURE.c.id == disclosure.id)
-        row = self._conn.execute(wanted).one()
-        text = self._key(disclosure.case_id).open("disclosure", "evidence_ct", disclosure.id, row.evidence_ct)
+        shown = (_DISCLOSURE.c.key_id, _DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof)
+        row = self._conn.execute(select(*shown).where(_DISCLOSURE.c.id == disclosure.id)).one()
+        text = self._key(row.key_id).open("disclosure", "evidence_ct", disclosure.id, row.evidence_ct)
         return Evidence.decode(text, leaf=row.leaf, proof=row.proof)
 
     def by_record(self, record_id: UUID) -> Disclosure | None:
@@ -205,9 +224,12 @@ class SqlTx:
         made = self._sealing.trail.record(self._unit, entry)
         return Record(made.id, made.record, made.salt)
 
-    def _key(self, case_id: UUID) -> SubjectKey:
+    def _case_key(self, case_id: UUID) -> SubjectKey:
+        return self._key(self._conn.execute(select(_CASE.c.key_id).where(_CASE.c.case_id == case_id)).scalar_one())
+
+    def _key(self, key_id: UUID) -> SubjectKey:
         try:
-            return self._sealing.subject_keys.get(self._conn, case_id)
+            return self._sealing.subject_keys.get(self._conn, key_id)
         except (SubjectErased, SubjectUnknown):
             raise Sealed("case-key-gone") from None
 
@@ -256,9 +278,3 @@ def _inbox() -> Select[Any]:
 
 def _disclosure(row: Row[Any]) -> Disclosure:
     return Disclosure(**{name: getattr(row, name) for name in _OWN})
-
-
-def count_of(connection: Connection, state: str) -> int:
-    """How many disclosures stand in a state, for gauges."""
-    found: int = connection.execute(select(func.count()).select_from(_DISCLOSURE).where(_DISCLOSURE.c.state == state)).scalar_one()
-    return found

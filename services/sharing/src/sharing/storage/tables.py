@@ -25,6 +25,8 @@ class CaseRow(Row, table=True):
     __tablename__ = "case_file"
     __table_args__ = (Index("ix_case_file_reference", "referrer", "referrer_reference"),)
     case_id: UUID = Field(primary_key=True)
+    key_id: UUID
+    """The key that seals what is about people; destroyed, and replaced, when one of them is erased."""
     version: int
     area: str = Field(max_length=60)
     referrer: str = Field(max_length=64)
@@ -42,6 +44,7 @@ class DecisionRow(Row, table=True):
     __table_args__ = (UniqueConstraint("case_id", "snapshot_version", "agreement_hash"),)
     id: UUID = Field(primary_key=True)
     case_id: UUID
+    key_id: UUID
     snapshot_version: int
     as_of: datetime = Field(sa_type=UtcDateTime)
     agreement: str = Field(max_length=60)
@@ -63,6 +66,7 @@ class DisclosureRow(Row, table=True):
     id: UUID = Field(primary_key=True)
     decision_id: UUID = Field(foreign_key="decision.id")
     case_id: UUID
+    key_id: UUID
     snapshot_version: int
     recipient: str = Field(max_length=64)
     kind: str = Field(max_length=20)

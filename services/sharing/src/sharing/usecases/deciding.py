@@ -18,7 +18,7 @@ from common.views import CATEGORIES, Kind, Parcel, content
 from sharing.domain.deciding import RULE_FAILED, RecipientDecision, SharingDecision, conclude, due, questions
 from sharing.domain.disclosure import SUPERSEDED, Disclosure, Evidence, delivery_id, fingerprint
 from sharing.permissions import may
-from sharing.ports import CaseFile, Tx
+from sharing.ports import Sealed, Tx
 from sharing.usecases.desk import SERVICE_ACTOR, Desk
 
 _log = logging.getLogger("hub.sharing")
@@ -62,6 +62,19 @@ def take_snapshot(tx: Tx, desk: Desk, granted: Granted, snapshot: CaseSnapshot) 
         _one_recipient(tx, desk, granted, snapshot, decision, decision_id, each, earlier)
 
 
+def forget_subject(tx: Tx, subject_id: UUID, case_ids: tuple[UUID, ...]) -> None:
+    """A person was erased at the owner: what sharing holds of their cases becomes unreadable, and nothing prepared from it leaves.
+
+    Deliveries stay sealed to their recipients, who are asked separately. Referral sends what remains as a new snapshot.
+    """
+    for case_id in case_ids:
+        for disclosure in tx.of_case(case_id):
+            if disclosure.state in _UNSENT:
+                _supersede(tx, disclosure)
+        tx.forget(case_id, subject_id)
+        tx.record(AuditEntry(operation="key_destroy", outcome="done", actor=SERVICE_ACTOR, case_id=case_id, resource_type="case"))
+
+
 def preview(tx: Tx, desk: Desk, granted: Granted, actor: Actor, reference: str) -> dict[str, Any]:
     """Who would get what and why, at the current snapshot, for the agency that referred; discloses nothing.
 
@@ -72,7 +85,10 @@ def preview(tx: Tx, desk: Desk, granted: Granted, actor: Actor, reference: str) 
     case = tx.case_by_reference(granted.principal.agency, reference)
     if case is None:
         raise Problem("not-found")
-    snapshot = tx.snapshot(granted, case.case_id)
+    try:
+        snapshot = tx.snapshot(granted, case.case_id)
+    except Sealed:
+        raise Problem("not-found") from None
     decision = decide(desk, snapshot)
     entry = _snapshot_entry(snapshot, operation="consultation", actor=actor, resource="decision-preview")
     tx.record(entry)
@@ -296,8 +312,3 @@ def _alarm_failed_rules(decision: SharingDecision) -> None:
     failed = sum(1 for each in decision.recipients if RULE_FAILED in each.withheld.values())
     if failed:
         _log.error("a rule of the agreement failed", extra={"alarm": "rule-failed", "recipients": failed, "agreement": decision.agreement})
-
-
-def is_referrer(case: CaseFile, granted: Granted) -> bool:
-    """Whether the caller's agency made the referral."""
-    return case.referrer == granted.principal.agency

@@ -92,6 +92,13 @@ def later(tx: Tx, desk: Desk, disclosure: Disclosure, reason: str) -> None:
     tx.advance(disclosure.id, ("proven",), reason=reason, attempts=disclosure.attempts + 1, next_at=next_at)
 
 
+def failed(tx: Tx, desk: Desk, delivery_id: UUID) -> None:
+    """Something we did not foresee stopped it: wait, and show the desk."""
+    found = tx.disclosure(delivery_id)
+    if found is not None:
+        later(tx, desk, found, words.FAILED)
+
+
 @dataclass(frozen=True, slots=True)
 class Emergency:
     """A named person's decision that waiting for the log is the greater danger. `text` is sealed into the audit record."""
