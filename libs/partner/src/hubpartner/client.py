@@ -54,7 +54,9 @@ class HubClient:
         }
         self._services = {name: ServiceClient(url, tokens, http=http, clock=clock, timeout=20.0) for name, url in urls.items()}
 
-    async def submit_referral(self, form: Mapping[str, Any], *, dry_run: bool = False, idempotency_key: str | None = None) -> dict[str, Any]:
+    async def submit_referral(
+        self, form: Mapping[str, Any], *, dry_run: bool = False, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
         """Send a referral. The same key repeats safely; without one a new key is made for this call."""
         answer = await self._services["referral"].call(
             "POST", "/v1/referrals", scope="referral.write", json=form, params={"dryRun": "true"} if dry_run else None,
@@ -97,7 +99,9 @@ class HubClient:
         """Say that a role has taken the delivery up."""
         path = f"/v1/disclosures/{delivery_id}/acknowledgement"
         return _members(
-            await self._services["sharing"].call("POST", path, scope="disclosure.acknowledge", json={"role": role}, idempotency_key=opaque())
+            await self._services["sharing"].call(
+                "POST", path, scope="disclosure.acknowledge", json={"role": role}, idempotency_key=opaque()
+            )
         )
 
     async def send_receipt(self, delivery: Delivery, system: str) -> dict[str, Any]:
@@ -105,7 +109,9 @@ class HubClient:
         receipt = saved_receipt(delivery, signer=self.profile.signing, system=system)
         path = f"/v1/disclosures/{delivery.delivery_id}/receipt"
         return _members(
-            await self._services["sharing"].call("POST", path, scope="disclosure.acknowledge", json={"receipt": receipt}, idempotency_key=opaque())
+            await self._services["sharing"].call(
+                "POST", path, scope="disclosure.acknowledge", json={"receipt": receipt}, idempotency_key=opaque()
+            )
         )
 
     async def switch(self, service: ServiceName, turn: Literal["pause", "resume"]) -> None:
@@ -116,7 +122,9 @@ class HubClient:
         """Operator: from now on nothing of this agency counts, token or not."""
         path = f"/v1/agencies/{agency}/suspension"
         return _members(
-            await self._services["identity"].call("POST", path, scope="agency.manage", json={"reasonCode": reason_code}, idempotency_key=opaque())
+            await self._services["identity"].call(
+                "POST", path, scope="agency.manage", json={"reasonCode": reason_code}, idempotency_key=opaque()
+            )
         )
 
     async def restore(self, agency: str) -> None:

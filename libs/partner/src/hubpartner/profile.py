@@ -1,6 +1,5 @@
 """A partner's profile: who it is, where the hub is, and its private keys, read from one 0600 TOML file."""
 
-import os
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -49,7 +48,7 @@ class Profile:
 def read_profile(path: Path) -> Profile:
     """The profile in `path`. Raises ProfileRefused when it is missing, readable by others, or incomplete."""
     try:
-        mode = stat.S_IMODE(os.stat(path).st_mode)
+        mode = stat.S_IMODE(path.stat().st_mode)
         raw = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ProfileRefused("there is no such profile file; a demo hub writes them to the folder demo/ of its HUB_DIR") from None

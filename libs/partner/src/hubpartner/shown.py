@@ -26,8 +26,10 @@ def _lines(verdict: Verdict) -> Iterator[str]:
     yield f"Proof: {standing(verdict)}"
     if "safeContact" in content:
         safe = content["safeContact"]
-        yield "SAFE CONTACT: " + ("DO NOT CONTACT" if safe["doNotContact"] else "safe, only as follows")
+        yield "SAFE CONTACT: " + (f"DO NOT CONTACT ({safe['status']})" if safe["doNotContact"] else "safe, only as follows")
         yield from (f"  {line}" for line in map(_item, safe["items"]))
+        for means in safe["means"]:
+            yield "  - " + "; ".join(map(_item, means))
     else:
         yield "SAFE CONTACT: not shared with you; do not contact"
     clause = content["clause"]

@@ -125,5 +125,5 @@ class Store(Protocol):
         ...
 
 
-class VersionMoved(Exception):  # noqa: N818 - what happened, in the field's words
+class VersionMoved(Exception):
     """The case has a newer version than the one the change was made for."""

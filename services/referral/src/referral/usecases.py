@@ -13,7 +13,7 @@ from common.events.case import CaseSnapshot, CaseSubject, Cause, Consent, Fact, 
 from common.ids import uuid7
 from common.problems import Fault, Problem
 from referral.domain import risk as risk_rules
-from referral.domain.facts import facts_of, risk_facts, safe_contact_facts
+from referral.domain.facts import facts_of, level_facts, risk_facts, unknown_contact
 from referral.domain.form import FullReferral, Person, UrgentReferral
 from referral.domain.rules import Instrument, RuleBook, Rules, RulesUnknown
 from referral.permissions import may
@@ -161,7 +161,7 @@ def _plan_urgent(granted: Granted, form: UrgentReferral, desk: Desk, rules: Rule
     victim = uuid7()
     subjects = (CaseSubject(subject_id=victim, role="victim", address_shielded=form.place_shielded),)
     consent = Consent(aware="unknown", agrees_to_support="unknown", lawful_basis="6d", gateway="common_law")
-    facts = facts_of(form, {"victim": victim}) + safe_contact_facts(None, victim, rules, now.date())
+    facts = facts_of(form, {"victim": victim}) + level_facts(risk_rules.URGENT, victim) + (unknown_contact(victim),)
     return _intake(granted, form, desk, rules, now, subjects, risk_rules.URGENT, consent, facts, now)
 
 
@@ -170,7 +170,10 @@ def _plan_full(granted: Granted, form: FullReferral, desk: Desk, rules: Rules, n
     try:
         summary = risk_rules.assess(form.risk, rules, instrument)
     except risk_rules.ConceptUnknown as strange:
-        faults = [Fault(f"/risk/answers/{place}/concept", "must be a concept of this instrument; see GET /v1/code-lists") for place in strange.places]
+        faults = [
+            Fault(f"/risk/answers/{place}/concept", "must be a concept of this instrument; see GET /v1/code-lists")
+            for place in strange.places
+        ]
         raise Problem("validation-failed", errors=faults) from None
     ids = {person.ref: uuid7() for person in form.people}
     subjects = tuple(_subject(person, ids[person.ref], rules, now.date()) for person in form.people)
@@ -182,8 +185,7 @@ def _plan_full(granted: Granted, form: FullReferral, desk: Desk, rules: Rules, n
         gateway=form.consent.gateway,
     )
     victim = next(s.subject_id for s in subjects if s.role == "victim")
-    contact = safe_contact_facts(form.safe_contact, victim, rules, now.date())
-    facts = facts_of(form, ids) + risk_facts(form, instrument, victim) + contact
+    facts = facts_of(form, ids) + risk_facts(form, instrument, summary, victim)
     return _intake(granted, form, desk, rules, now, subjects, summary, consent, facts, form.incident.occurred_at)
 
 
@@ -250,7 +252,12 @@ def _complete(tx: ReferralTx, granted: Granted, urgent_id: UUID, intake: Intake)
         raise Problem("validation-failed", errors=[Fault("/completes", "must be an urgent referral your agency sent")])
     kept = tuple(Marking.model_validate(m) for m in found.snapshot_head["markings"] if m["kind"] != "location_shield")
     snapshot = intake.snapshot.model_copy(
-        update={"case_id": found.case_id, "version": found.version + 1, "cause": "referral_completed", "markings": (*kept, *intake.snapshot.markings)}
+        update={
+            "case_id": found.case_id,
+            "version": found.version + 1,
+            "cause": "referral_completed",
+            "markings": (*kept, *intake.snapshot.markings),
+        }
     )
     referral = replace(intake.referral, case_id=found.case_id, version=snapshot.version, snapshot_head=head_of(snapshot))
     return Intake(referral, snapshot, replace(intake.entry, case_id=found.case_id, resource_version=snapshot.version))

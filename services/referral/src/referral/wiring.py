@@ -35,7 +35,9 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
         idempotency=frame.idempotency,
     )
     store = ReferralStore(frame.database, sealing)
-    desk = usecases.Desk(rules=rule_book(), clock=clock, reference_secret=keyring.secret("case-reference"), home_area=frame.bootstrap.area.id)
+    desk = usecases.Desk(
+        rules=rule_book(), clock=clock, reference_secret=keyring.secret("case-reference"), home_area=frame.bootstrap.area.id
+    )
     OutcomeConsumer(sealing).register(frame.inbox)
     frame.subscribe(Subscription("referral.sharing", (topics.SHARING,)))
 
@@ -59,7 +61,13 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
             "release checks": "Between services: the last look before a release.",
         },
         clock=clock,
-        state={"store": store, "desk": desk, "idempotency": frame.idempotency, "cursors": frame.cursors, "ready_to_read": frame.trail.ready},
+        state={
+            "store": store,
+            "desk": desk,
+            "idempotency": frame.idempotency,
+            "cursors": frame.cursors,
+            "ready_to_read": frame.trail.ready,
+        },
     )
     return Service("referral", app, parts=[frame], pausable=[frame])
 

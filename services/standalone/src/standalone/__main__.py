@@ -2,15 +2,17 @@
 
 import asyncio
 import os
+import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
 
 from common.settings import Settings, SettingsError
 from common.telemetry import set_up
-from standalone.hub import Hub, Place, assemble, settings_for
+from standalone.hub import Place, assemble, settings_for
 from standalone.welcome import welcome
 
 
@@ -26,8 +28,8 @@ def main() -> None:
 
 async def _run() -> None:
     began = time.monotonic()
-    port, folder = _port(), Path(os.environ.get("HUB_DIR") or ".run").resolve()
-    place = Place(folder, f"http://127.0.0.1:{port}")
+    port = _port()
+    place = Place(_folder(), f"http://127.0.0.1:{port}")
     base = Settings.from_env({**os.environ, **_defaults(place)}).with_(port=port)
     set_up("standalone", base)
 
@@ -40,15 +42,25 @@ async def _run() -> None:
         hub.app or (), host=base.host, port=port, log_level="warning", access_log=False, lifespan="on", server_header=False, date_header=True,
         timeout_graceful_shutdown=5,
     )  # fmt: skip
-    server = uvicorn.Server(config)
-    await asyncio.gather(server.serve(), _greet(server, hub, began))
+    await _Server(config, lambda: print(welcome(hub, time.monotonic() - began), flush=True)).serve()
 
 
-async def _greet(server: uvicorn.Server, hub: Hub, began: float) -> None:
-    while not server.started and not server.should_exit:
-        await asyncio.sleep(0.02)
-    if server.started:
-        print(welcome(hub, time.monotonic() - began), flush=True)
+class _Server(uvicorn.Server):
+    """Greets once the socket listens, not before: the first click must find somebody home."""
+
+    def __init__(self, config: uvicorn.Config, greet: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._greet = greet
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to listen, then greet."""
+        await super().startup(sockets)
+        if self.started:
+            self._greet()
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("HUB_DIR") or ".run").resolve()
 
 
 def _port() -> int:

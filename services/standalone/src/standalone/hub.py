@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx2
-
 import audit.wiring
-import identity.wiring
+import httpx2
 import portal.wiring
-import referral.wiring
 import sharing.wiring
+
+import identity.wiring
+import referral.wiring
 from common import topics
 from common.bootstrap import SERVICES, Bootstrap
 from common.bus import Bus
@@ -140,5 +140,3 @@ class _InProcess(httpx2.AsyncBaseTransport):
                 raise httpx2.ConnectError("the hub is still being assembled", request=request)
             self._transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
         return await self._transport.handle_async_request(request)
-
-

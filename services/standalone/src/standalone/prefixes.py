@@ -11,7 +11,13 @@ class Prefixes:
     Lifespans of mounted apps are not run here: `common.web.service.Service` starts and stops its parts itself.
     """
 
-    def __init__(self, mounted: Mapping[str, ASGIApp], default: ASGIApp, on_start: Callable[[], Awaitable[None]], on_stop: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        mounted: Mapping[str, ASGIApp],
+        default: ASGIApp,
+        on_start: Callable[[], Awaitable[None]],
+        on_stop: Callable[[], Awaitable[None]],
+    ) -> None:
         """`mounted` maps ``/name`` to its app; `on_start` and `on_stop` run with the server's lifespan."""
         self._mounted = dict(mounted)
         self._default = default

@@ -66,6 +66,7 @@ class Relay:
         self._running.set()
         self._task: asyncio.Task[None] | None = None
         self._refused: dict[str, float] = {}
+        self.longest_pause = _LONGEST_PAUSE_S
         self.sent = 0
         self.holding = False
 
@@ -120,7 +121,7 @@ class Relay:
                 failures += 1
                 _failures.add(1, {"reason": type(error).__name__})
                 _log.warning("outbox relay waits", extra={"reason": type(error).__name__, "failures": failures})
-                await asyncio.sleep(min(_FIRST_PAUSE_S * 2 ** min(failures, 10), _LONGEST_PAUSE_S))
+                await asyncio.sleep(min(_FIRST_PAUSE_S * 2 ** min(failures, 10), self.longest_pause))
             except DatabaseStopped:
                 return
             except Exception:  # noqa: BLE001
@@ -128,7 +129,7 @@ class Relay:
                 failures += 1
                 _failures.add(1, {"reason": "unforeseen"})
                 _log.exception("outbox relay failed")
-                await asyncio.sleep(_LONGEST_PAUSE_S)
+                await asyncio.sleep(self.longest_pause)
 
     async def _rest(self, again: datetime | None) -> None:
         limit = SAFETY_POLL_S if self._database.dialect == "postgresql" or self._refused else None

@@ -38,7 +38,9 @@ def main() -> None:
         say_error(f"  correlation id {problem.correlation_id}")
         sys.exit(1)
     except TokenRefused as refused:
-        say_error(f"No access token was given ({refused.code}): {_TOKEN_ADVICE.get(refused.code, 'check client, keys and scope of the profile')}.")
+        say_error(
+            f"No access token was given ({refused.code}): {_TOKEN_ADVICE.get(refused.code, 'check client, keys and scope of the profile')}."
+        )
         sys.exit(3 if refused.code == "unreachable" else 1)
     except CallFailed:
         say_error("The hub gave no answer. Nothing is known to have happened; the call may be repeated.")

@@ -35,7 +35,15 @@ def verify(
     if keep is not None:
         keep.write_text(whole.note, "utf-8")
     if as_json:
-        say_json({"verified": True, "size": whole.checkpoint.size, "producers": len(producers), "keyPinned": pinned, "extendsOlder": older is not None})
+        say_json(
+            {
+                "verified": True,
+                "size": whole.checkpoint.size,
+                "producers": len(producers),
+                "keyPinned": pinned,
+                "extendsOlder": older is not None,
+            }
+        )
         return
     say(f"Verified: {whole.checkpoint.size} entries of {len(producers)} producer instances, {whole.tiles} tiles, root and signature right.")
     if older is not None:

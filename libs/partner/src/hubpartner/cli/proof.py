@@ -22,10 +22,20 @@ def verify(context: typer.Context, package: PackageArgument, as_json: JsonOption
     delivery = open_with(profile_of(context), read_package(package))
     verdict = delivery.verdict
     if as_json:
-        say_json({"verdict": verdict.standing, "index": verdict.index, "size": verdict.size, "witnessed": verdict.witnessed, "record": dict(verdict.record)})
+        say_json(
+            {
+                "verdict": verdict.standing,
+                "index": verdict.index,
+                "size": verdict.size,
+                "witnessed": verdict.witnessed,
+                "record": dict(verdict.record),
+            }
+        )
         return
     say(standing(verdict))
-    say(f"  signed by the hub, sealed to {verdict.content['recipient']}, clause {verdict.content['clause']['id']}, delivery {delivery.delivery_id}")
+    say(
+        f"  signed by the hub, sealed to {verdict.content['recipient']}, clause {verdict.content['clause']['id']}, delivery {delivery.delivery_id}"
+    )
     say(f"  content, record and leaf match; envelope SHA-256 {delivery.envelope_digest}")
 
 

@@ -48,7 +48,9 @@ class OutcomeOut(ApiModel):
 class ReferralRead(ReferralOut):
     """A referral and what became of it."""
 
-    outcomes: tuple[OutcomeOut, ...] = Field(description="Empty until sharing has decided; third-party reports receive an acknowledgement only")
+    outcomes: tuple[OutcomeOut, ...] = Field(
+        description="Empty until sharing has decided; third-party reports receive an acknowledgement only"
+    )
 
 
 class DryRunOut(ApiModel):
@@ -97,7 +99,9 @@ def dry_run_out(intake: Intake) -> DryRunOut:
 
 
 def _risk(risk: dict[str, Any]) -> RiskOut:
-    return RiskOut(level=risk["level"], rule=risk["rule"], score=risk["score"], dont_know=risk["dontKnow"], critical=tuple(risk["critical"]))
+    return RiskOut(
+        level=risk["level"], rule=risk["rule"], score=risk["score"], dont_know=risk["dontKnow"], critical=tuple(risk["critical"])
+    )
 
 
 class MarkingOut(ApiModel):

@@ -8,9 +8,9 @@ from uuid import UUID
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from common.events.case import Fact
-from referral.domain.form import BY_ROLE, ContactMeans, Form, FullReferral, Internal, Person, SafeContact, Shared, UrgentReferral
-from referral.domain.rules import Instrument, Rules
+from common.events.case import Fact, RiskSummary
+from referral.domain.form import ROLE_NAMES, Form, FullReferral, Internal, Person, Shared, UrgentReferral
+from referral.domain.rules import Instrument
 
 
 class Uncategorised(TypeError):
@@ -35,62 +35,39 @@ def answered_items(form: FullReferral, instrument: Instrument) -> Iterator[tuple
         yield place, instrument.items[answer.concept], f"{words[answer.answer]} (said by: {answer.source.replace('_', ' ')})"
 
 
-def risk_facts(form: FullReferral, instrument: Instrument | None, victim: UUID) -> tuple[Fact, ...]:
-    """Each answer in words under its item's subject; the level and score stand in the snapshot's own risk part."""
+def risk_facts(form: FullReferral, instrument: Instrument | None, summary: RiskSummary, victim: UUID) -> tuple[Fact, ...]:
+    """The level with the rule that gave it, what is not known, critical items, then each answer in words."""
+
+    def shown(path: str, label: str, value: str) -> Fact:
+        return Fact(path=path, category="risk_summary", subject=victim, label=label, value=value, quality="professional_opinion")
+
+    made = level_facts(summary, victim)
     if instrument is None:
-        return ()
-    return tuple(
+        return made
+    made += (
+        shown("risk.score", "Answered yes", f"{summary.score} of {len(instrument.items)}"),
+        shown("risk.dont_know", "Don't know or not asked", str(summary.dont_know)),
+    )
+    if summary.critical:
+        made += (shown("risk.critical", "Critical items answered yes", "; ".join(instrument.items[c] for c in summary.critical)),)
+    return made + tuple(
         Fact(path=f"risk.answers.{place}", category="risk_answers", subject=victim, label=subject, value=words, quality="self_report")
         for place, subject, words in answered_items(form, instrument)
     )
 
 
-def safe_contact_facts(safe: SafeContact | None, victim: UUID, rules: Rules, today: date) -> tuple[Fact, ...]:
-    """The rule for reaching the victim: one overall answer and one line per means.
-
-    The overall answer is yes only while a means is safe and was verified within the rules' days; an expired rule shows
-    since when it is unverified and counts as unknown (design section 13, rule 5). None means nobody asked.
-    """
-    answer, since = _safe_now(safe, rules, today)
-    made = [_contact("safe", "Safe to contact", answer, victim)]
-    if since is not None:
-        made.append(_contact("unverified", "Unverified since", since.isoformat(), victim))
-    for place, means in enumerate(safe.means if safe else ()):
-        made.append(_contact(f"means.{place}.rule", _CHANNELS[means.channel], _rule(means), victim))
-        if means.value is not None:
-            label = f"{_CHANNELS[means.channel]} ({_SAFE[means.safe]})"
-            made.append(Fact(path=f"safe_contact.means.{place}.value", category="victim_phone", subject=victim, label=label, value=means.value))
-    return tuple(made)
+def level_facts(summary: RiskSummary, victim: UUID) -> tuple[Fact, ...]:
+    """The level and the rule that gave it; "not assessed" is said, never left out."""
+    lines = (("risk.level", "Risk level", summary.level.replace("_", " ")), ("risk.rule", "Rule that gave the level", summary.rule))
+    return tuple(
+        Fact(path=path, category="risk_summary", subject=victim, label=label, value=value, quality="professional_opinion")
+        for path, label, value in lines
+    )
 
 
-_CHANNELS = {
-    "phone": "Phone", "sms": "Text message", "email": "Email", "post": "Post", "in_person": "In person", "via_idva": "Through the IDVA",
-    "via_school": "Through the school",
-}  # fmt: skip
-_SAFE = {"yes": "safe to use", "no": "NOT safe", "unknown": "not known: do not use"}
-_VOICEMAIL = {"never": "never leave a message", "code_name": "message with the code name only", "yes": "message allowed", "unknown": "no message"}
-
-
-def _safe_now(safe: SafeContact | None, rules: Rules, today: date) -> tuple[str, date | None]:
-    if safe is None or safe.status == "unknown":
-        return "unknown", None
-    if safe.status == "do_not_contact" or not any(means.safe == "yes" for means in safe.means):
-        return "no", None
-    if safe.last_verified is None or (today - safe.last_verified).days > rules.safe_contact_days:
-        return "unknown", safe.last_verified
-    return "yes", None
-
-
-def _rule(means: ContactMeans) -> str:
-    parts = [_SAFE[means.safe]]
-    if means.safe == "yes":
-        parts += [text for text in (means.times, means.who_may_answer) if text]
-        parts.append(_VOICEMAIL[means.voicemail])
-    return "; ".join(parts)
-
-
-def _contact(path: str, label: str, value: str, victim: UUID) -> Fact:
-    return Fact(path=f"safe_contact.{path}", category="victim_safe_contact", subject=victim, label=label, value=value)
+def unknown_contact(victim: UUID) -> Fact:
+    """What an urgent referral says of safe contact: nobody asked, so do not contact (design section 13, rule 2)."""
+    return Fact(path="safe_contact.status", category="victim_safe_contact", subject=victim, label="Safe contact", value="unknown")
 
 
 def _victim(form: FullReferral, subjects: dict[str, UUID]) -> UUID:
@@ -121,7 +98,7 @@ def _leaf(info: FieldInfo, path: str, value: Any, subject: UUID, role: str) -> I
     if kind is None:
         raise Uncategorised(path)
     if isinstance(kind, Shared):
-        category = BY_ROLE.get((kind.category, role), kind.category)
+        category = kind.category.format(role=ROLE_NAMES[role])
         owner = None if category == "referrer" else subject
         yield Fact(path=path, category=category, subject=owner, label=kind.label, value=_plain(value), quality=kind.quality or "fact")
 

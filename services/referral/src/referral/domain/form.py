@@ -35,7 +35,7 @@ LongText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1,
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The data category of a field and its name for a practitioner. A person's fields name a kind; the role decides the category."""
+    """The data category of a field and its name for a practitioner. `{role}` stands for the person's role."""
 
     category: str
     label: str
@@ -71,17 +71,17 @@ class Form(BaseModel):
 class Name(Form):
     """A person's name as known. `known_as` is the name to use."""
 
-    full: Annotated[Text | None, Shared("identity", "Full name")] = None
-    known_as: Annotated[Text | None, Shared("identity", "Name to use")] = None
+    full: Annotated[Text | None, Shared("{role}_identity", "Full name")] = None
+    known_as: Annotated[Text | None, Shared("{role}_identity", "Name to use")] = None
 
 
 class Address(Form):
     """Where a person lives or stays. A shielded address leaves to nobody; at most its area code."""
 
-    lines: Annotated[tuple[Text, ...], Shared("address", "Address")] = ()
-    postcode: Annotated[Annotated[Text, AfterValidator(_postcode)] | None, Shared("postcode", "Postcode")] = None
-    area_code: Annotated[Text | None, Shared("area", "Area")] = None
-    landlord: Annotated[Text | None, Shared("address", "Landlord")] = None
+    lines: Annotated[tuple[Text, ...], Shared("{role}_address", "Address")] = ()
+    postcode: Annotated[Annotated[Text, AfterValidator(_postcode)] | None, Shared("{role}_address", "Postcode")] = None
+    area_code: Annotated[Text | None, Shared("{role}_area", "Area")] = None
+    landlord: Annotated[Text | None, Shared("{role}_address", "Landlord")] = None
     shielded: Annotated[bool, Internal("location shield")] = False
 
 
@@ -91,38 +91,38 @@ class Person(Form):
     ref: Annotated[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")], Internal("joins parts of one form")]
     role: Annotated[Role, Internal("decides the categories")]
     name: Name = Name()
-    aliases: Annotated[tuple[Text, ...], Shared("identity", "Also known as")] = ()
-    birth_dates: Annotated[tuple[date, ...], Shared("identity", "Possible dates of birth"), Field(max_length=5)] = ()
-    nhs_number: Annotated[Annotated[str, AfterValidator(_nhs_number)] | None, Shared("identity", "NHS number")] = None
-    gender: Annotated[Text | None, Shared("identity", "Gender")] = None
-    phone: Annotated[Text | None, Shared("phone", "Phone")] = None
+    aliases: Annotated[tuple[Text, ...], Shared("{role}_identity", "Also known as")] = ()
+    birth_dates: Annotated[tuple[date, ...], Shared("{role}_identity", "Possible dates of birth"), Field(max_length=5)] = ()
+    nhs_number: Annotated[Annotated[str, AfterValidator(_nhs_number)] | None, Shared("{role}_identity", "NHS number")] = None
+    gender: Annotated[Text | None, Shared("{role}_identity", "Gender")] = None
+    phone: Annotated[Text | None, Shared("{role}_phone", "Phone")] = None
     addresses: Annotated[tuple[Address, ...], Field(max_length=5)] = ()
-    language: Annotated[Text | None, Shared("needs", "First language")] = None
-    interpreter_needed: Annotated[Yes | None, Shared("needs", "Interpreter needed")] = None
-    care_and_support_needs: Annotated[LongText | None, Shared("needs", "Care and support needs")] = None
+    language: Annotated[Text | None, Shared("{role}_needs", "First language")] = None
+    interpreter_needed: Annotated[Yes | None, Shared("{role}_needs", "Interpreter needed")] = None
+    care_and_support_needs: Annotated[LongText | None, Shared("{role}_needs", "Care and support needs")] = None
     relationship_to_victim: Annotated[Relationship | None, Shared("relationship", "Relationship to the victim")] = None
-    school: Annotated[Text | None, Shared("school", "School")] = None
-    doctor: Annotated[Text | None, Shared("doctor", "GP practice")] = None
-    whereabouts: Annotated[LongText | None, Shared("address", "Whereabouts now")] = None
-    employer: Annotated[Text | None, Shared("work", "Employer")] = None
+    school: Annotated[Text | None, Shared("{role}_school", "School")] = None
+    doctor: Annotated[Text | None, Shared("{role}_health_contact", "GP practice")] = None
+    whereabouts: Annotated[LongText | None, Shared("{role}_whereabouts", "Whereabouts now")] = None
+    employer: Annotated[Text | None, Shared("{role}_employer", "Employer")] = None
     immigration_status: Annotated[Text | None, Shared("immigration_status", "Immigration status")] = None
 
 
 class ContactMeans(Form):
     """One way to reach the victim and whether it is safe. Unknown counts as not safe."""
 
-    channel: Annotated[Channel, Internal("shown as one rule per means")]
-    value: Annotated[Text | None, Internal("shown as one rule per means")] = None
-    safe: Annotated[Safe, Internal("shown as one rule per means")]
-    times: Annotated[Text | None, Internal("shown as one rule per means")] = None
-    voicemail: Annotated[Voicemail, Internal("shown as one rule per means")] = "never"
-    who_may_answer: Annotated[Text | None, Internal("shown as one rule per means")] = None
+    channel: Annotated[Channel, Shared("victim_safe_contact", "Channel")]
+    value: Annotated[Text | None, Shared("victim_phone", "Number or address of this channel")] = None
+    safe: Annotated[Safe, Shared("victim_safe_contact", "Safe to use")]
+    times: Annotated[Text | None, Shared("victim_safe_contact", "Safe days and times")] = None
+    voicemail: Annotated[Voicemail, Shared("victim_safe_contact", "Voicemail")] = "never"
+    who_may_answer: Annotated[Text | None, Shared("victim_safe_contact", "Who may answer")] = None
 
 
 class SafeContact(Form):
     """How the victim may be reached safely, asked first. `unknown` is a valid answer and means: do not contact."""
 
-    status: Annotated[Literal["known", "do_not_contact", "unknown"], Internal("answered by the rule in the safe-contact strip")]
+    status: Annotated[Literal["known", "do_not_contact", "unknown"], Shared("victim_safe_contact", "Safe contact")]
     means: Annotated[tuple[ContactMeans, ...], Field(max_length=8)] = ()
     device_monitored: Annotated[Yes, Shared("victim_safe_contact", "Phone or device watched")] = "unknown"
     code_word: Annotated[Text | None, Shared("victim_safe_contact", "Code word")] = None
@@ -145,7 +145,7 @@ class Incident(Form):
     summary: Annotated[LongText, Shared("incident_narrative", "What happened")]
     crime_reference: Annotated[Text | None, Shared("incident", "Crime reference")] = None
     officer_in_case: Annotated[Text | None, Shared("referrer", "Officer in the case")] = None
-    children_present: Annotated[Yes, Shared("incident", "Children present")] = "unknown"
+    children_present: Annotated[Yes, Shared("incident_children", "Children present")] = "unknown"
     weapons: Annotated[Text | None, Shared("incident", "Weapons")] = None
 
 
@@ -179,13 +179,13 @@ class Risk(Form):
 class ConsentAnswers(Form):
     """Aware, agrees to support, and lawful basis: three separate facts (design section 13, rule 9)."""
 
-    aware: Annotated[Aware, Internal("stands in the snapshot's own consent part")]
-    agrees_to_support: Annotated[Agrees, Internal("stands in the snapshot's own consent part")]
-    lawful_basis: Annotated[Basis, Internal("stands in the snapshot's own consent part")]
-    condition: Annotated[Condition, Internal("stands in the snapshot's own consent part")] = "none"
-    gateway: Annotated[Gateway, Internal("stands in the snapshot's own consent part")] = "none"
+    aware: Annotated[Aware, Shared("consent", "Knows of this referral")]
+    agrees_to_support: Annotated[Agrees, Shared("consent", "Agrees to be offered support")]
+    lawful_basis: Annotated[Basis, Shared("consent", "Lawful basis")]
+    condition: Annotated[Condition, Shared("consent", "Condition for special-category data")] = "none"
+    gateway: Annotated[Gateway, Shared("consent", "Statutory gateway")] = "none"
     without_agreement_reason: Annotated[LongText | None, Shared("consent", "Why shared without agreement")] = None
-    victims_view: Annotated[LongText | None, Shared("victim_view", "What the victim wants", "self_report")] = None
+    victims_view: Annotated[LongText | None, Shared("consent", "What the victim wants", "self_report")] = None
 
 
 class Referrer(Form):
@@ -204,7 +204,9 @@ class FullReferral(Form):
     area: Annotated[Text, Internal("whose rules and agreement apply")]
     source: Annotated[Source, Internal("how it reached the sender")]
     external_reference: Annotated[Text, Internal("the sender's own reference, shown back to the sender only")]
-    completes: Annotated[Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}$")] | None, Internal("urgent referral this one completes")] = None
+    completes: Annotated[
+        Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}$")] | None, Internal("urgent referral this one completes")
+    ] = None
     referrer: Referrer
     reason: Annotated[LongText, Shared("incident_narrative", "Reason for referral", "professional_opinion")]
     people: Annotated[tuple[Person, ...], Field(min_length=1, max_length=30)]
@@ -242,7 +244,7 @@ class UrgentReferral(Form):
     external_reference: Annotated[Text | None, Internal("the sender's own reference")] = None
     area: Annotated[Text | None, Internal("whose rules apply; the sender's own area if left out")] = None
     name: Annotated[Text, Shared("victim_identity", "Name")]
-    place: Annotated[LongText, Shared("incident_place", "Where the danger is")]
+    place: Annotated[LongText, Shared("danger_place", "Where the danger is")]
     danger: Annotated[LongText, Shared("danger_summary", "The danger", "professional_opinion")]
     callback: Callback | Literal["do_not_call"]
     place_shielded: Annotated[bool, Internal("location shield on the place")] = False
@@ -250,42 +252,5 @@ class UrgentReferral(Form):
 
 AnyReferral = Annotated[FullReferral | UrgentReferral, Field(discriminator="form")]
 
-BY_ROLE: Mapping[tuple[str, str], str] = {
-    ("identity", "victim"): "victim_identity",
-    ("identity", "perpetrator"): "perpetrator_identity",
-    ("identity", "child"): "child_identity",
-    ("identity", "household_member"): "household",
-    ("phone", "victim"): "victim_phone",
-    ("phone", "perpetrator"): "perpetrator_phone",
-    ("phone", "child"): "child_identity",
-    ("phone", "household_member"): "household",
-    ("address", "victim"): "victim_address",
-    ("address", "perpetrator"): "perpetrator_address",
-    ("address", "child"): "child_address",
-    ("address", "household_member"): "victim_address",
-    ("postcode", "victim"): "victim_postcode",
-    ("postcode", "perpetrator"): "perpetrator_address",
-    ("postcode", "child"): "child_address",
-    ("postcode", "household_member"): "victim_postcode",
-    ("area", "victim"): "victim_area",
-    ("area", "perpetrator"): "perpetrator_address",
-    ("area", "child"): "child_address",
-    ("area", "household_member"): "victim_area",
-    ("needs", "victim"): "support_needs",
-    ("needs", "perpetrator"): "perpetrator_identity",
-    ("needs", "child"): "child_identity",
-    ("needs", "household_member"): "household",
-    ("school", "victim"): "victim_work",
-    ("school", "perpetrator"): "perpetrator_history",
-    ("school", "child"): "child_school",
-    ("school", "household_member"): "child_school",
-    ("doctor", "victim"): "victim_gp",
-    ("doctor", "perpetrator"): "perpetrator_history",
-    ("doctor", "child"): "child_gp",
-    ("doctor", "household_member"): "victim_gp",
-    ("work", "victim"): "victim_work",
-    ("work", "perpetrator"): "perpetrator_history",
-    ("work", "child"): "child_school",
-    ("work", "household_member"): "victim_work",
-}
-"""Which category a kind of field falls under for a role. What tells where a protected household lives counts as the victim's place."""
+ROLE_NAMES: Mapping[str, str] = {"victim": "victim", "perpetrator": "perpetrator", "child": "child", "household_member": "household"}
+"""How a role is spelled inside a category name."""

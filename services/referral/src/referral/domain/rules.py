@@ -20,7 +20,6 @@ class Rules:
     high_from: int
     medium_from: int
     critical: tuple[str, ...]
-    safe_contact_days: int
     adult_at: int
 
 
@@ -79,7 +78,6 @@ def read_rule_book(texts: Iterable[str]) -> RuleBook:
                 high_from=risk["high_from"],
                 medium_from=risk["medium_from"],
                 critical=tuple(risk["critical"]),
-                safe_contact_days=raw["safe_contact"]["expires_after_days"],
                 adult_at=raw["people"]["adult_at"],
             )
         )

@@ -100,7 +100,10 @@ class SqlTx:
         key = self._sealing.subject_keys.get(self._conn, row["case_id"])
         external = None if row["external_ct"] is None else key.open("referral", "external_ct", row["id"], row["external_ct"])
         head: dict[str, Any] = json.loads(key.open("case_file", "head_ct", row["case_id"], row["head_ct"]))
-        same = {name: row[name] for name in ("case_id", "agency", "form", "kind", "area", "source", "state", "received_at", "version", "rules_version")}
+        same = {
+            name: row[name]
+            for name in ("case_id", "agency", "form", "kind", "area", "source", "state", "received_at", "version", "rules_version")
+        }
         return StoredReferral(referral_id=row["id"], external_reference=external, snapshot_head=head, **same)
 
     def find_by_external(self, granted: Granted, external_reference: str) -> UUID | None:
@@ -152,7 +155,11 @@ class SqlTx:
 
     def outcomes(self, case_id: UUID) -> tuple[Outcome, ...]:
         """Permitted recipients only; a withheld one is sharing's record, not the referrer's to see."""
-        query = select(_OUTCOME).where(_OUTCOME.c.case_id == case_id, _OUTCOME.c.state != "withheld").order_by(_OUTCOME.c.first_at, _OUTCOME.c.recipient)
+        query = (
+            select(_OUTCOME)
+            .where(_OUTCOME.c.case_id == case_id, _OUTCOME.c.state != "withheld")
+            .order_by(_OUTCOME.c.first_at, _OUTCOME.c.recipient)
+        )
         return tuple(
             Outcome(r["recipient"], r["snapshot_version"], r["state"], r["clause"], r["changed_at"], r["proof"], r["reason_code"])
             for r in self._conn.execute(query).mappings()
