@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
@@ -82,14 +83,14 @@ class Hold:
         await self._task
 
 
-async def together(database: Database, *works: object) -> list[object]:
+async def together(database: Database, *works: Callable[[Unit], object]) -> list[object]:
     """The results of works that the writer took as one group."""
     hold = Hold(database)
     await hold.begun()
-    tasks = [asyncio.create_task(database.write(work)) for work in works]  # type: ignore[arg-type]
+    tasks = [asyncio.create_task(database.write(work)) for work in works]
     await asyncio.sleep(0)
     await hold.release()
-    return await asyncio.gather(*tasks, return_exceptions=True)
+    return list(await asyncio.gather(*tasks, return_exceptions=True))
 
 
 async def test_a_written_value_is_returned_and_can_be_read(database: Database) -> None:
@@ -142,8 +143,11 @@ async def test_after_commit_runs_on_the_loop_before_the_caller_goes_on_and_never
 
 
 async def test_an_after_commit_call_that_fails_harms_nobody(database: Database) -> None:
+    def fails() -> None:
+        raise LookupError
+
     def works(unit: Unit) -> str:
-        unit.after_commit(lambda: [][0])
+        unit.after_commit(fails)
         return add("kept", unit)
 
     assert await database.write(works) == "kept"
@@ -200,14 +204,18 @@ async def test_an_attempt_inside_a_unit_undoes_its_sql_and_what_it_collected(dat
     kept: list[object] = []
     database.before_commit(lambda group: kept.extend(group.kept("k")))
 
-    def work(unit: Unit) -> None:
-        unit.keep("k", 1)
-        with pytest.raises(LookupError), unit.attempt():
+    def fails(unit: Unit) -> None:
+        with unit.attempt():
             add("undone", unit)
             unit.keep("k", 2)
             unit.keep("other", 2)
             unit.after_commit(lambda: called.append("undone"))
             raise LookupError
+
+    def work(unit: Unit) -> None:
+        unit.keep("k", 1)
+        with pytest.raises(LookupError):
+            fails(unit)
         with unit.attempt():
             add("done", unit)
             unit.after_commit(lambda: called.append("done"))
@@ -329,7 +337,8 @@ async def test_only_one_holder_per_lock_name(database: Database, database_url: s
 
 async def test_a_database_that_cannot_be_reached_says_so(database_url: str) -> None:
     if database_url.startswith("sqlite"):
-        pytest.raises(ValueError, Database, "sqlite:///:memory:", clock=SystemClock(), name="x")
+        with pytest.raises(ValueError):
+            Database("sqlite:///:memory:", clock=SystemClock(), name="x")
         return
     gone = Database("postgresql+psycopg://nobody:none@127.0.0.1:1/none", clock=SystemClock(), name="x", retry_for=0.2)
     with pytest.raises(DatabaseUnavailable):

@@ -1,0 +1,58 @@
+"""Two services on one bus, wired as in production: database, outbox and inbox with real keys and real envelopes."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from common.bus import Bus
+from common.bus_embedded import EmbeddedBus
+from common.clock import Clock
+from common.database import Database, ensure_schema, new_metadata
+from common.inbox import Inbox, inbox_tables
+from common.keys import KeySource, OpeningKey, SigningKey, StaticKeys, generate_opening, generate_signing
+from common.outbox import Outbox, outbox_tables
+from common.topics import topics
+
+SIGNING = {owner: generate_signing(owner) for owner in ("svc:referral", "svc:sharing", "svc:audit")}
+OPENING = {owner: generate_opening(owner) for owner in SIGNING}
+STRANGER = generate_signing("svc:referral")
+"""A key that claims an owner the directory never gave it."""
+
+KEYS = StaticKeys(*SIGNING.values(), *OPENING.values())
+METADATA = new_metadata()
+outbox_tables(METADATA)
+inbox_tables(METADATA)
+
+
+def embedded_bus(folder: Path) -> EmbeddedBus:
+    """A bus with every topic of a hub with two agencies."""
+    return EmbeddedBus(folder / "bus.db", topics(["northmoor-police", "northmoor-idva"]))
+
+
+def outbox_of(
+    database: Database, bus: Bus, clock: Clock, owner: str, *, keys: KeySource = KEYS, sender: SigningKey | None = None
+) -> Outbox:
+    """The outbox of `owner`."""
+    return Outbox(database, bus, clock=clock, sender=sender or SIGNING[owner], keys=keys)
+
+
+def inbox_of(database: Database, outbox: Outbox, clock: Clock, owner: str, *, keys: KeySource = KEYS) -> Inbox:
+    """The inbox of `owner`."""
+    return Inbox(database, outbox, clock=clock, me=owner, opening=lambda: opening_of(owner), keys=keys)
+
+
+def opening_of(owner: str) -> dict[str, OpeningKey]:
+    """The opening keys of `owner` by id."""
+    return {OPENING[owner].kid: OPENING[owner]}
+
+
+async def prepare(database: Database) -> None:
+    """Create outbox and inbox tables."""
+    await ensure_schema(database, METADATA)
+
+
+async def until(condition: Callable[[], bool], patience: float = 20.0) -> None:
+    """Wait for something to become true; AssertionError after `patience` seconds."""
+    async with asyncio.timeout(patience):
+        while not condition():  # noqa: ASYNC110  what is awaited happens in another thread or process and has no event
+            await asyncio.sleep(0.01)
