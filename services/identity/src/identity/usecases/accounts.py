@@ -81,6 +81,7 @@ def agency_changed(tx: Tx, granted: Granted, agency: str, *, suspended: bool, re
     tx.record(
         AuditEntry(
             operation="permission_change", outcome="done", actor=actor, resource_type="agency", resource_id=agency,
+            recipient=agency,  # the resource id becomes a handle; this says in clear which agency it concerns
             field_set="suspension" if suspended else "restoration", reason_code=reason_code, count=ended, detail={"note": note} if note else {},
         )
     )  # fmt: skip
