@@ -18,7 +18,7 @@ class Row:
 
 ACTIONS: Final[Mapping[str, Row]] = {
     "read_inbox": Row("disclosure.read"),
-    "save_delivery": Row("disclosure.read"),
+    "save_delivery": Row("disclosure.acknowledge"),
     "acknowledge_delivery": Row("disclosure.acknowledge"),
     "preview_decision": Row("sharing.request"),
     "list_disclosures": Row("sharing.request"),

@@ -23,7 +23,6 @@ router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
 deliveries = APIRouter(prefix="/v1/disclosures", tags=["inbox"])
 
 Read = Annotated[Granted, guard.requires("disclosure.read", operation="consultation")]
-Save = Annotated[Granted, guard.requires("disclosure.read", operation="alteration")]
 Acknowledge = Annotated[Granted, guard.requires("disclosure.acknowledge", operation="alteration")]
 Wait = Annotated[int, Query(ge=0, le=25, description="Seconds to wait for something new")]
 
@@ -61,7 +60,7 @@ async def read_delivery(request: Request, delivery_id: UUID, granted: Read) -> I
 
 
 @deliveries.post("/{delivery_id}/receipt", summary="Sign that a delivery is saved")
-async def save_delivery(request: Request, delivery_id: UUID, body: ReceiptIn, granted: Save) -> SavedOut:
+async def save_delivery(request: Request, delivery_id: UUID, body: ReceiptIn, granted: Acknowledge) -> SavedOut:
     """Your system of record holds the case: a JWS by your agency's signing key over the delivery id and the envelope's digest.
 
     A receipt over other bytes than those you were given is refused. Sending it again changes nothing.

@@ -1,0 +1,139 @@
+"""The hub's four services as they run, in one process on SQLite and the embedded bus, with partners who call them."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import httpx2
+from hubpartner.client import HubClient
+from hubpartner.delivery import Delivery, open_delivery
+from hubpartner.profile import read_profile
+
+import audit.wiring
+import identity.wiring
+import referral.wiring
+import sharing.wiring
+from common import topics
+from common.bootstrap import SERVICES
+from common.bus_embedded import EmbeddedBus
+from common.clock import SystemClock
+from common.keyring import FileKeyring
+from common.keys import StaticKeys
+from common.settings import Settings
+from common.web.service import Service
+from identity.bootstrap import create
+from identity.bootstrap.northmoor import AGENCIES
+from standalone.prefixes import Prefixes
+
+BASE = "http://hub.example.org"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+_BUILD = {
+    "audit": audit.wiring.build,
+    "identity": identity.wiring.build,
+    "referral": referral.wiring.build,
+    "sharing": sharing.wiring.build,
+}
+
+
+def example(name: str, **changes: Any) -> dict[str, Any]:
+    """One of the example payloads, with some fields replaced."""
+    made: dict[str, Any] = json.loads((EXAMPLES / f"{name}.json").read_text("utf-8"))
+    return {**made, **changes}
+
+
+@dataclass(slots=True)
+class Road:
+    """A running hub."""
+
+    folder: Path
+    bus: EmbeddedBus
+    http: httpx2.AsyncClient
+    services: dict[str, Service]
+    _partners: dict[str, HubClient] = field(default_factory=dict)
+
+    def partner(self, name: str) -> HubClient:
+        """An agency's own system, or the operator's or auditor's tool."""
+        if name not in self._partners:
+            self._partners[name] = HubClient(read_profile(self.folder / "demo" / f"{name}.toml"), self.http)
+        return self._partners[name]
+
+    def open(self, agency: str, envelope: bytes) -> Delivery:
+        """Open and verify offline, as that agency."""
+        mine = self.partner(agency).profile
+        return open_delivery(envelope, me=agency, opening=mine.opening, keys=StaticKeys(mine.hub), log=mine.log)
+
+    async def refer(self, form: Mapping[str, Any], agency: str = "northmoor-police") -> dict[str, Any]:
+        """Send a referral."""
+        return await self.partner(agency).submit_referral(form)
+
+    async def received(self, agency: str, *, wait: int = 10) -> list[Delivery]:
+        """What the agency's inbox holds, after waiting for something to be there."""
+        page = await self.partner(agency).inbox(wait=wait)
+        return [self.open(agency, item.envelope) for item in page.items]
+
+    def sharing_state(self, name: str) -> Any:
+        """A part that sharing's routes use."""
+        return getattr(self.services["sharing"].app.state, name)
+
+
+@asynccontextmanager
+async def road(folder: Path, *, without: tuple[str, ...] = (), spread_ms: int = 0) -> AsyncIterator[Road]:
+    """The hub in `folder`; a second call on the same folder is a restart. `without`: services that are down."""
+    create(folder, _urls())
+    clock = SystemClock()
+    bus = EmbeddedBus(folder / "bus.db", topics.topics(tuple(AGENCIES)), clock=clock)
+    transport = httpx2.ASGITransport(app=_nobody, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport) as http:
+        services: dict[str, Service] = {}
+        for name in [each for each in _BUILD if each not in without]:
+            keyring = FileKeyring(folder / "keyring" / name, passphrase=None, open_allowed=True)
+            settings = settings_for(name, folder, spread_ms)
+            settings.data_dir.mkdir(exist_ok=True)
+            services[name] = await _BUILD[name](settings, bus=bus.door(name), clock=clock, keyring=keyring, http=http)
+        mounted = cast(Any, {f"/{name}": service.app for name, service in services.items()})
+        transport.app = cast(Any, Prefixes(mounted, cast(Any, _nobody), _nothing, _nothing))
+        await bus.start()
+        started: list[Service] = []
+        try:
+            for service in services.values():
+                started.append(service)
+                await service.start()
+            yield Road(folder, bus, http, services)
+        finally:
+            for service in reversed(started):
+                await service.stop()
+            await bus.stop()
+
+
+def settings_for(name: str, folder: Path, spread_ms: int) -> Settings:
+    """Settings of one service of this hub."""
+    urls = _urls()
+    return Settings(
+        service_url=urls[name], issuer=urls["identity"], database_url=f"sqlite:///{folder / name / name}.db",
+        keyring_dir=folder / "keyring" / name, bootstrap_file=folder, data_dir=folder / name, demo=True, referral_url=urls["referral"],
+        sharing_url=urls["sharing"], audit_url=urls["audit"], identity_url=urls["identity"], portal_url=BASE, delivery_spread_ms=spread_ms,
+    )  # fmt: skip
+
+
+async def until(true: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
+    """Wait for something that happens by itself. Fails the test when it does not."""
+    async with asyncio.timeout(seconds):
+        while not await true():
+            await asyncio.sleep(0.02)
+
+
+def _urls() -> dict[str, str]:
+    return {name: f"{BASE}/{name}" for name in SERVICES} | {"portal": BASE}
+
+
+async def _nobody(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 502, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _nothing() -> None:
+    return
