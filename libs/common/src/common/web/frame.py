@@ -148,8 +148,8 @@ class Frame:
         await self.database.stop()
 
     def pause(self) -> None:
-        """Hold consumers and relay. The directory is held too: longer than sixty seconds and the service denies, as it must."""
-        for consumption in self._consumptions:
+        """Hold consumers and relay, but go on following the directory: a stale one would refuse the operator's own resume."""
+        for consumption in self._holdable():
             consumption.pause()
         self.trail.pause()
         self.outbox.pause()
@@ -158,8 +158,11 @@ class Frame:
         """Go on from where each held."""
         self.outbox.resume()
         self.trail.resume()
-        for consumption in self._consumptions:
+        for consumption in self._holdable():
             consumption.resume()
+
+    def _holdable(self) -> list[Consumption]:
+        return self._consumptions[1:] if self._follows else self._consumptions
 
     async def _beat(self) -> None:
         while True:
