@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
-from pydantic import Field
+from pydantic import Field, StringConstraints
 from starlette.responses import PlainTextResponse
 
 from audit.api import desk
@@ -19,6 +19,8 @@ from common.web.models import ApiModel
 
 router = APIRouter(prefix="/v1", tags=["entries"])
 Verify = Annotated[Granted, guard.requires("audit.verify", operation="operation")]
+ProofText = Annotated[str, StringConstraints(strip_whitespace=False, min_length=1, max_length=20_000)]
+"""Kept to the last newline: a signed note that lost it is no note any more."""
 Index = Annotated[int, Path(ge=0, le=2**53)]
 
 
@@ -28,7 +30,7 @@ class ProvenEntryOut(EntryOut):
     record_bytes: str
     salt: str
     leaf: str
-    proof: str
+    proof: ProofText
     verified: bool = Field(description="Checked here: the record is the one its leaf commits to, and the leaf is in the signed tree")
 
 
@@ -36,7 +38,7 @@ class ProofIn(ApiModel):
     """A leaf (base64url of its exact bytes) and a tlog-proof of it."""
 
     leaf: Annotated[str, Field(min_length=1, max_length=2_000)]
-    proof: Annotated[str, Field(min_length=1, max_length=20_000)]
+    proof: ProofText
 
 
 class VerificationOut(ApiModel):

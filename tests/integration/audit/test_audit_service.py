@@ -1,0 +1,219 @@
+"""Records of a real producer over a real bus become receipts that verify, a public log that checks out, and answers to auditors."""
+
+import base64
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from common.audit_record import Actor, record_hash
+from common.canonical import parse, unb64u
+from common.tlog import Verifier, verify_proof
+from common.tlog.whole_log import check_whole_log
+from tests.support.audit_service import IDVA, POLICE, AuditBed, running_audit
+from tests.support.members import until
+
+
+@pytest.fixture
+async def bed(tmp_path: Path) -> AsyncIterator[AuditBed]:
+    async with running_audit(tmp_path) as made:
+        yield made
+
+
+async def fetched(bed: AuditBed) -> dict[str, bytes]:
+    """The whole public log, read over HTTP without any token."""
+    files: dict[str, bytes] = {}
+    missing: list[str] = []
+
+    def note(path: str) -> bytes:
+        if path not in files:
+            missing.append(path)
+            raise OSError(path)
+        return files[path]
+
+    log = Verifier.parse((await bed.raw("GET", "/log/vkey")).text)
+    while True:
+        missing.clear()
+        try:
+            check_whole_log(note, log)
+            return files
+        except ValueError:
+            if not missing:
+                raise
+            answer = await bed.raw("GET", f"/log/{missing[0]}")
+            assert answer.status_code == 200, missing
+            files[missing[0]] = answer.content
+
+
+async def test_each_record_is_proven_and_the_public_log_checks_out(bed: AuditBed) -> None:
+    await bed.record(300)
+    await bed.receipted(301)
+    log = Verifier.parse(bed.bootstrap.log.vkey)
+    for receipt in bed.receipts:
+        assert verify_proof(receipt.proof, receipt.leaf, log).index == receipt.index
+        assert parse(receipt.leaf)["h"] == record_hash(receipt.salt, receipt.record)
+    await until(lambda: bed.service.app.state.log.sequencer.published_size >= 302)
+    files = await fetched(bed)
+    assert check_whole_log(files.__getitem__, log).checkpoint.size >= 302
+    published = b"".join(files.values())
+    assert POLICE.encode() not in published
+    assert b"per-officer" not in published
+
+
+async def test_entry_0_commits_to_the_operators_bootstrap_file(bed: AuditBed) -> None:
+    opened = (await bed.raw("GET", "/log/genesis")).json()
+    record, salt, leaf = (unb64u(opened[name]) for name in ("record", "salt", "leaf"))
+    assert unb64u(parse(record)["ed"]) == bed.bootstrap.digest
+    assert parse(leaf)["h"] == record_hash(salt, record)
+
+
+async def test_an_auditor_finds_by_case_recipient_delivery_actor_operation_and_time(bed: AuditBed) -> None:
+    delivery = str(uuid4())
+    await bed.record(recipient=IDVA, delivery=delivery, case_references=("NM-7F3K-9QXA-2C4T",))
+    await bed.record(3, operation="consultation", recipient="northmoor-health")
+    await bed.receipted(5)
+    for wanted in (
+        {"caseReference": "nm 7f3k9qxa2c4t"}, {"recipient": IDVA}, {"delivery": delivery},
+        {"actor": "per-officer", "operation": "disclosure"}, {"actor": "per-officer", "recipient": IDVA, "from": "2020-01-01T00:00:00Z"},
+    ):  # fmt: skip
+        items = await bed.found(wanted)
+        assert [item["record"].get("dl") for item in items] == [delivery], wanted
+    assert len(await bed.found({"operation": "consultation"})) == 3
+    assert await bed.found({"recipient": IDVA, "to": "2020-01-01T00:00:00Z"}) == []
+    assert await bed.found({"caseReference": "NM-0000-0000-0000"}) == []
+
+
+async def test_the_question_is_an_entry_before_it_is_answered_and_its_purpose_stands_in_it(bed: AuditBed) -> None:
+    assert await bed.found({"operation": "audit_query"}) == []
+    items = await bed.found({"operation": "audit_query"})
+    assert [(item["operation"], item["record"]["pu"], item["record"]["org"]) for item in items] == [
+        ("audit_query", "verify_lawfulness", "northmoor")
+    ]
+    assert "Dip sample" not in str(items)
+
+
+async def test_an_entry_comes_with_a_proof_that_anybody_can_check(bed: AuditBed) -> None:
+    await bed.record(recipient=IDVA)
+    await bed.receipted(2)
+    (item,) = await bed.found({"recipient": IDVA})
+    entry = (await bed.call("GET", f"/v1/entries/{item['index']}")).json()
+    leaf = unb64u(entry["leaf"])
+    assert entry["verified"] is True
+    assert verify_proof(entry["proof"], leaf, bed.bootstrap.log.vkey).index == item["index"]
+    assert parse(leaf)["h"] == record_hash(unb64u(entry["salt"]), unb64u(entry["recordBytes"]))
+    proof = await bed.call("GET", f"/v1/entries/{item['index']}/proof")
+    assert proof.headers["content-type"].startswith("text/plain")
+    checked = await bed.call("POST", "/v1/verifications", json={"leaf": entry["leaf"], "proof": proof.text})
+    assert checked.json()["verified"] is True
+    forged = await bed.call("POST", "/v1/verifications", json={"leaf": entry["leaf"][:-2] + "AA", "proof": proof.text})
+    assert forged.json()["verified"] is False
+
+
+async def test_an_agencys_auditor_sees_its_own_entries_only_and_the_rest_is_not_there(bed: AuditBed) -> None:
+    await bed.record(recipient=IDVA)
+    await bed.record(recipient="northmoor-health", actor=bed_actor("northmoor-social-care"))
+    await bed.receipted(3)
+    all_seen = {item["record"].get("rcp"): item["index"] for item in await bed.found({"operation": "disclosure"})}
+    assert set(all_seen) == {IDVA, "northmoor-health"}
+    own = bed.token(agency=IDVA, sub="per-idva-auditor")
+    assert [item["record"]["rcp"] for item in await bed.found({"operation": "disclosure"}, token=own)] == [IDVA]
+    assert (await bed.call("GET", f"/v1/entries/{all_seen[IDVA]}", token=own)).status_code == 200
+    hidden = await bed.call("GET", f"/v1/entries/{all_seen['northmoor-health']}", token=own)
+    absent = await bed.call("GET", "/v1/entries/999999", token=own)
+    assert hidden.status_code == absent.status_code == 404
+    for name in ("type", "title", "detail", "code"):
+        assert hidden.json()[name] == absent.json()[name]
+
+
+def bed_actor(agency: str) -> Actor:
+    return Actor("someone", agency)
+
+
+async def test_a_question_is_answered_to_its_asker_alone(bed: AuditBed) -> None:
+    path = await bed.ask({"operation": "heartbeat"})
+    assert (await bed.call("GET", path)).status_code == 200
+    assert (await bed.call("GET", path, token=bed.token(agency=IDVA, sub="another"))).status_code == 404
+    assert (await bed.call("GET", path, token=bed.token(client_id="another-client"))).status_code == 404
+
+
+async def test_no_mandate_no_sight_and_no_purpose_no_entry(bed: AuditBed) -> None:
+    unmandated = bed.token(sub="per-somebody")
+    refused = await bed.call("POST", "/v1/queries", token=unmandated, json=question({"operation": "heartbeat"}))
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    unasked = await bed.call("GET", "/v1/entries/0")
+    assert (unasked.status_code, unasked.json()["code"]) == (403, "purpose-required")
+    assert (await bed.call("GET", "/v1/entries/0", token=bed.token(scope="audit.verify"))).status_code == 403
+    assert (await bed.raw("GET", "/v1/entries/0")).status_code == 401
+
+
+def question(wanted: dict[str, object], **changes: object) -> dict[str, object]:
+    return {"purpose": "verify_lawfulness", "justification": "Dip sample.", "filter": wanted, **changes}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        question({}),
+        question({"operation": "gossip"}),
+        question({"operation": "search"}, purpose="curiosity"),
+        question({"operation": "search"}, justification=""),
+        question({"emergency": False}),
+    ],
+)
+async def test_a_question_without_a_lawful_purpose_or_object_is_refused(bed: AuditBed, body: dict[str, object]) -> None:
+    assert (await bed.call("POST", "/v1/queries", json=body)).status_code == 422
+
+
+async def test_pages_do_not_move_while_the_log_grows(bed: AuditBed) -> None:
+    await bed.record(7, recipient=IDVA)
+    await bed.receipted(8)
+    path = await bed.ask({"recipient": IDVA})
+    seen: list[int] = []
+    cursor = ""
+    while True:
+        page = (await bed.call("GET", f"{path}?limit=3{cursor}")).json()
+        seen += [item["index"] for item in page["items"]]
+        await bed.record(recipient=IDVA)
+        if page.get("nextCursor") is None:
+            break
+        cursor = f"&cursor={page['nextCursor']}"
+    assert len(seen) == 7
+    assert seen == sorted(seen, reverse=True)
+
+
+async def test_completeness_names_every_producer(bed: AuditBed) -> None:
+    await bed.record(2)
+    await bed.receipted(3)
+    board = (await bed.call("GET", "/v1/completeness")).json()
+    assert board["verdict"] == "complete"
+    assert {one["service"] for one in board["producers"]} == {"audit", "sharing"}
+    assert {one["service"]: one["highestSeq"] for one in board["producers"]}["sharing"] == 3
+    assert board["signedSize"] == board["logSize"]
+
+
+async def test_tiles_are_immutable_and_nothing_else_is_served_from_the_folder(bed: AuditBed) -> None:
+    await until(lambda: bed.service.app.state.log.sequencer.checkpoint != "")
+    size = bed.service.app.state.log.sequencer.published_size
+    tile = await bed.raw("GET", f"/log/tile/0/000.p/{size}")
+    assert tile.status_code == 200
+    assert tile.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert len(tile.content) == 32 * size
+    for path in ("0/../../audit.db", "..%2f..%2faudit.db", "0/000.p/0", "0/00", "8/000", "entries/x000/000"):
+        assert (await bed.raw("GET", f"/log/tile/{path}")).status_code == 404, path
+    checkpoint = await bed.raw("GET", "/log/checkpoint")
+    assert checkpoint.headers["cache-control"] == "no-cache"
+    assert base64.b64decode(checkpoint.text.split("\n")[2])
+
+
+async def test_a_restart_loses_nothing_and_goes_on(bed: AuditBed) -> None:
+    await bed.record(20)
+    await bed.receipted(21)
+    await bed.stop()
+    await bed.start()
+    await bed.record(20)
+    await bed.receipted(42)
+    log = Verifier.parse(bed.bootstrap.log.vkey)
+    for receipt in bed.receipts:
+        verify_proof(receipt.proof, receipt.leaf, log)
+    assert len({receipt.index for receipt in bed.receipts}) == len(bed.receipts)
