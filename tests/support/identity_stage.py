@@ -203,13 +203,13 @@ def location(answer: httpx2.Response) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def identity_stage(folder: Path, database: Path, *, demo: bool = True) -> AsyncIterator[Stage]:
-    """Identity over the bootstrap in `folder`, with its tables in `database`."""
+async def identity_stage(folder: Path, database: Path | str, *, demo: bool = True) -> AsyncIterator[Stage]:
+    """Identity over the bootstrap in `folder`, with its tables in `database`: a SQLite file, or the URL of a PostgreSQL database."""
     create(folder, URLS)
     bootstrap, clock, sent = read_bootstrap(folder), ManualClock(), Sent()
     ring = FileKeyring(folder / "keyring" / "identity", passphrase=None, open_allowed=True)
     settings = Settings(
-        service_url=ISSUER, issuer=ISSUER, database_url=f"sqlite:///{database}", keyring_dir=folder, bootstrap_file=folder, data_dir=folder,
+        service_url=ISSUER, issuer=ISSUER, database_url=database if isinstance(database, str) else f"sqlite:///{database}", keyring_dir=folder, bootstrap_file=folder, data_dir=folder,
         demo=demo, referral_url=URLS["referral"], sharing_url=URLS["sharing"], audit_url=URLS["audit"], identity_url=ISSUER, portal_url=HOST,
     )  # fmt: skip
     tables = Database(settings.database_url, clock=clock, name="identity")

@@ -54,9 +54,11 @@ def form_of(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     and the other used; a request with two is refused before it gets there.
     """
     form: dict[str, str] = {}
+    seen: set[str] = set()
     for name, value in pairs:
-        if name in form or len(value) > MAX_PARAMETER or len(name) > 100:
+        if name in seen or len(value) > MAX_PARAMETER or len(name) > 100:
             raise BadForm("a parameter is repeated or too long")
+        seen.add(name)
         if value:  # RFC 6749 section 3.1: a parameter without a value counts as omitted
             form[name] = value
     return form
