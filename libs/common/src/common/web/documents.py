@@ -39,6 +39,8 @@ _PAGE: Final = """<!doctype html>
 # Requests need a DPoP proof, which this page cannot make, so it can only try what is open to read.
 _START: Final = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null, supportedSubmitMethods: ["get"]});\n'
 
+_DEMANDED: Final = {"idempotency-key": "^[A-Za-z0-9_-]{16,64}$", "if-match": '^"[A-Za-z0-9_-]{22}"$'}
+
 _PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     "title": "Problem",
     "description": "A refusal (RFC 9457). Nothing the caller sent is repeated in it.",
@@ -117,17 +119,20 @@ def openapi(app: FastAPI) -> dict[str, Any]:
     schemas.update({"Problem": _PROBLEM_SCHEMA, "Fault": _FAULT_SCHEMA})
     for scheme in components.get("securitySchemes", {}).values():
         scheme["flows"]["clientCredentials"]["tokenUrl"] = f"{app.state.settings.issuer}/token"
-    components["responses"] = {f"Problem{status}": _response(status) for status in sorted({kind.status for kind in kinds()})}
-    components["responses"]["ProblemDefault"] = _content("Any other refusal.")
+    responses = components["responses"] = {"ProblemDefault": _content("Any other refusal.")}
     for path, method, route in _operations(app):
         operation = document["paths"][path][method.lower()]
         answers = operation["responses"]
         for status in _statuses(route, operation):
+            responses.setdefault(f"Problem{status}", _response(status))
             answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
         answers["default"] = {"$ref": "#/components/responses/ProblemDefault"}
         operation["security"] = operation.get("security", [])
         for parameter in operation.get("parameters", []):
             parameter.setdefault("description", _words(parameter["name"]))
+            if parameter["in"] == "header" and parameter["name"].lower() in _DEMANDED:
+                # FastAPI knows it as optional, because its absence has a problem of its own.
+                parameter.update({"required": True, "schema": {"type": "string", "pattern": _DEMANDED[parameter["name"].lower()]}})
     return document
 
 

@@ -31,7 +31,9 @@ def router(app: Any, checks: Mapping[str, Callable[[], bool | Awaitable[bool]]])
         fine = all(results.values())
         return JSONResponse({"status": "ready" if fine else "not ready", "checks": results}, 200 if fine else 503)
 
-    @made.get("/metrics", summary="Metrics in Prometheus text form", response_class=Response)
+    @made.get(
+        "/metrics", summary="Metrics in Prometheus text form", response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+    )
     async def metrics() -> Response:
         """Counts and durations of the process, by route template and status only."""
         body, media_type = telemetry.prometheus()
