@@ -14,6 +14,7 @@ import httpx2
 from common.audit_record import AuditEntry
 from common.bootstrap import SERVICES, TOKEN_KEY, Bootstrap, read_bootstrap
 from common.canonical import b64u, canonical, parse, unb64u
+from common.clock import SystemClock
 from common.database import Database, Unit, ensure_schema
 from common.directory import DirectoryState
 from common.dpop import MemoryReplayGuard, make_proof
@@ -53,6 +54,13 @@ def claims_of(token: str) -> dict[str, Any]:
     """The claims of a token, unverified."""
     found: dict[str, Any] = parse(unb64u(token.split(".")[1]))
     return found
+
+
+def assertion(client: str, key: SigningKey, issuer: str) -> str:
+    """A client assertion made now."""
+    now = int(SystemClock().now().timestamp())
+    claims = {"iss": client, "sub": client, "aud": issuer, "jti": opaque(), "iat": now, "exp": now + 60}
+    return compact({"alg": "ES256", "kid": key.kid}, claims, key)
 
 
 @dataclass(slots=True)

@@ -18,14 +18,13 @@ from common.directory import DirectoryKeys, DirectoryState, follow
 from common.dpop import make_proof
 from common.envelope import open_envelope
 from common.events.audit import AuditBatch
-from common.ids import opaque
 from common.inbox import Inbox, inbox_tables
 from common.keyring import FileKeyring
-from common.keys import SigningKey, StaticKeys, generate_signing, signing_from_jwk
+from common.keys import StaticKeys, generate_signing, signing_from_jwk
 from common.outbox import Outbox, outbox_tables
 from common.problems import Problem
 from tests.support.identity_service import Running, running_identity
-from tests.support.identity_stage import ASSERTION_TYPE, compact
+from tests.support.identity_stage import ASSERTION_TYPE, assertion
 
 
 async def until(truth: Callable[[], bool | Awaitable[bool]], patience: float = 20.0) -> None:
@@ -78,14 +77,6 @@ async def operate(identity: Running, method: str, path: str, body: dict[str, str
     url = identity.url + path
     proof = make_proof(dpop, method, url, at=SystemClock().now(), token=token)
     return await identity.http.request(method, url, json=body, headers={"Authorization": f"DPoP {token}", "DPoP": proof})
-
-
-def assertion(client: str, key: SigningKey, issuer: str) -> str:
-    """A client assertion."""
-    now = int(SystemClock().now().timestamp())
-    return compact(
-        {"alg": "ES256", "kid": key.kid}, {"iss": client, "sub": client, "aud": issuer, "jti": opaque(), "iat": now, "exp": now + 60}, key
-    )
 
 
 async def test_suspension_reaches_a_service_and_outlives_a_restart(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Creates what a hub needs before its first start: keys, the operator-signed bootstrap file, keyrings, demo profiles.
 
-Every step loads what is there and creates what is missing, and the signed file comes last: after a crash the next
-call finishes the work with the keys already written. A second call changes nothing but URLs in the profiles.
+Every step loads what is there and creates what is missing; the signed file comes last, so a crashed start is finished by the next.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,6 @@
-"""The authorization server: Authlib's core, held to FAPI 2.0 where its defaults are looser (reference security 1.3).
+"""The authorization server: Authlib's core, held to FAPI 2.0 where its defaults are looser.
 
-One object serves one request inside one transaction, so that a code is consumed, a token issued and both recorded
-together, or none of it happened.
+One object serves one request in one transaction: code consumed, token issued, both recorded, or nothing of it.
 """
 
 import logging
@@ -289,4 +288,4 @@ class RefreshGrant(grants.RefreshTokenGrant):
         return server.issue(self.request, scope=scope, person=user, family=self.request.refresh_token)
 
     def revoke_old_credential(self, refresh_token: TokenFamily) -> None:
-        """Nothing: no rotation (reference security 1.6: FAPI discourages it for confidential clients)."""
+        """Nothing: no rotation (FAPI 2.0 discourages it for confidential clients)."""
