@@ -1,0 +1,64 @@
+"""The golden files of the published language: a changed class fails here and must become a new version."""
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from common.events import ALL, Event, EventMalformed, EventUnknown, parse
+from common.events.identity import AgencyRestored
+from tests.vectors.events.cases import EXAMPLES, files, shape
+
+FOLDER = Path(__file__).parents[2] / "vectors" / "events"
+KEPT = sorted(FOLDER.glob("*.json"))
+CASES: list[tuple[str, int, dict[str, Any]]] = [
+    (whole["type"], whole["version"], example) for whole in (json.loads(path.read_text()) for path in KEPT) for example in whole["examples"]
+]
+
+
+def test_every_class_and_every_file_has_its_other() -> None:
+    assert sorted(path.name for path in KEPT) == sorted(files())
+    assert {type(example) for example in EXAMPLES} == set(ALL)
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.stem)
+def test_the_class_is_still_what_was_published(path: Path) -> None:
+    assert files()[path.name] == path.read_bytes()
+
+
+@pytest.mark.parametrize(("name", "version", "data"), CASES, ids=lambda value: value if isinstance(value, str) else "")
+def test_the_examples_are_read_and_written_back_unchanged(name: str, version: int, data: dict[str, Any]) -> None:
+    event = parse(name, version, data)
+    assert (name, version) == (event.TYPE, event.VERSION)
+    assert event.data() == data
+
+
+@pytest.mark.parametrize(("name", "version", "data"), CASES, ids=lambda value: value if isinstance(value, str) else "")
+def test_an_unknown_field_or_a_missing_one_is_refused_without_quoting_the_data(name: str, version: int, data: dict[str, Any]) -> None:
+    required = next(iter(data))
+    for changed in (data | {"surprise": "Marta"}, {key: value for key, value in data.items() if key != required}):
+        with pytest.raises(EventMalformed) as caught:
+            parse(name, version, changed)
+        assert str(caught.value) == "event-malformed"
+        assert caught.value.__cause__ is None
+
+
+def test_another_version_is_unknown() -> None:
+    with pytest.raises(EventUnknown):
+        parse(AgencyRestored.TYPE, 2, {})
+
+
+def test_the_shape_shows_a_changed_class() -> None:
+    class Changed(Event):
+        TYPE: ClassVar[str] = AgencyRestored.TYPE
+        VERSION: ClassVar[int] = 1
+        agency: str
+        state_epoch: int
+        at: str
+
+    class Documented(AgencyRestored):
+        """Other words for people change nothing."""
+
+    assert shape(Changed) != shape(AgencyRestored)
+    assert shape(Documented) == shape(AgencyRestored)

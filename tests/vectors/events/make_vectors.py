@@ -1,0 +1,26 @@
+"""Write the golden files of events that have none yet. A file that exists is never changed: a sent event is frozen."""
+
+import sys
+from pathlib import Path
+
+from tests.vectors.events.cases import files
+
+FOLDER = Path(__file__).parent
+
+
+def main() -> int:
+    """Answer 1 when an existing file differs: the change needs a new class with the next VERSION."""
+    frozen = 0
+    for name, content in files().items():
+        path = FOLDER / name
+        if not path.exists():
+            path.write_bytes(content)
+            print(f"new: {name}")
+        elif path.read_bytes() != content:
+            frozen = 1
+            print(f"frozen, not changed: {name}")
+    return frozen
+
+
+if __name__ == "__main__":
+    sys.exit(main())
