@@ -127,9 +127,10 @@ class HubClient:
             )
         )
 
-    async def restore(self, agency: str) -> None:
+    async def restore(self, agency: str, reason_code: str = "resolved") -> None:
         """Operator: the agency may act again."""
-        await self._services["identity"].call("DELETE", f"/v1/agencies/{agency}/suspension", scope="agency.manage")
+        path, why = f"/v1/agencies/{agency}/suspension", {"reasonCode": reason_code}
+        await self._services["identity"].call("DELETE", path, scope="agency.manage", params=why)
 
     def open(self, item: InboxItem) -> Delivery:
         """Open and check a delivery offline, with the profile's keys and the pinned hub key alone."""
