@@ -14,6 +14,8 @@ from common.telemetry import describe
 _log = logging.getLogger("hub.web")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+# Asked for once: the SDK's get_tracer edits the process's warning filters at each call, which costs more than the span.
+_tracer = trace.get_tracer("hub.web")
 _meter = metrics.get_meter("hub.web")
 _duration = _meter.create_histogram("http.server.request.duration", unit="s", description="Duration of HTTP requests by route template")
 
@@ -23,7 +25,7 @@ def server_span(service: str, scope: Scope) -> Iterator[Span]:
     """The span of this request; its parent is the caller's `traceparent`. Holds the method only, until `finish`."""
     carrier = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k in {b"traceparent", b"tracestate"}}
     token = context.attach(propagate.extract(carrier))
-    span = trace.get_tracer("hub.web").start_span(
+    span = _tracer.start_span(
         method(scope), kind=SpanKind.SERVER, attributes={"http.request.method": method(scope), "hub.service": service}
     )
     try:
