@@ -64,8 +64,7 @@ class SqlSequencerStore:
             unchanged = (LOG_STATE.c.fence == before.fence) & (LOG_STATE.c.receipted == before.receipted) & (LOG_STATE.c.size >= head.size)
             if unit.connection.execute(update(LOG_STATE).where(unchanged).values(receipted=head.size)).rowcount != 1:
                 raise LogHalted("fence-lost")
-            if head.size > before.receipted:
-                unit.connection.execute(insert(HEAD), {"size": head.size, "root": head.root, "note": head.note})
+            _keep_head(unit.connection, head)
             for reply in replies:
                 self._reply(unit, reply)
             for index in answered:
@@ -100,6 +99,15 @@ class SqlSequencerStore:
         # A receipt lost on the way is made anew when its producer sends the batch again, so its body need not be kept.
         to = [f"svc:{reply.service}"]
         self._outbox.send(unit, topic=topics.AUDIT_RECEIPT, key=reply.event.src, event=reply.event, to=to, keep=False)
+
+
+def _keep_head(connection: Connection, head: Head) -> None:
+    """Store a head; one of the same size may only be the same."""
+    kept = connection.execute(select(HEAD.c.root).where(HEAD.c.size == head.size)).scalar_one_or_none()
+    if kept is None:
+        connection.execute(insert(HEAD), {"size": head.size, "root": head.root, "note": head.note})
+    elif bytes(kept) != head.root:
+        raise LogHalted("head-would-fork")
 
 
 def _waiting(connection: Connection) -> Waiting:
