@@ -84,6 +84,7 @@ public final class Envelope {
         byte[] payload = bytes(parts[1]);
         Map<String, Object> claims = object(read(payload));
         must(claims.keySet().equals(Set.of("iss", "jti", "iat", "aud", "type", "version", "stream", "seq", "salt", "data", "pad")));
+        must(bytes(claims.get("salt")).length >= 16);
         must(claims.get("iss").equals(signer.get("owner")) && claims.get("iss").equals(clear.get("source")));
         must(claims.get("jti").equals(clear.get("id")) && claims.get("aud").equals(clear.get("to")));
         must(claims.get("stream").equals(clear.get("stream")) && claims.get("seq") instanceof BigInteger && claims.get("seq").equals(clear.get("seq")));

@@ -46,7 +46,7 @@ async function open(value, me, opening, verification) {
   );
   must(protectedHeader.typ === "hub-event+jws", "typ");
   const claims = JSON.parse(text(payload));
-  must(same(Object.keys(claims).sort(), CLAIMS) && Number.isSafeInteger(claims.seq), "claims");
+  must(same(Object.keys(claims).sort(), CLAIMS) && Number.isSafeInteger(claims.seq) && decode(claims.salt).length >= 16, "claims");
   must(claims.iss === owner && claims.iss === clear.source && claims.jti === clear.id, "source or id");
   must(same(claims.aud, clear.to) && claims.stream === clear.stream && claims.seq === clear.seq, "audience or stream");
   must(claims.aud.includes(me), "recipient");

@@ -89,10 +89,14 @@ def test_the_kept_statement_verifies_alone() -> None:
         verify_statement(found.jws[:-2] + ("AA" if found.jws[-2:] != "AA" else "BA"), KEYS)
 
 
-@pytest.mark.parametrize("jws", ["", "a.b", "a.b.c.d", "..", "é.é.é", "e30.e30.AA", "A" * 262145])
+@pytest.mark.parametrize("jws", ["", "a.b", "a.b.c.d", "..", "é.é.é", "e30.e30.AA", "A" * 262144])
 def test_a_statement_that_is_none_is_refused(jws: str) -> None:
-    with pytest.raises(EnvelopeRefused):
+    with pytest.raises(EnvelopeRefused) as refused:
         verify_statement(jws, KEYS)
+    assert refused.value.code == "malformed"
+    with pytest.raises(EnvelopeRefused) as refused:
+        verify_statement("A" * 262145, KEYS)
+    assert refused.value.code == "too-large"
 
 
 def test_nothing_of_the_content_is_in_the_clear() -> None:
@@ -149,7 +153,7 @@ def test_the_largest_envelope_stays_under_the_limit() -> None:
         {"data": {"weight": 1.5}},
         {"data": {"name": "\ud800"}},
     ],
-    ids=lambda arguments: "".join(arguments),
+    ids="".join,
 )
 def test_nothing_is_sealed_that_no_recipient_would_accept(arguments: dict[str, Any]) -> None:
     with pytest.raises(ValueError):

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,16 @@ def test_leavings_of_a_crash_before_a_file_was_whole_do_no_harm(tmp_path: Path) 
     make(tmp_path)
     (tmp_path / ".part-0123456789abcdef").write_bytes(b"half")
     assert FileKeyring(tmp_path, passphrase=PASSPHRASE).kek_id == "kek-1"
+
+
+def test_a_rotation_within_one_tick_of_the_file_system_is_noticed(tmp_path: Path) -> None:
+    ring, other = make(tmp_path), FileKeyring(tmp_path, passphrase=PASSPHRASE)
+    now = time.time_ns()
+    os.utime(tmp_path, ns=(now, now))
+    before = ring.kek_id
+    after = other.rotate_kek()
+    os.utime(tmp_path, ns=(now, now))
+    assert ring.kek_id == after != before
 
 
 def test_a_shared_secret_is_set_once(tmp_path: Path) -> None:

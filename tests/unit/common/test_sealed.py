@@ -1,6 +1,6 @@
 """Sealed fields and subject keys: a ciphertext opens in its own place only, and a destroyed key takes everything with it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -31,11 +31,12 @@ TABLE = subject_key_table(METADATA)
 
 
 class CountingKeyring:
-    """Passes unwrapping on and counts it."""
+    """Passes unwrapping on, counts it, and does something else meanwhile when asked."""
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, meanwhile: Callable[[], None] = lambda: None) -> None:
         self.keyring = keyring
         self.unwrapped = 0
+        self.meanwhile = meanwhile
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.keyring, name)
@@ -43,6 +44,7 @@ class CountingKeyring:
     def unwrap(self, blob: bytes, context: bytes) -> bytes:
         """Count and pass on."""
         self.unwrapped += 1
+        self.meanwhile()
         return self.keyring.unwrap(blob, context)
 
 
@@ -213,6 +215,17 @@ def test_rotation_wraps_all_live_keys_anew_and_the_old_one_may_go(conn: Connecti
     keyring.destroy_kek(old)
     found = SubjectKeys(keyring, TABLE, ManualClock()).load(conn, ids)
     assert {subject: key.open("person", "name", subject, blobs[subject]) for subject, key in found.items()} == dict.fromkeys(ids[1:], "x")
+
+
+def test_a_key_destroyed_while_it_is_wrapped_anew_stays_destroyed(conn: Connection, keyring: Keyring, keys: SubjectKeys) -> None:
+    keys.create(conn, SUBJECT)
+    keyring.rotate_kek()
+    racing = CountingKeyring(keyring, lambda: keys.destroy(conn, SUBJECT))
+    SubjectKeys(racing, TABLE, ManualClock()).rewrap(conn)
+    assert racing.unwrapped == 1
+    with pytest.raises(SubjectErased):
+        keys.get(conn, SUBJECT)
+    assert conn.execute(select(TABLE.c.wrapped)).scalars().all() == [None]
 
 
 def test_a_subject_key_shows_nothing_of_itself(conn: Connection, keys: SubjectKeys) -> None:

@@ -154,6 +154,7 @@ CASES = (
         "the IDVA service's statement, forwarded to housing as if meant for it",
         me="northmoor-housing",
     ),
+    Case("recipient_missing", _liar(clear={"to": ["northmoor-housing", "northmoor-idva"]}), "malformed", "fewer entries than recipients"),
     Case("recipient_twice", _recipient_twice, "malformed", "two entries for one key"),
     # What a signer who lies between inside and outside can do
     Case("aud_mismatch", _two_different_audiences, "claims-mismatch", "clear recipients differ from the signed audience"),
@@ -175,10 +176,17 @@ CASES = (
         "malformed",
         "a protected header v1 does not have",
     ),
+    Case(
+        "wrong_envelope_type",
+        _liar(header={"cty": "hub-event+jws", "enc": "A256GCM", "typ": "JWT"}),
+        "malformed",
+        "another kind of object in place of an envelope",
+    ),
     Case("epk_twice", _liar(protect=["epk"], keep=True), "malformed", "a header member both protected and not"),
     Case("epk_protected_for_two", _two_with_one_epk, "malformed", "a protected epk that would count for two recipients"),
     Case("unknown_claim", _signer(exp=1), "malformed", "a claim v1 does not have"),
     Case("missing_claim", _signer(salt=None), "malformed", "no salt"),
+    Case("short_salt", _signer(salt=b64u(bytes(15))), "malformed", "a salt that a guesser could run through"),
     Case("fractional_seq", _signer(seq="7"), "malformed", "a sequence number that is not a whole number"),
     Case("wrong_statement_type", _signer(header={"typ": "JWT"}), "malformed", "a token in place of a statement"),
 )

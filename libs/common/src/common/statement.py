@@ -103,8 +103,6 @@ def verify_statement(jws: str, keys: KeySource) -> Statement:
 
 
 def _verification_key(header: Mapping[str, Any], keys: KeySource) -> VerificationKey:
-    if header.get("alg") != "ES256":
-        raise EnvelopeRefused("wrong-algorithm")
     if set(header) != {"alg", "kid", "typ"} or header["typ"] != _TYP or not isinstance(header["kid"], str):
         raise EnvelopeRefused("malformed")
     key = keys.verification(header["kid"])
