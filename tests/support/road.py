@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx2
-from hubpartner.client import HubClient
-from hubpartner.delivery import Delivery, open_delivery
-from hubpartner.profile import read_profile
 
 import audit.wiring
 import identity.wiring
@@ -25,6 +22,9 @@ from common.keyring import FileKeyring
 from common.keys import StaticKeys
 from common.settings import Settings
 from common.web.service import Service
+from hubpartner.client import HubClient
+from hubpartner.delivery import Delivery, open_delivery
+from hubpartner.profile import read_profile
 from identity.bootstrap import create
 from identity.bootstrap.northmoor import AGENCIES
 from standalone.prefixes import Prefixes
@@ -122,7 +122,7 @@ def settings_for(name: str, folder: Path, spread_ms: int) -> Settings:
 async def until(true: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
     """Wait for something that happens by itself. Fails the test when it does not."""
     async with asyncio.timeout(seconds):
-        while not await true():
+        while not await true():  # noqa: ASYNC110 - what is waited for happens in services that know no test
             await asyncio.sleep(0.02)
 
 

@@ -175,8 +175,9 @@ class SqlTx:
         return done
 
     def prove(self, delivery_id: UUID, leaf: bytes, index: int, proof: str) -> None:
-        """Beside the sealed evidence."""
-        self._conn.execute(update(_DISCLOSURE).where(_DISCLOSURE.c.id == delivery_id).values(leaf=leaf, leaf_index=index, proof=proof))
+        """Beside the sealed evidence; the first receipt stays."""
+        here = and_(_DISCLOSURE.c.id == delivery_id, _DISCLOSURE.c.proof.is_(None))
+        self._conn.execute(update(_DISCLOSURE).where(here).values(leaf=leaf, leaf_index=index, proof=proof))
         self._unit.after_commit(lambda: self._sealing.left(""))
 
     def held(self, case_id: UUID) -> bool:

@@ -1,0 +1,119 @@
+"""The emergency path: a named person's act, a promise that says so on its face, and the proof that must follow."""
+
+import logging
+from typing import Any
+
+import pytest
+
+from common.access import Granted, Principal, grant
+from common.audit_record import Actor
+from common.events.sharing import DisclosureReleased
+from common.package_proof import verify_package
+from common.problems import Problem
+from sharing.domain.disclosure import Disclosure
+from sharing.usecases import releasing
+from sharing.usecases.releasing import Emergency
+from tests.support.sharing_bed import Bed
+from tests.support.snapshots import marking, urgent
+
+IDVA, POLICE = "northmoor-idva", "northmoor-police"
+WHY = Emergency("imminent_danger_to_life", "He is at her door and the log has not answered for ten minutes.")
+ACTOR = Actor(subject="issuer|p-coordinator", agency=POLICE, role="marac_coordinator", acr="urn:hub:acr:passkey")
+
+
+def person(bed: Bed, **changes: Any) -> Granted:
+    """A coordinator of the agency that referred, freshly signed in, unless told otherwise."""
+    who: dict[str, Any] = {
+        "issuer": "issuer", "subject": "p-coordinator", "client_id": "portal", "kind": "person", "agency": POLICE,
+        "roles": frozenset({"marac_coordinator"}), "scopes": frozenset({"sharing.request"}), "acr": "urn:hub:acr:passkey",
+    }  # fmt: skip
+    return grant(Principal(**{**who, **changes}), scope="sharing.request", operation="disclosure", at=bed.clock.now())
+
+
+async def invoke(bed: Bed, disclosure: Disclosure, granted: Granted) -> None:
+    """What the route does."""
+    found, case = await bed.store.write(lambda tx: releasing.prepare_emergency(tx, granted, disclosure.id))
+    state = await bed.checks.check(case.case_id, case.version, case.subjects)
+    promise = await bed.trail.promise(found.record_id)
+    await bed.store.write(lambda tx: releasing.release_in_emergency(tx, bed.desk, granted, ACTOR, disclosure.id, state, promise, WHY))
+
+
+async def test_a_promise_leaves_and_the_proof_follows(bed: Bed) -> None:
+    waiting = (await bed.take(urgent()))[IDVA]
+    await invoke(bed, waiting, person(bed))
+    package = (await bed.packages(IDVA))[0]
+    verdict = verify_package(package, me=IDVA, log=bed.log.verifier)
+    assert (verdict.standing, package.proof, package.leaf) == ("promised", "", "")
+    entry = next(record for record in await bed.records() if record["op"] == "emergency_release")
+    assert (entry["bg"], entry["jc"], entry["role"], entry["dl"]) == (True, WHY.code, "marac_coordinator", str(waiting.id))
+    assert WHY.text not in repr(await bed.records())
+    assert [e.proof for e in await bed.told() if isinstance(e, DisclosureReleased)] == ["promised"]
+
+    await bed.receipt(waiting.record_id)
+    assert await bed.releases.step() == 0, "it has left already"
+    await bed.releases.tend()
+    await bed.releases.tend()
+    packages = await bed.packages(IDVA)
+    assert len(packages) == 2
+    assert verify_package(packages[1], me=IDVA, log=bed.log.verifier).standing == "proven"
+    assert (packages[1].delivery_id, packages[1].content) == (package.delivery_id, package.content)
+    shown = await bed.store.write(lambda tx: tx.deliveries(IDVA, waiting.id))
+    assert [each.delivery.kind for each in shown] == ["disclosure", "notice"]
+    assert (await bed.state(waiting.id)).standing == "proven"
+
+
+async def test_an_unkept_promise_alarms_after_an_hour(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+    waiting = (await bed.take(urgent()))[IDVA]
+    await invoke(bed, waiting, person(bed))
+    with caplog.at_level(logging.ERROR, "hub.sharing"):
+        await bed.releases.tend()
+        assert not caplog.records
+        bed.clock.advance(3601)
+        await bed.releases.tend()
+    assert [record.__dict__["alarm"] for record in caplog.records] == ["promise-overdue"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"kind": "system", "roles": frozenset({"marac_coordinator"})}, "forbidden"),
+        ({"roles": frozenset({"police_officer"})}, "forbidden"),
+        ({"acr": "urn:hub:acr:password"}, "forbidden"),
+        ({"acr": None}, "forbidden"),
+        ({"agency": "northmoor-housing"}, "not-found"),
+        ({"agency": IDVA, "roles": frozenset({"idva_manager"})}, "not-found"),
+    ],
+    ids=["a-system", "without-the-role", "password-only", "no-acr", "another-agency", "the-recipient"],
+)
+async def test_only_a_named_person_with_authority_over_the_case(bed: Bed, changes: dict[str, Any], code: str) -> None:
+    waiting = (await bed.take(urgent()))[IDVA]
+    with pytest.raises(Problem, match=code):
+        await invoke(bed, waiting, person(bed, **changes))
+    assert await bed.packages(IDVA) == []
+
+
+async def test_vetoes_hold_in_an_emergency_too(bed: Bed) -> None:
+    waiting = (await bed.take(urgent()))[IDVA]
+    bed.checks.vetoes = (marking("must_not_disclose", agency=IDVA),)
+    with pytest.raises(Problem, match="conflict"):
+        await invoke(bed, waiting, person(bed))
+    bed.checks.down = True
+    with pytest.raises(Problem, match="unavailable"):
+        await invoke(bed, waiting, person(bed))
+    assert await bed.packages(IDVA) == []
+
+
+async def test_it_is_for_what_waits_and_nothing_else(bed: Bed) -> None:
+    waiting = (await bed.take(urgent()))[IDVA]
+    await bed.receipt(waiting.record_id)
+    with pytest.raises(Problem, match="conflict"):
+        await invoke(bed, waiting, person(bed))
+    await bed.releases.step()
+    assert len(await bed.packages(IDVA)) == 1
+
+
+async def test_a_record_the_log_refused_cannot_be_promised(bed: Bed) -> None:
+    waiting = (await bed.take(urgent()))[IDVA]
+    await bed.reject(waiting.record_id)
+    with pytest.raises(Problem, match="conflict"):
+        await invoke(bed, waiting, person(bed))

@@ -1,0 +1,209 @@
+"""Sharing's use cases and repository on a real database, with a log whose receipts a test gives when and how it likes."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from common import events
+from common.audit_record import Leaf, check_record, record_hash
+from common.audit_trail import AuditTrail, Receipt, Rejection
+from common.audit_trail.tables import PENDING
+from common.bus_embedded import EmbeddedBus
+from common.canonical import b64u, canonical
+from common.database import Database, ensure_schema
+from common.envelope import Opened, digest, open_envelope
+from common.events.agency import DisclosurePackage
+from common.events.case import CaseSnapshot, Marking
+from common.inbox import Inbox
+from common.keyring import FileKeyring
+from common.keys import OpeningKey, RecipientKey, SigningKey, VerificationKey, generate_opening, generate_signing
+from common.outbox import Outbox
+from common.outbox.tables import OUTBOX
+from common.sealed import SubjectKeys
+from common.testing import ManualClock
+from common.tlog import Signer, format_proof, leaf_hash
+from common.tlog.checkpoint import Checkpoint
+from common.topics import topics
+from sharing.consumers.events import EventConsumer
+from sharing.consumers.releases import Releases
+from sharing.domain.deciding import Agency
+from sharing.domain.disclosure import Disclosure
+from sharing.domain.receipt import RECEIPT_TYPE
+from sharing.ports import CaseState
+from sharing.storage.agreements import CedarRules, read_bundle
+from sharing.storage.repository import Sealing, SharingStore
+from sharing.storage.tables import METADATA, SUBJECT_KEY
+from sharing.usecases import deciding
+from sharing.usecases.desk import Desk
+
+TYPES = {
+    "northmoor-police": "police", "northmoor-idva": "idva_service", "northmoor-social-care": "childrens_social_care",
+    "northmoor-victim-support": "victim_support", "northmoor-housing": "housing_la",
+}  # fmt: skip
+
+
+class Parties:
+    """The directory: agencies, their state, and everybody's keys. A test changes it at will."""
+
+    def __init__(self) -> None:
+        self.suspended: set[str] = set()
+        self.is_fresh = True
+        self.signing: dict[str, SigningKey] = {
+            owner: generate_signing(owner) for owner in (*TYPES, "svc:sharing", "svc:referral", "svc:audit")
+        }
+        self.opening: dict[str, OpeningKey] = {owner: generate_opening(owner) for owner in self.signing}
+
+    def agencies(self) -> tuple[Agency, ...]:
+        """All agencies with their state."""
+        return tuple(Agency(name, kind, "northmoor", name in self.suspended) for name, kind in TYPES.items())
+
+    def fresh(self) -> bool:
+        """Whether the copy may be relied on."""
+        return self.is_fresh
+
+    def sealing_key(self, agency: str) -> str | None:
+        """The current key's id."""
+        found = self.opening.get(agency)
+        return None if found is None else found.kid
+
+    def verification(self, kid: str) -> VerificationKey | None:
+        """By id."""
+        return next((key.public() for key in self.signing.values() if key.kid == kid), None)
+
+    def recipient(self, owner: str) -> RecipientKey | None:
+        """As a key source."""
+        found = self.opening.get(owner)
+        return None if found is None else found.public()
+
+    async def refresh(self) -> None:
+        """Nothing to ask."""
+
+
+class Checks:
+    """Referral's answers: None while it is down."""
+
+    def __init__(self) -> None:
+        self.down = False
+        self.version: int | None = None
+        self.vetoes: tuple[Marking, ...] = ()
+        self.asked: list[tuple[UUID, int, tuple[UUID, ...]]] = []
+
+    async def check(self, case_id: UUID, version: int, subjects: Sequence[UUID]) -> CaseState | None:
+        """The state of the moment."""
+        self.asked.append((case_id, version, tuple(subjects)))
+        return None if self.down else CaseState(version if self.version is None else self.version, self.vetoes)
+
+
+class Bed:
+    """Everything at hand."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.clock = ManualClock()
+        self.parties = Parties()
+        self.checks = Checks()
+        self.log = Signer("log.test.example.org/hub", bytes(range(32)))
+        self.database = Database(url, clock=self.clock, name="sharing", retry_for=5)
+        self.bus = EmbeddedBus(folder / "bus.db", topics(tuple(TYPES)), clock=self.clock)
+        self.keyring = FileKeyring(folder / "keyring", passphrase=None, open_allowed=True)
+        self.outbox = Outbox(self.database, self.bus, clock=self.clock, sender=self.parties.signing["svc:sharing"], keys=self.parties)
+        self.inbox = Inbox(self.database, self.outbox, clock=self.clock, me="svc:sharing", opening=dict, keys=self.parties)
+        self.trail = AuditTrail(self.database, self.outbox, self.inbox, clock=self.clock, keyring=self.keyring, service="sharing")
+        self.rules = CedarRules(read_bundle("northmoor"))
+        self.desk = Desk(
+            rules={"northmoor": self.rules}, directory=self.parties, log=self.log.verifier, clock=self.clock, issuer="http://identity.example.org",
+            reference_secret=b"r" * 32, delivery_secret=b"d" * 32, spread_ms=0,
+        )  # fmt: skip
+        self.left: list[str] = []
+        self.sealing = Sealing(
+            SubjectKeys(self.keyring, SUBJECT_KEY, self.clock), self.outbox, self.inbox, self.trail, self.clock, self.left.append
+        )
+        self.store = SharingStore(self.database, self.sealing)
+        self.consumer = EventConsumer(self.desk, self.sealing)
+        self.releases = Releases(self.store, self.desk, self.checks)
+
+    async def take(self, snapshot: CaseSnapshot) -> dict[str, Disclosure]:
+        """Decide on a snapshot; the disclosures of its version by recipient."""
+        await self.store.write(lambda tx: deciding.take_snapshot(tx, self.desk, self.desk.own_work(), snapshot))
+        return {each.recipient: each for each in await self.of_case(snapshot.case_id) if each.snapshot_version == snapshot.version}
+
+    async def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
+        """All disclosures of a case."""
+        return await self.store.write(lambda tx: tx.of_case(case_id))
+
+    async def state(self, delivery_id: UUID) -> Disclosure:
+        """One disclosure as it stands."""
+        found = await self.store.write(lambda tx: tx.disclosure(delivery_id))
+        assert found is not None
+        return found
+
+    async def receipt(self, record_id: UUID, *, like: UUID | None = None, signer: Signer | None = None) -> None:
+        """The log's receipt for a record; `like` gives another record's leaf instead, `signer` another log's signature."""
+        row = await self._pending(like or record_id)
+        leaf = Leaf(src=row.src, ep=row.epoch, seq=row.seq, tr=self.clock.micros(), h=record_hash(row.salt, row.record)).encode()
+        note = (signer or self.log).sign(Checkpoint("log.test.example.org/hub", 1, leaf_hash(leaf)).text())
+        given = Receipt(record_id, row.src, row.epoch, row.seq, row.record, row.salt, leaf, 0, format_proof(0, [], note))
+        await self.database.write(lambda unit: self.consumer.proven(unit, given))
+
+    async def reject(self, record_id: UUID) -> None:
+        """The log refuses a record."""
+        row = await self._pending(record_id)
+        given = Rejection(record_id, row.src, row.epoch, row.seq, "record-malformed", 7)
+        await self.database.write(lambda unit: self.consumer.rejected(unit, given))
+
+    async def records(self) -> list[dict[str, Any]]:
+        """Every audit record written so far, oldest first."""
+        query = select(PENDING.c.record).order_by(PENDING.c.epoch, PENDING.c.seq)
+        return [check_record(raw) for raw in await self.database.read(lambda connection: list(connection.execute(query).scalars()))]
+
+    async def sent(self, topic: str, reader: str) -> list[Opened]:
+        """What waits in the outbox for a topic, opened as its reader."""
+        query = select(OUTBOX.c.body).where(OUTBOX.c.topic == topic, OUTBOX.c.body.is_not(None)).order_by(OUTBOX.c.seq)
+        bodies = await self.database.read(lambda connection: list(connection.execute(query).scalars()))
+        return [self.opened(reader, body) for body in bodies]
+
+    def opened(self, reader: str, envelope: bytes) -> Opened:
+        """One envelope as its reader opens it."""
+        key = self.parties.opening[reader]
+        return open_envelope(envelope, me=reader, opening={key.kid: key}, keys=self.parties)
+
+    async def packages(self, agency: str) -> list[DisclosurePackage]:
+        """The packages sealed to an agency so far."""
+        found = [events.parse(each.type, each.version, each.data) for each in await self.sent(f"hub.disclosure.{agency}.v1", agency)]
+        return [each for each in found if isinstance(each, DisclosurePackage)]
+
+    async def told(self) -> list[events.Event]:
+        """What referral was told so far."""
+        return [events.parse(each.type, each.version, each.data) for each in await self.sent("hub.sharing.v1", "svc:referral")]
+
+    def saved_receipt(self, agency: str, delivery_id: UUID, envelope: bytes, *, key: SigningKey | None = None, **changes: Any) -> str:
+        """A receipt as an agency signs it; `changes` replace claims."""
+        signer = key or self.parties.signing[agency]
+        claims = {
+            "iss": agency, "dl": str(delivery_id), "ed": digest(envelope), "savedAt": "2026-11-21T02:00:05Z", "system": "case-system", "jti": "j-1",
+        }  # fmt: skip
+        head = {"alg": "ES256", "kid": signer.kid, "typ": RECEIPT_TYPE}
+        signed = f"{b64u(canonical(head))}.{b64u(canonical({**claims, **changes}))}"
+        return f"{signed}.{b64u(signer.sign(signed.encode()))}"
+
+    async def _pending(self, record_id: UUID) -> Any:
+        return await self.database.read(
+            lambda connection: connection.execute(select(PENDING).where(PENDING.c.record_id == record_id)).one()
+        )
+
+
+@asynccontextmanager
+async def sharing_bed(url: str, folder: Path) -> AsyncIterator[Bed]:
+    """A bed whose database and trail run; the relay does not, so that everything sent can be looked at."""
+    bed = Bed(url, folder)
+    await bed.database.start()
+    try:
+        await ensure_schema(bed.database, METADATA)
+        await bed.trail.start()
+        yield bed
+    finally:
+        await bed.trail.stop()
+        await bed.database.stop()
