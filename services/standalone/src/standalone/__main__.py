@@ -9,9 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
+import uvloop
 
+from common import telemetry
+from common.bootstrap import SERVICES
 from common.settings import Settings, SettingsError
-from common.telemetry import set_up
+from common.web import correlation
 from standalone.hub import Place, assemble, settings_for
 from standalone.welcome import welcome
 
@@ -19,7 +22,8 @@ from standalone.welcome import welcome
 def main() -> None:
     """Read PORT and HUB_DIR, start, serve until interrupted. Exit code 2 for a bad setting, 1 when the hub cannot start."""
     try:
-        asyncio.run(_run())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run())
     except SettingsError as error:
         sys.exit(f"The hub did not start: {error}.")
     except KeyboardInterrupt:
@@ -31,7 +35,8 @@ async def _run() -> None:
     port = _port()
     place = Place(_folder(), f"http://127.0.0.1:{port}")
     base = Settings.from_env({**os.environ, **_defaults(place)}).with_(port=port)
-    set_up("standalone", base)
+    telemetry.start_logging("standalone", correlation=correlation.current)
+    telemetry.start_telemetry("standalone", base)
 
     def progress(step: str) -> None:
         print(f"  [{time.monotonic() - began:4.1f} s] {step}", flush=True)
@@ -39,7 +44,7 @@ async def _run() -> None:
     print("Safeguarding Hub, standalone. Everything in it is invented.", flush=True)
     hub = await assemble(place, base=base, progress=progress)
     config = uvicorn.Config(
-        hub.app or (), host=base.host, port=port, log_level="warning", access_log=False, lifespan="on", server_header=False, date_header=True,
+        hub.app, host=base.host, port=port, log_level="warning", access_log=False, lifespan="on", server_header=False, date_header=True,
         timeout_graceful_shutdown=5,
     )  # fmt: skip
     await _Server(config, lambda: print(welcome(hub, time.monotonic() - began), flush=True)).serve()
@@ -82,6 +87,7 @@ def _defaults(place: Place) -> dict[str, str]:
         "HUB_DATA_DIR": str(made.data_dir),
         "HUB_BUS": "embedded",
         "HUB_DEMO": "1",
+        **{f"HUB_{name.upper()}_URL": place.url(name) for name in SERVICES},
     }
 
 

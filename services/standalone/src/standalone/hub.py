@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import audit.wiring
 import httpx2
-import portal.wiring
-import sharing.wiring
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+import audit.wiring
 import identity.wiring
+import portal.wiring
 import referral.wiring
+import sharing.wiring
 from common import topics
 from common.bootstrap import SERVICES, Bootstrap
 from common.bus import Bus
@@ -77,7 +78,7 @@ class Hub:
         self.services: dict[str, Service] = {}
         self._progress = progress
         self._started: list[Service] = []
-        self.app: Prefixes | None = None
+        self.app = Prefixes({}, _nobody, self.start, self.stop)
         self._http: httpx2.AsyncClient | None = None
 
     async def start(self) -> None:
@@ -102,16 +103,13 @@ class Hub:
         await self.bus.stop()
 
 
-async def assemble(
-    place: Place, *, clock: Clock | None = None, base: Settings | None = None, progress: Progress = lambda _: None,
-    wrap_bus: Callable[[Bus], Bus] = lambda bus: bus,
-) -> Hub:  # fmt: skip
+async def assemble(place: Place, *, clock: Clock | None = None, base: Settings | None = None, progress: Progress = lambda _: None) -> Hub:
     """Build the hub in `place`, creating keys, bootstrap file and demo profiles on the first start; nothing runs yet."""
     clock = clock or SystemClock()
     progress("keys and the operator-signed bootstrap file")
     bootstrap = create(place.folder, {name: place.url(name) for name in SERVICES})
     (place.folder / "bus").mkdir(mode=0o700, exist_ok=True)
-    bus = wrap_bus(EmbeddedBus(place.folder / "bus" / "bus.db", topics.topics(tuple(bootstrap.agencies)), clock=clock))
+    bus = EmbeddedBus(place.folder / "bus" / "bus.db", topics.topics(tuple(bootstrap.agencies)), clock=clock)
     hub = Hub(place, bus=bus, bootstrap=bootstrap, progress=progress)
     transport = _InProcess(lambda: hub.app)
     hub._http = httpx2.AsyncClient(transport=transport, base_url=place.base_url)
@@ -119,24 +117,22 @@ async def assemble(
         settings = settings_for(name, place, base)
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         keyring = FileKeyring(settings.keyring_dir, passphrase=None, open_allowed=True)
-        hub.services[name] = await _BUILD[name](settings, bus=bus, clock=clock, keyring=keyring, http=hub._http)
-    mounted: Mapping[str, object] = {f"/{name}": hub.services[name].app for name in ORDER if name != "portal"}
-    hub.app = Prefixes(mounted, hub.services["portal"].app, hub.start, hub.stop)  # type: ignore[arg-type]
+        hub.services[name] = await _BUILD[name](settings, bus=bus.door(name), clock=clock, keyring=keyring, http=hub._http)
+    mounted: Mapping[str, ASGIApp] = {f"/{name}": hub.services[name].app for name in ORDER if name != "portal"}
+    hub.app = Prefixes(mounted, hub.services["portal"].app, hub.start, hub.stop)
     return hub
+
+
+async def _nobody(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise RuntimeError("the hub is still being assembled")
 
 
 class _InProcess(httpx2.AsyncBaseTransport):
     """Calls between services without a socket, through the same apps, guards and middleware as from outside."""
 
-    def __init__(self, app: Callable[[], Prefixes | None]) -> None:
+    def __init__(self, app: Callable[[], ASGIApp]) -> None:
         self._app = app
-        self._transport: httpx2.ASGITransport | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer from the mounted apps. Raises ConnectError until the hub has been assembled."""
-        if self._transport is None:
-            app = self._app()
-            if app is None:
-                raise httpx2.ConnectError("the hub is still being assembled", request=request)
-            self._transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
-        return await self._transport.handle_async_request(request)
+        """Answer from the mounted apps."""
+        return await httpx2.ASGITransport(app=self._app(), raise_app_exceptions=False).handle_async_request(request)

@@ -1,4 +1,4 @@
-"""Takes the design-system files the portal serves out of their npm packages; run by `make vendor`, never at install.
+"""Takes the design-system files the portal serves out of their npm packages; run by hand (python -m deploy.portal_assets), never at install.
 
 No Node: the packages are plain tar files. What is taken, from which version, is written to static/vendor/LOCK.json.
 """
@@ -15,7 +15,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-STATIC = Path(__file__).parent / "src" / "portal" / "static" / "vendor"
+STATIC = Path(__file__).parents[1] / "services" / "portal" / "src" / "portal" / "static" / "vendor"
 FONTS = '"Helvetica Neue",Helvetica,Arial,"Liberation Sans","Noto Sans",sans-serif'
 PACKAGES = {
     "govuk-frontend": (
@@ -46,9 +46,9 @@ SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 
 def registry() -> str:
     """Where npm packages come from on this machine: the environment, else npm's own setting."""
-    chosen = os.environ.get("NPM_CONFIG_REGISTRY") or os.environ.get("npm_config_registry")
+    chosen = os.environ.get("NPM_CONFIG_REGISTRY")
     if not chosen:
-        chosen = subprocess.run(["npm", "config", "get", "registry"], check=True, capture_output=True, text=True).stdout.strip()  # noqa: S607
+        chosen = subprocess.run(["npm", "config", "get", "registry"], check=True, capture_output=True, text=True).stdout.strip()
     return chosen.rstrip("/")
 
 
@@ -92,7 +92,11 @@ def main() -> None:
             if found is None:
                 raise ValueError(f"{member} is not a file of {name}")
             text = found.read().decode()
-            text = neutral(text, moj="ministry" in name) if target.endswith(".css") else re.sub(r"//# sourceMappingURL=.*", "", text).strip() + "\n"
+            text = (
+                neutral(text, moj="ministry" in name)
+                if target.endswith(".css")
+                else re.sub(r"//# sourceMappingURL=.*", "", text).strip() + "\n"
+            )
             (STATIC / target).write_text(text, "utf-8")
             made[target] = hashlib.sha256(text.encode()).hexdigest()
         lock[name] = {"version": version, "integrity": integrity, "sha256": made}

@@ -1,0 +1,56 @@
+"""Errors as pages: plain English, what to do next, and never what was typed or why in detail."""
+
+from typing import Final
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from common.problems import Problem
+from common.web.client import CallFailed, ProblemAnswer, TokenRefused
+from portal.api.visit import SignInNeeded, page
+
+_WORDS: Final[dict[int, tuple[str, str]]] = {
+    400: ("That did not work", "Go back and try again."),
+    403: ("You cannot do this", "Your role does not include this. If it should, ask your agency's administrator."),
+    404: ("Page not found", "There is nothing here that you may see. If you typed the address, check it."),
+    405: ("Page not found", "There is nothing here that you may see."),
+    409: ("Somebody was there before you", "This changed while you were looking. Open it again."),
+    413: ("That is too much", "Shorten what you entered and try again."),
+    422: ("That did not work", "Go back and check what you entered."),
+    429: ("Too many requests", "Wait a minute and try again."),
+}
+_AWAY: Final = ("The service is not available now", "Nothing was lost. Try again in a minute. If somebody is in danger, call 999.")
+
+
+async def error_page(request: Request, problem: Problem) -> Response | None:
+    """A page for a problem raised in a route; service endpoints keep their JSON."""
+    if request.url.path.startswith(("/v1/", "/healthz", "/readyz", "/metrics", "/openapi")):
+        return None
+    return words(request, problem.status)
+
+
+def words(request: Request, status: int) -> Response:
+    """The page for a status."""
+    heading, text = _WORDS.get(status, _AWAY)
+    return page(request, "problem.html", status, heading=heading, text=text)
+
+
+def register(app: FastAPI) -> None:
+    """Answer what other services refuse, and a visit that is over, with pages."""
+
+    @app.exception_handler(SignInNeeded)
+    async def sign_in_needed(request: Request, _: Exception) -> Response:
+        return page(request, "start.html", 401, again=True)
+
+    @app.exception_handler(ProblemAnswer)
+    async def refused(request: Request, error: Exception) -> Response:
+        status = error.status if isinstance(error, ProblemAnswer) else 502
+        return words(request, 503 if status == 401 else status)
+
+    @app.exception_handler(TokenRefused)
+    async def no_token(request: Request, _: Exception) -> Response:
+        return page(request, "start.html", 401, again=True)
+
+    @app.exception_handler(CallFailed)
+    async def no_answer(request: Request, _: Exception) -> Response:
+        return words(request, 503)

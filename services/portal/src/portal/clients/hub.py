@@ -1,0 +1,76 @@
+"""The hub as one signed-in person may use it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+
+from common.clock import Clock
+from common.ids import opaque
+from common.keys import signing_from_jwk
+from common.web.client import ServiceClient
+from hubpartner.client import InboxItem, InboxPage
+from hubpartner.delivery import envelope_of
+from portal.clients.sign_in import CLIENT, Authorizer, PersonTokens
+from portal.domain import Session
+
+
+class PersonsHub:
+    """Calls on a person's behalf. Raises ProblemAnswer, CallFailed or TokenRefused (common.web.client)."""
+
+    def __init__(
+        self, session: Session, authorizer: Authorizer, urls: Mapping[str, str], *, http: httpx2.AsyncClient, clock: Clock
+    ) -> None:
+        tokens = PersonTokens(authorizer, session.grantings, signing_from_jwk(session.dpop_jwk, CLIENT), clock)
+        self._services = {name: ServiceClient(url, tokens, http=http, clock=clock, timeout=10.0) for name, url in urls.items()}
+
+    async def inbox(self, cursor: str | None = None) -> InboxPage:
+        """Deliveries to the person's agency."""
+        params: dict[str, str | int] = {"limit": 100, **({"cursor": cursor} if cursor else {})}
+        answer = await self._services["sharing"].call("GET", "/v1/inbox", scope="disclosure.read", params=params)
+        body = answer.json()
+        return InboxPage(tuple(_item(raw) for raw in body["items"]), body["nextCursor"])
+
+    async def delivery(self, delivery_id: str) -> InboxItem:
+        """One delivery."""
+        return _item((await self._services["sharing"].call("GET", f"/v1/inbox/{delivery_id}", scope="disclosure.read")).json())
+
+    async def send_receipt(self, delivery_id: str, receipt: str) -> None:
+        """Sign for a delivery a named practitioner accepted."""
+        path = f"/v1/disclosures/{delivery_id}/receipt"
+        await self._services["sharing"].call(
+            "POST", path, scope="disclosure.acknowledge", json={"receipt": receipt}, idempotency_key=opaque()
+        )
+
+    async def acknowledge(self, delivery_id: str, role: str) -> None:
+        """Say that a role has taken it up."""
+        path = f"/v1/disclosures/{delivery_id}/acknowledgement"
+        await self._services["sharing"].call("POST", path, scope="disclosure.acknowledge", json={"role": role}, idempotency_key=opaque())
+
+    async def ask_log(self, purpose: str, justification: str, wanted: Mapping[str, Any]) -> str:
+        """Put a question to the audit log; the question itself becomes an entry first. Answers its id."""
+        body = {"purpose": purpose, "justification": justification, "filter": dict(wanted)}
+        answer = await self._services["audit"].call("POST", "/v1/queries", scope="audit.read", json=body, idempotency_key=opaque())
+        return str(answer.json()["id"])
+
+    async def answers(self, query_id: str, cursor: str | None = None) -> dict[str, Any]:
+        """A page of what a question found."""
+        params: dict[str, str | int] = {"cursor": cursor} if cursor else {}
+        found: dict[str, Any] = (
+            await self._services["audit"].call("GET", f"/v1/queries/{query_id}/entries", scope="audit.read", params=params)
+        ).json()
+        return found
+
+    async def entry(self, index: int) -> dict[str, Any]:
+        """One entry with record, salt, leaf and proof."""
+        found: dict[str, Any] = (await self._services["audit"].call("GET", f"/v1/entries/{index}", scope="audit.read")).json()
+        return found
+
+    async def me(self) -> dict[str, Any]:
+        """Who is signed in, by name."""
+        found: dict[str, Any] = (await self._services["identity"].call("GET", "/v1/me", scope="directory.read")).json()
+        return found
+
+
+def _item(raw: Mapping[str, Any]) -> InboxItem:
+    return InboxItem(raw["deliveryId"], raw["kind"], raw["state"], raw["deliveredAt"], raw["digest"], envelope_of(raw))

@@ -1,0 +1,146 @@
+"""The OAuth client of the portal: PAR, PKCE S256, DPoP, `iss` and `state` checked (FAPI 2.0 Security Profile)."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import httpx2
+
+from common.canonical import b64u, parse, unb64u
+from common.clock import Clock
+from common.dpop import make_proof
+from common.keys import SigningKey, generate_signing, signing_from_jwk
+from common.web.client import TokenRefused, TokenSource
+from portal.domain import Grantings, PendingSignIn
+
+CLIENT: Final = "portal"
+SCOPES: Final = (
+    "referral.write referral.read case.read disclosure.read disclosure.acknowledge audit.read audit.verify directory.read agency.manage"
+)
+_ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+
+
+class SignInFailed(Exception):
+    """The authorization server's answer cannot be trusted or says no. `code` is one word, never what was sent."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Where to send the browser, and what to keep until it returns."""
+
+    location: str
+    pending: PendingSignIn
+
+
+class Authorizer:
+    """Speaks with identity for one portal."""
+
+    def __init__(self, issuer: str, callback: str, *, signing: SigningKey, http: httpx2.AsyncClient, clock: Clock) -> None:
+        """`callback` is the registered redirect URI."""
+        self._issuer = issuer
+        self._callback = callback
+        self._signing = signing
+        self._http = http
+        self._clock = clock
+
+    async def begin(self) -> Redirect:
+        """Push the request and say where to go. Raises SignInFailed."""
+        dpop = generate_signing(CLIENT)
+        verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(32)
+        form = {
+            "response_type": "code",
+            "redirect_uri": self._callback,
+            "scope": SCOPES,
+            "state": state,
+            "code_challenge": b64u(hashlib.sha256(verifier.encode()).digest()),
+            "code_challenge_method": "S256",
+            "dpop_jkt": dpop.kid,
+        }
+        body = await self._post("/par", form, dpop, expected=201)
+        location = f"{self._issuer}/authorize?{urlencode({'client_id': CLIENT, 'request_uri': body['request_uri']})}"
+        return Redirect(location, PendingSignIn(state, verifier, dpop.jwk(private=True), self._clock.now()))
+
+    async def complete(self, pending: PendingSignIn, *, code: str, state: str, iss: str, resource: str) -> tuple[Grantings, str]:
+        """Exchange the code. Returns what was granted and the first access token, for `resource`. Raises SignInFailed."""
+        if not secrets.compare_digest(state.encode(), pending.state.encode()):
+            raise SignInFailed("state")
+        if iss != self._issuer:  # RFC 9207: a mix-up with another server ends here
+            raise SignInFailed("issuer")
+        form = {
+            "grant_type": "authorization_code", "code": code, "redirect_uri": self._callback, "code_verifier": pending.verifier, "resource": resource,
+        }  # fmt: skip
+        body = await self._post("/token", form, signing_from_jwk(pending.dpop_jwk, CLIENT), expected=200)
+        claims = _claims(body["access_token"])
+        auth_time = claims.get("auth_time")
+        grantings = Grantings(
+            refresh_token=body["refresh_token"],
+            scope=str(body.get("scope", "")),
+            issuer=self._issuer,
+            acr=str(claims.get("acr") or ""),
+            auth_time=auth_time if isinstance(auth_time, int) else None,
+        )
+        return grantings, str(body["access_token"])
+
+    async def token(self, grantings: Grantings, dpop: SigningKey, *, resource: str, scope: str) -> tuple[str, int]:
+        """A fresh access token for one service, and its life in seconds. Raises TokenRefused."""
+        form = {"grant_type": "refresh_token", "refresh_token": grantings.refresh_token, "resource": resource, "scope": scope}
+        try:
+            body = await self._post("/token", form, dpop, expected=200)
+        except SignInFailed as failed:
+            raise TokenRefused(failed.code) from None
+        return str(body["access_token"]), int(body.get("expires_in", 60))
+
+    async def revoke(self, grantings: Grantings, dpop: SigningKey) -> None:
+        """End everything the visit was given; a server that does not answer lets the tokens run out by themselves."""
+        try:
+            await self._post("/revoke", {"token": grantings.refresh_token, "token_type_hint": "refresh_token"}, dpop, expected=200)
+        except SignInFailed:
+            return
+
+    async def _post(self, path: str, form: dict[str, str], dpop: SigningKey, *, expected: int) -> dict[str, Any]:
+        url = self._issuer + path
+        source = TokenSource(self._issuer, CLIENT, signing=self._signing, dpop_key=dpop, http=self._http, clock=self._clock)
+        sent = {**form, "client_id": CLIENT, "client_assertion_type": _ASSERTION_TYPE, "client_assertion": source.assertion()}
+        try:
+            answer = await self._http.post(url, data=sent, headers={"DPoP": make_proof(dpop, "POST", url, at=self._clock.now())})
+            body = parse(answer.content) if answer.content else {}
+        except (httpx2.HTTPError, ValueError):
+            raise SignInFailed("unreachable") from None
+        if answer.status_code != expected or not isinstance(body, dict):
+            raise SignInFailed(str(body.get("error", "refused"))[:40] if isinstance(body, dict) else "refused")
+        return body
+
+
+class PersonTokens:
+    """Access tokens of one visit, one per service and scope; fulfils `common.web.client.Tokens`."""
+
+    def __init__(self, authorizer: Authorizer, grantings: Grantings, dpop_key: SigningKey, clock: Clock) -> None:
+        self._authorizer = authorizer
+        self._grantings = grantings
+        self.dpop_key = dpop_key
+        self._clock = clock
+        self._held: dict[tuple[str, str], tuple[str, float]] = {}
+
+    async def token(self, audience: str, scope: str) -> str:
+        """A token for that service. Raises TokenRefused."""
+        held = self._held.get((audience, scope))
+        if held is None or held[1] <= self._clock.monotonic():
+            token, life = await self._authorizer.token(self._grantings, self.dpop_key, resource=audience, scope=scope)
+            held = self._held[(audience, scope)] = (token, self._clock.monotonic() + max(5, life - 30))
+        return held[0]
+
+    def forget(self, audience: str, scope: str) -> None:
+        """Ask anew next time."""
+        self._held.pop((audience, scope), None)
+
+
+def _claims(token: str) -> dict[str, Any]:
+    """The claims of a token that came straight from the issuer over our own connection; its users verify it, we only read times."""
+    claims = parse(unb64u(token.split(".")[1]))
+    return claims if isinstance(claims, dict) else {}

@@ -1,0 +1,78 @@
+"""What the portal knows of a person's visit: who, for how long, and which tokens stand behind it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+IDLE: Final = timedelta(minutes=15)
+ABSOLUTE: Final = timedelta(hours=8)
+"""One shift (ASVS 5.0 section 7.1.1); nobody stays signed in into the next one."""
+SIGN_IN_LASTS: Final = timedelta(minutes=10)
+
+PURPOSES: Final[dict[str, str]] = {
+    "verify_lawfulness": "Check that processing was lawful",
+    "self_monitoring": "Self-monitoring, including internal disciplinary proceedings",
+    "integrity_and_security": "Protect the integrity and security of personal data",
+    "criminal_proceedings": "Criminal proceedings",
+    "subject_right": "Answer a person's own request about their data",
+}
+"""The uses DPA 2018 s.62(4) allows of a log, and a data subject's right under UK GDPR."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is signed in. The name is for their own screen only."""
+
+    id: str
+    name: str
+    agency: str
+    roles: tuple[str, ...]
+
+    @property
+    def is_auditor(self) -> bool:
+        """Whether the audit screens are theirs."""
+        return "auditor" in self.roles
+
+    @property
+    def reads_deliveries(self) -> bool:
+        """Whether the work list is theirs."""
+        return not self.is_auditor and "operator" not in self.roles
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSignIn:
+    """A sign-in under way, bound to one browser by its cookie. Secrets are kept out of `repr`."""
+
+    state: str
+    verifier: str = field(repr=False)
+    dpop_jwk: dict[str, str] = field(repr=False)
+    began: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Grantings:
+    """What the authorization server gave: the refresh token behind every access token, and what it may ask for."""
+
+    refresh_token: str = field(repr=False)
+    scope: str
+    issuer: str
+    acr: str
+    auth_time: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A signed-in visit."""
+
+    id: bytes
+    """SHA-256 of the cookie; the cookie itself is nowhere."""
+    person: Person
+    grantings: Grantings
+    dpop_jwk: dict[str, str] = field(repr=False)
+    csrf: str = field(repr=False)
+    created: datetime
+    seen: datetime
+
+    def over(self, now: datetime) -> bool:
+        """Whether it ended by idleness or by its age."""
+        return now - self.seen > IDLE or now - self.created > ABSOLUTE

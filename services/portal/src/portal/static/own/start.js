@@ -1,0 +1,27 @@
+// Marks that scripts run and starts the design system; every page works without this file.
+import { initAll } from "./govuk.js";
+
+document.body.classList.add("js-enabled");
+if ("noModule" in HTMLScriptElement.prototype) {
+  document.body.classList.add("govuk-frontend-supported");
+}
+initAll();
+
+// "Hide this screen" by Shift three times within five seconds, as on GOV.UK's own exit component. Escape is not used: it
+// closes dialogs and must never throw somebody out of a half-written form.
+const hide = document.querySelector('[data-module="hub-hide"]');
+let presses = [];
+if (hide) {
+  document.addEventListener("keyup", (event) => {
+    if (event.key !== "Shift") {
+      presses = [];
+      return;
+    }
+    const now = Date.now();
+    presses = [...presses.filter((at) => now - at < 5000), now];
+    if (presses.length === 3) {
+      document.body.hidden = true;
+      window.location.assign(hide.href);
+    }
+  });
+}

@@ -1,0 +1,150 @@
+"""What a person does in the portal: open a delivery, accept it, check a log entry without trusting who served it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from common.access import Granted, Principal
+from common.audit_record import Actor, AuditEntry, Leaf, RecordRefused, check_record, record_hash
+from common.canonical import unb64u
+from common.clock import Clock
+from common.keys import KeySource, OpeningKey, SigningKey
+from common.problems import Problem
+from common.tlog import ProofRefused, Verifier, verify_proof
+from hubpartner.delivery import Delivery, open_delivery, saved_receipt
+from portal.clients.hub import PersonsHub
+from portal.domain import Session
+from portal.permissions import SCREENS
+
+
+class Custody(Protocol):
+    """Keys the hub keeps for agencies without a system of their own. Obligation: gives an agency's keys to its own people only."""
+
+    def opening(self, granted: Granted) -> Mapping[str, OpeningKey]:
+        """Opening keys of the person's agency; empty when the agency keeps its own."""
+        ...
+
+    def signing(self, granted: Granted) -> SigningKey | None:
+        """The signing key of the person's agency; None when the agency keeps its own."""
+        ...
+
+
+class Recorder(Protocol):
+    """Writes audit entries. Obligation: durable before it returns; raises when it cannot."""
+
+    async def record(self, entry: AuditEntry) -> None:
+        """Record what is about to be shown or was done."""
+        ...
+
+    def ready(self) -> bool:
+        """False when reads can no longer be accounted for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PortalDesk:
+    """What every page works with, given once by wiring."""
+
+    base_url: str
+    issuer: str
+    clock: Clock
+    log: Verifier
+    keys: KeySource
+    custody: Custody
+    recorder: Recorder
+    hub_for: Callable[[Session], PersonsHub]
+
+    def principal(self, session: Session) -> Principal:
+        """The signed-in person as a caller; scopes are those identity granted at sign-in."""
+        return Principal(
+            issuer=self.issuer,
+            subject=session.person.id,
+            client_id="portal",
+            kind="person",
+            agency=session.person.agency,
+            roles=frozenset(session.person.roles),
+            scopes=frozenset(session.grantings.scope.split()),
+            acr=session.grantings.acr or None,
+            auth_time=session.grantings.auth_time,
+        )
+
+
+class NoCustody(Exception):
+    """The person's agency keeps its own keys, so its deliveries open in its own system only."""
+
+
+async def open_for(desk: PortalDesk, granted: Granted, hub: PersonsHub, delivery_id: str) -> tuple[Delivery, str]:
+    """Fetch, record, then open a delivery for one person. Returns it with its state.
+
+    The record is durable before anything is decrypted; if we crash after it, an entry stands for a look that never
+    happened, which is the safe way round. Raises NoCustody, EnvelopeRefused, PackageRefused, Problem.
+    """
+    _allow("read_deliveries", granted)
+    opening = desk.custody.opening(granted)
+    if not opening:
+        raise NoCustody
+    if not desk.recorder.ready():
+        raise Problem("audit-backlog")
+    item = await hub.delivery(delivery_id)
+    await desk.recorder.record(_entry("consultation", granted, delivery_id))
+    delivery = open_delivery(item.envelope, me=granted.principal.agency, opening=opening, keys=desk.keys, log=desk.log)
+    return delivery, item.state
+
+
+async def accept(desk: PortalDesk, granted: Granted, read: Granted, hub: PersonsHub, delivery_id: str) -> None:
+    """A named practitioner accepts a delivery: for agencies that use the portal, that is what *saved* means (design section 8)."""
+    _allow("accept_delivery", granted)
+    delivery, state = await open_for(desk, read, hub, delivery_id)
+    signer = desk.custody.signing(granted)
+    if signer is None:
+        raise NoCustody
+    role = min(granted.principal.roles, default="practitioner")
+    if state == "delivered":
+        await hub.send_receipt(delivery_id, saved_receipt(delivery, signer=signer, system=f"portal, accepted by {role}"))
+    await hub.acknowledge(delivery_id, role)
+    reference = str(delivery.verdict.content["caseReference"])
+    await desk.recorder.record(replace(_entry("acknowledged", granted, delivery_id), case_references=(reference,)))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedEntry:
+    """A log entry as the portal itself found it: `verified` is our own verdict, `code` why not."""
+
+    record: Mapping[str, Any]
+    index: int
+    size: int | None
+    verified: bool
+    code: str
+
+
+def check_entry(desk: PortalDesk, entry: Mapping[str, Any]) -> CheckedEntry:
+    """Recompute record hash, leaf and root from the bytes served; what the service says about itself counts for nothing."""
+    index = int(entry["index"])
+    try:
+        raw = unb64u(entry["recordBytes"])
+        record = check_record(raw)
+        leaf_bytes = unb64u(entry["leaf"])
+        if Leaf.decode(leaf_bytes).h != record_hash(unb64u(entry["salt"]), raw):
+            return CheckedEntry(record, index, None, verified=False, code="record-not-committed")
+        proven = verify_proof(entry["proof"], leaf_bytes, desk.log)
+    except RecordRefused as refused:
+        return CheckedEntry(entry["record"], index, None, verified=False, code=refused.code)
+    except ProofRefused as refused:
+        return CheckedEntry(entry["record"], index, None, verified=False, code=refused.code)
+    if proven.index != index:
+        return CheckedEntry(record, index, None, verified=False, code="index-differs")
+    return CheckedEntry(record, index, proven.size, verified=True, code="")
+
+
+def _allow(screen: str, granted: Granted) -> None:
+    if granted.scope != SCREENS[screen]:
+        raise Problem("forbidden")
+
+
+def _entry(operation: Any, granted: Granted, delivery_id: str) -> AuditEntry:
+    who = granted.principal
+    actor = Actor(subject=f"{who.issuer}|{who.subject}", agency=who.agency, role=",".join(sorted(who.roles)) or "person", acr=who.acr or "")
+    return AuditEntry(
+        operation=operation, outcome="done", actor=actor, resource_type="delivery", delivery=delivery_id, recipient=who.agency,
+        purpose="protect_victim", channel="portal",
+    )  # fmt: skip
