@@ -25,7 +25,7 @@ from common.web.app import HubApp, create_app
 from common.web.attempts import Answer, Attempt
 from common.web.idempotency import Idempotency
 from common.web.models import ApiModel, Timestamp, WholeNumber
-from common.web.rates import Policy, Rates
+from common.web.rates import Policy, Rates, urgent_when
 from common.web.verifier import access_for
 
 ISSUER = "http://127.0.0.1:8104"
@@ -36,11 +36,6 @@ MARKER = "Zebedee-Quill"  # what a caller types and must never see again
 router = APIRouter(prefix="/v1/things", tags=["things"])
 Write = Annotated[Granted, guard.requires("referral.write", operation="collection")]
 Read = Annotated[Granted, guard.requires("referral.read", operation="consultation")]
-
-
-async def _classify(request: Request) -> str:
-    body = await request.body()
-    return "urgent" if b'"urgent":true' in body else "default"
 
 
 class Person(ApiModel):
@@ -55,7 +50,7 @@ class ThingIn(ApiModel):
 
     people: list[Person]
     seen_at: Timestamp | None = None
-    urgent: bool = False
+    form: str = "full"
 
 
 class ThingOut(ApiModel):
@@ -69,7 +64,7 @@ class ThingOut(ApiModel):
 async def make_thing(
     request: Request,
     body: ThingIn,
-    granted: Annotated[Granted, guard.requires("referral.write", operation="collection", rate=_classify)],
+    granted: Annotated[Granted, guard.requires("referral.write", operation="collection", rate=urgent_when("form", "urgent"))],
     attempt: Annotated[Attempt, idempotency.required()],
     dry_run: bool = False,
 ) -> ThingOut:

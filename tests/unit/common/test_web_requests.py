@@ -189,7 +189,7 @@ async def test_rate_limits_hold_on_included_routes_and_leave_the_urgent_reserve(
     refused = await bed.make("c" * 20)
     problem(refused, 429, "rate-limited")
     assert 1 <= int(refused.headers["retry-after"]) <= 60
-    urgent = json.dumps({**GOOD, "urgent": True}, separators=(",", ":")).encode()
+    urgent = json.dumps({**GOOD, "form": "urgent"}).encode()
     passed = [(await post(bed, urgent, **{"Idempotency-Key": f"{number}" * 20})).status_code for number in range(3)]
     assert passed == [201, 201, 429], "danger has capacity of its own, which ordinary traffic cannot use up"
 

@@ -12,6 +12,7 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.requests import Request
 
 from common.access import Principal
+from common.canonical import CanonicalError, parse
 from common.problems import Problem
 
 HEADERS: Final = "hub_rate_headers"  # scope["state"] member: what the edge adds to the answer
@@ -33,6 +34,19 @@ DEFAULT_POLICIES: Final[Mapping[str, Policy]] = {
     "default": Policy(quota=1200, window=60, agency_quota=6000),
     URGENT: Policy(quota=600, window=60, agency_quota=3000),
 }
+
+
+def urgent_when(field: str, value: str) -> Classify:
+    """For `guard.requires(rate=…)`: urgent if the JSON body says `field: value`. A body that cannot be read is ordinary."""
+
+    async def classify(request: Request) -> str:
+        try:
+            body = parse(await request.body())
+        except CanonicalError:
+            return "default"
+        return URGENT if isinstance(body, dict) and body.get(field) == value else "default"
+
+    return classify
 
 
 class Rates:

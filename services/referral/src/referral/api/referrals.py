@@ -10,6 +10,7 @@ from common.access import Granted
 from common.problems import Problem, define
 from common.web import etags, guard, idempotency
 from common.web.attempts import Answer, Attempt
+from common.web.rates import urgent_when
 from referral import usecases
 from referral.api.shapes import DryRunOut, ReferralOut, ReferralRead, dry_run_out, referral_out, referral_read
 from referral.domain.form import AnyReferral
@@ -24,7 +25,7 @@ define(
 )
 
 router = APIRouter(prefix="/v1/referrals", tags=["referrals"])
-Write = Annotated[Granted, guard.requires("referral.write", operation="collection")]
+Write = Annotated[Granted, guard.requires("referral.write", operation="collection", rate=urgent_when("form", "urgent"))]
 Read = Annotated[Granted, guard.requires("referral.read", operation="consultation")]
 Once = Annotated[Attempt, idempotency.required()]
 DryRun = Annotated[bool, Query(alias="dryRun", description="Check and assess the form, but store and send nothing")]
