@@ -128,6 +128,8 @@ class Sequencer:
         if state.published:
             self._published_note = (await self._opened_head(state.published)).note
             self._published = state.published
+            # A crash between the row and the file leaves the file one head behind.
+            await asyncio.to_thread(self._files.publish, self._published_note)
 
     async def round(self) -> bool:
         """Sign everything committed so far and send its receipts. True when there was something. Raises LogHalted.
@@ -165,7 +167,7 @@ class Sequencer:
         crash_point("audit.partials-written")
         await self._store.published(signed.size, self.fence)
         crash_point("audit.published-committed")
-        # If we crash here the file is one head behind the row; the next start writes it again.
+        # If we crash here the file is one head behind the row; `boot` writes it again.
         await asyncio.to_thread(self._files.publish, signed.head.note)
         crash_point("audit.checkpoint-written")
         self._published, self._published_note = signed.size, signed.head.note

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from audit.domain import LogHalted
+from common.faults import crash_point
 from common.tlog.tiles import Tile
 
 _LOCK: Final = ".sequencer.lock"
@@ -76,6 +77,7 @@ class TileFolder:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            crash_point("audit.file-not-named")
             part.replace(path)
             _sync(path.parent)
         except OSError:

@@ -10,6 +10,7 @@ from audit.ports import LogTx
 from common.audit_record import Leaf, check_record, content_commitment, new_salt, record_hash
 from common.canonical import b64u, canonical
 from common.events.audit import AuditBatch
+from common.faults import crash_point
 from common.ids import opaque, uuid7
 from common.tlog import leaf_hash
 
@@ -183,6 +184,7 @@ class _Writer:
             self._state, size=self._range.size, root=self._range.root(), edge=self._range.encode(), last_tr=self.at, own_seq=self._own_seq
         )  # fmt: skip
         self._tx.advance(self._state, new)
+        crash_point("audit.not-committed")
         return new
 
     def _rejection(self, item: Judged, salt: bytes, sender: Sender) -> bytes:

@@ -1,0 +1,128 @@
+"""SIGKILL on both sides of every durable step, and at random moments: nothing promised is lost, nothing is signed twice differently."""
+
+import asyncio
+import base64
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from common.audit_record import Leaf
+from common.clock import SystemClock
+from common.tlog.whole_log import check_whole_log
+from tests.support.audit_log import LogBed, check_receipts, records
+
+ROOT = Path(__file__).parents[3]
+SOURCES = ROOT / "services" / "audit" / "src" / "audit"
+POINTS = sorted(
+    {name for path in SOURCES.rglob("*.py") for name in re.findall(r'crash_point\("(audit\.[a-z-]+)"\)', path.read_text("utf-8"))}
+)
+
+
+@dataclass
+class Said:
+    """What the log told the world before it died."""
+
+    committed: int = 0
+    receipted: dict[int, int] = field(default_factory=dict)
+    published: list[str] = field(default_factory=list)
+
+    def hear(self, output: str) -> None:
+        """Take in whole lines only: the last one may be cut."""
+        for line in output.split("\n")[:-1]:
+            word, *rest = line.split(" ")
+            if word == "committed":
+                self.committed = int(rest[1])
+            elif word == "receipted":
+                self.receipted[int(rest[0])] = int(rest[1])
+            elif word == "published":
+                self.published.append(base64.b64decode(rest[0]).decode())
+
+
+def command(folder: Path, first: int, size: int, batches: int) -> Sequence[str]:
+    return [sys.executable, "-m", "tests.support.audit_child", str(folder), str(first), str(size), str(batches)]
+
+
+def environment(point: str = "") -> dict[str, str]:
+    return {**os.environ, "HUB_TEST_BUILD": "1", "HUB_CRASH_AT": point, "PYTHONPATH": str(ROOT)}
+
+
+async def check_after(folder: Path, said: Said) -> LogBed:
+    """The oracle: restart, let the producer send everything again, and compare with every promise made before."""
+    bed = await LogBed(folder, SystemClock()).open()
+    await bed.cycle()
+    leaves: list[Leaf] = []
+    for older in said.published[-5:] or [bed.sequencer.checkpoint]:
+        leaves.clear()
+        check_whole_log(bed.reader(), bed.log, older=older, on_entry=lambda _, entry: leaves.append(Leaf.decode(entry)))
+    places = [(leaf.src, leaf.ep, leaf.seq) for leaf in leaves]
+    assert len(set(places)) == len(places), "an entry stands in the log twice"
+    index_of = {leaf.seq: index for index, leaf in enumerate(leaves) if leaf.src == "producer-one"}
+    assert sorted(index_of) == list(range(1, len(index_of) + 1)), "the producer's sequence has a hole"
+    assert len(index_of) >= said.committed, "a committed record is gone"
+    assert {seq: index_of[seq] for seq in said.receipted} == said.receipted, "a receipt pointed elsewhere"
+    times = [leaf.tr for leaf in leaves]
+    assert times == sorted(times), "time went back"
+    return bed
+
+
+def test_there_is_a_crash_point_around_every_step() -> None:
+    assert len(POINTS) == 10, POINTS
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A log of 300 records, and what it said while it grew."""
+    folder = tmp_path_factory.mktemp("grown")
+    clean = subprocess.run(command(folder, 1, 100, 3), env=environment(), capture_output=True, text=True, check=True, timeout=120)
+    return folder, clean.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", POINTS)
+async def test_death_at_a_step_loses_nothing(point: str, tmp_path: Path, grown: tuple[Path, str]) -> None:
+    said = Said()
+    said.hear(grown[1])
+    assert said.committed == len(said.receipted) == 300
+    shutil.copytree(grown[0], tmp_path, dirs_exist_ok=True)
+    killed = await asyncio.to_thread(
+        subprocess.run, command(tmp_path, 301, 300, 2), env=environment(point), capture_output=True, text=True, check=False, timeout=120
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    said.hear(killed.stdout)
+    bed = await check_after(tmp_path, said)
+    again = await bed.append(records(301, 400))
+    assert again.repeated + again.added + len(again.rejected) == 100
+    await bed.append(records(601, 700))
+    await bed.cycle()
+    check_receipts(bed.receipts(), bed.log)
+    check_whole_log(bed.reader(), bed.log, older=said.published[-1])
+    await bed.close()
+
+
+@pytest.mark.slow
+async def test_death_at_random_moments_loses_nothing(tmp_path: Path) -> None:
+    chance, said = random.Random(20261121), Said()
+    for _ in range(6):
+        first = said.committed + 1
+        child = await asyncio.create_subprocess_exec(
+            *command(tmp_path, first, 40, 10_000), env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        assert child.stdout is not None
+        heard = await child.stdout.readline()
+        await asyncio.sleep(chance.uniform(0, 0.4))
+        child.kill()
+        said.hear((heard + await child.stdout.read()).decode())
+        assert await child.wait() == -signal.SIGKILL
+        bed = await check_after(tmp_path, said)
+        said.committed = max(said.committed, (await bed.state()).size - 1)
+        await bed.close()
+    assert said.committed > 240

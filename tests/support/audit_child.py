@@ -1,0 +1,40 @@
+"""A log that appends, signs and publishes until it is killed; says on its output what was durable or promised when.
+
+Lines: `committed FIRST LAST` after the transaction, `receipted SEQ INDEX` after the second one, `published NOTE-IN-BASE64`.
+"""
+
+import asyncio
+import base64
+import sys
+from pathlib import Path
+
+from common.clock import SystemClock
+from tests.support.audit_log import LogBed, check_receipts, records
+
+
+def say(line: str) -> None:
+    """At once, because the next moment may be the last."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+async def main(folder: Path, first: int, size: int, batches: int) -> None:
+    """Append `batches` batches of `size` records, numbered from `first`."""
+    bed = await LogBed(folder, SystemClock()).open()
+    seen = 0
+    for number in range(batches):
+        start = first + number * size
+        await bed.append(records(start, start + size - 1))
+        say(f"committed {start} {start + size - 1}")
+        await bed.sequencer.round()
+        receipts = bed.receipts()
+        for place, index in check_receipts(receipts[seen:], bed.log).items():
+            say(f"receipted {place[2]} {index}")
+        seen = len(receipts)
+        await bed.sequencer.publish()
+        say(f"published {base64.b64encode(bed.sequencer.checkpoint.encode()).decode()}")
+    await bed.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))
