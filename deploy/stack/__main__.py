@@ -1,6 +1,7 @@
 """Command line of the stack: `python -m deploy.stack start | stop | compose | parts | lock-jars`."""
 
 import argparse
+import logging
 import os
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ def main() -> int:
     commands.add_parser("parts", help="install the foreign programs under .tools/").add_argument("name", nargs="*")
     commands.add_parser("lock-jars", help="resolve the broker's jars anew and write deploy/kafka/jars.lock")
     arguments = parser.parse_args()
+    logging.getLogger("common.keyring").setLevel(logging.ERROR)  # that a demonstration's keys lie open is said once, by `describe`
     try:
         _run(arguments)
     except (parts.MissingPart, jars.JarMismatch, processes.NotReady) as error:

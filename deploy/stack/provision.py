@@ -1,6 +1,7 @@
 """Topics, users and ACLs of a Kafka cluster, made through its admin protocol; used for provisioning only, never by a service."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,6 +67,7 @@ class Provisioner:
         self._create_users(names)
         self._create_topics(list(topics))
         self._create_acls(sorted(wanted))
+        self._warm_up_groups()
         # The controller's word comes before the broker has applied it: a client that connects at once could still be refused.
         processes.wait_until(lambda: wanted <= self.acls(), 30, "access rules in force")
         processes.wait_until(lambda: not names or self.knows(names), 30, "users known")
@@ -117,6 +119,12 @@ class Provisioner:
             return False
         leaders = [partition.leader for topic in found.topics.values() for partition in topic.partitions.values()]
         return bool(found.brokers) and -1 not in leaders
+
+    def _warm_up_groups(self) -> None:
+        """Make Kafka create its offsets topic now, so that the first service to join a group is not told to come back later."""
+        asked = self._admin.describe_consumer_groups(["warm-up"], request_timeout=15)
+        with suppress(KafkaException):  # the group does not exist; asking was the point
+            asked["warm-up"].result(timeout=15)
 
     def _create_topics(self, topics: list[Topic]) -> None:
         existing = set(self._admin.list_topics(timeout=10).topics)

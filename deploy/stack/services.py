@@ -1,6 +1,7 @@
 """`make stack`: Kafka, PostgreSQL, provisioning, then one process per service, each waited for; and the way back down."""
 
 import os
+import signal
 import sys
 import urllib.error
 import urllib.request
@@ -117,8 +118,11 @@ class Stack:
         processes.end(self._processes, service, how=processes.KILL)
 
     def stop(self) -> None:
-        """Stop services, last started first, then Kafka and PostgreSQL. Data stay."""
-        for service in reversed(topology.SERVICES):
+        """Stop the services, audit last so that it records what the others still say; then Kafka and PostgreSQL. Data stay."""
+        others = [service for service in topology.SERVICES if service != "audit"]
+        for service in others:
+            processes.send(self._processes, service, signal.SIGTERM)
+        for service in (*others, "audit"):
             self.stop_service(service)
         if (self.folder / "kafka").exists():
             self.kafka.stop()
@@ -130,7 +134,13 @@ class Stack:
         lines = [f"  {name:9} {url}" for name, url in self.urls.items()]
         lines += [f"  {'kafka':9} {self.kafka.bootstrap} (SASL/SCRAM)", f"  {'postgres':9} 127.0.0.1:{self.postgres.port}"]
         return "\n".join(
-            ["The hub is running:", *lines, f"Profiles: {self.profiles}", f"Logs:     {self._processes}", "Stop it:  make stack-stop"]
+            [
+                "The hub is running:",
+                *lines,
+                f"Profiles: {self.profiles} (keys unprotected: for demonstrations only)",
+                f"Logs:     {self._processes}",
+                "Stop it:  make stack-stop",
+            ]
         )
 
     @property
