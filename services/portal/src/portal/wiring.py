@@ -68,7 +68,7 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
         on_refusal=frame.record_refusal,
         clock=clock,
         media_types=frozenset({"application/x-www-form-urlencoded", "application/json"}),
-        headers={"Content-Security-Policy": _CSP.format(identity=_identity_origin(settings))},
+        headers={"content-security-policy": _CSP.format(identity=_identity_origin(settings))},
         error_page=error_page,
         state={
             "desk": desk,
