@@ -4,17 +4,27 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from common.bus import Bus
 from common.bus_embedded import EmbeddedBus
 from common.clock import Clock
 from common.database import Database, ensure_schema, new_metadata
 from common.inbox import Inbox, inbox_tables
-from common.keys import KeySource, OpeningKey, SigningKey, StaticKeys, generate_opening, generate_signing
+from common.keys import KeySource, OpeningKey, SigningKey, StaticKeys, generate_signing, thumbprint
 from common.outbox import Outbox, outbox_tables
 from common.topics import topics
 
-SIGNING = {owner: generate_signing(owner) for owner in ("svc:referral", "svc:sharing", "svc:audit")}
-OPENING = {owner: generate_opening(owner) for owner in SIGNING}
+
+def _pair(owner: str, number: int) -> tuple[SigningKey, OpeningKey]:
+    """The same keys in every process of a test."""
+    one, two = (ec.derive_private_key(number + offset, ec.SECP256R1()) for offset in (1_000_003, 2_000_003))
+    return SigningKey(thumbprint(one.public_key()), owner, one), OpeningKey(thumbprint(two.public_key()), owner, two)
+
+
+_PAIRS = {owner: _pair(owner, number) for number, owner in enumerate(("svc:referral", "svc:sharing", "svc:audit"))}
+SIGNING = {owner: pair[0] for owner, pair in _PAIRS.items()}
+OPENING = {owner: pair[1] for owner, pair in _PAIRS.items()}
 STRANGER = generate_signing("svc:referral")
 """A key that claims an owner the directory never gave it."""
 
