@@ -192,9 +192,13 @@ class KafkaBus:
             async with asyncio.timeout(_TOPIC_SECONDS):
                 await producer.partitions_for(topic)
         except (UnknownTopicOrPartitionError, TimeoutError):
-            if await self.healthy():
+            # Slow is not unknown: only metadata fetched after the wait may say so.
+            if not await self.healthy():
+                raise BusUnavailable("Kafka does not answer for its topics") from None
+            if topic in producer.client.cluster.unauthorized_topics:
+                raise NotAllowed(f"Kafka refuses: {topic}") from None
+            if producer.client.cluster.partitions_for_topic(topic) is None:
                 raise TopicUnknown(f"no topic {topic}") from None
-            raise BusUnavailable("Kafka does not answer for its topics") from None
         except KafkaError as error:
             raise _translated(error, topic) from None
         self._known.add(topic)
