@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from sqlalchemy import select
+
 from audit.checkpoint import HeadSigner
 from audit.domain import LogState
 from audit.sequencer import Sequencer
-from audit.storage.log import SqlLogTx
+from audit.storage.log import SqlLogTx, read_state
 from audit.storage.sequencing import SqlSequencerStore
-from audit.storage.tables import METADATA
+from audit.storage.tables import ENTRY, METADATA
 from audit.storage.tiles import TileFolder
 from audit.usecases.intake import Intake, Sender, append_batch, open_log
 from common.audit_record import new_salt
@@ -65,8 +67,9 @@ class KeptOutbox:
 class LogBed:
     """Database, folder, sequencer and outbox of one log. `open` may be called again after `close`, as a restart would."""
 
-    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+    def __init__(self, folder: Path, clock: Clock | None = None, url: str = "") -> None:
         self.folder = folder
+        self.url = url or f"sqlite:///{folder / 'audit.db'}"
         self.clock = clock or ManualClock()
         self.files = TileFolder(folder / "log")
         self.signer = HeadSigner(ORIGIN, SEED)
@@ -77,11 +80,6 @@ class LogBed:
     def log(self) -> Verifier:
         """The public key."""
         return self.signer.verifier
-
-    @property
-    def url(self) -> str:
-        """Where the database is."""
-        return f"sqlite:///{self.folder / 'audit.db'}"
 
     def new_sequencer(self) -> Sequencer:
         """Another sequencer over the same database and folder."""
@@ -121,16 +119,15 @@ class LogBed:
 
     async def state(self) -> LogState:
         """The state row."""
-        found = await self.database.read(lambda connection: SqlLogTx(connection).state())
+        found = await self.database.read(read_state)
         assert found is not None
         return found
 
     async def leaf(self, index: int) -> bytes:
         """The exact bytes of one entry, from the database."""
-        rows = await self.database.read(
-            lambda connection: connection.exec_driver_sql("SELECT leaf FROM entry WHERE idx = ?", (index,)).scalar_one()
+        return await self.database.read(
+            lambda connection: connection.execute(select(ENTRY.c.leaf).where(ENTRY.c.idx == index)).scalar_one()
         )
-        return bytes(rows)
 
     def reader(self) -> Callable[[str], bytes]:
         """Reads the published folder as a stranger would."""
