@@ -253,3 +253,17 @@ async def test_a_refusal_of_a_known_client_is_recorded_and_of_an_unknown_one_cou
     before = len(stage.sent.entries)
     await stage.post("/token", {"grant_type": "client_credentials"})
     assert len(stage.sent.entries) == before
+
+
+async def test_check_dpop_proof_nbf_exp(stage: Stage) -> None:
+    police, now = stage.system("northmoor-police"), int(stage.clock.now().timestamp())
+    head = {"alg": "ES256", "typ": "dpop+jwt", "jwk": {name: police.dpop.jwk()[name] for name in ("kty", "crv", "x", "y")}}
+    body = {"htm": "POST", "htu": f"{ISSUER}/token", "iat": now, "nbf": now, "exp": now + 60, "jti": "j-2"}
+    assert (await stage.token(police, scope="referral.write", dpop=compact(head, body, police.dpop))).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["dpop", "DPOP", "DPoP"])
+async def test_access_token_type_header_case_sensitivity(stage: Stage, scheme: str) -> None:
+    police = stage.system("northmoor-police")
+    token = (await stage.token(police, scope="directory.read", resource=ISSUER)).json()["access_token"]
+    assert (await stage.call(police, token, "GET", "/v1/agencies", scheme=scheme)).status_code == 200
