@@ -102,6 +102,8 @@ async def road(folder: Path, *, without: tuple[str, ...] = (), spread_ms: int = 
             for service in services.values():
                 started.append(service)
                 await service.start()
+            for name in services:
+                await until(lambda name=name: _ready(http, name), seconds=60)  # type: ignore[misc]
             yield Road(folder, bus, http, services)
         finally:
             for service in reversed(started):
@@ -124,6 +126,11 @@ async def until(true: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> N
     async with asyncio.timeout(seconds):
         while not await true():  # noqa: ASYNC110 - what is waited for happens in services that know no test
             await asyncio.sleep(0.02)
+
+
+async def _ready(http: httpx2.AsyncClient, name: str) -> bool:
+    """Ready means, among the rest, that the first heartbeat of the directory has come."""
+    return (await http.get(f"{BASE}/{name}/readyz")).status_code == 200
 
 
 def _urls() -> dict[str, str]:

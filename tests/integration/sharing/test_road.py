@@ -47,6 +47,7 @@ async def saved(hub: Road, agency: str, delivery: Delivery) -> dict[str, Any]:
 async def test_each_agency_receives_its_part_with_proof_and_signs(tmp_path: Path) -> None:
     async with road(tmp_path) as hub:
         sent = await hub.refer(example("referral-full"))
+        await until(lambda: _states(hub, sent, {IDVA: "released"}))
         preview = await ask(hub, POLICE, "POST", "/v1/decisions/preview", "sharing.request", json={"caseReference": sent["caseReference"]})
         got = {name: (await hub.received(name))[0] for name in (IDVA, CARE, SUPPORT)}
         for name, delivery in got.items():
