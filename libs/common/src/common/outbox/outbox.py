@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from common.bus import Bus, Outgoing
 from common.clock import Clock
 from common.database import Database, Unit
-from common.envelope import digest, peek, routing_headers, seal
+from common.envelope import SEALED_TYPE, Metadata, digest, routing_headers, seal
 from common.events import Event
 from common.faults import crash_point
 from common.ids import uuid7
@@ -96,7 +96,8 @@ class Outbox:
             type=event.TYPE, version=event.VERSION, data=event.data(), sender=self._sender, recipients=recipients,
             stream=stream, seq=seq, id=event_id, issued_at=self._clock.now(),
         )  # fmt: skip
-        message = Outgoing(topic, raw_key, value, routing_headers(peek(value)))
+        clear = Metadata(event_id, SEALED_TYPE, self._sender.owner, tuple(to), stream, seq, "")
+        message = Outgoing(topic, raw_key, value, routing_headers(clear))
         self._store(unit, event_id, message, stream, not_before, keep=keep)
         return SentRef(event_id, digest(value), seq, value)
 
