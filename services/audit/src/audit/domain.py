@@ -85,35 +85,41 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An item after inspection: acceptable when `code` is empty. `raw` is the item exactly as it arrived, canonical."""
+    """An item after inspection: acceptable when `code` is empty."""
 
-    seq: int
+    item: AuditItem
     code: str
-    raw: bytes
     record: bytes = b""
     salt: bytes = b""
     fields: Mapping[str, Any] | None = None
     tokens: Mapping[str, tuple[bytes, ...]] | None = None
-    subject_sealed: str = ""
-    actor_sealed: str = ""
+
+    @property
+    def seq(self) -> int:
+        """The place it claims in its producer's sequence."""
+        return self.item.seq
+
+    @property
+    def raw(self) -> bytes:
+        """The item exactly as it arrived, canonical: what a `rejected` entry commits to."""
+        return canonical(self.item.model_dump(mode="json", by_alias=True))
 
 
 def judge(item: AuditItem, service: str) -> Judged:
     """Hold one item to record v1 and to the service that sent it. Never raises: what is wrong becomes a code."""
-    raw = canonical(item.model_dump(mode="json", by_alias=True))
     try:
         record, salt = unb64u(item.record), unb64u(item.salt)
         fields = check_record(record)
         tokens = _tokens(item)
     except RecordRefused as refused:
-        return Judged(item.seq, refused.code, raw)
+        return Judged(item, refused.code)
     except ValueError:
-        return Judged(item.seq, "encoding-malformed", raw)
+        return Judged(item, "encoding-malformed")
     if len(salt) != SALT_BYTES:
-        return Judged(item.seq, "salt-malformed", raw)
+        return Judged(item, "salt-malformed")
     if fields["svc"] != service:
-        return Judged(item.seq, "service-differs", raw)
-    return Judged(item.seq, "", raw, record, salt, fields, tokens, item.subject_sealed, item.actor_sealed)
+        return Judged(item, "service-differs")
+    return Judged(item, "", record, salt, fields, tokens)
 
 
 def _tokens(item: AuditItem) -> dict[str, tuple[bytes, ...]]:

@@ -117,7 +117,7 @@ def _lookup_row(index: int, fields: Mapping[str, Any]) -> dict[str, Any]:
 def _entry_row(entry: Entry) -> dict[str, Any]:
     return {
         "idx": entry.index, "src": entry.leaf.src, "ep": entry.leaf.ep, "seq": entry.leaf.seq, "tr": entry.leaf.tr, "leaf": entry.leaf_bytes,
-        "service": entry.service, "record": entry.record, "salt": entry.salt,
+        "service": entry.service, "record_id": entry.fields["id"], "record": entry.record, "salt": entry.salt,
         "tokens": json.dumps({kind: [b64u(token) for token in tokens] for kind, tokens in entry.tokens.items()}),
         "subject_sealed": entry.subject_sealed, "actor_sealed": entry.actor_sealed, "rejected": entry.rejected,
         "raw_sealed": entry.raw_sealed, "flags": entry.flags, "claimed": json.dumps(entry.claimed) if entry.claimed else "",

@@ -12,14 +12,13 @@ from audit.storage.log import read_state
 from audit.storage.tables import ENTRY, HEAD, LOG_STATE, WANTED
 from audit.usecases.intake import SERVICE
 from common import topics
-from common.canonical import parse
 from common.database import Database, Unit
 from common.events.audit import AuditReceipts, AuditRejected
 from common.faults import crash_point
 from common.outbox import Outbox
 
 _LOGGED: Final = (
-    ENTRY.c.idx, ENTRY.c.leaf, ENTRY.c.service, ENTRY.c.record, ENTRY.c.rejected, ENTRY.c.src, ENTRY.c.ep, ENTRY.c.seq, ENTRY.c.claimed,
+    ENTRY.c.idx, ENTRY.c.leaf, ENTRY.c.service, ENTRY.c.record_id, ENTRY.c.rejected, ENTRY.c.src, ENTRY.c.ep, ENTRY.c.seq, ENTRY.c.claimed,
 )  # fmt: skip
 
 
@@ -121,6 +120,4 @@ def _waiting(connection: Connection) -> Waiting:
 
 def _logged(row: RowMapping) -> Logged:
     place = tuple(json.loads(row["claimed"])) if row["claimed"] else (row["src"], row["ep"], row["seq"])
-    # The record was checked on the way in; only its id is read, so that a receipt names what it answers.
-    record_id = parse(row["record"])["id"]
-    return Logged(row["idx"], row["leaf"], row["service"], record_id, row["rejected"], (str(place[0]), int(place[1]), int(place[2])))
+    return Logged(row["idx"], row["leaf"], row["service"], row["record_id"], row["rejected"], (str(place[0]), int(place[1]), int(place[2])))

@@ -34,6 +34,7 @@ ENTRY: Final = Table(
     Column("tr", BigInteger, nullable=False),
     Column("leaf", LargeBinary, nullable=False),
     Column("service", String(64), nullable=False),
+    Column("record_id", String(36), nullable=False),
     Column("record", LargeBinary, nullable=False),
     Column("salt", LargeBinary, nullable=False),
     Column("tokens", Text, nullable=False),

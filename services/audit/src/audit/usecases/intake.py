@@ -156,7 +156,13 @@ class _Writer:
             entry = self._entry(place, sender.service, item.record, item.salt, item.fields)
             flags = time_flag(entry.fields["te"], self.at)
             self._push(
-                replace(entry, tokens=item.tokens or {}, subject_sealed=item.subject_sealed, actor_sealed=item.actor_sealed, flags=flags)
+                replace(
+                    entry,
+                    tokens=item.tokens or {},
+                    subject_sealed=item.item.subject_sealed,
+                    actor_sealed=item.item.actor_sealed,
+                    flags=flags,
+                )
             )  # fmt: skip
             self.intake.added += 1
         return Known(entry.index, entry.leaf.h, item.code)
