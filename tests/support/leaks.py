@@ -1,7 +1,6 @@
-"""Looks for seeded personal values in everything a hub leaves behind, in every encoding in which one could hide.
+"""Looks for seeded personal values in everything a hub leaves behind, in every encoding of design section 11.
 
-Design section 11: UTF-8, UTF-16, hex, base64 at three offsets, unsalted hashes. A search that finds nothing proves
-nothing until a planted value shows that it can find one: see `planted`.
+A search that finds nothing proves nothing until a planted value shows that it can find one: see `planted`.
 """
 
 import base64
@@ -14,6 +13,9 @@ from typing import Any
 
 SHORTEST = 6
 """Characters below which a value is too common to search for."""
+
+PUBLIC = frozenset({"northmoor", "northmoor east", "northmoor west"})
+"""Values of the example that name the area itself and stand in every agency's id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Needles:
     def __init__(self, values: Mapping[str, str]) -> None:
         seen: dict[bytes, tuple[str, str]] = {}
         for label, value in values.items():
-            if len(value) < SHORTEST:
+            if len(value) < SHORTEST or value.lower() in PUBLIC:
                 continue
             for encoding, needle in forms(value):
                 if len(needle) >= SHORTEST:
