@@ -148,7 +148,11 @@ class Leaf:
             raise RecordRefused("leaf-malformed") from None
         if not isinstance(raw, dict) or set(raw) != {"v", "src", "ep", "seq", "tr", "h"} or raw["v"] != RECORD_VERSION:
             raise RecordRefused("leaf-malformed")
-        if not (isinstance(raw["src"], str) and isinstance(raw["h"], str) and all(type(raw[k]) is int and raw[k] >= 0 for k in ("ep", "seq", "tr"))):
+        if not (
+            isinstance(raw["src"], str)
+            and isinstance(raw["h"], str)
+            and all(type(raw[k]) is int and raw[k] >= 0 for k in ("ep", "seq", "tr"))
+        ):
             raise RecordRefused("leaf-malformed")
         leaf = cls(src=raw["src"], ep=raw["ep"], seq=raw["seq"], tr=raw["tr"], h=raw["h"])
         if leaf.encode() != data:
@@ -164,7 +168,7 @@ def check_record(data: bytes) -> dict[str, Any]:
         raw = parse(data, max_bytes=RECORD_LIMIT)
     except ValueError:
         raise RecordRefused("record-malformed") from None
-    if not isinstance(raw, dict) or not _REQUIRED <= set(raw):
+    if not isinstance(raw, dict) or not set(raw) >= _REQUIRED:
         raise RecordRefused("record-malformed")
     if raw["v"] != RECORD_VERSION:
         raise RecordRefused("record-version-unknown")

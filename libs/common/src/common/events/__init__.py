@@ -29,9 +29,9 @@ class EventMalformed(ValueError):
     """The data is not what its class says. Never carries the data."""
 
 
-def parse(type: str, version: int, data: Mapping[str, Any]) -> Event:
-    """The event of `type` and `version` holding `data`. Raises EventUnknown or EventMalformed."""
-    found = _BY_NAME.get((type, version))
+def parse(name: str, version: int, data: Mapping[str, Any]) -> Event:
+    """The event of type `name` and `version` holding `data`. Raises EventUnknown or EventMalformed."""
+    found = _BY_NAME.get((name, version))
     if found is None:
         raise EventUnknown("event-unknown")
     try:

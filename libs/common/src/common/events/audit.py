@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from common.events.event import Event, Part
 
 BATCH_LIMIT = 256
@@ -15,7 +17,7 @@ class AuditItem(Part):
     seq: int
     record: str
     salt: str
-    tokens: dict[str, tuple[str, ...]] = {}
+    tokens: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Keyed index tokens by kind (``subject``, ``actor``, ``case``, ``delivery``); they stand beside the record, never in it."""
     subject_sealed: str = ""
     actor_sealed: str = ""
