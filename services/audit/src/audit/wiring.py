@@ -109,13 +109,7 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
     files = TileFolder(settings.data_dir / "log")
     signer = HeadSigner(frame.bootstrap.log.origin, keyring.secret(LOG_SEED))
 
-    def own(unit: Unit, event: AuditReceipts | AuditRejected) -> None:
-        if isinstance(event, AuditReceipts):
-            frame.trail.receive(unit, event)
-        else:
-            frame.trail.reject(unit, event)
-
-    sequencer = Sequencer(SqlSequencerStore(frame.database, frame.outbox, own), files, signer, _alarm)
+    sequencer = Sequencer(SqlSequencerStore(frame.database, frame.outbox, _own_replies(frame)), files, signer, _alarm)
     consumer = RecordConsumer(sequencer, clock, _sealer(keyring.secret(_REJECTED_SECRET)))
     consumer.register(frame.inbox)
     desk = LogDesk(
@@ -147,6 +141,18 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
     service = Service(SERVICE, app, parts=[Log(frame, files, sequencer), frame, intake], pausable=[frame])
     intake.belong_to(service)
     return service
+
+
+def _own_replies(frame: Frame) -> Callable[[Unit, AuditReceipts | AuditRejected], None]:
+    """Answers to this service's own records: they need no bus."""
+
+    def take(unit: Unit, event: AuditReceipts | AuditRejected) -> None:
+        if isinstance(event, AuditReceipts):
+            frame.trail.receive(unit, event)
+        else:
+            frame.trail.reject(unit, event)
+
+    return take
 
 
 def _mandates(bootstrap: Bootstrap) -> Mandates:
