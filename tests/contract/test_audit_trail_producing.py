@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from common import topics
 from common.audit_record import Actor, AuditEntry, RecordRefused, check_record, record_hash
@@ -23,6 +23,7 @@ from common.events.audit import AuditBatch, AuditRejected
 from common.events.event import Event
 from common.ids import uuid7
 from common.inbox import inbox_tables
+from common.inbox.tables import INBOX
 from common.keyring import FileKeyring
 from common.outbox import outbox_tables
 from common.outbox.tables import OUTBOX
@@ -351,3 +352,34 @@ async def test_a_service_may_hand_its_batches_over_itself(database: Database, bu
     assert (batch.service, len(batch.items)) == ("audit", 1)
     assert await bus.read(topics.audit("audit")) == []
     await trail.stop()
+
+
+async def test_what_has_done_its_duty_is_forgotten_and_what_is_unanswered_stays(
+    database: Database, bus: EmbeddedBus, tmp_path: Path
+) -> None:
+    clock = ManualClock()
+    producer = Producer(database, bus, tmp_path, clock)
+    await producer.start()
+    await producer.record()
+    (batch,) = await producer.batches(1)
+    await until(lambda: producer.outbox.relay.sent == 1)
+    await say(bus, SmallLog().append(batch))
+    await until(lambda: producer.inbox.tally.applied == 1)
+    unanswered = await producer.record()
+    await until(lambda: producer.outbox.relay.sent == 2)
+
+    async def rows() -> list[int]:
+        counts = [select(func.count()).select_from(table) for table in (OUTBOX, INBOX, PENDING)]
+        return await database.read(lambda c: [c.execute(count).scalar_one() for count in counts])
+
+    clock.advance(timedelta(days=29))
+    await database.write(producer.trail.sweep)
+    assert await rows() == [2, 1, 2]
+    clock.advance(timedelta(days=2))
+    await database.write(producer.trail.sweep)
+    assert await rows() == [1, 0, 2]
+    clock.advance(timedelta(days=60))
+    await database.write(producer.trail.sweep)
+    assert await rows() == [1, 0, 1]
+    assert (await producer.trail.promise(unanswered.id)).seq == 2
+    await producer.stop()

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.audit_record import Actor, AuditEntry, RecordRefused, check_record, record_hash
-from common.audit_trail.records import Written, write_records
-from common.audit_trail.trail import chunks
+from common.audit_trail.records import Written, chunks, write_records
 from common.canonical import CanonicalError, b64u, canonical, unb64u
 from common.events.audit import BATCH_LIMIT, AuditBatch
 from common.ids import uuid7

@@ -5,15 +5,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
-from common.audit_record import RECORD_VERSION, AuditEntry, RecordRefused, check_record, new_salt, record_hash
+from common.audit_record import RECORD_VERSION, AuditEntry, check_record, new_salt, record_hash
 from common.audit_trail.sealing import SealedPart, seal_part, token
 from common.canonical import b64u, canonical
-from common.events.audit import AuditItem
+from common.events.audit import BATCH_LIMIT, AuditItem
 from common.ids import opaque, uuid7
 from common.keyring import Keyring
 
 PER_RECORD: Final = 64
 """Subjects, and case references, of one record; the log's index takes no more tokens of a kind."""
+
+_BATCH_BYTES: Final = 185_000  # of 196 kB that the largest statement carries; the rest is for claims
 
 _CODES: Final[Mapping[str, str]] = {
     "resource_type": "rt", "field_set": "fs", "lawful_basis": "lb", "condition": "cond", "gateway": "gw", "purpose": "pu",
@@ -62,11 +64,27 @@ class Written:
 
 def write_records(entry: AuditEntry, *, service: str, micros: int, keyring: Keyring, index_secret: bytes) -> Iterator[Written]:
     """One record per 64 subjects or case references of the entry; nearly always one. Raises RecordRefused, CanonicalError."""
-    parts = max(len(entry.subjects), len(entry.case_references), 1)
+    parts = max(len(entry.subjects), len(entry.case_references))
+    if parts <= PER_RECORD:
+        yield _write(entry, len(entry.subjects), service=service, micros=micros, keyring=keyring, index_secret=index_secret)
+        return
     for start in range(0, parts, PER_RECORD):
         piece = slice(start, start + PER_RECORD)
         part = replace(entry, subjects=entry.subjects[piece], case_references=entry.case_references[piece])
         yield _write(part, len(entry.subjects), service=service, micros=micros, keyring=keyring, index_secret=index_secret)
+
+
+def chunks(written: Sequence[Written]) -> list[list[Written]]:
+    """Batches of at most 256 records and of the bytes that the largest statement carries."""
+    made: list[list[Written]] = []
+    room = 0
+    for each in written:
+        if not made or len(made[-1]) == BATCH_LIMIT or each.size > room:
+            made.append([])
+            room = _BATCH_BYTES
+        made[-1].append(each)
+        room -= each.size
+    return made
 
 
 def _write(entry: AuditEntry, subjects_total: int, *, service: str, micros: int, keyring: Keyring, index_secret: bytes) -> Written:
@@ -127,8 +145,6 @@ def _actor_content(entry: AuditEntry, fields: Mapping[str, Any]) -> dict[str, An
 
 
 def _tokens(entry: AuditEntry, secret: bytes, subjects: Sequence[bytes]) -> dict[str, tuple[str, ...]]:
-    if len(entry.case_references) > PER_RECORD:
-        raise RecordRefused("case-references-too-many")
     values = {
         "subject": [b64u(each) for each in subjects],
         "actor": [b64u(token(secret, "actor", entry.actor.subject))],

@@ -9,21 +9,21 @@ from functools import partial
 from typing import Final, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from common import topics
 from common.audit_record import Actor, AuditEntry
 from common.audit_trail import sealing
+from common.audit_trail.producer import begin_epoch, lease
 from common.audit_trail.receipts import Receipt, Rejection, oldest_open, take_receipts, take_rejection
-from common.audit_trail.records import RecordRef, Written, write_records
+from common.audit_trail.records import RecordRef, Written, chunks, write_records
 from common.audit_trail.tables import PART_KEY, PART_SUBJECT, PENDING, PRODUCER
 from common.bus import Bus, Consumption
 from common.clock import Clock
 from common.database import Database, DatabaseStopped, DatabaseUnavailable, GroupCommit, ProcessLock, Unit
 from common.events.agency import Promise
-from common.events.audit import BATCH_LIMIT, AuditBatch, AuditReceipts, AuditRejected
+from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.faults import crash_point
-from common.ids import opaque
 from common.inbox import Inbox, Received, Refused
 from common.keyring import Keyring
 from common.outbox import Outbox
@@ -34,8 +34,10 @@ BACKLOG_LIMIT: Final = timedelta(minutes=15)
 PROMISE_TERM: Final = timedelta(hours=1)
 RESEND_AFTER: Final = timedelta(minutes=10)
 AUDIT: Final = "svc:audit"
-_BATCH_BYTES: Final = 185_000  # of 196 kB that the largest statement carries; the rest is for claims
 _REFRESH_S: Final = 5.0
+_SWEEP_EVERY_S: Final = 300.0
+_SETTLED_FOR: Final = timedelta(days=30)
+_PROOFS_FOR: Final = timedelta(days=90)
 
 Ship = Callable[[Unit, AuditBatch], UUID | None]
 """Hands a batch over inside the producer's transaction; answers the outbox message that carries it, if one does."""
@@ -127,7 +129,7 @@ class AuditTrail:
     async def start(self) -> None:
         """Lease a producer code and look how much is unanswered. The database runs and has the tables."""
         if self._src is None:
-            self._src = await self._lease()
+            self._src, self._lock = await lease(self._database, self._clock)
         last = select(PRODUCER.c.last_seq).where(PRODUCER.c.src == self._src)
         self._highest = await self._database.read(lambda connection: connection.execute(last).scalar_one())
         await self.refresh()
@@ -166,11 +168,7 @@ class AuditTrail:
 
         Returns the epoch. The log shows the old epoch's end and the new one's begin.
         """
-        now = self._clock.now()
-        values = {"epoch": PRODUCER.c.epoch + 1, "last_seq": 0, "epoch_began_at": now}
-        changed = update(PRODUCER).where(PRODUCER.c.src == self.src).values(values).returning(PRODUCER.c.epoch)
-        epoch: int = await self._database.write(lambda unit: unit.connection.execute(changed).scalar_one())
-        return epoch
+        return await self._database.write(partial(begin_epoch, self.src, self._clock))
 
     async def refresh(self) -> None:
         """Look how old the oldest unanswered record is, and send batches again that have gone unanswered for ten minutes."""
@@ -271,45 +269,23 @@ class AuditTrail:
             self._outbox.resend(unit, late)
 
     async def _keep_fresh(self) -> None:
+        swept = self._clock.monotonic() - _SWEEP_EVERY_S
         while True:
             await asyncio.sleep(_REFRESH_S)
             with suppress(DatabaseUnavailable, DatabaseStopped):  # what we knew last still counts
                 await self.refresh()
+                if self._clock.monotonic() - swept >= _SWEEP_EVERY_S:
+                    swept = self._clock.monotonic()
+                    await self._database.write(self.sweep)
 
-    async def _lease(self) -> str:
-        """A code no other live process uses. Two that shared one would still be numbered without a gap: the row is locked."""
-        known = await self._database.read(_producers)
-        for src in known:
-            if await self._try_lock(src):
-                return src
-        src = opaque(12)
+    def sweep(self, unit: Unit) -> None:
+        """Forget what has done its duty in outbox, inbox and here: a little every few minutes, so that no pass is long.
+
+        30 days are longer than any topic keeps an event and than any service key lives to open one; 90 days leave time to
+        fetch a proof here that the log still gives afterwards.
+        """
         now = self._clock.now()
-        row = {"src": src, "epoch": 1, "last_seq": 0, "created_at": now, "epoch_began_at": now}
-        await self._database.write(lambda unit: unit.connection.execute(insert(PRODUCER), row))
-        if not await self._try_lock(src):
-            raise DatabaseUnavailable("the lock of a new producer code is not to be had")
-        return src
-
-    async def _try_lock(self, src: str) -> bool:
-        lock = self._database.lock(f"audit-producer.{src}")
-        if not await lock.acquire():
-            return False
-        self._lock = lock
-        return True
-
-
-def chunks(written: Sequence[Written]) -> list[list[Written]]:
-    """Batches of at most 256 records and of the bytes that the largest statement carries."""
-    made: list[list[Written]] = []
-    room = 0
-    for each in written:
-        if not made or len(made[-1]) == BATCH_LIMIT or each.size > room:
-            made.append([])
-            room = _BATCH_BYTES
-        made[-1].append(each)
-        room -= each.size
-    return made
-
-
-def _producers(connection: Connection) -> Sequence[str]:
-    return connection.execute(select(PRODUCER.c.src).order_by(PRODUCER.c.created_at)).scalars().all()
+        self._outbox.forget(unit, before=now - _SETTLED_FOR)
+        self._inbox.forget(unit, before=now - _SETTLED_FOR)
+        old = select(PENDING.c.record_id).where(PENDING.c.receipted_at < now - _PROOFS_FOR).limit(1_000)
+        unit.connection.execute(delete(PENDING).where(PENDING.c.record_id.in_(old)))

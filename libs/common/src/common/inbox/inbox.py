@@ -2,10 +2,11 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, select, tuple_
 
 from common import topics as topic_names
 from common.bus import Bus, Consumption, Incoming
@@ -17,6 +18,7 @@ from common.inbox import quarantine
 from common.inbox.batch import Batch, Handling, NeedsCare, Tally
 from common.inbox.quarantine import Quarantined
 from common.inbox.received import Item, Opener, Opening, Received, Senders
+from common.inbox.tables import INBOX
 from common.keys import KeySource
 from common.outbox import Outbox
 
@@ -97,6 +99,11 @@ class Inbox:
     def quarantined(self, connection: Connection) -> Sequence[Quarantined]:
         """What this service set aside, oldest first, replayed or not."""
         return quarantine.listing(connection)
+
+    def forget(self, unit: Unit, *, before: datetime, limit: int = 1_000) -> int:
+        """Delete the marks of events applied before then; how many. `before` lies further back than any topic's retention."""
+        old = select(*INBOX.primary_key.columns).where(INBOX.c.state == "done", INBOX.c.at < before).limit(limit)
+        return unit.connection.execute(delete(INBOX).where(tuple_(*INBOX.primary_key.columns).in_(old))).rowcount
 
     async def replay_quarantine(self, bus: Bus, topic: str, *, senders: Senders | None = None) -> Tally:
         """Try again what this service set aside from `topic`: after a fix, a new version or a key that became known.

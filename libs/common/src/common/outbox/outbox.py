@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Executable, bindparam, func, insert, null, select, update
+from sqlalchemy import Connection, Executable, bindparam, delete, func, insert, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common.bus import Bus, Outgoing
@@ -136,6 +136,11 @@ class Outbox:
         if row is None or row.body is None:
             return None
         return Outgoing(row.topic, row.key, row.body, decoded_headers(row.headers))
+
+    def forget(self, unit: Unit, *, before: datetime, limit: int = 1_000) -> int:
+        """Delete rows sent before then whose bodies are gone; how many. What was never confirmed stays, and stays visible."""
+        old = select(OUTBOX.c.seq).where(OUTBOX.c.body.is_(None), OUTBOX.c.sent_at < before).order_by(OUTBOX.c.seq).limit(limit)
+        return unit.connection.execute(delete(OUTBOX).where(OUTBOX.c.seq.in_(old.scalar_subquery()))).rowcount
 
     async def start(self) -> None:
         """Start the relay; messages left by an earlier process go first."""
