@@ -32,9 +32,6 @@ ACR_DEMO: Final = "urn:hub:acr:demo"
 SIGNATURE_ALGORITHMS: Final = ("ES256", "PS256", "Ed25519")
 """FAPI 2.0 section 5.4; the name Ed25519 (RFC 9864) is what joserfc calls the fully specified EdDSA."""
 
-SUSPENSION_REASONS: Final = frozenset({"key-compromise", "data-breach", "left-partnership", "agency-request", "investigation", "exercise"})
-RESTORATION_REASONS: Final = frozenset({"resolved", "rejoined-partnership", "exercise-ended", "suspended-in-error"})
-
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
