@@ -1,17 +1,19 @@
 """Steps 1 to 3 of a disclosure: what is written before anything leaves, what lets it leave, and everything that does not."""
 
 import json
+import logging
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, insert, select
 
 from common.audit_record import content_commitment
 from common.canonical import unb64u
 from common.events.case import SubjectErased
 from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased
+from common.inbox.tables import QUARANTINE
 from common.package_proof import verify_package
 from common.tlog import Signer
 from sharing.domain.deciding import inputs_hash
@@ -246,3 +248,47 @@ async def test_decisions_are_kept_with_their_inputs(bed: Bed) -> None:
 
 def _from_referral() -> Any:
     return cast(Any, SimpleNamespace(source="svc:referral"))
+
+
+async def test_a_message_set_aside_about_the_case_holds_its_releases(bed: Bed) -> None:
+    made = await bed.take(snapshot())
+    await bed.receipt(made[IDVA].record_id)
+    row = {
+        "consumer": "sharing.case", "digest": "d" * 43, "topic": "hub.case.v1", "key": str(snapshot().case_id).encode(), "reason": "category-unknown",
+        "authentic": True, "source": "svc:referral", "stream": "s", "event_id": made[IDVA].id, "outbox_id": made[IDVA].id, "at": bed.clock.now(),
+    }  # fmt: skip
+    await bed.database.write(lambda unit: unit.connection.execute(insert(QUARANTINE), row))
+    await bed.releases.step()
+    assert (await bed.state(made[IDVA].id)).reason == "stream-held"
+    assert await bed.packages(IDVA) == []
+
+
+async def test_what_keeps_waiting_pages_somebody_once(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+    made = await bed.take(snapshot())
+    await bed.receipt(made[IDVA].record_id)
+    bed.checks.down = True
+    with caplog.at_level(logging.ERROR, "hub.sharing"):
+        for _ in range(10):
+            bed.clock.advance(60)
+            await bed.releases.step()
+    assert [record.__dict__["alarm"] for record in caplog.records] == ["disclosure-waiting"]
+    stuck = await bed.store.read(lambda view: view.stuck())
+    assert [(s.state, s.reason, s.count) for s in stuck] == [("awaiting_receipt", "", 2), ("proven", "no-answer", 1)]
+
+
+async def test_one_that_cannot_be_sealed_does_not_keep_the_others(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await bed.take(snapshot())
+    for each in made.values():
+        await bed.receipt(each.record_id)
+    whole = bed.outbox.send
+
+    def send(unit: Any, **more: Any) -> Any:
+        if more["to"] == [CARE]:
+            raise RuntimeError("too large to seal")
+        return whole(unit, **more)
+
+    monkeypatch.setattr(bed.outbox, "send", send)
+    await bed.releases.step()
+    assert (len(await bed.packages(IDVA)), len(await bed.packages(SUPPORT))) == (1, 1)
+    held = await bed.state(made[CARE].id)
+    assert (held.state, held.reason) == ("proven", "release-failed")

@@ -19,6 +19,8 @@ from common.keys import generate_signing
 from common.web.client import ProblemAnswer
 from hubpartner.delivery import Delivery, saved_receipt
 from sharing.consumers.releases import Releases
+from sharing.storage.agreements import AgreementRefused
+from sharing.wiring import sign_agreement, signature_path
 from tests.support.road import BASE, Road, example, road, until
 
 IDVA, CARE, SUPPORT, POLICE = "northmoor-idva", "northmoor-social-care", "northmoor-victim-support", "northmoor-police"
@@ -142,7 +144,10 @@ async def test_a_veto_set_between_receipt_and_release_lets_nothing_leave(tmp_pat
 
 
 async def _proven(hub: Road, sent: dict[str, Any]) -> bool:
-    listed = await ask(hub, POLICE, "GET", "/v1/disclosures", "sharing.request", params={"caseReference": sent["caseReference"]})
+    try:
+        listed = await ask(hub, POLICE, "GET", "/v1/disclosures", "sharing.request", params={"caseReference": sent["caseReference"]})
+    except ProblemAnswer:  # sharing has not heard of the case yet
+        return False
     return bool(listed["items"]) and {each["state"] for each in listed["items"]} == {"proven"}
 
 
@@ -234,6 +239,19 @@ async def test_agreements_are_there_to_be_read(tmp_path: Path) -> None:
         found = (await ask(hub, IDVA, "GET", "/v1/agreements", "directory.read"))["items"][0]
         assert [clause["id"] for clause in found["clauses"]] == ["NM-1", "NM-2", "NM-3", "NM-4"]
         assert "forbid" in found["rules"]["vetoes.cedar"]
+
+
+async def test_the_agreement_is_used_signed_and_refused_when_the_signature_is_anothers(tmp_path: Path) -> None:
+    async with road(tmp_path):
+        pass
+    sign_agreement(tmp_path, "northmoor")
+    async with road(tmp_path):
+        pass
+    place = signature_path(tmp_path, "northmoor")
+    place.write_text(place.read_text("utf-8")[:-8] + "AAAAAAA\n", "utf-8")
+    with pytest.raises(AgreementRefused):
+        async with road(tmp_path):
+            pass
 
 
 async def test_a_restart_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:

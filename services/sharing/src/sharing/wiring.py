@@ -8,11 +8,12 @@ from pathlib import Path
 import httpx2
 
 from common import topics
-from common.bootstrap import SERVICE_KEY
+from common.bootstrap import OPERATOR, SERVICE_KEY
 from common.bus import Bus
+from common.canonical import parse
 from common.clock import Clock
 from common.keyring import Keyring
-from common.keys import generate_signing
+from common.keys import generate_signing, signing_from_jwk
 from common.sealed import SubjectKeys
 from common.settings import Settings
 from common.tlog import Verifier
@@ -25,7 +26,7 @@ from sharing.api.arrivals import Arrivals
 from sharing.clients import HubDirectory, ReferralChecks
 from sharing.consumers.events import EventConsumer
 from sharing.consumers.releases import Releases
-from sharing.storage.agreements import Bundle, CedarRules, load, read_bundle
+from sharing.storage.agreements import Bundle, CedarRules, load, read_bundle, sign_bundle
 from sharing.storage.repository import Sealing, SharingStore
 from sharing.storage.tables import METADATA, SUBJECT_KEY, TABLES
 from sharing.usecases.desk import Desk
@@ -108,6 +109,18 @@ def signature_path(bootstrap_file: Path, area: str) -> Path:
     """Where the operator's signature over an area's agreement lies: ``agreements/<area>.jws`` beside the bootstrap file."""
     folder = bootstrap_file if bootstrap_file.is_dir() else bootstrap_file.parent
     return folder / "agreements" / f"{area}.jws"
+
+
+def sign_agreement(folder: Path, area: str) -> None:
+    """Sign the shipped agreement of an area with the operator's key in a hub folder, where `agreement` looks for it.
+
+    For hubs whose operator key lies beside them (demonstrations, the stack); elsewhere the operator signs away from the hub.
+    """
+    bundle = read_bundle(area)
+    operator = signing_from_jwk(parse((folder / "keyring" / OPERATOR / "operator.json").read_bytes()), OPERATOR)
+    place = signature_path(folder, area)
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    place.write_text(sign_bundle(bundle, operator) + "\n", "utf-8")
 
 
 def _referral(settings: Settings, keyring: Keyring, http: httpx2.AsyncClient, clock: Clock) -> ServiceClient:

@@ -108,6 +108,7 @@ async def assemble(place: Place, *, clock: Clock | None = None, base: Settings |
     clock = clock or SystemClock()
     progress("keys and the operator-signed bootstrap file")
     bootstrap = create(place.folder, {name: place.url(name) for name in SERVICES})
+    sharing.wiring.sign_agreement(place.folder, bootstrap.area.id)
     (place.folder / "bus").mkdir(mode=0o700, exist_ok=True)
     bus = EmbeddedBus(place.folder / "bus" / "bus.db", topics.topics(tuple(bootstrap.agencies)), clock=clock)
     hub = Hub(place, bus=bus, bootstrap=bootstrap, progress=progress)

@@ -15,7 +15,7 @@ from opentelemetry import metrics
 from common.database import DatabaseStopped, DatabaseUnavailable
 from common.faults import crash_point
 from common.telemetry import describe
-from sharing.ports import CaseState, Due, ReleaseChecks, Store, Tx
+from sharing.ports import CaseState, Due, ReleaseChecks, Store, Stuck, Tx
 from sharing.usecases import releasing
 from sharing.usecases.desk import Desk
 
@@ -27,6 +27,7 @@ _AFTER_FAILURE: Final = 1.0
 
 _meter = metrics.get_meter("hub.sharing")
 _outcomes = _meter.create_counter("hub_disclosure_releases", description="Release attempts by outcome")
+_waiting = _meter.create_gauge("hub_disclosures_waiting", description="Disclosures that have not left, by state and reason")
 _overdue = _meter.create_gauge(
     "hub_disclosure_promises_overdue", description="Emergency releases without their proof after the promised hour"
 )
@@ -47,6 +48,7 @@ class Releases:
         self._running.set()
         self._task: asyncio.Task[None] | None = None
         self._tended = desk.now() - _TEND_EVERY
+        self._shown: set[tuple[str, str]] = set()
 
     def wake(self) -> None:
         """A receipt was committed. Call on the loop."""
@@ -85,20 +87,30 @@ class Releases:
         self._tended = self._desk.now()
         current = {agency.id: self._desk.directory.sealing_key(agency.id) or "" for agency in self._desk.directory.agencies()}
         current = {agency: kid for agency, kid in current.items() if kid}
-        promised, resealing, overdue = await self._store.read(
+        now = self._desk.now()
+        promised, resealing, overdue, stuck = await self._store.read(
             lambda view: (
                 view.promised_with_proof(_BATCH),
                 view.sealed_to_old_keys(current, _BATCH),
-                view.overdue_promises(self._desk.now()),
+                view.overdue_promises(now),
+                view.stuck(),
             )
         )
         for delivery in promised:
             await self._store.write(partial(releasing.keep_promise, desk=self._desk, granted=self._desk.own_work(), delivery_id=delivery))
         for delivery in resealing:
             await self._store.write(partial(releasing.reseal, desk=self._desk, granted=self._desk.own_work(), delivery_id=delivery))
+        self._show(stuck)
         _overdue.set(overdue)
         if overdue:
             _log.error("promised proofs are overdue", extra={"alarm": "promise-overdue", "count": overdue})
+
+    def _show(self, stuck: Sequence[Stuck]) -> None:
+        """What waits or is blocked, by reason; a reason that has gone is set to nothing."""
+        counts = {(each.state, each.reason): each.count for each in stuck}
+        for state, reason in self._shown | counts.keys():
+            _waiting.set(counts.get((state, reason), 0), {"state": state, "reason": reason or "none"})
+        self._shown = set(counts)
 
     async def _case(self, due: Sequence[Due]) -> None:
         """All that is due of one case at one version: one question to referral, one transaction."""

@@ -21,6 +21,9 @@ from sharing.usecases.desk import SERVICE_ACTOR, Desk
 
 _log = logging.getLogger("hub.sharing")
 
+_PATIENCE: Final = 6
+"""Tries, about sixteen seconds, after which waiting is somebody's business."""
+
 EMERGENCY_CODES: Final = frozenset({"imminent_danger_to_life", "imminent_serious_harm", "child_in_immediate_danger"})
 
 
@@ -87,7 +90,9 @@ def release(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state: Case
 
 
 def later(tx: Tx, desk: Desk, disclosure: Disclosure, reason: str) -> None:
-    """Not now: try again after a pause that doubles, and show the desk why."""
+    """Not now: try again after a pause that doubles, show the desk why, and page when it goes on."""
+    if disclosure.attempts == _PATIENCE:
+        _log.error("a disclosure keeps waiting", extra={"alarm": "disclosure-waiting", "reason": reason, "recipient": disclosure.recipient})
     next_at = desk.now() + wait(disclosure.attempts)
     tx.advance(disclosure.id, ("proven",), reason=reason, attempts=disclosure.attempts + 1, next_at=next_at)
 
