@@ -231,7 +231,12 @@ def _sections(snapshot: CaseSnapshot, projection: Projection) -> Iterator[dict[s
         items: list[dict[str, Any]] = []
         if code == "concern" and Parcel(code) in projection.permitted:
             items.append({"label": "Kind", "value": snapshot.kind, "quality": "fact"})
-        shown = (fact for fact in snapshot.facts if fact.category == code and _parcel(fact, known) in projection.permitted)
+        # A number of the safe-contact rule stands in the strip with its rule, never on its own where somebody might just dial it.
+        shown = (
+            fact
+            for fact in snapshot.facts
+            if fact.category == code and ".means." not in fact.path and _parcel(fact, known) in projection.permitted
+        )
         items += [_item(fact, names, mask) for fact in shown]
         if items:
             yield {"category": code, "label": about.label, "clause": min(clauses), "items": items}

@@ -9,6 +9,7 @@ from common.package_proof import PackageRefused
 from common.tlog import ProofRefused
 from common.web.client import CallFailed, ProblemAnswer, TokenRefused
 from hubpartner.cli import agency, audit, inbox, proof, referral, service
+from hubpartner.cli.headers import headers
 from hubpartner.cli.session import say_error, use_profile
 from hubpartner.package_file import PackageFileRefused
 from hubpartner.profile import ProfileRefused
@@ -23,6 +24,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(proof.app, name="proof")
 app.add_typer(service.app, name="service")
 app.add_typer(agency.app, name="agency")
+app.command("headers")(headers)
 
 _TOKEN_ADVICE = {"unreachable": "the hub's identity service cannot be reached; is the hub running?"}
 

@@ -32,7 +32,11 @@ def answered_items(form: FullReferral, instrument: Instrument) -> Iterator[tuple
         return
     words = {"yes": "Yes", "no": "No", "dont_know": "Don't know", "not_asked": "Not asked"}
     for place, answer in enumerate(form.risk.answers):
-        yield place, instrument.items[answer.concept], f"{words[answer.answer]} (said by: {answer.source.replace('_', ' ')})"
+        yield (
+            place,
+            instrument.items[answer.concept],
+            f"{words[answer.answer]} (said by: {answer.source.replace('_', ' ')}){f'. {answer.note}' if answer.note else ''}",
+        )
 
 
 def risk_facts(form: FullReferral, instrument: Instrument | None, summary: RiskSummary, victim: UUID) -> tuple[Fact, ...]:

@@ -95,7 +95,7 @@ class Person(Form):
     birth_dates: Annotated[tuple[date, ...], Shared("{role}_identity", "Possible dates of birth"), Field(max_length=5)] = ()
     nhs_number: Annotated[Annotated[str, AfterValidator(_nhs_number)] | None, Shared("{role}_identity", "NHS number")] = None
     gender: Annotated[Text | None, Shared("{role}_identity", "Gender")] = None
-    phone: Annotated[Text | None, Shared("{role}_phone", "Phone")] = None
+    phone: Annotated[Text | None, Shared("{role}_phone", "Phone on record")] = None
     addresses: Annotated[tuple[Address, ...], Field(max_length=5)] = ()
     language: Annotated[Text | None, Shared("{role}_needs", "First language")] = None
     interpreter_needed: Annotated[Yes | None, Shared("{role}_needs", "Interpreter needed")] = None
@@ -155,7 +155,7 @@ class RiskAnswer(Form):
     concept: Annotated[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_]{0,59}$")], Internal("names the item")]
     answer: Annotated[Answer, Internal("shown with its item's subject")]
     source: Annotated[AnswerSource, Internal("shown beside the answer")] = "victim"
-    note: Annotated[LongText | None, Shared("risk_answers", "Note", "self_report")] = None
+    note: Annotated[LongText | None, Internal("shown with its answer")] = None
 
 
 class Judgement(Form):
