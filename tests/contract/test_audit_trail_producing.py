@@ -335,7 +335,7 @@ async def test_records_of_a_group_cost_a_fixed_number_of_statements(producer: Pr
             await database.write(lambda unit: [producer.trail.record(unit, consultation()) for _ in range(count)] and None)
         return counted.statements
 
-    assert await cost(1) == await cost(40) == 6
+    assert await cost(1) == await cost(40) == (6 if database.dialect == "sqlite" else 7)  # PostgreSQL also wakes the relay
 
 
 async def test_a_service_may_hand_its_batches_over_itself(database: Database, bus: EmbeddedBus, tmp_path: Path) -> None:

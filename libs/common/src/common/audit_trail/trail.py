@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, cast
 from uuid import UUID
+from weakref import WeakSet
 
+from opentelemetry import metrics
 from sqlalchemy import delete, insert, select, update
 
 from common import topics
@@ -39,6 +41,18 @@ _SWEEP_EVERY_S: Final = 300.0
 _SETTLED_FOR: Final = timedelta(days=30)
 _PROOFS_FOR: Final = timedelta(days=90)
 
+_running: Final["WeakSet[AuditTrail]"] = WeakSet()
+
+
+def _unanswered(_options: metrics.CallbackOptions) -> Iterator[metrics.Observation]:
+    for trail in _running:
+        yield metrics.Observation(trail.unanswered_seconds(), {"service": trail.service})
+
+
+metrics.get_meter("hub.audit_trail").create_observable_gauge(
+    "hub_audit_unanswered_seconds", [_unanswered], "s", "Age of the oldest record the log has not answered; at 900 reads are refused"
+)
+
 Ship = Callable[[Unit, AuditBatch], UUID | None]
 """Hands a batch over inside the producer's transaction; answers the outbox message that carries it, if one does."""
 
@@ -57,7 +71,7 @@ class AuditTrail:
         self._inbox = inbox
         self._clock = clock
         self._keyring = keyring
-        self._service = service
+        self.service = service
         self._ship: Ship = ship or self._by_outbox
         self._index_secret = keyring.secret("audit-index")
         self._src: str | None = None
@@ -86,7 +100,7 @@ class AuditTrail:
         that is not one: the work then fails with it, because what cannot be logged must not be done.
         """
         written = list(
-            write_records(entry, service=self._service, micros=self._clock.micros(), keyring=self._keyring, index_secret=self._index_secret)
+            write_records(entry, service=self.service, micros=self._clock.micros(), keyring=self._keyring, index_secret=self._index_secret)
         )
         for each in written:
             unit.keep(self, each)
@@ -94,7 +108,7 @@ class AuditTrail:
 
     def heartbeat(self, unit: Unit) -> RecordRef:
         """An entry that says: still here, and this is the highest number I wrote. Its absence is the alarm."""
-        actor = Actor(subject=f"svc:{self._service}", agency="hub")
+        actor = Actor(subject=f"svc:{self.service}", agency="hub")
         return self.record(unit, AuditEntry(operation="heartbeat", outcome="done", actor=actor, count=self._highest))
 
     def on_receipt(self, handler: Callable[[Unit, Receipt], None]) -> None:
@@ -107,7 +121,11 @@ class AuditTrail:
 
     def ready(self) -> bool:
         """False while the oldest record without an answer is older than 15 minutes: reads must then be refused (503)."""
-        return self._oldest is None or self._clock.now() - self._oldest <= BACKLOG_LIMIT
+        return self.unanswered_seconds() <= BACKLOG_LIMIT.total_seconds()
+
+    def unanswered_seconds(self) -> float:
+        """Age of the oldest record without an answer; 0 when there is none."""
+        return max((self._clock.now() - self._oldest).total_seconds(), 0.0) if self._oldest is not None else 0.0
 
     async def promise(self, record_id: UUID) -> Promise:
         """The emergency path's statement that a committed record will be in the log within the hour. Raises LookupError."""
@@ -133,10 +151,12 @@ class AuditTrail:
         last = select(PRODUCER.c.last_seq).where(PRODUCER.c.src == self._src)
         self._highest = await self._database.read(lambda connection: connection.execute(last).scalar_one())
         await self.refresh()
-        self._refresher = asyncio.create_task(self._keep_fresh(), name=f"{self._service}-audit-trail")
+        _running.add(self)
+        self._refresher = asyncio.create_task(self._keep_fresh(), name=f"{self.service}-audit-trail")
 
     async def stop(self) -> None:
         """Give the producer code back. Stop consuming and writing first."""
+        _running.discard(self)
         task, self._refresher = self._refresher, None
         if task is not None:
             task.cancel()
@@ -149,7 +169,7 @@ class AuditTrail:
     async def consume(self, bus: Bus) -> Consumption:
         """Take receipts from the log. Raises what Bus.consume raises."""
         self._consumption = await self._inbox.consume(
-            bus, group=f"{self._service}.audit-receipts", topics=[topics.AUDIT_RECEIPT], others=True, senders=lambda _: (AUDIT,)
+            bus, group=f"{self.service}.audit-receipts", topics=[topics.AUDIT_RECEIPT], others=True, senders=lambda _: (AUDIT,)
         )
         return self._consumption
 
@@ -225,7 +245,7 @@ class AuditTrail:
         seq = row.last_seq - len(written) + 1
         for chunk in chunks(written):
             items = tuple(each.item(number) for number, each in enumerate(chunk, seq))
-            batch = AuditBatch(service=self._service, src=self.src, epoch=row.epoch, first_seq=seq, items=items)
+            batch = AuditBatch(service=self.service, src=self.src, epoch=row.epoch, first_seq=seq, items=items)
             self._store(group, chunk, batch, self._ship(group, batch))
             seq += len(chunk)
         crash_point("audit.numbered")
@@ -259,11 +279,11 @@ class AuditTrail:
             group.connection.execute(insert(PART_SUBJECT), named)
 
     def _by_outbox(self, unit: Unit, batch: AuditBatch) -> UUID:
-        topic = topics.audit(self._service)
+        topic = topics.audit(self.service)
         return self._outbox.send(unit, topic=topic, key=batch.src, event=batch, to=[AUDIT], stream=batch.src).id
 
     def _send_again(self, unit: Unit) -> None:
-        late = self._outbox.unanswered(unit.connection, topic=topics.audit(self._service), sent_before=self._clock.now() - RESEND_AFTER)
+        late = self._outbox.unanswered(unit.connection, topic=topics.audit(self.service), sent_before=self._clock.now() - RESEND_AFTER)
         if late:
             _log.warning("audit batches unanswered, sending them again", extra={"count": len(late)})
             self._outbox.resend(unit, late)

@@ -18,6 +18,7 @@ from common.clock import Clock
 from common.database.engines import checked_url, reader_engine, sqlite_path, writer_engine
 from common.database.errors import DatabaseStopped, DatabaseUnavailable, worth_retrying
 from common.database.locks import AdvisoryProcessLock, FileProcessLock, ProcessLock
+from common.database.signals import Listener
 from common.database.unit import GroupCommit, Unit
 from common.database.writer import Job, Writer
 
@@ -149,6 +150,14 @@ class Database:
         if self._write_engine is None:
             raise DatabaseStopped("the database is not running")
         return AdvisoryProcessLock(self._write_engine, name)
+
+    def listen(self, channel: str, call: Callable[[], None]) -> Listener | None:
+        """Run `call` on the loop when any process announces `channel`; None on SQLite, which one process has to itself."""
+        if self._path is not None:
+            return None
+        if self._write_engine is None:
+            raise DatabaseStopped("the database is not running")
+        return Listener(self._write_engine, channel, call)
 
     @contextmanager
     def counting(self) -> Iterator[StatementCount]:

@@ -121,7 +121,7 @@ class Outbox:
             return 0
         wanted = OUTBOX.c.id.in_(ids) & OUTBOX.c.body.is_not(None) & OUTBOX.c.sent_at.is_not(None)
         changed = unit.connection.execute(update(OUTBOX).where(wanted).values(sent_at=null())).rowcount
-        unit.after_commit(self._relay.wake)
+        self._relay.stored(unit)
         return changed
 
     def unanswered(self, connection: Connection, *, topic: str, sent_before: datetime) -> Sequence[UUID]:
@@ -172,4 +172,4 @@ class Outbox:
         }  # fmt: skip
         unit.connection.execute(_INSERT, row)
         crash_point("outbox.stored")
-        unit.after_commit(self._relay.wake)
+        self._relay.stored(unit)

@@ -13,15 +13,16 @@ from sqlalchemy import Connection, case, exists, func, null, or_, select, update
 
 from common.bus import Bus, BusUnavailable, MessageTooLarge, NotAllowed, Outgoing, TopicUnknown
 from common.clock import Clock
-from common.database import Database, DatabaseStopped, DatabaseUnavailable, ProcessLock, Unit
+from common.database import Database, DatabaseStopped, DatabaseUnavailable, Listener, ProcessLock, Unit, announce
 from common.faults import crash_point
 from common.outbox.tables import OUTBOX
 
 _log = logging.getLogger(__name__)
 
 BATCH: Final = 64
+CHANNEL: Final = "hub_outbox"
 SAFETY_POLL_S: Final = 1.0
-"""How long a message written by another process may wait for this relay; messages of this process wake it at once."""
+"""How long a message may wait if every word of its commit was lost; a commit wakes the relay at once, another process's too."""
 _STANDBY_S: Final = 1.0
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
@@ -61,6 +62,7 @@ class Relay:
         self._bus = bus
         self._clock = clock
         self._lock: ProcessLock | None = None
+        self._listener: Listener | None = None
         self._wake = asyncio.Event()
         self._running = asyncio.Event()
         self._running.set()
@@ -73,6 +75,12 @@ class Relay:
     def wake(self) -> None:
         """Something was committed. Call on the loop."""
         self._wake.set()
+
+    def stored(self, unit: Unit) -> None:
+        """A message was stored in this unit: with its commit, wake whichever process relays."""
+        unit.after_commit(self.wake)
+        if not self.holding:
+            announce(unit.connection, CHANNEL)
 
     def pause(self) -> None:
         """Send nothing more until `resume`; a batch under way ends first."""
@@ -87,6 +95,7 @@ class Relay:
         """Begin relaying in the background."""
         if self._task is None:
             self._lock = self._database.lock("outbox-relay")
+            self._listener = self._database.listen(CHANNEL, self.wake)
             self._task = asyncio.create_task(self._run(self._lock), name=f"{self._database.name}-relay")
 
     async def stop(self) -> None:
@@ -99,6 +108,8 @@ class Relay:
         with suppress(asyncio.CancelledError):
             await task
         self.holding = False
+        if self._listener is not None:
+            await self._listener.stop()
         if self._lock is not None:
             await self._lock.release()
 
