@@ -1,4 +1,7 @@
-"""Makes tlog.json: proofs, notes and checkpoints of a small log, good ones and one per defect. Run: python tests/vectors/tlog/make_vectors.py"""
+"""Makes tlog.json: proofs, notes and checkpoints of a small log, good ones and one per defect.
+
+Run: python tests/vectors/tlog/make_vectors.py
+"""
 
 import base64
 import json
@@ -39,7 +42,7 @@ def inclusion() -> list[dict[str, Any]]:
     """Every defect of an inclusion proof once, around good ones."""
     made: list[dict[str, Any]] = []
     for index, size in ((0, 1), (0, 2), (3, 7), (64, 70), (69, 70), (31, 64)):
-        good = {
+        good: dict[str, Any] = {
             "leaf": b64(ENTRIES[index]),
             "index": index,
             "size": size,
@@ -67,7 +70,7 @@ def consistency() -> list[dict[str, Any]]:
     """Every defect of a consistency proof once, around good ones."""
     made: list[dict[str, Any]] = []
     for old, new in ((1, 1), (1, 70), (6, 7), (64, 70), (69, 70), (33, 65)):
-        good = {
+        good: dict[str, Any] = {
             "oldSize": old,
             "oldRoot": b64(root(old)),
             "newSize": new,
