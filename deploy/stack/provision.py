@@ -1,11 +1,10 @@
 """Topics, users and ACLs of a Kafka cluster, made through its admin protocol; used for provisioning only, never by a service."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
-from confluent_kafka import KafkaException
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
@@ -49,17 +48,16 @@ class Provisioner:
     """Applies topics, users and ACLs as a superuser; applying twice changes nothing."""
 
     def __init__(self, bootstrap: str, user: str, password: str) -> None:
-        self._admin = AdminClient(
-            {
-                "bootstrap.servers": bootstrap,
-                "security.protocol": "SASL_PLAINTEXT",
-                "sasl.mechanism": "SCRAM-SHA-512",
-                "sasl.username": user,
-                "sasl.password": password,
-                "reconnect.backoff.max.ms": 200,
-                "log_level": 0,  # a broker that is still starting refuses connections; that is expected, not news
-            }
-        )
+        self._access: dict[str, str | int] = {
+            "bootstrap.servers": bootstrap,
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": user,
+            "sasl.password": password,
+            "reconnect.backoff.max.ms": 200,
+            "log_level": 0,  # a broker that is still starting refuses connections; that is expected, not news
+        }
+        self._admin = AdminClient(self._access)
 
     def apply(self, topics: Iterable[Topic] = (), users: Mapping[str, str] | None = None, acls: Iterable[Acl] = ()) -> None:
         """Create what is missing and set passwords; return when every partition has a leader."""
@@ -92,29 +90,29 @@ class Provisioner:
                 rule.operation.name,
                 rule.resource_pattern_type is ResourcePatternType.PREFIXED,
             )
-            for rule in self._admin.describe_acls(everything).result(timeout=15)
+            for rule in self._admin.describe_acls(everything).result(timeout=60)
         }
 
     def knows(self, users: Iterable[str]) -> bool:
         """Whether each of these users can sign in with SCRAM."""
         known = self._admin.describe_user_scram_credentials(list(users))
         assert isinstance(known, dict)  # noqa: S101 - a list was asked for
-        return all(future.exception(timeout=15) is None for future in known.values())
+        return all(future.exception(timeout=60) is None for future in known.values())
 
     def topics(self) -> dict[str, int]:
         """Names of the existing topics, Kafka's own excepted, with their number of partitions."""
-        found = self._admin.list_topics(timeout=10).topics
+        found = self._admin.list_topics(timeout=60).topics
         return {name: len(topic.partitions) for name, topic in found.items() if not name.startswith("__")}
 
     def delete_topics(self, names: Iterable[str]) -> None:
         """Delete topics and wait for the controller's word."""
         for future in self._admin.delete_topics(list(names)).values():
-            future.result(timeout=15)
+            future.result(timeout=60)
 
     def every_partition_has_a_leader(self) -> bool:
         """False also while the broker does not answer at all."""
         try:
-            found = self._admin.list_topics(timeout=2)
+            found = self._admin.list_topics(timeout=10)
         except KafkaException:
             return False
         leaders = [partition.leader for topic in found.topics.values() for partition in topic.partitions.values()]
@@ -122,12 +120,14 @@ class Provisioner:
 
     def _warm_up_groups(self) -> None:
         """Make Kafka create its offsets topic now, so that the first service to join a group is not told to come back later."""
-        asked = self._admin.describe_consumer_groups(["warm-up"], request_timeout=15)
-        with suppress(KafkaException):  # the group does not exist; asking was the point
-            asked["warm-up"].result(timeout=15)
+        consumer = Consumer({**self._access, "group.id": "warm-up"})
+        try:
+            consumer.committed([TopicPartition("warm-up", 0)], timeout=30)
+        finally:
+            consumer.close()
 
     def _create_topics(self, topics: list[Topic]) -> None:
-        existing = set(self._admin.list_topics(timeout=10).topics)
+        existing = set(self._admin.list_topics(timeout=60).topics)
         wanted = [
             NewTopic(
                 topic.name,
@@ -139,7 +139,7 @@ class Provisioner:
             if topic.name not in existing
         ]
         for future in (self._admin.create_topics(wanted) if wanted else {}).values():
-            future.result(timeout=15)
+            future.result(timeout=60)
 
     def _create_users(self, users: Mapping[str, str]) -> None:
         scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
@@ -147,7 +147,7 @@ class Provisioner:
             UserScramCredentialUpsertion(user, scram, password.encode()) for user, password in users.items()
         ]
         for future in (self._admin.alter_user_scram_credentials(changes) if changes else {}).values():
-            future.result(timeout=15)
+            future.result(timeout=60)
 
     def _create_acls(self, acls: list[Acl]) -> None:
         bindings = [
@@ -163,4 +163,4 @@ class Provisioner:
             for acl in acls
         ]
         for future in (self._admin.create_acls(bindings) if bindings else {}).values():
-            future.result(timeout=15)
+            future.result(timeout=60)
