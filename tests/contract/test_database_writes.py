@@ -355,3 +355,15 @@ async def test_connections_are_set_to_be_durable(database: Database) -> None:
         return [unit.connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("journal_mode", "synchronous", "foreign_keys")]
 
     assert await database.write(pragmas) == ["wal", 2, 1]
+
+
+async def test_an_error_never_shows_the_values_of_a_statement(database: Database) -> None:
+    await database.write(lambda u: add("Marta Quillfeather", u))
+    with pytest.raises(IntegrityError) as caught:
+        await database.write(
+            lambda u: u.connection.execute(insert(NOTE), {"seq": 1, "word": "Marta Quillfeather", "extra": {"a": "07700 900123"}})
+        )
+    assert "07700" not in str(caught.value)
+    with pytest.raises(DBAPIError) as refused:
+        await database.read(lambda c: c.execute(insert(NOTE), {"word": "Marta Quillfeather"}))
+    assert "Marta" not in str(refused.value)

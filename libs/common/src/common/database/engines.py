@@ -44,7 +44,7 @@ def writer_engine(url: URL) -> Engine:
     """An engine whose transactions take the write lock at once, so that two writers wait instead of failing halfway."""
     path = sqlite_path(url)
     if path is None:
-        return create_engine(url, poolclass=NullPool, connect_args=_pg_arguments(_WRITER_OPTIONS))
+        return create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=_pg_arguments(_WRITER_OPTIONS))
     _private_file(path)
     return _sqlite_engine(url, "BEGIN IMMEDIATE", read_only=False, poolclass=NullPool)
 
@@ -53,7 +53,13 @@ def reader_engine(url: URL, size: int) -> Engine:
     """An engine for at most `size` concurrent readers that cannot write."""
     if sqlite_path(url) is None:
         return create_engine(
-            url, poolclass=QueuePool, pool_size=size, max_overflow=0, pool_recycle=600, connect_args=_pg_arguments(_READER_OPTIONS)
+            url,
+            poolclass=QueuePool,
+            pool_size=size,
+            max_overflow=0,
+            pool_recycle=600,
+            hide_parameters=True,
+            connect_args=_pg_arguments(_READER_OPTIONS),
         )
     return _sqlite_engine(url, "BEGIN", read_only=True, poolclass=QueuePool, pool_size=size, max_overflow=0)
 
@@ -67,7 +73,7 @@ def _pg_arguments(options: str) -> dict[str, Any]:
 
 
 def _sqlite_engine(url: URL, begin: str, *, read_only: bool, **pool: Any) -> Engine:
-    engine = create_engine(url, connect_args={"check_same_thread": False}, **pool)
+    engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False}, **pool)
 
     @event.listens_for(engine, "connect")
     def _settle(connection: SqliteConnection, _record: object) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from common.database.errors import CommitUnknown, DatabaseUnavailable, TransactionBroken, connection_lost, worth_retrying
 from common.database.unit import GroupCommit, Unit
 from common.faults import crash_point
+from common.telemetry import describe
 
 _log = logging.getLogger(__name__)
 
@@ -288,8 +289,8 @@ def _deliver(group: _Group) -> None:
     for call in group.calls:
         try:
             call()
-        except Exception:  # noqa: BLE001  one caller's call must not keep the others from their answers
-            _log.exception("an after-commit call failed")
+        except Exception as error:  # noqa: BLE001  one caller's call must not keep the others from their answers
+            _log.error("an after-commit call failed", extra={"error": describe(error)})
     for outcome in group.outcomes:
         if outcome.job.answer.done():
             continue

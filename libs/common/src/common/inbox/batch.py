@@ -18,6 +18,7 @@ from common.inbox.errors import Refused, passing
 from common.inbox.received import Item, Received, envelope_digest
 from common.inbox.tables import INBOX, INBOX_STREAM
 from common.outbox import Outbox
+from common.telemetry import describe
 
 _log = logging.getLogger(__name__)
 _meter = metrics.get_meter("hub.inbox")
@@ -164,7 +165,7 @@ class Batch:
                 raise NeedsCare from error
             if isinstance(error, Refused):
                 raise
-            _log.exception("a handler failed")
+            _log.error("a handler failed", extra={"error": describe(error), "consumer": self._consumer})
             raise Refused("handler-failed") from None
 
     def _follow(self, got: Received) -> Received:

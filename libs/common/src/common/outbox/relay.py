@@ -16,6 +16,7 @@ from common.clock import Clock
 from common.database import Database, DatabaseStopped, DatabaseUnavailable, Listener, ProcessLock, Unit, announce
 from common.faults import crash_point
 from common.outbox.tables import OUTBOX
+from common.telemetry import describe
 
 _log = logging.getLogger(__name__)
 
@@ -135,11 +136,11 @@ class Relay:
                 await asyncio.sleep(min(_FIRST_PAUSE_S * 2 ** min(failures, 10), self.longest_pause))
             except DatabaseStopped:
                 return
-            except Exception:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001
                 # Nothing may end this task while messages wait; an error we did not foresee is retried slowly and loudly.
                 failures += 1
                 _failures.add(1, {"reason": "unforeseen"})
-                _log.exception("outbox relay failed")
+                _log.error("outbox relay failed", extra={"error": describe(error)})
                 await asyncio.sleep(self.longest_pause)
 
     async def _rest(self, again: datetime | None) -> None:
