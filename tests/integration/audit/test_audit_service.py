@@ -1,12 +1,16 @@
 """Records of a real producer over a real bus become receipts that verify, a public log that checks out, and answers to auditors."""
 
+import asyncio
 import base64
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from audit.domain import LogHalted
 from common.audit_record import Actor, record_hash
 from common.canonical import parse, unb64u
 from common.tlog import Verifier, verify_proof
@@ -108,6 +112,33 @@ async def test_an_entry_comes_with_a_proof_that_anybody_can_check(bed: AuditBed)
     assert checked.json()["verified"] is True
     forged = await bed.call("POST", "/v1/verifications", json={"leaf": entry["leaf"][:-2] + "AA", "proof": proof.text})
     assert forged.json()["verified"] is False
+
+
+async def test_a_record_changed_beside_the_log_is_shown_as_what_it_is(bed: AuditBed) -> None:
+    await bed.record(2, recipient=IDVA)
+    await bed.receipted(3)
+    newest, older = await bed.found({"recipient": IDVA})
+    with closing(sqlite3.connect(bed.folder / "audit.db")) as insider, insider:
+        insider.execute("UPDATE entry SET record = CAST(replace(record, 'permit', 'refused') AS BLOB) WHERE idx = ?", (older["index"],))
+    assert [(item["intact"], item["outcome"]) for item in await bed.found({"recipient": IDVA})] == [(True, "permit"), (False, "")]
+    assert (await bed.call("GET", f"/v1/entries/{older['index']}")).json()["verified"] is False
+    assert (await bed.call("GET", f"/v1/entries/{newest['index']}")).json()["verified"] is True
+
+
+async def test_a_halted_log_takes_no_question_and_stays_readable(bed: AuditBed) -> None:
+    await bed.record(recipient=IDVA)
+    await bed.receipted(2)
+    asked = await bed.ask({"recipient": IDVA})
+    bed.service.app.state.log.sequencer.halt(LogHalted("root-differs"))
+    refused = await bed.call("POST", "/v1/queries", json=question({"recipient": IDVA}))
+    assert (refused.status_code, refused.json()["code"]) == (503, "unavailable")
+    assert len((await bed.call("GET", asked)).json()["items"]) == 1
+    assert (await bed.raw("GET", "/log/checkpoint")).status_code == 200
+    assert (await bed.raw("GET", "/readyz")).status_code == 503
+    assert (await bed.call("GET", "/v1/completeness")).json()["verdict"] == "halted"
+    await bed.record()
+    await asyncio.sleep(0.3)
+    assert len(bed.receipts) == 2
 
 
 async def test_an_agencys_auditor_sees_its_own_entries_only_and_the_rest_is_not_there(bed: AuditBed) -> None:

@@ -17,6 +17,9 @@ from common.problems import Problem
 from common.web import guard, paging
 from common.web.models import ApiModel, Timestamp
 
+_UNREADABLE: dict[str, Any] = {"op": "", "out": ""}
+"""Shown in place of a record that is not the one in the log: whatever stands there now was never stated by the producer."""
+
 Read = Annotated[Granted, guard.requires("audit.read", operation="consultation")]
 
 
@@ -59,23 +62,20 @@ class EntryOut(ApiModel):
     outcome: str
     rejected: str = Field(description="Why the record was not acceptable; empty for an accepted one")
     flags: str = Field(description="`late` or `future` when the producer's time and the log's differ")
+    intact: bool = Field(description="The record kept here is the one its leaf commits to; a changed one is not shown")
     record: dict[str, Any]
 
 
 def shown(found: Found) -> EntryOut:
     """An entry in its shape."""
     leaf = Leaf.decode(found.leaf)
-    record = parse(found.record)
+    intact = leaf.h == record_hash(found.salt, found.record)
+    record = parse(found.record) if intact else _UNREADABLE
     return EntryOut(
-        index=found.index, logged_at=moment(leaf.tr), happened_at=None if found.rejected else moment(record["te"]),
+        index=found.index, logged_at=moment(leaf.tr), happened_at=None if found.rejected or not intact else moment(record["te"]),
         service=found.service, src=leaf.src, epoch=leaf.ep, seq=leaf.seq, operation=record["op"], outcome=record["out"],
-        rejected=found.rejected, flags=found.flags, record=record,
+        rejected=found.rejected, flags=found.flags, intact=intact, record=record,
     )  # fmt: skip
-
-
-def matches(found: Found) -> bool:
-    """Whether the record kept beside the log is the one its leaf commits to."""
-    return Leaf.decode(found.leaf).h == record_hash(found.salt, found.record)
 
 
 def moment(micros: int) -> datetime:

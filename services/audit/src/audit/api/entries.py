@@ -55,13 +55,14 @@ async def read_entry(request: Request, index: Index, granted: Read) -> ProvenEnt
     """One entry, under the purpose last stated by POST /v1/queries; opening it is itself recorded first."""
     at = desk.writable(request)
     found, proof = await _opened(at, granted, index)
+    entry = desk.shown(found)
     return ProvenEntryOut(
-        **desk.shown(found).model_dump(by_alias=False),
+        **entry.model_dump(by_alias=False),
         record_bytes=b64u(found.record),
         salt=b64u(found.salt),
         leaf=b64u(found.leaf),
         proof=proof,
-        verified=desk.matches(found) and _proves(proof, found.leaf, at.vkey),
+        verified=entry.intact and _proves(proof, found.leaf, at.vkey),
     )
 
 

@@ -128,7 +128,7 @@ async def read_answers(
     request: Request, query_id: UUID, granted: Read, cursor: paging.CursorText = None, limit: paging.Limit = 25
 ) -> paging.Page[EntryOut]:
     """Entries newest first, for the one who asked only. No total is given: it would count what is not yours to see."""
-    at = desk.writable(request)
+    at = desk.of(request)
     name = f"answers/{query_id}"
     place = at.cursors.read(name, cursor, granted)
     below = None if place is None else int(place[0])
