@@ -184,7 +184,10 @@ class Writer(threading.Thread):
         lost = connection_lost(error)
         if attempt >= CONFLICT_ATTEMPTS if not lost else time.monotonic() - started > self._retry_for:
             return False
-        _log.warning("a group was not committed and will be tried again", extra={"attempt": attempt, "connection_lost": lost})
+        _log.warning(
+            "a group was not committed and will be tried again",
+            extra={"attempts": attempt, "reason": "connection-lost" if lost else "conflict"},
+        )
         _pause(attempt)
         return True
 

@@ -227,4 +227,4 @@ class Batch:
 
 def _flag_gap(consumer: str, source: str, skipped: int) -> None:
     _gaps.add(skipped, {"consumer": consumer, "source": source})
-    _log.warning("a stream has a gap", extra={"consumer": consumer, "source": source, "missing": skipped})
+    _log.warning("a stream has a gap", extra={"consumer": consumer, "source": source, "count": skipped})

@@ -122,4 +122,8 @@ def _alarm(record: Incoming, reason: str, consumer: str, *, authentic: bool) -> 
     """A forged envelope is an event for security; an authentic one that we cannot apply stops somebody's release, so it pages."""
     _counter.add(1, {"reason": reason, "consumer": consumer, "authentic": authentic})
     level = logging.ERROR if authentic else logging.WARNING
-    _log.log(level, "envelope quarantined", extra={"topic": record.topic, "reason": reason, "consumer": consumer, "authentic": authentic})
+    _log.log(
+        level,
+        "envelope quarantined",
+        extra={"topic": record.topic, "reason": reason, "consumer": consumer, "state": "authentic" if authentic else "refused"},
+    )

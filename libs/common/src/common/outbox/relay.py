@@ -132,7 +132,7 @@ class Relay:
             except (BusUnavailable, DatabaseUnavailable) as error:
                 failures += 1
                 _failures.add(1, {"reason": type(error).__name__})
-                _log.warning("outbox relay waits", extra={"reason": type(error).__name__, "failures": failures})
+                _log.warning("outbox relay waits", extra={"reason": type(error).__name__, "attempts": failures})
                 await asyncio.sleep(min(_FIRST_PAUSE_S * 2 ** min(failures, 10), self.longest_pause))
             except DatabaseStopped:
                 return
