@@ -1,18 +1,22 @@
-"""Sessions on the portal's own database: cookies as hashes, everything else sealed."""
+"""The portal's own database: visits under hashed cookies, and what opened deliveries taught an agency; everything sealed."""
 
 import hashlib
+import hmac
 import json
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Column, LargeBinary, String, Table, delete, insert, select, update
 
 from common.database import Database, Unit, UtcDateTime, new_metadata
 from common.web.frame import frame_tables
-from portal.domain import ABSOLUTE, IDLE, SIGN_IN_LASTS, Grantings, PendingSignIn, Person, Session
+from portal.domain.delivery import Known
+from portal.domain.visit import ABSOLUTE, IDLE, SIGN_IN_LASTS, Grantings, PendingSignIn, Person, Session
 
 METADATA = new_metadata()
 TABLES = frame_tables(METADATA)
@@ -26,6 +30,15 @@ _VISIT = Table(
     Column("created", UtcDateTime, nullable=False),
     Column("seen", UtcDateTime, nullable=False, index=True),
 )
+_OPENED = Table(
+    "opened_delivery",
+    METADATA,
+    Column("id", LargeBinary, primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+_BATCH = 500
+"""Fewer than any database's limit on the parameters of one statement."""
 
 
 class SqlSessions:
@@ -34,7 +47,7 @@ class SqlSessions:
     def __init__(self, database: Database, secret: bytes) -> None:
         """`secret` seals tokens and keys at rest: the keyring's "portal-session"."""
         self._database = database
-        self._cipher = AESGCM(secret)
+        self._box = _Box(secret)
 
     async def begin(self, cookie: str, pending: PendingSignIn) -> None:
         """Kept for SIGN_IN_LASTS."""
@@ -53,7 +66,7 @@ class SqlSessions:
         row = await self._database.write(work)
         if row is None or now - row["created"] > SIGN_IN_LASTS:
             return None
-        body = self._open(name, row["sealed"])
+        body = self._box.open(name, row["sealed"])
         return PendingSignIn(state=body["state"], verifier=body["verifier"], dpop_jwk=body["dpop"], began=row["created"])
 
     async def put(self, cookie: str, session: Session) -> None:
@@ -70,7 +83,10 @@ class SqlSessions:
         row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
         if row is None:
             return None
-        session = self._session(name, row)
+        try:
+            session = self._session(name, row)
+        except InvalidTag:  # not sealed by us for this row: nobody is signed in by it
+            return None
         if session.over(now):
             await self.end(cookie)
             return None
@@ -87,7 +103,7 @@ class SqlSessions:
 
     async def _put(self, cookie: str, kind: str, body: dict[str, Any], now: datetime) -> None:
         name = hashed(cookie)
-        sealed = self._seal(name, body)
+        sealed = self._box.seal(name, body)
 
         def work(unit: Unit) -> None:
             over = (_VISIT.c.seen < now - IDLE) | (_VISIT.c.created < now - ABSOLUTE)
@@ -97,18 +113,65 @@ class SqlSessions:
         await self._database.write(work)
 
     def _session(self, name: bytes, row: Any) -> Session:
-        body = self._open(name, row["sealed"])
+        body = self._box.open(name, row["sealed"])
         person = Person(**{**body["person"], "roles": tuple(body["person"]["roles"])})
         return Session(
             id=name, person=person, grantings=Grantings(**body["grantings"]), dpop_jwk=body["dpop"], csrf=body["csrf"],
             created=row["created"], seen=row["seen"],
         )  # fmt: skip
 
-    def _seal(self, name: bytes, body: dict[str, Any]) -> bytes:
+
+class SqlShelf:
+    """Fulfils `portal.ports.Shelf`."""
+
+    def __init__(self, database: Database, secret: bytes) -> None:
+        """`secret` is the keyring's "portal-shelf"."""
+        self._database = database
+        self._box = _Box(secret)
+        self._secret = secret
+
+    async def remember(self, agency: str, delivery_id: str, known: Known, now: datetime) -> None:
+        """Replaced whole in one transaction."""
+        name = self._name(agency, delivery_id)
+        sealed = self._box.seal(name, asdict(known))
+
+        def work(unit: Unit) -> None:
+            unit.connection.execute(delete(_OPENED).where(_OPENED.c.id == name))
+            unit.connection.execute(insert(_OPENED).values(id=name, sealed=sealed, at=now))
+
+        await self._database.write(work)
+
+    async def known(self, agency: str, delivery_ids: Sequence[str]) -> Mapping[str, Known]:
+        """Only what was sealed under exactly this agency and delivery opens."""
+        names = {self._name(agency, one): one for one in delivery_ids}
+        found: dict[str, Known] = {}
+        for start in range(0, len(names), _BATCH):
+            wanted = list(names)[start : start + _BATCH]
+            query = select(_OPENED.c.id, _OPENED.c.sealed).where(_OPENED.c.id.in_(wanted))
+            for name, sealed in await self._database.read(lambda connection, query=query: list(connection.execute(query))):  # type: ignore[misc]
+                try:
+                    found[names[name]] = Known(**self._box.open(name, sealed))
+                except InvalidTag:  # one damaged row must not hide a list; opening the delivery writes it anew
+                    continue
+        return found
+
+    def _name(self, agency: str, delivery_id: str) -> bytes:
+        return hmac.digest(self._secret, f"opened\0{agency}\0{delivery_id}".encode(), "sha256")
+
+
+class _Box:
+    """AES-256-GCM bound to the row it lies in."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._cipher = AESGCM(secret)
+
+    def seal(self, name: bytes, body: Mapping[str, Any]) -> bytes:
+        """Sealed for the row of that name only."""
         nonce = secrets.token_bytes(12)
         return nonce + self._cipher.encrypt(nonce, json.dumps(body).encode(), name)
 
-    def _open(self, name: bytes, sealed: bytes) -> dict[str, Any]:
+    def open(self, name: bytes, sealed: bytes) -> dict[str, Any]:
+        """What was sealed. Raises InvalidTag when it was changed or moved."""
         body: dict[str, Any] = json.loads(self._cipher.decrypt(sealed[:12], sealed[12:], name))
         return body
 

@@ -1,44 +1,22 @@
 """What a person does in the portal: open a delivery, accept it, check a log entry without trusting who served it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from common.access import Granted, Principal
 from common.audit_record import Actor, AuditEntry, Leaf, RecordRefused, check_record, record_hash
-from common.canonical import unb64u
+from common.canonical import CanonicalError, unb64u
 from common.clock import Clock
-from common.keys import KeySource, OpeningKey, SigningKey
+from common.keys import KeySource
 from common.problems import Problem
 from common.tlog import ProofRefused, Verifier, verify_proof
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
-from portal.clients.hub import PersonsHub
-from portal.domain import Session
+from portal.domain.delivery import Known, WorkRow
+from portal.domain.visit import Session
 from portal.permissions import SCREENS
-
-
-class Custody(Protocol):
-    """Keys the hub keeps for agencies without a system of their own. Obligation: gives an agency's keys to its own people only."""
-
-    def opening(self, granted: Granted) -> Mapping[str, OpeningKey]:
-        """Opening keys of the person's agency; empty when the agency keeps its own."""
-        ...
-
-    def signing(self, granted: Granted) -> SigningKey | None:
-        """The signing key of the person's agency; None when the agency keeps its own."""
-        ...
-
-
-class Recorder(Protocol):
-    """Writes audit entries. Obligation: durable before it returns; raises when it cannot."""
-
-    async def record(self, entry: AuditEntry) -> None:
-        """Record what is about to be shown or was done."""
-        ...
-
-    def ready(self) -> bool:
-        """False when reads can no longer be accounted for."""
-        ...
+from portal.ports import Custody, Hub, HubFor, Recorder, Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +30,10 @@ class PortalDesk:
     keys: KeySource
     custody: Custody
     recorder: Recorder
-    hub_for: Callable[[Session], PersonsHub]
+    shelf: Shelf
+    hub_for: HubFor
+    agencies: Mapping[str, str]
+    """Agency id → name, from the operator-signed bootstrap file."""
 
     def principal(self, session: Session) -> Principal:
         """The signed-in person as a caller; scopes are those identity granted at sign-in."""
@@ -73,7 +54,15 @@ class NoCustody(Exception):
     """The person's agency keeps its own keys, so its deliveries open in its own system only."""
 
 
-async def open_for(desk: PortalDesk, granted: Granted, hub: PersonsHub, delivery_id: str) -> tuple[Delivery, str]:
+async def work_list(desk: PortalDesk, granted: Granted, hub: Hub) -> list[WorkRow]:
+    """Every delivery of the person's agency, newest first. Nothing is opened, so nobody's name is in it."""
+    _allow("read_deliveries", granted)
+    waiting = await hub.waiting()
+    known = await desk.shelf.known(granted.principal.agency, [one.delivery_id for one in waiting])
+    return [WorkRow(one, known.get(one.delivery_id)) for one in reversed(waiting)]
+
+
+async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: str) -> tuple[Delivery, str]:
     """Fetch, record, then open a delivery for one person. Returns it with its state.
 
     The record is durable before anything is decrypted; if we crash after it, an entry stands for a look that never
@@ -87,12 +76,20 @@ async def open_for(desk: PortalDesk, granted: Granted, hub: PersonsHub, delivery
         raise Problem("audit-backlog")
     item = await hub.delivery(delivery_id)
     await desk.recorder.record(_entry("consultation", granted, delivery_id))
-    delivery = open_delivery(item.envelope, me=granted.principal.agency, opening=opening, keys=desk.keys, log=desk.log)
-    return delivery, item.state
+    me = granted.principal.agency
+    delivery = open_delivery(item.envelope, me=me, opening=opening, keys=desk.keys, log=desk.log)
+    content = delivery.verdict.content
+    known = Known(str(content["caseReference"]), urgent=bool(content["urgent"]))
+    await desk.shelf.remember(me, delivery_id, known, desk.clock.now())
+    return delivery, item.waiting.state
 
 
-async def accept(desk: PortalDesk, granted: Granted, read: Granted, hub: PersonsHub, delivery_id: str) -> None:
-    """A named practitioner accepts a delivery: for agencies that use the portal, that is what *saved* means (design section 8)."""
+async def accept(desk: PortalDesk, granted: Granted, read: Granted, hub: Hub, delivery_id: str) -> None:
+    """A named practitioner accepts a delivery: for agencies that use the portal, that is what *saved* means (design section 8).
+
+    If we crash between receipt and acknowledgement the delivery stays on the list as opened; accepting it again sends only
+    what is missing.
+    """
     _allow("accept_delivery", granted)
     delivery, state = await open_for(desk, read, hub, delivery_id)
     signer = desk.custody.signing(granted)
@@ -112,9 +109,14 @@ class CheckedEntry:
 
     record: Mapping[str, Any]
     index: int
-    size: int | None
     verified: bool
-    code: str
+    code: str = ""
+    size: int | None = None
+    logged_at: datetime | None = None
+    """From the leaf that was proven, like everything below: None and "" unless verified."""
+    producer: str = ""
+    epoch: int | None = None
+    seq: int | None = None
 
 
 def check_entry(desk: PortalDesk, entry: Mapping[str, Any]) -> CheckedEntry:
@@ -124,16 +126,20 @@ def check_entry(desk: PortalDesk, entry: Mapping[str, Any]) -> CheckedEntry:
         raw = unb64u(entry["recordBytes"])
         record = check_record(raw)
         leaf_bytes = unb64u(entry["leaf"])
-        if Leaf.decode(leaf_bytes).h != record_hash(unb64u(entry["salt"]), raw):
-            return CheckedEntry(record, index, None, verified=False, code="record-not-committed")
+        leaf = Leaf.decode(leaf_bytes)
+        if leaf.h != record_hash(unb64u(entry["salt"]), raw):
+            return CheckedEntry(record, index, verified=False, code="record-not-committed")
         proven = verify_proof(entry["proof"], leaf_bytes, desk.log)
-    except RecordRefused as refused:
-        return CheckedEntry(entry["record"], index, None, verified=False, code=refused.code)
-    except ProofRefused as refused:
-        return CheckedEntry(entry["record"], index, None, verified=False, code=refused.code)
+    except (RecordRefused, ProofRefused) as refused:
+        return CheckedEntry({}, index, verified=False, code=refused.code)
+    except (CanonicalError, ValueError):
+        return CheckedEntry({}, index, verified=False, code="malformed")
     if proven.index != index:
-        return CheckedEntry(record, index, None, verified=False, code="index-differs")
-    return CheckedEntry(record, index, proven.size, verified=True, code="")
+        return CheckedEntry(record, index, verified=False, code="index-differs")
+    return CheckedEntry(
+        record, index, verified=True, size=proven.size, logged_at=datetime.fromtimestamp(leaf.tr / 1_000_000, UTC),
+        producer=leaf.src, epoch=leaf.ep, seq=leaf.seq,
+    )  # fmt: skip
 
 
 def _allow(screen: str, granted: Granted) -> None:
@@ -141,7 +147,7 @@ def _allow(screen: str, granted: Granted) -> None:
         raise Problem("forbidden")
 
 
-def _entry(operation: Any, granted: Granted, delivery_id: str) -> AuditEntry:
+def _entry(operation: Literal["consultation", "acknowledged"], granted: Granted, delivery_id: str) -> AuditEntry:
     who = granted.principal
     actor = Actor(subject=f"{who.issuer}|{who.subject}", agency=who.agency, role=",".join(sorted(who.roles)) or "person", acr=who.acr or "")
     return AuditEntry(

@@ -13,7 +13,7 @@ from common.bootstrap import SERVICE_KEY
 from common.bus import Bus
 from common.clock import Clock
 from common.keyring import KeyAbsent, Keyring
-from common.keys import OpeningKey, SigningKey, signing_from_jwk
+from common.keys import OpeningKey, SigningKey
 from common.settings import Settings
 from common.tlog import Verifier
 from common.web.app import create_app
@@ -21,11 +21,11 @@ from common.web.frame import Frame
 from common.web.service import Service
 from portal.api import ROUTERS
 from portal.api.failures import error_page, register
+from portal.api.pages import environment
 from portal.clients.hub import PersonsHub
-from portal.clients.sign_in import CLIENT, Authorizer
-from portal.domain import Session
-from portal.pages import environment
-from portal.storage import METADATA, TABLES, SqlSessions
+from portal.clients.sign_in import Authorizer
+from portal.domain.visit import Session
+from portal.storage import TABLES, SqlSessions, SqlShelf
 from portal.usecases import PortalDesk
 
 _STATIC: Final = Path(__file__).parent / "static"
@@ -37,9 +37,11 @@ _CSP: Final = (
 
 async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Service:
     """The portal, not yet started."""
-    frame = Frame("portal", settings, bus=bus, clock=clock, keyring=keyring, http=http, metadata=METADATA, tables=TABLES)
+    frame = Frame("portal", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES)
     callback = f"{settings.portal_url}/sign-in/callback"
-    authorizer = Authorizer(settings.issuer, callback, signing=keyring.signing_key(SERVICE_KEY), http=http, clock=clock)
+    authorizer = Authorizer(
+        settings.issuer, callback, settings.identity_url, signing=keyring.signing_key(SERVICE_KEY), http=http, clock=clock
+    )
     urls = {
         "sharing": settings.sharing_url,
         "audit": settings.audit_url,
@@ -50,12 +52,11 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
     def hub_for(session: Session) -> PersonsHub:
         return PersonsHub(session, authorizer, urls, http=http, clock=clock)
 
-    async def end_grants(session: Session) -> None:
-        await authorizer.revoke(session.grantings, signing_from_jwk(session.dpop_jwk, CLIENT))
-
     desk = PortalDesk(
         base_url=settings.portal_url, issuer=settings.issuer, clock=clock, log=Verifier.parse(frame.bootstrap.log.vkey), keys=frame.keys,
         custody=KeyringCustody(keyring), recorder=TrailRecorder(frame), hub_for=hub_for,
+        shelf=SqlShelf(frame.database, keyring.secret("portal-shelf")),
+        agencies={agency.id: agency.name for agency in frame.bootstrap.agencies.values()},
     )  # fmt: skip
     app = create_app(
         "portal",
@@ -73,11 +74,10 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
         state={
             "desk": desk,
             "sessions": SqlSessions(frame.database, keyring.secret("portal-session")),
-            "authorizer": authorizer,
+            "authorization": authorizer,
             "pages": environment(),
             "assets_version": _assets_version(),
             "neutral_place": "/hidden",
-            "end_grants": end_grants,
             "idempotency": frame.idempotency,
         },
     )

@@ -6,12 +6,11 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
-from common.case_reference import normalised_reference
 from common.web.client import ProblemAnswer
 from portal import usecases
 from portal.api.visit import ANYONE, Visit, Visiting, desk, form, page, see_other
-from portal.domain import PURPOSES
-from portal.words import record_rows
+from portal.domain import search as searching
+from portal.domain.wording import PURPOSES, record_rows
 
 router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
 _Index = Annotated[int, Path(ge=0, le=2**53)]
@@ -21,7 +20,7 @@ _Index = Annotated[int, Path(ge=0, le=2**53)]
 async def show_search(request: Request, here: Visit = Visiting) -> Response:
     """The search form."""
     here.granted("audit.read", "consultation")
-    return page(request, "audit_search.html", purposes=PURPOSES, errors={}, typed={})
+    return _search_page(request, {}, {})
 
 
 @router.post("/audit-log")
@@ -29,17 +28,15 @@ async def search(request: Request, here: Visit = Visiting) -> Response:
     """Record the question, then show what it finds under an opaque id; what was typed is in no URL."""
     here.granted("audit.read", "consultation")
     typed = await form(request, here.session)
-    errors = _errors(typed)
-    if errors:
-        return page(request, "audit_search.html", 422, purposes=PURPOSES, errors=errors, typed=typed)
+    problems = searching.problems(typed, desk(request).agencies.keys())
+    if problems:
+        return _search_page(request, typed, problems)
     try:
-        reference = normalised_reference(typed["caseReference"])
-        query_id = await here.hub.ask_log(typed["purpose"], typed["justification"].strip(), {"caseReference": reference})
+        query_id = await here.hub.ask_log(typed["purpose"], typed["justification"].strip(), searching.wanted(typed))
     except ProblemAnswer as problem:
         if problem.status != 422:
             raise
-        errors = {"caseReference": "Enter a case reference in the form NM-7F3K-9QXA-2C4T"}
-        return page(request, "audit_search.html", 422, purposes=PURPOSES, errors=errors, typed=typed)
+        return _search_page(request, typed, searching.refused_by_log())
     return see_other(f"/audit-log/queries/{query_id}")
 
 
@@ -48,34 +45,47 @@ async def show_answers(
     request: Request, query_id: UUID, here: Visit = Visiting, cursor: Annotated[str, Query(max_length=500)] = ""
 ) -> Response:
     """What the question found, newest first."""
+    here.granted("audit.read", "consultation")
     found = await here.hub.answers(str(query_id), cursor or None)
-    return page(request, "audit_results.html", items=found["items"], next_cursor=found.get("nextCursor"), query_id=str(query_id))
+    return page(
+        request,
+        "audit_results.html",
+        items=found["items"],
+        next_cursor=found.get("nextCursor"),
+        query_id=str(query_id),
+        agencies=desk(request).agencies,
+    )
 
 
 @router.get("/audit-log/entries/{index}")
 async def show_entry(request: Request, index: _Index, here: Visit = Visiting) -> Response:
     """One entry: what it says in plain words, and whether it verifies by our own reckoning."""
-    entry = await here.hub.entry(index)
-    checked = usecases.check_entry(desk(request), entry)
-    return page(request, "audit_entry.html", entry=entry, checked=checked, rows=record_rows(checked.record))
+    here.granted("audit.read", "consultation")
+    checked = usecases.check_entry(desk(request), await here.hub.entry(index))
+    return page(request, "audit_entry.html", checked=checked, rows=record_rows(checked.record))
 
 
 @router.get("/audit-log/entries/{index}/proof")
 async def download_proof(request: Request, index: _Index, here: Visit = Visiting) -> Response:
     """The tlog-proof as a file, for anybody's verifier."""
+    here.granted("audit.read", "consultation")
     entry = await here.hub.entry(index)
-    name = f"entry-{index}.tlog-proof"
-    return PlainTextResponse(entry["proof"], headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    return _file(entry["proof"], f"entry-{index}.tlog-proof")
 
 
-def _errors(typed: dict[str, str]) -> dict[str, str]:
-    errors: dict[str, str] = {}
-    if not typed.get("caseReference", "").strip():
-        errors["caseReference"] = "Enter a case reference"
-    if typed.get("purpose") not in PURPOSES:
-        errors["purpose"] = "Select why you need to look"
-    if len(typed.get("justification", "").strip()) < 3:
-        errors["justification"] = "Say in a sentence what you are looking into"
-    elif len(typed["justification"]) > 1000:
-        errors["justification"] = "What you are looking into must be 1,000 characters or less"
-    return errors
+def _file(text: str, name: str) -> Response:
+    return PlainTextResponse(text, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _search_page(request: Request, typed: dict[str, str], problems: dict[str, str]) -> Response:
+    errors = [{"text": problems[name], "href": f"#{name}"} for name in searching.FIELDS if name in problems]
+    return page(
+        request,
+        "audit_search.html",
+        422 if errors else 200,
+        purposes=PURPOSES,
+        agencies=sorted(desk(request).agencies.items(), key=lambda pair: pair[1]),
+        summary=errors,
+        errors={name: {"text": text} for name, text in problems.items()},
+        typed={name: typed.get(name, "") for name in searching.FIELDS},
+    )

@@ -9,6 +9,9 @@ from common.envelope import EnvelopeRefused
 from common.package_proof import PackageRefused
 from portal import usecases
 from portal.api.visit import ANYONE, Visit, Visiting, desk, form, page, see_other
+from portal.domain.delivery import TO_ACCEPT
+from portal.domain.shown import risk_level, sections, strip
+from portal.domain.wording import reasons
 from portal.usecases import NoCustody
 
 router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
@@ -16,36 +19,52 @@ router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
 
 @router.get("/work")
 async def show_work(request: Request, here: Visit = Visiting) -> Response:
-    """What came for the person's agency: new first, then accepted. No names: they show only when a delivery is opened."""
-    found = (await here.hub.inbox()).items
-    new = [item for item in found if item.state == "delivered"]
-    taken = [item for item in found if item.state != "delivered"]
-    custody = bool(desk(request).custody.opening(here.granted("disclosure.read", "consultation")))
-    return page(request, "work.html", new=list(reversed(new)), taken=list(reversed(taken)), custody=custody)
+    """What came for the person's agency: to accept first, then accepted. No names: they show only when a delivery is opened."""
+    granted = here.granted("disclosure.read", "consultation")
+    rows = await usecases.work_list(desk(request), granted, here.hub)
+    groups = [
+        ("new", "To accept", "Nothing is waiting for you.", [row for row in rows if row.state != "accepted"]),
+        ("accepted", "Accepted", "Nothing accepted yet.", [row for row in rows if row.state == "accepted"]),
+    ]
+    return page(request, "work.html", groups=groups, custody=bool(desk(request).custody.opening(granted)))
 
 
 @router.get("/deliveries/{delivery_id}")
 async def show_delivery(request: Request, delivery_id: UUID, here: Visit = Visiting) -> Response:
     """One delivery, safe contact first; the look is in the audit log before this page is made."""
+    granted = here.granted("disclosure.read", "consultation")
     try:
-        granted = here.granted("disclosure.read", "consultation")
         delivery, state = await usecases.open_for(desk(request), granted, here.hub, str(delivery_id))
     except NoCustody:
         return page(request, "own_system.html")
     except (PackageRefused, EnvelopeRefused) as refused:
-        return page(request, "not_verified.html", 200, code=refused.code, delivery_id=str(delivery_id))
-    return page(request, "delivery.html", delivery=delivery, content=delivery.verdict.content, verdict=delivery.verdict, state=state)
+        return page(request, "not_verified.html", code=refused.code)
+    content = delivery.verdict.content
+    return page(
+        request,
+        "delivery.html",
+        delivery_id=str(delivery_id),
+        content=content,
+        verdict=delivery.verdict,
+        state=state,
+        to_accept=state in TO_ACCEPT,
+        may_accept=here.session.grantings.allows("disclosure.acknowledge"),
+        strip=strip(content.get("safeContact")),
+        sections=sections(content),
+        risk=risk_level(content),
+        reasons=reasons(content),
+    )
 
 
 @router.post("/deliveries/{delivery_id}/accept")
 async def accept_delivery(request: Request, delivery_id: UUID, here: Visit = Visiting) -> Response:
     """Accept: signs a receipt for exactly what was delivered, then back to the page."""
     await form(request, here.session)
+    accepting, reading = here.granted("disclosure.acknowledge", "operation"), here.granted("disclosure.read", "consultation")
     try:
-        accepting, reading = here.granted("disclosure.acknowledge", "operation"), here.granted("disclosure.read", "consultation")
         await usecases.accept(desk(request), accepting, reading, here.hub, str(delivery_id))
     except NoCustody:
         return page(request, "own_system.html")
     except (PackageRefused, EnvelopeRefused) as refused:
-        return page(request, "not_verified.html", 200, code=refused.code, delivery_id=str(delivery_id))
+        return page(request, "not_verified.html", code=refused.code)
     return see_other(f"/deliveries/{delivery_id}")

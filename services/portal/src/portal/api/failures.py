@@ -26,7 +26,9 @@ async def error_page(request: Request, problem: Problem) -> Response | None:
     """A page for a problem raised in a route; service endpoints keep their JSON."""
     if request.url.path.startswith(("/v1/", "/healthz", "/readyz", "/metrics", "/openapi")):
         return None
-    return words(request, problem.status)
+    # An id that cannot exist and one that is another agency's are one answer, to the byte.
+    malformed_address = problem.code == "validation-failed" and request.method == "GET"
+    return words(request, 404 if malformed_address else problem.status)
 
 
 def words(request: Request, status: int) -> Response:
@@ -48,7 +50,9 @@ def register(app: FastAPI) -> None:
         return words(request, 503 if status == 401 else status)
 
     @app.exception_handler(TokenRefused)
-    async def no_token(request: Request, _: Exception) -> Response:
+    async def no_token(request: Request, error: Exception) -> Response:
+        if isinstance(error, TokenRefused) and error.code == "unreachable":
+            return words(request, 503)
         return page(request, "start.html", 401, again=True)
 
     @app.exception_handler(CallFailed)

@@ -5,12 +5,15 @@ from dataclasses import replace
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 
+from common.database import DatabaseStopped, DatabaseUnavailable
 from portal.api.visit import (
     ANYONE,
     Visit,
     Visiting,
+    authorization,
     cookie_name,
     desk,
     form,
@@ -18,11 +21,12 @@ from portal.api.visit import (
     new_cookie,
     page,
     see_other,
+    session_of,
     sessions,
     set_cookie,
 )
-from portal.clients.sign_in import Authorizer, SignInFailed
-from portal.domain import Person, Session
+from portal.domain.visit import Person, Session
+from portal.ports import SignInFailed
 
 router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
 
@@ -33,10 +37,9 @@ _Parameter = Annotated[str, Query(max_length=2_000)]
 @router.get("/")
 async def show_start(request: Request) -> Response:
     """The start page, or the person's first screen when they are signed in."""
-    cookie = request.cookies.get(cookie_name(request), "")
-    session = await sessions(request).find(cookie, desk(request).clock.now()) if cookie else None
+    session = await session_of(request)
     if session is not None:
-        return see_other(_first_screen(session.person))
+        return see_other(session.person.first_screen)
     return page(request, "start.html")
 
 
@@ -44,20 +47,13 @@ async def show_start(request: Request) -> Response:
 async def begin_sign_in(request: Request) -> Response:
     """Push the request to identity and send the browser there."""
     if not from_our_page(request):
-        return page(
-            request, "problem.html", 403, heading="Start again from this site", text="That request did not come from one of our pages."
-        )
-    authorizer: Authorizer = request.app.state.authorizer
+        text = "That request did not come from one of our pages."
+        return page(request, "problem.html", 403, heading="Start again from this site", text=text)
     try:
-        redirect = await authorizer.begin()
+        redirect = await authorization(request).begin()
     except SignInFailed:
-        return page(
-            request,
-            "problem.html",
-            503,
-            heading="Sign-in is not available",
-            text="Try again in a minute. If it goes on, call the hub's support.",
-        )
+        text = "Try again in a minute. If it goes on, call the hub's support."
+        return page(request, "problem.html", 503, heading="Sign-in is not available", text=text)
     cookie = new_cookie()
     await sessions(request).begin(cookie, redirect.pending)
     answer = see_other(redirect.location)
@@ -70,13 +66,13 @@ async def complete_sign_in(
     request: Request, code: _Parameter = "", state: _Parameter = "", iss: _Parameter = "", error: _Parameter = ""
 ) -> Response:
     """The way back from identity: check, exchange, and begin a visit under a new cookie."""
-    at, authorizer = desk(request), request.app.state.authorizer
+    at = desk(request)
     before = request.cookies.get(cookie_name(request), "")
     pending = await sessions(request).take(before, at.clock.now()) if before else None
     if pending is None or error or not code:
         return _not_signed_in(request)
     try:
-        grantings, _ = await authorizer.complete(pending, code=code, state=state, iss=iss, resource=request.app.state.settings.identity_url)
+        grantings = await authorization(request).complete(pending, code=code, state=state, iss=iss)
     except SignInFailed:
         return _not_signed_in(request)
     now = at.clock.now()
@@ -88,7 +84,7 @@ async def complete_sign_in(
     person = Person(id=about["id"], name=about["name"], agency=about["agency"], roles=tuple(about["roles"]))
     cookie = new_cookie()
     await sessions(request).put(cookie, replace(session, person=person))
-    answer = see_other(_first_screen(person))
+    answer = see_other(person.first_screen)
     set_cookie(request, answer, cookie)
     return answer
 
@@ -97,17 +93,30 @@ async def complete_sign_in(
 async def sign_out(request: Request, here: Visit = Visiting) -> Response:
     """End the visit and everything it was given."""
     await form(request, here.session)
-    await _end(request, here.session)
+    await sessions(request).end(request.cookies.get(cookie_name(request), ""))
+    await authorization(request).revoke(here.session)
     return _left(request, see_other("/"))
 
 
 @router.get("/leave")
 async def leave(request: Request) -> Response:
     """ "Hide this screen": works without a script and without a question asked; the visit is over before the answer leaves."""
-    cookie = request.cookies.get(cookie_name(request), "")
-    if cookie:
-        await sessions(request).end(cookie)
-    return _left(request, see_other(request.app.state.neutral_place))
+    answer = _left(request, see_other(request.app.state.neutral_place))
+    try:
+        session = await session_of(request)
+        if session is not None:
+            await sessions(request).end(request.cookies.get(cookie_name(request), ""))
+            # Afterwards, so that a slow authorization server cannot keep the screen visible.
+            answer.background = BackgroundTask(authorization(request).revoke, session)
+    except (DatabaseStopped, DatabaseUnavailable):
+        return answer  # the browser forgets its cookie all the same, and nobody else has it
+    return answer
+
+
+@router.get("/no-screens")
+async def show_no_screens(request: Request, here: Visit = Visiting) -> Response:
+    """For a role whose work is done with other tools."""
+    return page(request, "no_screens.html")
 
 
 @router.get("/hidden")
@@ -123,19 +132,8 @@ async def show_accessibility(request: Request) -> Response:
 
 
 def _not_signed_in(request: Request) -> Response:
-    return page(
-        request, "problem.html", 400, heading="You are not signed in", text="The sign-in was not finished or took too long. Start again."
-    )
-
-
-def _first_screen(person: Person) -> str:
-    return "/audit-log" if person.is_auditor else "/work"
-
-
-async def _end(request: Request, session: Session) -> None:
-    cookie = request.cookies.get(cookie_name(request), "")
-    await sessions(request).end(cookie)
-    await request.app.state.end_grants(session)
+    text = "The sign-in was not finished or took too long. Start again."
+    return page(request, "problem.html", 400, heading="You are not signed in", text=text)
 
 
 def _left(request: Request, answer: Response) -> Response:

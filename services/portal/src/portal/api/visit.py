@@ -13,9 +13,9 @@ from common.access import Granted, Operation, Principal, grant
 from common.clock import Clock
 from common.problems import Problem
 from common.web import guard
-from portal.clients.hub import PersonsHub
-from portal.domain import Session
-from portal.ports import Sessions
+from portal.domain.visit import IDLE, Session
+from portal.domain.wording import sentence
+from portal.ports import Authorization, Hub, Sessions
 from portal.usecases import PortalDesk
 
 OWN_SESSION: Final = "a session cookie decides, not a token; see portal.api.visit"
@@ -31,7 +31,7 @@ class Visit:
     """A signed-in request: who, and the hub as they may see it."""
 
     session: Session
-    hub: PersonsHub
+    hub: Hub
     principal: Principal
     clock: Clock
 
@@ -71,10 +71,20 @@ def sessions(request: Request) -> Sessions:
     return cast(Sessions, request.app.state.sessions)
 
 
+def authorization(request: Request) -> Authorization:
+    """The authorization server."""
+    return cast(Authorization, request.app.state.authorization)
+
+
+async def session_of(request: Request) -> Session | None:
+    """The session behind this request's cookie, if there is one and it is not over."""
+    cookie = request.cookies.get(cookie_name(request), "")
+    return await sessions(request).find(cookie, desk(request).clock.now()) if cookie else None
+
+
 async def visit(request: Request) -> Visit:
     """The visit of this request. Raises SignInNeeded."""
-    cookie = request.cookies.get(cookie_name(request), "")
-    session = await sessions(request).find(cookie, desk(request).clock.now()) if cookie else None
+    session = await session_of(request)
     if session is None:
         raise SignInNeeded
     request.state.visit = session
@@ -112,6 +122,9 @@ def page(request: Request, template: str, status: int = 200, **facts: Any) -> HT
     shared = {
         "person": None if session is None else session.person,
         "csrf": "" if session is None else session.csrf,
+        "agency": "" if session is None else desk(request).agencies.get(session.person.agency) or sentence(session.person.agency),
+        "demo": request.app.state.settings.demo,
+        "idle_minutes": int(IDLE.total_seconds() // 60),
         "here": request.url.path,
         "assets": request.app.state.assets_version,
     }

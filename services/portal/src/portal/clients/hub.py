@@ -1,22 +1,27 @@
 """The hub as one signed-in person may use it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 
 from common.clock import Clock
 from common.ids import opaque
 from common.keys import signing_from_jwk
+from common.statement import EnvelopeRefused
 from common.web.client import ServiceClient
-from hubpartner.client import InboxItem, InboxPage
 from hubpartner.delivery import envelope_of
 from portal.clients.sign_in import CLIENT, Authorizer, PersonTokens
-from portal.domain import Session
+from portal.domain.delivery import Sealed, Waiting
+from portal.domain.visit import Session
+
+_PAGE: Final = 100
+_PAGES: Final = 20
+"""A list longer than this is not read by a person; the oldest come first, so nothing that waits is cut off unseen for long."""
 
 
 class PersonsHub:
-    """Calls on a person's behalf. Raises ProblemAnswer, CallFailed or TokenRefused (common.web.client)."""
+    """Fulfils `portal.ports.Hub`. Raises ProblemAnswer, CallFailed or TokenRefused (common.web.client)."""
 
     def __init__(
         self, session: Session, authorizer: Authorizer, urls: Mapping[str, str], *, http: httpx2.AsyncClient, clock: Clock
@@ -24,16 +29,26 @@ class PersonsHub:
         tokens = PersonTokens(authorizer, session.grantings, signing_from_jwk(session.dpop_jwk, CLIENT), clock)
         self._services = {name: ServiceClient(url, tokens, http=http, clock=clock, timeout=10.0) for name, url in urls.items()}
 
-    async def inbox(self, cursor: str | None = None) -> InboxPage:
-        """Deliveries to the person's agency."""
-        params: dict[str, str | int] = {"limit": 100, **({"cursor": cursor} if cursor else {})}
-        answer = await self._services["sharing"].call("GET", "/v1/inbox", scope="disclosure.read", params=params)
-        body = answer.json()
-        return InboxPage(tuple(_item(raw) for raw in body["items"]), body["nextCursor"])
+    async def waiting(self) -> list[Waiting]:
+        """Deliveries to the person's agency, oldest first."""
+        found: list[Waiting] = []
+        cursor: str | None = None
+        for _ in range(_PAGES):
+            params: dict[str, str | int] = {"limit": _PAGE, **({"cursor": cursor} if cursor else {})}
+            body = (await self._services["sharing"].call("GET", "/v1/inbox", scope="disclosure.read", params=params)).json()
+            found.extend(_waiting(raw) for raw in body["items"])
+            if len(body["items"]) < _PAGE:
+                break
+            cursor = body["nextCursor"]
+        return found
 
-    async def delivery(self, delivery_id: str) -> InboxItem:
-        """One delivery."""
-        return _item((await self._services["sharing"].call("GET", f"/v1/inbox/{delivery_id}", scope="disclosure.read")).json())
+    async def delivery(self, delivery_id: str) -> Sealed:
+        """One delivery. Raises EnvelopeRefused when the bytes are not what their digest says."""
+        raw = (await self._services["sharing"].call("GET", f"/v1/inbox/{delivery_id}", scope="disclosure.read")).json()
+        try:
+            return Sealed(_waiting(raw), envelope_of(raw))
+        except ValueError:
+            raise EnvelopeRefused("digest-mismatch") from None
 
     async def send_receipt(self, delivery_id: str, receipt: str) -> None:
         """Sign for a delivery a named practitioner accepted."""
@@ -72,5 +87,5 @@ class PersonsHub:
         return found
 
 
-def _item(raw: Mapping[str, Any]) -> InboxItem:
-    return InboxItem(raw["deliveryId"], raw["kind"], raw["state"], raw["deliveredAt"], raw["digest"], envelope_of(raw))
+def _waiting(raw: Mapping[str, Any]) -> Waiting:
+    return Waiting(raw["deliveryId"], raw["kind"], raw["state"], raw["deliveredAt"])

@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -13,7 +12,8 @@ from common.clock import Clock
 from common.dpop import make_proof
 from common.keys import SigningKey, generate_signing, signing_from_jwk
 from common.web.client import TokenRefused, TokenSource
-from portal.domain import Grantings, PendingSignIn
+from portal.domain.visit import Grantings, PendingSignIn, Session
+from portal.ports import Redirect, SignInFailed
 
 CLIENT: Final = "portal"
 SCOPES: Final = (
@@ -22,28 +22,13 @@ SCOPES: Final = (
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-class SignInFailed(Exception):
-    """The authorization server's answer cannot be trusted or says no. `code` is one word, never what was sent."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Redirect:
-    """Where to send the browser, and what to keep until it returns."""
-
-    location: str
-    pending: PendingSignIn
-
-
 class Authorizer:
-    """Speaks with identity for one portal."""
+    """Speaks with identity for one portal; fulfils `portal.ports.Authorization`."""
 
-    def __init__(self, issuer: str, callback: str, *, signing: SigningKey, http: httpx2.AsyncClient, clock: Clock) -> None:
-        """`callback` is the registered redirect URI."""
+    def __init__(self, issuer: str, callback: str, resource: str, *, signing: SigningKey, http: httpx2.AsyncClient, clock: Clock) -> None:
+        """`callback` is the registered redirect URI, `resource` the service the first token is for: identity's own API."""
         self._issuer = issuer
+        self._resource = resource
         self._callback = callback
         self._signing = signing
         self._http = http
@@ -66,26 +51,26 @@ class Authorizer:
         location = f"{self._issuer}/authorize?{urlencode({'client_id': CLIENT, 'request_uri': body['request_uri']})}"
         return Redirect(location, PendingSignIn(state, verifier, dpop.jwk(private=True), self._clock.now()))
 
-    async def complete(self, pending: PendingSignIn, *, code: str, state: str, iss: str, resource: str) -> tuple[Grantings, str]:
-        """Exchange the code. Returns what was granted and the first access token, for `resource`. Raises SignInFailed."""
+    async def complete(self, pending: PendingSignIn, *, code: str, state: str, iss: str) -> Grantings:
+        """Exchange the code; the first access token is for identity and only its times are read. Raises SignInFailed."""
         if not secrets.compare_digest(state.encode(), pending.state.encode()):
             raise SignInFailed("state")
         if iss != self._issuer:  # RFC 9207: a mix-up with another server ends here
             raise SignInFailed("issuer")
         form = {
-            "grant_type": "authorization_code", "code": code, "redirect_uri": self._callback, "code_verifier": pending.verifier, "resource": resource,
+            "grant_type": "authorization_code", "code": code, "redirect_uri": self._callback, "code_verifier": pending.verifier,
+            "resource": self._resource,
         }  # fmt: skip
         body = await self._post("/token", form, signing_from_jwk(pending.dpop_jwk, CLIENT), expected=200)
         claims = _claims(body["access_token"])
         auth_time = claims.get("auth_time")
-        grantings = Grantings(
+        return Grantings(
             refresh_token=body["refresh_token"],
             scope=str(body.get("scope", "")),
             issuer=self._issuer,
             acr=str(claims.get("acr") or ""),
             auth_time=auth_time if isinstance(auth_time, int) else None,
         )
-        return grantings, str(body["access_token"])
 
     async def token(self, grantings: Grantings, dpop: SigningKey, *, resource: str, scope: str) -> tuple[str, int]:
         """A fresh access token for one service, and its life in seconds. Raises TokenRefused."""
@@ -96,10 +81,11 @@ class Authorizer:
             raise TokenRefused(failed.code) from None
         return str(body["access_token"]), int(body.get("expires_in", 60))
 
-    async def revoke(self, grantings: Grantings, dpop: SigningKey) -> None:
+    async def revoke(self, session: Session) -> None:
         """End everything the visit was given; a server that does not answer lets the tokens run out by themselves."""
         try:
-            await self._post("/revoke", {"token": grantings.refresh_token, "token_type_hint": "refresh_token"}, dpop, expected=200)
+            form = {"token": session.grantings.refresh_token, "token_type_hint": "refresh_token"}
+            await self._post("/revoke", form, signing_from_jwk(session.dpop_jwk, CLIENT), expected=200)
         except SignInFailed:
             return
 

@@ -7,6 +7,13 @@ if ("noModule" in HTMLScriptElement.prototype) {
 }
 initAll();
 
+// A page brought back from the browser's own memory asks the server whether the visit still stands.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) {
+    window.location.reload();
+  }
+});
+
 // "Hide this screen" by Shift three times within five seconds, as on GOV.UK's own exit component. Escape is not used: it
 // closes dialogs and must never throw somebody out of a half-written form.
 const hide = document.querySelector('[data-module="hub-hide"]');

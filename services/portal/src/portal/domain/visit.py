@@ -9,15 +9,6 @@ ABSOLUTE: Final = timedelta(hours=8)
 """One shift (ASVS 5.0 section 7.1.1); nobody stays signed in into the next one."""
 SIGN_IN_LASTS: Final = timedelta(minutes=10)
 
-PURPOSES: Final[dict[str, str]] = {
-    "verify_lawfulness": "Check that processing was lawful",
-    "self_monitoring": "Self-monitoring, including internal disciplinary proceedings",
-    "integrity_and_security": "Protect the integrity and security of personal data",
-    "criminal_proceedings": "Criminal proceedings",
-    "subject_right": "Answer a person's own request about their data",
-}
-"""The uses DPA 2018 s.62(4) allows of a log, and a data subject's right under UK GDPR."""
-
 
 @dataclass(frozen=True, slots=True)
 class Person:
@@ -37,6 +28,11 @@ class Person:
     def reads_deliveries(self) -> bool:
         """Whether the work list is theirs."""
         return not self.is_auditor and "operator" not in self.roles
+
+    @property
+    def first_screen(self) -> str:
+        """Where a visit begins."""
+        return "/audit-log" if self.is_auditor else "/work" if self.reads_deliveries else "/no-screens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +54,10 @@ class Grantings:
     issuer: str
     acr: str
     auth_time: int | None
+
+    def allows(self, scope: str) -> bool:
+        """Whether identity granted this scope at sign-in."""
+        return scope in self.scope.split()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,129 @@
+"""A delivery's content as its page shows it: the safe-contact strip first, then the sections."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from portal.domain import dates
+from portal.domain.wording import fact, sentence
+
+_SAFE: Final = "Safe to use"
+_VALUE: Final = "Number or address of this channel"
+_STATED_ELSEWHERE: Final = frozenset({"Safe contact", "Last verified"})
+_QUALITIES: Final[dict[str, str]] = {
+    "professional_opinion": "professional opinion",
+    "self_report": "as the person told it",
+    "third_party_report": "reported by a third party",
+}
+_LAST: Final = "risk_answers"
+"""Two dozen answers stand between the level of risk and who it is about; they are shown, but after the people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """One way to reach the victim. `usable` only where somebody said that it is safe; everything else is a warning."""
+
+    verdict: str
+    usable: bool
+    channel: str
+    value: str
+    rules: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The safe-contact strip: a heading that stands alone, usable means first, then the rest."""
+
+    heading: str
+    stop: bool
+    means: tuple[Means, ...]
+    facts: tuple[tuple[str, str], ...]
+    checked_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One fact. `warned` when the strip does not call this number or address safe."""
+
+    label: str
+    about: str
+    text: str
+    quality: str
+    warned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Facts of one category. `quality` is what all of them are, said once; `contact` when it tells how to reach the victim."""
+
+    label: str
+    quality: str
+    contact: bool
+    items: tuple[Item, ...]
+
+
+def strip(safe: Mapping[str, Any] | None) -> Strip:
+    """The strip for a package's `safeContact`; a package without one means do not contact (design section 13, rule 5)."""
+    if safe is None:
+        return Strip("Do not contact: the safe-contact rule was not shared with you", stop=True, means=(), facts=(), checked_on="")
+    stop = bool(safe["doNotContact"])
+    checked = dates.day(safe["lastVerified"]) if safe["lastVerified"] else ""
+    means = sorted((_means(one, stop) for one in safe["means"]), key=lambda one: not one.usable)
+    facts = tuple((item["label"], sentence(fact(item["value"]))) for item in safe["items"] if item["label"] not in _STATED_ELSEWHERE)
+    return Strip(_heading(safe["status"], checked, stop=stop), stop, tuple(means), facts, checked)
+
+
+def sections(content: Mapping[str, Any]) -> list[Section]:
+    """Every section of the content, none left out."""
+    warned = {one.value for one in strip(content.get("safeContact")).means if not one.usable}
+    ordered = sorted(content["sections"], key=lambda one: one["category"] == _LAST)
+    return [_section(one, warned) for one in ordered]
+
+
+def risk_level(content: Mapping[str, Any]) -> str:
+    """The level of risk, "" when it was not shared."""
+    for one in content["sections"]:
+        if one["category"] == "risk_summary":
+            return next((str(item["value"]) for item in one["items"] if item["label"] == "Risk level"), "")
+    return ""
+
+
+def _heading(status: str, checked: str, *, stop: bool) -> str:
+    if not stop:
+        return "Contact only as follows"
+    if status == "unsafe":
+        return "Do not contact"
+    if status == "unverified":
+        return f"Do not contact: unverified since {checked}" if checked else "Do not contact: never verified"
+    return "Do not contact: nobody knows yet what is safe"
+
+
+def _means(items: Sequence[Mapping[str, Any]], stop: bool) -> Means:
+    told = {str(item["label"]): str(item["value"]) for item in items}
+    safe = told.pop(_SAFE, "unknown")
+    channel, value = sentence(told.pop("Channel", "")), told.pop(_VALUE, "")
+    rules = tuple((label, sentence(fact(text))) for label, text in told.items())
+    if safe == "no":
+        return Means("Do not use", False, channel, value, rules)
+    if safe != "yes":
+        return Means("Not known to be safe: do not use", False, channel, value, rules)
+    if stop:
+        return Means("Was safe once, not now: do not use", False, channel, value, rules)
+    return Means("Safe to use", True, channel, value, rules)
+
+
+def _section(raw: Mapping[str, Any], warned: set[str]) -> Section:
+    told = {_QUALITIES.get(item["quality"], "") for item in raw["items"]}
+    common = told.pop() if len(told) == 1 and len(raw["items"]) > 1 else ""
+    items = tuple(
+        Item(
+            label=item["label"],
+            about="" if raw["label"].startswith(item.get("about", "")) else item["about"],
+            text=sentence(fact(item["value"])) if fact(item["value"]) != str(item["value"]) else str(item["value"]),
+            quality="" if common else _QUALITIES.get(item["quality"], ""),
+            warned=str(item["value"]) in warned,
+        )
+        for item in raw["items"]
+    )
+    contact = raw["category"] in {"victim_phone", "callback"}
+    return Section(raw["label"], common, contact, items)
