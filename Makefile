@@ -77,7 +77,7 @@ lock: $(VENV)/.bootstrap ## Resolve all versions anew into requirements/ (UPGRAD
 	$(COMPILE) $(if $(UPGRADE),--upgrade) $(OURS) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) $(OURS) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	for service in $(SERVICES); do $(COMPILE) $(OURS) services/$$service/pyproject.toml -c requirements/runtime.txt -o requirements/$$service.txt || exit 1; done
-	$(COMPILE) $(OURS) services/identity/pyproject.toml requirements/setup.in -c requirements/dev.txt -o requirements/setup.txt
+	$(COMPILE) $(OURS) services/identity/pyproject.toml services/sharing/pyproject.toml requirements/setup.in -c requirements/dev.txt -o requirements/setup.txt
 
 # --- installed once; a stamp file per layer, so that a second start does nothing -------------------------------------
 

@@ -48,7 +48,7 @@ class Provisioner:
     """Applies topics, users and ACLs as a superuser; applying twice changes nothing."""
 
     def __init__(self, bootstrap: str, user: str, password: str) -> None:
-        self._access: dict[str, str | int] = {
+        self._access: dict[str, str | int | float | bool] = {
             "bootstrap.servers": bootstrap,
             "security.protocol": "SASL_PLAINTEXT",
             "sasl.mechanism": "SCRAM-SHA-512",
@@ -122,7 +122,7 @@ class Provisioner:
         """Make Kafka create its offsets topic now, so that the first service to join a group is not told to come back later."""
         consumer = Consumer({**self._access, "group.id": "warm-up"})
         try:
-            consumer.committed([TopicPartition("warm-up", 0)], timeout=30)
+            processes.wait_until(lambda: _has_coordinator(consumer), 30, "a coordinator for consumer groups")
         finally:
             consumer.close()
 
@@ -164,3 +164,11 @@ class Provisioner:
         ]
         for future in (self._admin.create_acls(bindings) if bindings else {}).values():
             future.result(timeout=60)
+
+
+def _has_coordinator(consumer: Consumer) -> bool:
+    try:
+        consumer.committed([TopicPartition("warm-up", 0)], timeout=5)
+    except KafkaException:
+        return False
+    return True

@@ -12,6 +12,7 @@ from deploy.stack import databases, processes, topology
 from deploy.stack.provision import Provisioner
 from deploy.stack.secrets import derived, root_secret, write
 from identity.bootstrap import create
+from sharing.wiring import sign_agreement
 
 KAFKA_SUPERUSER = "broker"
 POSTGRES_SUPERUSER = "postgres"
@@ -44,10 +45,12 @@ def prepare(folder: Path, urls: Mapping[str, str], servers: Servers) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     root_secret(folder / "kafka" / "controller.secret")
     passwords = {agency: kafka_password(folder, agency) for agency in topology.AGENCIES}
-    create(folder, urls, kafka={"bootstrap": servers.kafka, "passwords": passwords})
+    bootstrap = create(folder, urls, kafka={"bootstrap": servers.kafka, "passwords": passwords})
+    sign_agreement(folder, bootstrap.area.id)
     for name in ("bootstrap.json", "operator.jwk"):  # what every service may read, apart from what only one may
         (folder / "public").mkdir(exist_ok=True)
         shutil.copyfile(folder / name, folder / "public" / name)
+    shutil.copytree(folder / "agreements", folder / "public" / "agreements", dirs_exist_ok=True)
     for service in topology.SERVICES:
         database = databases.url(service, postgres_password(folder, service), servers.postgres_host, servers.postgres_port)
         write(folder / "secrets" / service / "database-url", database)

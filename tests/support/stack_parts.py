@@ -6,7 +6,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,8 @@ def begin_session() -> None:
     for left in root.glob(f"{PREFIX}*"):
         owner = left.name.removeprefix(PREFIX)
         if owner.isdigit() and not processes.alive(int(owner)):
-            _stop(left)
+            with suppress(processes.NotReady):  # another run is clearing it up at this moment
+                _stop(left)
     folder = root / f"{PREFIX}{os.getpid()}"
     folder.mkdir(mode=0o711)  # PostgreSQL's account must be able to pass through
     os.environ[FOLDER] = str(folder)
