@@ -110,8 +110,10 @@ def index_entries(connection: Connection, entries: Sequence[tuple[int, Mapping[s
 
 
 def _lookup_row(index: int, fields: Mapping[str, Any]) -> dict[str, Any]:
-    text = {name: fields.get(name, "") for name in ("op", "org", "rcp", "dl")}
-    return {"idx": index, "te": fields["te"], **text, "bg": fields.get("bg", False)}
+    return {
+        "idx": index, "te": fields["te"], "op": fields["op"], "org": fields.get("org", ""),
+        "rcp": fields.get("rcp"), "dl": fields.get("dl"), "bg": fields.get("bg", False),
+    }  # fmt: skip
 
 
 def _entry_row(entry: Entry) -> dict[str, Any]:

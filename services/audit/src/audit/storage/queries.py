@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, TextClause, func, insert, select
 
 from audit.domain import Filter, Purpose
 from audit.ports import Found, Producer, QueryTx, QueryView, Question
 from audit.storage.log import read_state
-from audit.storage.tables import ENTRY, EPOCH, GAP, KINDS, LOOKUP, PRODUCER, QUERY, TOKEN
+from audit.storage.tables import EMERGENCY, ENTRY, EPOCH, GAP, KINDS, LOOKUP, PRODUCER, QUERY, TOKEN
 from common.audit_record import AuditEntry
 from common.audit_trail import AuditTrail
 from common.canonical import b64u, unb64u
@@ -71,15 +71,26 @@ class SqlQueryView:
 
     def search(self, question: Question, below: int, limit: int) -> list[Found]:
         """Matching entries with index < `below`, newest first."""
-        wanted = question.filter
-        statement = _visible(question.agency).where(ENTRY.c.idx < below, *_conditions(wanted))
+        agency = question.agency
+        if agency is None:
+            return self._newest(question.filter, [], below, limit)
+        # Two searches that each follow an index, because one with OR would sort everything the agency ever did.
+        acted = self._newest(question.filter, [LOOKUP.c.org == agency], below, limit)
+        received = self._newest(question.filter, [LOOKUP.c.rcp == agency], below, limit)
+        found = {entry.index: entry for entry in (*acted, *received)}
+        return [found[index] for index in sorted(found, reverse=True)[:limit]]
+
+    def _newest(self, wanted: Filter, own: list[ColumnElement[bool]], below: int, limit: int) -> list[Found]:
+        lead: ColumnElement[int] = LOOKUP.c.idx
+        statement = select(*_FOUND).select_from(LOOKUP).join(ENTRY, ENTRY.c.idx == LOOKUP.c.idx)
         for kind in _TOKENS:
             token = getattr(wanted, kind)
             if token is not None:
                 mine = TOKEN.alias(f"by_{kind}")
-                statement = statement.join(mine, (mine.c.idx == ENTRY.c.idx) & (mine.c.kind == KINDS[kind]) & (mine.c.token == token))
-        statement = self._bounded_by_time(statement, wanted)
-        return [Found(*row) for row in self._connection.execute(statement.order_by(ENTRY.c.idx.desc()).limit(limit))]
+                statement = statement.join(mine, (mine.c.idx == LOOKUP.c.idx) & (mine.c.kind == KINDS[kind]) & (mine.c.token == token))
+                lead = mine.c.idx  # bounded and ordered by the index that is followed, a page costs no sort
+        statement = statement.where(lead < below, *own, *_conditions(wanted), *self._time_bounds(wanted, lead))
+        return [Found(*row) for row in self._connection.execute(statement.order_by(lead.desc()).limit(limit))]
 
     def entry(self, index: int, agency: str | None) -> Found | None:
         """One entry, if this agency may see it."""
@@ -101,14 +112,15 @@ class SqlQueryView:
         """Entries in the log."""
         return _log_size(self._connection)
 
-    def _bounded_by_time(self, statement: Select[Any], wanted: Filter) -> Select[Any]:
+    def _time_bounds(self, wanted: Filter, lead: ColumnElement[int]) -> list[ColumnElement[bool]]:
         """Log time never goes back, so a bound in time is a bound in place: two searches by bisection, no index on time."""
         size = _log_size(self._connection)
+        found = []
         if wanted.since is not None:
-            statement = statement.where(ENTRY.c.idx >= self._first_at(wanted.since, size))
+            found.append(lead >= self._first_at(wanted.since, size))
         if wanted.until is not None:
-            statement = statement.where(ENTRY.c.idx < self._first_at(wanted.until, size))
-        return statement
+            found.append(lead < self._first_at(wanted.until, size))
+        return found
 
     def _first_at(self, moment: int, size: int) -> int:
         """The first index logged at `moment` or later."""
@@ -143,8 +155,8 @@ def _visible(agency: str | None) -> Select[Any]:
     return statement if agency is None else statement.where((LOOKUP.c.org == agency) | (LOOKUP.c.rcp == agency))
 
 
-def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+def _conditions(wanted: Filter) -> list[ColumnElement[bool] | TextClause]:
+    found: list[ColumnElement[bool] | TextClause] = []
     if wanted.recipient is not None:
         found.append(LOOKUP.c.rcp == wanted.recipient)
     if wanted.delivery is not None:
@@ -152,7 +164,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     if wanted.operation is not None:
         found.append(LOOKUP.c.op == wanted.operation)
     if wanted.emergency:
-        found.append(LOOKUP.c.bg.is_(True))
+        found.append(EMERGENCY)
     return found
 
 
