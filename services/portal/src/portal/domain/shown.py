@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from portal.domain import dates
-from portal.domain.wording import fact, sentence
+from portal.domain.wording import BASES, CONDITIONS, GATEWAYS, fact, sentence
 
 _SAFE: Final = "Safe to use"
 _VALUE: Final = "Number or address of this channel"
@@ -15,6 +15,11 @@ _QUALITIES: Final[dict[str, str]] = {
     "self_report": "as the person told it",
     "third_party_report": "reported by a third party",
 }
+_CODED: Final[dict[str, Mapping[str, str]]] = {
+    "Lawful basis": BASES, "Condition for special-category data": CONDITIONS, "Statutory gateway": GATEWAYS,
+}  # fmt: skip
+_RENAMED: Final[dict[str, str]] = {_VALUE: "In the safe-contact rule"}
+"""A label that is clear inside the strip says nothing outside it."""
 _LAST: Final = "risk_answers"
 """Two dozen answers stand between the level of risk and who it is about; they are shown, but after the people."""
 
@@ -48,6 +53,7 @@ class Item:
     label: str
     about: str
     text: str
+    code: str
     quality: str
     warned: bool
 
@@ -115,15 +121,28 @@ def _means(items: Sequence[Mapping[str, Any]], stop: bool) -> Means:
 def _section(raw: Mapping[str, Any], warned: set[str]) -> Section:
     told = {_QUALITIES.get(item["quality"], "") for item in raw["items"]}
     common = told.pop() if len(told) == 1 and len(raw["items"]) > 1 else ""
-    items = tuple(
-        Item(
-            label=item["label"],
-            about="" if raw["label"].startswith(item.get("about", "")) else item["about"],
-            text=sentence(fact(item["value"])) if fact(item["value"]) != str(item["value"]) else str(item["value"]),
-            quality="" if common else _QUALITIES.get(item["quality"], ""),
-            warned=str(item["value"]) in warned,
-        )
-        for item in raw["items"]
-    )
+    items = tuple(_item(item, raw["label"], common=bool(common), warned=warned) for item in raw["items"])
     contact = raw["category"] in {"victim_phone", "callback"}
     return Section(raw["label"], common, contact, items)
+
+
+def _item(raw: Mapping[str, Any], heading: str, *, common: bool, warned: set[str]) -> Item:
+    label, value = str(raw["label"]), str(raw["value"])
+    meaning = _CODED.get(label, {}).get(value, "")
+    about = str(raw.get("about", ""))
+    return Item(
+        label=_RENAMED.get(label, label),
+        about="" if heading.startswith(about) else about,
+        text=meaning or _text(label, raw["value"]),
+        code=value if meaning else "",
+        quality="" if common else _QUALITIES.get(raw["quality"], ""),
+        warned=value in warned,
+    )
+
+
+def _text(label: str, value: Any) -> str:
+    if label == "NHS number" and isinstance(value, str) and len(value) == 10:
+        return f"{value[:3]} {value[3:6]} {value[6:]}"
+    text = fact(value)
+    # A capital for codes and single words only: somebody's own words stay as they were said.
+    return sentence(text) if text != str(value) or text.isalpha() else text
