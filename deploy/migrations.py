@@ -53,6 +53,7 @@ def folder(service: str) -> Path:
 
 def tables(service: str) -> MetaData:
     """The tables a service expects."""
+    importlib.import_module(f"{service}.wiring")  # where a service may add the plumbing's tables to its own
     room = f"{service}.storage"
     storage = importlib.import_module(f"{room}.tables" if _is_folder(room) else room)
     return next(value for value in vars(storage).values() if isinstance(value, MetaData))

@@ -67,7 +67,7 @@ class AuditBed:
         await self.service.start()
         self.producer = Frame(
             "sharing", settings_for("sharing", self.folder, ISSUER), bus=self.bus.door("sharing"), clock=self.clock,
-            keyring=self.keyring("sharing"), http=self.http, metadata=_METADATA, tables=_TABLES, follows_directory=False,
+            keyring=self.keyring("sharing"), http=self.http, tables=_TABLES, follows_directory=False,
         )  # fmt: skip
         self.producer.trail.on_receipt(lambda _unit, receipt: self.receipts.append(receipt))
         await self.producer.start()

@@ -26,7 +26,7 @@ from common.audit_trail import AuditTrail
 from common.bootstrap import LOG_SEED, Bootstrap
 from common.bus import Bus
 from common.clock import Clock
-from common.database import ProcessLock, Unit, ensure_schema
+from common.database import ProcessLock, Unit
 from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.keyring import Keyring
 from common.settings import Settings
@@ -53,8 +53,7 @@ class Log:
 
     async def start(self) -> None:
         """Wait to be the only sequencer of database and folder, make entry 0 if there is none, check the log and go on with it."""
-        await self._frame.database.start()
-        await ensure_schema(self._frame.database, METADATA)
+        await self._frame.open_database()
         self._lock = self._frame.database.lock("sequencer")
         while not (await self._lock.acquire() and self._files.lock()):
             _log.warning("another process writes this log; standing by")
@@ -105,7 +104,7 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
     def trail(frame: Frame) -> AuditTrail:
         return AuditTrail(frame.database, frame.outbox, frame.inbox, clock=clock, keyring=keyring, service=SERVICE, ship=ship)
 
-    frame = Frame(SERVICE, settings, bus=bus, clock=clock, keyring=keyring, http=http, metadata=METADATA, tables=_TABLES, trail=trail)
+    frame = Frame(SERVICE, settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=_TABLES, trail=trail)
     files = TileFolder(settings.data_dir / "log")
     signer = HeadSigner(frame.bootstrap.log.origin, keyring.secret(LOG_SEED))
 

@@ -25,7 +25,7 @@ from common.web.frame import Frame
 from common.web.service import Service
 from identity.api import agencies as agencies_api
 from identity.api import oauth, sign_in
-from identity.storage import TABLES, SqlStore, metadata
+from identity.storage import TABLES, SqlStore
 from identity.usecases import agencies
 from identity.usecases.authority import Authority, authority_from
 from identity.usecases.client_proof import ClientGate
@@ -37,9 +37,7 @@ _log = logging.getLogger("hub.identity")
 
 async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Service:
     """The identity service, not yet started."""
-    frame = Frame(
-        "identity", settings, bus=bus, clock=clock, keyring=keyring, http=http, metadata=metadata, tables=TABLES, follows_directory=False
-    )
+    frame = Frame("identity", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES, follows_directory=False)
     authority = _authority(settings, frame.bootstrap, keyring, clock)
     store = SqlStore(frame.database, clock, frame.outbox, frame.trail)
     pulse = Pulse(store, frame.database, frame.outbox, frame.directory, frame.bootstrap, clock)

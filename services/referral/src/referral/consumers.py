@@ -25,7 +25,7 @@ class OutcomeConsumer:
         """A recipient may know, or may not."""
         state = "decided" if event.outcome == "permit" else "withheld"
         outcome = Outcome(event.recipient, event.snapshot_version, state, event.clause, event.decided_at, reason_code=event.reason_code)
-        usecases.note_outcome(SqlTx(unit, self._sealing), event.case_id, outcome)
+        usecases.note_decision(SqlTx(unit, self._sealing), event.case_id, outcome)
 
     def released(self, unit: Unit, got: Received, event: DisclosureReleased) -> None:
         """A package left, logged first or promised."""

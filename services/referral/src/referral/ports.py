@@ -96,6 +96,10 @@ class ReferralTx(Protocol):
         """Insert or advance the state of one recipient; an older event never overwrites a newer state."""
         ...
 
+    def snapshot_decided(self, case_id: UUID, version: int) -> None:
+        """Sharing has decided on this snapshot: the sealed bytes of it and of older ones need not be kept for resending."""
+        ...
+
     def note_refused_intake(self, agency: str, *, code: str, at: datetime) -> None:
         """Remember, without content, that a sender's intake was refused, so that its desk is alarmed until corrected."""
         ...

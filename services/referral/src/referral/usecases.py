@@ -127,6 +127,12 @@ def note_outcome(tx: ReferralTx, case_id: UUID, outcome: Outcome) -> None:
     tx.put_outcome(case_id, outcome)
 
 
+def note_decision(tx: ReferralTx, case_id: UUID, outcome: Outcome) -> None:
+    """Sharing has decided for one recipient, so it holds the snapshot durably."""
+    tx.snapshot_decided(case_id, outcome.snapshot_version)
+    tx.put_outcome(case_id, outcome)
+
+
 def note_saved(tx: ReferralTx, case_id: UUID, recipient: str, at: datetime) -> None:
     """The recipient holds the newest thing that was released to it; the proof it left with stays."""
     for known in tx.outcomes(case_id):

@@ -18,7 +18,7 @@ from referral import usecases
 from referral.api import ROUTERS
 from referral.consumers import OutcomeConsumer
 from referral.domain.rules import RuleBook, read_rule_book
-from referral.storage import METADATA, SUBJECT_KEY, TABLES, ReferralStore, Sealing
+from referral.storage import SUBJECT_KEY, TABLES, ReferralStore, Sealing
 
 _INTAKE_ROUTE = "/v1/referrals"
 _FORM_REFUSALS = frozenset({"validation-failed", "malformed-json", "body-too-large", "unsupported-media-type"})
@@ -26,7 +26,7 @@ _FORM_REFUSALS = frozenset({"validation-failed", "malformed-json", "body-too-lar
 
 async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Service:
     """The referral service, not yet started."""
-    frame = Frame("referral", settings, bus=bus, clock=clock, keyring=keyring, http=http, metadata=METADATA, tables=TABLES)
+    frame = Frame("referral", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES)
     sealing = Sealing(
         subject_keys=SubjectKeys(keyring, SUBJECT_KEY, clock),
         index_key=keyring.secret("blind-index"),

@@ -28,7 +28,7 @@ from sharing.consumers.events import EventConsumer
 from sharing.consumers.releases import Releases
 from sharing.storage.agreements import Bundle, CedarRules, load, read_bundle, sign_bundle
 from sharing.storage.repository import Sealing, SharingStore
-from sharing.storage.tables import METADATA, SUBJECT_KEY, TABLES
+from sharing.storage.tables import SUBJECT_KEY, TABLES
 from sharing.usecases.desk import Desk
 
 _log = logging.getLogger("hub.sharing")
@@ -37,7 +37,7 @@ _OWNER = "svc:sharing"
 
 async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Service:
     """The sharing service, not yet started. Raises AgreementRefused when its area's agreement is not one."""
-    frame = Frame("sharing", settings, bus=bus, clock=clock, keyring=keyring, http=http, metadata=METADATA, tables=TABLES)
+    frame = Frame("sharing", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES)
     area = frame.bootstrap.area.id
     bundle = read_bundle(area)
     rules = agreement(bundle, settings, frame, clock.now().date())

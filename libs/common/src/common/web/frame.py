@@ -5,6 +5,8 @@ import contextlib
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 import httpx2
@@ -17,7 +19,7 @@ from common.audit_trail import AuditTrail, audit_trail_tables
 from common.bootstrap import SERVICE_KEY, Bootstrap, read_bootstrap
 from common.bus import Bus, Consumption
 from common.clock import Clock
-from common.database import Database, ensure_schema
+from common.database import Database, migrate
 from common.directory import DirectoryKeys, DirectoryState, follow
 from common.inbox import Inbox, inbox_tables
 from common.keyring import Keyring
@@ -66,7 +68,7 @@ class Frame:
 
     def __init__(
         self, service: str, settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient,
-        metadata: MetaData, tables: FrameTables, trail: Callable[["Frame"], AuditTrail] | None = None, follows_directory: bool = True,
+        tables: FrameTables, trail: Callable[["Frame"], AuditTrail] | None = None, follows_directory: bool = True,
     ) -> None:  # fmt: skip
         """`trail` replaces the usual audit trail (audit ships its own records to itself)."""
         self.service = service
@@ -89,11 +91,11 @@ class Frame:
         self.access: Access = access_for(settings, http=http, clock=clock, directory=self.directory, replay=self.replay)
         self.idempotency = Idempotency(tables.idempotency, keyring.secret("idempotency"), clock)
         self.cursors: Cursors = paging.Cursors(keyring.secret("cursor"))
-        self._metadata = metadata
         self._subscriptions: list[Subscription] = []
         self._consumptions: list[Consumption] = []
         self._follows = follows_directory
         self._heart: asyncio.Task[None] | None = None
+        self._opened = False
 
     def subscribe(self, subscription: Subscription) -> None:
         """Consume these topics from start on; their handlers stand on `inbox`."""
@@ -120,8 +122,7 @@ class Frame:
 
     async def start(self) -> None:
         """Database and schema, trail, relay, then consumers: nothing is consumed before what it needs can be written."""
-        await self.database.start()
-        await ensure_schema(self.database, self._metadata)
+        await self.open_database()
         await self.trail.start()
         await self.outbox.start()
         await self.trail.consume(self.bus)
@@ -136,6 +137,14 @@ class Frame:
             )
         self._heart = asyncio.create_task(self._beat())
 
+    async def open_database(self) -> None:
+        """Bring the schema up to date, then open; again is no harm. For a part that must come before the frame itself."""
+        if not self._opened:
+            # In a thread and before anybody has a connection; a crash in between leaves the old schema whole.
+            await asyncio.to_thread(migrate, self.settings.database_url, history_of(self.service))
+            await self.database.start()
+            self._opened = True
+
     async def stop(self) -> None:
         """Consumers first, database last."""
         if self._heart is not None:
@@ -146,6 +155,7 @@ class Frame:
         await self.outbox.stop()
         await self.trail.stop()
         await self.database.stop()
+        self._opened = False
 
     def pause(self) -> None:
         """Hold consumers and relay, but go on following the directory: a stale one would refuse the operator's own resume."""
@@ -179,6 +189,11 @@ def actor_of(principal: Principal | None) -> Actor:
         return Actor(subject="anonymous", agency="none", role="anonymous")
     role = "system" if principal.kind == "system" else ",".join(sorted(principal.roles)) or "person"
     return Actor(subject=f"{principal.issuer}|{principal.subject}", agency=principal.agency, role=role, acr=principal.acr or "")
+
+
+def history_of(service: str) -> Path:
+    """The folder of a service's Alembic history, shipped inside its package."""
+    return Path(str(files(service))) / "migrations"
 
 
 def _usual_trail(frame: Frame) -> AuditTrail:

@@ -40,8 +40,8 @@ def index_differences(connection: Connection, *, first: int = 0, last: int | Non
                 fields["te"],
                 fields["op"],
                 fields.get("org", ""),
-                fields.get("rcp", ""),
-                fields.get("dl", ""),
+                fields.get("rcp"),
+                fields.get("dl"),
                 fields.get("bg", False),
             )
             named = {(KINDS[kind], token) for kind, found in _tokens(row.tokens).items() for token in found}

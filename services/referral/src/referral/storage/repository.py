@@ -23,7 +23,7 @@ from common.topics import CASE
 from common.web.attempts import Answer, Attempt
 from common.web.idempotency import Idempotency
 from referral.ports import CaseState, Outcome, ReferralTx, StoredReferral, VersionMoved
-from referral.storage.tables import CaseFile, FactGroup, OutcomeRow, ReferralRow, RefusedIntake, table_of
+from referral.storage.tables import CaseFile, FactGroup, OutcomeRow, ReferralRow, RefusedIntake, SnapshotSent, table_of
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ _REFERRAL = table_of(ReferralRow)
 _FACTS = table_of(FactGroup)
 _OUTCOME = table_of(OutcomeRow)
 _REFUSED = table_of(RefusedIntake)
+_SENT = table_of(SnapshotSent)
 
 _RANK = {"withheld": 0, "decided": 1, "blocked": 2, "released": 3, "saved": 4}
 
@@ -182,6 +183,14 @@ class SqlTx:
         elif (outcome.snapshot_version, _RANK[outcome.state]) > (row.snapshot_version, _RANK[row.state]):
             self._conn.execute(update(_OUTCOME).where(*here).values(**values))
 
+    def snapshot_decided(self, case_id: UUID, version: int) -> None:
+        """End-to-end confirmation: what the broker acknowledged may be page cache, what sharing decided on is durable there."""
+        done = (_SENT.c.case_id == case_id, _SENT.c.version <= version)
+        found = self._conn.execute(select(_SENT.c.message_id).where(*done)).scalars().all()
+        if found:
+            self._sealing.outbox.confirm(self._unit, list(found))
+            self._conn.execute(delete(_SENT).where(*done))
+
     def note_refused_intake(self, agency: str, *, code: str, at: datetime) -> None:
         """One row per refusal; bounded, because the desk needs to know that and since when, not how often."""
         count = len(self._conn.execute(select(_REFUSED.c.id).where(_REFUSED.c.agency == agency).limit(100)).all())
@@ -254,4 +263,5 @@ class SqlTx:
 
     def _publish(self, snapshot: CaseSnapshot) -> None:
         stream = str(snapshot.case_id)
-        self._sealing.outbox.send(self._unit, topic=CASE, key=stream, event=snapshot, to=["svc:sharing"], stream=stream)
+        sent = self._sealing.outbox.send(self._unit, topic=CASE, key=stream, event=snapshot, to=["svc:sharing"], stream=stream)
+        self._conn.execute(insert(_SENT).values(case_id=snapshot.case_id, version=snapshot.version, message_id=sent.id))

@@ -76,6 +76,15 @@ class OutcomeRow(Row, table=True):
     first_at: datetime = Field(sa_type=UtcDateTime)
 
 
+class SnapshotSent(Row, table=True):
+    """Which outbox message carries a snapshot, until sharing has decided on it and the stored body may go."""
+
+    __tablename__ = "snapshot_sent"
+    case_id: UUID = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    message_id: UUID
+
+
 class RefusedIntake(Row, table=True):
     """A refused intake, without what it held: it alarms the sender's desk until an intake of theirs is accepted."""
 
