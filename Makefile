@@ -59,11 +59,10 @@ setup: $(VENV)/.dev ## Install the development environment
 parts: $(VENV)/.dev ## Install the foreign programs that tests and the stack use, under .tools/
 	@$(BIN)/python -m deploy.stack parts
 
-lint: $(VENV)/.dev ## Style, types and import contracts
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+lint: $(VENV)/.dev ## Style, types and import contracts; all four are run, whatever the first says
+	@failed=; for tool in "ruff check ." "ruff format --check ." mypy lint-imports; do \
+	  echo "== $$tool"; $(BIN)/$$tool || failed="$$failed [$$tool]"; \
+	done; test -z "$$failed" || { echo "not clean:$$failed"; exit 1; }
 
 fix: $(VENV)/.dev ## Repair what the linters can repair
 	$(BIN)/ruff check --fix .

@@ -7,17 +7,21 @@ import shutil
 import sys
 from pathlib import Path
 
-from common.canonical import unb64u
+from common.canonical import CanonicalError, unb64u
 
 KEPT = {"stack"}
 """What else lives in the folder: the data of `make stack`."""
 
 
 def main() -> int:
-    """Refuses a folder that is not a demo hub's, so that a slip of HUB_DIR cannot delete anything else."""
+    """Reset the folder named on the command line."""
     parser = argparse.ArgumentParser(prog="demo_reset", description=__doc__)
     parser.add_argument("folder", type=Path)
-    folder = parser.parse_args().folder
+    return reset(parser.parse_args().folder)
+
+
+def reset(folder: Path) -> int:
+    """0 when the demo data are gone. Refuses (1) a folder that is not a demo hub's, so that a slip of HUB_DIR deletes nothing else."""
     if not folder.exists() or not any(path.name not in KEPT for path in folder.iterdir()):
         print(f"{folder} holds no demo data", file=sys.stderr)
         return 0
@@ -25,7 +29,8 @@ def main() -> int:
     if refusal:
         print(f"{folder} was left alone: {refusal}", file=sys.stderr)
         return 1
-    for path in folder.iterdir():
+    # bootstrap.json last: if we are killed half way, the next call still knows the folder for a demo hub's.
+    for path in sorted(folder.iterdir(), key=lambda path: path.name == "bootstrap.json"):
         if path.name not in KEPT:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     print(f"{folder}: demo data deleted", file=sys.stderr)
@@ -38,7 +43,9 @@ def _refusal(folder: Path) -> str | None:
         return "it has no bootstrap.json, so it is not a hub's folder"
     if not _is_demo(bootstrap):
         return "its bootstrap.json does not say that it is a demonstration"
-    for lock in folder.glob("*.lock"):
+    for lock in folder.rglob("*.lock"):
+        if lock.relative_to(folder).parts[0] in KEPT:
+            continue
         with lock.open("r+") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,7 +55,10 @@ def _refusal(folder: Path) -> str | None:
 
 
 def _is_demo(bootstrap: Path) -> bool:
-    return bool(json.loads(unb64u(json.loads(bootstrap.read_bytes())["payload"])).get("demo"))
+    try:
+        return json.loads(unb64u(json.loads(bootstrap.read_bytes())["payload"]))["demo"] is True
+    except (CanonicalError, ValueError, KeyError, TypeError):
+        return False
 
 
 if __name__ == "__main__":
