@@ -1,0 +1,1 @@
+"""Ratios against named peers and raw limits, one command each; see README.md."""

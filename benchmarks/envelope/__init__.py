@@ -1,0 +1,1 @@
+"""Sealing and opening one event, beside its primitives alone and beside a general JOSE library."""
