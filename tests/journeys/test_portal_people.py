@@ -10,7 +10,6 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser
 
-from common.canonical import unb64u
 from common.tlog import Verifier, verify_proof
 from deploy.stack import processes
 from tests.support.browser import ADVOCATE, AUDITOR, OPERATOR, SCHOOL_LEAD, SOCIAL_WORKER, Visitor, chromium, visitor
@@ -77,7 +76,9 @@ def test_an_advocate_accepts_a_delivery(hub: StandaloneHub, person: Visitor) -> 
     reference = open_newest(person)
     assert REFERENCE.fullmatch(reference)
     text = person.page.inner_text("main")
-    order = [text.index(part) for part in ("Contact only as follows", "Proven.", "What you must do", "Marisol", "Why you were told", "NM-2")]
+    order = [
+        text.index(part) for part in ("Contact only as follows", "Proven.", "What you must do", "Marisol", "Why you were told", "NM-2")
+    ]
     assert order == sorted(order), "the safe-contact strip comes first, then the verdict"
     assert "01632 960283" in text
     assert re.search(r"Do not use: Sms 07700 900461", text)

@@ -29,6 +29,8 @@ from portal.storage import TABLES, SqlSessions, SqlShelf
 from portal.usecases import PortalDesk
 
 _STATIC: Final = Path(__file__).parent / "static"
+FORMS: Final = frozenset({"application/x-www-form-urlencoded", "application/json"})
+"""What may be posted: our forms, and the operator's JSON."""
 _CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
     "form-action 'self'{identity}; frame-ancestors 'none'; base-uri 'none'; manifest-src 'self'"
@@ -68,8 +70,8 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
         readiness=frame.readiness,
         on_refusal=frame.record_refusal,
         clock=clock,
-        media_types=frozenset({"application/x-www-form-urlencoded", "application/json"}),
-        headers={"content-security-policy": _CSP.format(identity=_identity_origin(settings))},
+        media_types=FORMS,
+        headers={"content-security-policy": content_policy(settings)},
         error_page=error_page,
         state={
             "desk": desk,
@@ -118,10 +120,11 @@ class TrailRecorder:
         return self._frame.trail.ready()
 
 
-def _identity_origin(settings: Settings) -> str:
-    """Chromium applies form-action to the redirect after a post, so the issuer's origin is named when it is another one."""
-    origin = "/".join(settings.issuer.split("/")[:3])
-    return "" if settings.portal_url.startswith(origin) else f" {origin}"
+def content_policy(settings: Settings) -> str:
+    """The pages' content security policy: our own files only, and forms that may end at the issuer's sign-in page."""
+    # Chromium applies form-action to the redirect after a post, so the issuer's origin is named when it is another one.
+    origin, own = ("/".join(url.split("/")[:3]) for url in (settings.issuer, settings.portal_url))
+    return _CSP.format(identity="" if origin == own else f" {origin}")
 
 
 def _assets_version() -> str:

@@ -1,0 +1,292 @@
+"""The portal's pages over an in-memory hub: real envelopes, packages, log and keys; nobody signs in by OAuth here."""
+
+import base64
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+from jinja2 import Environment
+
+import portal.wiring
+from common.access import Granted
+from common.audit_record import AuditEntry, Leaf, content_commitment, record_hash
+from common.canonical import b64u, canonical
+from common.clock import Clock
+from common.envelope import seal
+from common.events.agency import DisclosurePackage, Promise
+from common.keys import OpeningKey, SigningKey, StaticKeys, generate_opening, generate_signing
+from common.settings import Settings
+from common.testing import ManualClock
+from common.tlog import Checkpoint, Signer, Verifier, format_proof, leaf_hash, node_hash
+from common.web.app import HubApp, create_app
+from portal.api import ROUTERS
+from portal.api.failures import error_page, register
+from portal.api.pages import environment
+from portal.domain.delivery import Known, Sealed, Waiting
+from portal.domain.visit import Grantings, PendingSignIn, Person, Session
+from portal.ports import Redirect
+from portal.usecases import PortalDesk
+
+BASE = "http://portal.example.org"
+ME = "northmoor-idva"
+DELIVERY = UUID("01932000-0000-7000-8000-000000000021")
+SECRET_NAME = "Marta Quillfeather"
+CONTENT: dict[str, Any] = {
+    "v": 1, "kind": "disclosure", "deliveryId": str(DELIVERY), "recipient": ME, "caseReference": "NM-7F3K-9QXA-2C4T",
+    "asOf": "2026-11-21T02:00:00Z", "provisional": False, "urgent": True, "otherClauses": [],
+    "clause": {"id": "NM-1", "text": "Danger is told at once.", "agreement": "northmoor", "version": "1.0", "hash": "A" * 43},
+    "purpose": "protect_victim", "necessity": "Life may be at risk.", "lawfulBasis": "6ea_emergency", "condition": "9c", "gateway": "common_law",
+    "obligations": [{"code": "safe-contact-only", "text": "Contact only by the rule shown."}],
+    "sections": [{"category": "victim_identity", "label": "Victim", "clause": "NM-1",
+                  "items": [{"label": "Name", "value": SECRET_NAME, "quality": "fact", "about": "Victim"}]}],
+}  # fmt: skip
+
+
+@dataclass
+class Log:
+    """A log with one leaf before ours."""
+
+    signer: Signer = field(default_factory=lambda: Signer("example.org/northmoor-log", bytes(32)))
+
+    @property
+    def verifier(self) -> Verifier:
+        """Its public key."""
+        return self.signer.verifier
+
+    def prove(self, leaf: bytes) -> str:
+        """A proof that `leaf` is entry 1 of 2."""
+        first = leaf_hash(b"the leaf before")
+        note = self.signer.sign(Checkpoint(self.verifier.name, 2, node_hash(first, leaf_hash(leaf))).text())
+        return format_proof(1, (first,), note)
+
+
+SHARING, IDVA = generate_signing("svc:sharing"), generate_opening(ME)
+IDVA_SIGNING = generate_signing(ME)
+LOG = Log()
+
+
+def package(content: Mapping[str, Any] = CONTENT, /, **changes: Any) -> DisclosurePackage:
+    """A package that verifies, unless `changes` to its fields spoil it."""
+    raw, salt = canonical(dict(content)), b"c" * 32
+    clause = content["clause"]
+    record = canonical({
+        "v": 1, "id": "01932000-0000-7000-8000-000000000022", "te": 1_795_000_000_000_000, "op": "disclosure", "out": "permit", "svc": "sharing",
+        "rcp": content["recipient"], "dl": content["deliveryId"], "cl": clause["id"], "ag": clause["hash"], "dc": content_commitment(salt, raw),
+    })  # fmt: skip
+    leaf = Leaf("kq3Xh2", 1, 1, 1_795_000_000_000_000, record_hash(b"r" * 32, record)).encode()
+    made = DisclosurePackage(
+        kind="disclosure", delivery_id=DELIVERY, content=b64u(raw), content_salt=b64u(salt), record=b64u(record), record_salt=b64u(b"r" * 32),
+        leaf=b64u(leaf), proof=LOG.prove(leaf),
+    )  # fmt: skip
+    return made.model_copy(update=changes)
+
+
+def promised(content: Mapping[str, Any] = CONTENT) -> DisclosurePackage:
+    """An emergency release: an entry promised, not proven."""
+    made = package(content)
+    h = Leaf.decode(base64.urlsafe_b64decode(made.leaf + "=" * (-len(made.leaf) % 4))).h
+    return package(content, leaf="", proof="", promise=Promise(src="kq3Xh2", ep=1, seq=1, h=h, due=ManualClock().now()))
+
+
+def envelope(made: DisclosurePackage, *, sender: SigningKey = SHARING) -> bytes:
+    """The package sealed to us."""
+    return seal(
+        type=DisclosurePackage.TYPE, version=1, data=made.model_dump(mode="json", by_alias=True, exclude_none=True), sender=sender,
+        recipients=[IDVA.public()], stream=ME, seq=1, id=DELIVERY, issued_at=ManualClock().now(),
+    )  # fmt: skip
+
+
+@dataclass
+class MemoryHub:
+    """Fulfils `portal.ports.Hub` for one delivery."""
+
+    value: bytes
+    state: str = "delivered"
+    done: list[str] = field(default_factory=list)
+    served_entry: dict[str, Any] = field(default_factory=dict)
+
+    async def waiting(self) -> Sequence[Waiting]:
+        return [Waiting(str(DELIVERY), "disclosure", self.state, "2026-11-21T02:05:00Z")]
+
+    async def delivery(self, delivery_id: str) -> Sealed:
+        self.done.append("fetched")
+        return Sealed(Waiting(delivery_id, "disclosure", self.state, "2026-11-21T02:05:00Z"), self.value)
+
+    async def send_receipt(self, delivery_id: str, receipt: str) -> None:
+        self.done.append("receipt")
+        self.state = "saved"
+
+    async def acknowledge(self, delivery_id: str, role: str) -> None:
+        self.done.append(f"acknowledged as {role}")
+        self.state = "acknowledged"
+
+    async def ask_log(self, purpose: str, justification: str, wanted: Mapping[str, Any]) -> str:
+        self.done.append(f"asked {sorted(wanted)}")
+        return "01932000-0000-7000-8000-000000000031"
+
+    async def answers(self, query_id: str, cursor: str | None = None) -> Mapping[str, Any]:
+        return {"items": [], "nextCursor": None}
+
+    async def entry(self, index: int) -> Mapping[str, Any]:
+        return self.served_entry
+
+    async def me(self) -> Mapping[str, Any]:
+        return {}
+
+
+@dataclass
+class MemoryRecorder:
+    """Fulfils `portal.ports.Recorder`; `order` is shared with the hub's `done`, so that a test sees what came first."""
+
+    order: list[str]
+    entries: list[AuditEntry] = field(default_factory=list)
+    is_ready: bool = True
+    fails: bool = False
+
+    async def record(self, entry: AuditEntry) -> None:
+        if self.fails:
+            raise OSError("the disk is full")
+        self.order.append(f"recorded {entry.operation}")
+        self.entries.append(entry)
+
+    def ready(self) -> bool:
+        return self.is_ready
+
+
+class MemoryCustody:
+    """Keys of one agency."""
+
+    opening_keys: Mapping[str, OpeningKey] = {IDVA.kid: IDVA}
+
+    def opening(self, granted: Granted) -> Mapping[str, OpeningKey]:
+        return self.opening_keys if granted.principal.agency == ME else {}
+
+    def signing(self, granted: Granted) -> SigningKey | None:
+        return IDVA_SIGNING if granted.principal.agency == ME else None
+
+
+class MemoryShelf:
+    """Fulfils `portal.ports.Shelf`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[tuple[str, str], Known] = {}
+
+    async def remember(self, agency: str, delivery_id: str, known: Known, now: object) -> None:
+        self.kept[agency, delivery_id] = known
+
+    async def known(self, agency: str, delivery_ids: Sequence[str]) -> Mapping[str, Known]:
+        return {one: self.kept[agency, one] for one in delivery_ids if (agency, one) in self.kept}
+
+
+class MemorySessions:
+    """Fulfils `portal.ports.Sessions` with the rules of the real one and no encryption."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Session] = {}
+
+    async def begin(self, cookie: str, pending: PendingSignIn) -> None:
+        raise AssertionError("nobody signs in here")
+
+    async def take(self, cookie: str, now: object) -> PendingSignIn | None:
+        return None
+
+    async def put(self, cookie: str, session: Session) -> None:
+        self.open[cookie] = session
+
+    async def find(self, cookie: str, now: Any) -> Session | None:
+        found = self.open.get(cookie)
+        if found is None or found.over(now):
+            self.open.pop(cookie, None)
+            return None
+        self.open[cookie] = replace(found, seen=now)
+        return found
+
+    async def end(self, cookie: str) -> None:
+        self.open.pop(cookie, None)
+
+
+class NoAuthorization:
+    """Fulfils `portal.ports.Authorization` for tests that sign nobody in."""
+
+    async def begin(self) -> Redirect:
+        raise AssertionError("nobody signs in here")
+
+    async def complete(self, pending: PendingSignIn, *, code: str, state: str, iss: str) -> Grantings:
+        raise AssertionError("nobody signs in here")
+
+    async def revoke(self, session: Session) -> None:
+        return
+
+
+@dataclass
+class PortalBed:
+    """The pages, who is signed in, and what they stand on."""
+
+    client: httpx2.AsyncClient
+    clock: ManualClock
+    hub: MemoryHub
+    recorder: MemoryRecorder
+    shelf: MemoryShelf
+    sessions: MemorySessions
+    desk: PortalDesk
+    session: Session
+
+    async def get(self, path: str) -> httpx2.Response:
+        """A page as the signed-in person gets it."""
+        return await self.client.get(path)
+
+    async def post(self, path: str, **form: str) -> httpx2.Response:
+        """A form of our own page."""
+        return await self.client.post(path, data={"csrf": self.session.csrf, **form}, headers={"Sec-Fetch-Site": "same-origin"})
+
+
+def signed_in(
+    clock: Clock, *, agency: str = ME, roles: tuple[str, ...] = ("idva",), scope: str = "disclosure.read disclosure.acknowledge"
+) -> Session:
+    """A visit that began now."""
+    grantings = Grantings("refresh", scope, "http://identity.example.org", "demo", 1_795_000_000)
+    person = Person("p-1", "Amina Yusuf", agency, roles)
+    return Session(b"", person, grantings, {}, "csrf-of-this-visit", clock.now(), clock.now())
+
+
+@asynccontextmanager
+async def portal_bed(value: bytes, folder: Path, **who: Any) -> AsyncIterator[PortalBed]:
+    """Pages over one delivery whose envelope is `value`."""
+    clock, hub = ManualClock(), MemoryHub(value)
+    recorder, shelf, sessions = MemoryRecorder(hub.done), MemoryShelf(), MemorySessions()
+    session = signed_in(clock, **who)
+    desk = PortalDesk(
+        base_url=BASE, issuer="http://identity.example.org", clock=clock, log=LOG.verifier, keys=StaticKeys(SHARING), custody=MemoryCustody(),
+        recorder=recorder, shelf=shelf, hub_for=lambda _: hub, agencies={ME: "Northmoor IDVA Service"},
+    )  # fmt: skip
+    await sessions.put("visit", session)
+    transport = httpx2.ASGITransport(app=_app(folder, clock, desk, sessions), raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url=BASE, cookies={"hub": "visit"}) as client:
+        yield PortalBed(client, clock, hub, recorder, shelf, sessions, desk, session)
+
+
+@cache
+def _pages() -> Environment:
+    """Loading the design system's macros takes a second; they hold no state."""
+    return environment()
+
+
+def _app(folder: Path, clock: Clock, desk: PortalDesk, sessions: MemorySessions) -> HubApp:
+    urls = {f"{name}_url": f"http://{name}.example.org" for name in ("referral", "sharing", "audit", "identity")}
+    settings = Settings(
+        service_url=BASE, issuer=urls["identity_url"], database_url="sqlite:///unused", keyring_dir=folder, bootstrap_file=folder, data_dir=folder,
+        portal_url=BASE, demo=True, **urls,  # type: ignore[arg-type]  # a dict of URLs only
+    )  # fmt: skip
+    app = create_app(
+        "portal", settings, title="Portal", description="", routers=ROUTERS, authenticator=None, clock=clock, error_page=error_page,
+        media_types=portal.wiring.FORMS, headers={"content-security-policy": portal.wiring.content_policy(settings)},
+        state={"desk": desk, "sessions": sessions, "authorization": NoAuthorization(), "pages": _pages(), "assets_version": "v",
+               "neutral_place": "/hidden"},
+    )  # fmt: skip
+    register(app)
+    return app

@@ -1,0 +1,115 @@
+"""The auditor's pages: a search says what is wrong with it, and an entry is verified by the portal itself."""
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.audit_record import Leaf, record_hash
+from common.canonical import b64u, canonical
+from portal.domain.search import problems, wanted
+from tests.support.portal_bed import LOG, PortalBed, envelope, package, portal_bed
+
+SOUND = {"caseReference": "NM-7F3K-9QXA-2C4T", "purpose": "verify_lawfulness", "justification": "Routine sample"}
+RECORD = canonical(
+    {
+        "v": 1,
+        "id": "01932000-0000-7000-8000-000000000041",
+        "te": 1_795_000_000_000_000,
+        "op": "disclosure",
+        "out": "permit",
+        "svc": "sharing",
+    }
+)
+SALT = b"s" * 32
+
+
+def served(**changes: Any) -> dict[str, Any]:
+    """An entry as the audit service serves it."""
+    leaf = Leaf("kq3Xh2", 4, 7, 1_795_000_000_000_000, record_hash(SALT, RECORD)).encode()
+    sound = {
+        "index": 1,
+        "recordBytes": b64u(RECORD),
+        "salt": b64u(SALT),
+        "leaf": b64u(leaf),
+        "proof": LOG.prove(leaf),
+        "record": {"op": "erasure"},
+    }
+    return {**sound, **changes}
+
+
+@pytest.fixture
+async def auditor(tmp_path: Path) -> AsyncIterator[PortalBed]:
+    """An auditor, signed in."""
+    async with portal_bed(envelope(package()), tmp_path, agency="northmoor", roles=("auditor",), scope="audit.read") as made:
+        yield made
+
+
+async def test_an_entry_is_verified_from_its_bytes(auditor: PortalBed) -> None:
+    auditor.hub.served_entry = served()
+    text = (await auditor.get("/audit-log/entries/1")).text
+    assert "<b>Verified.</b>" in text
+    assert "Sent to an agency" in text
+    assert "Erased" not in text, "what the service says beside the bytes counts for nothing"
+    assert "kq3Xh2" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"recordBytes": b64u(RECORD.replace(b"permit", b"refuse"))}, "record-word-unknown"),
+        ({"recordBytes": b64u(RECORD.replace(b"permit", b"failed"))}, "record-not-committed"),
+        ({"salt": b64u(b"x" * 32)}, "record-not-committed"),
+        ({"salt": "not base64!"}, "malformed"),
+        ({"leaf": b64u(b"{}")}, "leaf-malformed"),
+        ({"proof": "nothing"}, ""),
+        ({"index": 0}, "index-differs"),
+    ],
+)
+async def test_a_tampered_entry_is_never_called_verified(auditor: PortalBed, changes: Mapping[str, Any], code: str) -> None:
+    auditor.hub.served_entry = served(**changes)
+    answer = await auditor.get("/audit-log/entries/1")
+    assert answer.status_code == 200
+    assert "Not verified" in answer.text
+    assert code in answer.text
+    assert "<b>Verified.</b>" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "faulty"),
+    [
+        ({}, []),
+        ({"caseReference": ""}, ["caseReference"]),
+        ({"caseReference": "", "delivery": "01932000-0000-7000-8000-000000000021"}, []),
+        ({"caseReference": "", "recipient": "northmoor-idva"}, []),
+        ({"recipient": "elsewhere"}, ["recipient"]),
+        ({"delivery": "12"}, ["delivery"]),
+        ({"caseReference": "x" * 41}, ["caseReference"]),
+        ({"purpose": ""}, ["purpose"]),
+        ({"purpose": "curiosity"}, ["purpose"]),
+        ({"justification": " a "}, ["justification"]),
+        ({"justification": "a" * 1001}, ["justification"]),
+    ],
+)
+async def test_a_search_says_what_is_wrong_and_asks_nothing(auditor: PortalBed, changes: dict[str, str], faulty: list[str]) -> None:
+    typed = {**SOUND, **changes}
+    assert list(problems(typed, {"northmoor-idva"})) == faulty
+    answer = await auditor.post("/audit-log", **{**typed, "recipient": typed.get("recipient", "")})
+    assert answer.status_code == (422 if faulty else 303)
+    assert ("<title>Error: " in answer.text) == bool(faulty)
+    assert bool(auditor.hub.done) != bool(faulty)
+
+
+async def test_what_was_typed_stays_and_is_escaped(auditor: PortalBed) -> None:
+    answer = await auditor.post("/audit-log", caseReference='"><script>alert(1)</script>', justification="<b>bold</b>")
+    assert answer.status_code == 422
+    assert "<script>alert" not in answer.text
+    assert "&lt;b&gt;bold" in answer.text
+
+
+def test_a_search_asks_for_what_was_given_only() -> None:
+    assert wanted({**SOUND, "caseReference": " nm-7f3k-9qxa-2c4t "}) == {"caseReference": "NM-7F3K-9QXA-2C4T"}
+    assert wanted({"delivery": "01932000-0000-7000-8000-000000000021", "recipient": "a"}) == {
+        "delivery": "01932000-0000-7000-8000-000000000021", "recipient": "a",
+    }  # fmt: skip

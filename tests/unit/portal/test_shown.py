@@ -1,0 +1,128 @@
+"""What a delivery's page says, in the order and words people rely on."""
+
+from typing import Any
+
+import pytest
+
+from portal.domain import dates, wording
+from portal.domain.shown import risk_level, sections, strip
+
+
+def item(label: str, value: Any, **more: Any) -> dict[str, Any]:
+    return {"label": label, "value": value, "quality": "fact", **more}
+
+
+def means(value: str, safe: str | None) -> list[dict[str, Any]]:
+    told = [item("Channel", "phone"), item("Number or address of this channel", value)]
+    return told if safe is None else [*told, item("Safe to use", safe)]
+
+
+SAFE: dict[str, Any] = {
+    "status": "safe", "doNotContact": False, "lastVerified": "2026-11-20",
+    "items": [item("Safe contact", "known"), item("Code word", "Bluebell order"), item("Last verified", "2026-11-20")],
+    "means": [means("07700 900461", "no"), means("07700 900462", None), means("01632 960283", "yes")],
+}  # fmt: skip
+
+
+def test_usable_means_come_first_and_silence_is_not_safety() -> None:
+    shown = strip(SAFE)
+    assert shown.heading == "Contact only as follows"
+    assert [(one.value, one.usable) for one in shown.means] == [("01632 960283", True), ("07700 900461", False), ("07700 900462", False)]
+    assert [one.verdict for one in shown.means] == ["Safe to use", "Do not use", "Not known to be safe: do not use"]
+    assert shown.facts == (("Code word", "Bluebell order"),)
+    assert shown.checked_on == "20 November 2026"
+
+
+@pytest.mark.parametrize(
+    ("status", "verified", "heading"),
+    [
+        ("unsafe", "2026-11-20", "Do not contact"),
+        ("unknown", None, "Do not contact: nobody knows yet what is safe"),
+        ("unverified", "2026-09-20", "Do not contact: unverified since 20 September 2026"),
+        ("unverified", None, "Do not contact: never verified"),
+        ("a word of tomorrow", None, "Do not contact: nobody knows yet what is safe"),
+    ],
+)
+def test_when_contact_is_off_no_means_is_called_safe(status: str, verified: str | None, heading: str) -> None:
+    shown = strip({**SAFE, "status": status, "doNotContact": True, "lastVerified": verified})
+    assert (shown.heading, shown.stop) == (heading, True)
+    assert not [one for one in shown.means if one.usable or one.verdict == "Safe to use"]
+    assert len(shown.means) == 3, "the advocate still sees last-known means"
+
+
+def test_no_rule_is_a_rule_not_to_contact() -> None:
+    assert strip(None).stop
+
+
+def test_an_unsafe_number_is_marked_wherever_it_stands_and_nothing_is_dropped() -> None:
+    content = {
+        "safeContact": SAFE,
+        "sections": [
+            {"category": "risk_answers", "label": "Answers", "items": [item("A", "Yes", quality="self_report"), item("B", "No", quality="self_report")]},
+            {"category": "victim_phone", "label": "Victim's phone", "items": [item("Phone", "07700 900461", about="Victim")]},
+            {"category": "relationship", "label": "Relationship", "items": [item("To the victim", "former_partner", about="Perpetrator")]},
+        ],
+    }  # fmt: skip
+    phone, relationship, answers = sections(content)
+    assert phone.contact
+    assert [(one.text, one.warned, one.about) for one in phone.items] == [("07700 900461", True, "")]
+    assert [(one.text, one.about) for one in relationship.items] == [("Former partner", "Perpetrator")]
+    assert answers.quality == "as the person told it", "said once, because it holds for all"
+    assert [one.quality for one in answers.items] == ["", ""]
+
+
+def test_codes_keep_their_code_and_own_words_stay_as_said() -> None:
+    told = [item("Lawful basis", "P3_necessary"), item("What she wants", "not to be found"), item("NHS number", "9990000018")]
+    (shown,) = sections({"sections": [{"category": "consent", "label": "Consent", "items": told}]})
+    assert [(one.text, one.code) for one in shown.items] == [
+        ("Necessary for a law-enforcement task (DPA 2018 s.35(2)(b))", "P3_necessary"),
+        ("not to be found", ""),
+        ("999 000 0018", ""),
+    ]
+
+
+def test_the_level_of_risk_is_found_or_not_claimed() -> None:
+    assert risk_level({"sections": [{"category": "risk_summary", "items": [item("Risk level", "high")]}]}) == "high"
+    assert risk_level({"sections": []}) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("former_partner", "former partner"),
+        ("2026-11-20T21:40:00Z", "20 November 2026 at 9:40pm"),
+        ("2026-07-01T12:00:00+00:00", "1 July 2026 at 1pm"),
+        ("2026-02-31", "2026-02-31"),
+        ("2026-99-99T99:99Z", "2026-99-99T99:99Z"),
+        (["1991-08-23", "1991-08-24"], "23 August 1991, 24 August 1991"),
+        (True, "yes"),
+        ("She said: never_again", "She said: never_again"),
+    ],
+)
+def test_facts_read_as_people_write_them(value: Any, text: str) -> None:
+    assert wording.fact(value) == text
+
+
+@pytest.mark.parametrize(
+    ("utc", "text"),
+    [
+        ("2026-10-25T00:30:00Z", "25 October 2026 at 1:30am"),
+        ("2026-10-25T01:30:00Z", "25 October 2026 at 1:30am"),
+        ("2026-10-25T02:30:00Z", "25 October 2026 at 2:30am"),
+        ("2026-06-30T23:30:00Z", "1 July 2026 at 12:30am"),
+        ("2026-11-20T12:00:00Z", "20 November 2026 at 12pm"),
+    ],
+)
+def test_moments_are_london_moments(utc: str, text: str) -> None:
+    assert dates.moment(utc) == text
+
+
+def test_a_record_reads_in_plain_words_with_its_codes() -> None:
+    record = {"op": "disclosure", "out": "permit", "te": 1_795_230_336_703_182, "svc": "sharing", "lb": "6ea_emergency", "cond": "9c",
+              "gw": "common_law", "fs": "danger_place,victim_identity,made_up_tomorrow+5", "act": "handle", "sub": ["handle"], "rv": 3}  # fmt: skip
+    rows = {label: (text, code) for label, text, code in wording.record_rows(record)}
+    assert rows["What happened"] == ("Sent to an agency", "disclosure")
+    assert rows["Lawful basis"] == ("Responding to an emergency (UK GDPR Article 6(1)(ea))", "6ea_emergency")
+    assert rows["When, by the producer's clock"] == ("2026-11-21T03:05:36.703Z", "")
+    assert rows["Kinds of information"] == ("Where the danger is; Victim; Made up tomorrow; and 5 more kinds", "")
+    assert "handle" not in str(rows)

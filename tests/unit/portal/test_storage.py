@@ -1,0 +1,92 @@
+"""Visits and shelf on a real database: nothing readable at rest, one taker per sign-in, no row works in another's place."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from common.database import Database, ensure_schema
+from common.testing import ManualClock
+from portal.domain.delivery import Known
+from portal.domain.visit import IDLE, SIGN_IN_LASTS, PendingSignIn
+from portal.storage import METADATA, SqlSessions, SqlShelf
+from tests.support.portal_bed import signed_in
+
+KNOWN = Known("NM-7F3K-9QXA-2C4T", urgent=True)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """An empty database of the portal."""
+    made = Database(f"sqlite:///{tmp_path}/portal.db", clock=ManualClock(), name="portal")
+    await made.start()
+    await ensure_schema(made, METADATA)
+    yield made
+    await made.stop()
+
+
+def at_rest(folder: Path) -> bytes:
+    """Every byte of the database's files, journal included."""
+    return b"".join(path.read_bytes() for path in folder.iterdir() if path.name.startswith("portal.db"))
+
+
+async def test_nothing_of_a_visit_is_readable_at_rest(database: Database, tmp_path: Path) -> None:
+    clock, sessions, shelf = ManualClock(), SqlSessions(database, b"k" * 32), SqlShelf(database, b"s" * 32)
+    await sessions.put("the-cookie", signed_in(clock))
+    await sessions.begin("another-cookie", PendingSignIn("the-state", "the-verifier", {"d": "the-private-key"}, clock.now()))
+    await shelf.remember("northmoor-idva", "delivery-1", KNOWN, clock.now())
+    found = await sessions.find("the-cookie", clock.now())
+    assert found is not None
+    assert found.person.name == "Amina Yusuf"
+    stored = at_rest(tmp_path)
+    for secret in (b"the-cookie", b"another-cookie", b"Amina", b"refresh", b"the-state", b"the-verifier", b"the-private-key",
+                   b"NM-7F3K", b"delivery-1", b"csrf-of-this"):  # fmt: skip
+        assert secret not in stored
+
+
+async def test_a_sign_in_is_taken_once_and_not_late(database: Database) -> None:
+    clock, sessions = ManualClock(), SqlSessions(database, b"k" * 32)
+    pending = PendingSignIn("state", "verifier", {}, clock.now())
+    await sessions.begin("a", pending)
+    assert await sessions.take("a", clock.now()) == pending
+    assert await sessions.take("a", clock.now()) is None
+    await sessions.begin("b", pending)
+    assert await sessions.take("b", clock.now() + SIGN_IN_LASTS + timedelta(seconds=1)) is None
+
+
+async def test_use_keeps_a_visit_and_idleness_ends_it(database: Database) -> None:
+    clock, sessions = ManualClock(), SqlSessions(database, b"k" * 32)
+    await sessions.put("a", signed_in(clock))
+    for _ in range(3):
+        clock.advance(IDLE - timedelta(seconds=1))
+        assert await sessions.find("a", clock.now()) is not None
+    clock.advance(IDLE + timedelta(seconds=1))
+    assert await sessions.find("a", clock.now()) is None
+    assert await sessions.find("a", clock.now() - IDLE) is None, "gone, not only hidden"
+
+
+async def test_a_row_in_anothers_place_opens_nothing(database: Database) -> None:
+    clock, sessions, shelf = ManualClock(), SqlSessions(database, b"k" * 32), SqlShelf(database, b"s" * 32)
+    await sessions.put("mine", signed_in(clock))
+    await sessions.put("theirs", replace(signed_in(clock), csrf="other"))
+    await shelf.remember("northmoor-idva", "1", KNOWN, clock.now())
+    await shelf.remember("northmoor-idva", "2", KNOWN, clock.now())
+    for table in ("visit", "opened_delivery"):
+        copy = text(
+            f"UPDATE {table} SET sealed = (SELECT sealed FROM {table} b WHERE b.id <> {table}.id) WHERE id = (SELECT min(id) FROM {table})"  # noqa: S608 - two fixed names
+        )
+        await database.write(lambda unit, copy=copy: unit.connection.execute(copy).rowcount)  # type: ignore[misc]
+    visits = [await sessions.find(cookie, clock.now()) for cookie in ("mine", "theirs")]
+    assert visits.count(None) == 1, "the copied row opens nothing, the other one still does"
+    assert len(await shelf.known("northmoor-idva", ["1", "2"])) == 1
+
+
+async def test_the_shelf_is_one_agencys(database: Database) -> None:
+    clock, shelf = ManualClock(), SqlShelf(database, b"s" * 32)
+    await shelf.remember("northmoor-idva", "1", KNOWN, clock.now())
+    await shelf.remember("northmoor-idva", "1", replace(KNOWN, urgent=False), clock.now())
+    assert await shelf.known("northmoor-idva", ["1", "2"]) == {"1": replace(KNOWN, urgent=False)}
+    assert await shelf.known("northmoor-school", ["1"]) == {}
