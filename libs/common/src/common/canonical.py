@@ -54,7 +54,9 @@ def b64u(data: bytes) -> str:
 
 def unb64u(text: str) -> bytes:
     """The bytes of unpadded base64url. Raises CanonicalError for padding, other alphabets or a second spelling of the same bytes."""
-    if not isinstance(text, str) or not text.isascii():
+    if not isinstance(text, str):
+        raise CanonicalError("not base64url")
+    if not text.isascii():
         raise CanonicalError("not base64url")
     try:
         data = binascii.a2b_base64(text.encode().translate(_FROM_URL) + b"=" * (-len(text) % 4), strict_mode=True)
