@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from common.access import Granted
 from common.audit_record import Actor, AuditEntry, Operation
+from common.canonical import canonical
 from common.case_reference import case_reference
 from common.clock import Clock
 from common.events.case import CaseSnapshot, CaseSubject, Cause, Consent, Fact, Marking, RiskSummary
@@ -17,7 +18,10 @@ from referral.domain.facts import facts_of, level_facts, risk_facts, unknown_con
 from referral.domain.form import FullReferral, Person, UrgentReferral
 from referral.domain.rules import Instrument, RuleBook, Rules, RulesUnknown
 from referral.permissions import may
-from referral.ports import CaseState, Outcome, ReferralTx, StoredReferral
+from referral.ports import CaseState, Outcome, ReferralTx, StoredReferral, VersionMoved
+
+SNAPSHOT_LIMIT: Final = 128 * 1024
+"""Bytes of one snapshot: what every recipient's package, proof and encodings included, still holds in the largest envelope (256 KiB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Desk:
     clock: Clock
     reference_secret: bytes
     home_area: str
+    agencies: frozenset[str]
 
     def reference(self, agency: str, case_id: UUID) -> str:
         """The case reference `agency` knows this case by."""
@@ -56,17 +61,26 @@ def plan_intake(granted: Granted, form: FullReferral | UrgentReferral, desk: Des
     return _plan_full(granted, form, desk, rules, now)
 
 
-def submit_referral(tx: ReferralTx, granted: Granted, form: FullReferral | UrgentReferral, desk: Desk) -> Intake:
-    """Take a referral in: case, people, facts, audit record and snapshot in one transaction.
+def check_intake(tx: ReferralTx, granted: Granted, form: FullReferral | UrgentReferral, desk: Desk) -> Intake:
+    """Everything that can refuse a referral, in the order a submission meets it; stores nothing, so a dry run answers alike.
 
-    Raises Problem: `validation-failed` (bad part), `external-reference-exists`, `not-found` (the urgent referral it completes).
+    Raises Problem: `validation-failed` (bad part, or no such urgent referral to complete), `external-reference-exists`, `body-too-large`.
     """
     intake = plan_intake(granted, form, desk)
     if form.external_reference is not None and tx.find_by_external(granted, form.external_reference) is not None:
         raise Problem("external-reference-exists")
     if isinstance(form, FullReferral) and form.completes is not None:
-        intake = _complete(tx, granted, UUID(form.completes), intake)
-        tx.replace_snapshot(granted, intake.referral, intake.snapshot)
+        intake = _complete(tx, granted, form.completes, intake)
+    if len(canonical(intake.snapshot.data())) > SNAPSHOT_LIMIT:
+        raise Problem("body-too-large", "Too much text to seal to each recipient; send at most about 100 KiB of it.")
+    return intake
+
+
+def submit_referral(tx: ReferralTx, granted: Granted, form: FullReferral | UrgentReferral, desk: Desk) -> Intake:
+    """Take a referral in: case, people, facts, audit record and snapshot in one transaction. Raises what `check_intake` raises."""
+    intake = check_intake(tx, granted, form, desk)
+    if intake.snapshot.version > 1:
+        _replace(tx, granted, intake.referral, intake.snapshot)
     else:
         tx.insert(granted, intake.referral, intake.snapshot)
     tx.record(intake.entry)
@@ -91,9 +105,12 @@ def set_must_not_disclose(
 ) -> tuple[Marking, int]:
     """Forbid disclosure of a case, or one category of it, to an agency or to all; a new snapshot version travels at once.
 
-    Raises Problem(not-found). `reason` is sealed into the audit record; it is never published.
+    Raises Problem: `validation-failed` for an agency nobody knows, because a veto on a misspelt name would hold back nobody;
+    `not-found`. `reason` is sealed into the audit record; it is never published.
     """
     _allow("mark_must_not_disclose", granted)
+    if agency != "*" and agency not in desk.agencies:
+        raise Problem("validation-failed", errors=[Fault("/agency", "must be an agency of this hub, or *")])
     found = tx.find(granted, referral_id)
     if found is None:
         raise Problem("not-found")
@@ -107,7 +124,7 @@ def set_must_not_disclose(
     }
     facts = tx.facts(granted, found.case_id)
     snapshot = CaseSnapshot.model_validate({**head, **changes, "facts": [f.model_dump(mode="json", by_alias=True) for f in facts]})
-    tx.replace_snapshot(granted, replace(found, version=snapshot.version), snapshot)
+    _replace(tx, granted, replace(found, version=snapshot.version), snapshot)
     entry = _entry("alteration", granted, found.case_id, desk, resource=referral_id, version=snapshot.version)
     tx.record(replace(entry, field_set="marking.must_not_disclose", detail={"reason": reason, "agency": agency, "category": category}))
     return marking, snapshot.version
@@ -267,6 +284,13 @@ def _complete(tx: ReferralTx, granted: Granted, urgent_id: UUID, intake: Intake)
     )
     referral = replace(intake.referral, case_id=found.case_id, version=snapshot.version, snapshot_head=head_of(snapshot))
     return Intake(referral, snapshot, replace(intake.entry, case_id=found.case_id, resource_version=snapshot.version))
+
+
+def _replace(tx: ReferralTx, granted: Granted, referral: StoredReferral, snapshot: CaseSnapshot) -> None:
+    try:
+        tx.replace_snapshot(granted, referral, snapshot)
+    except VersionMoved:
+        raise Problem("conflict") from None
 
 
 def _entry(operation: Operation, granted: Granted, case_id: UUID, desk: Desk, *, resource: UUID, version: int) -> AuditEntry:

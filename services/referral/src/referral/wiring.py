@@ -21,7 +21,7 @@ from referral.domain.rules import RuleBook, read_rule_book
 from referral.storage import SUBJECT_KEY, TABLES, ReferralStore, Sealing
 
 _INTAKE_ROUTE = "/v1/referrals"
-_FORM_REFUSALS = frozenset({"validation-failed", "malformed-json", "body-too-large", "unsupported-media-type"})
+_STILL_COMING = "idempotency-in-flight"
 
 
 async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Service:
@@ -36,7 +36,11 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
     )
     store = ReferralStore(frame.database, sealing)
     desk = usecases.Desk(
-        rules=rule_book(), clock=clock, reference_secret=keyring.secret("case-reference"), home_area=frame.bootstrap.area.id
+        rules=rule_book(),
+        clock=clock,
+        reference_secret=keyring.secret("case-reference"),
+        home_area=frame.bootstrap.area.id,
+        agencies=frozenset(frame.bootstrap.agencies),
     )
     OutcomeConsumer(sealing).register(frame.inbox)
     frame.subscribe(Subscription("referral.sharing", (topics.SHARING,)))
@@ -79,8 +83,11 @@ def rule_book() -> RuleBook:
 
 
 async def _alarm_the_desk(refusal: Refusal, store: ReferralStore, desk: usecases.Desk) -> None:
-    """A refused intake of a known sender alarms its desk until one is accepted (design section 13, rule 2)."""
-    codes = _FORM_REFUSALS & refusal.reasons.keys()
-    if refusal.principal is not None and refusal.route == _INTAKE_ROUTE and codes:
+    """A refused intake of a known sender, for whatever reason, alarms its desk until one is accepted (design section 13, rule 2).
+
+    A dry run collects nothing, so nothing was refused; and what is still being handled has its own answer coming.
+    """
+    codes = refusal.reasons.keys() - {_STILL_COMING}
+    if refusal.principal is not None and refusal.route == _INTAKE_ROUTE and refusal.operation == "collection" and codes:
         agency, code = refusal.principal.agency, min(codes)
         await store.write(lambda tx: usecases.refuse_intake(tx, agency, code, desk))

@@ -1,7 +1,7 @@
 """The correlation id of the request being handled, for logs, problems and calls to other services."""
 
 import re
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from uuid import UUID
 
 from common.ids import uuid7
@@ -21,9 +21,14 @@ def accept(offered: str | None) -> str:
     return str(uuid7())
 
 
-def set_current(value: str) -> None:
-    """Set the id for this task and what it starts."""
-    _current.set(value)
+def set_current(value: str) -> Token[str | None]:
+    """Set the id for this task and what it starts; `restore` with the answer when the request ends."""
+    return _current.set(value)
+
+
+def restore(token: Token[str | None]) -> None:
+    """Back to the id before: standalone, a call to another service runs inside the request that made it, in the same task."""
+    _current.reset(token)
 
 
 def current() -> str | None:

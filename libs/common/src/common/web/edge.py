@@ -50,7 +50,7 @@ class Edge:
         raw = scope["headers"]
         offered = next((v.decode("latin-1") for k, v in raw if k == b"x-correlation-id"), None)
         correlation_id = correlation.accept(offered)
-        correlation.set_current(correlation_id)  # each request runs in its own task, so this ends with it
+        before = correlation.set_current(correlation_id)
         state = scope.setdefault("state", {})
         started: dict[str, int] = {}
 
@@ -75,6 +75,7 @@ class Edge:
                     await _answer(Problem("internal-error"), correlation_id, marked)
             finally:
                 observe.finish(span, self._service, scope, started.get("status", 499), perf_counter() - begun)
+                correlation.restore(before)
 
     def _early(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> Problem | None:
         if sum(len(k) + len(v) for k, v in headers) > _MAX_HEADERS:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel
@@ -11,6 +11,8 @@ from pydantic.fields import FieldInfo
 from common.events.case import Fact, RiskSummary
 from referral.domain.form import ROLE_NAMES, Form, FullReferral, Internal, Person, Shared, UrgentReferral
 from referral.domain.rules import Instrument
+
+_NO_CALLBACK: Final = {"do_not_call": "Do not call", "unknown": "Unknown: do not call"}
 
 
 class Uncategorised(TypeError):
@@ -96,9 +98,8 @@ def _walk(part: BaseModel, path: str, subject: UUID, role: str, subjects: dict[s
 
 def _leaf(info: FieldInfo, path: str, value: Any, subject: UUID, role: str) -> Iterator[Fact]:
     kind = next((mark for mark in info.metadata if isinstance(mark, (Shared, Internal))), None)
-    if kind is None and value == "do_not_call":
-        kind = Shared("callback", "Call back on")
-        value = "Do not call"
+    if kind is None and value in _NO_CALLBACK:
+        kind, value = Shared("callback", "Call back on"), _NO_CALLBACK[value]
     if kind is None:
         raise Uncategorised(path)
     if isinstance(kind, Shared):

@@ -1,14 +1,17 @@
 """The referral forms. Every field names the data category it is stored and shared under; one without cannot be."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal, Self
+from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 from common.problems import FieldError
+from common.web.models import StrictBool, Timestamp
 from referral.domain.identifiers import is_nhs_number, is_postcode
 from referral.domain.wording import (
     Agrees,
@@ -31,6 +34,17 @@ from referral.domain.wording import (
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 LongText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000)]
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def _day_text(value: object) -> object:
+    """Only RFC 3339 full-date text is a day: pydantic would also take seconds since 1970, and make somebody's birthday of them."""
+    if isinstance(value, date) or (isinstance(value, str) and _DAY.fullmatch(value)):
+        return value
+    raise FieldError("must be a date such as 2026-01-31")
+
+
+Day = Annotated[date, BeforeValidator(_day_text)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +96,7 @@ class Address(Form):
     postcode: Annotated[Annotated[Text, AfterValidator(_postcode)] | None, Shared("{role}_address", "Postcode")] = None
     area_code: Annotated[Text | None, Shared("{role}_area", "Area")] = None
     landlord: Annotated[Text | None, Shared("{role}_address", "Landlord")] = None
-    shielded: Annotated[bool, Internal("location shield")] = False
+    shielded: Annotated[StrictBool, Internal("location shield")] = False
 
 
 class Person(Form):
@@ -92,7 +106,7 @@ class Person(Form):
     role: Annotated[Role, Internal("decides the categories")]
     name: Name = Name()
     aliases: Annotated[tuple[Text, ...], Shared("{role}_identity", "Also known as")] = ()
-    birth_dates: Annotated[tuple[date, ...], Shared("{role}_identity", "Possible dates of birth"), Field(max_length=5)] = ()
+    birth_dates: Annotated[tuple[Day, ...], Shared("{role}_identity", "Possible dates of birth"), Field(max_length=5)] = ()
     nhs_number: Annotated[Annotated[str, AfterValidator(_nhs_number)] | None, Shared("{role}_identity", "NHS number")] = None
     gender: Annotated[Text | None, Shared("{role}_identity", "Gender")] = None
     phone: Annotated[Text | None, Shared("{role}_phone", "Phone on record")] = None
@@ -128,7 +142,7 @@ class SafeContact(Form):
     code_word: Annotated[Text | None, Shared("victim_safe_contact", "Code word")] = None
     safe_to_talk_to: Annotated[Text | None, Shared("victim_safe_contact", "Safe to talk to")] = None
     not_safe_to_talk_to: Annotated[Text | None, Shared("victim_safe_contact", "NOT safe to talk to")] = None
-    last_verified: Annotated[date | None, Shared("victim_safe_contact", "Last verified")] = None
+    last_verified: Annotated[Day | None, Shared("victim_safe_contact", "Last verified")] = None
 
     @model_validator(mode="after")
     def _known_needs_means(self) -> Self:
@@ -140,7 +154,7 @@ class SafeContact(Form):
 class Incident(Form):
     """What happened. Times are with their zone."""
 
-    occurred_at: Annotated[AwareDatetime, Shared("incident", "When")]
+    occurred_at: Annotated[Timestamp, Shared("incident", "When")]
     place: Annotated[LongText | None, Shared("incident_place", "Where")] = None
     summary: Annotated[LongText, Shared("incident_narrative", "What happened")]
     crime_reference: Annotated[Text | None, Shared("incident", "Crime reference")] = None
@@ -170,10 +184,17 @@ class Risk(Form):
 
     instrument: Annotated[Literal["dash"], Internal("names the instrument")]
     version: Annotated[Text, Internal("version of the instrument")]
-    assessed_on: Annotated[date, Shared("risk_summary", "Assessed on")]
+    assessed_on: Annotated[Day, Shared("risk_summary", "Assessed on")]
     assessor_role: Annotated[Text, Shared("risk_summary", "Assessed by")]
     answers: Annotated[tuple[RiskAnswer, ...], Field(max_length=60)]
     judgement: Judgement | None = None
+
+    @model_validator(mode="after")
+    def _one_answer_each(self) -> Self:
+        concepts = [answer.concept for answer in self.answers]
+        if len(set(concepts)) != len(concepts):
+            raise FieldError("each concept may be answered once: of two answers one would be lost")
+        return self
 
 
 class ConsentAnswers(Form):
@@ -204,9 +225,7 @@ class FullReferral(Form):
     area: Annotated[Text, Internal("whose rules and agreement apply")]
     source: Annotated[Source, Internal("how it reached the sender")]
     external_reference: Annotated[Text, Internal("the sender's own reference, shown back to the sender only")]
-    completes: Annotated[
-        Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}$")] | None, Internal("urgent referral this one completes")
-    ] = None
+    completes: Annotated[UUID | None, Internal("urgent referral this one completes")] = None
     referrer: Referrer
     reason: Annotated[LongText, Shared("incident_narrative", "Reason for referral", "professional_opinion")]
     people: Annotated[tuple[Person, ...], Field(min_length=1, max_length=30)]
@@ -233,12 +252,12 @@ class FullReferral(Form):
 class Callback(Form):
     """How the sender says the victim may be called back, if at all."""
 
-    phone: Annotated[Text, Shared("callback", "Call back on")]
+    phone: Annotated[Text | None, Shared("callback", "Call back on")] = None
     note: Annotated[Text | None, Shared("callback", "When and how")] = None
 
 
 class UrgentReferral(Form):
-    """Danger now: name, place, danger, and a callback or "do_not_call". Nothing else is asked (design section 13, rule 2)."""
+    """Danger now: name, place, danger. No contact is asked for: a callback left out is unknown, which means do not call (design 13, rule 2)."""
 
     form: Annotated[Literal["urgent"], Internal("which form")]
     external_reference: Annotated[Text | None, Internal("the sender's own reference")] = None
@@ -246,8 +265,8 @@ class UrgentReferral(Form):
     name: Annotated[Text, Shared("victim_identity", "Name")]
     place: Annotated[LongText, Shared("danger_place", "Where the danger is")]
     danger: Annotated[LongText, Shared("danger_summary", "The danger", "professional_opinion")]
-    callback: Callback | Literal["do_not_call"]
-    place_shielded: Annotated[bool, Internal("location shield on the place")] = False
+    callback: Callback | Literal["do_not_call", "unknown"] = "unknown"
+    place_shielded: Annotated[StrictBool, Internal("location shield on the place")] = False
 
 
 AnyReferral = Annotated[FullReferral | UrgentReferral, Field(discriminator="form")]

@@ -1,0 +1,190 @@
+"""A whole hub inside the test's own process: every real service on SQLite and the embedded bus, called without a socket."""
+
+import asyncio
+import io
+import json
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from common.bootstrap import SERVICE_KEY
+from common.canonical import b64u, canonical
+from common.clock import SystemClock
+from common.dpop import make_proof
+from common.ids import opaque
+from common.keyring import FileKeyring
+from common.keys import SigningKey, generate_signing
+from common.telemetry import JsonLines, ScrubbingExporter
+from common.web import correlation
+from common.web.client import TokenSource
+from common.web.frame import Frame
+from common.web.service import Service
+from hubpartner.client import HubClient
+from hubpartner.profile import read_profile
+from standalone.hub import Hub, Place, assemble
+
+ROOT: Final = Path(__file__).parents[2]
+BASE: Final = "http://127.0.0.1:8000"
+FULL: Final[dict[str, Any]] = json.loads((ROOT / "examples/referral-full.json").read_text("utf-8"))
+URGENT: Final[dict[str, Any]] = json.loads((ROOT / "examples/referral-urgent.json").read_text("utf-8"))
+POLICE: Final = "northmoor-police"
+_CLOCK: Final = SystemClock()
+
+
+@dataclass(slots=True)
+class Caller:
+    """A client of the hub with its own keys; its tokens come from the real token endpoint."""
+
+    name: str
+    client_id: str
+    tokens: TokenSource
+
+
+@dataclass(slots=True)
+class InnerHub:
+    """The running hub, its callers, and everything it said to logs and spans."""
+
+    hub: Hub
+    http: httpx2.AsyncClient
+    folder: Path
+    log: io.StringIO
+    spans: InMemorySpanExporter
+    callers: dict[str, Caller] = field(default_factory=dict)
+
+    def url(self, service: str) -> str:
+        """Base URL of a service, which is the audience of its tokens."""
+        return self.hub.place.url(service)
+
+    def service(self, name: str) -> Service:
+        """One of the services."""
+        return self.hub.services[name]
+
+    def frame(self, name: str) -> Frame:
+        """What a service stands on: its inbox, keys, database."""
+        frames = [part for part in self.service(name)._parts if isinstance(part, Frame)]
+        return frames[0]
+
+    def caller(self, name: str) -> Caller:
+        """An agency's system, `operator`, `auditor`, or a service as `svc-<name>`."""
+        if name not in self.callers:
+            if name.startswith("svc-"):
+                ring = FileKeyring(self.folder / "keyring" / name.removeprefix("svc-"), passphrase=None, open_allowed=True)
+                client_id, signing, dpop = name, ring.signing_key(SERVICE_KEY), generate_signing(name)
+            else:
+                profile = read_profile(self.folder / "demo" / f"{name}.toml")
+                client_id, signing, dpop = profile.client_id, profile.signing, profile.dpop
+            tokens = TokenSource(self.url("identity"), client_id, signing=signing, dpop_key=dpop, http=self.http, clock=_CLOCK)
+            self.callers[name] = Caller(name, client_id, tokens)
+        return self.callers[name]
+
+    def client(self, name: str) -> HubClient:
+        """The partner library's client of an agency."""
+        return HubClient(read_profile(self.folder / "demo" / f"{name}.toml"), self.http)
+
+    async def call(
+        self, who: str, method: str, service: str, path: str, *, scope: str = "referral.write", token: str | None = None,
+        key: str | None = None, headers: Mapping[str, str] | None = None, **more: Any,
+    ) -> httpx2.Response:  # fmt: skip
+        """One request by a caller with a token of its own (or `token`); `key` is the Idempotency-Key, made up for a POST."""
+        caller = self.caller(who)
+        token = await caller.tokens.token(self.url(service), scope) if token is None else token
+        given = {**self.proven(caller.tokens.dpop_key, method, service, path, token), **(headers or {})}
+        if method == "POST" and key != "":
+            given.setdefault("Idempotency-Key", key or opaque())
+        return await self.raw(method, service, path, headers={n: v for n, v in given.items() if v}, **more)
+
+    def proven(self, dpop: SigningKey, method: str, service: str, path: str, token: str) -> dict[str, str]:
+        """Authorization and a fresh proof."""
+        proof = make_proof(dpop, method, self.url(service) + path.split("?", maxsplit=1)[0], at=_CLOCK.now(), token=token)
+        return {"Authorization": f"DPoP {token}", "DPoP": proof}
+
+    async def raw(self, method: str, service: str, path: str, **more: Any) -> httpx2.Response:
+        """One request as given."""
+        return await self.http.request(method, self.url(service) + path, **more)
+
+    async def submit(self, body: Any, who: str = POLICE, **more: Any) -> httpx2.Response:
+        """POST a referral."""
+        return await self.call(who, "POST", "referral", more.pop("path", "/v1/referrals"), json=body, **more)
+
+    def minted(self, who: str = POLICE, service: str = "referral", *, life: int = 300, **changes: Any) -> str:
+        """A token signed by identity's own key with claims it would never give; a change to None removes the claim."""
+        caller, now = self.caller(who), int(_CLOCK.now().timestamp())
+        key: SigningKey = self.service("identity").app.state.authority.token_key
+        good = {
+            "iss": self.url("identity"), "sub": caller.client_id, "aud": self.url(service), "client_id": caller.client_id, "agency": who,
+            "roles": ["system"], "scope": "referral.write referral.read", "cnf": {"jkt": caller.tokens.dpop_key.kid}, "jti": opaque(),
+            "iat": now, "exp": now + life,
+        }  # fmt: skip
+        claims = {name: value for name, value in {**good, **changes}.items() if value is not None}
+        signed = f"{b64u(canonical({'alg': 'ES256', 'typ': 'at+jwt', 'kid': key.kid}))}.{b64u(canonical(claims))}"
+        return f"{signed}.{b64u(key.sign(signed.encode()))}"
+
+    async def outcomes(self, referral_id: str, who: str = POLICE, *, until: str = "released", seconds: float = 20.0) -> set[str]:
+        """The states of a referral's outcomes, once there are some and all are `until`, or when time is up."""
+        end = _CLOCK.monotonic() + seconds
+        while True:
+            read = await self.call(who, "GET", "referral", f"/v1/referrals/{referral_id}", scope="referral.read")
+            states = {str(outcome["state"]) for outcome in read.json()["outcomes"]}
+            if states == {until} or _CLOCK.monotonic() > end:
+                return states
+            await asyncio.sleep(0.1)
+
+    def rows(self, service: str, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """What a query finds in a service's database file."""
+        with closing(sqlite3.connect(f"file:{self.folder / service / service}.db?mode=ro", uri=True)) as connection:
+            return connection.execute(query, values).fetchall()
+
+    def counts(self, service: str, tables: Sequence[str]) -> dict[str, int]:
+        """Rows of each table."""
+        return {table: self.rows(service, f"SELECT count(*) FROM {table}")[0][0] for table in tables}  # noqa: S608 - our own names
+
+    def said(self) -> str:
+        """Every log line and every span since this was last asked, as they would leave the process."""
+        words = self.log.getvalue() + "".join(span.to_json() for span in self.spans.get_finished_spans())
+        self.log.seek(0)
+        self.log.truncate()
+        self.spans.clear()
+        return words
+
+
+@asynccontextmanager
+async def inner_hub(folder: Path) -> AsyncIterator[InnerHub]:
+    """A hub started in `folder` and stopped at the end. Use it on one event loop: the services' tasks live on it."""
+    log, spans = io.StringIO(), InMemorySpanExporter()
+    handler = logging.StreamHandler(log)
+    handler.setFormatter(JsonLines("inner", correlation.current))
+    root, level = logging.getLogger(), logging.getLogger().level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    processor = SimpleSpanProcessor(ScrubbingExporter(spans))
+    _provider().add_span_processor(processor)
+    hub = await assemble(Place(folder, BASE))
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(hub.app), base_url=BASE, timeout=30.0)
+    try:
+        await hub.start()
+        yield InnerHub(hub, http, folder, log, spans)
+        await http.aclose()
+        await hub.stop()
+    finally:
+        processor.shutdown()
+        root.removeHandler(handler)
+        root.setLevel(level)
+
+
+def _provider() -> TracerProvider:
+    """The process's provider; every span is taken, because a leak in an unsampled one is a leak."""
+    found = trace.get_tracer_provider()
+    if not isinstance(found, TracerProvider):
+        found = TracerProvider()
+        trace.set_tracer_provider(found)
+    return found
