@@ -1,6 +1,5 @@
 """What people do in the portal, in a real browser: an advocate accepts a delivery, an auditor checks its entry, a screen is hidden."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,23 +10,20 @@ import pytest
 from playwright.sync_api import Browser
 
 from common.tlog import Verifier, verify_proof
-from deploy.stack import processes
 from tests.support.browser import ADVOCATE, AUDITOR, OPERATOR, SCHOOL_LEAD, SOCIAL_WORKER, Visitor, chromium, visitor
-from tests.support.hubs import ROOT, StandaloneHub, hubctl
+from tests.support.hubs import StandaloneHub, hubctl
+from tests.support.portal_stage import outcome, refer, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
 
-FULL: dict[str, Any] = json.loads((ROOT / "examples/referral-full.json").read_text("utf-8"))
 REFERENCE = re.compile(r"NM(-[0-9A-Z]{4}){3}")
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneHub]:
     """A hub of this module's own."""
-    made = StandaloneHub(tmp_path_factory.mktemp("portal"), processes.free_port(), extra={"HUB_DELIVERY_SPREAD_MS": "0"})
-    made.start()
-    yield made
-    made.stop()
+    with running(tmp_path_factory.mktemp("portal")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +40,6 @@ def person(hub: StandaloneHub, browser: Browser) -> Iterator[Visitor]:
         yield made
 
 
-def refer(hub: StandaloneHub, name: str = "full") -> str:
-    """Send an example referral as the police; its id."""
-    said = hubctl(hub, "northmoor-police", "referral", "submit", str(ROOT / f"examples/referral-{name}.json"), "--json")
-    assert said.status == 0, said.err
-    return str(json.loads(said.out)["referralId"])
-
-
-def outcome(hub: StandaloneHub, referral: str, recipient: str) -> str:
-    """What the sender reads of one recipient."""
-    said = hubctl(hub, "northmoor-police", "referral", "show", referral, "--json")
-    assert said.status == 0, said.err
-    return str({one["recipient"]: one["state"] for one in json.loads(said.out)["outcomes"]}[recipient])
-
-
 def open_newest(person: Visitor) -> str:
     """Open the newest delivery nobody has opened; its case reference."""
     person.reload_until("/work", lambda page: page.locator("text=Not opened yet").count() > 0)
@@ -66,7 +48,7 @@ def open_newest(person: Visitor) -> str:
 
 
 def test_an_advocate_accepts_a_delivery(hub: StandaloneHub, person: Visitor) -> None:
-    referral = refer(hub)
+    referral = refer(hub)["referralId"]
     person.sign_in(ADVOCATE)
     assert person.path == "/work"
     person.reload_until("/work", lambda page: page.locator("tbody a").count() > 0)
@@ -82,7 +64,7 @@ def test_an_advocate_accepts_a_delivery(hub: StandaloneHub, person: Visitor) -> 
     assert order == sorted(order), "the safe-contact strip comes first, then the verdict"
     assert "01632 960283" in text
     assert re.search(r"Do not use: Sms 07700 900461", text)
-    assert re.search(r"Phone\s+07700 900461 Do not use", text), "an unsafe number is marked wherever it stands"
+    assert re.search(r"on record\s+07700 900461 Do not use", text), "an unsafe number is marked wherever it stands"
     assert "Safeguarding vulnerable individuals" in text
     assert "6ea_safeguarding" in text
     assert "Larkspur" not in text, "a shielded address leaves to nobody"
@@ -252,7 +234,7 @@ def test_a_role_without_screens_gets_a_plain_page(person: Visitor) -> None:
 
 
 def test_posts_from_elsewhere_or_without_the_forms_token_are_refused(hub: StandaloneHub, person: Visitor) -> None:
-    referral = refer(hub)
+    referral = refer(hub)["referralId"]
     person.sign_in(ADVOCATE)
     open_newest(person)
     token = person.page.input_value("main input[name=csrf]")

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -41,6 +42,7 @@ async def test_a_sound_delivery_is_recorded_then_shown(bed: PortalBed) -> None:
     assert bed.hub.done == ["fetched", "recorded consultation"]
     entry = bed.recorder.entries[0]
     assert (entry.delivery, entry.actor.agency, entry.actor.role, entry.channel) == (str(DELIVERY), ME, "idva", "portal")
+    assert entry.case_references == ("NM-7F3K-9QXA-2C4T",), "who looked can be found by the case"
 
 
 async def test_nothing_is_shown_when_the_look_cannot_be_recorded(bed: PortalBed) -> None:
@@ -69,6 +71,9 @@ SPOILED: dict[str, Callable[[], bytes]] = {
     "signed by nobody we know": lambda: envelope(package(), sender=generate_signing("svc:sharing")),
     "truncated": lambda: envelope(package())[:-40],
     "one byte flipped": lambda: envelope(package()).replace(b'"tag":"', b'"tag":"A', 1),
+    "another delivery in its place": lambda: envelope(
+        package({**CONTENT, "deliveryId": "01932000-0000-7000-8000-000000000099"}, delivery_id=UUID("01932000-0000-7000-8000-000000000099"))
+    ),
     "not an envelope": lambda: b"{}",
 }
 
@@ -81,6 +86,8 @@ async def test_what_does_not_verify_is_not_shown(how: str, tmp_path: Path) -> No
         assert SECRET_NAME not in answer.text
         assert "NM-7F3K" not in answer.text
         assert bed.hub.done == ["fetched", "recorded consultation"]
+        assert bed.recorder.entries[0].outcome == "failed"
+        assert bed.recorder.entries[0].reason_code
         assert not bed.shelf.kept
         accepted = await bed.post(f"{PAGE}/accept")
         assert "This delivery does not verify" in accepted.text

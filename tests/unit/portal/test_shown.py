@@ -119,10 +119,12 @@ def test_moments_are_london_moments(utc: str, text: str) -> None:
 
 def test_a_record_reads_in_plain_words_with_its_codes() -> None:
     record = {"op": "disclosure", "out": "permit", "te": 1_795_230_336_703_182, "svc": "sharing", "lb": "6ea_emergency", "cond": "9c",
-              "gw": "common_law", "fs": "danger_place,victim_identity,made_up_tomorrow+5", "act": "handle", "sub": ["handle"], "rv": 3}  # fmt: skip
-    rows = {label: (text, code) for label, text, code in wording.record_rows(record)}
+              "gw": "common_law", "org": "svc:sharing", "rcp": "northmoor-idva", "fs": "danger_place,victim_identity,made_up_tomorrow+5", "act": "handle", "sub": ["handle"], "rv": 3}  # fmt: skip
+    rows = {label: (text, code) for label, text, code in wording.record_rows(record, {"northmoor-idva": "Northmoor IDVA Service"})}
     assert rows["What happened"] == ("Sent to an agency", "disclosure")
     assert rows["Lawful basis"] == ("Responding to an emergency (UK GDPR Article 6(1)(ea))", "6ea_emergency")
     assert rows["When, by the producer's clock"] == ("2026-11-21T03:05:36.703Z", "")
     assert rows["Kinds of information"] == ("Where the danger is; Victim; Made up tomorrow; and 5 more kinds", "")
+    assert rows["Agency that acted"] == ("The hub (sharing)", "svc:sharing")
+    assert rows["Recipient agency"] == ("Northmoor IDVA Service", "northmoor-idva")
     assert "handle" not in str(rows)

@@ -9,7 +9,9 @@ from common.access import Granted, Principal
 from common.audit_record import Actor, AuditEntry, Leaf, RecordRefused, check_record, record_hash
 from common.canonical import CanonicalError, unb64u
 from common.clock import Clock
+from common.envelope import EnvelopeRefused
 from common.keys import KeySource
+from common.package_proof import PackageRefused
 from common.problems import Problem
 from common.tlog import ProofRefused, Verifier, verify_proof
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
@@ -63,9 +65,10 @@ async def work_list(desk: PortalDesk, granted: Granted, hub: Hub) -> list[WorkRo
 
 
 async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: str) -> tuple[Delivery, str]:
-    """Fetch, record, then open a delivery for one person. Returns it with its state.
+    """Fetch, open, verify and record a delivery for one person, then return it with its state.
 
-    The record is durable before anything is decrypted; if we crash after it, an entry stands for a look that never
+    The record is durable before anything leaves this function, and names the case, so that who looked can be found by it;
+    a delivery that does not verify is recorded too. If we crash after the record, an entry stands for a look that never
     happened, which is the safe way round. Raises NoCustody, EnvelopeRefused, PackageRefused, Problem.
     """
     _allow("read_deliveries", granted)
@@ -74,12 +77,17 @@ async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: st
         raise NoCustody
     if not desk.recorder.ready():
         raise Problem("audit-backlog")
-    item = await hub.delivery(delivery_id)
-    await desk.recorder.record(_entry("consultation", granted, delivery_id))
-    me = granted.principal.agency
-    delivery = open_delivery(item.envelope, me=me, opening=opening, keys=desk.keys, log=desk.log)
-    content = delivery.verdict.content
-    known = Known(str(content["caseReference"]), urgent=bool(content["urgent"]))
+    looked, me = _entry("consultation", granted, delivery_id), granted.principal.agency
+    try:
+        item = await hub.delivery(delivery_id)
+        delivery = open_delivery(item.envelope, me=me, opening=opening, keys=desk.keys, log=desk.log)
+        if delivery.delivery_id != delivery_id:
+            raise PackageRefused(0, "another-delivery")
+    except (EnvelopeRefused, PackageRefused) as refused:
+        await desk.recorder.record(replace(looked, outcome="failed", reason_code=refused.code))
+        raise
+    known = Known(str(delivery.verdict.content["caseReference"]), urgent=bool(delivery.verdict.content["urgent"]))
+    await desk.recorder.record(replace(looked, case_references=(known.case_reference,)))
     await desk.shelf.remember(me, delivery_id, known, desk.clock.now())
     return delivery, item.waiting.state
 

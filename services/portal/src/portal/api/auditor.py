@@ -62,7 +62,7 @@ async def show_entry(request: Request, index: _Index, here: Visit = Visiting) ->
     """One entry: what it says in plain words, and whether it verifies by our own reckoning."""
     here.granted("audit.read", "consultation")
     checked = usecases.check_entry(desk(request), await here.hub.entry(index))
-    return page(request, "audit_entry.html", checked=checked, rows=record_rows(checked.record))
+    return page(request, "audit_entry.html", checked=checked, rows=record_rows(checked.record, desk(request).agencies))
 
 
 @router.get("/audit-log/entries/{index}/proof")

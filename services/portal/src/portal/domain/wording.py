@@ -186,12 +186,20 @@ def reasons(content: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def record_rows(record: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def agency(code: str, names: Mapping[str, str]) -> str:
+    """An agency's name; the hub's own services act as "svc:<service>"."""
+    service = code.removeprefix("svc:")
+    return names.get(code) or (f"The hub ({service})" if service != code else code)
+
+
+def record_rows(record: Mapping[str, Any], agencies: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Label, text and code of every field worth reading, in reading order; handles mean nothing outside the entry and are left out."""
-    return [(label, *_worded(code, record[code])) for code, label in _LABELS.items() if code in record]
+    return [(label, *_worded(code, record[code], agencies)) for code, label in _LABELS.items() if code in record]
 
 
-def _worded(field: str, value: Any) -> tuple[str, str]:
+def _worded(field: str, value: Any, agencies: Mapping[str, str]) -> tuple[str, str]:
+    if field in {"org", "rcp"}:
+        return agency(str(value), agencies), str(value)
     if field == "te":
         return datetime.fromtimestamp(value / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), ""
     if field == "fs":
