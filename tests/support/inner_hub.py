@@ -38,7 +38,7 @@ BASE: Final = "http://127.0.0.1:8000"
 FULL: Final[dict[str, Any]] = json.loads((ROOT / "examples/referral-full.json").read_text("utf-8"))
 URGENT: Final[dict[str, Any]] = json.loads((ROOT / "examples/referral-urgent.json").read_text("utf-8"))
 POLICE: Final = "northmoor-police"
-_CLOCK: Final = SystemClock()
+CLOCK: Final = SystemClock()
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ class InnerHub:
             else:
                 profile = read_profile(self.folder / "demo" / f"{name}.toml")
                 client_id, signing, dpop = profile.client_id, profile.signing, profile.dpop
-            tokens = TokenSource(self.url("identity"), client_id, signing=signing, dpop_key=dpop, http=self.http, clock=_CLOCK)
+            tokens = TokenSource(self.url("identity"), client_id, signing=signing, dpop_key=dpop, http=self.http, clock=CLOCK)
             self.callers[name] = Caller(name, client_id, tokens)
         return self.callers[name]
 
@@ -105,7 +105,7 @@ class InnerHub:
 
     def proven(self, dpop: SigningKey, method: str, service: str, path: str, token: str) -> dict[str, str]:
         """Authorization and a fresh proof."""
-        proof = make_proof(dpop, method, self.url(service) + path.split("?", maxsplit=1)[0], at=_CLOCK.now(), token=token)
+        proof = make_proof(dpop, method, self.url(service) + path.split("?", maxsplit=1)[0], at=CLOCK.now(), token=token)
         return {"Authorization": f"DPoP {token}", "DPoP": proof}
 
     async def raw(self, method: str, service: str, path: str, **more: Any) -> httpx2.Response:
@@ -118,7 +118,7 @@ class InnerHub:
 
     def minted(self, who: str = POLICE, service: str = "referral", *, life: int = 300, **changes: Any) -> str:
         """A token signed by identity's own key with claims it would never give; a change to None removes the claim."""
-        caller, now = self.caller(who), int(_CLOCK.now().timestamp())
+        caller, now = self.caller(who), int(CLOCK.now().timestamp())
         key: SigningKey = self.service("identity").app.state.authority.token_key
         good = {
             "iss": self.url("identity"), "sub": caller.client_id, "aud": self.url(service), "client_id": caller.client_id, "agency": who,
@@ -131,11 +131,11 @@ class InnerHub:
 
     async def outcomes(self, referral_id: str, who: str = POLICE, *, until: str = "released", seconds: float = 20.0) -> set[str]:
         """The states of a referral's outcomes, once there are some and all are `until`, or when time is up."""
-        end = _CLOCK.monotonic() + seconds
+        end = CLOCK.monotonic() + seconds
         while True:
             read = await self.call(who, "GET", "referral", f"/v1/referrals/{referral_id}", scope="referral.read")
             states = {str(outcome["state"]) for outcome in read.json()["outcomes"]}
-            if states == {until} or _CLOCK.monotonic() > end:
+            if states == {until} or CLOCK.monotonic() > end:
                 return states
             await asyncio.sleep(0.1)
 

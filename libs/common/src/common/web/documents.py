@@ -39,6 +39,7 @@ _PAGE: Final = """<!doctype html>
 # Requests need a DPoP proof, which this page cannot make, so it can only try what is open to read.
 _START: Final = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null, supportedSubmitMethods: ["get"]});\n'
 
+_ALSO: Final = "x-hub-problems"
 _DEMANDED: Final = {"idempotency-key": "^[A-Za-z0-9_-]{16,64}$", "if-match": '^"[A-Za-z0-9_-]{22}"$'}
 
 _PROBLEM_SCHEMA: Final[dict[str, Any]] = {
@@ -100,6 +101,11 @@ def router(app: FastAPI) -> APIRouter:
     return made
 
 
+def problems(*statuses: int) -> dict[str, Any]:
+    """For a route's `openapi_extra`: problem statuses it answers with beyond those that follow from what it asks for."""
+    return {_ALSO: list(statuses)}
+
+
 def openapi(app: FastAPI) -> dict[str, Any]:
     """Build the document: every operation says which problems it answers with."""
     document = get_openapi(
@@ -146,7 +152,7 @@ def _operations(app: FastAPI) -> Iterator[tuple[str, str, APIRoute]]:
 
 def _statuses(route: APIRoute, operation: dict[str, Any]) -> list[int]:
     """The problem statuses an operation can answer with, from what it asks for."""
-    found = {405, 422, 500, 503}
+    found = {405, 422, 500, 503, *operation.pop(_ALSO, ())}
     calls = list(_calls(route.dependant))
     if any(isinstance(call, guard.Guard) for call in calls):
         found |= {401, 403, 429}

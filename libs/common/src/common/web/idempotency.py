@@ -1,6 +1,7 @@
 """Idempotency-Key: a creating POST takes effect once, and a repeat gets the stored answer (draft-ietf-httpapi-idempotency-key-header-07)."""
 
 import hmac
+import json
 import re
 import secrets
 from collections.abc import Callable
@@ -83,10 +84,11 @@ class Idempotency:
         if not hmac.compare_digest(row.request, attempt.request):
             raise Problem("idempotency-key-reused")
         value = parse(self._cipher.decrypt(row.answer[:12], row.answer[12:], attempt.id + attempt.request))
-        return Answer(value["status"], value["body"], value["headers"], replayed=True)
+        return Answer(value["status"], json.loads(value["body"]), value["headers"], replayed=True)
 
     def _seal(self, attempt: Attempt, answer: Answer) -> bytes:
-        plain = canonical({"status": answer.status, "body": dict(answer.body), "headers": dict(answer.headers)})
+        # The body as text keeps the order of its members, so that the repeat is the first answer byte for byte.
+        plain = canonical({"status": answer.status, "body": json.dumps(dict(answer.body)), "headers": dict(answer.headers)})
         nonce = secrets.token_bytes(12)
         return nonce + self._cipher.encrypt(nonce, plain, attempt.id + attempt.request)
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from common.access import Granted
-from common.web import guard
+from common.web import documents, guard
 from common.web.models import ApiModel, WholeNumber
 from referral import usecases
 from referral.api.shapes import MarkingOut, marking_out
@@ -33,7 +33,7 @@ class ReleaseCheckOut(ApiModel):
     vetoes: tuple[MarkingOut, ...]
 
 
-@router.post("/release-checks", summary="Check a release")
+@router.post("/release-checks", summary="Check a release", openapi_extra=documents.problems(404))
 async def check_release(request: Request, body: ReleaseCheckIn, granted: Check) -> ReleaseCheckOut:
     """Answers sharing alone: the newest snapshot version and the vetoes in force, read at this moment. No personal data."""
     store = cast(Store, request.app.state.store)

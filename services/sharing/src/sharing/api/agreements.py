@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from common.access import Granted
 from common.case_reference import normalised_reference
 from common.problems import Problem
-from common.web import guard
+from common.web import documents, guard
 from common.web.frame import actor_of
 from sharing.api.shapes import AgreementOut, AgreementsOut, ClauseOut, ObligationOut, PreviewIn, PreviewOut
 from sharing.domain.agreement import Agreement, Clause
@@ -32,7 +32,7 @@ async def list_agreements(request: Request, granted: Look) -> AgreementsOut:
     return AgreementsOut(items=items)
 
 
-@decisions.post("/preview", summary="Preview a decision")
+@decisions.post("/preview", summary="Preview a decision", openapi_extra=documents.problems(404))
 async def preview_decision(request: Request, body: PreviewIn, granted: Ask) -> PreviewOut:
     """Who would get what of your own referral, which parts are withheld and why. Discloses nothing; is itself recorded.
 

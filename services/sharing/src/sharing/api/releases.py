@@ -10,7 +10,7 @@ from common.access import Granted
 from common.audit_trail import AuditTrail
 from common.case_reference import normalised_reference
 from common.problems import Problem
-from common.web import guard
+from common.web import documents, guard
 from common.web.frame import actor_of
 from sharing.api.shapes import DisclosureOut, DisclosuresOut, EmergencyIn, EmergencyOut, StuckOut, StuckPage
 from sharing.ports import ReleaseChecks, Store
@@ -27,7 +27,7 @@ Reference = Annotated[
 ]
 
 
-@router.get("", summary="List a case's disclosures")
+@router.get("", summary="List a case's disclosures", openapi_extra=documents.problems(404))
 async def list_disclosures(request: Request, granted: Ask, case_reference: Reference) -> DisclosuresOut:
     """Where each disclosure of your own referral stands: waiting for its proof, released, saved, blocked and why."""
     if not request.app.state.ready_to_read():
@@ -50,7 +50,7 @@ async def list_stuck(request: Request, granted: Watch) -> StuckPage:
     return StuckPage(items=items, promises_overdue=overdue)
 
 
-@router.post("/{delivery_id}/emergency-release", summary="Release in an emergency")
+@router.post("/{delivery_id}/emergency-release", summary="Release in an emergency", openapi_extra=documents.problems(409))
 async def release_in_emergency(request: Request, delivery_id: UUID, body: EmergencyIn, granted: Emergency) -> EmergencyOut:
     """A person with authority releases what waits for its audit receipt. Vetoes hold all the same.
 
