@@ -125,6 +125,20 @@ async def test_a_record_changed_beside_the_log_is_shown_as_what_it_is(bed: Audit
     assert (await bed.call("GET", f"/v1/entries/{newest['index']}")).json()["verified"] is True
 
 
+async def test_the_operator_finds_edited_search_rows_and_rebuilds_them(bed: AuditBed) -> None:
+    await bed.record(2, recipient=IDVA)
+    await bed.receipted(3)
+    operator = bed.token(scope="agency.manage", sub="operator", client_id="operator", agency="northmoor", roles=["operator"])
+    with closing(sqlite3.connect(bed.folder / "audit.db")) as insider, insider:
+        insider.execute("DELETE FROM lookup WHERE rcp = ?", (IDVA,))
+    assert await bed.found({"recipient": IDVA}) == []
+    assert (await bed.call("POST", "/v1/search-rows/check", token=operator)).json()["different"] == 2
+    assert (await bed.call("POST", "/v1/search-rows/rebuild")).status_code == 403
+    assert (await bed.call("POST", "/v1/search-rows/rebuild", token=operator)).status_code == 200
+    assert (await bed.call("POST", "/v1/search-rows/check", token=operator)).json()["different"] == 0
+    assert len(await bed.found({"recipient": IDVA})) == 2
+
+
 async def test_a_halted_log_takes_no_question_and_stays_readable(bed: AuditBed) -> None:
     await bed.record(recipient=IDVA)
     await bed.receipted(2)

@@ -1,5 +1,6 @@
 """Batches of audit records in, entries out. What cannot be recorded now keeps its place on the bus; nothing is dropped."""
 
+import logging
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final
@@ -21,6 +22,7 @@ from common.problems import Problem
 
 GROUP: Final = "audit.records"
 
+_log = logging.getLogger("hub.audit")
 _meter = metrics.get_meter("hub.audit")
 _records = _meter.create_counter("hub_audit_records", description="Audit records taken in, by what became of them")
 
@@ -74,5 +76,12 @@ def _counted(intake: Intake, service: str) -> Callable[[], None]:
         for outcome, number in outcomes.items():
             if number:
                 _records.add(number, {"service": service, "outcome": outcome})
+        # Each of these pages somebody: a record that never came, one that could not be taken, a clock that cannot be trusted.
+        if intake.missing:
+            _log.error("a producer's numbers have a gap", extra={"source": f"svc:{service}", "missing": intake.missing})
+        if intake.rejected:
+            _log.error("audit records rejected", extra={"source": f"svc:{service}", "reason": ",".join(sorted(set(intake.rejected)))})
+        if intake.clock_went_back:
+            _log.error("the clock went back more than two seconds")
 
     return count

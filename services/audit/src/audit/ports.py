@@ -216,6 +216,10 @@ class QueryTx(Protocol):
         """Store a question."""
         ...
 
+    def rebuild_index(self) -> int:
+        """Write every search row anew from the entries; how many entries."""
+        ...
+
 
 class QueryView(Protocol):
     """What answering auditors reads, on one snapshot."""
@@ -242,6 +246,10 @@ class QueryView(Protocol):
 
     def log_size(self) -> int:
         """Entries in the log."""
+        ...
+
+    def index_differences(self) -> list[int]:
+        """Entries whose search rows are not what the entry says."""
         ...
 
 

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from opentelemetry import metrics
+
 from audit.checkpoint import HeadSigner
 from audit.domain import LogHalted, LogState
 from audit.merkle import CompactRange, EdgeMalformed, Growth, RightEdge, TileHashes, partial_tiles
@@ -28,6 +30,10 @@ _BUNDLE: Final = -1
 _LEAVES_AT_A_TIME: Final = 256 * TILE_WIDTH
 
 _log = logging.getLogger("hub.audit")
+_meter = metrics.get_meter("hub.audit")
+_signed = _meter.create_gauge("hub_audit_signed_entries", description="Entries the newest signed head covers")
+_published = _meter.create_gauge("hub_audit_published_entries", description="Entries the published checkpoint covers")
+_halts = _meter.create_counter("hub_audit_halts", description="Times the log stopped itself, by code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,7 @@ class Sequencer:
         if not self.halted:
             self.halted = reason.code
             _log.critical("audit log halted: read-only until a person has looked", extra={"code": reason.code})
+            _halts.add(1, {"code": reason.code})
             self._on_halt(reason.code)
 
     async def start(self) -> None:
@@ -155,6 +162,7 @@ class Sequencer:
         crash_point("audit.receipts-committed")
         self._finished += [Tile(tile.level, tile.index) for tile, _ in growth.tiles()]
         self._signed = signed
+        _signed.set(signed.size)
         return True
 
     async def publish(self) -> None:
@@ -171,6 +179,7 @@ class Sequencer:
         await asyncio.to_thread(self._files.publish, signed.head.note)
         crash_point("audit.checkpoint-written")
         self._published, self._published_note = signed.size, signed.head.note
+        _published.set(signed.size)
         await asyncio.to_thread(self._drop_partials, finished)
 
     async def prove(self, index: int) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, TextClause, func,
 from audit.domain import Filter, Purpose
 from audit.ports import Found, Producer, QueryTx, QueryView, Question
 from audit.storage.log import read_state
+from audit.storage.rebuild import index_differences, rebuild_index
 from audit.storage.tables import EMERGENCY, ENTRY, EPOCH, GAP, KINDS, LOOKUP, PRODUCER, QUERY, TOKEN
 from common.audit_record import AuditEntry
 from common.audit_trail import AuditTrail
@@ -50,6 +51,10 @@ class SqlQueryTx:
             "query": json.dumps({"purpose": question.purpose, "filter": _written(question.filter)}),
         }  # fmt: skip
         self._unit.connection.execute(insert(QUERY), row)
+
+    def rebuild_index(self) -> int:
+        """Write every search row anew from the entries."""
+        return rebuild_index(self._unit.connection)
 
 
 class SqlQueryView:
@@ -111,6 +116,10 @@ class SqlQueryView:
     def log_size(self) -> int:
         """Entries in the log."""
         return _log_size(self._connection)
+
+    def index_differences(self) -> list[int]:
+        """Entries whose search rows are not what the entry says."""
+        return index_differences(self._connection)
 
     def _time_bounds(self, wanted: Filter, lead: ColumnElement[int]) -> list[ColumnElement[bool]]:
         """Log time never goes back, so a bound in time is a bound in place: two searches by bisection, no index on time."""

@@ -124,6 +124,12 @@ def open_entry(tx: QueryTx, granted: Granted, purpose: Purpose) -> None:
     )
 
 
+def rebuild(tx: QueryTx, granted: Granted) -> int:
+    """Make the search rows anew from the entries; how many entries were indexed. The act is an entry itself."""
+    tx.record(AuditEntry(operation="config_change", outcome="done", actor=actor_of(granted), resource_type="search_rows"))
+    return tx.rebuild_index()
+
+
 def entry(view: QueryView, granted: Granted, desk: Desk, index: int) -> Found:
     """One entry. Raises Problem `not-found`, also for an entry of another agency."""
     found = view.entry(index, desk.sight(granted).agency)
