@@ -83,6 +83,8 @@ def _addressed(package: DisclosurePackage, content: Mapping[str, Any], record: M
     clause = content.get("clause")
     if not isinstance(clause, dict) or clause.get("id") != record.get("cl") or clause.get("hash") != record.get("ag"):
         raise PackageRefused(2, "clause-mismatch")
+    if record.get("cl") is None or record.get("ag") is None:  # absent on both sides is not agreement
+        raise PackageRefused(2, "clause-mismatch")
 
 
 def _committed(package: DisclosurePackage, record: Mapping[str, Any]) -> None:
