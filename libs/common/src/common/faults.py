@@ -3,7 +3,16 @@
 import os
 import signal
 
-_ARMED = os.environ.get("HUB_CRASH_AT") if os.environ.get("HUB_TEST_BUILD") == "1" else None
+
+def _asked() -> tuple[str | None, int]:
+    """The armed point and at which pass through it to die, from ``HUB_CRASH_AT=<name>`` or ``<name>:<pass>``."""
+    if os.environ.get("HUB_TEST_BUILD") != "1":
+        return None, 1
+    name, _, number = os.environ.get("HUB_CRASH_AT", "").partition(":")
+    return name or None, int(number or 1)
+
+
+_ARMED, _LEFT = _asked()
 
 
 def crash_point(name: str) -> None:
@@ -11,5 +20,8 @@ def crash_point(name: str) -> None:
 
     Nothing happens unless both HUB_TEST_BUILD=1 and HUB_CRASH_AT name it; a production start sets neither.
     """
+    global _LEFT
     if _ARMED is not None and name == _ARMED:
-        os.kill(os.getpid(), signal.SIGKILL)
+        _LEFT -= 1
+        if _LEFT <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
