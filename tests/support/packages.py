@@ -55,7 +55,7 @@ class Draft:
     def package(self, **changes: Any) -> DisclosurePackage:
         """The proven package: the leaf among others in a tree whose head the log signed. `changes` replace members."""
         leaf = self.leaf().encode()
-        return self._made(leaf=b64u(leaf), proof=self.proof_of(leaf), **changes)
+        return self._made(**{"leaf": b64u(leaf), "proof": self.proof_of(leaf), **changes})
 
     def promised(self, **changes: Any) -> DisclosurePackage:
         """The package of an emergency release."""
