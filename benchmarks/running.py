@@ -1,0 +1,52 @@
+"""Hubs to measure: fresh ones of either mode in a folder of their own, and the process ids of their parts."""
+
+import random
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.stack import processes, topology
+from tests.support.hubs import RunningHub, StackHub, StandaloneHub
+
+
+@contextmanager
+def hub(mode: str, *, spread_ms: int = 0, extra: Mapping[str, str] | None = None) -> Iterator[RunningHub]:
+    """A started hub of that mode, as its users run it apart from the spread of deliveries; stopped and deleted at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
+    folder.chmod(0o711)  # PostgreSQL runs under an account of its own and must be able to pass through
+    given = {"HUB_DELIVERY_SPREAD_MS": str(spread_ms), **(extra or {})}
+    made: RunningHub = (
+        StackHub(folder, _free_base(), extra=given) if mode == "stack" else StandaloneHub(folder, processes.free_port(), extra=given)
+    )
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pid_of(running: RunningHub, service: str) -> int:
+    """The process that runs a service: its own in the stack, the one of the hub in standalone mode."""
+    if isinstance(running, StackHub):
+        found = processes.running(running.stack.folder / "processes", service)
+    else:
+        found = processes.running(running.folder / "processes", "standalone")
+    if found is None:
+        raise RuntimeError(f"{service} is not running")
+    return found
+
+
+def service_pids(running: RunningHub) -> dict[str, int]:
+    """Every process of ours, by name; the broker and PostgreSQL are not among them."""
+    if isinstance(running, StackHub):
+        return {service: pid_of(running, service) for service in topology.SERVICES}
+    return {"standalone": pid_of(running, "standalone")}
+
+
+def _free_base() -> int:
+    """A base port whose whole topology is free, below the ports that the system gives to outgoing connections."""
+    bases = (random.randrange(12_000, 32_000, 200) for _ in range(1000))
+    return next(base for base in bases if not any(map(processes.port_is_taken, topology.ports(base))))
