@@ -78,7 +78,7 @@ def _counted(intake: Intake, service: str) -> Callable[[], None]:
                 _records.add(number, {"service": service, "outcome": outcome})
         # Each of these pages somebody: a record that never came, one that could not be taken, a clock that cannot be trusted.
         if intake.missing:
-            _log.error("a producer's numbers have a gap", extra={"source": f"svc:{service}", "missing": intake.missing})
+            _log.error("a producer's numbers have a gap", extra={"source": f"svc:{service}", "count": intake.missing})
         if intake.rejected:
             _log.error("audit records rejected", extra={"source": f"svc:{service}", "reason": ",".join(sorted(set(intake.rejected)))})
         if intake.clock_went_back:
