@@ -51,8 +51,8 @@ class Seen:
         page.on("framenavigated", self._moved)
 
     def _said(self, message: ConsoleMessage) -> None:
-        # Chromium notes each page whose status is an error; that is how an error page must come.
-        if not message.text.startswith("Failed to load resource: the server responded with a status of 4"):
+        # Chromium notes each page whose status is an error, which is how an error page must come, and each clearing we asked for.
+        if not message.text.startswith(("Failed to load resource: the server responded with a status of 4", "Clear-Site-Data header on")):
             self.console.append(message.text)
 
     def _asked(self, request: Request) -> None:
@@ -60,7 +60,7 @@ class Seen:
         if not request.url.startswith(self.base + "/"):
             self.foreign.append(request.url)
         referer = request.headers.get("referer")
-        if referer is not None:
+        if referer:
             self.referers.append(f"{referer} → {request.url}")
 
     def _answered(self, response: Response) -> None:
