@@ -110,14 +110,15 @@ def purpose_now(view: QueryView, granted: Granted) -> Purpose:
     return question.purpose
 
 
-def open_entry(tx: QueryTx, granted: Granted, purpose: Purpose) -> None:
-    """Record that one entry is opened by its number, before it is shown. An entry that is not there is recorded alike."""
+def open_entry(tx: QueryTx, granted: Granted, purpose: Purpose, index: int) -> None:
+    """Record that the entry `index` is opened, before it is shown. One that is not there, or not theirs, is recorded alike."""
     tx.record(
         AuditEntry(
             operation="audit_query",
             outcome="done",
             actor=actor_of(granted),
             resource_type="audit_entry",
+            resource_version=index,
             purpose=purpose,
             justification_code="entry",
         )
