@@ -29,7 +29,7 @@ run: $(VENV)/.runtime ## Start the whole hub in one process (PORT=8000, HUB_DIR=
 	@exec $(BIN)/python -m standalone
 
 test: parts ## Run every test: rules, journeys, attacks, real Kafka and PostgreSQL, a real browser
-	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(TESTS)
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 stack: parts ## Start the production topology without containers: Kafka, PostgreSQL, one process per service (STACK_PORT=8100)
 	@$(BIN)/python -m deploy.stack start

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support import stack_parts
+from tests.support import scheduling, stack_parts
 from tests.support.stack_parts import hub_stack, kafka_broker, own_hub_stack, own_kafka_broker, own_postgres_server, postgres_server
 
 __all__ = ["hub_stack", "kafka_broker", "own_hub_stack", "own_kafka_broker", "own_postgres_server", "postgres_server"]
@@ -18,3 +18,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Runs last in each process; the first one clears up."""
     if not hasattr(config, "workerinput"):
         stack_parts.end_session()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Asked in the first process only."""
+    return scheduling.scheduler(config, log)
