@@ -10,7 +10,7 @@ import httpx2
 from common.clock import SystemClock
 from common.ids import opaque
 from common.keys import StaticKeys
-from common.web.client import ServiceClient, TokenSource
+from common.web.client import CallFailed, ServiceClient, TokenSource
 from hubpartner.delivery import Delivery, envelope_of, open_delivery, saved_receipt
 from hubpartner.profile import Profile
 
@@ -155,4 +155,7 @@ def _members(answer: httpx2.Response) -> dict[str, Any]:
 
 
 def _item(raw: Mapping[str, Any]) -> InboxItem:
-    return InboxItem(raw["deliveryId"], raw["kind"], raw["state"], raw["deliveredAt"], raw["digest"], envelope_of(raw))
+    try:
+        return InboxItem(raw["deliveryId"], raw["kind"], raw["state"], raw["deliveredAt"], raw["digest"], envelope_of(raw))
+    except (KeyError, ValueError):
+        raise CallFailed("an item that is cut or changed") from None

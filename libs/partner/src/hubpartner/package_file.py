@@ -6,30 +6,67 @@ from pathlib import Path
 from typing import Final
 
 from common.canonical import b64u, unb64u
+from common.ids import opaque
 
 _FORMAT: Final = "hub-package/1"
 
 
 class PackageFileRefused(Exception):
-    """The file is not a saved package."""
+    """The file is not a saved package, or not one of this delivery."""
 
 
 def write_package(path: Path, envelope: bytes) -> None:
     """Write the envelope durably and readable by the owner only; an existing file is never overwritten (FileExistsError).
 
-    Returns after fsync: only then may a receipt be signed for it.
+    Returns after fsync: only then may a receipt be signed for it. Written beside and linked into place, so that a crash
+    leaves the whole file or none.
     """
     text = json.dumps({"format": _FORMAT, "envelope": b64u(envelope)}, indent=1) + "\n"
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    folder = os.open(path.resolve().parent, os.O_RDONLY)
+    beside = path.with_name(f".{path.name}.{opaque(6)}.new")
     try:
-        os.fsync(folder)
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(beside, path)
     finally:
-        os.close(folder)
+        beside.unlink(missing_ok=True)
+    _sync(path.resolve().parent)
+
+
+def keep_package(path: Path, envelope: bytes) -> None:
+    """Like `write_package`, and content with an earlier file of exactly this envelope, which a crash may have left unsigned for.
+
+    Raises PackageFileRefused, in words for a person, when the file holds anything else or cannot be written: then nothing
+    may be signed.
+    """
+    try:
+        write_package(path, envelope)
+    except FileExistsError:
+        if not _holds(path, envelope):
+            raise PackageFileRefused(
+                "a file of this name exists and holds something else; nothing was signed; choose another with --to FILE"
+            ) from None
+        _sync(path)
+        _sync(path.resolve().parent)
+    except OSError:
+        raise PackageFileRefused("the file cannot be written there; nothing was signed") from None
+
+
+def _holds(path: Path, envelope: bytes) -> bool:
+    try:
+        return read_package(path) == envelope
+    except PackageFileRefused:
+        return False
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def read_package(path: Path) -> bytes:

@@ -1,9 +1,12 @@
 """A delivery in words for a person at a terminal: what may be said of its proof, then safe contact before anything else."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from common.package_proof import Verdict
+
+_SAFE: Final = "Safe to use"
+"""Label of the one fact in a means of contact that says whether it may be used (referral's form)."""
 
 
 def standing(verdict: Verdict) -> str:
@@ -29,7 +32,7 @@ def _lines(verdict: Verdict) -> Iterator[str]:
         yield "SAFE CONTACT: " + (f"DO NOT CONTACT ({safe['status']})" if safe["doNotContact"] else "safe, only as follows")
         yield from (f"  {line}" for line in map(_item, safe["items"]))
         for means in safe["means"]:
-            yield "  - " + "; ".join(map(_item, means))
+            yield f"  - {_use(means, stop=safe['doNotContact'])}: " + "; ".join(map(_item, means))
     else:
         yield "SAFE CONTACT: not shared with you; do not contact"
     clause = content["clause"]
@@ -40,6 +43,12 @@ def _lines(verdict: Verdict) -> Iterator[str]:
     for section in content["sections"]:
         yield f"{section['label']}"
         yield from (f"  {line}" for line in map(_item, section["items"]))
+
+
+def _use(means: Iterable[Mapping[str, Any]], *, stop: bool) -> str:
+    """Silence about one number is not safety: only a plain yes, on a case where contact is safe at all, may be used."""
+    said = next((item["value"] for item in means if item["label"] == _SAFE), "")
+    return "may be used" if said == "yes" and not stop else "DO NOT USE"
 
 
 def _item(item: Mapping[str, Any]) -> str:

@@ -62,3 +62,6 @@ def main() -> None:
     except ProofRefused as refused:
         say_error(f"NOT VERIFIED: {refused.code}.")
         sys.exit(1)
+    except OSError:
+        say_error("A file named on the command line cannot be read or written.")
+        sys.exit(2)

@@ -10,6 +10,7 @@ import typer
 from common.audit_record import Leaf, RecordRefused
 from common.tlog import ProofRefused, Verifier
 from common.tlog.whole_log import LogRefused, WholeLog, check_whole_log
+from common.web.client import CallFailed
 from hubpartner.cli.session import JsonOption, profile_of, say, say_error, say_json
 
 app = typer.Typer(no_args_is_help=True, help="Check the public audit log.")
@@ -17,9 +18,19 @@ app = typer.Typer(no_args_is_help=True, help="Check the public audit log.")
 _TIMEOUT_S: Final = 20.0
 UrlArgument = Annotated[str, typer.Argument(help="Prefix of the log, such as http://127.0.0.1:8000/audit/log")]
 KeyOption = Annotated[
-    Path | None, typer.Option("--vkey", help="File with the log's verifier key; otherwise the profile's pinned key", show_default=False)
+    Path | None,
+    typer.Option(
+        "--vkey",
+        exists=True,
+        dir_okay=False,
+        help="File with the log's verifier key; otherwise the profile's pinned key",
+        show_default=False,
+    ),
 ]
-OlderOption = Annotated[Path | None, typer.Option(help="Checkpoint kept from an earlier run: the log must extend it", show_default=False)]
+OlderOption = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="Checkpoint kept from an earlier run: the log must extend it", show_default=False),
+]
 KeepOption = Annotated[Path | None, typer.Option(help="Write the verified checkpoint here, for the next run", show_default=False)]
 
 
@@ -58,7 +69,11 @@ def _key(context: typer.Context, vkey: Path | None, http: httpx2.Client, url: st
         return Verifier.parse(vkey.read_text("utf-8").strip()), True
     if context.obj is not None:
         return profile_of(context).log, True
-    return Verifier.parse(_get(http, f"{url.rstrip('/')}/vkey").decode().strip()), False
+    try:
+        return Verifier.parse(_get(http, f"{url.rstrip('/')}/vkey").decode().strip()), False
+    except (OSError, UnicodeDecodeError):
+        say_error("NOT VERIFIED: no log serves its key at this URL; give the prefix of the log, such as http://127.0.0.1:8000/audit/log.")
+        raise typer.Exit(1) from None
 
 
 def _checked(http: httpx2.Client, url: str, log: Verifier, older: Path | None, producers: Counter[str]) -> WholeLog:
@@ -80,8 +95,8 @@ def _checked(http: httpx2.Client, url: str, log: Verifier, older: Path | None, p
 def _get(http: httpx2.Client, url: str) -> bytes:
     try:
         answer = http.get(url)
-    except httpx2.HTTPError:
-        raise OSError("the log cannot be reached") from None
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise CallFailed(type(error).__name__) from None
     if answer.status_code != 200:
         raise OSError("the log does not serve this file")
     return answer.content

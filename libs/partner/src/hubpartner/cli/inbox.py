@@ -10,7 +10,7 @@ from common.package_proof import PackageRefused
 from hubpartner.cli.session import JsonOption, say, say_json, with_hub
 from hubpartner.client import HubClient, InboxItem, InboxPage
 from hubpartner.delivery import Delivery
-from hubpartner.package_file import write_package
+from hubpartner.package_file import keep_package
 from hubpartner.shown import shown, standing
 
 app = typer.Typer(help="Receive deliveries: list, show, save and acknowledge.")
@@ -65,7 +65,7 @@ def save(
     async def work(client: HubClient) -> str:
         item = await client.delivery(delivery_id)
         delivery = client.open(item)
-        _keep(file, item, delivery)
+        keep_package(file, item.envelope)
         # Crash here: saved but not signed for; the hub keeps offering the delivery and a second `save` signs.
         return str((await client.send_receipt(delivery, system))["state"])
 
@@ -82,14 +82,6 @@ def acknowledge(context: typer.Context, delivery_id: str, role: Annotated[str, t
 
 async def _opened(client: HubClient, delivery_id: str) -> Delivery:
     return client.open(await client.delivery(delivery_id))
-
-
-def _keep(file: Path, item: InboxItem, delivery: Delivery) -> None:
-    try:
-        write_package(file, item.envelope)
-    except FileExistsError:
-        if delivery.envelope_digest != item.digest:
-            raise
 
 
 def _row(client: HubClient, item: InboxItem) -> dict[str, Any]:

@@ -1,0 +1,78 @@
+"""An agency's profile file, and a hub that answers `hubctl` from memory over a transport without a socket."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+
+from common.canonical import b64u
+from common.envelope import digest
+from identity.bootstrap.profiles import write_profile
+from tests.support.packages import DELIVERY, LOG, ME, Parties
+
+BASE: Final = "http://hub.example.org"
+
+
+def profile_file(folder: Path, parties: Parties) -> Path:
+    """The profile of `parties`, written by the code that writes the demo's."""
+    services = {f"{name}_url": f"{BASE}/{name}" for name in ("referral", "sharing", "audit", "identity")}
+    about = {
+        "agency": ME, "client_id": f"{ME}-system", "issuer": f"{BASE}/identity", **services, "portal_url": BASE,
+        "log_origin": LOG.verifier.name, "log_vkey": LOG.verifier.format(),
+    }  # fmt: skip
+    path = folder / f"{ME}.toml"
+    write_profile(
+        path, about, signing=parties.signing, opening=parties.opening, dpop=parties.dpop, hub=parties.hub.public().jwk(), kafka=None
+    )
+    return path
+
+
+@dataclass
+class FakeHub:
+    """Answers tokens, one inbox, and receipts. `down` refuses connections; `problem` is what every call answers instead."""
+
+    envelope: bytes
+    down: bool = False
+    problem: tuple[int, dict[str, Any]] | None = None
+    token_error: str = ""
+    wrong_digest: bool = False
+    receipts: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        """Answer one request."""
+        if self.down:
+            raise httpx2.ConnectError("refused")
+        path = request.url.path
+        self.asked.append(f"{request.method} {path}")
+        if path == "/.well-known/oauth-authorization-server/identity":
+            return _json({"issuer": f"{BASE}/identity", "token_endpoint": f"{BASE}/identity/token"})
+        if path == "/identity/token":
+            if self.token_error:
+                return _json({"error": self.token_error}, 400)
+            return _json({"access_token": "t", "token_type": "DPoP", "expires_in": 300})
+        if self.problem is not None:
+            return _json(self.problem[1], self.problem[0])
+        return self._answer(request.method, path, request.content)
+
+    def _answer(self, method: str, path: str, content: bytes) -> httpx2.Response:
+        if path == "/sharing/v1/inbox":
+            return _json({"items": [self._item()], "nextCursor": "c-1"})
+        if path == f"/sharing/v1/inbox/{DELIVERY}":
+            return _json(self._item())
+        if method == "POST" and path == f"/sharing/v1/disclosures/{DELIVERY}/receipt":
+            self.receipts.append(json.loads(content)["receipt"])
+            return _json({"state": "saved"})
+        return _json({"code": "not-found", "detail": "There is nothing here for you.", "correlationId": "c"}, 404)
+
+    def _item(self) -> dict[str, Any]:
+        return {
+            "deliveryId": str(DELIVERY), "kind": "disclosure", "state": "delivered", "deliveredAt": "2026-11-21T02:00:05Z",
+            "digest": digest(b"other" if self.wrong_digest else self.envelope), "envelopeBytes": b64u(self.envelope),
+        }  # fmt: skip
+
+
+def _json(value: dict[str, Any], status: int = 200) -> httpx2.Response:
+    return httpx2.Response(status, json=value)

@@ -1,0 +1,241 @@
+"""`hubctl` against a hub that answers from memory: what is said, what is signed, and the exit code programs rely on."""
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from common.canonical import unb64u
+from common.envelope import digest
+from common.keys import generate_signing
+from hubpartner import cli
+from hubpartner.package_file import read_package
+from tests.support.packages import DELIVERY, Parties, draft
+from tests.support.partner_bed import FakeHub, profile_file
+
+PROVEN = "proven: entry 3 of a log of 7, not yet witnessed"
+
+
+class Shell:
+    """Runs `hubctl` in a folder, as the process would run it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self.parties = Parties()
+        self.profile = profile_file(folder, self.parties)
+        self.hub = FakeHub(self.parties.envelope(draft().package()))
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        monkeypatch.chdir(folder)
+        monkeypatch.delenv("HUBCTL_PROFILE", raising=False)
+        transport = httpx2.MockTransport(lambda request: self.hub(request))
+        monkeypatch.setattr("hubpartner.client.httpx2.AsyncClient", functools.partial(httpx2.AsyncClient, transport=transport))
+        monkeypatch.setattr("hubpartner.cli.audit.httpx2.Client", functools.partial(httpx2.Client, transport=transport))
+
+    def run(self, *arguments: str, profile: bool = True) -> tuple[int, str, str]:
+        """Exit code, standard output, standard error."""
+        chosen = ["--profile", str(self.profile)] if profile else []
+        self._monkeypatch.setattr(sys, "argv", ["hubctl", *chosen, *arguments])
+        try:
+            cli.main()
+            code: int | str | None = 0
+        except SystemExit as left:
+            code = left.code or 0
+        assert isinstance(code, int)
+        said = self._capsys.readouterr()
+        return code, said.out, said.err
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(tmp_path, monkeypatch, capsys)
+
+
+def test_the_inbox_says_what_each_proof_is_worth(shell: Shell) -> None:
+    code, out, _ = shell.run("inbox")
+    assert code == 0
+    assert str(DELIVERY) in out
+    assert PROVEN in out
+    assert "hubctl inbox --cursor c-1" in out
+
+
+def test_the_inbox_for_programs(shell: Shell) -> None:
+    code, out, _ = shell.run("inbox", "--json")
+    (row,) = json.loads(out)["items"]
+    assert code == 0
+    assert (row["verified"], row["verdict"], row["index"], row["clause"]) == (True, PROVEN, 3, "NM-2")
+
+
+def test_a_promise_is_not_verified_in_the_list(shell: Shell) -> None:
+    shell.hub.envelope = shell.parties.envelope(draft().promised())
+    (row,) = json.loads(shell.run("inbox", "--json")[1])["items"]
+    assert row["verified"] is False
+    assert row["verdict"].startswith("promised")
+
+
+def test_what_proves_nothing_is_listed_as_such_and_shows_nothing(shell: Shell) -> None:
+    shell.hub.envelope = shell.parties.envelope(draft().package(proof=""))
+    code, out, _ = shell.run("inbox")
+    assert code == 0
+    assert "NOT VERIFIED (proof-malformed)" in out
+    assert "NM-7F3K" not in out
+    shell.hub.envelope = shell.parties.envelope(draft().package(), sender=generate_signing("svc:sharing"))
+    assert "NOT OPENED (unknown-key)" in shell.run("inbox")[1]
+
+
+def test_show(shell: Shell) -> None:
+    code, out, _ = shell.run("inbox", "show", str(DELIVERY))
+    assert code == 0
+    assert out.index("SAFE CONTACT") < out.index("Shared under")
+
+
+def test_show_of_a_package_that_proves_nothing_shows_none_of_it(shell: Shell) -> None:
+    shell.hub.envelope = shell.parties.envelope(draft().package(proof=""))
+    code, out, err = shell.run("inbox", "show", str(DELIVERY))
+    assert (code, out) == (1, "")
+    assert "check 5 failed" in err
+
+
+def test_save_keeps_then_signs_for_exactly_that(shell: Shell) -> None:
+    code, out, _ = shell.run("inbox", "save", str(DELIVERY), "--system", "case-system")
+    kept = shell.folder / f"{DELIVERY}.package.json"
+    assert code == 0
+    assert "delivery is saved" in out
+    assert read_package(kept) == shell.hub.envelope
+    (receipt,) = shell.hub.receipts
+    claims = json.loads(unb64u(receipt.split(".")[1]))
+    assert (claims["ed"], claims["system"]) == (digest(shell.hub.envelope), "case-system")
+
+
+def test_save_after_a_crash_between_file_and_receipt_signs(shell: Shell) -> None:
+    shell.run("inbox", "save", str(DELIVERY))
+    assert shell.run("inbox", "save", str(DELIVERY))[0] == 0
+    assert len(shell.hub.receipts) == 2
+
+
+def test_save_over_another_file_is_refused_and_nothing_is_signed(shell: Shell) -> None:
+    kept = shell.folder / f"{DELIVERY}.package.json"
+    kept.write_text("another's")
+    code, _, err = shell.run("inbox", "save", str(DELIVERY))
+    assert code == 2
+    assert "nothing was signed" in err
+    assert kept.read_text() == "another's"
+    assert not shell.hub.receipts
+    assert shell.run("inbox", "save", str(DELIVERY), "--to", "elsewhere.json")[0] == 0
+
+
+def test_save_over_an_older_envelope_of_the_same_delivery_is_refused(shell: Shell) -> None:
+    shell.run("inbox", "save", str(DELIVERY))
+    shell.hub.envelope = shell.parties.envelope(draft().package())
+    assert shell.run("inbox", "save", str(DELIVERY))[0] == 2
+    assert len(shell.hub.receipts) == 1
+
+
+def test_what_proves_nothing_is_neither_kept_nor_signed_for(shell: Shell) -> None:
+    shell.hub.envelope = shell.parties.envelope(draft().package(content_salt=""))
+    assert shell.run("inbox", "save", str(DELIVERY))[0] == 1
+    assert not shell.hub.receipts
+    assert not (shell.folder / f"{DELIVERY}.package.json").exists()
+
+
+def test_a_saved_package_is_checked_without_a_network(shell: Shell) -> None:
+    shell.run("inbox", "save", str(DELIVERY), "--to", "p.json")
+    shell.hub.down = True
+    code, out, _ = shell.run("proof", "verify", "p.json")
+    assert code == 0
+    assert PROVEN in out
+
+
+@pytest.mark.parametrize("content", ["", '{"format":"hub-package/1","envelope":"eA"}'], ids=["no-package", "no-envelope"])
+def test_a_file_that_proves_nothing(shell: Shell, content: str) -> None:
+    (shell.folder / "p.json").write_text(content)
+    code, out, err = shell.run("proof", "verify", "p.json")
+    assert (code, out) == (2 if not content else 1, "")
+    assert err
+
+
+def test_one_changed_letter_in_a_saved_package(shell: Shell) -> None:
+    shell.run("inbox", "save", str(DELIVERY), "--to", "p.json")
+    kept = json.loads(Path("p.json").read_text())
+    place = len(kept["envelope"]) // 2
+    other = "A" if kept["envelope"][place] != "A" else "B"
+    Path("p.json").write_text(json.dumps({**kept, "envelope": kept["envelope"][:place] + other + kept["envelope"][place + 1 :]}))
+    code, _, err = shell.run("proof", "verify", "p.json")
+    assert code == 1
+    assert err.startswith("NOT OPENED")
+
+
+def test_a_refusal_names_the_place_and_never_the_value(shell: Shell) -> None:
+    fault = {"pointer": "/people/0/role", "detail": "must be a known role"}
+    shell.hub.problem = (422, {"code": "validation-failed", "detail": "Look at errors.", "correlationId": "c-7", "errors": [fault]})
+    (shell.folder / "form.json").write_text('{"secret": "Marta Quillfeather"}')
+    code, _, err = shell.run("referral", "submit", "form.json")
+    assert code == 1
+    assert "422 validation-failed" in err
+    assert "/people/0/role: must be a known role" in err
+    assert "c-7" in err
+    assert "Marta" not in err
+
+
+def test_nothing_of_another(shell: Shell) -> None:
+    assert shell.run("inbox", "show", "01932000-0000-8000-8000-0000000000ff")[0] == 1
+
+
+def test_a_client_the_hub_does_not_trust(shell: Shell) -> None:
+    shell.hub.token_error = "invalid_client"
+    code, _, err = shell.run("inbox")
+    assert code == 1
+    assert "invalid_client" in err
+
+
+def test_a_hub_that_is_not_there(shell: Shell) -> None:
+    shell.hub.down = True
+    assert shell.run("inbox")[0] == 3
+    assert shell.run("audit", "verify", "http://hub.example.org/audit/log")[0] == 3
+
+
+def test_an_item_cut_on_the_way_is_no_answer(shell: Shell) -> None:
+    shell.hub.wrong_digest = True
+    assert shell.run("inbox")[0] == 3
+    assert shell.run("inbox", "save", str(DELIVERY))[0] == 3
+    assert not shell.hub.receipts
+
+
+def test_a_url_that_is_no_log(shell: Shell) -> None:
+    code, _, err = shell.run("audit", "verify", "http://hub.example.org/nothing", profile=False)
+    assert code == 1
+    assert "NOT VERIFIED" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("inbox",), ("proof", "verify", "x"), ("referral", "submit", "missing.json"), ("nonsense",), ("inbox", "--wait", "31"),
+     ("service", "pause", "nobody"), ("audit", "verify", "http://hub.example.org/audit/log", "--vkey", "missing")],
+    ids=" ".join,
+)  # fmt: skip
+def test_used_wrongly(shell: Shell, arguments: tuple[str, ...]) -> None:
+    assert shell.run(*arguments, profile=False)[0] == 2
+    assert not shell.hub.asked
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff"], ids=["list", "cut", "not-utf8"])
+def test_a_form_that_is_no_form(shell: Shell, content: bytes) -> None:
+    (shell.folder / "form.json").write_bytes(content)
+    assert shell.run("referral", "submit", "form.json")[0] == 2
+    assert not shell.hub.asked
+
+
+def test_a_profile_others_may_read(shell: Shell) -> None:
+    shell.profile.chmod(0o644)
+    code, _, err = shell.run("inbox")
+    assert code == 2
+    assert "chmod 600" in err
+    assert not shell.hub.asked
+
+
+def test_the_profile_may_come_from_the_environment(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUBCTL_PROFILE", str(shell.profile))
+    assert shell.run("inbox", profile=False)[0] == 0

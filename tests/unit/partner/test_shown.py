@@ -1,0 +1,117 @@
+"""What a person at a terminal reads: the standing of the proof, then safe contact, and never more comfort than there is."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from common.package_proof import Verdict, verify_package
+from hubpartner.shown import shown, standing
+from tests.support.packages import LOG, ME, Draft, draft
+from tests.support.snapshots import urgent
+
+
+def item(label: str, value: Any) -> dict[str, Any]:
+    return {"label": label, "value": value, "quality": "fact"}
+
+
+def means(number: str, safe: str | None) -> list[dict[str, Any]]:
+    told = [item("Channel", "phone"), item("Number or address of this channel", number)]
+    return told if safe is None else [*told, item("Safe to use", safe)]
+
+
+def text(made: Draft) -> str:
+    return shown(verify_package(made.package(), me=ME, log=LOG.verifier))
+
+
+def contact(status: str, *ways: list[dict[str, Any]]) -> str:
+    """The strip for this status and these means."""
+    made = draft()
+    made.content["safeContact"] = {
+        "status": status, "doNotContact": status != "safe", "lastVerified": "2026-11-20", "items": [], "means": list(ways),
+    }  # fmt: skip
+    return text(made.commit())
+
+
+def test_proven_says_where_and_that_nobody_else_has_witnessed_it() -> None:
+    assert standing(verify_package(draft().package(), me=ME, log=LOG.verifier)) == "proven: entry 3 of a log of 7, not yet witnessed"
+
+
+def test_witnessed_is_said_only_when_it_is_so() -> None:
+    assert standing(Verdict("proven", {}, {}, 3, 7, None, witnessed=True)) == "proven: entry 3 of a log of 7"
+
+
+@pytest.mark.parametrize("due", [None, datetime(2026, 11, 21, 3, 0, tzinfo=UTC)])
+def test_a_promise_is_never_called_proven(due: datetime | None) -> None:
+    said = standing(Verdict("promised", {}, {}, None, None, due))
+    assert said.startswith("promised: emergency release")
+    assert "proven" not in said
+    assert ("2026-11-21T03:00" in said) == (due is not None)
+
+
+def test_a_promised_package_is_never_called_proven_anywhere_in_its_text() -> None:
+    whole = shown(verify_package(draft().promised(), me=ME, log=LOG.verifier))
+    assert "Proof: promised" in whole
+    assert "proven" not in whole
+
+
+def test_safe_contact_stands_before_every_fact() -> None:
+    lines = text(draft()).splitlines()
+    assert [line.partition(":")[0] for line in lines[:3]] == [lines[0], "Proof", "SAFE CONTACT"]
+    assert lines[0].startswith("Case NM-7F3K-9QXA-2C4T")
+
+
+@pytest.mark.parametrize("status", ["unsafe", "unknown", "unverified", "a word of tomorrow"])
+def test_anything_but_safe_is_do_not_contact(status: str) -> None:
+    said = contact(status, means("07700 900461", "yes"))
+    assert f"SAFE CONTACT: DO NOT CONTACT ({status})" in said
+    assert "may be used" not in said, "no number is called usable on a case where contact is not safe"
+    assert "DO NOT USE: Channel: phone; Number or address of this channel: 07700 900461" in said
+
+
+@pytest.mark.parametrize(
+    ("safe", "verdict"), [("yes", "may be used"), ("no", "DO NOT USE"), ("unknown", "DO NOT USE"), (None, "DO NOT USE")]
+)
+def test_each_number_stands_with_its_own_verdict(safe: str | None, verdict: str) -> None:
+    said = contact("safe", means("07700 900461", safe))
+    assert "SAFE CONTACT: safe, only as follows" in said
+    assert f"- {verdict}: Channel: phone; Number or address of this channel: 07700 900461" in said
+
+
+def test_no_rule_means_no_contact() -> None:
+    made = draft(without=frozenset({"victim_safe_contact"}))
+    assert "safeContact" not in made.content
+    said = text(made)
+    assert "SAFE CONTACT: not shared with you; do not contact" in said
+    assert "only as follows" not in said
+
+
+def test_an_urgent_referral_says_that_it_is_provisional() -> None:
+    assert "URGENT, provisional" in text(draft(urgent())).splitlines()[0]
+    assert "URGENT" not in text(draft())
+
+
+def test_clause_basis_obligations_and_every_fact_are_there() -> None:
+    made = draft()
+    said = text(made)
+    assert "Shared under NM-2 of northmoor 1.0: High risk goes to the IDVA service." in said
+    assert "Purpose protect_victim; basis 6ea_safeguarding; condition 9g_para10; gateway CDA115" in said
+    assert "You must: Contact only by the safe-contact rule." in said
+    for section in made.content["sections"]:
+        assert f"\n{section['label']}\n" in said
+        for one in section["items"]:
+            value = ", ".join(one["value"]) if isinstance(one["value"], list) else str(one["value"])
+            assert f"{one['label']}{' (' + one['about'] + ')' if 'about' in one else ''}: {value}" in said
+
+
+def test_an_opinion_is_marked_as_one() -> None:
+    made = draft()
+    made.content["sections"] = [
+        {
+            "category": "x",
+            "label": "X",
+            "clause": "NM-2",
+            "items": [{**item("Concern", "He will return"), "quality": "professional_opinion"}],
+        }
+    ]
+    assert "Concern: He will return  [professional opinion]" in text(made.commit())
