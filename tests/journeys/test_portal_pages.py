@@ -118,7 +118,8 @@ def quiet_and_private(seen: Seen) -> None:
     assert seen.pages
     for page in seen.pages:
         private(page)
-    names = {value for form in (example("full"), example("urgent")) for value in seeded_values(form).values() if len(value) > 3}
+    names = {value for form in (example("full"), example("urgent")) for value in seeded_values(form).values()}
+    names = {name for name in names if len(name) > 3 and name != "Northmoor"}  # the area's own name stands in every title
     told = " ".join([*seen.titles, *seen.addresses, *seen.requests])
     assert not [name for name in names if name.lower() in told.lower()]
     assert not re.search(r"abuse|marac|victim", " ".join([*seen.titles, *seen.addresses]), re.IGNORECASE)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from common.tlog import Verifier, verify_proof
-from tests.support.browser import ADVOCATE, AUDITOR, OPERATOR, SCHOOL_LEAD, SOCIAL_WORKER, Visitor, chromium, visitor
+from tests.support.browser import ADVOCATE, AUDITOR, OPERATOR, SCHOOL_LEAD, SOCIAL_WORKER, Visitor, accessible, chromium, visitor
 from tests.support.hubs import StandaloneHub, hubctl
 from tests.support.portal_stage import outcome, refer, running
 
@@ -63,7 +63,7 @@ def test_an_advocate_accepts_a_delivery(hub: StandaloneHub, person: Visitor) -> 
     ]
     assert order == sorted(order), "the safe-contact strip comes first, then the verdict"
     assert "01632 960283" in text
-    assert re.search(r"Do not use: Sms 07700 900461", text)
+    assert re.search(r"Do not use: Text message 07700 900461", text)
     assert re.search(r"on record\s+07700 900461 Do not use", text), "an unsafe number is marked wherever it stands"
     assert "Safeguarding vulnerable individuals" in text
     assert "6ea_safeguarding" in text
@@ -182,6 +182,35 @@ def test_shift_three_times_hides_the_screen_and_escape_does_not(hub: StandaloneH
     assert person.path == "/hidden"
     person.go("/work")
     assert person.heading == "Sign in again"
+
+
+def test_a_visit_about_to_end_says_so_and_can_be_kept(hub: StandaloneHub, person: Visitor) -> None:
+    refer(hub)
+    person.sign_in(ADVOCATE)
+    open_newest(person)
+    person.page.clock.install()
+    person.page.reload()
+    dialog = person.page.locator("dialog")
+    person.page.clock.fast_forward("12:50")
+    assert not dialog.is_visible()
+    person.page.clock.fast_forward("00:20")
+    assert dialog.is_visible()
+    assert "2 minutes" in dialog.inner_text()
+    accessible(person.page)
+    with person.page.expect_response(lambda answer: answer.url.endswith("/stay")) as stayed:
+        person.page.click("dialog button")
+    assert stayed.value.status == 204
+    dialog.wait_for(state="hidden")
+    person.page.clock.fast_forward("13:10")
+    assert dialog.is_visible()
+    with person.page.expect_response(lambda answer: answer.url.endswith("/stay")):
+        person.page.keyboard.press("Escape")
+    dialog.wait_for(state="hidden")
+    assert person.path.startswith("/deliveries/"), "Escape keeps the visit; it never throws anybody out"
+    with person.page.expect_navigation():
+        person.page.clock.fast_forward("15:10")
+    assert not person.path.startswith("/deliveries/"), "nothing stays on a screen nobody looks at"
+    assert not person.seen.console
 
 
 def test_everything_works_without_scripts(hub: StandaloneHub, browser: Browser) -> None:

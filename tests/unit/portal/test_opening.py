@@ -176,7 +176,7 @@ async def test_a_visit_ends_by_idleness_and_by_age(bed: PortalBed, step: timedel
     ],
 )
 async def test_a_post_from_elsewhere_does_nothing(bed: PortalBed, headers: dict[str, str], token: str) -> None:
-    for path in (f"{PAGE}/accept", "/audit-log", "/sign-out"):
+    for path in (f"{PAGE}/accept", "/audit-log", "/sign-out", "/stay"):
         answer = await bed.client.post(path, data={"csrf": token}, headers=headers)
         assert answer.status_code == 403
     assert bed.hub.done == []

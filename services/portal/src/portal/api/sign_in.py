@@ -98,6 +98,13 @@ async def sign_out(request: Request, here: Visit = Visiting) -> Response:
     return _left(request, see_other("/"))
 
 
+@router.post("/stay", status_code=204)
+async def stay(request: Request, here: Visit = Visiting) -> Response:
+    """Keep the visit: finding it for this request has already marked it as used."""
+    await form(request, here.session)
+    return Response(status_code=204)
+
+
 @router.get("/leave")
 async def leave(request: Request) -> Response:
     """ "Hide this screen": works without a script and without a question asked; the visit is over before the answer leaves."""

@@ -125,6 +125,7 @@ def page(request: Request, template: str, status: int = 200, **facts: Any) -> HT
         "agency": "" if session is None else desk(request).agencies.get(session.person.agency) or sentence(session.person.agency),
         "demo": request.app.state.settings.demo,
         "idle_minutes": int(IDLE.total_seconds() // 60),
+        "now": desk(request).clock.now(),
         "here": request.url.path,
         "assets": request.app.state.assets_version,
     }

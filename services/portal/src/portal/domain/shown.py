@@ -9,6 +9,9 @@ from portal.domain.wording import BASES, CONDITIONS, GATEWAYS, fact, sentence
 
 _SAFE: Final = "Safe to use"
 _VALUE: Final = "Number or address of this channel"
+_CHANNELS: Final[dict[str, str]] = {
+    "sms": "Text message", "email": "Email", "via_idva": "Through the IDVA", "via_school": "Through the school",
+}  # fmt: skip
 _STATED_ELSEWHERE: Final = frozenset({"Safe contact", "Last verified"})
 _QUALITIES: Final[dict[str, str]] = {
     "professional_opinion": "professional opinion",
@@ -107,7 +110,8 @@ def _heading(status: str, checked: str, *, stop: bool) -> str:
 def _means(items: Sequence[Mapping[str, Any]], stop: bool) -> Means:
     told = {str(item["label"]): str(item["value"]) for item in items}
     safe = told.pop(_SAFE, "unknown")
-    channel, value = sentence(told.pop("Channel", "")), told.pop(_VALUE, "")
+    code, value = told.pop("Channel", ""), told.pop(_VALUE, "")
+    channel = _CHANNELS.get(code, sentence(code))
     rules = tuple((label, sentence(fact(text))) for label, text in told.items())
     if safe == "no":
         return Means("Do not use", False, channel, value, rules)

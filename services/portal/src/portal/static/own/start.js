@@ -32,3 +32,33 @@ if (hide) {
     }
   });
 }
+
+// A visit that is about to end by idleness says so two minutes before; the server is the judge, this is only the warning.
+const idle = document.querySelector('[data-module="hub-idle"]');
+if (idle) {
+  const minute = 60_000;
+  const tabs = new BroadcastChannel("hub-visit");
+  const leave = () => window.location.replace("/");
+  let timers = [];
+  const wait = () => {
+    timers.forEach(clearTimeout);
+    idle.close();
+    const whole = Number(idle.dataset.minutes) * minute;
+    timers = [setTimeout(() => idle.showModal(), whole - 2 * minute), setTimeout(leave, whole)];
+  };
+  const stay = async () => {
+    const answer = await fetch("/stay", { method: "POST", body: new URLSearchParams({ csrf: idle.dataset.csrf }) });
+    if (answer.ok) {
+      tabs.postMessage("used");
+      wait();
+    } else {
+      leave();
+    }
+  };
+  // Dismissing the warning, also by Escape, means that somebody is there.
+  idle.addEventListener("cancel", stay);
+  idle.querySelector("button").addEventListener("click", stay);
+  tabs.addEventListener("message", wait);
+  tabs.postMessage("used");
+  wait();
+}
