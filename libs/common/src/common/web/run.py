@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 import httpx2
 import uvicorn
@@ -14,13 +16,17 @@ import uvloop
 from starlette.types import ASGIApp
 
 from common import telemetry
-from common.bus import Bus
+from common.bus import Bus, BusUnavailable
 from common.bus_kafka import KafkaBus
 from common.clock import Clock, SystemClock
 from common.keyring import FileKeyring, Keyring
 from common.settings import Settings, SettingsError
+from common.telemetry import describe
 from common.web import correlation
 from common.web.service import Service
+
+_log = logging.getLogger("hub.run")
+_PATIENCE_S: Final = 60.0
 
 
 class Build(Protocol):
@@ -54,7 +60,7 @@ async def _serve(name: str, settings: Settings, build: Build) -> None:
     bus = KafkaBus(settings.kafka_bootstrap, settings.kafka_user, settings.kafka_password, client_id=name)
     async with http_client() as http:
         service = await build(settings, bus=bus, clock=SystemClock(), keyring=keyring, http=http)
-        await bus.start()
+        await _reach(bus)
         try:
             await service.start()
             try:
@@ -63,6 +69,21 @@ async def _serve(name: str, settings: Settings, build: Build) -> None:
                 await service.stop()
         finally:
             await bus.stop()
+
+
+async def _reach(bus: Bus) -> None:
+    """Start the bus; a broker that comes back at the same time as we do is waited for. Raises BusUnavailable after `_PATIENCE_S`."""
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            await bus.start()
+        except BusUnavailable as error:
+            if time.monotonic() > end:
+                raise
+            _log.warning("waiting for the bus", extra={"error": describe(error)})
+            await asyncio.sleep(1)
+        else:
+            return
 
 
 def http_client() -> httpx2.AsyncClient:
