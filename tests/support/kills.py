@@ -1,12 +1,14 @@
 """kill -9 by a seeded schedule: at random moments and at named crash points, on a hub that goes on being used."""
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from common import faults
 from deploy.stack import processes
 from tests.support.hubs import RunningHub, StackHub, environment
 
@@ -31,6 +33,7 @@ WHOLE: Final = "hub"
 
 _REACH_S: Final = 20.0
 _LATEST_PASS: Final = 6
+_STARTS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +67,21 @@ class Done:
 def standalone_plan(kills: int, rng: random.Random) -> list[Kill]:
     """Every second death at a named point, the points in an order of their own, as many as there is room for."""
     points = [*EVERYWHERE, *EMBEDDED, *(point for own in OWN.values() for point in own)]
-    return _lane(WHOLE, points, kills, rng)
+    return _lane(WHOLE, points, kills, rng, pause=4)
 
 
 def stack_plan(kills: int, rng: random.Random) -> list[Kill]:
     """Each server once in about fourteen deaths, the rest dealt over the services; sharing and audit, which do most, get most."""
-    servers = [Kill(name, "", 1, rng.uniform(1, 6)) for name in SERVERS for _ in range(max(1, kills // 14))]
+    servers = [Kill(name, "", 1, rng.uniform(3, 25)) for name in SERVERS for _ in range(max(1, kills // 14))]
     order = ["sharing", "audit", "referral", "sharing", "audit", "referral", "identity"]
     victims = [order[place % len(order)] for place in range(kills - len(servers))]
     plan = servers
     for victim in OWN:
-        plan += _lane(victim, [*EVERYWHERE, *OWN[victim]], victims.count(victim), rng)
+        plan += _lane(victim, [*EVERYWHERE, *OWN[victim]], victims.count(victim), rng, pause=12)
     return plan
 
 
-def _lane(victim: str, points: Sequence[str], kills: int, rng: random.Random) -> list[Kill]:
+def _lane(victim: str, points: Sequence[str], kills: int, rng: random.Random, pause: float) -> list[Kill]:
     deck: list[str] = []
     plan = []
     for place in range(kills):
@@ -86,7 +89,7 @@ def _lane(victim: str, points: Sequence[str], kills: int, rng: random.Random) ->
             deck = rng.sample(points, len(points))
         # The first cannot be at a point: the process that dies of it was started without one.
         point = "" if place == 0 or rng.random() < 0.4 else deck.pop()
-        plan.append(Kill(victim, point, rng.randint(1, _LATEST_PASS), rng.uniform(0.3, 4)))
+        plan.append(Kill(victim, point, rng.randint(1, _LATEST_PASS), rng.uniform(0.3, pause)))
     return plan
 
 
@@ -114,15 +117,17 @@ class Reaper:
             done = await self._die(kill)
             self.done.append(done)
             ended = time.monotonic()
-            async with self._starts:
+            # A server is started at once: services that have their turn to start wait for it.
+            async with contextlib.nullcontext() if kill.victim in SERVERS else self._starts:
                 await self._start(kill.victim, following)
             done.back = time.monotonic() - ended
 
     async def _die(self, kill: Kill) -> Done:
-        reached = True
+        """Wait for the death that was arranged, or cause it."""
         if kill.point:
-            reached = await self._died_by_itself(kill.victim)
+            reached = await self._died_by_itself(kill)
         else:
+            reached = True
             await asyncio.sleep(kill.wait)
         at = time.monotonic() - self._began
         await asyncio.to_thread(self._kill, kill.victim)
@@ -134,28 +139,42 @@ class Reaper:
         else:
             self.hub.kill(victim)
 
-    async def _died_by_itself(self, victim: str) -> bool:
+    async def _died_by_itself(self, kill: Kill) -> bool:
         end = time.monotonic() + _REACH_S
-        while self.hub.alive(victim):
-            if time.monotonic() > end:
-                return False
+        while self.hub.alive(kill.victim) and time.monotonic() < end:  # noqa: ASYNC110 - a process has no event to wait for
             await asyncio.sleep(0.05)
-        return True
+        return self._crashed(kill.victim)
+
+    def _crashed(self, victim: str) -> bool:
+        """Whether the last thing this process said is that it reached its crash point."""
+        name = "standalone" if victim == WHOLE else victim
+        home = self.hub.stack.folder if isinstance(self.hub, StackHub) else self.hub.folder
+        said = (home / "processes" / f"{name}.log").read_bytes()[-200:].splitlines()
+        return bool(said) and said[-1].startswith(faults.REACHED.encode())
 
     async def _start(self, victim: str, following: Kill | None) -> None:
+        """Start it as a supervisor would: again when it ends because something it needs is down too."""
         armed = following is not None and following.point
         extra = {"HUB_TEST_BUILD": "1", "HUB_CRASH_AT": f"{following.point}:{following.passes}"} if armed and following else {}
-        try:
-            if not isinstance(self.hub, StackHub):
-                await asyncio.to_thread(self.hub.start, extra)
-            elif victim in SERVERS:
-                await asyncio.to_thread((self.hub.stack.kafka if victim == "kafka" else self.hub.stack.postgres).start)
+        for attempt in range(_STARTS):
+            try:
+                await self._start_once(victim, extra)
+            except processes.NotReady:
+                if self.hub.alive(victim) or attempt == _STARTS - 1:
+                    raise
+                if armed and self._crashed(victim):
+                    return  # it died as arranged, before it was ready
+                await asyncio.sleep(1)
             else:
-                await self._start_service(self.hub, victim, extra)
-        except processes.NotReady:
-            # Armed, it may well die before it is ready; unarmed it has to come back.
-            if not armed or self.hub.alive(victim):
-                raise
+                return
+
+    async def _start_once(self, victim: str, extra: dict[str, str]) -> None:
+        if not isinstance(self.hub, StackHub):
+            await asyncio.to_thread(self.hub.start, extra)
+        elif victim in SERVERS:
+            await asyncio.to_thread((self.hub.stack.kafka if victim == "kafka" else self.hub.stack.postgres).start)
+        else:
+            await self._start_service(self.hub, victim, extra)
 
     async def _start_service(self, hub: StackHub, service: str, extra: dict[str, str]) -> None:
         async with self._spawning:  # the environment is the whole process's

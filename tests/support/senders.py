@@ -17,7 +17,7 @@ from hubpartner.profile import read_profile
 from tests.support.hubs import ROOT, RunningHub
 
 POLICE: Final = "northmoor-police"
-_AT_ONCE: Final = 24
+_AT_ONCE: Final = 16
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 
 _FULL: Final[dict[str, Any]] = json.loads((ROOT / "examples/referral-full.json").read_text("utf-8"))
@@ -97,6 +97,6 @@ class Senders:
                 if problem.status not in _TRANSIENT and problem.code != "idempotency-in-flight":
                     self.wrong.append(f"{body['externalReference']}, try {attempt + 1}: {problem.status} {problem.code}")
                     return None
-            await asyncio.sleep(0.3 + 0.4 * self.rng.random())
+            await asyncio.sleep(0.5 + self.rng.random())
         self.wrong.append(f"{body['externalReference']}: no answer after 400 tries")
         return None
