@@ -31,7 +31,7 @@ class Shell:
         self._capsys = capsys
         monkeypatch.chdir(folder)
         monkeypatch.delenv("HUBCTL_PROFILE", raising=False)
-        transport = httpx2.MockTransport(lambda request: self.hub(request))
+        transport = httpx2.MockTransport(self.hub)
         monkeypatch.setattr("hubpartner.client.httpx2.AsyncClient", functools.partial(httpx2.AsyncClient, transport=transport))
         monkeypatch.setattr("hubpartner.cli.audit.httpx2.Client", functools.partial(httpx2.Client, transport=transport))
 

@@ -70,7 +70,7 @@ def _folder() -> Path:
 
 def _port() -> int:
     text = os.environ.get("PORT") or "8000"
-    if not text.isdigit() or not 0 < int(text) < 65536:
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) < 65536:
         raise SettingsError("PORT", "a number from 1 to 65535")
     return int(text)
 
