@@ -15,18 +15,18 @@ from common import topics
 from common.audit_record import Leaf
 from common.bus_kafka import KafkaBus
 from common.canonical import unb64u
-from common.clock import SystemClock
 from common.envelope import EnvelopeRefused, digest
 from common.ids import opaque
 from common.package_proof import PackageRefused
 from common.tlog import ProofRefused, Verifier, leaf_hash, node_hash, open_checkpoint
 from common.tlog.checkpoint import Proof
 from common.tlog.whole_log import check_whole_log
-from common.web.client import ServiceClient, TokenSource
+from common.web.client import ServiceClient
 from deploy.stack import topology
 from hubpartner.client import HubClient
 from hubpartner.delivery import Delivery
 from hubpartner.profile import read_profile
+from tests.support.cases import client_of
 from tests.support.hubs import RunningHub, StackHub, StandaloneHub, whole_inbox
 from tests.support.senders import POLICE, TOLD, Acknowledged
 
@@ -125,11 +125,6 @@ class Oracle:
     def _client(self, name: str, http: httpx2.AsyncClient) -> HubClient:
         return HubClient(read_profile(self.hub.profiles / f"{name}.toml"), http)
 
-    def _service(self, name: str, service: str, http: httpx2.AsyncClient) -> ServiceClient:
-        profile, clock = read_profile(self.hub.profiles / f"{name}.toml"), SystemClock()
-        tokens = TokenSource(profile.issuer, profile.client_id, signing=profile.signing, dpop_key=profile.dpop, http=http, clock=clock)
-        return ServiceClient(self.hub.url(service), tokens, http=http, clock=clock, timeout=20.0)
-
     async def _quiet(self) -> None:
         """Until nothing is under way anywhere: nothing to send, no record without its receipt, no disclosure on its way."""
         released = sum(len(TOLD[each.form]) for each in self.acknowledged)
@@ -162,7 +157,7 @@ class Oracle:
 
     async def _previews(self, http: httpx2.AsyncClient) -> dict[tuple[str, str], Mapping[str, Any]]:
         """What the rules give today for each case: (agency, delivery id) → content."""
-        sharing = self._service(POLICE, "sharing", http)
+        sharing = client_of(self.hub, POLICE, "sharing", http)
         found: dict[tuple[str, str], Mapping[str, Any]] = {}
         for each in self.acknowledged:
             answer = await sharing.call(
@@ -219,7 +214,7 @@ class Oracle:
 
     async def _log(self, http: httpx2.AsyncClient) -> None:
         """Entries and deliveries join one to one, sequences have no hole, and no head ever signed contradicts the log."""
-        audit = self._service("auditor", "audit", http)
+        audit = client_of(self.hub, "auditor", "audit", http)
         decided = await _entries(audit, "disclosure")
         delivered = await _entries(audit, "delivered")
         self._joined(decided, delivered)
