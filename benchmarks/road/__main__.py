@@ -30,7 +30,7 @@ class Plan:
     """How much is measured."""
 
     rounds: int
-    rates: Sequence[tuple[float, int]]  # arrivals a second, arrivals a round
+    rates: Sequence[tuple[float, int, int]]  # arrivals a second, arrivals a round, at most so many rounds
     cpu_count: int
     idle_s: float
     spread_count: int
@@ -38,8 +38,8 @@ class Plan:
     unit_s: float
 
 
-FULL: Final = Plan(rounds=6, rates=((2.0, 40), (20.0, 100)), cpu_count=60, idle_s=15.0, spread_count=40, counted=5, unit_s=0.3)
-SMOKE: Final = Plan(rounds=1, rates=((2.0, 3),), cpu_count=2, idle_s=0.5, spread_count=2, counted=1, unit_s=0.0)
+FULL: Final = Plan(rounds=6, rates=((2.0, 40, 99), (20.0, 60, 3)), cpu_count=60, idle_s=15.0, spread_count=40, counted=5, unit_s=0.3)
+SMOKE: Final = Plan(rounds=1, rates=((2.0, 3, 1),), cpu_count=2, idle_s=0.5, spread_count=2, counted=1, unit_s=0.0)
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ def main() -> None:
         "road",
         f"intended start of POST /v1/referrals to each package at its recipient's long-polled inbox ({len(RECIPIENTS)} recipients, no spread), "
         f"beside a bare chain of {HOPS} hops of the same sizes on the same bus; CPU of all services per referral beside its unavoidable parts",
-        "; ".join(f"{count} referrals a round at {rate:g}/s" for rate, count in plan.rates)
+        "; ".join(f"{count} referrals a round at {rate:g}/s" for rate, count, _ in plan.rates)
         + f", {max(rounds - 1, 1)} counted rounds a side",
         smoke=args.smoke,
         packages=("aiokafka", "cedarpy", "cryptography", "uvicorn"),
@@ -79,8 +79,8 @@ def main() -> None:
 
 def _mode(report: Report, mode: str, plan: Plan, rounds: int, counted: Counted) -> None:
     with hub(mode) as running, tempfile.TemporaryDirectory() as folder, measuring.idle_share() as machine:
-        for rate, count in plan.rates:
-            heard = _loop(_alternating(running, Path(folder), counted, rate, count, rounds))
+        for rate, count, most in plan.rates:
+            heard = _loop(_alternating(running, Path(folder), counted, rate, count, min(rounds, most)))
             _say_latency(report, mode, rate, heard)
         used = _loop(_cpu_per_referral(running, plan))
         unit = floor.crypto_and_policy(counted, plan.unit_s) | _bus_and_database(running, counted)
