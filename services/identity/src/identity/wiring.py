@@ -57,6 +57,8 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
         clock=clock,
         media_types=frozenset({"application/json", oauth.FORM}),
         error_page=sign_in.error_page,
+        # Without these nobody could get the token that resuming this very service asks for.
+        unpaused=("/token", "/jwks", "/.well-known/"),
         state={
             "store": store,
             "authority": authority,

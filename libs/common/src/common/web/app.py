@@ -79,12 +79,14 @@ def create_app(
     headers: Mapping[str, str] | None = None,
     error_page: ErrorPage | None = None,
     rates: Rates | None = None,
+    unpaused: tuple[str, ...] = (),
     state: Mapping[str, object] | None = None,
 ) -> HubApp:
     """Build a service's app. Raises ValueError if a route has no guard or two share an operation id.
 
     `state` is put on `app.state` for dependencies. `readiness` names checks for /readyz. `headers` change the edge's
-    response headers (portal: its CSP). `error_page` may answer a problem with a page, or None to leave it as JSON.
+    response headers (portal: its CSP). `error_page` may answer a problem with a page, or None to leave it as JSON. `unpaused`
+    are starts of paths that answer even while the operator has paused the service.
     """
     clock = clock or SystemClock()
     app = HubApp(
@@ -104,7 +106,7 @@ def create_app(
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     app.background = Refusals(on_refusal, clock)
-    app.edge = Edge(service, media_types, headers or {}, lambda: app.paused)
+    app.edge = Edge(service, media_types, headers or {}, lambda: app.paused, unpaused)
     known = {"service": service, "settings": settings, "authenticator": authenticator, "clock": clock, "switch": None}
     for name, value in {**known, "rates": rates or Rates(), **(state or {})}.items():
         setattr(app.state, name, value)

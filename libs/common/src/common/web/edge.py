@@ -28,6 +28,8 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 }
 
+_NEVER_PAUSED: Final = ("/healthz", "/readyz", "/metrics", "/v1/operator/")
+
 FAULT = "hub_fault"  # scope["state"] member: a Problem with the body, raised by the guard once the caller is known
 
 
@@ -38,12 +40,16 @@ class Edge:
     route's guard raises it after authentication. So an unknown caller learns 401 first, and refusals have a name.
     """
 
-    def __init__(self, service: str, media_types: frozenset[str], headers: Mapping[str, str], paused: Callable[[], bool]) -> None:
-        """`media_types` are the request body types taken; `headers` replace or add to SECURITY_HEADERS."""
+    def __init__(
+        self, service: str, media_types: frozenset[str], headers: Mapping[str, str], paused: Callable[[], bool], unpaused: tuple[str, ...] = ()
+    ) -> None:
+        """`media_types` are the request body types taken; `headers` replace or add to SECURITY_HEADERS; `unpaused` are starts of
+        paths that answer while the service is paused, beside health and the operator's own."""
         self._service = service
         self._media_types = media_types
         self._headers = [(k.encode(), v.encode()) for k, v in {**SECURITY_HEADERS, **headers}.items()]
         self._paused = paused
+        self._unpaused = (*_NEVER_PAUSED, *unpaused)
 
     async def run(self, inner: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one HTTP request. Never raises for a fault of the app: it becomes a problem with the correlation id."""
@@ -81,7 +87,7 @@ class Edge:
         if sum(len(k) + len(v) for k, v in headers) > _MAX_HEADERS:
             return Problem("headers-too-large")
         path = inner_path(scope)
-        if self._paused() and not path.startswith(("/healthz", "/readyz", "/metrics", "/v1/operator/")):
+        if self._paused() and not path.startswith(self._unpaused):
             return Problem("paused", headers={"Retry-After": "5"})
         return None
 

@@ -39,5 +39,6 @@ def authority_from(
                               homes.get(entry.id, ""))
         for entry in bootstrap.clients.values()
     }  # fmt: skip
-    resources = frozenset(url for name, url in urls.items() if url and name != "portal")
+    # The portal too: its pages know sessions alone, but the operator's switch on it asks for a token as everywhere.
+    resources = frozenset(url for url in urls.values() if url)
     return Authority(issuer, clients, bootstrap.people, resources, token_key, bootstrap.area.id, clock, demo and bootstrap.demo)
