@@ -144,9 +144,11 @@ def test_2_no_clause_at_all(clause: object) -> None:
     assert refusal(made.package()) == (2, "clause-mismatch")
 
 
-def test_2_no_clause_on_either_side_is_not_agreement() -> None:
-    made = with_content(draft(), clause={})
-    del made.record["cl"], made.record["ag"]
+@pytest.mark.parametrize(("member", "field"), [("id", "cl"), ("hash", "ag")])
+def test_2_absent_on_both_sides_is_not_agreement(member: str, field: str) -> None:
+    made = draft()
+    made = with_content(made, clause={name: value for name, value in made.content["clause"].items() if name != member})
+    del made.record[field]
     assert refusal(made.package()) == (2, "clause-mismatch")
 
 
