@@ -159,6 +159,7 @@ def test_print_keeps_what_matters_and_drops_the_rest(stage: Stage) -> None:
         person.click("tbody a >> nth=0")
         person.page.emulate_media(media="print")
         assert person.page.is_visible(".hub-strip")
+        assert f"Shown to {ADVOCATE}" in person.page.inner_text("main"), "a copy says whose it is"
         for gone in (".hub-nav", ".hub-hide", ".hub-footer", "main form"):
             assert not person.page.is_visible(gone), gone
 
