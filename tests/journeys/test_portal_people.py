@@ -59,7 +59,8 @@ def test_an_advocate_accepts_a_delivery(hub: StandaloneHub, person: Visitor) -> 
     assert REFERENCE.fullmatch(reference)
     text = person.page.inner_text("main")
     order = [
-        text.index(part) for part in ("Contact only as follows", "Proven.", "What you must do", "Marisol", "Why you were told", "NM-2")
+        text.index(part)
+        for part in ("Contact only as follows", "Proven.", "What you must do", "Marisol", "Why you were told", "NM-2 of the Northmoor")
     ]
     assert order == sorted(order), "the safe-contact strip comes first, then the verdict"
     assert "01632 960283" in text
