@@ -13,7 +13,7 @@ from typing import Any, Final
 import cedarpy
 import psycopg
 import uvloop
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from benchmarks.envelope import primitives
 from benchmarks.road.chain import TOPICS
@@ -77,10 +77,10 @@ async def _kafka_message(broker: KafkaBroker, size: int, count: int) -> float:
         "sasl_plain_username": broker.superuser, "sasl_plain_password": broker.password,
     }  # fmt: skip
     producer = AIOKafkaProducer(acks="all", enable_idempotence=True, **access)
-    consumer = AIOKafkaConsumer(group_id="bench-floor", enable_auto_commit=False, auto_offset_reset="latest", **access)
+    consumer = AIOKafkaConsumer(group_id="bench-floor", enable_auto_commit=False, **access)
     await producer.start()
     await consumer.start()
-    consumer.subscribe([TOPICS[-1]])
+    consumer.assign([TopicPartition(TOPICS[-1], 0)])
     await consumer.seek_to_end()
     body, mark = os.urandom(size), secrets.token_bytes(8)
     began, got = time.process_time(), 0
