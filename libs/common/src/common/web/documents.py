@@ -130,6 +130,9 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         operation = document["paths"][path][method.lower()]
         answers = operation["responses"]
         for status in _statuses(route, operation):
+            if status in route.responses:
+                answers[str(status)].setdefault("content", {}).update(_content("")["content"])
+                continue
             responses.setdefault(f"Problem{status}", _response(status))
             answers[str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
         answers["default"] = {"$ref": "#/components/responses/ProblemDefault"}

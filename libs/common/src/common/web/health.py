@@ -10,6 +10,10 @@ from starlette.responses import JSONResponse, Response
 from common import telemetry
 from common.web import guard
 
+_NOT_READY: dict[str, Any] = {
+    "description": "Not ready; names the failing parts",
+    "content": {"application/json": {"schema": {"type": "object"}}},
+}
 _OPEN = guard.anyone("health and counts: no personal data, no labels that name a person or agency")
 
 
@@ -22,7 +26,7 @@ def router(app: Any, checks: Mapping[str, Callable[[], bool | Awaitable[bool]]])
         """Answers as long as the process serves requests."""
         return {"status": "ok"}
 
-    @made.get("/readyz", summary="Ready to work?", responses={503: {"description": "Not ready; names the failing parts"}})
+    @made.get("/readyz", summary="Ready to work?", responses={503: _NOT_READY})
     async def readyz() -> Response:
         """Answers 200 when every part the service needs works and it is not paused, else 503."""
         results = {name: await _passes(check) for name, check in checks.items()}

@@ -28,30 +28,46 @@ _BODY: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "content": {FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}}}
 }
 
+_ERROR: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+}
+
+
+def _refused(words: str) -> dict[str, Any]:
+    return {"description": words, "content": {"application/json": {"schema": _ERROR}}}
+
+
+_REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
+    400: _refused("An error of RFC 6749 section 5.2, in the form that OAuth clients read."),
+    401: _refused("The client did not authenticate (`invalid_client`)."),
+}
+
 Endpoint = Callable[[Authority, Tx, Exchange], Answer]
 
 router = APIRouter(tags=["oauth"], dependencies=[guard.anyone("authenticates clients itself, by signed assertion")])
 
 
-@router.post("/token", summary="Get an access token", openapi_extra=_BODY)
+@router.post("/token", summary="Get an access token", openapi_extra=_BODY, responses=_REFUSALS)
 async def issue_token(request: Request) -> Response:
     """RFC 6749 section 3.2 with private_key_jwt (RFC 7523), DPoP (RFC 9449) and one `resource` (RFC 8707)."""
     return await _back_channel(request, "/token", lambda authority, tx, exchange: Server(authority, tx).token(exchange))
 
 
-@router.post("/par", status_code=201, summary="Push an authorization request", openapi_extra=_BODY)
+@router.post("/par", status_code=201, summary="Push an authorization request", openapi_extra=_BODY, responses=_REFUSALS)
 async def push_authorization_request(request: Request) -> Response:
     """RFC 9126. The only way to start a sign-in."""
     return await _back_channel(request, "/par", push)
 
 
-@router.post("/introspect", summary="Ask whether a token counts", openapi_extra=_BODY)
+@router.post("/introspect", summary="Ask whether a token counts", openapi_extra=_BODY, responses=_REFUSALS)
 async def introspect_token(request: Request) -> Response:
     """RFC 7662. A service may ask about tokens meant for it, any client about its own."""
     return await _back_channel(request, "/introspect", introspect)
 
 
-@router.post("/revoke", summary="End a token", openapi_extra=_BODY)
+@router.post("/revoke", summary="End a token", openapi_extra=_BODY, responses=_REFUSALS)
 async def revoke_token(request: Request) -> Response:
     """RFC 7009. A refresh token takes every access token of its sign-in with it."""
     return await _back_channel(request, "/revoke", revoke)
