@@ -100,6 +100,10 @@ class ReferralTx(Protocol):
         """Sharing has decided on this snapshot: the sealed bytes of it and of older ones need not be kept for resending."""
         ...
 
+    def is_decided(self, case_id: UUID, version: int) -> bool:
+        """Whether sharing has decided on that version; with no outcome it then means that nobody was told."""
+        ...
+
     def note_refused_intake(self, agency: str, *, code: str, at: datetime) -> None:
         """Remember, without content, that a sender's intake was refused, so that its desk is alarmed until corrected."""
         ...

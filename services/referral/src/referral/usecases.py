@@ -88,7 +88,16 @@ def submit_referral(tx: ReferralTx, granted: Granted, form: FullReferral | Urgen
     return intake
 
 
-def read_referral(tx: ReferralTx, granted: Granted, referral_id: UUID, desk: Desk) -> tuple[StoredReferral, tuple[Outcome, ...]]:
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the sender hears. `decided` is None for a third party, who receives an acknowledgement only."""
+
+    referral: StoredReferral
+    decided: bool | None
+    outcomes: tuple[Outcome, ...]
+
+
+def read_referral(tx: ReferralTx, granted: Granted, referral_id: UUID, desk: Desk) -> Heard:
     """The agency's own referral with what became of it. Not found and not allowed are one answer, Problem(not-found)."""
     _allow("read_own_referral", granted)
     found = tx.find(granted, referral_id)
@@ -96,8 +105,8 @@ def read_referral(tx: ReferralTx, granted: Granted, referral_id: UUID, desk: Des
         raise Problem("not-found")
     tx.record(_entry("consultation", granted, found.case_id, desk, resource=referral_id, version=found.version))
     if found.source == "third_party":
-        return found, ()
-    return found, tx.outcomes(found.case_id)
+        return Heard(found, None, ())
+    return Heard(found, tx.is_decided(found.case_id, found.version), tx.outcomes(found.case_id))
 
 
 def set_must_not_disclose(
@@ -273,7 +282,10 @@ def _complete(tx: ReferralTx, granted: Granted, urgent_id: UUID, intake: Intake)
     found = tx.find(granted, urgent_id)
     if found is None or found.form != "urgent":
         raise Problem("validation-failed", errors=[Fault("/completes", "must be an urgent referral your agency sent")])
-    kept = tuple(Marking.model_validate(m) for m in found.snapshot_head["markings"] if m["kind"] != "location_shield")
+    # A shield once set is never lifted by a form that does not mention it (design section 13, rule 1). The people of the urgent
+    # form are not those of the full one, so it now protects everybody but the person causing harm.
+    before = [Marking.model_validate(m) for m in found.snapshot_head["markings"]]
+    kept = tuple(m.model_copy(update={"subject": None}) if m.kind == "location_shield" else m for m in before)
     snapshot = intake.snapshot.model_copy(
         update={
             "case_id": found.case_id,

@@ -50,7 +50,7 @@ def show(context: typer.Context, referral_id: str, as_json: JsonOption = False) 
         return
     say(f"Referral {answer['referralId']}, case {answer['caseReference']}, version {answer['version']}, risk {answer['risk']['level']}")
     if not answer["outcomes"]:
-        say("  nothing decided yet")
+        say("  decided: nobody was told" if answer["decided"] else "  nothing decided yet")
     for outcome in answer["outcomes"]:
         proof = f", {outcome['proof']}" if outcome["proof"] else ""
         say(f"  {outcome['recipient']}: {_STATES.get(outcome['state'], outcome['state'])}{proof} ({outcome['changedAt']})")

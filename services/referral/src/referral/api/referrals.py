@@ -72,9 +72,9 @@ async def read_referral(request: Request, response: Response, referral_id: UUID,
     ready = request.app.state.ready_to_read
     if not ready():
         raise Problem("audit-backlog")
-    stored, outcomes = await _store(request).write(lambda tx: usecases.read_referral(tx, granted, referral_id, desk))
-    response.headers["ETag"] = etags.etag("referral", stored.referral_id, stored.version)
-    return referral_read(stored, outcomes, desk)
+    heard = await _store(request).write(lambda tx: usecases.read_referral(tx, granted, referral_id, desk))
+    response.headers["ETag"] = etags.etag("referral", heard.referral.referral_id, heard.referral.version)
+    return referral_read(heard, desk)
 
 
 def _etag(intake: usecases.Intake) -> str:

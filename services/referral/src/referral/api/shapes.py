@@ -7,8 +7,8 @@ from pydantic import Field
 
 from common.events.case import Marking
 from common.web.models import ApiModel, Timestamp
-from referral.ports import Outcome, StoredReferral
-from referral.usecases import Desk, Intake
+from referral.ports import StoredReferral
+from referral.usecases import Desk, Heard, Intake
 
 
 class RiskOut(ApiModel):
@@ -81,10 +81,10 @@ def referral_out(stored: StoredReferral, desk: Desk) -> dict[str, Any]:
     return shape.model_dump(mode="json")
 
 
-def referral_read(stored: StoredReferral, outcomes: tuple[Outcome, ...], desk: Desk) -> ReferralRead:
-    """A stored referral with its outcomes."""
-    shown = tuple(OutcomeOut(recipient=o.recipient, state=o.state, proof=o.proof or None, changed_at=o.changed_at) for o in outcomes)
-    return ReferralRead.model_validate({**referral_out(stored, desk), "outcomes": shown})
+def referral_read(heard: Heard, desk: Desk) -> ReferralRead:
+    """A stored referral with what became of it."""
+    shown = tuple(OutcomeOut(recipient=o.recipient, state=o.state, proof=o.proof or None, changed_at=o.changed_at) for o in heard.outcomes)
+    return ReferralRead.model_validate({**referral_out(heard.referral, desk), "decided": heard.decided, "outcomes": shown})
 
 
 def dry_run_out(intake: Intake) -> DryRunOut:

@@ -167,7 +167,7 @@ class SqlTx:
         )
 
     def put_outcome(self, case_id: UUID, outcome: Outcome) -> None:
-        """Newer snapshot version wins; within one, the further state wins."""
+        """Newer snapshot version wins; within one, the further state wins. What was told stays told when later versions add nothing."""
         here = (_OUTCOME.c.case_id == case_id, _OUTCOME.c.recipient == outcome.recipient)
         row = self._conn.execute(select(_OUTCOME.c.snapshot_version, _OUTCOME.c.state).where(*here)).first()
         values = {
@@ -180,6 +180,8 @@ class SqlTx:
         }
         if row is None:
             self._conn.execute(insert(_OUTCOME).values(case_id=case_id, recipient=outcome.recipient, first_at=outcome.changed_at, **values))
+        elif outcome.state == "withheld" and row.state in ("released", "saved"):
+            return
         elif (outcome.snapshot_version, _RANK[outcome.state]) > (row.snapshot_version, _RANK[row.state]):
             self._conn.execute(update(_OUTCOME).where(*here).values(**values))
 
@@ -190,6 +192,11 @@ class SqlTx:
         if found:
             self._sealing.outbox.confirm(self._unit, list(found))
             self._conn.execute(delete(_SENT).where(*done))
+
+    def is_decided(self, case_id: UUID, version: int) -> bool:
+        """Decided snapshots have no row waiting."""
+        waiting = select(_SENT.c.version).where(_SENT.c.case_id == case_id, _SENT.c.version >= version)
+        return self._conn.execute(waiting).first() is None
 
     def note_refused_intake(self, agency: str, *, code: str, at: datetime) -> None:
         """One row per refusal; bounded, because the desk needs to know that and since when, not how often."""
