@@ -163,7 +163,7 @@ async def test_suspension_bites_with_a_valid_token(hub: RunningHub) -> None:
     async with httpx2.AsyncClient(timeout=20.0) as http:
         suspended = HubClient(read_profile(hub.profiles / f"{SUPPORT}.toml"), http)
         await suspended.inbox()
-        await as_agency(hub, "operator", lambda client: client.suspend(SUPPORT, "key_compromised"))
+        await as_agency(hub, "operator", lambda client: client.suspend(SUPPORT, "key-compromise"))
         began = time.monotonic()
         try:
             assert await wait_for(lambda: _refusal(suspended), bool) == (403, "agency-suspended")

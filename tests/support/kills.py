@@ -1,7 +1,6 @@
 """kill -9 by a seeded schedule: at random moments and at named crash points, on a hub that goes on being used."""
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Sequence
@@ -95,13 +94,12 @@ def _lane(victim: str, points: Sequence[str], kills: int, rng: random.Random, pa
 
 @dataclass(slots=True)
 class Reaper:
-    """Carries a plan out. Each victim's deaths follow one another; those of different victims overlap, two starts at a time."""
+    """Carries a plan out. Each victim's deaths follow one another; those of different victims overlap."""
 
     hub: RunningHub
     done: list[Done] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
     _spawning: asyncio.Lock = field(default_factory=asyncio.Lock)
-    _starts: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
 
     async def carry_out(self, plan: Sequence[Kill]) -> None:
         """All kills; at the end everything runs again. Raises processes.NotReady when something does not come back."""
@@ -117,9 +115,7 @@ class Reaper:
             done = await self._die(kill)
             self.done.append(done)
             ended = time.monotonic()
-            # A server is started at once: services that have their turn to start wait for it.
-            async with contextlib.nullcontext() if kill.victim in SERVERS else self._starts:
-                await self._start(kill.victim, following)
+            await self._start(kill.victim, following)
             done.back = time.monotonic() - ended
 
     async def _die(self, kill: Kill) -> Done:

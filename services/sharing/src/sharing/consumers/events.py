@@ -43,7 +43,7 @@ class EventConsumer:
 
     def erased(self, unit: Unit, got: Received, event: SubjectErased) -> None:
         """Destroy here what was destroyed at the owner."""
-        deciding.forget_subject(SqlTx(unit, self._sealing), event.subject_id, event.case_ids)
+        deciding.forget_subject(SqlTx(unit, self._sealing), self._desk, event.subject_id, event.case_ids)
 
     def saved(self, unit: Unit, got: Received, event: SavedReceipt) -> None:
         """The same receipt as by the API; the sender of the envelope is the agency it speaks for."""

@@ -19,7 +19,7 @@ from sharing.domain.deciding import RULE_FAILED, RecipientDecision, SharingDecis
 from sharing.domain.disclosure import SUPERSEDED, Disclosure, Evidence, delivery_id, fingerprint
 from sharing.permissions import may
 from sharing.ports import Sealed, Tx
-from sharing.usecases.desk import SERVICE_ACTOR, Desk
+from sharing.usecases.desk import SERVICE_ACTOR, Desk, references
 
 _log = logging.getLogger("hub.sharing")
 
@@ -57,12 +57,12 @@ def take_snapshot(tx: Tx, desk: Desk, granted: Granted, snapshot: CaseSnapshot) 
     earlier = tx.of_case(snapshot.case_id)
     for disclosure in earlier:
         if disclosure.state in _UNSENT:
-            _supersede(tx, disclosure)
+            _supersede(tx, desk, disclosure)
     for each in decision.recipients:
         _one_recipient(tx, desk, granted, snapshot, decision, decision_id, each, earlier)
 
 
-def forget_subject(tx: Tx, subject_id: UUID, case_ids: tuple[UUID, ...]) -> None:
+def forget_subject(tx: Tx, desk: Desk, subject_id: UUID, case_ids: tuple[UUID, ...]) -> None:
     """A person was erased at the owner: what sharing holds of their cases becomes unreadable, and nothing prepared from it leaves.
 
     Deliveries stay sealed to their recipients, who are asked separately. Referral sends what remains as a new snapshot.
@@ -70,7 +70,7 @@ def forget_subject(tx: Tx, subject_id: UUID, case_ids: tuple[UUID, ...]) -> None
     for case_id in case_ids:
         for disclosure in tx.of_case(case_id):
             if disclosure.state in _UNSENT:
-                _supersede(tx, disclosure)
+                _supersede(tx, desk, disclosure)
         tx.forget(case_id, subject_id)
         tx.record(AuditEntry(operation="key_destroy", outcome="done", actor=SERVICE_ACTOR, case_id=case_id, resource_type="case"))
 
@@ -173,12 +173,13 @@ def _told(earlier: tuple[Disclosure, ...], recipient: str) -> list[Disclosure]:
     return [disclosure for disclosure in earlier if disclosure.recipient == recipient and disclosure.state == "released"]
 
 
-def _supersede(tx: Tx, disclosure: Disclosure) -> None:
+def _supersede(tx: Tx, desk: Desk, disclosure: Disclosure) -> None:
     """Newer facts were decided on; what was prepared from the older ones must not leave."""
     tx.advance(disclosure.id, _UNSENT, state="superseded", reason=SUPERSEDED, next_at=None)
     tx.record(AuditEntry(
-        operation="blocked", outcome="withhold", actor=SERVICE_ACTOR, case_id=disclosure.case_id, recipient=disclosure.recipient,
-        delivery=str(disclosure.id), decision=str(disclosure.decision_id), reason_code=SUPERSEDED,
+        operation="blocked", outcome="withhold", actor=SERVICE_ACTOR, case_id=disclosure.case_id,
+        case_references=references(tx, desk, disclosure), recipient=disclosure.recipient, delivery=str(disclosure.id),
+        decision=str(disclosure.decision_id), reason_code=SUPERSEDED,
     ))  # fmt: skip
 
 

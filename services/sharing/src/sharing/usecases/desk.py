@@ -11,7 +11,8 @@ from common.audit_record import Actor
 from common.case_reference import case_reference
 from common.clock import Clock
 from common.tlog import Verifier
-from sharing.ports import Directory, Rules
+from sharing.domain.disclosure import Disclosure
+from sharing.ports import Directory, Rules, Tx
 
 SERVICE_ACTOR: Final = Actor(subject="svc:sharing", agency="svc:sharing", role="system")
 
@@ -51,3 +52,10 @@ class Desk:
     def now(self) -> datetime:
         """The present moment, UTC."""
         return self.clock.now()
+
+
+def references(tx: Tx, desk: Desk, disclosure: Disclosure) -> tuple[str, ...]:
+    """The names under which an auditor looks for this disclosure's case: its recipient's and its referrer's."""
+    case = tx.case(disclosure.case_id)
+    agencies = {disclosure.recipient} if case is None else {disclosure.recipient, case.referrer}
+    return tuple(sorted(desk.reference(agency, disclosure.case_id) for agency in agencies))

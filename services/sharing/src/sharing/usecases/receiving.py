@@ -8,10 +8,11 @@ from common.access import Granted
 from common.audit_record import Actor, AuditEntry
 from common.events.sharing import DisclosureSaved
 from common.problems import Problem, define
+from sharing.domain.disclosure import Disclosure
 from sharing.domain.receipt import ReceiptRefused, Saved, check_receipt
 from sharing.permissions import may
 from sharing.ports import Shown, Tx
-from sharing.usecases.desk import Desk
+from sharing.usecases.desk import Desk, references
 
 define(
     "receipt-refused",
@@ -58,7 +59,7 @@ def save(tx: Tx, desk: Desk, agency: str, actor: Actor, delivery_id: UUID, recei
         return disclosure.saved_at
     now = desk.now()
     tx.advance(delivery_id, ("released",), saved_at=now)
-    tx.record(_saved_entry(actor, saved, disclosure.decision_id, disclosure.case_id))
+    tx.record(_saved_entry(actor, saved, disclosure, references(tx, desk, disclosure)))
     tx.publish(disclosure.case_id, DisclosureSaved(case_id=disclosure.case_id, delivery_id=delivery_id, recipient=agency, saved_at=now))
     tx.confirmed([each.delivery.event_id for each in shown])
     return now
@@ -75,8 +76,8 @@ def acknowledge(tx: Tx, desk: Desk, agency: str, actor: Actor, delivery_id: UUID
     now = desk.now()
     tx.advance(delivery_id, ("released",), acknowledged_at=now)
     tx.record(AuditEntry(
-        operation="acknowledged", outcome="done", actor=actor, case_id=disclosure.case_id, recipient=agency, delivery=str(delivery_id),
-        decision=str(disclosure.decision_id), detail={"role": role},
+        operation="acknowledged", outcome="done", actor=actor, case_id=disclosure.case_id,
+        case_references=references(tx, desk, disclosure), recipient=agency, delivery=str(delivery_id), decision=str(disclosure.decision_id), detail={"role": role},
     ))  # fmt: skip
     return now
 
@@ -100,8 +101,8 @@ def _read_entry(actor: Actor, shown: tuple[Shown, ...]) -> AuditEntry:
     )  # fmt: skip
 
 
-def _saved_entry(actor: Actor, saved: Saved, decision_id: UUID, case_id: UUID) -> AuditEntry:
+def _saved_entry(actor: Actor, saved: Saved, disclosure: Disclosure, names: tuple[str, ...]) -> AuditEntry:
     return AuditEntry(
-        operation="saved", outcome="done", actor=actor, case_id=case_id, recipient=saved.agency, delivery=str(saved.delivery_id),
-        decision=str(decision_id), envelope_digest=saved.envelope_digest, receipt_digest=saved.digest,
+        operation="saved", outcome="done", actor=actor, case_id=disclosure.case_id, case_references=names, recipient=saved.agency,
+        delivery=str(saved.delivery_id), decision=str(disclosure.decision_id), envelope_digest=saved.envelope_digest, receipt_digest=saved.digest,
     )  # fmt: skip

@@ -17,7 +17,7 @@ from sharing.domain import disclosure as words
 from sharing.domain.disclosure import Disclosure, Prepared, ProofWrong, Standing, check_proof, package, wait
 from sharing.permissions import may
 from sharing.ports import CaseFile, CaseState, Delivery, Sealed, Tx
-from sharing.usecases.desk import SERVICE_ACTOR, Desk
+from sharing.usecases.desk import SERVICE_ACTOR, Desk, references
 
 _log = logging.getLogger("hub.sharing")
 
@@ -51,7 +51,7 @@ def block(tx: Tx, desk: Desk, disclosure: Disclosure, reason: str) -> None:
     """This disclosure will not leave without a person; recorded, told to referral, alarmed."""
     if not tx.advance(disclosure.id, ("awaiting_receipt", "proven"), state="blocked", reason=reason, next_at=None):
         return
-    tx.record(_entry("blocked", "withhold", disclosure, reason_code=reason))
+    tx.record(_entry(tx, desk, "blocked", "withhold", disclosure, reason_code=reason))
     tx.publish(disclosure.case_id, DisclosureBlocked(
         case_id=disclosure.case_id, snapshot_version=disclosure.snapshot_version, delivery_id=disclosure.id,
         recipient=disclosure.recipient, reason_code=reason, blocked_at=desk.now(),
@@ -143,7 +143,7 @@ def release_in_emergency(
     if reason:
         raise Problem("conflict", "The case has changed or is vetoed; nothing was released.")
     tx.record(_entry(
-        "emergency_release", "permit", disclosure, actor=actor, justification_code=why.code, emergency=True, detail={"reason": why.text},
+        tx, desk, "emergency_release", "permit", disclosure, actor=actor, justification_code=why.code, emergency=True, detail={"reason": why.text},
     ))  # fmt: skip
     prepared = Prepared(disclosure, tx.evidence(granted, disclosure))
     return _leave(tx, desk, prepared, "promised", promise=promise, tried=disclosure.attempts)
@@ -163,7 +163,9 @@ def keep_promise(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID) -> boo
         return False
     sent = tx.send_package(found, package(prepared), kind="notice", not_before=_spread(desk))
     tx.advance(found.id, ("released",), standing="proven", proof_due=None, reason="")
-    tx.record(_entry("delivered", "done", found, envelope_digest=sent.digest, reason_code="promise-kept", channel="topic-and-inbox"))
+    tx.record(
+        _entry(tx, desk, "delivered", "done", found, envelope_digest=sent.digest, reason_code="promise-kept", channel="topic-and-inbox")
+    )
     return True
 
 
@@ -177,7 +179,7 @@ def reseal(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID) -> bool:
         return False
     sent = tx.send_package(found, package(Prepared(found, tx.evidence(granted, found))), kind=found.kind, not_before=_spread(desk))
     tx.advance(found.id, ("released",), sealed_to=current)
-    tx.record(_entry("resealed", "done", found, envelope_digest=sent.digest, channel="topic-and-inbox"))
+    tx.record(_entry(tx, desk, "resealed", "done", found, envelope_digest=sent.digest, channel="topic-and-inbox"))
     return True
 
 
@@ -190,7 +192,7 @@ def _leave(tx: Tx, desk: Desk, prepared: Prepared, standing: Standing, *, promis
     }  # fmt: skip
     if not tx.advance(disclosure.id, ("proven", "awaiting_receipt"), **changes):
         raise Problem("conflict")
-    tx.record(_entry("delivered", "done", disclosure, envelope_digest=sent.digest, channel="topic-and-inbox"))
+    tx.record(_entry(tx, desk, "delivered", "done", disclosure, envelope_digest=sent.digest, channel="topic-and-inbox"))
     tx.publish(disclosure.case_id, DisclosureReleased(
         case_id=disclosure.case_id, snapshot_version=disclosure.snapshot_version, delivery_id=disclosure.id, recipient=disclosure.recipient,
         clause=disclosure.clause, released_at=now, proof="promised" if promise else "proven",
@@ -226,12 +228,15 @@ def _spread(desk: Desk) -> datetime:
     return desk.now() + timedelta(milliseconds=secrets.randbelow(desk.spread_ms + 1))
 
 
-def _entry(operation: str, outcome: str, disclosure: Disclosure, *, actor: Actor = SERVICE_ACTOR, **more: object) -> AuditEntry:
+def _entry(
+    tx: Tx, desk: Desk, operation: str, outcome: str, disclosure: Disclosure, *, actor: Actor = SERVICE_ACTOR, **more: object
+) -> AuditEntry:
     fields: Mapping[str, object] = {
         "operation": operation,
         "outcome": outcome,
         "actor": actor,
         "case_id": disclosure.case_id,
+        "case_references": references(tx, desk, disclosure),
         "recipient": disclosure.recipient,
         "delivery": str(disclosure.id),
         "decision": str(disclosure.decision_id),
