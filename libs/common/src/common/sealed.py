@@ -13,7 +13,21 @@ from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, MetaData, String, Table, Uuid, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Uuid,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 
 from common.clock import Clock
 from common.keyring import Keyring
@@ -127,13 +141,15 @@ class SubjectKeys:
         self._keyring = keyring
         self._table = table
         self._clock = clock
+        # Made once: building a statement costs as much as running it, and a referral makes a key for each of its people.
+        self._before = select(table.c.destroyed_at).where(table.c.subject_id == bindparam("subject"))
+        self._insert = insert(table)
         self._cache: OrderedDict[bytes, tuple[UUID, int, bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
     def create(self, conn: Connection, subject_id: UUID) -> SubjectKey:
         """Make the first key of a new subject. Raises ValueError when it has one, SubjectErased when it had one."""
-        columns = self._table.c
-        before = conn.execute(select(columns.destroyed_at).where(columns.subject_id == subject_id)).scalars().all()
+        before = conn.execute(self._before, {"subject": subject_id}).scalars().all()
         if any(before):
             raise SubjectErased("the subject's keys were destroyed")
         if before:
@@ -203,7 +219,7 @@ class SubjectKeys:
         # Asked before wrapping: a rotation in between makes the label old, and an old label is only wrapped once more.
         kek_id = self._keyring.kek_id
         wrapped = self._keyring.wrap(dek, _context(subject_id, version))
-        conn.execute(insert(self._table).values(subject_id=subject_id, version=version, kek_id=kek_id, wrapped=wrapped))
+        conn.execute(self._insert, {"subject_id": subject_id, "version": version, "kek_id": kek_id, "wrapped": wrapped})
         return SubjectKey(subject_id, version, {**older, version: dek})
 
     def _unwrapped(self, subject_id: UUID, version: int, wrapped: bytes) -> bytes:

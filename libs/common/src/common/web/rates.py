@@ -39,9 +39,14 @@ DEFAULT_POLICIES: Final[Mapping[str, Policy]] = {
 def urgent_when(field: str, value: str) -> Classify:
     """For `guard.requires(rate=…)`: urgent if the JSON body says `field: value`. A body that cannot be read is ordinary."""
 
+    literal = f'"{value}"'.encode()
+
     async def classify(request: Request) -> str:
+        raw = await request.body()
+        if literal not in raw and b"\\u" not in raw:
+            return "default"  # the word is nowhere, not even escaped: no need to read the whole body once more
         try:
-            body = parse(await request.body())
+            body = parse(raw)
         except CanonicalError:
             return "default"
         return URGENT if isinstance(body, dict) and body.get(field) == value else "default"
