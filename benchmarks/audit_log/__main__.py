@@ -42,15 +42,19 @@ def main() -> None:
 def _say(report: measuring.Report, found: dict[str, list[Appended]], idle: float) -> None:
     rates: dict[str, float] = {}
     shares: dict[str, float] = {}
+    prices: dict[str, float] = {}
     for name, runs in found.items():
         report.figure(f"{name}: sequenced, durable", "/s", [run.entries / run.sequenced_s for run in runs])
         rates[name] = report.figure(f"{name}: published", "/s", [run.entries / run.published_s for run in runs]).median
-        report.figure(f"{name}: CPU per entry", "µs", [run.cpu_s / run.entries * 1e6 for run in runs])
+        prices[name] = report.figure(f"{name}: CPU per entry", "µs", [run.cpu_s / run.entries * 1e6 for run in runs]).median
         shares[name] = measuring.Figure(name, "", [run.cpu_s / run.published_s for run in runs]).median
         report.figure(f"{name}: memory at the end", "MiB", [run.resident_mib for run in runs])
     best = max(rates[f"tessera, batch {size}"] for size in BATCHES)
     layer = max(rates[f"log layer, batch {size}"] for size in BATCHES)
     report.ratio("log layer, published / Tessera, published (best batch size of each)", layer / best, at_least=1)
+    cheapest = min(prices[f"tessera, batch {size}"] for size in BATCHES)
+    report.ratio("log layer / Tessera, CPU per entry", min(prices[f"log layer, batch {size}"] for size in BATCHES) / cheapest)
+    report.ratio("whole ingest / Tessera, CPU per entry", prices["whole ingest"] / cheapest)
     report.ratio("whole ingest, published / Tessera, published", rates["whole ingest"] / best)
     report.ratio("whole ingest / the aim of 10,000 entries a second", rates["whole ingest"] / 10_000, at_least=1)
     report.bottleneck = _bottleneck(shares, idle)

@@ -35,4 +35,4 @@ def append(program: Path, entries: int, batch: int) -> Appended:
         if done.returncode:
             raise RuntimeError(f"the Tessera program failed: {done.stderr[-2000:]}")
         said = json.loads(done.stdout)
-    return Appended(said["entries"], said["sequenced_s"], said["published_s"], said["cpu_s"], said["max_rss_kib"] / 1024)
+    return Appended(said["entries"], said["sequenced_s"], said["published_s"], said["cpu_s"], said["resident_kib"] / 1024)

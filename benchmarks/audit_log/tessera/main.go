@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -27,11 +28,11 @@ const batchAge = 5 * time.Millisecond
 const checkpointInterval = 100 * time.Millisecond
 
 type result struct {
-	Entries      int     `json:"entries"`
-	SequencedS   float64 `json:"sequenced_s"`
-	PublishedS   float64 `json:"published_s"`
-	CPUSeconds   float64 `json:"cpu_s"`
-	MaxResidentK int64   `json:"max_rss_kib"`
+	Entries     int     `json:"entries"`
+	SequencedS  float64 `json:"sequenced_s"`
+	PublishedS  float64 `json:"published_s"`
+	CPUSeconds  float64 `json:"cpu_s"`
+	ResidentKiB int64   `json:"resident_kib"`
 }
 
 func main() {
@@ -142,5 +143,20 @@ func appendAll(appender *tessera.Appender, awaiter *tessera.PublicationAwaiter, 
 		return result{}, err
 	}
 	cpu := float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9
-	return result{len(all), sequenced, published, cpu, usage.Maxrss}, nil
+	resident, err := residentKiB()
+	return result{len(all), sequenced, published, cpu, resident}, err
+}
+
+// residentKiB is what this process holds now. The kernel's ru_maxrss would still count the parent it was forked from.
+func residentKiB() (int64, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, err
+	}
+	for _, line := range strings.Split(string(status), "\n") {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == "VmRSS:" {
+			return strconv.ParseInt(words[1], 10, 64)
+		}
+	}
+	return 0, fmt.Errorf("no VmRSS in /proc/self/status")
 }
