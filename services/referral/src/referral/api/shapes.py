@@ -48,6 +48,10 @@ class OutcomeOut(ApiModel):
 class ReferralRead(ReferralOut):
     """A referral and what became of it."""
 
+    decided: bool | None = Field(
+        default=None,
+        description="Whether sharing has decided on this version: with no outcome it then means that nobody was told. Null for third parties",
+    )
     outcomes: tuple[OutcomeOut, ...] = Field(
         description="Empty until sharing has decided; third-party reports receive an acknowledgement only"
     )
