@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psycopg
 import pytest
 
 from common.package_proof import Verdict
 from common.tlog.tiles import current_tile, tiles_of
-from deploy.stack import processes
+from deploy.stack import processes, topology
 from hubpartner.client import HubClient
 from tests.support import goverify
 from tests.support.hubs import ROOT, RunningHub, Said, StackHub, StandaloneHub, as_agency, hubctl, wait_for, whole_inbox
@@ -193,7 +194,24 @@ async def test_nothing_seeded_stands_in_clear_anywhere(hub: RunningHub, tmp_path
     needles = Needles({**seeded_values(FULL), **{f"urgent{k}": v for k, v in seeded_values(URGENT).items()}, "number": "9990000018"})
     leaks = needles.in_tree(hub.folder)
     assert leaks == [], f"{len(leaks)} leaks, first {leaks[:5]}"
+    if isinstance(hub, StackHub):
+        _search_tables(hub, needles)
     planted(tmp_path, FULL["people"][0]["name"]["full"])
     assert needles.in_tree(tmp_path), "the search cannot find what was planted"
     spans = list(hub.folder.glob("spans*"))
     assert sum(path.stat().st_size for path in spans) > 10_000, "no spans were searched"
+
+
+def _search_tables(hub: StackHub, needles: Needles) -> None:
+    """Every database as its own service reads it, and once with a whole referral planted, which the server would compress."""
+    for service in topology.SERVICES:
+        url = hub.stack.postgres.superuser_url(service)
+        assert needles.in_postgres(url) == [], f"a seeded value stands in clear in a table of {service}"
+    url = hub.stack.postgres.superuser_url("referral")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE planted (body text)")
+        connection.execute("INSERT INTO planted VALUES (%s)", [json.dumps(FULL, ensure_ascii=False)])
+        try:
+            assert needles.in_postgres(url), "the search cannot find a referral planted in a table"
+        finally:
+            connection.execute("DROP TABLE planted")

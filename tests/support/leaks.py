@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
 from ahocorasick_rs import BytesAhoCorasick
 
 SHORTEST = 6
@@ -78,6 +79,20 @@ class Needles:
         """Every needle found in `data`, once each."""
         for number in sorted({match[0] for match in self._search.find_matches_as_indexes(data, overlapping=True)}):
             yield Leak(place, *self._labels[number])
+
+    def in_postgres(self, url: str) -> list[Leak]:
+        """Search every column of every table as a query reads it: values over some 2 KB lie compressed in the server's files."""
+        found: list[Leak] = []
+        with psycopg.connect(url) as connection:
+            listed = (
+                "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+            )
+            for (table,) in connection.execute(listed).fetchall():
+                query = f"COPY (SELECT t::text FROM {table} t) TO STDOUT"  # noqa: S608 - quoted by the server itself
+                with connection.cursor().copy(query) as rows:
+                    data = b"".join(bytes(row) for row in rows)
+                found.extend(self.in_bytes(f"table {table}", data))
+        return found
 
     def in_tree(self, root: Path, *, leave_out: Iterable[Path] = ()) -> list[Leak]:
         """Search every file under `root`, names included."""

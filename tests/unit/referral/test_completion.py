@@ -1,0 +1,71 @@
+"""What an urgent referral protected stays protected when the full form completes it."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from common.access import Granted, Principal, grant
+from common.testing import ManualClock
+from common.views import Parcel, is_location_shielded
+from referral import usecases
+from referral.domain.form import AnyReferral, FullReferral, UrgentReferral
+from referral.ports import ReferralTx, StoredReferral
+from referral.usecases import Desk
+from referral.wiring import rule_book
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+READ: TypeAdapter[FullReferral | UrgentReferral] = TypeAdapter(AnyReferral)
+DESK = Desk(rules=rule_book(), clock=ManualClock(), reference_secret=b"r" * 32, home_area="northmoor", agencies=frozenset())
+
+
+def police() -> Granted:
+    """A grant of the police system."""
+    who = Principal("issuer", "police", "police", "system", "northmoor-police", scopes=frozenset({"referral.write"}))
+    return grant(who, scope="referral.write", operation="collection", at=datetime.now(UTC))
+
+
+class OneReferral:
+    """A repository that holds one referral."""
+
+    def __init__(self, held: StoredReferral) -> None:
+        self.held = held
+
+    def find(self, granted: Granted, referral_id: UUID) -> StoredReferral | None:
+        """The one."""
+        return self.held if referral_id == self.held.referral_id else None
+
+    def find_by_external(self, granted: Granted, external_reference: str) -> UUID | None:
+        """None was sent before."""
+        return None
+
+
+def completed(*, urgent_shielded: bool) -> usecases.Intake:
+    """A full referral that mentions no shield completes an urgent one."""
+    form: dict[str, Any] = json.loads((EXAMPLES / "referral-urgent.json").read_text("utf-8"))
+    urgent = usecases.plan_intake(police(), READ.validate_python({**form, "placeShielded": urgent_shielded}), DESK)
+    full: dict[str, Any] = json.loads((EXAMPLES / "referral-full.json").read_text("utf-8"))
+    full["people"][0]["addresses"][0]["shielded"] = False
+    full["completes"] = str(urgent.referral.referral_id)
+    tx = cast(ReferralTx, OneReferral(replace(urgent.referral, state="submitted")))
+    return usecases.check_intake(tx, police(), READ.validate_python(full), DESK)
+
+
+def victims_address(intake: usecases.Intake) -> Parcel:
+    """The parcel that must not leave."""
+    victim = next(s.subject_id for s in intake.snapshot.subjects if s.role == "victim")
+    return Parcel("victim_address", victim)
+
+
+def test_a_shield_is_not_lifted_by_a_form_that_does_not_mention_it() -> None:
+    intake = completed(urgent_shielded=True)
+    assert is_location_shielded(intake.snapshot, victims_address(intake))
+
+
+def test_without_a_shield_there_is_none() -> None:
+    intake = completed(urgent_shielded=False)
+    assert not is_location_shielded(intake.snapshot, victims_address(intake))
