@@ -164,7 +164,7 @@ def _envelope() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "required": [*names, "recipients"],
-        "properties": {**{name: _MEMBER for name in names}, "recipients": {"type": "array", "items": recipient, "minItems": 1}},
+        "properties": {**dict.fromkeys(names, _MEMBER), "recipients": {"type": "array", "items": recipient, "minItems": 1}},
     }
 
 
