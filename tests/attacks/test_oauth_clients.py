@@ -148,9 +148,7 @@ async def test_a_scope_over_the_ceiling_is_refused_and_not_trimmed(stage: Stage,
     assert "access_token" not in answer.json()
 
 
-@pytest.mark.parametrize(
-    "resource", ["", "http://elsewhere.example.org", URLS["referral"] + "/", URLS["referral"] + "?x=1"]
-)
+@pytest.mark.parametrize("resource", ["", "http://elsewhere.example.org", URLS["referral"] + "/", URLS["referral"] + "?x=1"])
 async def test_a_resource_must_be_one_known_service(stage: Stage, resource: str) -> None:
     assert (await stage.token(stage.system("northmoor-police"), scope="referral.write", resource=resource)).json()[
         "error"

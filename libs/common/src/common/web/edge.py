@@ -41,7 +41,12 @@ class Edge:
     """
 
     def __init__(
-        self, service: str, media_types: frozenset[str], headers: Mapping[str, str], paused: Callable[[], bool], unpaused: tuple[str, ...] = ()
+        self,
+        service: str,
+        media_types: frozenset[str],
+        headers: Mapping[str, str],
+        paused: Callable[[], bool],
+        unpaused: tuple[str, ...] = (),
     ) -> None:
         """`media_types` are the request body types taken; `headers` replace or add to SECURITY_HEADERS; `unpaused` are starts of
         paths that answer while the service is paused, beside health and the operator's own."""
