@@ -1,0 +1,1 @@
+"""Acknowledged work across kill -9, judged by the oracle of the tests."""
