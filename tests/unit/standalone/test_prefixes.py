@@ -39,7 +39,7 @@ def hub(start: Step = nothing, stop: Step = nothing) -> Prefixes:
         ("/referral", "referral /referral /referral"),
         ("/audit/log/tile/0/000", "audit /audit /audit/log/tile/0/000"),
         ("/referrals", "portal  /referrals"),
-        ("/work/referral/v1", "portal  /work/referral/v1"),
+        ("/deliveries/referral/v1", "portal  /deliveries/referral/v1"),
         ("//referral/v1", "portal  //referral/v1"),
         # RFC 8414 section 3.1 puts an issuer's path behind the well-known part.
         ("/.well-known/oauth-authorization-server/identity", "identity /identity /identity/.well-known/oauth-authorization-server"),
