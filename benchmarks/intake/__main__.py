@@ -41,7 +41,7 @@ def main() -> None:
         "intake",
         "POST /v1/referrals of the full example (token, DPoP, idempotency, sealing, audit record, outbox; sharing and audit paused), "
         "beside FastAPI with a dict body and one durable INSERT on the same database and uvicorn settings",
-        f"{requests} requests a round over {CONNECTIONS} connections, {max(rounds - 1, 1)} counted rounds a side",
+        f"up to {requests} requests a round over {CONNECTIONS} connections, {max(rounds - 1, 1)} counted rounds a side",
         smoke=args.smoke,
         packages=("fastapi", "uvicorn", "sqlalchemy", "psycopg"),
     )

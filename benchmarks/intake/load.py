@@ -24,6 +24,8 @@ from hubpartner.profile import Profile, read_profile
 _LENGTH: Final = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _NUMBER: Final = itertools.count(100_000)
 _CLOCK: Final = SystemClock()
+LONGEST_S: Final = 30.0
+"""A round ends then, however many are left: DPoP proofs made before it are good for a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def request(url: str, body: bytes, headers: dict[str, str]) -> bytes:
 
 
 def drive(url: str, requests: Sequence[bytes], connections: int) -> Driven:
-    """Send everything over that many connections, each sending its next request when the last is answered."""
+    """Send over that many connections, each sending its next request when the last is answered, for at most LONGEST_S seconds."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_drive(url, requests, connections))
 
@@ -91,13 +93,13 @@ async def _drive(url: str, requests: Sequence[bytes], connections: int) -> Drive
     place = urlsplit(url)
     assert place.hostname is not None
     pairs = [await asyncio.open_connection(place.hostname, place.port) for _ in range(connections)]
-    queue, statuses = iter(requests), Counter[int]()
-    began = time.perf_counter()
+    began, statuses = time.perf_counter(), Counter[int]()
+    queue = itertools.takewhile(lambda _: time.perf_counter() - began < LONGEST_S, requests)
     await asyncio.gather(*(_one(reader, writer, queue, statuses) for reader, writer in pairs))
     seconds = time.perf_counter() - began
     for _, writer in pairs:
         writer.close()
-    return Driven(len(requests), seconds, statuses)
+    return Driven(statuses.total(), seconds, statuses)
 
 
 async def _one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, queue: Iterator[bytes], statuses: Counter[int]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import tempfile
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
@@ -106,6 +107,7 @@ async def _alternating(running: RunningHub, folder: Path, counted: Counted, rate
         await partners.settle(QUIET_S if count > 5 else 2.0)
         for number in range(rounds):
             flight, chained = await partners.fly(rate, count), await chain.fly(rate, count)
+            _progress(running.mode, rate, number, flight, chained)
             if number or rounds == 1:
                 heard.road += flight.pooled
                 heard.answers += flight.answered
@@ -113,6 +115,12 @@ async def _alternating(running: RunningHub, folder: Path, counted: Counted, rate
                 heard.chain += chained
     await chain.stop()
     return heard
+
+
+def _progress(mode: str, rate: float, number: int, flight: Flight, chained: Sequence[float]) -> None:
+    road, bare = (quantile(values, 0.5) * 1e3 if values else float("nan") for values in (flight.pooled, chained))
+    line = f"  {mode}, {rate:g}/s, round {number}: road p50 {road:.0f} ms, chain p50 {bare:.1f} ms, {flight.missing} missing"
+    print(line, file=sys.stderr, flush=True)
 
 
 async def _flown(running: RunningHub, rate: float, count: int) -> Flight:
