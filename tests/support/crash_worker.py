@@ -1,8 +1,6 @@
-"""A process that works, acknowledges on its output what is durable, and dies where it is told to.
+"""A process that acknowledges on its output what is durable and dies where told: ``crash_worker URL FOLDER CRASH_AT AFTER TOTAL``.
 
-``python -m tests.support.crash_worker URL FOLDER CRASH_AT AFTER TOTAL``: after AFTER acknowledgements the crash point is armed;
-``-`` arms none, and the process ends when everything has been sent and applied.
-"""
+After AFTER acknowledgements the crash point is armed; ``-`` arms none and it ends when everything has been sent and applied."""
 
 import asyncio
 import sys

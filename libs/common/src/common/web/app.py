@@ -63,6 +63,12 @@ class HubApp(FastAPI):
         return self.openapi_schema
 
 
+_PUBLISHER: dict[str, Any] = {
+    "contact": {"name": "The hub's operator", "url": "https://example.org/hub"},
+    "license_info": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+}
+
+
 def create_app(
     service: str,
     settings: Settings,
@@ -102,8 +108,7 @@ def create_app(
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         generate_unique_id_function=_operation_id,
-        contact={"name": "The hub's operator", "url": "https://example.org/hub"},
-        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        **_PUBLISHER,
     )
     app.background = Refusals(on_refusal, clock)
     app.edge = Edge(service, media_types, headers or {}, lambda: app.paused, unpaused)
