@@ -13,7 +13,9 @@ REGISTRY_HOSTS = [
     "py" + "pi.org", "python" + "hosted.org", "registry." + "npmjs", "npm" + "js.org", "repo.maven." + "apache", "maven." + "org",
     "proxy." + "golang", "sum." + "golang", "artifact" + "ory", "nexus" + ".", "dl.google" + "apis",
 ]  # fmt: skip
-MACHINE_PATH = re.compile(r"(?<![\w./-])/(?:home|root|Users|work|opt/wheels)/[\w.-]+")
+# A person's home, or the place this very clone lies in; `/work/referral` in a test is a URL's path and nobody's folder.
+PLACES = ["/(?:home|root|Users)/[\\w.-]+", *([re.escape(str(tree.ROOT))] if len(tree.ROOT.parts) > 2 else [])]
+MACHINE_PATH = re.compile(rf"(?<![\w./-])(?:{'|'.join(PLACES)})(?![\w-])")
 LOCKS = sorted(path for path in tree.files() if path.parts[0] == "requirements" and path.suffix == ".txt")
 
 
