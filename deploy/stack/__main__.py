@@ -32,7 +32,10 @@ def main() -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    stack = Stack(parts.ROOT / os.environ.get("HUB_DIR", ".run") / "stack", int(os.environ.get("STACK_PORT", topology.BASE_PORT)))
+    passphrase = os.environ.get("HUB_KEYRING_PASSPHRASE") or None
+    stack = Stack(
+        parts.ROOT / os.environ.get("HUB_DIR", ".run") / "stack", int(os.environ.get("STACK_PORT", topology.BASE_PORT)), passphrase
+    )
     match arguments.command:
         case "start":
             stack.start()
@@ -42,7 +45,7 @@ def _run(arguments: argparse.Namespace) -> None:
         case "compose":
             (parts.ROOT / compose.FILE).write_text(compose.text())
         case "prepare":
-            setup.prepare(Path(os.environ["HUB_SETUP_DIR"]), *setup.of_deployment(os.environ["HUB_SETUP"]))
+            setup.prepare(Path(os.environ["HUB_SETUP_DIR"]), *setup.of_deployment(os.environ["HUB_SETUP"]), passphrase=passphrase)
         case "provision":
             setup.provision(Path(os.environ["HUB_SETUP_DIR"]), setup.of_deployment(os.environ["HUB_SETUP"])[1])
         case "parts":

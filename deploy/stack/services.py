@@ -21,6 +21,7 @@ class Stack:
 
     folder: Path
     base_port: int = topology.BASE_PORT
+    passphrase: str | None = None
 
     @property
     def kafka(self) -> KafkaBroker:
@@ -64,7 +65,7 @@ class Stack:
     def start_servers(self) -> None:
         """Kafka and PostgreSQL, provisioned; keys and profiles."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        setup.prepare(self.folder, self.urls, self.servers)
+        setup.prepare(self.folder, self.urls, self.servers, passphrase=self.passphrase)
         self.postgres.start()
         self.kafka.start()
         setup.provision(self.folder, self.servers)
@@ -81,7 +82,8 @@ class Stack:
 
     def environment(self, service: str) -> dict[str, str]:
         """The whole environment of a service's process; HUB_* variables of the caller that the topology does not set pass through."""
-        return {**os.environ, **topology.environment(service, self.place(service))}
+        inherited = {name: value for name, value in os.environ.items() if name != "HUB_KEYRING_PASSPHRASE"}  # handed over by file
+        return {**inherited, **topology.environment(service, self.place(service))}
 
     def place(self, service: str) -> topology.Place:
         """Where a service finds its things when it runs as a process here."""
@@ -96,6 +98,7 @@ class Stack:
             secrets=folder / "secrets" / service,
             data=folder / "data" / service,
             otlp=os.environ.get("HUB_OTLP_ENDPOINT", ""),
+            locked=self.passphrase is not None,
         )
 
     def wait_ready(self, service: str) -> None:
@@ -137,7 +140,7 @@ class Stack:
             [
                 "The hub is running:",
                 *lines,
-                f"Profiles: {self.profiles} (keys unprotected: for demonstrations only)",
+                f"Profiles: {self.profiles} {'' if self.passphrase else '(keys unprotected: for demonstrations only)'}",
                 f"Logs:     {self._processes}",
                 "Stop it:  make stack-stop",
             ]

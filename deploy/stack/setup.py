@@ -40,12 +40,15 @@ def postgres_password(folder: Path, role: str) -> str:
     return root if role == POSTGRES_SUPERUSER else derived(root, "postgres-role", role)
 
 
-def prepare(folder: Path, urls: Mapping[str, str], servers: Servers) -> None:
-    """Make keys, the bootstrap file, the demo profiles and one folder of passwords per service. Needs no server; may be repeated."""
+def prepare(folder: Path, urls: Mapping[str, str], servers: Servers, *, passphrase: str | None = None) -> None:
+    """Make keys, the bootstrap file, the demo profiles and one folder of passwords per service. Needs no server; may be repeated.
+
+    A `passphrase` locks the keyrings and makes the bootstrap file one of a hub that is no demonstration.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     root_secret(folder / "kafka" / "controller.secret")
     passwords = {agency: kafka_password(folder, agency) for agency in topology.AGENCIES}
-    bootstrap = create(folder, urls, kafka={"bootstrap": servers.kafka, "passwords": passwords})
+    bootstrap = create(folder, urls, kafka={"bootstrap": servers.kafka, "passwords": passwords}, passphrase=passphrase)
     sign_agreement(folder, bootstrap.area.id)
     for name in ("bootstrap.json", "operator.jwk"):  # what every service may read, apart from what only one may
         (folder / "public").mkdir(exist_ok=True)
@@ -55,6 +58,8 @@ def prepare(folder: Path, urls: Mapping[str, str], servers: Servers) -> None:
         database = databases.url(service, postgres_password(folder, service), servers.postgres_host, servers.postgres_port)
         write(folder / "secrets" / service / "database-url", database)
         write(folder / "secrets" / service / "kafka-password", kafka_password(folder, service))
+        if passphrase:
+            write(folder / "secrets" / service / "keyring-passphrase", passphrase)
         (folder / "data" / service).mkdir(parents=True, exist_ok=True)
 
 

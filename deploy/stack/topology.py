@@ -52,6 +52,7 @@ class Place:
     secrets: PurePosixPath
     data: PurePosixPath
     otlp: str = ""
+    locked: bool = False  # keyrings open with a passphrase only, so this is no demonstration
 
 
 def environment(service: str, place: Place) -> dict[str, str]:
@@ -69,7 +70,7 @@ def environment(service: str, place: Place) -> dict[str, str]:
         "HUB_DATA_DIR": str(place.data),
         "HUB_HOST": place.host,
         "HUB_PORT": str(place.ports[service]),
-        "HUB_DEMO": "1",
+        **({"HUB_KEYRING_PASSPHRASE_FILE": str(place.secrets / "keyring-passphrase")} if place.locked else {"HUB_DEMO": "1"}),
         **{f"HUB_{other.upper()}_URL": place.urls[other] for other in SERVICES},
     }
     return settings | ({"HUB_OTLP_ENDPOINT": place.otlp} if place.otlp else {})

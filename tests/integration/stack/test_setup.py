@@ -7,11 +7,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from common.bootstrap import read_bootstrap
+from common.keyring import FileKeyring, KeyringLocked
 from deploy.stack import parts, processes, setup, topology
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.postgres import PostgresServer
 from deploy.stack.provision import Provisioner
 from deploy.stack.secrets import write
+from deploy.stack.services import Stack
 
 pytestmark = pytest.mark.stack
 
@@ -66,6 +69,17 @@ def test_no_secret_of_one_service_is_readable_by_others(tmp_path: Path) -> None:
     assert not loose
     passwords = [(tmp_path / "secrets" / service / "kafka-password").read_text() for service in topology.SERVICES]
     assert len(set(passwords)) == len(topology.SERVICES)
+
+
+def test_a_passphrase_locks_the_keyrings_and_ends_the_demonstration(tmp_path: Path) -> None:
+    setup.prepare(tmp_path, _urls(), setup.Servers("127.0.0.1:1", "127.0.0.1", 1), passphrase="correct horse battery staple")
+    with pytest.raises(KeyringLocked):
+        FileKeyring(tmp_path / "keyring" / "audit", passphrase=None, open_allowed=True)
+    assert not read_bootstrap(tmp_path / "public").demo
+    stack = Stack(tmp_path, passphrase="correct horse battery staple")
+    environment = stack.environment("audit")
+    assert "HUB_DEMO" not in environment
+    assert Path(environment["HUB_KEYRING_PASSPHRASE_FILE"]).read_text() == "correct horse battery staple"
 
 
 def test_the_broker_keeps_its_identity_and_data_over_a_restart(own_kafka_broker: KafkaBroker) -> None:
