@@ -153,13 +153,16 @@ async def test_a_gap_is_accepted_and_what_fills_it_is_late(bus: EmbeddedBus, con
     assert (row.source, row.stream, row.last, row.missing) == ("svc:referral", "case-1", 4, 1)
 
 
-async def test_a_forged_signature_is_quarantined_and_holds_nothing(bus: EmbeddedBus, consumer: Consumer, database: Database) -> None:
+async def test_a_forged_signature_is_quarantined_and_holds_nothing(
+    bus: EmbeddedBus, consumer: Consumer, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
     forged = envelope(1, sender=STRANGER)
     await bus.publish([forged, envelope(1)])
     await consumer.start()
     await consumer.settle(applied=1, quarantined=1)
     (record,) = await consumer.quarantine()
     assert (record.value, record.key) == (forged.value, b"case-1")
+    assert [vars(line)["alarm"] for line in caplog.records if line.msg == "envelope quarantined"] == ["envelope-quarantined"]
     assert dict(record.headers)["hub-reason"] == b"unknown-key"
     assert not await database.read(lambda c: consumer.inbox.held(c, key="case-1"))
 

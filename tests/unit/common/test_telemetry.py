@@ -81,6 +81,18 @@ def test_a_librarys_own_text_is_replaced_by_its_place(lines: io.StringIO, name: 
     assert last(lines)["message"].startswith("test_telemetry.py:")
 
 
+@pytest.mark.parametrize(
+    "name", ["hub", "common.inbox.quarantine", "referral.api", "sharing", "audit.x", "identity", "portal", "standalone.hub"]
+)
+def test_our_own_modules_keep_their_fixed_text(lines: io.StringIO, name: str) -> None:
+    logging.getLogger(name).warning("waits for %s", MARKER, extra={"alarm": "envelope-quarantined"})
+    assert (last(lines)["message"], last(lines)["alarm"]) == ("waits for %s", "envelope-quarantined")
+    assert MARKER not in lines.getvalue()
+    logging.getLogger(f"x{name}").warning(MARKER)
+    logging.getLogger("commonlib.inbox").warning(MARKER)
+    assert MARKER not in lines.getvalue(), "only whole first parts of names are ours"
+
+
 @pytest.mark.parametrize("name", ["authlib", "authlib.oauth2.rfc6749", "authlib.oauth2.rfc6750"])
 def test_authlib_says_nothing_at_any_level(lines: io.StringIO, name: str) -> None:
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL):

@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -116,7 +117,7 @@ class FileKeyring:
         self.warnings: tuple[str, ...] = ()
         if passphrase is None:
             self.warnings = ("keyring-open: keys lie unprotected on this disk; for demonstrations only",)
-            _LOG.warning(self.warnings[0])
+            _warn_once(self.warnings[0])
         if not self._current():
             self.rotate_kek()
 
@@ -319,6 +320,12 @@ def _derive(passphrase: str, salt: bytes) -> bytes:
 
 def _bound_to(name: str) -> bytes:
     return b"hub-keyring-v1\x00" + name.encode()
+
+
+@cache
+def _warn_once(warning: str) -> None:
+    """A demonstration opens a keyring per service in one process; ten times the same line would hide it, not stress it."""
+    _LOG.warning(warning)
 
 
 def _kek_id(version: int) -> str:

@@ -27,7 +27,7 @@ from common.settings import Settings
 # What a log line may hold beside time, level, logger and our own fixed message. Values are codes, counts, ids and places.
 LOG_FIELDS: Final = frozenset(
     {
-        "agency", "attempts", "batch", "checkpoint_size", "code", "consumer", "correlation_id", "count", "epoch", "error", "group", "lag",
+        "agency", "alarm", "attempts", "batch", "checkpoint_size", "code", "consumer", "correlation_id", "count", "epoch", "error", "group", "lag",
         "milliseconds", "name", "offset", "partition", "port", "quarantine", "reason", "route", "seq", "service", "source", "state", "status",
         "stream", "topic", "trace_id", "version", "waiting",
     }
@@ -42,6 +42,9 @@ SPAN_FIELDS: Final = frozenset(
         "messaging.operation.name", "messaging.operation.type", "messaging.system", "rpc.system", "server.address", "server.port",
     }
 )  # fmt: skip
+
+_OURS: Final = frozenset({"hub", "common", "referral", "sharing", "audit", "identity", "portal", "standalone", "hubpartner"})
+"""First parts of the names of our own loggers: our packages, and `hub`. Their messages are fixed templates."""
 
 _QUIET: Final = ("aiokafka", "authlib", "httpx2", "httpcore2", "uvicorn", "sqlalchemy", "alembic", "asyncio", "kafka", "multipart")
 _setup = threading.Lock()
@@ -73,7 +76,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        own = record.name == "hub" or record.name.startswith("hub.")
+        own = record.name.split(".", maxsplit=1)[0] in _OURS
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
@@ -101,6 +104,8 @@ def start_logging(service: str, *, stream: TextIO | None = None, correlation: An
     """Send every log of the process through JsonLines. Libraries speak only from WARNING on, and authlib never: it logs tokens."""
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(JsonLines(service, correlation))
+    # A library may give a logger of its own a level, so the last word stands at the handler.
+    handler.addFilter(lambda record: record.name.partition(".")[0] != "authlib")
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
@@ -110,7 +115,6 @@ def start_logging(service: str, *, stream: TextIO | None = None, correlation: An
         logger.setLevel(logging.WARNING)
         logger.handlers.clear()
         logger.propagate = True
-    logging.getLogger("authlib").setLevel(logging.CRITICAL + 1)
 
 
 class ScrubbingExporter(SpanExporter):

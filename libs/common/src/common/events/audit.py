@@ -17,7 +17,7 @@ class AuditItem(Part):
     seq: int
     record: str
     salt: str
-    tokens: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    tokens: dict[str, tuple[str, ...]] = Field(default={})
     """Keyed index tokens by kind (``subject``, ``actor``, ``case``, ``delivery``); they stand beside the record, never in it."""
     subject_sealed: str = ""
     actor_sealed: str = ""

@@ -125,5 +125,11 @@ def _alarm(record: Incoming, reason: str, consumer: str, *, authentic: bool) -> 
     _log.log(
         level,
         "envelope quarantined",
-        extra={"topic": record.topic, "reason": reason, "consumer": consumer, "state": "authentic" if authentic else "refused"},
+        extra={
+            "alarm": "envelope-quarantined",
+            "topic": record.topic,
+            "reason": reason,
+            "consumer": consumer,
+            "state": "authentic" if authentic else "refused",
+        },
     )
