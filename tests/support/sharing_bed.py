@@ -86,7 +86,8 @@ class Parties:
 class Checks:
     """Referral's answers: None while it is down."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
         self.down = False
         self.version: int | None = None
         self.vetoes: tuple[Marking, ...] = ()
@@ -95,7 +96,7 @@ class Checks:
     async def check(self, case_id: UUID, version: int, subjects: Sequence[UUID]) -> CaseState | None:
         """The state of the moment."""
         self.asked.append((case_id, version, tuple(subjects)))
-        return None if self.down else CaseState(version if self.version is None else self.version, self.vetoes)
+        return None if self.down else CaseState(version if self.version is None else self.version, self.vetoes, self._clock.monotonic())
 
 
 class Bed:
@@ -104,7 +105,7 @@ class Bed:
     def __init__(self, url: str, folder: Path) -> None:
         self.clock = ManualClock()
         self.parties = Parties()
-        self.checks = Checks()
+        self.checks = Checks(self.clock)
         self.log = Signer("log.test.example.org/hub", bytes(range(32)))
         self.database = Database(url, clock=self.clock, name="sharing", retry_for=5)
         self.bus = EmbeddedBus(folder / "bus.db", topics(tuple(TYPES)), clock=self.clock)

@@ -74,7 +74,7 @@ class CaseFile:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A proven disclosure whose next try is due, and what the release check must ask about."""
+    """A disclosure that something is to be sealed for, and what the release check must ask about first."""
 
     delivery_id: UUID
     case_id: UUID
@@ -213,16 +213,16 @@ class View(Protocol):
         """When the next try is due at the earliest."""
         ...
 
-    def promised_with_proof(self, limit: int) -> tuple[UUID, ...]:
-        """Released on a promise, with the proof now here."""
+    def promised_with_proof(self, after: UUID | None, limit: int) -> tuple[Due, ...]:
+        """Released on a promise, with the proof now here; by id, behind `after`."""
         ...
 
     def overdue_promises(self, now: datetime) -> int:
         """How many promises were not kept in time."""
         ...
 
-    def sealed_to_old_keys(self, current: Mapping[str, str], limit: int) -> tuple[UUID, ...]:
-        """Released, not saved, and sealed to a key that is no longer its recipient's current one."""
+    def sealed_to_old_keys(self, current: Mapping[str, str], after: UUID | None, limit: int) -> tuple[Due, ...]:
+        """Released, not saved, and sealed to a key that is no longer its recipient's current one; by id, behind `after`."""
         ...
 
     def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
@@ -248,10 +248,14 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CaseState:
-    """Referral's answer to a release check: the newest version and the vetoes in force at this moment."""
+    """Referral's answer to a release check: the newest version and the vetoes in force at this moment.
+
+    `asked` is the monotonic clock, in seconds, just before the question left: an answer is never younger than that.
+    """
 
     version: int
     vetoes: tuple[Marking, ...]
+    asked: float
 
 
 class ReleaseChecks(Protocol):

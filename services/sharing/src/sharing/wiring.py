@@ -47,7 +47,7 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
         spread_ms=settings.delivery_spread_ms,
     )  # fmt: skip
     arrivals = Arrivals(clock)
-    checks = ReferralChecks(_referral(settings, keyring, http, clock))
+    checks = ReferralChecks(_referral(settings, keyring, http, clock), clock)
 
     def left(agency: str) -> None:
         arrivals.arrived(agency) if agency else releases.wake()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -12,10 +12,11 @@ from uuid import UUID
 
 from opentelemetry import metrics
 
+from common.access import Granted
 from common.database import DatabaseStopped, DatabaseUnavailable
 from common.faults import crash_point
 from common.telemetry import describe
-from sharing.ports import CaseState, Due, ReleaseChecks, Store, Stuck, Tx
+from sharing.ports import CaseState, Due, ReleaseChecks, Sealed, Store, Stuck, Tx, View
 from sharing.usecases import releasing
 from sharing.usecases.desk import Desk
 
@@ -31,6 +32,8 @@ _waiting = _meter.create_gauge("hub_disclosures_waiting", description="Disclosur
 _overdue = _meter.create_gauge(
     "hub_disclosure_promises_overdue", description="Emergency releases without their proof after the promised hour"
 )
+
+_Seal = Callable[[Tx, Desk, Granted, UUID, CaseState | None], bool]
 
 
 class Releases:
@@ -88,22 +91,33 @@ class Releases:
         current = {agency.id: self._desk.directory.sealing_key(agency.id) or "" for agency in self._desk.directory.agencies()}
         current = {agency: kid for agency, kid in current.items() if kid}
         now = self._desk.now()
-        promised, resealing, overdue, stuck = await self._store.read(
-            lambda view: (
-                view.promised_with_proof(_BATCH),
-                view.sealed_to_old_keys(current, _BATCH),
-                view.overdue_promises(now),
-                view.stuck(),
-            )
-        )
-        for delivery in promised:
-            await self._store.write(partial(releasing.keep_promise, desk=self._desk, granted=self._desk.own_work(), delivery_id=delivery))
-        for delivery in resealing:
-            await self._store.write(partial(releasing.reseal, desk=self._desk, granted=self._desk.own_work(), delivery_id=delivery))
+        await self._again(lambda view, after: view.promised_with_proof(after, _BATCH), releasing.keep_promise)
+        await self._again(lambda view, after: view.sealed_to_old_keys(current, after, _BATCH), releasing.reseal)
+        overdue, stuck = await self._store.read(lambda view: (view.overdue_promises(now), view.stuck()))
         self._show(stuck)
         _overdue.set(overdue)
         if overdue:
             _log.error("promised proofs are overdue", extra={"alarm": "promise-overdue", "count": overdue})
+
+    async def _again(self, find: Callable[[View, UUID | None], tuple[Due, ...]], seal: _Seal) -> None:
+        """Seal for everything found, page by page: what may not be sealed now stays, and must not hide what stands behind it."""
+        after: UUID | None = None
+        while page := await self._store.read(lambda view: find(view, after)):  # noqa: B023 - read at once, never kept
+            for due in page:
+                await self._seal_again(due, seal)
+            after = page[-1].delivery_id
+
+    async def _seal_again(self, due: Due, seal: _Seal) -> None:
+        """One question and one transaction for one delivery; one that cannot be sealed must not keep the others."""
+        state = await self._checks.check(due.case_id, due.version, due.subjects)
+        try:
+            await self._store.write(lambda tx: seal(tx, self._desk, self._desk.own_work(), due.delivery_id, state))
+        except (DatabaseUnavailable, DatabaseStopped):
+            raise
+        except Sealed:
+            _log.info("an erased case is not sealed again")
+        except Exception as error:  # noqa: BLE001 - it is tried again at the next round, loudly
+            _log.error("sealing again failed", extra={"alarm": "reseal-failed", "error": describe(error)})
 
     def _show(self, stuck: Sequence[Stuck]) -> None:
         """What waits or is blocked, by reason; a reason that has gone is set to nothing."""

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
 
 from sharing.ports import Due, Stuck
 from sharing.storage.tables import DELIVERY, CaseRow, DisclosureRow, table_of
@@ -23,10 +23,7 @@ class SqlView:
     def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
         """Oldest first."""
         here = and_(_DISCLOSURE.c.state == "proven", _DISCLOSURE.c.next_at <= now)
-        shown = (_DISCLOSURE.c.id, _DISCLOSURE.c.case_id, _DISCLOSURE.c.snapshot_version, _CASE.c.vetting)
-        query = select(*shown).join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id).where(here)
-        rows = self._conn.execute(query.order_by(_DISCLOSURE.c.next_at, _DISCLOSURE.c.id).limit(limit))
-        return tuple(Due(row.id, row.case_id, row.snapshot_version, tuple(UUID(one) for one in row.vetting["subjects"])) for row in rows)
+        return self._due(here, limit, _DISCLOSURE.c.next_at)
 
     def next_due(self) -> datetime | None:
         """The earliest time of all proven ones."""
@@ -35,10 +32,10 @@ class SqlView:
         ).scalar_one()
         return found
 
-    def promised_with_proof(self, limit: int) -> tuple[UUID, ...]:
+    def promised_with_proof(self, after: UUID | None, limit: int) -> tuple[Due, ...]:
         """The notice with the proof has not gone yet."""
         here = and_(_DISCLOSURE.c.state == "released", _DISCLOSURE.c.standing == "promised", _DISCLOSURE.c.proof.is_not(None))
-        return self._ids(select(_DISCLOSURE.c.id).where(here).limit(limit))
+        return self._due(and_(here, _behind(after)), limit)
 
     def overdue_promises(self, now: datetime) -> int:
         """Promised, and past the hour."""
@@ -46,13 +43,13 @@ class SqlView:
         found: int = self._conn.execute(select(func.count()).select_from(_DISCLOSURE).where(here)).scalar_one()
         return found
 
-    def sealed_to_old_keys(self, current: Mapping[str, str], limit: int) -> tuple[UUID, ...]:
+    def sealed_to_old_keys(self, current: Mapping[str, str], after: UUID | None, limit: int) -> tuple[Due, ...]:
         """Recipient by recipient, because each has its own current key."""
         if not current:
             return ()
         old = or_(*(and_(_DISCLOSURE.c.recipient == who, _DISCLOSURE.c.sealed_to != kid) for who, kid in current.items()))
         here = and_(_DISCLOSURE.c.state == "released", _DISCLOSURE.c.standing == "proven", _DISCLOSURE.c.saved_at.is_(None), old)
-        return self._ids(select(_DISCLOSURE.c.id).where(here).limit(limit))
+        return self._due(and_(here, _behind(after)), limit)
 
     def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
         """Only the very next one counts: a reader's place must not jump over it."""
@@ -68,5 +65,12 @@ class SqlView:
         )
         return tuple(Stuck(*row) for row in self._conn.execute(query.group_by(*shown).order_by(*shown)))
 
-    def _ids(self, query: Select[Any]) -> tuple[UUID, ...]:
-        return tuple(self._conn.execute(query).scalars())
+    def _due(self, here: ColumnElement[bool], limit: int, *order: ColumnElement[Any]) -> tuple[Due, ...]:
+        shown = (_DISCLOSURE.c.id, _DISCLOSURE.c.case_id, _DISCLOSURE.c.snapshot_version, _CASE.c.vetting)
+        query = select(*shown).join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id).where(here)
+        rows = self._conn.execute(query.order_by(*order, _DISCLOSURE.c.id).limit(limit))
+        return tuple(Due(row.id, row.case_id, row.snapshot_version, tuple(UUID(one) for one in row.vetting["subjects"])) for row in rows)
+
+
+def _behind(after: UUID | None) -> ColumnElement[bool]:
+    return true() if after is None else _DISCLOSURE.c.id > after

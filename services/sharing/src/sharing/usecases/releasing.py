@@ -21,6 +21,10 @@ from sharing.usecases.desk import SERVICE_ACTOR, Desk, references
 
 _log = logging.getLogger("hub.sharing")
 
+ANSWER_LASTS: Final = 2.0
+"""Seconds for which a release check's answer counts. A veto is acknowledged without asking us, so this bounds what may leave
+after it; two seconds are many times what asking and committing take, and the next try asks again."""
+
 _PATIENCE: Final = 6
 """Tries, about sixteen seconds, after which waiting is somebody's business."""
 
@@ -149,10 +153,13 @@ def release_in_emergency(
     return _leave(tx, desk, prepared, "promised", promise=promise, tried=disclosure.attempts)
 
 
-def keep_promise(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID) -> bool:
-    """The receipt of an emergency release came: deliver the proof under the same delivery id. False when there is nothing to do."""
+def keep_promise(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state: CaseState | None) -> bool:
+    """The receipt of an emergency release came: deliver the proof under the same delivery id.
+
+    The package carries the content again, so it takes the same last look as a release. False when nothing was sealed.
+    """
     found = tx.disclosure(delivery_id)
-    if found is None or found.state != "released" or found.standing != "promised":
+    if found is None or found.state != "released" or found.standing != "promised" or _kept_back(tx, desk, found, state):
         return False
     prepared = Prepared(found, tx.evidence(granted, found))
     try:
@@ -169,13 +176,16 @@ def keep_promise(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID) -> boo
     return True
 
 
-def reseal(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID) -> bool:
-    """The recipient has a new key and has not saved yet: the same delivery in a new envelope. False when nothing is to be done."""
+def reseal(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state: CaseState | None) -> bool:
+    """The recipient has a new key and has not saved yet: the same delivery in a new envelope, after the same last look.
+
+    False when nothing was sealed.
+    """
     found = tx.disclosure(delivery_id)
     current = None if found is None else desk.directory.sealing_key(found.recipient)
     if found is None or found.state != "released" or found.saved_at is not None or current is None or current == found.sealed_to:
         return False
-    if found.standing != "proven":
+    if found.standing != "proven" or _kept_back(tx, desk, found, state):
         return False
     sent = tx.send_package(found, package(Prepared(found, tx.evidence(granted, found))), kind=found.kind, not_before=_spread(desk))
     tx.advance(found.id, ("released",), sealed_to=current)
@@ -202,7 +212,7 @@ def _leave(tx: Tx, desk: Desk, prepared: Prepared, standing: Standing, *, promis
 
 def _veto(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None) -> str:
     """The first reason against releasing now, looked for where it is owned and at this moment; empty when there is none."""
-    if state is None:
+    if state is None or desk.clock.monotonic() - state.asked > ANSWER_LASTS:
         return words.NO_ANSWER
     case = tx.case(disclosure.case_id)
     if case is None or state.version != disclosure.snapshot_version or case.version != disclosure.snapshot_version:
@@ -212,6 +222,14 @@ def _veto(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None) -
     if tx.held(disclosure.case_id):
         return words.STREAM_HELD
     return _recipient(desk, disclosure.recipient)
+
+
+def _kept_back(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None) -> bool:
+    """Whether there is a reason against sealing again what has left once; it is looked at again at the next round."""
+    reason = _veto(tx, desk, disclosure, state)
+    if reason:
+        _log.warning("not sealed again", extra={"alarm": "reseal-withheld", "reason": reason, "recipient": disclosure.recipient})
+    return bool(reason)
 
 
 def _recipient(desk: Desk, recipient: str) -> str:
