@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from common.events.case import CaseSnapshot
+from common.events.case import CaseSnapshot, Fact
 from common.keys import generate_signing
 from sharing.domain.agreement import Agreement
 from sharing.domain.deciding import RULE_FAILED, Agency, SharingDecision, conclude, due, questions
@@ -45,6 +45,11 @@ def example_snapshot(given: dict[str, Any]) -> CaseSnapshot:
         changes["consent"] = plain.consent.model_copy(update={"agrees_to_support": given["agrees"]})
     if given.get("children") is False:
         changes["subjects"] = tuple(s for s in plain.subjects if s.role != "child")
+    if given.get("children") == "household":
+        changes["subjects"] = tuple(s.model_copy(update={"role": "household_member"}) if s.role == "child" else s for s in plain.subjects)
+    if "children_seen" in given:
+        seen = Fact(path="incident.children_present", category="incident_children", label="Children present", value=given["children_seen"])
+        changes["facts"] = (*(f for f in plain.facts if not f.category.startswith("child_")), seen)
     if "referrer" in given:
         changes["referrer_agency"] = given["referrer"]
     marks = [*given.get("markings", []), *([given["marking"]] if "marking" in given else [])]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from common.audit_record import Leaf, content_commitment, new_salt, record_hash
 from common.canonical import canonical
-from common.events.case import Marking
+from common.events.case import Fact, Marking
 from common.tlog import Signer, format_proof, leaf_hash
 from common.tlog.checkpoint import Checkpoint
 from common.views import CATEGORIES, Parcel, is_location_shielded, parcels
@@ -52,8 +52,15 @@ def test_every_recipient_is_asked_about_every_parcel() -> None:
 def test_a_victim_under_18_is_a_child() -> None:
     alone = tuple(s.model_copy(update={"under_18": True}) for s in snapshot().subjects if s.role == "victim")
     assert child_present(snapshot(subjects=alone))
+    at_home = tuple(s.model_copy(update={"role": "household_member"}) if s.role == "child" else s for s in snapshot().subjects)
+    assert child_present(snapshot(subjects=at_home))
     grown = tuple(s for s in snapshot().subjects if s.role in {"victim", "perpetrator"})
     assert not child_present(snapshot(subjects=grown))
+    for value, present in (("yes", True), ("no", False), ("unknown", False)):
+        said = Fact(path="incident.children_present", category="incident_children", label="Children present", value=value)
+        assert child_present(snapshot(subjects=grown, facts=(*snapshot().facts, said))) is present
+    suspect_alone = tuple(s.model_copy(update={"under_18": s.role == "perpetrator"}) for s in grown)
+    assert not child_present(snapshot(subjects=suspect_alone))
 
 
 @given(st.sets(st.sampled_from(sorted(CATEGORIES)), max_size=6), st.booleans())

@@ -126,8 +126,10 @@ def inputs_hash(snapshot: CaseSnapshot) -> str:
 
 
 def child_present(snapshot: CaseSnapshot) -> bool:
-    """A child on the case, or a victim who is one."""
-    return any(s.role == "child" or (s.under_18 and s.role == "victim") for s in snapshot.subjects)
+    """A child on the case, anybody else under 18 but the suspect, or a form that says children were there without naming them."""
+    if any(s.role == "child" or (s.under_18 and s.role != "perpetrator") for s in snapshot.subjects):
+        return True
+    return any(fact.category == "incident_children" and fact.value == "yes" for fact in snapshot.facts)
 
 
 def _recipient(agreement: Agreement, agency: Agency, answers: list[tuple[Question, Ruling]], on: date) -> RecipientDecision:
