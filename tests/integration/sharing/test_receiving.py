@@ -1,13 +1,16 @@
 """Inbox, receipts and acknowledgements: only one's own, only for exactly what was given, once."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
 
 from common.access import Granted, Principal, grant
 from common.audit_record import Actor
+from common.events.agency import DeliveryAcknowledged, SavedReceipt
 from common.events.sharing import DisclosureSaved
+from common.inbox import Refused, Transient
 from common.keys import generate_signing
 from common.problems import Problem
 from sharing.domain.receipt import ReceiptRefused, check_receipt, delivery_of
@@ -166,3 +169,34 @@ def test_receipts_are_read_strictly() -> None:
             delivery_of(junk)
         with pytest.raises(ReceiptRefused):
             check_receipt(junk, agency=IDVA, delivery_id=UUID(int=1), delivered=[], key=lambda _: None)
+
+
+async def test_a_suspended_agencys_words_on_its_topic_are_set_aside(bed: Bed) -> None:
+    """Suspension shuts the topic as it shuts the API; what was said meanwhile can be replayed on restoring."""
+    ids = await delivered(bed)
+    said = SavedReceipt(receipt=bed.saved_receipt(IDVA, ids[IDVA], await envelope(bed, IDVA, ids[IDVA])))
+    taken_up = DeliveryAcknowledged(delivery_id=ids[IDVA], role="idva", acknowledged_at=bed.clock.now())
+    got = cast(Any, SimpleNamespace(source=IDVA))
+
+    async def say() -> None:
+        await bed.database.write(lambda unit: bed.consumer.saved(unit, got, said))
+
+    async def acknowledge() -> None:
+        await bed.database.write(lambda unit: bed.consumer.acknowledged(unit, got, taken_up))
+
+    for speak in (say, acknowledge):
+        bed.parties.suspended.add(IDVA)
+        with pytest.raises(Refused, match="agency-suspended"):
+            await speak()
+        bed.parties.suspended.clear()
+        bed.parties.is_fresh = False
+        with pytest.raises(Transient):
+            await speak()
+        bed.parties.is_fresh = True
+    found = await bed.state(ids[IDVA])
+    assert (found.saved_at, found.acknowledged_at) == (None, None)
+    await say()
+    await acknowledge()
+    found = await bed.state(ids[IDVA])
+    assert found.saved_at is not None
+    assert found.acknowledged_at is not None

@@ -5,7 +5,7 @@ from common.audit_trail import AuditTrail, Receipt, Rejection
 from common.database import Unit
 from common.events.agency import DeliveryAcknowledged, SavedReceipt
 from common.events.case import CaseSnapshot, SubjectErased
-from common.inbox import Inbox, Received, Refused
+from common.inbox import Inbox, Received, Refused, Transient
 from common.problems import Problem
 from common.views import CategoryUnknown
 from sharing.domain.receipt import ReceiptRefused, delivery_of
@@ -47,6 +47,7 @@ class EventConsumer:
 
     def saved(self, unit: Unit, got: Received, event: SavedReceipt) -> None:
         """The same receipt as by the API; the sender of the envelope is the agency it speaks for."""
+        self._may_speak(got.source)
         try:
             delivery = delivery_of(event.receipt)
             receiving.save(SqlTx(unit, self._sealing), self._desk, got.source, _agency(got.source), delivery, event.receipt)
@@ -55,6 +56,7 @@ class EventConsumer:
 
     def acknowledged(self, unit: Unit, got: Received, event: DeliveryAcknowledged) -> None:
         """The same acknowledgement as by the API."""
+        self._may_speak(got.source)
         try:
             receiving.acknowledge(SqlTx(unit, self._sealing), self._desk, got.source, _agency(got.source), event.delivery_id, event.role)
         except Problem as problem:
@@ -69,6 +71,13 @@ class EventConsumer:
     def rejected(self, unit: Unit, rejection: Rejection) -> None:
         """The log could not take it: blocked, and a person is told."""
         releasing.receipt_refused(SqlTx(unit, self._sealing), self._desk, rejection.record_id)
+
+    def _may_speak(self, agency: str) -> None:
+        """Suspension shuts this door as it shuts the API. Raises Refused, to be replayed on restoring, and Transient when nobody can say."""
+        if not self._desk.directory.fresh():
+            raise Transient("directory-stale")
+        if not any(known.id == agency and not known.suspended for known in self._desk.directory.agencies()):
+            raise Refused("agency-suspended")
 
 
 def _agency(source: str) -> Actor:
