@@ -176,6 +176,8 @@ async def test_changed_facts_become_a_correction_and_unchanged_ones_nothing(bed:
     assert {each.kind for each in second.values()} == {"correction"}
     withheld = [r for r in await bed.records() if r["op"] == "disclosure" and r["out"] == "withhold" and r["rcp"] == SUPPORT]
     assert [r["why"] for r in withheld] == ["nothing-new"]
+    said = [e.outcome for e in await bed.told() if isinstance(e, DisclosureDecided) and e.recipient == SUPPORT]
+    assert said == ["permit"], "nothing new is nothing to tell the referrer: what was released stays released"
 
 
 async def test_a_rejected_record_blocks_its_disclosure_and_no_other(bed: Bed) -> None:

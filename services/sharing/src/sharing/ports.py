@@ -62,7 +62,7 @@ class Record:
 class CaseFile:
     """What sharing knows of a case: the newest snapshot version it has decided on. No personal data.
 
-    `markings` are the vetoes that the decision already took into account.
+    `markings` are the vetoes that the decision already took into account; `source` is how the referral came to be.
     """
 
     case_id: UUID
@@ -70,6 +70,7 @@ class CaseFile:
     referrer: str
     subjects: tuple[UUID, ...]
     markings: frozenset[UUID]
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,15 @@ class Stuck:
     oldest: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """How many cases, as they stand, this agency was told nothing of because it was suspended; `oldest` is the earliest decision."""
+
+    recipient: str
+    count: int
+    oldest: datetime
+
+
 class Tx(Protocol):
     """The repository inside one writing transaction.
 
@@ -129,8 +139,8 @@ class Tx(Protocol):
         """The case the referring agency knows under this reference; None for every other agency."""
         ...
 
-    def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str) -> None:
-        """Make this the case's current snapshot; `reference` is the referrer's own."""
+    def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str, withheld: Sequence[str] = ()) -> None:
+        """Make this the case's current snapshot; `reference` is the referrer's own, `withheld` who got nothing for being suspended."""
         ...
 
     def snapshot(self, granted: Granted, case_id: UUID) -> CaseSnapshot:
@@ -231,6 +241,10 @@ class View(Protocol):
 
     def stuck(self) -> tuple[Stuck, ...]:
         """What waits or is blocked, by state and reason."""
+        ...
+
+    def withheld_while_suspended(self) -> tuple[Withheld, ...]:
+        """Agencies that a current decision passed over for being suspended: restoring them decides nothing by itself."""
         ...
 
 

@@ -79,6 +79,8 @@ class CaseSnapshot(Event):
     urgent: bool = False
     referral_id: UUID
     referrer_agency: str
+    source: str = ""
+    """How the referral came to be, in the form's words; whoever reports for a third party is told only that it arrived."""
     area: str
     kind: str
     occurred_at: datetime

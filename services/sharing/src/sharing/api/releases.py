@@ -12,7 +12,7 @@ from common.case_reference import normalised_reference
 from common.problems import Problem
 from common.web import documents, guard
 from common.web.frame import actor_of
-from sharing.api.shapes import DisclosureOut, DisclosuresOut, EmergencyIn, EmergencyOut, StuckOut, StuckPage
+from sharing.api.shapes import DisclosureOut, DisclosuresOut, EmergencyIn, EmergencyOut, PassedOverOut, StuckOut, StuckPage
 from sharing.ports import ReleaseChecks, Store
 from sharing.usecases import deciding, releasing
 from sharing.usecases.desk import Desk
@@ -45,9 +45,12 @@ async def list_stuck(request: Request, granted: Watch) -> StuckPage:
     """How many disclosures wait or are blocked, by reason, with the oldest of each; for the hub's desk."""
     store = cast(Store, request.app.state.store)
     desk = cast(Desk, request.app.state.desk)
-    stuck, overdue = await store.read(lambda view: (view.stuck(), view.overdue_promises(desk.now())))
+    stuck, passed_over, overdue = await store.read(
+        lambda view: (view.stuck(), view.withheld_while_suspended(), view.overdue_promises(desk.now()))
+    )
     items = [StuckOut(state=each.state, reason=each.reason, count=each.count, oldest=each.oldest) for each in stuck]
-    return StuckPage(items=items, promises_overdue=overdue)
+    withheld = [PassedOverOut(recipient=each.recipient, count=each.count, oldest=each.oldest) for each in passed_over]
+    return StuckPage(items=items, withheld_while_suspended=withheld, promises_overdue=overdue)
 
 
 @router.post("/{delivery_id}/emergency-release", summary="Release in an emergency", openapi_extra=documents.problems(409))

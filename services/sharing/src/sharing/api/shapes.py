@@ -179,10 +179,19 @@ class StuckOut(ApiModel):
     oldest: datetime
 
 
+class PassedOverOut(ApiModel):
+    """How many cases an agency was told nothing of because it was suspended when they were decided; restoring decides nothing again."""
+
+    recipient: str
+    count: int
+    oldest: datetime
+
+
 class StuckPage(ApiModel):
     """What has not left, by reason; no case and no person."""
 
     items: list[StuckOut]
+    withheld_while_suspended: list[PassedOverOut]
     promises_overdue: int
 
 

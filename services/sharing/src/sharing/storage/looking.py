@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, or_, select, true
 
-from sharing.ports import Due, Stuck
+from sharing.ports import Due, Stuck, Withheld
 from sharing.storage.tables import DELIVERY, CaseRow, DisclosureRow, table_of
 
 _CASE = table_of(CaseRow)
@@ -64,6 +64,15 @@ class SqlView:
             _DISCLOSURE.c.state.in_(("awaiting_receipt", "proven", "blocked"))
         )
         return tuple(Stuck(*row) for row in self._conn.execute(query.group_by(*shown).order_by(*shown)))
+
+    def withheld_while_suspended(self) -> tuple[Withheld, ...]:
+        """Only cases that name somebody; a look for the desk, not for every round."""
+        here = cast(_CASE.c.vetting, Text).like('%"withheld"%')
+        since: dict[str, list[datetime]] = {}
+        for row in self._conn.execute(select(_CASE.c.vetting, _CASE.c.changed_at).where(here)):
+            for agency in row.vetting["withheld"]:
+                since.setdefault(agency, []).append(row.changed_at)
+        return tuple(Withheld(agency, len(times), min(times)) for agency, times in sorted(since.items()))
 
     def _due(self, here: ColumnElement[bool], limit: int, *order: ColumnElement[Any]) -> tuple[Due, ...]:
         shown = (_DISCLOSURE.c.id, _DISCLOSURE.c.case_id, _DISCLOSURE.c.snapshot_version, _CASE.c.vetting)

@@ -87,7 +87,7 @@ class SqlTx:
         """One predicate, agency and reference, so that another's case and none at all are the same work."""
         return self._case(and_(_CASE.c.referrer == agency, _CASE.c.referrer_reference == reference))
 
-    def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str) -> None:
+    def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str, withheld: Sequence[str] = ()) -> None:
         """Insert or replace, sealed whole under the case's key."""
         case_id = snapshot.case_id
         known = self._conn.execute(select(_CASE.c.key_id).where(_CASE.c.case_id == case_id)).scalar_one_or_none()
@@ -101,6 +101,8 @@ class SqlTx:
             "vetting": {
                 "subjects": [str(subject.subject_id) for subject in snapshot.subjects],
                 "markings": [str(marking.marking_id) for marking in snapshot.markings],
+                "source": snapshot.source,
+                **({"withheld": list(withheld)} if withheld else {}),
             },
             "snapshot_ct": key.seal("case_file", "snapshot_ct", case_id, canonical(snapshot.data()).decode()),
             "changed_at": self._sealing.clock.now(),
@@ -239,7 +241,7 @@ class SqlTx:
         if row is None:
             return None
         subjects, markings = (tuple(UUID(one) for one in row.vetting[name]) for name in ("subjects", "markings"))
-        return CaseFile(row.case_id, row.version, row.referrer, subjects, frozenset(markings))
+        return CaseFile(row.case_id, row.version, row.referrer, subjects, frozenset(markings), row.vetting.get("source", ""))
 
     def _one(self, query: Select[Any]) -> Disclosure | None:
         row = self._conn.execute(query).first()

@@ -18,13 +18,15 @@ from common.views import CATEGORIES, Kind, Parcel, content
 from sharing.domain.deciding import RULE_FAILED, RecipientDecision, SharingDecision, conclude, due, questions
 from sharing.domain.disclosure import SUPERSEDED, Disclosure, Evidence, delivery_id, fingerprint
 from sharing.permissions import may
-from sharing.ports import Sealed, Tx
+from sharing.ports import CaseFile, Sealed, Tx
 from sharing.usecases.desk import SERVICE_ACTOR, Desk, references
 
 _log = logging.getLogger("hub.sharing")
 
 NOTHING_NEW: Final = "nothing-new"
 OWN_FACTS: Final = "own-facts"
+_SUSPENDED: Final = "suspended"
+_THIRD_PARTY: Final = "third_party"
 _UNSENT: Final = ("awaiting_receipt", "proven", "blocked")
 _RESTRICTED: Final = frozenset({"conflict", "employee-subject", "informant", "legal-hold"})
 """Vetoes whose very existence is not for the referrer to learn from a preview."""
@@ -51,7 +53,8 @@ def take_snapshot(tx: Tx, desk: Desk, granted: Granted, snapshot: CaseSnapshot) 
         return
     decision = decide(desk, snapshot)
     _alarm_failed_rules(decision)
-    tx.keep_snapshot(granted, snapshot, desk.reference(snapshot.referrer_agency, snapshot.case_id))
+    reference = desk.reference(snapshot.referrer_agency, snapshot.case_id)
+    tx.keep_snapshot(granted, snapshot, reference, _alarm_suspended(decision))
     decision_id = uuid7()
     tx.keep_decision(decision_id, snapshot.case_id, snapshot.version, _summary(decision), _detail(decision))
     earlier = tx.of_case(snapshot.case_id)
@@ -82,9 +85,7 @@ def preview(tx: Tx, desk: Desk, granted: Granted, actor: Actor, reference: str) 
     """
     if not may("preview_decision", granted):
         raise Problem("forbidden")
-    case = tx.case_by_reference(granted.principal.agency, reference)
-    if case is None:
-        raise Problem("not-found")
+    case = _own_referral(tx, granted, reference)
     try:
         snapshot = tx.snapshot(granted, case.case_id)
     except Sealed:
@@ -105,9 +106,7 @@ def disclosures_of(tx: Tx, granted: Granted, actor: Actor, reference: str) -> tu
     """Where each disclosure of the agency's own referral stands. Raises Problem(not-found)."""
     if not may("list_disclosures", granted):
         raise Problem("forbidden")
-    case = tx.case_by_reference(granted.principal.agency, reference)
-    if case is None:
-        raise Problem("not-found")
+    case = _own_referral(tx, granted, reference)
     tx.record(
         AuditEntry(
             operation="consultation",
@@ -119,6 +118,14 @@ def disclosures_of(tx: Tx, granted: Granted, actor: Actor, reference: str) -> tu
         )
     )
     return tx.of_case(case.case_id)
+
+
+def _own_referral(tx: Tx, granted: Granted, reference: str) -> CaseFile:
+    """The agency's own case. Who reported for a third party learns only that it arrived: the same Problem(not-found)."""
+    case = tx.case_by_reference(granted.principal.agency, reference)
+    if case is None or case.source == _THIRD_PARTY:
+        raise Problem("not-found")
+    return case
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +168,8 @@ def _one_recipient(
             record_id=record.id, commitment=commitment, fingerprint=made.fingerprint, decided_at=decision.as_of,
         )  # fmt: skip
         tx.add_disclosure(granted, waiting, Evidence(made.content, salt, record.record, record.salt))
-    if reason != OWN_FACTS:
+    # Nothing new is nothing to tell: at the referrer it would hide that this recipient was told before.
+    if reason not in {OWN_FACTS, NOTHING_NEW}:
         clause = each.projection.clauses[0].id if made else ""
         tx.publish(snapshot.case_id, DisclosureDecided(
             case_id=snapshot.case_id, snapshot_version=snapshot.version, recipient=each.recipient.id,
@@ -313,3 +321,11 @@ def _alarm_failed_rules(decision: SharingDecision) -> None:
     failed = sum(1 for each in decision.recipients if RULE_FAILED in each.withheld.values())
     if failed:
         _log.error("a rule of the agreement failed", extra={"alarm": "rule-failed", "recipients": failed, "agreement": decision.agreement})
+
+
+def _alarm_suspended(decision: SharingDecision) -> tuple[str, ...]:
+    """Who gets nothing for being suspended. Restoring them decides nothing by itself, so that somebody must be told now."""
+    passed_over = tuple(each.recipient.id for each in decision.recipients if each.recipient.suspended and each.reason == _SUSPENDED)
+    for agency in passed_over:
+        _log.warning("withheld from a suspended agency", extra={"alarm": "withheld-while-suspended", "recipient": agency})
+    return passed_over
