@@ -13,7 +13,7 @@ from common.events.agency import DeliveryAcknowledged, DisclosurePackage, SavedR
 from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.events.case import CaseSnapshot, SubjectErased
 from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
-from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved
+from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, SnapshotDecided
 from common.topics import TopicSpec
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -26,7 +26,7 @@ _IDENTITY: Final = (AgencySuspended, AgencyRestored, KeyPublished, KeyRetired, D
 CARRIES: Final[Mapping[str, tuple[type[Event], ...]]] = {
     topics.CASE: (CaseSnapshot, SubjectErased),
     topics.CASE_BULK: (CaseSnapshot, SubjectErased),
-    topics.SHARING: (DisclosureDecided, DisclosureReleased, DisclosureBlocked, DisclosureSaved),
+    topics.SHARING: (DisclosureDecided, SnapshotDecided, DisclosureReleased, DisclosureBlocked, DisclosureSaved),
     topics.IDENTITY: _IDENTITY,
     **{topics.audit(service): (AuditBatch,) for service in topics.SERVICES},
     topics.AUDIT_RECEIPT: (AuditReceipts, AuditRejected),

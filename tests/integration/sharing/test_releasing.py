@@ -12,7 +12,7 @@ from sqlalchemy import Connection, insert, select
 from common.audit_record import content_commitment
 from common.canonical import unb64u
 from common.events.case import SubjectErased
-from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased
+from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, SnapshotDecided
 from common.inbox.tables import QUARANTINE
 from common.package_proof import verify_package
 from common.tlog import Signer
@@ -178,6 +178,7 @@ async def test_changed_facts_become_a_correction_and_unchanged_ones_nothing(bed:
     assert [r["why"] for r in withheld] == ["nothing-new"]
     said = [e.outcome for e in await bed.told() if isinstance(e, DisclosureDecided) and e.recipient == SUPPORT]
     assert said == ["permit"], "nothing new is nothing to tell the referrer: what was released stays released"
+    assert [e.snapshot_version for e in await bed.told() if isinstance(e, SnapshotDecided)] == [1, 2], "referral may let go of both"
 
 
 async def test_a_rejected_record_blocks_its_disclosure_and_no_other(bed: Bed) -> None:

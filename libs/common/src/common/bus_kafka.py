@@ -152,13 +152,18 @@ class KafkaBus:
         return found
 
     async def healthy(self) -> bool:
-        """See Bus.healthy: asks the cluster for metadata, so a dead sender or connection shows."""
+        """See Bus.healthy: asks the cluster for metadata, so a dead sender or connection shows.
+
+        A question of its own: joining an update under way, as `force_metadata_update` does, could count an answer the broker gave
+        before it hung.
+        """
         producer = self._producer
         if producer is None or any(member.failure and not member.stopped for member in self._members):
             return False
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
-                return bool(await producer.client.force_metadata_update())
+                await producer.client.fetch_all_metadata()
+                return True
         except (KafkaError, TimeoutError, OSError):
             return False
 
@@ -193,7 +198,7 @@ class KafkaBus:
                 await producer.partitions_for(topic)
         except (UnknownTopicOrPartitionError, TimeoutError):
             # Slow is not unknown: only metadata fetched after the wait may say so.
-            if not await self.healthy():
+            if not await _updated(producer):
                 raise BusUnavailable("Kafka does not answer for its topics") from None
             if topic in producer.client.cluster.unauthorized_topics:
                 raise NotAllowed(f"Kafka refuses: {topic}") from None
@@ -241,6 +246,14 @@ def _heard(sent: "asyncio.Future[Any]") -> None:
     """Take note of a failure that a cancelled publish no longer waits for, so that it is not reported as forgotten."""
     if not sent.cancelled():
         sent.exception()
+
+
+async def _updated(producer: AIOKafkaProducer) -> bool:
+    try:
+        async with asyncio.timeout(_PROBE_SECONDS):
+            return bool(await producer.client.force_metadata_update())
+    except (KafkaError, TimeoutError, OSError):
+        return False
 
 
 async def _read_partition(reader: AIOKafkaConsumer, place: TopicPartition, found: list[Incoming], limit: int | None) -> None:

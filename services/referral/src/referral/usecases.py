@@ -153,10 +153,9 @@ def note_outcome(tx: ReferralTx, case_id: UUID, outcome: Outcome) -> None:
     tx.put_outcome(case_id, outcome)
 
 
-def note_decision(tx: ReferralTx, case_id: UUID, outcome: Outcome) -> None:
-    """Sharing has decided for one recipient, so it holds the snapshot durably."""
-    tx.snapshot_decided(case_id, outcome.snapshot_version)
-    tx.put_outcome(case_id, outcome)
+def note_decided(tx: ReferralTx, case_id: UUID, version: int) -> None:
+    """Sharing has decided on this version for everybody, so it holds the snapshot durably."""
+    tx.snapshot_decided(case_id, version)
 
 
 def note_saved(tx: ReferralTx, case_id: UUID, recipient: str, at: datetime) -> None:
@@ -256,7 +255,7 @@ def _intake(
     )
     snapshot = CaseSnapshot(
         case_id=case_id, version=1, cause=cause, provisional=urgent, urgent=urgent, referral_id=referral_id,
-        referrer_agency=granted.principal.agency, area=rules.area, kind=kind, occurred_at=occurred_at, received_at=now,
+        referrer_agency=granted.principal.agency, source=source, area=rules.area, kind=kind, occurred_at=occurred_at, received_at=now,
         rules_version=rules.version, effective_on=now.date(), subjects=subjects, risk=summary, consent=consent, markings=shields, facts=facts,
     )  # fmt: skip
     referral = StoredReferral(

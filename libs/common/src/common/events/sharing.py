@@ -22,6 +22,17 @@ class DisclosureDecided(Event):
     decided_at: datetime
 
 
+class SnapshotDecided(Event):
+    """Every recipient of this version has been decided on, though it may be none: sharing holds the snapshot durably."""
+
+    TYPE: ClassVar[str] = "hub.snapshot-decided"
+    VERSION: ClassVar[int] = 1
+
+    case_id: UUID
+    snapshot_version: int
+    decided_at: datetime
+
+
 class DisclosureReleased(Event):
     """A sealed package left for one recipient; its audit entry was durable first, or was promised by a named person."""
 

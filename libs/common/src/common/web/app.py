@@ -113,8 +113,7 @@ def create_app(
     app.background = Refusals(on_refusal, clock)
     app.edge = Edge(service, media_types, headers or {}, lambda: app.paused, unpaused)
     known = {"service": service, "settings": settings, "authenticator": authenticator, "clock": clock, "switch": None}
-    for name, value in {**known, "rates": rates or Rates(), **(state or {})}.items():
-        setattr(app.state, name, value)
+    app.state._state.update({**known, "rates": rates or Rates(), **(state or {})})
     for router in (*routers, operator.router, health.router(app, readiness or {}), documents.router(app)):
         app.include_router(router)
     _register_handlers(app, error_page)
