@@ -19,13 +19,18 @@ class KafkaBroker:
     """One broker. `folder` holds its settings, data, log and process id; starting again in the same folder keeps the data.
 
     `advertised_port` is what clients are told to connect to, for a fault-injecting proxy between them and the broker.
+    `settings` are broker settings that replace or follow those of `server.properties`, such as a listener with TLS.
     """
 
-    def __init__(self, folder: Path, port: int, *, controller_port: int | None = None, advertised_port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, port: int, *, controller_port: int | None = None, advertised_port: int | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self.folder = folder.resolve()
         self.port = port
         self.controller_port = controller_port or processes.free_port()
         self.advertised_port = advertised_port or port
+        self._settings = settings or {}
         self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -117,7 +122,8 @@ class KafkaBroker:
         }
         text = re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], PROPERTIES.read_text())
         self._properties.touch(mode=0o600)
-        self._properties.write_text(text)
+        # Of two lines with one name the last counts.
+        self._properties.write_text(text + "".join(f"{name}={value}\n" for name, value in self._settings.items()))
 
     def _format(self) -> None:
         if (self.folder / "data" / "meta.properties").exists():

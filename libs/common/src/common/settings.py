@@ -30,6 +30,7 @@ class Settings:
     kafka_bootstrap: str = ""
     kafka_user: str = ""
     kafka_password: str = field(default="", repr=False)
+    kafka_ca_file: Path | None = None  # PEM certificates that may vouch for the brokers; with it the connection is TLS
     operator_kid: str | None = None  # RFC 7638 thumbprint of the operator's key, pinned; absent in demonstrations
     keyring_passphrase: str | None = field(default=None, repr=False)
     host: str = "127.0.0.1"
@@ -160,6 +161,7 @@ _VARIABLES: dict[str, tuple[Callable[[str, str], object], bool]] = {
     "kafka_bootstrap": (_plain, False),
     "kafka_user": (_plain, False),
     "kafka_password": (_plain, False),
+    "kafka_ca_file": (_path, False),
     "keyring_passphrase": (_plain, False),
     "host": (_plain, False),
     "port": (_integer(1, 65535), False),

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Awaitable, Iterator
@@ -43,6 +44,7 @@ def run_service(name: str, build: Build) -> None:
         settings = Settings.from_env(os.environ)
         if settings.bus != "kafka":
             raise SettingsError("HUB_BUS", "kafka when a service runs alone; the embedded bus lives in the standalone process")
+        bus = kafka_bus(name, settings)
     except SettingsError as error:
         sys.stderr.write(f"{name}: {error}\n")
         raise SystemExit(2) from None
@@ -50,14 +52,13 @@ def run_service(name: str, build: Build) -> None:
     telemetry.start_telemetry(name, settings)
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_serve(name, settings, build))
+            runner.run(_serve(name, settings, build, bus))
     finally:
         telemetry.stop_telemetry()
 
 
-async def _serve(name: str, settings: Settings, build: Build) -> None:
+async def _serve(name: str, settings: Settings, build: Build, bus: KafkaBus) -> None:
     keyring = FileKeyring(settings.keyring_dir, passphrase=settings.keyring_passphrase, open_allowed=settings.demo)
-    bus = KafkaBus(settings.kafka_bootstrap, settings.kafka_user, settings.kafka_password, client_id=name)
     async with http_client() as http:
         service = await build(settings, bus=bus, clock=SystemClock(), keyring=keyring, http=http)
         await _reach(bus)
@@ -69,6 +70,20 @@ async def _serve(name: str, settings: Settings, build: Build) -> None:
                 await service.stop()
         finally:
             await bus.stop()
+
+
+def kafka_bus(name: str, settings: Settings) -> KafkaBus:
+    """The bus of one service: over TLS, the broker's certificate and name checked, if HUB_KAFKA_CA_FILE says who may vouch for it.
+
+    Raises SettingsError if that file is not certificates.
+    """
+    tls = None
+    if settings.kafka_ca_file is not None:
+        try:
+            tls = ssl.create_default_context(cafile=settings.kafka_ca_file)
+        except (OSError, ssl.SSLError):
+            raise SettingsError("HUB_KAFKA_CA_FILE", "the path of a file of PEM certificates") from None
+    return KafkaBus(settings.kafka_bootstrap, settings.kafka_user, settings.kafka_password, client_id=name, tls=tls)
 
 
 async def _reach(bus: Bus) -> None:
