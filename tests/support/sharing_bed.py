@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import select
 
 from common import events
+from common.access import Granted, Principal, grant
 from common.audit_record import Leaf, check_record, record_hash
 from common.audit_trail import AuditTrail, Receipt, Rejection
 from common.audit_trail.tables import PENDING
@@ -134,6 +135,11 @@ class Bed:
     async def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
         """All disclosures of a case."""
         return await self.store.write(lambda tx: tx.of_case(case_id))
+
+    def referrer(self, agency: str = "northmoor-police") -> Granted:
+        """The referring agency's system, asking about its own referral."""
+        who = Principal("issuer", "police-system", "police-system", "system", agency, scopes=frozenset({"sharing.request"}))
+        return grant(who, scope="sharing.request", operation="consultation", at=self.clock.now())
 
     async def state(self, delivery_id: UUID) -> Disclosure:
         """One disclosure as it stands."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from common.access import Granted, Principal, grant
 from common.audit_record import Actor
 from common.problems import Problem
 from sharing.usecases import deciding
@@ -17,15 +16,9 @@ POLICE, IDVA = "northmoor-police", "northmoor-idva"
 ACTOR = Actor(subject="issuer|police-system", agency=POLICE)
 
 
-def referrer(bed: Bed) -> Granted:
-    """The referring agency's system."""
-    who = Principal("issuer", "police-system", "police-system", "system", POLICE, scopes=frozenset({"sharing.request"}))
-    return grant(who, scope="sharing.request", operation="consultation", at=bed.clock.now())
-
-
 @pytest.mark.parametrize("look", [
-    lambda bed, tx, name: deciding.preview(tx, bed.desk, referrer(bed), ACTOR, name),
-    lambda bed, tx, name: deciding.disclosures_of(tx, referrer(bed), ACTOR, name),
+    lambda bed, tx, name: deciding.preview(tx, bed.desk, bed.referrer(), ACTOR, name),
+    lambda bed, tx, name: deciding.disclosures_of(tx, bed.referrer(), ACTOR, name),
 ], ids=["preview", "disclosures"])  # fmt: skip
 async def test_who_reported_for_a_third_party_learns_only_that_it_arrived(bed: Bed, look: Callable[..., Any]) -> None:
     name = bed.desk.reference(POLICE, CASE)

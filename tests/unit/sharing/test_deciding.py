@@ -81,7 +81,10 @@ def test_delivery_ids_are_repeatable_and_tell_nothing() -> None:
 
     assert made() == made()
     assert (made().version, made().variant) == (8, "specified in RFC 4122")
-    assert len({made(), made(snapshot_version=2), made(recipient="x"), made(agreement_hash="i"), made(case_id=UUID(int=8))}) == 5
+    assert (
+        len({made(), made(snapshot_version=2), made(recipient="x"), made(agreement_hash="i"), made(case_id=UUID(int=8)), made(ordinal=1)})
+        == 6
+    )
     assert delivery_id(b"j" * 32, UUID(int=7), 1, IDVA, "h") != made()
 
 

@@ -1,6 +1,6 @@
 """What the use cases need from the outside, with the obligations an adapter must keep."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -135,12 +135,24 @@ class Tx(Protocol):
         """The case as last decided on."""
         ...
 
+    def hold_case(self, case_id: UUID) -> CaseFile | None:
+        """The same, locked: nobody else decides on this case until the transaction ends."""
+        ...
+
     def case_by_reference(self, agency: str, reference: str) -> CaseFile | None:
         """The case the referring agency knows under this reference; None for every other agency."""
         ...
 
-    def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str, withheld: Sequence[str] = ()) -> None:
-        """Make this the case's current snapshot; `reference` is the referrer's own, `withheld` who got nothing for being suspended."""
+    def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str) -> None:
+        """Make this the case's current snapshot; `reference` is the referrer's own."""
+        ...
+
+    def passed_over(self, case_id: UUID) -> frozenset[str]:
+        """Agencies that the newest decision on the case told nothing for being suspended."""
+        ...
+
+    def keep_passed_over(self, case_id: UUID, agencies: Collection[str]) -> None:
+        """Make these the case's passed-over agencies; one that already was keeps its time."""
         ...
 
     def snapshot(self, granted: Granted, case_id: UUID) -> CaseSnapshot:
@@ -152,7 +164,7 @@ class Tx(Protocol):
         ...
 
     def keep_decision(self, decision_id: UUID, case_id: UUID, version: int, summary: Mapping[str, Any], detail: str) -> None:
-        """Store a decision; `summary` names no person, `detail` (who, what, why) is sealed."""
+        """Store a decision, a further one on the same version too; `summary` names no person, `detail` (who, what, why) is sealed."""
         ...
 
     def add_disclosure(self, granted: Granted, disclosure: Disclosure, evidence: Evidence) -> None:
@@ -244,7 +256,11 @@ class View(Protocol):
         ...
 
     def withheld_while_suspended(self) -> tuple[Withheld, ...]:
-        """Agencies that a current decision passed over for being suspended: restoring them decides nothing by itself."""
+        """Agencies that a current decision passed over for being suspended, until they are restored and decided on again."""
+        ...
+
+    def passed_over(self, agencies: Collection[str], after: UUID | None, limit: int) -> tuple[UUID, ...]:
+        """Cases that passed over one of these agencies, by id, behind `after`."""
         ...
 
 

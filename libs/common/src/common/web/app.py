@@ -90,9 +90,8 @@ def create_app(
 ) -> HubApp:
     """Build a service's app. Raises ValueError if a route has no guard or two share an operation id.
 
-    `state` is put on `app.state` for dependencies. `readiness` names checks for /readyz. `headers` change the edge's
-    response headers (portal: its CSP). `error_page` may answer a problem with a page, or None to leave it as JSON. `unpaused`
-    are starts of paths that answer even while the operator has paused the service.
+    `state` is put on `app.state`. `readiness` names checks for /readyz. `headers` change the edge's response headers (portal: its
+    CSP). `error_page` may answer a problem with a page, or None for JSON. `unpaused`: starts of paths that answer while paused.
     """
     clock = clock or SystemClock()
     app = HubApp(

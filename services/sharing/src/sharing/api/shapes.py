@@ -180,7 +180,7 @@ class StuckOut(ApiModel):
 
 
 class PassedOverOut(ApiModel):
-    """How many cases an agency was told nothing of because it was suspended when they were decided; restoring decides nothing again."""
+    """How many cases an agency was told nothing of because it was suspended when they were decided; restored, it is decided on again."""
 
     recipient: str
     count: int

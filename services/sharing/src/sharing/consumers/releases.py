@@ -16,6 +16,7 @@ from common.access import Granted
 from common.database import DatabaseStopped, DatabaseUnavailable
 from common.faults import crash_point
 from common.telemetry import describe
+from sharing.consumers.restored import Restored
 from sharing.ports import CaseState, Due, ReleaseChecks, Sealed, Store, Stuck, Tx, View
 from sharing.usecases import releasing
 from sharing.usecases.desk import Desk
@@ -46,6 +47,7 @@ class Releases:
         self._store = store
         self._desk = desk
         self._checks = checks
+        self._restored = Restored(store, desk)
         self._wake = asyncio.Event()
         self._running = asyncio.Event()
         self._running.set()
@@ -84,6 +86,10 @@ class Releases:
         cases = [tuple(group) for _, group in groupby(sorted(due, key=_by_case), key=_by_case)]
         await asyncio.gather(*(self._case(case) for case in cases))
         return len(due)
+
+    async def decide_again(self) -> int:
+        """Decide on a page of cases that a suspension passed over and whose agency was restored; how many."""
+        return await self._restored.step()
 
     async def tend(self) -> None:
         """Keep promises whose proof came, seal again for new keys, and alarm what is overdue."""
@@ -163,7 +169,8 @@ class Releases:
                 tried = await self.step()
                 if self._desk.now() - self._tended >= _TEND_EVERY:
                     await self.tend()
-                if not tried:
+                decided = await self.decide_again()
+                if not tried and not decided:
                     await self._rest()
             except DatabaseStopped:
                 return

@@ -144,12 +144,17 @@ def package(prepared: Prepared, promise: Promise | None = None) -> DisclosurePac
     )
 
 
-def delivery_id(secret: bytes, case_id: UUID, snapshot_version: int, recipient: str, agreement_hash: str) -> UUID:
-    """The id of the one delivery these four allow, the same for a preview as for the delivery itself.
+def delivery_id(secret: bytes, case_id: UUID, snapshot_version: int, recipient: str, agreement_hash: str, ordinal: int = 0) -> UUID:
+    """The id of the one delivery these five allow, the same for a preview as for the delivery itself.
+
+    `ordinal` counts this recipient's earlier deliveries of the same version: one that was blocked keeps its id and never leaves
+    under it, and what is decided again is another delivery.
 
     A keyed UUID version 8 (RFC 9562 section 5.8): two agencies who compare theirs learn nothing, not even the moment.
     """
     named = f"delivery\0{case_id}\0{snapshot_version}\0{recipient}\0{agreement_hash}".encode()
+    if ordinal:
+        named += f"\0{ordinal}".encode()
     raw = bytearray(hmac.digest(secret, named, hashlib.sha256)[:16])
     raw[6] = raw[6] & 0x0F | 0x80
     raw[8] = raw[8] & 0x3F | 0x80

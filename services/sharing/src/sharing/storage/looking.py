@@ -1,14 +1,14 @@
 """What the release worker and the desk look at without a writing transaction: states, times and counts, no person."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, cast, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
 
 from sharing.ports import Due, Stuck, Withheld
-from sharing.storage.tables import DELIVERY, CaseRow, DisclosureRow, table_of
+from sharing.storage.tables import DELIVERY, PASSED_OVER, CaseRow, DisclosureRow, table_of
 
 _CASE = table_of(CaseRow)
 _DISCLOSURE = table_of(DisclosureRow)
@@ -66,13 +66,15 @@ class SqlView:
         return tuple(Stuck(*row) for row in self._conn.execute(query.group_by(*shown).order_by(*shown)))
 
     def withheld_while_suspended(self) -> tuple[Withheld, ...]:
-        """Only cases that name somebody; a look for the desk, not for every round."""
-        here = cast(_CASE.c.vetting, Text).like('%"withheld"%')
-        since: dict[str, list[datetime]] = {}
-        for row in self._conn.execute(select(_CASE.c.vetting, _CASE.c.changed_at).where(here)):
-            for agency in row.vetting["withheld"]:
-                since.setdefault(agency, []).append(row.changed_at)
-        return tuple(Withheld(agency, len(times), min(times)) for agency, times in sorted(since.items()))
+        """By agency."""
+        query = select(PASSED_OVER.c.agency, func.count(), func.min(PASSED_OVER.c.since)).group_by(PASSED_OVER.c.agency)
+        return tuple(Withheld(*row) for row in self._conn.execute(query.order_by(PASSED_OVER.c.agency)))
+
+    def passed_over(self, agencies: Collection[str], after: UUID | None, limit: int) -> tuple[UUID, ...]:
+        """Each case once, whichever of the agencies it is."""
+        case_id = PASSED_OVER.c.case_id
+        here = and_(PASSED_OVER.c.agency.in_(agencies), true() if after is None else case_id > after)
+        return tuple(self._conn.execute(select(case_id).where(here).distinct().order_by(case_id).limit(limit)).scalars())
 
     def _due(self, here: ColumnElement[bool], limit: int, *order: ColumnElement[Any]) -> tuple[Due, ...]:
         shown = (_DISCLOSURE.c.id, _DISCLOSURE.c.case_id, _DISCLOSURE.c.snapshot_version, _CASE.c.vetting)

@@ -1,6 +1,6 @@
 """The repository: Core statements over the tables, sealing on the way in and opening on the way out."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common import topics
@@ -29,7 +29,7 @@ from common.sealed import SubjectErased, SubjectKey, SubjectKeys, SubjectUnknown
 from sharing.domain.disclosure import Disclosure, Evidence
 from sharing.ports import CaseFile, Delivery, Record, Sealed, Shown, Tx, View
 from sharing.storage.looking import SqlView
-from sharing.storage.tables import DELIVERY, INBOX_PLACE, CaseRow, DecisionRow, DisclosureRow, table_of
+from sharing.storage.tables import DELIVERY, INBOX_PLACE, PASSED_OVER, CaseRow, DecisionRow, DisclosureRow, table_of
 
 T = TypeVar("T")
 
@@ -83,11 +83,15 @@ class SqlTx:
         """The row, without its sealed part."""
         return self._case(_CASE.c.case_id == case_id)
 
+    def hold_case(self, case_id: UUID) -> CaseFile | None:
+        """Locked on PostgreSQL; SQLite's writer has the whole file."""
+        return self._case(_CASE.c.case_id == case_id, lock=True)
+
     def case_by_reference(self, agency: str, reference: str) -> CaseFile | None:
         """One predicate, agency and reference, so that another's case and none at all are the same work."""
         return self._case(and_(_CASE.c.referrer == agency, _CASE.c.referrer_reference == reference))
 
-    def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str, withheld: Sequence[str] = ()) -> None:
+    def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str) -> None:
         """Insert or replace, sealed whole under the case's key."""
         case_id = snapshot.case_id
         known = self._conn.execute(select(_CASE.c.key_id).where(_CASE.c.case_id == case_id)).scalar_one_or_none()
@@ -102,7 +106,6 @@ class SqlTx:
                 "subjects": [str(subject.subject_id) for subject in snapshot.subjects],
                 "markings": [str(marking.marking_id) for marking in snapshot.markings],
                 "source": snapshot.source,
-                **({"withheld": list(withheld)} if withheld else {}),
             },
             "snapshot_ct": key.seal("case_file", "snapshot_ct", case_id, canonical(snapshot.data()).decode()),
             "changed_at": self._sealing.clock.now(),
@@ -111,6 +114,19 @@ class SqlTx:
             self._conn.execute(insert(_CASE).values(case_id=case_id, **values))
         else:
             self._conn.execute(update(_CASE).where(_CASE.c.case_id == case_id).values(**values))
+
+    def passed_over(self, case_id: UUID) -> frozenset[str]:
+        """By the case."""
+        return frozenset(self._conn.execute(select(PASSED_OVER.c.agency).where(PASSED_OVER.c.case_id == case_id)).scalars())
+
+    def keep_passed_over(self, case_id: UUID, agencies: Collection[str]) -> None:
+        """The difference only."""
+        known = self.passed_over(case_id)
+        if gone := known.difference(agencies):
+            self._conn.execute(delete(PASSED_OVER).where(PASSED_OVER.c.case_id == case_id, PASSED_OVER.c.agency.in_(gone)))
+        since = self._sealing.clock.now()
+        if new := [{"agency": agency, "case_id": case_id, "since": since} for agency in agencies if agency not in known]:
+            self._conn.execute(insert(PASSED_OVER), new)
 
     def snapshot(self, granted: Granted, case_id: UUID) -> CaseSnapshot:
         """Opened; Sealed when the key is gone."""
@@ -128,12 +144,15 @@ class SqlTx:
             with suppress(SubjectUnknown):
                 self._sealing.subject_keys.destroy(self._conn, key_id)
             self._conn.execute(update(_CASE).where(here).values(key_id=uuid7(), snapshot_ct=b""))
+        self.keep_passed_over(case_id, ())
 
     def keep_decision(self, decision_id: UUID, case_id: UUID, version: int, summary: Mapping[str, Any], detail: str) -> None:
-        """Once per case, version and agreement."""
+        """Behind the decisions there already are on this version."""
         key = self._case_key(case_id)
+        here = and_(_DECISION.c.case_id == case_id, _DECISION.c.snapshot_version == version)
+        ordinal = self._conn.execute(select(func.count()).select_from(_DECISION).where(here)).scalar_one()
         row = {
-            "id": decision_id, "case_id": case_id, "key_id": key.subject_id, "snapshot_version": version, "as_of": summary["asOf"],
+            "id": decision_id, "case_id": case_id, "key_id": key.subject_id, "snapshot_version": version, "ordinal": ordinal, "as_of": summary["asOf"],
             "agreement": summary["agreement"], "agreement_version": summary["agreementVersion"], "agreement_hash": summary["agreementHash"],
             "inputs_hash": summary["inputsHash"], "detail_ct": key.seal("decision", "detail_ct", decision_id, detail),
         }  # fmt: skip
@@ -236,8 +255,9 @@ class SqlTx:
         except (SubjectErased, SubjectUnknown):
             raise Sealed("case-key-gone") from None
 
-    def _case(self, here: ColumnElement[bool]) -> CaseFile | None:
-        row = self._conn.execute(select(_CASE.c.case_id, _CASE.c.version, _CASE.c.referrer, _CASE.c.vetting).where(here)).first()
+    def _case(self, here: ColumnElement[bool], *, lock: bool = False) -> CaseFile | None:
+        query = select(_CASE.c.case_id, _CASE.c.version, _CASE.c.referrer, _CASE.c.vetting).where(here)
+        row = self._conn.execute(query.with_for_update() if lock else query).first()
         if row is None:
             return None
         subjects, markings = (tuple(UUID(one) for one in row.vetting[name]) for name in ("subjects", "markings"))

@@ -41,11 +41,13 @@ class DecisionRow(Row, table=True):
     """One decision. `detail_ct` holds the alternatives, recipient by recipient."""
 
     __tablename__ = "decision"
-    __table_args__ = (UniqueConstraint("case_id", "snapshot_version", "agreement_hash"),)
+    __table_args__ = (UniqueConstraint("case_id", "snapshot_version", "ordinal"),)
     id: UUID = Field(primary_key=True)
     case_id: UUID
     key_id: UUID
     snapshot_version: int
+    ordinal: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """0 for the first decision on a version; a version may be decided on again."""
     as_of: datetime = Field(sa_type=UtcDateTime)
     agreement: str = Field(max_length=60)
     agreement_version: str = Field(max_length=20)
@@ -91,6 +93,14 @@ class DisclosureRow(Row, table=True):
     acknowledged_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
     proof_due: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
 
+
+# Agencies that the newest decision on a case passed over for being suspended; a row ends when that agency is decided on again.
+PASSED_OVER = Table(
+    "passed_over", METADATA,
+    Column("agency", String(64), primary_key=True),
+    Column("case_id", UuidType, primary_key=True, index=True),
+    Column("since", UtcDateTime, nullable=False),
+)  # fmt: skip
 
 # The truth of what was delivered: an agency's topic and its inbox are two doors to these rows.
 DELIVERY = Table(

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -27,7 +27,7 @@ NOTHING_NEW: Final = "nothing-new"
 OWN_FACTS: Final = "own-facts"
 _SUSPENDED: Final = "suspended"
 _THIRD_PARTY: Final = "third_party"
-_UNSENT: Final = ("awaiting_receipt", "proven", "blocked")
+UNSENT: Final = ("awaiting_receipt", "proven", "blocked")
 _RESTRICTED: Final = frozenset({"conflict", "employee-subject", "informant", "legal-hold"})
 """Vetoes whose very existence is not for the referrer to learn from a preview."""
 
@@ -52,17 +52,18 @@ def take_snapshot(tx: Tx, desk: Desk, granted: Granted, snapshot: CaseSnapshot) 
         tx.record(_snapshot_entry(snapshot, reason="older-version"))
         return
     decision = decide(desk, snapshot)
-    _alarm_failed_rules(decision)
+    alarm_failed_rules(decision)
     reference = desk.reference(snapshot.referrer_agency, snapshot.case_id)
-    tx.keep_snapshot(granted, snapshot, reference, _alarm_suspended(decision))
+    tx.keep_snapshot(granted, snapshot, reference)
+    tx.keep_passed_over(snapshot.case_id, alarm_suspended(decision))
     decision_id = uuid7()
-    tx.keep_decision(decision_id, snapshot.case_id, snapshot.version, _summary(decision), _detail(decision))
+    keep_decision(tx, decision_id, snapshot, decision)
     earlier = tx.of_case(snapshot.case_id)
     for disclosure in earlier:
-        if disclosure.state in _UNSENT:
-            _supersede(tx, desk, disclosure)
+        if disclosure.state in UNSENT:
+            supersede(tx, desk, disclosure)
     for each in decision.recipients:
-        _one_recipient(tx, desk, granted, snapshot, decision, decision_id, each, earlier)
+        one_recipient(tx, desk, granted, snapshot, decision, decision_id, each, earlier)
     # Also when nobody may know: referral keeps the snapshot's bytes for us until it hears this.
     tx.publish(snapshot.case_id, SnapshotDecided(
         case_id=snapshot.case_id, snapshot_version=snapshot.version, decided_at=decision.as_of,
@@ -76,8 +77,8 @@ def forget_subject(tx: Tx, desk: Desk, subject_id: UUID, case_ids: tuple[UUID, .
     """
     for case_id in case_ids:
         for disclosure in tx.of_case(case_id):
-            if disclosure.state in _UNSENT:
-                _supersede(tx, desk, disclosure)
+            if disclosure.state in UNSENT:
+                supersede(tx, desk, disclosure)
         tx.forget(case_id, subject_id)
         tx.record(AuditEntry(operation="key_destroy", outcome="done", actor=SERVICE_ACTOR, case_id=case_id, resource_type="case"))
 
@@ -139,27 +140,33 @@ class _Made:
     fingerprint: str
 
 
-def _make(desk: Desk, snapshot: CaseSnapshot, decision: SharingDecision, each: RecipientDecision, kind: Kind) -> _Made:
+def _make(
+    desk: Desk, snapshot: CaseSnapshot, decision: SharingDecision, each: RecipientDecision, kind: Kind, ordinal: int
+) -> _Made:  # fmt: skip
     """The one place where content is made, for previews and deliveries alike."""
     recipient = each.recipient.id
-    made = delivery_id(desk.delivery_secret, snapshot.case_id, snapshot.version, recipient, decision.agreement_hash)
+    made = delivery_id(desk.delivery_secret, snapshot.case_id, snapshot.version, recipient, decision.agreement_hash, ordinal)
     reference = desk.reference(recipient, snapshot.case_id)
     data = content(snapshot, each.projection, kind=kind, delivery_id=made, case_reference=reference)
     return _Made(made, data, fingerprint(desk.delivery_secret, json.loads(data)))
 
 
-def _one_recipient(
+def one_recipient(
     tx: Tx, desk: Desk, granted: Granted, snapshot: CaseSnapshot, decision: SharingDecision, decision_id: UUID,
-    each: RecipientDecision, earlier: tuple[Disclosure, ...],
+    each: RecipientDecision, earlier: Sequence[Disclosure],
 ) -> None:  # fmt: skip
+    """Record the decision for one recipient and, if it may know something new, prepare its delivery.
+
+    `earlier` are the case's disclosures; those that had not left to this recipient must have been superseded.
+    """
     reason, made = each.reason, None
     told = _told(earlier, each.recipient.id)
     kind: Kind = "correction" if told else "disclosure"
     if each.permitted:
-        made = _make(desk, snapshot, decision, each, kind)
+        made = _make(desk, snapshot, decision, each, kind, len(_of_version(earlier, snapshot, each)))
         if told and told[-1].fingerprint == made.fingerprint:
             reason, made = NOTHING_NEW, None
-    entry = _decision_entry(desk, snapshot, decision, decision_id, each, reason)
+    entry = decision_entry(desk, snapshot, decision, decision_id, each, reason)
     if made is None:
         tx.record(entry(outcome="withhold", reason_code=reason))
     else:
@@ -181,13 +188,23 @@ def _one_recipient(
         ))  # fmt: skip
 
 
-def _told(earlier: tuple[Disclosure, ...], recipient: str) -> list[Disclosure]:
+def says(desk: Desk, snapshot: CaseSnapshot, decision: SharingDecision, each: RecipientDecision) -> str:
+    """The fingerprint of what this recipient may know."""
+    return _make(desk, snapshot, decision, each, "disclosure", 0).fingerprint
+
+
+def _told(earlier: Sequence[Disclosure], recipient: str) -> list[Disclosure]:
     return [disclosure for disclosure in earlier if disclosure.recipient == recipient and disclosure.state == "released"]
 
 
-def _supersede(tx: Tx, desk: Desk, disclosure: Disclosure) -> None:
-    """Newer facts were decided on; what was prepared from the older ones must not leave."""
-    tx.advance(disclosure.id, _UNSENT, state="superseded", reason=SUPERSEDED, next_at=None)
+def _of_version(earlier: Sequence[Disclosure], snapshot: CaseSnapshot, each: RecipientDecision) -> list[Disclosure]:
+    return [d for d in earlier if d.recipient == each.recipient.id and d.snapshot_version == snapshot.version]
+
+
+def supersede(tx: Tx, desk: Desk, disclosure: Disclosure) -> None:
+    """It was decided on again; what was prepared before must not leave."""
+    if not tx.advance(disclosure.id, UNSENT, state="superseded", reason=SUPERSEDED, next_at=None):
+        return
     tx.record(AuditEntry(
         operation="blocked", outcome="withhold", actor=SERVICE_ACTOR, case_id=disclosure.case_id,
         case_references=references(tx, desk, disclosure), recipient=disclosure.recipient, delivery=str(disclosure.id),
@@ -195,7 +212,7 @@ def _supersede(tx: Tx, desk: Desk, disclosure: Disclosure) -> None:
     ))  # fmt: skip
 
 
-def _decision_entry(
+def decision_entry(
     desk: Desk, snapshot: CaseSnapshot, decision: SharingDecision, decision_id: UUID, each: RecipientDecision, reason: str
 ) -> Any:
     """A maker of this recipient's one entry. It names no other recipient."""
@@ -264,7 +281,7 @@ def _snapshot_entry(
 
 
 def _previewed(
-    desk: Desk, snapshot: CaseSnapshot, decision: SharingDecision, each: RecipientDecision, earlier: tuple[Disclosure, ...]
+    desk: Desk, snapshot: CaseSnapshot, decision: SharingDecision, each: RecipientDecision, earlier: Sequence[Disclosure]
 ) -> dict[str, Any]:
     veto = desk.rules_for(snapshot.area).agreement.terms.veto
 
@@ -280,10 +297,11 @@ def _previewed(
     }
     if not each.permitted:
         return {**base, **why(each.reason)}
-    # The current snapshot's own delivery, sent or not, keeps the kind it was prepared with.
-    mine = [d for d in earlier if d.recipient == each.recipient.id and d.snapshot_version == snapshot.version]
-    kind: Kind = mine[-1].kind if mine else "correction" if _told(earlier, each.recipient.id) else "disclosure"
-    return {**base, "content": json.loads(_make(desk, snapshot, decision, each, kind).content)}
+    # The current snapshot's own delivery, sent or not, keeps the kind and the id it was prepared with.
+    mine = _of_version(earlier, snapshot, each)
+    own = mine[-1] if mine and mine[-1].state != SUPERSEDED else None
+    kind: Kind = own.kind if own else "correction" if _told(earlier, each.recipient.id) else "disclosure"
+    return {**base, "content": json.loads(_make(desk, snapshot, decision, each, kind, len(mine) - bool(own)).content)}
 
 
 _REASONS: Final[Mapping[str, str]] = {
@@ -293,6 +311,11 @@ _REASONS: Final[Mapping[str, str]] = {
     "essential-withheld": "Without what is withheld, the rest would serve no purpose.",
     RULE_FAILED: "A rule could not be evaluated; the hub's operator is alarmed.",
 }
+
+
+def keep_decision(tx: Tx, decision_id: UUID, snapshot: CaseSnapshot, decision: SharingDecision) -> None:
+    """Store a decision with its alternatives, before the disclosures that name it."""
+    tx.keep_decision(decision_id, snapshot.case_id, snapshot.version, _summary(decision), _detail(decision))
 
 
 def _summary(decision: SharingDecision) -> dict[str, Any]:
@@ -321,14 +344,14 @@ def _detail(decision: SharingDecision) -> str:
     return canonical(told).decode()
 
 
-def _alarm_failed_rules(decision: SharingDecision) -> None:
+def alarm_failed_rules(decision: SharingDecision) -> None:
     failed = sum(1 for each in decision.recipients if RULE_FAILED in each.withheld.values())
     if failed:
         _log.error("a rule of the agreement failed", extra={"alarm": "rule-failed", "recipients": failed, "agreement": decision.agreement})
 
 
-def _alarm_suspended(decision: SharingDecision) -> tuple[str, ...]:
-    """Who gets nothing for being suspended. Restoring them decides nothing by itself, so that somebody must be told now."""
+def alarm_suspended(decision: SharingDecision) -> tuple[str, ...]:
+    """Who gets nothing for being suspended, until they are restored; somebody must be told now."""
     passed_over = tuple(each.recipient.id for each in decision.recipients if each.recipient.suspended and each.reason == _SUSPENDED)
     for agency in passed_over:
         _log.warning("withheld from a suspended agency", extra={"alarm": "withheld-while-suspended", "recipient": agency})

@@ -1,0 +1,245 @@
+"""Deciding again with no new facts: for an agency that was restored, and for one whose disclosure was blocked."""
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import NullPool, create_engine, text, update
+
+from common.audit_record import Actor
+from common.canonical import unb64u
+from common.database import migrate
+from common.events.sharing import DisclosureDecided
+from common.package_proof import verify_package
+from deploy.migrations import folder
+from sharing.domain.disclosure import Disclosure
+from sharing.storage.tables import METADATA
+from sharing.usecases import deciding, redeciding
+from sharing.usecases.redeciding import Redecided
+from tests.support.sharing_bed import Bed
+from tests.support.snapshots import CASE, VICTIM, marking, snapshot
+
+IDVA, CARE, SUPPORT, POLICE = "northmoor-idva", "northmoor-social-care", "northmoor-victim-support", "northmoor-police"
+ACTOR = Actor(subject="issuer|police-system", agency=POLICE)
+
+
+async def again(bed: Bed, **more: Any) -> Redecided | None:
+    """What the desk's button will do."""
+    bed.clock.advance(1)
+    return await bed.store.write(lambda tx: redeciding.decide_again(tx, bed.desk, bed.desk.own_work(), CASE, **more))
+
+
+async def rows(bed: Bed, recipient: str) -> list[Disclosure]:
+    """A recipient's disclosures of the case, oldest first."""
+    return [each for each in await bed.of_case(CASE) if each.recipient == recipient]
+
+
+async def leave(bed: Bed) -> None:
+    """Every receipt that is waited for comes, and what is due is tried."""
+    for each in await bed.of_case(CASE):
+        if each.state == "awaiting_receipt":
+            await bed.receipt(each.record_id)
+    await bed.releases.step()
+
+
+async def passed_over(bed: Bed) -> dict[str, int]:
+    """What the desk is shown."""
+    return {each.recipient: each.count for each in await bed.store.read(lambda view: view.withheld_while_suspended())}
+
+
+async def entries(bed: Bed, recipient: str) -> list[tuple[str, str]]:
+    """Outcome and reason of each decision recorded for a recipient."""
+    return [(e["out"], e.get("why", "")) for e in await bed.records() if e["op"] == "disclosure" and e["rcp"] == recipient]
+
+
+async def test_a_restored_agency_is_decided_on_and_gets_it_once(bed: Bed) -> None:
+    bed.parties.suspended.add(IDVA)
+    await bed.take(snapshot())
+    await leave(bed)
+    assert await bed.releases.decide_again() == 0, "not while it is suspended"
+    bed.parties.suspended.clear()
+    bed.parties.is_fresh = False
+    assert await bed.releases.decide_again() == 0, "not while nobody can say"
+    bed.parties.is_fresh = True
+    assert await bed.releases.decide_again() == 1
+    assert await bed.packages(IDVA) == [], "not before its receipt"
+    await leave(bed)
+    package, *more = await bed.packages(IDVA)
+    assert more == []
+    verdict = verify_package(package, me=IDVA, log=bed.log.verifier)
+    assert (verdict.standing, verdict.record["cl"]) == ("proven", "NM-2")
+    assert await entries(bed, IDVA) == [("withhold", "suspended"), ("permit", "")]
+    assert [len(await bed.packages(agency)) for agency in (CARE, SUPPORT)] == [1, 1]
+    assert [len(await entries(bed, agency)) for agency in (CARE, SUPPORT)] == [1, 1], "nobody else was decided on again"
+    told = [(e.outcome, e.reason_code) for e in await bed.told() if isinstance(e, DisclosureDecided) and e.recipient == IDVA]
+    assert told == [("withhold", "suspended"), ("permit", "")]
+    assert await passed_over(bed) == {}
+    for _ in range(3):
+        bed.clock.advance(60)
+        assert await bed.releases.decide_again() == 0
+    assert len(await bed.packages(IDVA)) == 1
+
+
+async def test_a_restoration_nobody_announced_is_noticed_at_the_next_round(bed: Bed) -> None:
+    await bed.releases.decide_again()
+    bed.parties.suspended.add(IDVA)
+    await bed.take(snapshot())
+    bed.parties.suspended.clear()  # we never looked while it was suspended: no change to be seen
+    assert await bed.releases.decide_again() == 0
+    bed.clock.advance(31)
+    assert await bed.releases.decide_again() == 1
+    assert [each.state for each in await rows(bed, IDVA)] == ["awaiting_receipt"]
+
+
+async def test_only_the_restored_one_of_two(bed: Bed) -> None:
+    bed.parties.suspended.update((IDVA, CARE))
+    await bed.take(snapshot())
+    bed.parties.suspended.remove(CARE)
+    await bed.releases.decide_again()
+    assert (len(await rows(bed, CARE)), len(await rows(bed, IDVA))) == (1, 0)
+    assert await passed_over(bed) == {IDVA: 1}
+    bed.parties.suspended.clear()
+    await bed.releases.decide_again()
+    assert (len(await rows(bed, CARE)), len(await rows(bed, IDVA))) == (1, 1)
+
+
+async def test_a_veto_set_meanwhile_still_stops_it(bed: Bed) -> None:
+    bed.parties.suspended.add(IDVA)
+    await bed.take(snapshot())
+    bed.parties.suspended.clear()
+    await bed.releases.decide_again()
+    bed.checks.vetoes = (marking("must_not_disclose"),)
+    await leave(bed)
+    assert [(each.state, each.reason) for each in await rows(bed, IDVA)] == [("blocked", "veto")]
+    assert await bed.packages(IDVA) == []
+
+
+async def test_an_erased_case_is_decided_on_no_more(bed: Bed) -> None:
+    bed.parties.suspended.add(IDVA)
+    await bed.take(snapshot())
+    await bed.store.write(lambda tx: deciding.forget_subject(tx, bed.desk, VICTIM, (CASE,)))
+    assert await passed_over(bed) == {}, "there is nothing left that they could be told"
+    bed.parties.suspended.clear()
+    await bed.store.write(lambda tx: tx.keep_passed_over(CASE, (IDVA,)))
+    before = len(await bed.records())
+    await bed.releases.decide_again()
+    assert await again(bed) is None
+    assert (len(await bed.records()), await rows(bed, IDVA), await passed_over(bed)) == (before, [], {})
+
+
+async def test_who_was_told_the_same_is_told_nothing_twice(bed: Bed) -> None:
+    await bed.take(snapshot())
+    await leave(bed)
+    done = await again(bed)
+    assert done is not None
+    assert done.prepared == ()
+    await leave(bed)
+    for agency in (IDVA, CARE, SUPPORT):
+        assert len(await bed.packages(agency)) == 1
+        assert (await entries(bed, agency))[1:] == [("withhold", "nothing-new")]
+
+
+async def test_what_is_on_its_way_and_says_the_same_keeps_its_way(bed: Bed) -> None:
+    made = await bed.take(snapshot())
+    await bed.receipt(made[CARE].record_id)
+    done = await again(bed)
+    assert done is not None
+    assert done.prepared == ()
+    assert [each.state for each in await rows(bed, CARE)] == ["proven"]
+    await leave(bed)
+    assert [len(await bed.packages(agency)) for agency in (IDVA, CARE, SUPPORT)] == [1, 1, 1]
+
+
+async def test_a_blocked_one_is_superseded_and_leaves_under_another_id(bed: Bed) -> None:
+    made = await bed.take(snapshot())
+    await bed.reject(made[IDVA].record_id)
+    assert (await bed.state(made[IDVA].id)).state == "blocked"
+    done = await again(bed)
+    assert done is not None
+    assert done.prepared == (IDVA,)
+    old, new = await rows(bed, IDVA)
+    assert (old.id, old.state, new.state) == (made[IDVA].id, "superseded", "awaiting_receipt")
+    assert (new.id != old.id, new.decision_id) == (True, done.decision_id)
+    await leave(bed)
+    (package,) = await bed.packages(IDVA)
+    assert (package.delivery_id, json.loads(unb64u(package.content))["deliveryId"]) == (new.id, str(new.id))
+    blocked = [e["why"] for e in await bed.records() if e["op"] == "blocked" and e["rcp"] == IDVA]
+    assert blocked == ["audit-rejected", "superseded"]
+
+
+async def test_an_agreement_that_changed_is_the_one_that_decides(bed: Bed) -> None:
+    made = await bed.take(snapshot())
+    first = bed.rules.agreement
+    bed.rules.agreement = replace(first, hash="n" * 43)
+    await bed.reject(made[IDVA].record_id)
+    await again(bed)
+    query = "SELECT agreement_hash, ordinal FROM decision ORDER BY ordinal"
+    ruled = await bed.database.read(lambda connection: connection.exec_driver_sql(query).all())
+    assert [tuple(row) for row in ruled] == [(first.hash, 0), ("n" * 43, 1)]
+
+
+async def test_a_preview_shows_the_delivery_that_was_made_again(bed: Bed) -> None:
+    made = await bed.take(snapshot())
+    await bed.reject(made[IDVA].record_id)
+    await again(bed)
+    await leave(bed)
+    name = bed.desk.reference(POLICE, CASE)
+    shown = await bed.store.write(lambda tx: deciding.preview(tx, bed.desk, bed.referrer(), ACTOR, name))
+    for agency in (IDVA, CARE):
+        content = next(each["content"] for each in shown["recipients"] if each["agency"] == agency)
+        assert content == json.loads(unb64u((await bed.packages(agency))[0].content))
+
+
+async def test_a_case_that_cannot_be_decided_on_keeps_no_other(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+    other = UUID(int=CASE.int + 1 << 3)
+    first, last = sorted((CASE, other))
+    bed.parties.suspended.add(IDVA)
+    for case_id in (first, last):
+        await bed.take(snapshot(case_id=case_id))
+    file = METADATA.tables["case_file"]
+    spoilt = update(file).where(file.c.case_id == first).values(snapshot_ct=b"x")
+    await bed.database.write(lambda unit: unit.connection.execute(spoilt))
+    bed.parties.suspended.clear()
+    caplog.clear()
+    with caplog.at_level(logging.ERROR, "hub.sharing"):
+        assert await bed.releases.decide_again() == 2
+    assert [record.__dict__["alarm"] for record in caplog.records] == ["decide-again-failed"]
+    assert [each.recipient for each in await bed.of_case(last) if each.recipient == IDVA] == [IDVA]
+    assert await passed_over(bed) == {IDVA: 1}, "the other is tried again"
+
+
+async def test_a_long_list_is_gone_through_page_by_page(bed: Bed) -> None:
+    bed.parties.suspended.add(IDVA)
+    cases = [UUID(int=CASE.int + number) for number in range(20)]
+    for case_id in cases:
+        await bed.take(snapshot(case_id=case_id))
+    bed.parties.suspended.clear()
+    assert [await bed.releases.decide_again() for _ in range(3)] == [16, 4, 0]
+    assert await passed_over(bed) == {}
+
+
+def test_disclosures_survive_the_change_of_tables(tmp_path: Path) -> None:
+    """SQLite makes a table anew to change it, and the rows that refer to it must not be in the way."""
+    url = f"sqlite:///{tmp_path}/sharing.db"
+    migrate(url, folder("sharing"), target="0001")
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO decision VALUES ('a', 'b', 'c', 1, '2026-11-21', 'northmoor', '1', 'h', 'i', x'00')"))
+        connection.execute(text(
+            "INSERT INTO disclosure (id, decision_id, case_id, key_id, snapshot_version, recipient, kind, clause, state, reason, standing,"
+            " record_id, commitment, fingerprint, evidence_ct, attempts, sealed_to, decided_at)"
+            " VALUES ('d', 'a', 'b', 'c', 1, 'x', 'disclosure', 'NM-2', 'released', '', 'proven', 'r', 'm', 'f', x'00', 0, '', '2026-11-21')"
+        ))  # fmt: skip
+    migrate(url, folder("sharing"))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+        assert connection.execute(text("SELECT d.id, c.ordinal FROM disclosure d JOIN decision c ON c.id = d.decision_id")).all() == [
+            ("d", 0)
+        ]
+        with pytest.raises(Exception, match="FOREIGN KEY"):
+            connection.execute(text("DELETE FROM decision"))
+    engine.dispose()
