@@ -204,6 +204,13 @@ def test_an_item_cut_on_the_way_is_no_answer(shell: Shell) -> None:
     assert not shell.hub.receipts
 
 
+def test_the_profile_of_the_environment_pins_the_logs_key_too(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HUBCTL_PROFILE", str(tmp_path / "not-there.toml"))
+    code, _, err = shell.run("audit", "verify", "http://hub.example.org/audit/log", profile=False)
+    assert (code, "profile" in err.lower()) == (2, True)
+    assert not shell.hub.asked, "without the pinned key nothing is taken on the log's own word"
+
+
 def test_a_url_that_is_no_log(shell: Shell) -> None:
     code, _, err = shell.run("audit", "verify", "http://hub.example.org/nothing", profile=False)
     assert code == 1

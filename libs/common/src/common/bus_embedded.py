@@ -26,6 +26,7 @@ from common.bus import (
 from common.bus_log import DurableLog, Partition
 from common.clock import Clock, SystemClock
 from common.faults import crash_point
+from common.telemetry import describe
 from common.topics import TopicSpec
 
 _log = logging.getLogger(__name__)
@@ -188,9 +189,9 @@ class _Member:
     def _hold(self, cursor: _Cursor, error: Exception) -> None:
         cursor.failures += 1
         delay = self._backoff.seconds(cursor.failures)
-        where = (self._group.name, cursor.partition.topic, cursor.partition.number, cursor.position)
-        # The class only: an error's text may quote the record.
-        _log.warning("handler of %s failed at %s/%d/%d with %s, again in %.2f s", *where, type(error).__name__, delay)
+        place = {"topic": cursor.partition.topic, "partition": cursor.partition.number, "offset": cursor.position}
+        facts = {"group": self._group.name, **place, "error": describe(error), "delay_s": round(delay, 2)}
+        _log.warning("a handler failed and is asked again", extra=facts)
         cursor.waiting = asyncio.get_running_loop().call_later(delay, self._release, cursor)
 
     def _release(self, cursor: _Cursor) -> None:
@@ -310,7 +311,7 @@ class EmbeddedBus:
             try:
                 await self._log.prune()
             except BusUnavailable as error:
-                _log.warning("cannot prune the embedded bus: %s", error)
+                _log.warning("cannot prune the embedded bus", extra={"error": describe(error)})
             await asyncio.sleep(_PRUNE_EVERY)
 
 

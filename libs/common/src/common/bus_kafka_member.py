@@ -21,6 +21,7 @@ from aiokafka.structs import ConsumerRecord
 
 from common.bus import Backoff, Handler, Incoming, NotAllowed, TopicUnknown
 from common.faults import crash_point
+from common.telemetry import describe
 
 _log = logging.getLogger(__name__)
 
@@ -177,14 +178,17 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._report(None)
             except _FATAL as error:
                 self.failure = error
-                _log.error("consumption of %s ended: %s", self._settings["group_id"], type(error).__name__)
+                _log.error("consumption ended", extra=self._facts(error))
                 self._report(error)
                 return
             except (KafkaError, OSError) as error:
                 troubles += 1
-                _log.warning("consumption of %s interrupted: %s", self._settings["group_id"], type(error).__name__)
+                _log.warning("consumption interrupted", extra=self._facts(error))
                 await self._close_consumer()
                 await asyncio.sleep(self._backoff.seconds(troubles))
+
+    def _facts(self, error: BaseException) -> dict[str, str]:
+        return {"group": self._settings["group_id"], "error": describe(error)}
 
     def _report(self, error: Exception | None) -> None:
         if self._first_poll is not None and not self._first_poll.done():
@@ -286,9 +290,8 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
     def _hold(self, place: TopicPartition, offset: int, error: Exception) -> None:
         failures = self._failures[place] = self._failures.get(place, 0) + 1
         delay = self._backoff.seconds(failures)
-        where = (self._settings["group_id"], place.topic, place.partition, offset)
-        # The class only: an error's text may quote the record.
-        _log.warning("handler of %s failed at %s/%d/%d with %s, again in %.2f s", *where, type(error).__name__, delay)
+        where = {"topic": place.topic, "partition": place.partition, "offset": offset, "delay_s": round(delay, 2)}
+        _log.warning("a handler failed and is asked again", extra={**self._facts(error), **where})
         self._go_back(place, offset)
         self._held[place] = asyncio.get_running_loop().call_later(delay, self._release, place)
 
@@ -332,7 +335,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
                 async with asyncio.timeout(_COMMIT_SECONDS):
                     await self._consumer.commit(offsets)
             except (CommitFailedError, IllegalStateError):
-                _log.info("commit of %s came too late: the partitions have another owner", self._settings["group_id"])
+                _log.info("a commit came too late: the partitions have another owner", extra={"group": self._settings["group_id"]})
             except (KafkaError, TimeoutError) as error:
-                _log.warning("commit of %s failed: %s", self._settings["group_id"], type(error).__name__)
+                _log.warning("commit failed", extra=self._facts(error))
                 self._handled = {**offsets, **self._handled}

@@ -11,7 +11,7 @@ from common.audit_record import Leaf, RecordRefused
 from common.tlog import ProofRefused, Verifier
 from common.tlog.whole_log import LogRefused, WholeLog, check_whole_log
 from common.web.client import CallFailed
-from hubpartner.cli.session import JsonOption, profile_of, say, say_error, say_json
+from hubpartner.cli.session import JsonOption, chosen_profile, profile_of, say, say_error, say_json
 
 app = typer.Typer(no_args_is_help=True, help="Check the public audit log.")
 
@@ -67,7 +67,7 @@ def verify(
 def _key(context: typer.Context, vkey: Path | None, http: httpx2.Client, url: str) -> tuple[Verifier, bool]:
     if vkey is not None:
         return Verifier.parse(vkey.read_text("utf-8").strip()), True
-    if context.obj is not None:
+    if chosen_profile(context) is not None:
         return profile_of(context).log, True
     try:
         return Verifier.parse(_get(http, f"{url.rstrip('/')}/vkey").decode().strip()), False

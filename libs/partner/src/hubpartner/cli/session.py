@@ -26,12 +26,18 @@ def use_profile(context: typer.Context, profile: ProfileOption = None) -> None:
     context.obj = profile
 
 
+def chosen_profile(context: typer.Context) -> Path | None:
+    """The profile file named by --profile, else by HUBCTL_PROFILE, else None."""
+    named = context.obj or os.environ.get("HUBCTL_PROFILE")
+    return Path(named) if named else None
+
+
 def profile_of(context: typer.Context) -> Profile:
     """The chosen profile. Raises ProfileRefused when none was chosen."""
-    chosen = context.obj or os.environ.get("HUBCTL_PROFILE")
-    if not chosen:
+    chosen = chosen_profile(context)
+    if chosen is None:
         raise ProfileRefused("none was chosen; give --profile FILE before the command, or set HUBCTL_PROFILE")
-    return read_profile(Path(chosen))
+    return read_profile(chosen)
 
 
 def with_hub(context: typer.Context, work: Callable[[HubClient], Awaitable[T]]) -> T:
