@@ -35,6 +35,8 @@ class Open:
 _OPERATED: Final[Mapping[str, Row | Open]] = {
     "POST /v1/operator/pause": Row(OPERATOR, 200),
     "POST /v1/operator/resume": Row(OPERATOR, 200),
+    "GET /v1/operator/quarantine": Row(OPERATOR, 200),
+    "POST /v1/operator/quarantine/replay": Row(OPERATOR, 422),
     "GET /healthz": Open(200),
     "GET /readyz": Open(200),
     "GET /metrics": Open(200),

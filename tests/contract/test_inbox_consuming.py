@@ -1,7 +1,7 @@
 """What the inbox promises, on both dialects: once, in order, nothing dropped."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from common.envelope import peek, routing_headers, seal
 from common.events.case import SubjectErased
 from common.events.identity import DirectoryHeartbeat
 from common.ids import uuid7
-from common.inbox import Received, Refused, Transient
+from common.inbox import Received, Refused, Transient, Waiting
 from common.inbox.tables import INBOX_STREAM
 from common.keys import KeySource, RecipientKey, SigningKey, StaticKeys, VerificationKey, generate_signing
 from tests.support.databases import database, database_url
@@ -119,6 +119,11 @@ def envelope(
         sender=sender, recipients=[OPENING[to].public()], stream="case-1", seq=seq, id=id or uuid7(), issued_at=AT,
     )  # fmt: skip
     return Outgoing(topics.CASE, b"case-1", value)
+
+
+async def waiting(consumer: Consumer) -> Sequence[Waiting]:
+    """What stands in quarantine."""
+    return await consumer.database.read(lambda c: consumer.inbox.waiting(c, topic=None, reason=None, limit=10))
 
 
 async def test_events_are_applied_once_in_order_whatever_is_repeated(bus: EmbeddedBus, consumer: Consumer) -> None:
@@ -277,6 +282,84 @@ async def test_a_key_that_became_known_lets_a_refused_envelope_back_in(bus: Embe
     directory.after_refresh = StaticKeys(*SIGNING.values(), *OPENING.values(), new)
     assert (await consumer.inbox.replay_quarantine(bus, topics.CASE)).applied == 1
     assert await consumer.applied() == [1]
+
+
+async def test_a_replay_asks_again_who_may_speak(bus: EmbeddedBus, consumer: Consumer, database: Database) -> None:
+    """By the rule of the group that set it aside, though nobody repeats it to the replay."""
+    stray, forged = envelope(1, sender=SIGNING["svc:audit"]), envelope(2, sender=STRANGER)
+    await bus.publish([stray, forged])
+    await consumer.start(senders=lambda topic: ("svc:referral",) if topic == topics.CASE else ())
+    await consumer.settle(quarantined=2)
+    assert len(await consumer.quarantine()) == 2
+    tally = await consumer.inbox.replay_quarantine(bus, topics.CASE)
+    assert (tally.applied, tally.quarantined, tally.absent) == (0, 2, 0)
+    assert await consumer.applied() == []
+    assert [row.reason for row in await waiting(consumer)] == ["wrong-source", "unknown-key"]
+
+
+async def test_a_group_that_is_gone_replays_nothing(bus: EmbeddedBus, consumer: Consumer, database: Database) -> None:
+    await bus.publish([envelope(1, sender=SIGNING["svc:audit"])])
+    await consumer.start(senders=lambda _: ("svc:referral",))
+    await consumer.settle(quarantined=1)
+    await consumer.quarantine()
+    await consumer.inbox.stop()
+    later = Consumer(database, bus, KEYS)
+    assert (await later.inbox.replay_quarantine(bus, topics.CASE)).quarantined == 1
+    assert await consumer.applied() == []
+
+
+async def test_a_replay_of_these_alone_or_of_one_reason(bus: EmbeddedBus, consumer: Consumer) -> None:
+    consumer.trouble = {1: Refused("agency-suspended"), 2: Refused("agency-suspended"), 3: Refused("another")}
+    await bus.publish([envelope(n) for n in (1, 2, 3)])
+    await consumer.start()
+    await consumer.settle(quarantined=3)
+    consumer.trouble.clear()
+    begun: list[int] = []
+    only = (await waiting(consumer))[1].digest
+    assert (await consumer.inbox.replay_quarantine(bus, topics.CASE, digests=[only], begin=lambda _, n: begun.append(n))).applied == 1
+    assert await consumer.applied() == [2]
+    assert (await consumer.inbox.replay_quarantine(bus, reason="agency-suspended", begin=lambda _, n: begun.append(n))).applied == 1
+    assert await consumer.applied() == [2, 1]
+    assert [row.reason for row in await waiting(consumer)] == ["another"]
+    await consumer.inbox.replay_quarantine(bus, reason="agency-suspended", begin=lambda _, n: begun.append(n))
+    assert begun == [1, 1]
+
+
+async def test_what_was_taken_for_a_forgery_and_is_authentic_holds_until_it_can_be_applied(
+    bus: EmbeddedBus, consumer: Consumer, directory: Directory, database: Database
+) -> None:
+    new = generate_signing("svc:referral")
+    consumer.trouble[1] = Refused("agency-suspended")
+    await bus.publish([envelope(1, sender=new)])
+    await consumer.start()
+    await consumer.settle(quarantined=1)
+    await consumer.quarantine()
+    assert not await database.read(lambda c: consumer.inbox.held(c, key="case-1"))
+    directory.after_refresh = StaticKeys(*SIGNING.values(), *OPENING.values(), new)
+    assert (await consumer.inbox.replay_quarantine(bus, topics.CASE)).quarantined == 1
+    assert await database.read(lambda c: consumer.inbox.held(c, key="case-1"))
+    assert [(row.reason, row.source) for row in await waiting(consumer)] == [("agency-suspended", "svc:referral")]
+    consumer.trouble.clear()
+    assert (await consumer.inbox.replay_quarantine(bus, topics.CASE)).applied == 1
+    assert not await database.read(lambda c: consumer.inbox.held(c, key="case-1"))
+    assert await waiting(consumer) == []
+
+
+async def test_an_envelope_whose_event_came_another_way_leaves_quarantine_without_a_second_effect(
+    bus: EmbeddedBus, consumer: Consumer
+) -> None:
+    event, new = uuid7(), generate_signing("svc:referral")
+    directory = consumer.inbox._opener._keys
+    assert isinstance(directory, Directory)
+    await bus.publish([envelope(1, sender=new, id=event), envelope(1, id=event)])
+    await consumer.start()
+    await consumer.settle(applied=1, quarantined=1)
+    await consumer.quarantine()
+    directory.after_refresh = StaticKeys(*SIGNING.values(), *OPENING.values(), new)
+    tally = await consumer.inbox.replay_quarantine(bus, topics.CASE)
+    assert (tally.applied, tally.repeats) == (0, 1)
+    assert await consumer.applied() == [1]
+    assert await waiting(consumer) == []
 
 
 async def test_an_unknown_key_asks_the_directory_once_before_it_counts(bus: EmbeddedBus, consumer: Consumer, directory: Directory) -> None:

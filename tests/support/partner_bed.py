@@ -14,6 +14,11 @@ from tests.support.packages import DELIVERY, LOG, ME, Parties
 
 BASE: Final = "http://hub.example.org"
 
+_SET_ASIDE: Final[dict[str, Any]] = {
+    "topic": "hub.case.v1", "digest": "A" * 43, "receivedAt": "2026-11-21T02:00:05Z", "reason": "agency-suspended", "holds": True,
+    "sender": ME, "eventId": None,
+}  # fmt: skip
+
 
 def profile_file(folder: Path, parties: Parties) -> Path:
     """The profile of `parties`, written by the code that writes the demo's."""
@@ -40,6 +45,7 @@ class FakeHub:
     wrong_digest: bool = False
     receipts: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    orders: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         """Answer one request."""
@@ -65,6 +71,11 @@ class FakeHub:
         if method == "POST" and path == f"/sharing/v1/disclosures/{DELIVERY}/receipt":
             self.receipts.append(json.loads(content)["receipt"])
             return _json({"state": "saved"})
+        if path == "/sharing/v1/operator/quarantine":
+            return _json({"items": [_SET_ASIDE, {**_SET_ASIDE, "reason": "bad-signature", "holds": False, "sender": None}]})
+        if path == "/sharing/v1/operator/quarantine/replay":
+            self.orders.append(json.loads(content))
+            return _json({"applied": 2, "known": 0, "stillAside": 1, "absent": 0})
         return _json({"code": "not-found", "detail": "There is nothing here for you.", "correlationId": "c"}, 404)
 
     def _item(self) -> dict[str, Any]:

@@ -246,3 +246,19 @@ def test_a_profile_others_may_read(shell: Shell) -> None:
 def test_the_profile_may_come_from_the_environment(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUBCTL_PROFILE", str(shell.profile))
     assert shell.run("inbox", profile=False)[0] == 0
+
+
+def test_an_operator_lists_what_was_set_aside_and_replays_it(shell: Shell) -> None:
+    code, out, _ = shell.run("service", "quarantine", "sharing", "--reason", "agency-suspended")
+    assert code == 0
+    assert [line.split()[1:3] for line in out.splitlines()] == [["agency-suspended", "hub.case.v1"], ["bad-signature", "hub.case.v1"]]
+    assert "holds its case" in out.splitlines()[0]
+    assert "sender not proven  holds nothing" in out.splitlines()[1]
+    code, out, _ = shell.run("service", "replay", "sharing", "hub.case.v1", "A" * 43, "B" * 43)
+    assert (code, out) == (0, "2 applied, 0 known before, 1 still set aside, 0 no longer kept.\n")
+    assert shell.hub.orders == [{"topic": "hub.case.v1", "reason": None, "digests": ["A" * 43, "B" * 43]}]
+
+
+def test_a_replay_of_everything_has_to_be_said(shell: Shell) -> None:
+    assert shell.run("service", "replay", "sharing")[0] == 2
+    assert shell.hub.orders == []

@@ -1,6 +1,6 @@
 """A typed client of the hub for one partner: tokens, proofs, retries and problems are handled; answers come back as plain values."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -117,6 +117,26 @@ class HubClient:
     async def switch(self, service: ServiceName, turn: Literal["pause", "resume"]) -> None:
         """Operator: hold a service's work, or let it go on."""
         await self._services[service].call("POST", f"/v1/operator/{turn}", scope="agency.manage", json={})
+
+    async def quarantine(self, service: ServiceName, *, topic: str | None = None, reason: str | None = None) -> list[dict[str, Any]]:
+        """Operator: everything a service set aside from the bus and nobody replayed, oldest first."""
+        found: list[dict[str, Any]] = []
+        params = {name: value for name, value in (("topic", topic), ("reason", reason)) if value}
+        while True:
+            page = _members(
+                await self._services[service].call("GET", "/v1/operator/quarantine", scope="agency.manage", params={**params, "limit": 100})
+            )
+            found += page["items"]
+            if not page.get("nextCursor"):
+                return found
+            params["cursor"] = page["nextCursor"]
+
+    async def replay(
+        self, service: ServiceName, *, topic: str | None = None, reason: str | None = None, digests: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Operator: try again what a service set aside; how many were applied, known, still aside, absent."""
+        body = {"topic": topic, "reason": reason, "digests": list(digests)}
+        return _members(await self._services[service].call("POST", "/v1/operator/quarantine/replay", scope="agency.manage", json=body))
 
     async def suspend(self, agency: str, reason_code: str) -> dict[str, Any]:
         """Operator: from now on nothing of this agency counts, token or not."""

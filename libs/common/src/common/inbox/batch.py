@@ -50,6 +50,7 @@ class Tally:
     quarantined: int = 0
     gaps: int = 0
     late: int = 0
+    absent: int = 0  # asked to replay, and its bytes are kept nowhere any more
 
     def add(self, other: "Tally") -> None:
         """Count another batch in."""
@@ -58,6 +59,7 @@ class Tally:
         self.quarantined += other.quarantined
         self.gaps += other.gaps
         self.late += other.late
+        self.absent += other.absent
 
 
 @dataclass(slots=True)
@@ -102,6 +104,8 @@ class Batch:
         state = self._fresh.get(identity) or self._seen.get(identity)
         if state == "done":
             self._repeat(got)
+            if replay:
+                self._let_go(item)
             return
         if state == "held" and not replay:
             self.tally.repeats += 1
@@ -122,7 +126,10 @@ class Batch:
         else:
             self._replayed.append(identity)
         if replay:
-            quarantine.release(self._unit, self._outbox, self._clock, self._consumer, envelope_digest(item.record))
+            self._let_go(item)
+
+    def _let_go(self, item: Item) -> None:
+        quarantine.release(self._unit, self._outbox, self._clock, self._consumer, envelope_digest(item.record))
 
     def _repeat(self, got: Received) -> None:
         """Silent, unless the handler asked for repeats. One that fails changes nothing that was done the first time."""

@@ -4,20 +4,21 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
+from uuid import UUID
 
 from sqlalchemy import Connection, delete, select, tuple_
 
 from common import topics as topic_names
-from common.bus import Bus, Consumption, Incoming
+from common.bus import Bus, Consumption, Incoming, Outgoing
 from common.clock import Clock
 from common.database import Database, Unit
 from common.events import Event
 from common.faults import crash_point
 from common.inbox import quarantine
 from common.inbox.batch import Batch, Handling, NeedsCare, Tally
-from common.inbox.quarantine import Quarantined
-from common.inbox.received import Item, Opener, Opening, Received, Senders
+from common.inbox.quarantine import Quarantined, Waiting
+from common.inbox.received import Item, Opener, Opening, Received, Senders, envelope_digest
 from common.inbox.tables import INBOX
 from common.keys import KeySource
 from common.outbox import Outbox
@@ -25,6 +26,9 @@ from common.outbox import Outbox
 _log = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=Event)
+
+REPLAY_LIMIT: Final = 1_000
+"""One replay is one call of an operator, who waits for its answer."""
 
 
 class Inbox:
@@ -41,6 +45,7 @@ class Inbox:
         self._opener = Opener(me=me, opening=opening, keys=keys, clock=clock)
         self._handlers: dict[type[Event], Handling] = {}
         self._consumptions: list[Consumption] = []
+        self._speakers: dict[str, Senders | None] = {}
         self.tally = Tally()
 
     def on(self, event_type: type[E], handler: Callable[[Unit, Received, E], None], *, repeats: bool = False) -> None:
@@ -69,8 +74,9 @@ class Inbox:
         """Join `group`. Its name is also the consumer under which repeats are recognised, so it must never change.
 
         `others`: the topics also carry envelopes for other readers, to be skipped. `senders` names, for a topic, who may
-        speak on it; anybody else's envelope is quarantined and holds nothing. Raises what Bus.consume raises.
+        speak on it; anybody else's envelope is quarantined and holds nothing, and a replay asks the same. Raises what Bus.consume raises.
         """
+        self._speakers[group] = senders
         handler = partial(self._handle, group, others, senders)
         consumption = await bus.consume(group, topics, handler, low_priority=low_priority)
         self._consumptions.append(consumption)
@@ -105,20 +111,52 @@ class Inbox:
         old = select(*INBOX.primary_key.columns).where(INBOX.c.state == "done", INBOX.c.at < before).limit(limit)
         return unit.connection.execute(delete(INBOX).where(tuple_(*INBOX.primary_key.columns).in_(old))).rowcount
 
-    async def replay_quarantine(self, bus: Bus, topic: str, *, senders: Senders | None = None) -> Tally:
-        """Try again what this service set aside from `topic`: after a fix, a new version or a key that became known.
+    def waiting(
+        self, connection: Connection, *, topic: str | None, reason: str | None, after: UUID | None = None, limit: int
+    ) -> Sequence[Waiting]:
+        """What this service set aside and nobody replayed, oldest first, from behind the place `after`."""
+        return quarantine.waiting(connection, topic=topic, reason=reason, after=after, limit=limit)
 
-        What succeeds is applied (late), holds nothing any more and is never applied twice; the rest stays where it is.
+    async def replay_quarantine(
+        self, bus: Bus, topic: str | None = None, *, reason: str | None = None, digests: Sequence[str] = (),
+        begin: Callable[[Unit, int], None] | None = None,
+    ) -> Tally:  # fmt: skip
+        """Try again what this service set aside: of a topic, for a reason, or exactly those; at most 1,000, oldest first.
+
+        Each is opened and checked like a new arrival, by the senders its own group gave to `consume`; a group that is gone
+        replays nothing. What succeeds is applied (late), holds nothing any more and is never applied twice; the rest stays where
+        it is. `begin` is committed first, with how many will be tried, if any. Raises what Bus.read raises, and what may pass.
         """
+        find = partial(quarantine.waiting, topic=topic, reason=reason, digests=digests, limit=REPLAY_LIMIT)
+        rows = await self._database.read(find)
+        if begin is not None and rows:
+            await self._database.write(partial(_call_begin, begin, len(rows)))
+        loose = await self._loose(bus, [row for row in rows if not row.holds])
         whole = Tally()
-        for record in await bus.read(topic_names.quarantine(topic)):
-            consumer, original = quarantine.returning(record, topic)
-            if not await self._database.read(partial(quarantine.waits, consumer=consumer, record=original)):
-                continue
-            items = await self._opener.open([original], others=False, senders=senders)
-            tally = await self._database.write(partial(self._apply, consumer, items, True, True))
-            whole.add(tally)
+        for row in rows:
+            # Our own copy of an authentic one; a forger's bytes are only where they were put aside, for as long as that topic keeps them.
+            kept = await self._database.read(partial(self._outbox.stored, message_id=row.place)) or loose.get(row.digest)
+            whole.add(await self._again(row, kept))
         return whole
+
+    async def _again(self, row: Waiting, kept: Outgoing | Incoming | None) -> Tally:
+        if kept is None:
+            return Tally(absent=1)
+        if row.consumer not in self._speakers:
+            return Tally(quarantined=1)
+        record = quarantine.restored(row, kept.value, kept.headers)
+        items = await self._opener.open([record], others=False, senders=self._speakers[row.consumer])
+        return await self._database.write(partial(self._apply, row.consumer, items, True, True))
+
+    async def _loose(self, bus: Bus, rows: Sequence[Waiting]) -> dict[str, Incoming]:
+        wanted = {row.digest for row in rows}
+        found: dict[str, Incoming] = {}
+        for topic in sorted({row.topic for row in rows}):
+            for record in await bus.read(topic_names.quarantine(topic)):
+                digest = envelope_digest(record)
+                if digest in wanted:
+                    found[digest] = record
+        return found
 
     async def _handle(self, group: str, others: bool, senders: Senders | None, records: Sequence[Incoming]) -> None:
         """Returns only when the batch is durable. Raising keeps the offset: a consumer that cannot record must stop."""
@@ -138,3 +176,7 @@ class Inbox:
         tally = batch.apply(items, replay=replay)
         crash_point("inbox.before-commit")
         return tally
+
+
+def _call_begin(begin: Callable[[Unit, int], None], count: int, unit: Unit) -> None:
+    begin(unit, count)

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from opentelemetry import metrics
-from sqlalchemy import ColumnElement, Connection, exists, insert, select, true, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select, update
 
 from common import topics
 from common.bus import Incoming, Outgoing
@@ -42,16 +42,38 @@ class Quarantined:
     replayed_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One envelope that was not replayed yet. `place` orders them as they were set aside; the last three only if authentic."""
+
+    place: UUID
+    consumer: str
+    topic: str
+    key: bytes
+    digest: str
+    reason: str
+    at: datetime
+    holds: bool
+    source: str | None
+    event_id: UUID | None
+
+
 def put(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, item: Item, reason: str) -> None:
     """Send the untouched envelope to its topic's quarantine, in this transaction, once however often it comes.
 
-    Authentic: `item.received` is set; the row then holds releases until it is replayed.
+    Authentic: `item.received` is set; the row then holds releases until it is replayed. One that was taken for a forgery and
+    turns out authentic, because its key became known, holds from now on.
     """
     record, got = item.record, item.received
     digest = envelope_digest(record)
-    if unit.connection.execute(select(true()).where(_is(consumer, digest))).first() is not None:
+    known = unit.connection.execute(select(QUARANTINE.c.authentic).where(_is(consumer, digest))).scalar_one_or_none()
+    if known is not None and got is None:
         return
-    headers = (*_without_ours(record), (REASON_HEADER, reason.encode()), (CONSUMER_HEADER, consumer.encode()))
+    if known:
+        unit.connection.execute(update(QUARANTINE).where(_is(consumer, digest)).values(reason=reason))
+        return
+    unit.connection.execute(delete(QUARANTINE).where(_is(consumer, digest)))
+    headers = (*_without_ours(record.headers), (REASON_HEADER, reason.encode()), (CONSUMER_HEADER, consumer.encode()))
     message = Outgoing(topics.quarantine(record.topic), record.key, record.value, headers)
     # A forger's bytes are not kept beyond the quarantine topic; an authentic envelope is kept until it was replayed.
     outbox_id = outbox.forward(unit, message, stream=f"quarantine/{record.topic}", keep=got is not None)
@@ -74,10 +96,27 @@ def release(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, digest: str
         outbox.confirm(unit, [outbox_id])
 
 
-def waits(connection: Connection, *, consumer: str, record: Incoming) -> bool:
-    """Whether `consumer` set exactly these bytes aside and they were not replayed since."""
-    wanted = exists().where(_is(consumer, envelope_digest(record)), QUARANTINE.c.replayed_at.is_(None))
-    return bool(connection.execute(select(wanted)).scalar_one())
+def waiting(
+    connection: Connection, *, topic: str | None = None, reason: str | None = None, digests: Sequence[str] = (),
+    after: UUID | None = None, limit: int,
+) -> Sequence[Waiting]:  # fmt: skip
+    """What this service set aside and nobody replayed, in the order in which it was; all conditions given must hold."""
+    wanted = select(QUARANTINE).where(QUARANTINE.c.replayed_at.is_(None))
+    if topic is not None:
+        wanted = wanted.where(QUARANTINE.c.topic == topic)
+    if reason is not None:
+        wanted = wanted.where(QUARANTINE.c.reason == reason)
+    if digests:
+        wanted = wanted.where(QUARANTINE.c.digest.in_(digests))
+    if after is not None:
+        wanted = wanted.where(QUARANTINE.c.outbox_id > after)
+    rows = connection.execute(wanted.order_by(QUARANTINE.c.outbox_id).limit(limit))
+    return [
+        Waiting(
+            row.outbox_id, row.consumer, row.topic, row.key, row.digest, row.reason, row.at, row.authentic, row.source, row.event_id
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def held(connection: Connection, *, key: bytes | None, stream: str | None) -> bool:
@@ -104,14 +143,13 @@ def listing(connection: Connection) -> Sequence[Quarantined]:
     ]  # fmt: skip
 
 
-def returning(record: Incoming, topic: str) -> tuple[str, Incoming]:
-    """The consumer that set a quarantined record aside, and the record as it first stood on `topic`."""
-    consumer = dict(record.headers).get(CONSUMER_HEADER, b"").decode("ascii", "replace")
-    return consumer, Incoming(topic, record.key, record.value, _without_ours(record), record.partition, record.offset, record.timestamp_ms)
+def restored(row: Waiting, value: bytes, headers: tuple[tuple[str, bytes], ...]) -> Incoming:
+    """The record as it first stood on its topic. Topic and key are our own note of it, whatever stands on the quarantine topic."""
+    return Incoming(row.topic, row.key, value, _without_ours(headers), 0, 0, int(row.at.timestamp() * 1000))
 
 
-def _without_ours(record: Incoming) -> tuple[tuple[str, bytes], ...]:
-    return tuple(pair for pair in record.headers if pair[0] not in {REASON_HEADER, CONSUMER_HEADER})
+def _without_ours(headers: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
+    return tuple(pair for pair in headers if pair[0] not in {REASON_HEADER, CONSUMER_HEADER})
 
 
 def _is(consumer: str, digest: str) -> ColumnElement[bool]:

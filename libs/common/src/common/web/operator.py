@@ -1,19 +1,31 @@
-"""The operator's switch on each service: pause and resume."""
+"""The operator's hand on each service: pause and resume, and what was set aside from the bus."""
 
-from typing import Annotated, cast
+from datetime import datetime
+from typing import Annotated, Final, Literal, Protocol, cast
+from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
 
 from common.access import Granted
-from common.problems import Problem
-from common.web import guard
+from common.problems import Fault, Problem
+from common.web import guard, paging
 from common.web.models import ApiModel
 
-TAGS = {"operator": "Pausing and resuming this service.", "service": "Health, metrics and documents of this service."}
+TAGS = {
+    "operator": "Pausing and resuming this service, and replaying what it set aside.",
+    "service": "Health, metrics and documents of this service.",
+}
 
 router = APIRouter(prefix="/v1/operator", tags=["operator"])
 
 Manage = Annotated[Granted, guard.requires("agency.manage", operation="operation")]
+
+_TOPIC: Final = r"^[a-z0-9.-]{1,200}$"
+_REASON: Final = r"^[a-z0-9-]{1,60}$"
+TopicName = Annotated[str, Field(pattern=_TOPIC, description="Topic from which it was set aside", examples=["hub.case.v1"])]
+ReasonCode = Annotated[str, Field(pattern=_REASON, description="Reason code of the quarantine", examples=["agency-suspended"])]
+Digest = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$", description="Names exactly the bytes that came")]
 
 
 class ServiceState(ApiModel):
@@ -23,21 +35,101 @@ class ServiceState(ApiModel):
     paused: bool
 
 
+class SetAside(ApiModel):
+    """One envelope in quarantine. Sender and event id stand only for an authentic one: a forger's word is worth nothing."""
+
+    topic: TopicName
+    digest: Digest
+    received_at: datetime
+    reason: str
+    holds: Annotated[bool, Field(description="Authentic: nothing is released on its case until it was replayed")]
+    sender: str | None = None
+    event_id: UUID | None = None
+
+
+class ReplayOrder(ApiModel):
+    """What to try again: a topic, exactly these of a topic, or all of one reason."""
+
+    topic: TopicName | None = None
+    reason: ReasonCode | None = None
+    digests: Annotated[tuple[Digest, ...], Field(max_length=100)] = ()
+
+
+class Replayed(ApiModel):
+    """What a replay came to, each envelope counted once."""
+
+    applied: Annotated[int, Field(description="Took effect now")]
+    known: Annotated[int, Field(description="Had its effect before; nothing happened again")]
+    still_aside: Annotated[int, Field(description="Refused again, by the same checks as a new arrival")]
+    absent: Annotated[int, Field(description="Its bytes are kept nowhere any more; its sender must send anew")]
+
+
+class Operations(Protocol):
+    """What a service lets its operator do beside the switch. Obligation: each act is an entry of the audit trail, durable first."""
+
+    async def note(self, granted: Granted, act: Literal["pause", "resume"]) -> None:
+        """Record that the service is paused or resumed. Raises Problem."""
+        ...
+
+    async def set_aside(
+        self, granted: Granted, *, topic: str | None, reason: str | None, cursor: str | None, limit: int
+    ) -> paging.Page[SetAside]:
+        """What waits in quarantine, oldest first; never content. Raises Problem."""
+        ...
+
+    async def replay(self, granted: Granted, order: ReplayOrder) -> Replayed:
+        """Try again; repeats are recognised and nothing is believed that a new arrival would not be. Raises Problem."""
+        ...
+
+
 @router.post("/pause", summary="Pause the service")
-async def pause_service(request: Request, _granted: Manage) -> ServiceState:
+async def pause_service(request: Request, granted: Manage) -> ServiceState:
     """Holds consumers and the relay; the API answers 503 `paused` until resumed. Nothing accepted is lost."""
-    return await _turn(request, paused=True)
+    return await _turn(request, granted, paused=True)
 
 
 @router.post("/resume", summary="Resume the service")
-async def resume_service(request: Request, _granted: Manage) -> ServiceState:
+async def resume_service(request: Request, granted: Manage) -> ServiceState:
     """Lets consumers, relay and API go on from where they held."""
-    return await _turn(request, paused=False)
+    return await _turn(request, granted, paused=False)
 
 
-async def _turn(request: Request, *, paused: bool) -> ServiceState:
+@router.get("/quarantine", summary="What this service set aside from the bus")
+async def read_quarantine(
+    request: Request,
+    granted: Manage,
+    topic: Annotated[str | None, Query(pattern=_TOPIC, description="Only of this topic")] = None,
+    reason: Annotated[str | None, Query(pattern=_REASON, description="Only for this reason")] = None,
+    cursor: paging.CursorText = None,
+    limit: paging.Limit = 50,
+) -> paging.Page[SetAside]:
+    """Oldest first. What was replayed since is not in it."""
+    return await _operations(request).set_aside(granted, topic=topic, reason=reason, cursor=cursor, limit=limit)
+
+
+@router.post("/quarantine/replay", summary="Try again what was set aside")
+async def replay_quarantine(request: Request, granted: Manage, order: ReplayOrder) -> Replayed:
+    """Opens, checks and applies each as if it arrived now, at most 1,000 in one call; what fails again stays where it is."""
+    if order.topic is None and (order.reason is None or order.digests):
+        raise Problem("validation-failed", errors=[Fault("/topic", "name a topic, or a reason without digests")])
+    if request.app.state.switch.paused:
+        raise Problem("paused")
+    return await _operations(request).replay(granted, order)
+
+
+async def _turn(request: Request, granted: Granted, *, paused: bool) -> ServiceState:
     switch = request.app.state.switch
     if switch is None:
         raise Problem("unavailable")
+    operations: Operations | None = getattr(request.app.state, "operations", None)
+    if operations is not None:
+        await operations.note(granted, "pause" if paused else "resume")
     await (switch.pause() if paused else switch.resume())
     return ServiceState(service=cast(str, request.app.state.service), paused=paused)
+
+
+def _operations(request: Request) -> Operations:
+    operations: Operations | None = getattr(request.app.state, "operations", None)
+    if operations is None:
+        raise Problem("unavailable")
+    return operations

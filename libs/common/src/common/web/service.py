@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from common.web.app import HubApp
+from common.web.frame import Frame
+from common.web.operations import FrameOperations
 
 
 @runtime_checkable
@@ -43,6 +45,8 @@ class Service:
         self._started: list[Part] = []
         self._pausable = list(pausable)
         app.state.switch = self
+        frame = next((part for part in parts if isinstance(part, Frame)), None)
+        app.state.operations = FrameOperations(frame) if frame is not None else None
 
     @property
     def paused(self) -> bool:

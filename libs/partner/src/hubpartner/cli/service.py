@@ -1,13 +1,13 @@
-"""hubctl service: an operator holds one service's work, or lets it go on."""
+"""hubctl service: an operator holds one service's work or lets it go on, and replays what it set aside."""
 
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-from hubpartner.cli.session import say, with_hub
+from hubpartner.cli.session import JsonOption, say, say_json, with_hub
 
-app = typer.Typer(no_args_is_help=True, help="Operator: hold a service, or let it go on.")
+app = typer.Typer(no_args_is_help=True, help="Operator: hold a service, let it go on, replay what it set aside.")
 
 
 class Name(StrEnum):
@@ -21,6 +21,7 @@ class Name(StrEnum):
 
 
 NameArgument = Annotated[Name, typer.Argument(help="Which service")]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only set aside for this reason, such as agency-suspended")]
 
 
 @app.command()
@@ -35,3 +36,43 @@ def resume(context: typer.Context, name: NameArgument) -> None:
     """Let a paused service go on."""
     with_hub(context, lambda client: client.switch(name.value, "resume"))
     say(f"{name.value} goes on.")
+
+
+@app.command()
+def quarantine(
+    context: typer.Context,
+    name: NameArgument,
+    topic: Annotated[str | None, typer.Option(help="Only of this topic", show_default=False)] = None,
+    reason: ReasonOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what a service set aside from the bus, oldest first: never content."""
+    rows = with_hub(context, lambda client: client.quarantine(name.value, topic=topic, reason=reason))
+    if as_json:
+        say_json(rows)
+        return
+    if not rows:
+        say(f"Nothing is set aside in {name.value}.")
+    for row in rows:
+        holds = "holds its case" if row["holds"] else "holds nothing"
+        say(
+            f"{row['receivedAt']}  {row['reason']:<20} {row['topic']}  {row.get('sender') or 'sender not proven'}  {holds}  {row['digest']}"
+        )
+
+
+@app.command()
+def replay(
+    context: typer.Context,
+    name: NameArgument,
+    topic: Annotated[str | None, typer.Argument(help="Topic from which it was set aside", show_default=False)] = None,
+    digests: Annotated[list[str] | None, typer.Argument(help="Exactly these of it, as `quarantine` lists them", show_default=False)] = None,
+    reason: ReasonOption = None,
+) -> None:
+    """Try again what a service set aside: of a topic, exactly these, or all of one reason. Every check of a new arrival is made again."""
+    if topic is None and reason is None:
+        raise typer.BadParameter("name a topic or give --reason CODE")
+    came_to = with_hub(context, lambda client: client.replay(name.value, topic=topic, reason=reason, digests=digests or ()))
+    say(
+        f"{came_to['applied']} applied, {came_to['known']} known before, {came_to['stillAside']} still set aside, "
+        f"{came_to['absent']} no longer kept."
+    )
