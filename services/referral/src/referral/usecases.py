@@ -88,6 +88,26 @@ def submit_referral(tx: ReferralTx, granted: Granted, form: FullReferral | Urgen
     return intake
 
 
+def rehearse_intake(tx: ReferralTx, granted: Granted, form: FullReferral | UrgentReferral, desk: Desk) -> Intake:
+    """A dry run: what was typed is weighed and answered, so it is recorded, but nothing was collected. Raises what `check_intake` raises."""
+    intake = check_intake(tx, granted, form, desk)
+    known = intake.snapshot.version > 1
+    tx.record(replace(
+        intake.entry, operation="consultation", reason_code="dry-run", subjects=(), case_id=intake.entry.case_id if known else None,
+        case_references=intake.entry.case_references if known else (), resource_id="", resource_version=None, count=len(intake.snapshot.subjects),
+    ))  # fmt: skip
+    return intake
+
+
+def answer_again(tx: ReferralTx, granted: Granted, referral_id: UUID, desk: Desk) -> None:
+    """The stored answer to an earlier request leaves once more: a use of what it holds, recorded as one. Raises Problem(not-found)."""
+    found = tx.find(granted, referral_id)
+    if found is None:
+        raise Problem("not-found")
+    entry = _entry("consultation", granted, found.case_id, desk, resource=referral_id, version=found.version)
+    tx.record(replace(entry, reason_code="repeated-answer"))
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What the sender hears. `decided` is None for a third party, who receives an acknowledgement only."""

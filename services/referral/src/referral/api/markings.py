@@ -60,6 +60,9 @@ async def set_must_not_disclose(request: Request, referral_id: UUID, body: MustN
             )
             return Answer(201, MustNotDiscloseOut(marking_id=marking.marking_id, version=version).model_dump(mode="json"), {})
 
-        return tx.once(attempt, mark)
+        answer = tx.once(attempt, mark)
+        if answer.replayed:
+            usecases.answer_again(tx, granted, referral_id, desk)
+        return answer
 
     return idempotency.respond(await store.write(work))

@@ -45,12 +45,12 @@ Rehearsal = Annotated[bool, Depends(_collects)]
 async def submit_referral(request: Request, body: AnyReferral, granted: Write, rehearsal: Rehearsal, attempt: Once) -> Response:
     """Send a full referral (`form: full`) or, when there is danger now, an urgent one (`form: urgent`: name, place, danger, callback).
 
-    Repeating the request with the same Idempotency-Key gives the same answer and stores nothing twice. Sharing decides
-    and delivers within moments; read the referral again, or wait for feedback, to see what became of it.
+    Repeating the request with the same Idempotency-Key gives the same answer and stores nothing twice; the repeat, like a dry run,
+    is in the audit log before its answer leaves. Sharing decides and delivers within moments; read the referral again, or wait for feedback, to see what became of it.
     """
     desk, store = _desk(request), _store(request)
     if rehearsal:
-        intake = await store.write(lambda tx: usecases.check_intake(tx, granted, body, desk))
+        intake = await store.write(lambda tx: usecases.rehearse_intake(tx, granted, body, desk))
         return JSONResponse(dry_run_out(intake).model_dump(mode="json"))
 
     def work(tx: ReferralTx) -> Answer:
@@ -60,7 +60,10 @@ async def submit_referral(request: Request, body: AnyReferral, granted: Write, r
             headers = {"Location": f"{_base(request)}/v1/referrals/{intake.referral.referral_id}", "ETag": _etag(intake)}
             return Answer(201, made, headers)
 
-        return tx.once(attempt, submit)
+        answer = tx.once(attempt, submit)
+        if answer.replayed:
+            usecases.answer_again(tx, granted, UUID(str(answer.body["referralId"])), desk)
+        return answer
 
     return idempotency.respond(await store.write(work))
 
