@@ -10,8 +10,10 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from common.ids import opaque, uuid7
 from common.web.client import TokenRefused
 from common.web.guard import Guard
+from identity.permissions import ROLE_SCOPES
+from tests.attacks.people_table import AGENCY_OF, PEOPLE
 from tests.attacks.permissions_table import EVERYONE, TABLE, Open, Row
-from tests.support.inner_hub import FULL, POLICE, InnerHub, inner_hub
+from tests.support.inner_hub import CLOCK, FULL, POLICE, InnerHub, inner_hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -61,18 +63,28 @@ def due(row: Row | Open, who: str | None) -> int:
 
 
 async def asked(hub: InnerHub, who: str | None, service: str, route: str, scope: str) -> int:
-    """The status a bare request by that caller gets; a service that was paused goes on at once."""
-    method, path = bare(route)
-    form = service in {"identity", "portal"} and not path.startswith("/v1/")
-    more: dict[str, Any] = {} if method != "POST" else {"data": {"x": "y"}} if form else {"json": {}}
-    if who is None:
-        answer = await hub.raw(method, service, path, headers={"Idempotency-Key": opaque()}, **more)
-    else:
-        token = await token_of(hub, who, service, scope)
-        answer = await hub.call(who, method, service, path, token=token, **more)
+    """The status a bare request by that caller, or by nobody, gets."""
+    if who is not None:
+        return await asked_with(hub, await token_of(hub, who, service, scope), service, route, who)
+    method, path, more = request_for(service, route)
+    return (await hub.raw(method, service, path, headers={"Idempotency-Key": opaque()}, **more)).status_code
+
+
+async def asked_with(hub: InnerHub, token: str, service: str, route: str, who: str = POLICE) -> int:
+    """The status a bare request with this token gets; a service that was paused goes on at once."""
+    method, path, more = request_for(service, route)
+    answer = await hub.call(who, method, service, path, token=token, **more)
     if path.endswith("/pause") and answer.status_code == 200:
         await hub.client("operator").switch(service, "resume")  # type: ignore[arg-type]
     return answer.status_code
+
+
+def request_for(service: str, route: str) -> tuple[str, str, dict[str, Any]]:
+    """Method, path and a body of the kind the route takes, with nothing of use in it."""
+    method, path = bare(route)
+    form = service in {"identity", "portal"} and not path.startswith("/v1/")
+    more: dict[str, Any] = {} if method != "POST" else {"data": {"x": "y"}} if form else {"json": {}}
+    return method, path, more
 
 
 @pytest.mark.parametrize("service", TABLE)
@@ -96,6 +108,32 @@ async def test_every_caller_gets_what_the_table_says(hub: InnerHub, service: str
             status = await asked(hub, who, service, route, scope)
             if status != expected:
                 wrong.append(f"{route} by {who or 'nobody'}: {status}, not {expected}")
+    assert wrong == [], "\n".join(wrong)
+
+
+@pytest.mark.parametrize("service", PEOPLE)
+async def test_every_person_gets_what_the_table_says(hub: InnerHub, service: str) -> None:
+    """Each role with the scope a route asks for, if a sign-in can give it at all, and an otherwise perfect token."""
+    assert set(AGENCY_OF) == set(ROLE_SCOPES), "a role without a place in the table"
+    wrong: list[str] = []
+    guarded = {route: guard for route, guard in routes(hub, service) if guard is not None}
+    assert set(PEOPLE[service]) <= set(guarded)
+    now = int(CLOCK.now().timestamp())
+    for route, guard in guarded.items():
+        may, then = PEOPLE[service].get(route, (frozenset(), 403))
+        for role, agency in AGENCY_OF.items():
+            scope = guard.scope if guard.scope in ROLE_SCOPES[role] else "directory.read"
+            person: dict[str, Any] = {
+                "sub": f"p-{role}",
+                "client_id": "portal",
+                "agency": agency,
+                "roles": [role],
+                "acr": "urn:hub:acr:demo",
+            }
+            token = hub.minted(POLICE, service, **person, scope=scope, auth_time=now)
+            status = await asked_with(hub, token, service, route)
+            if status != (then if role in may else 403):
+                wrong.append(f"{route} by {role}: {status}")
     assert wrong == [], "\n".join(wrong)
 
 

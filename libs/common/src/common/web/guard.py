@@ -1,5 +1,6 @@
 """Route guards: each route states who may call it; a guard answers with a `Granted`, or a problem that is accounted for."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Protocol, cast
@@ -44,13 +45,19 @@ SCHEME = _Scheme()
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Lets a request pass with `scope`. `person`: only people; `step_up`: authenticated at most so long ago (RFC 9470)."""
+    """Lets a request pass with `scope`. `person`: only people; `step_up`: authenticated at most so long ago (RFC 9470).
+
+    `clients`: only these clients acting for themselves; `roles`: only people with one of these. Both are asked before the body is
+    looked at, so that who may not call learns nothing of what a call needs.
+    """
 
     scope: str
     operation: Operation
     person: bool = False
     step_up: timedelta | None = None
     rate: str | Classify = "default"
+    clients: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
 
     async def __call__(self, request: Request, _scheme: Annotated[None, Security(SCHEME)]) -> Granted:
         """The proof of access. Raises Problem."""
@@ -78,7 +85,12 @@ class Guard:
         if self.scope not in principal.scopes:
             challenge = f'DPoP error="insufficient_scope", scope="{self.scope}"'
             raise Problem("insufficient-scope", headers={"WWW-Authenticate": challenge})
-        if self.person and principal.kind != "person":
+        person = principal.kind == "person"
+        if (self.person or self.roles) and not person:
+            raise Problem("forbidden")
+        if self.roles and self.roles.isdisjoint(principal.roles):
+            raise Problem("forbidden")
+        if self.clients and (person or principal.client_id not in self.clients):
             raise Problem("forbidden")
         if self.step_up is not None:
             limit = int(self.step_up.total_seconds())
@@ -102,15 +114,16 @@ class Open:
 
 
 def requires(
-    scope: str, *, operation: Operation, person: bool = False, step_up: timedelta | None = None, rate: str | Classify = "default"
-) -> Any:
+    scope: str, *, operation: Operation, person: bool = False, step_up: timedelta | None = None, rate: str | Classify = "default",
+    clients: Collection[str] = (), roles: Collection[str] = (),
+) -> Any:  # fmt: skip
     """The dependency of a route: ``Annotated[Granted, guard.requires("referral.write", operation="collection")]``.
 
     `rate` is a class of `app.state.rates`, or an async function that tells it from the request (it may read the body).
     """
     if scope not in SCOPES:
         raise ValueError(f"{scope} is not a scope of this hub")
-    return Security(Guard(scope, operation, person, step_up, rate), scopes=[scope])
+    return Security(Guard(scope, operation, person, step_up, rate, frozenset(clients), frozenset(roles)), scopes=[scope])
 
 
 def anyone(reason: str) -> Any:

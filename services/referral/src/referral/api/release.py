@@ -14,7 +14,7 @@ from referral.api.shapes import MarkingOut, marking_out
 from referral.ports import Store
 
 router = APIRouter(prefix="/v1", tags=["release checks"])
-Check = Annotated[Granted, guard.requires("case.read", operation="operation")]
+Check = Annotated[Granted, guard.requires("case.read", operation="operation", clients=["svc-sharing"])]
 
 
 class ReleaseCheckIn(ApiModel):

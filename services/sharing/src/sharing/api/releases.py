@@ -13,6 +13,7 @@ from common.problems import Problem
 from common.web import documents, guard
 from common.web.frame import actor_of
 from sharing.api.shapes import DisclosureOut, DisclosuresOut, EmergencyIn, EmergencyOut, PassedOverOut, StuckOut, StuckPage
+from sharing.permissions import ACTIONS
 from sharing.ports import ReleaseChecks, Store
 from sharing.usecases import deciding, releasing
 from sharing.usecases.desk import Desk
@@ -21,7 +22,9 @@ router = APIRouter(prefix="/v1/disclosures", tags=["releases"])
 
 Watch = Annotated[Granted, guard.requires("agency.manage", operation="operation")]
 Ask = Annotated[Granted, guard.requires("sharing.request", operation="consultation")]
-Emergency = Annotated[Granted, guard.requires("sharing.request", operation="disclosure", person=True, step_up=timedelta(minutes=15))]
+Emergency = Annotated[Granted, guard.requires(
+    "sharing.request", operation="disclosure", roles=ACTIONS["release_in_emergency"].roles, step_up=timedelta(minutes=15),
+)]  # fmt: skip
 Reference = Annotated[
     str, Query(alias="caseReference", min_length=6, max_length=40, description="The reference your agency knows the case by")
 ]
