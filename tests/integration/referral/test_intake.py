@@ -137,6 +137,20 @@ async def test_code_lists_name_what_a_form_is_checked_against(hub: InnerHub) -> 
     assert "victim_safe_contact" in {category["code"] for category in body["categories"]}
 
 
+async def test_an_intake_is_eighteen_statements_however_many_people_it_names(hub: InnerHub) -> None:
+    """Each is a round trip on PostgreSQL: one more must be wanted, not overlooked."""
+    frame = hub.frame("referral")
+    frame.outbox.pause()  # or the relay's own statements would be counted in
+    try:
+        await hub.submit(fresh(FULL))  # the caller's token, and whatever the sweepers do at their first chance
+        await asyncio.sleep(0.2)
+        with frame.database.counting() as counted:
+            assert (await hub.submit(fresh(FULL))).status_code == 201
+    finally:
+        frame.outbox.resume()
+    assert counted.statements == 18
+
+
 async def test_an_alarm_and_a_referral_outlast_a_restart(tmp_path: Path) -> None:
     """What the desk was told to look at is in the database, not in a process."""
     async with inner_hub(tmp_path) as first:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, select, update
+from sqlalchemy.exc import IntegrityError
 
 from common.ids import uuid7
 from common.keyring import FileKeyring, Keyring, KeyringRefused
@@ -173,6 +174,26 @@ def test_a_key_is_made_once(conn: Connection, keys: SubjectKeys) -> None:
     assert keys.ensure(conn, SUBJECT).deks == made.deks
     with pytest.raises(ValueError):
         keys.create(conn, SUBJECT)
+
+
+def test_fresh_subjects_get_their_keys_in_one_statement(conn: Connection, keys: SubjectKeys) -> None:
+    statements: list[str] = []
+    event.listen(conn, "before_cursor_execute", lambda _c, _u, statement, *_: statements.append(statement))
+    ids = [uuid7() for _ in range(4)]
+    made = keys.create_fresh(conn, ids)
+    assert len(statements) == 1
+    for one in ids:
+        assert keys.get(conn, one).open("person", "name", ROW, made[one].seal("person", "name", ROW, "Nadia Example")) == "Nadia Example"
+    assert len({key.deks[1] for key in made.values()}) == len(ids)
+
+
+@pytest.mark.parametrize("erased", [False, True])
+def test_a_subject_that_is_not_fresh_gets_no_second_key(conn: Connection, keys: SubjectKeys, erased: bool) -> None:
+    keys.create(conn, SUBJECT)
+    if erased:
+        keys.destroy(conn, SUBJECT)
+    with pytest.raises(IntegrityError):
+        keys.create_fresh(conn, [uuid7(), SUBJECT])
 
 
 def test_a_key_lives_and_dies_with_its_transaction(engine: Engine, keys: SubjectKeys) -> None:

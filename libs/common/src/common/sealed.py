@@ -6,7 +6,7 @@ import struct
 import threading
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -144,6 +144,8 @@ class SubjectKeys:
         # Made once: building a statement costs as much as running it, and a referral makes a key for each of its people.
         self._before = select(table.c.destroyed_at).where(table.c.subject_id == bindparam("subject"))
         self._insert = insert(table)
+        these = table.c.subject_id.in_(bindparam("ids", expanding=True)) & table.c.wrapped.is_not(None)
+        self._keys_of = select(table.c.subject_id, table.c.version, table.c.wrapped).where(these)
         self._cache: OrderedDict[bytes, tuple[UUID, int, bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -155,6 +157,20 @@ class SubjectKeys:
         if before:
             raise ValueError("the subject has a key")
         return self._add(conn, subject_id, 1, {})
+
+    def create_fresh(self, conn: Connection, ids: Sequence[UUID]) -> dict[UUID, SubjectKey]:
+        """The first keys of subjects whose ids were made up in this very transaction: nobody can have had or erased them before.
+
+        One statement for all. An id that did have a key fails on the table's primary key, an erased one's too: its row stays.
+        """
+        kek_id = self._keyring.kek_id
+        made = {subject_id: SubjectKey(subject_id, 1, {1: secrets.token_bytes(32)}) for subject_id in ids}
+        rows = [
+            {"subject_id": key.subject_id, "version": 1, "kek_id": kek_id, "wrapped": self._keyring.wrap(key.deks[1], _context(one, 1))}
+            for one, key in made.items()
+        ]
+        conn.execute(self._insert, rows)
+        return made
 
     def ensure(self, conn: Connection, subject_id: UUID) -> SubjectKey:
         """The subject's key, made now if there never was one. Raises SubjectErased."""
@@ -172,12 +188,9 @@ class SubjectKeys:
     def load(self, conn: Connection, ids: Collection[UUID]) -> dict[UUID, SubjectKey]:
         """The keys of many subjects in one query; erased and unknown ones are absent. Raises KeyringRefused for damaged rows."""
         deks: dict[UUID, dict[int, bytes]] = {}
-        columns = self._table.c
         wanted = list(set(ids))
         for start in range(0, len(wanted), _PER_QUERY):
-            these = columns.subject_id.in_(wanted[start : start + _PER_QUERY])
-            query = select(columns.subject_id, columns.version, columns.wrapped).where(these)
-            for subject_id, version, wrapped in conn.execute(query.where(columns.wrapped.is_not(None))):
+            for subject_id, version, wrapped in conn.execute(self._keys_of, {"ids": wanted[start : start + _PER_QUERY]}):
                 deks.setdefault(subject_id, {})[version] = self._unwrapped(subject_id, version, wrapped)
         return {subject_id: SubjectKey(subject_id, max(versions), versions) for subject_id, versions in deks.items()}
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from weakref import WeakSet
 
 from opentelemetry import metrics
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from common import topics
 from common.audit_record import Actor, AuditEntry
@@ -40,6 +40,17 @@ _REFRESH_S: Final = 5.0
 _SWEEP_EVERY_S: Final = 300.0
 _SETTLED_FOR: Final = timedelta(days=30)
 _PROOFS_FOR: Final = timedelta(days=90)
+
+# Made once: building a statement costs more than running it, and every group commit with a record in it runs these.
+_TAKE: Final = (
+    update(PRODUCER)
+    .where(PRODUCER.c.src == bindparam("producer"))
+    .values(last_seq=PRODUCER.c.last_seq + bindparam("taken"))
+    .returning(PRODUCER.c.epoch, PRODUCER.c.last_seq)
+)
+_PENDING: Final = insert(PENDING)
+_PART_KEY: Final = insert(PART_KEY)
+_PART_SUBJECT: Final = insert(PART_SUBJECT)
 
 _running: Final["WeakSet[AuditTrail]"] = WeakSet()
 
@@ -240,8 +251,7 @@ class AuditTrail:
         written = cast(Sequence[Written], group.kept(self))
         if not written:
             return
-        taken = update(PRODUCER).where(PRODUCER.c.src == self.src).values(last_seq=PRODUCER.c.last_seq + len(written))
-        row = group.connection.execute(taken.returning(PRODUCER.c.epoch, PRODUCER.c.last_seq)).one()
+        row = group.connection.execute(_TAKE, {"producer": self.src, "taken": len(written)}).one()
         seq = row.last_seq - len(written) + 1
         for chunk in chunks(written):
             items = tuple(each.item(number) for number, each in enumerate(chunk, seq))
@@ -266,9 +276,9 @@ class AuditTrail:
             }
             for seq, each in enumerate(written, batch.first_seq)
         ]  # fmt: skip
-        group.connection.execute(insert(PENDING), rows)
+        group.connection.execute(_PENDING, rows)
         parts = [part for each in written for part in (each.subject, each.actor) if part is not None]
-        group.connection.execute(insert(PART_KEY), [dict(part.key) for part in parts])
+        group.connection.execute(_PART_KEY, [dict(part.key) for part in parts])
         named = [
             {"token": token, "handle": each.subject.handle}
             for each in written
@@ -276,7 +286,7 @@ class AuditTrail:
             for token in dict.fromkeys(each.subject_tokens)
         ]
         if named:
-            group.connection.execute(insert(PART_SUBJECT), named)
+            group.connection.execute(_PART_SUBJECT, named)
 
     def _by_outbox(self, unit: Unit, batch: AuditBatch) -> UUID:
         topic = topics.audit(self.service)

@@ -1,9 +1,9 @@
 """The outbox: an event is sealed and numbered in the transaction that caused it, and leaves as exactly those bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, Executable, bindparam, delete, func, insert, null, select, update
@@ -41,12 +41,16 @@ class RecipientUnknown(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class SentRef:
-    """One sealed message: its event id, the digest and bytes of its envelope, and its number in its stream."""
+    """One sealed message: its event id, its number in its stream, and the bytes of its envelope."""
 
     id: UUID
-    digest: str
     seq: int
     value: bytes
+
+    @property
+    def digest(self) -> str:
+        """The digest of the envelope, for who records what was sent; few do."""
+        return digest(self.value)
 
 
 class Outbox:
@@ -77,13 +81,14 @@ class Outbox:
         self, unit: Unit, *, topic: str, key: bytes | str, event: Event, to: Sequence[str],
         stream: str | None = None, not_before: datetime | None = None, keep: bool = True,
         id: UUID | None = None,  # noqa: A002  the published name
+        data: Mapping[str, Any] | None = None,
     ) -> SentRef:  # fmt: skip
         """Seal `event` once to the recipients' current keys and store the bytes; all of it becomes durable with the unit, or none.
 
         `key` and `stream` travel in clear: opaque ids only. `stream` defaults to ``<topic>/<key>``, in which the sequence is
         gapless. Nothing leaves before `not_before`, nor anything after it in the same stream. The body is kept until `confirm`;
-        with `keep` false only until the bus has it, for what the next message makes good, such as a heartbeat. Raises
-        RecipientUnknown, EnvelopeTooLarge, CanonicalError.
+        with `keep` false only until the bus has it, for what the next message makes good, such as a heartbeat. `data` is what
+        `event.data()` answered, from a caller who has it already. Raises RecipientUnknown, EnvelopeTooLarge, CanonicalError.
         """
         raw_key = key.encode() if isinstance(key, str) else key
         stream = stream if stream is not None else f"{topic}/{key if isinstance(key, str) else key.hex()}"
@@ -93,13 +98,13 @@ class Outbox:
         seq: int = unit.connection.execute(self._number, parameters).scalar_one()
         event_id = id or uuid7()
         value = seal(
-            type=event.TYPE, version=event.VERSION, data=event.data(), sender=self._sender, recipients=recipients,
+            type=event.TYPE, version=event.VERSION, data=event.data() if data is None else data, sender=self._sender, recipients=recipients,
             stream=stream, seq=seq, id=event_id, issued_at=self._clock.now(),
         )  # fmt: skip
         clear = Metadata(event_id, SEALED_TYPE, self._sender.owner, tuple(to), stream, seq, "")
         message = Outgoing(topic, raw_key, value, routing_headers(clear))
         self._store(unit, event_id, message, stream, not_before, keep=keep)
-        return SentRef(event_id, digest(value), seq, value)
+        return SentRef(event_id, seq, value)
 
     def forward(self, unit: Unit, message: Outgoing, *, stream: str, keep: bool = True) -> UUID:
         """Send bytes that are not ours to seal again, such as an envelope for quarantine. Returns the id to confirm it by."""

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from opentelemetry import metrics
-from sqlalchemy import Connection, case, exists, func, null, or_, select, update
+from sqlalchemy import Connection, bindparam, case, exists, func, null, or_, select, update
 
 from common.bus import Bus, BusUnavailable, MessageTooLarge, NotAllowed, Outgoing, TopicUnknown
 from common.clock import Clock
-from common.database import Database, DatabaseStopped, DatabaseUnavailable, Listener, ProcessLock, Unit, announce
+from common.database import Database, DatabaseStopped, DatabaseUnavailable, Listener, ProcessLock, Unit, UtcDateTime, announce
 from common.faults import crash_point
 from common.outbox.tables import OUTBOX
 from common.telemetry import describe
@@ -34,6 +34,18 @@ _sent = _meter.create_counter("hub_outbox_sent", description="Messages the bus h
 _failures = _meter.create_counter("hub_outbox_failures", description="Attempts that the bus did not take, by reason")
 
 _COLUMNS: Final = (OUTBOX.c.seq, OUTBOX.c.topic, OUTBOX.c.key, OUTBOX.c.headers, OUTBOX.c.body)
+
+# Made once: building a statement costs more than running it, and each commit with a message in it runs these.
+_NOW: Final = bindparam("now", type_=UtcDateTime())
+_NEXT_DELAYED: Final = select(func.min(OUTBOX.c.not_before)).where(OUTBOX.c.sent_at.is_(None), OUTBOX.c.not_before > _NOW)
+_MAY_GO: Final = (OUTBOX.c.sent_at.is_(None), OUTBOX.c.body.is_not(None), or_(OUTBOX.c.not_before.is_(None), OUTBOX.c.not_before <= _NOW))
+_NEXT: Final = select(*_COLUMNS).where(*_MAY_GO).order_by(OUTBOX.c.seq).limit(BATCH)
+# What nobody will confirm is forgotten with the bus's own word for it.
+_MARK: Final = (
+    update(OUTBOX)
+    .where(OUTBOX.c.seq.in_(bindparam("gone", expanding=True)), OUTBOX.c.sent_at.is_(None))
+    .values(sent_at=_NOW, body=case((OUTBOX.c.confirmed_at.is_not(None), null()), else_=OUTBOX.c.body))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,24 +210,20 @@ class Relay:
         return list(self._refused)
 
     def _mark(self, unit: Unit, gone: Sequence[int]) -> None:
-        # What nobody will confirm is forgotten with the bus's own word for it.
-        body = case((OUTBOX.c.confirmed_at.is_not(None), null()), else_=OUTBOX.c.body)
-        marked = update(OUTBOX).where(OUTBOX.c.seq.in_(gone), OUTBOX.c.sent_at.is_(None))
-        unit.connection.execute(marked.values(sent_at=self._clock.now(), body=body))
+        unit.connection.execute(_MARK, {"gone": list(gone), "now": self._clock.now()})
 
 
 def _due(connection: Connection, now: datetime, closed: Sequence[str]) -> tuple[list[_Waiting], datetime | None]:
     """The next batch in order, leaving out what is behind a delayed message of its stream, and when the first delay ends."""
-    later = select(func.min(OUTBOX.c.not_before)).where(OUTBOX.c.sent_at.is_(None), OUTBOX.c.not_before > now)
-    again = connection.execute(later).scalar_one()
-    wanted = [OUTBOX.c.sent_at.is_(None), OUTBOX.c.body.is_not(None), or_(OUTBOX.c.not_before.is_(None), OUTBOX.c.not_before <= now)]
+    again = connection.execute(_NEXT_DELAYED, {"now": now}).scalar_one()
+    query = _NEXT
     if again is not None:
         ahead = OUTBOX.alias("ahead")
         delayed = exists().where(
             ahead.c.sent_at.is_(None), ahead.c.not_before > now, ahead.c.stream == OUTBOX.c.stream, ahead.c.seq < OUTBOX.c.seq
         )
-        wanted.append(~delayed)
+        query = query.where(~delayed)
     if closed:
-        wanted.append(OUTBOX.c.topic.not_in(closed))
-    rows = connection.execute(select(*_COLUMNS).where(*wanted).order_by(OUTBOX.c.seq).limit(BATCH))
+        query = query.where(OUTBOX.c.topic.not_in(closed))
+    rows = connection.execute(query, {"now": now})
     return [_Waiting(row.seq, Outgoing(row.topic, row.key, row.body, decoded_headers(row.headers))) for row in rows], again

@@ -2,13 +2,13 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from common.access import Granted
 from common.audit_record import AuditEntry
@@ -33,6 +33,14 @@ _FACTS = table_of(FactGroup)
 _OUTCOME = table_of(OutcomeRow)
 _REFUSED = table_of(RefusedIntake)
 _SENT = table_of(SnapshotSent)
+
+# Made once: building a statement costs more than running it, and each intake runs all of these.
+_NEW_CASE = insert(_CASE)
+_NEW_REFERRAL = insert(_REFERRAL)
+_NEW_FACTS = insert(_FACTS)
+_NEW_SENT = insert(_SENT)
+_BY_EXTERNAL = select(_REFERRAL.c.id).where(_REFERRAL.c.agency == bindparam("sender"), _REFERRAL.c.external_bi == bindparam("reference"))
+_CLEAR_REFUSED = delete(_REFUSED).where(_REFUSED.c.agency == bindparam("sender"))
 
 _RANK = {"withheld": 0, "decided": 1, "blocked": 2, "released": 3, "saved": 4}
 
@@ -73,20 +81,20 @@ class SqlTx:
 
     def insert(self, granted: Granted, referral: StoredReferral, snapshot: CaseSnapshot) -> None:
         """Case, referral, facts and the published snapshot in this transaction."""
-        keys = self._keys_for(snapshot)
-        case_key = keys[snapshot.case_id]
-        self._conn.execute(
-            insert(_CASE).values(
-                id=snapshot.case_id,
-                area=snapshot.area,
-                version=snapshot.version,
-                head_ct=self._seal_head(case_key, snapshot),
-                changed_at=snapshot.received_at,
-            )
-        )
+        # Case and people got their ids with this snapshot, so there is no key of theirs to look for.
+        keys = self._sealing.subject_keys.create_fresh(self._conn, _key_ids(snapshot))
+        case_key, data = keys[snapshot.case_id], snapshot.data()
+        row = {
+            "id": snapshot.case_id,
+            "area": snapshot.area,
+            "version": snapshot.version,
+            "head_ct": self._seal_head(case_key, snapshot.case_id, data),
+            "changed_at": snapshot.received_at,
+        }
+        self._conn.execute(_NEW_CASE, row)
         self._insert_referral(referral, case_key)
-        self._insert_facts(snapshot, keys)
-        self._publish(snapshot)
+        self._insert_facts(snapshot, data, keys)
+        self._publish(snapshot, data)
 
     def find(self, granted: Granted, referral_id: UUID) -> StoredReferral | None:
         """One predicate, id and agency, so that another's referral and none at all are the same work."""
@@ -109,10 +117,8 @@ class SqlTx:
 
     def find_by_external(self, granted: Granted, external_reference: str) -> UUID | None:
         """By blind index, within the sender's own agency."""
-        found = select(_REFERRAL.c.id).where(
-            _REFERRAL.c.agency == granted.principal.agency, _REFERRAL.c.external_bi == self._external_index(external_reference)
-        )
-        return self._conn.execute(found).scalar_one_or_none()
+        wanted = {"sender": granted.principal.agency, "reference": self._external_index(external_reference)}
+        return self._conn.execute(_BY_EXTERNAL, wanted).scalar_one_or_none()
 
     def facts(self, granted: Granted, case_id: UUID) -> tuple[Fact, ...]:
         """All facts of the current version, in the order of the form."""
@@ -128,11 +134,12 @@ class SqlTx:
 
     def replace_snapshot(self, granted: Granted, referral: StoredReferral, snapshot: CaseSnapshot) -> None:
         """Compare-and-swap of the version, then new facts, then the published snapshot."""
-        keys = self._keys_for(snapshot)
+        keys, data = self._keys_for(snapshot), snapshot.data()
+        head = self._seal_head(keys[snapshot.case_id], snapshot.case_id, data)
         swapped = self._conn.execute(
             update(_CASE)
             .where(_CASE.c.id == snapshot.case_id, _CASE.c.version == snapshot.version - 1)
-            .values(version=snapshot.version, head_ct=self._seal_head(keys[snapshot.case_id], snapshot), changed_at=snapshot.received_at)
+            .values(version=snapshot.version, head_ct=head, changed_at=snapshot.received_at)
         )
         if swapped.rowcount != 1:
             raise VersionMoved
@@ -140,8 +147,8 @@ class SqlTx:
         if self._conn.execute(known).first() is None:
             self._insert_referral(referral, keys[snapshot.case_id])
         self._conn.execute(delete(_FACTS).where(_FACTS.c.case_id == snapshot.case_id))
-        self._insert_facts(snapshot, keys)
-        self._publish(snapshot)
+        self._insert_facts(snapshot, data, keys)
+        self._publish(snapshot, data)
 
     def case_state(self, case_id: UUID) -> CaseState | None:
         """Version and markings from the sealed head."""
@@ -206,7 +213,7 @@ class SqlTx:
 
     def clear_refused_intakes(self, granted: Granted) -> None:
         """The desk has sent something we could take."""
-        self._conn.execute(delete(_REFUSED).where(_REFUSED.c.agency == granted.principal.agency))
+        self._conn.execute(_CLEAR_REFUSED, {"sender": granted.principal.agency})
 
     def refused_intakes(self, granted: Granted) -> tuple[tuple[datetime, str], ...]:
         """Oldest first."""
@@ -223,43 +230,41 @@ class SqlTx:
 
     def _keys_for(self, snapshot: CaseSnapshot) -> dict[UUID, SubjectKey]:
         """A key for the case and for each subject, made where missing."""
-        ids = [snapshot.case_id, *(subject.subject_id for subject in snapshot.subjects)]
+        ids = _key_ids(snapshot)
         found = self._sealing.subject_keys.load(self._conn, ids)
         return {one: found.get(one) or self._sealing.subject_keys.create(self._conn, one) for one in ids}
 
-    def _seal_head(self, key: SubjectKey, snapshot: CaseSnapshot) -> bytes:
-        head = snapshot.data()
-        head.pop("facts")
-        return key.seal("case_file", "head_ct", snapshot.case_id, json.dumps(head))
+    def _seal_head(self, key: SubjectKey, case_id: UUID, data: Mapping[str, Any]) -> bytes:
+        head = {name: value for name, value in data.items() if name != "facts"}
+        return key.seal("case_file", "head_ct", case_id, json.dumps(head))
 
     def _insert_referral(self, referral: StoredReferral, key: SubjectKey) -> None:
         external = referral.external_reference
-        self._conn.execute(
-            insert(_REFERRAL).values(
-                id=referral.referral_id,
-                case_id=referral.case_id,
-                agency=referral.agency,
-                form=referral.form,
-                kind=referral.kind,
-                area=referral.area,
-                source=referral.source,
-                state=referral.state,
-                external_bi=None if external is None else self._external_index(external),
-                external_ct=None if external is None else key.seal("referral", "external_ct", referral.referral_id, external),
-                rules_version=referral.rules_version,
-                received_at=referral.received_at,
-            )
-        )
+        row = {
+            "id": referral.referral_id,
+            "case_id": referral.case_id,
+            "agency": referral.agency,
+            "form": referral.form,
+            "kind": referral.kind,
+            "area": referral.area,
+            "source": referral.source,
+            "state": referral.state,
+            "external_bi": None if external is None else self._external_index(external),
+            "external_ct": None if external is None else key.seal("referral", "external_ct", referral.referral_id, external),
+            "rules_version": referral.rules_version,
+            "received_at": referral.received_at,
+        }
+        self._conn.execute(_NEW_REFERRAL, row)
 
-    def _insert_facts(self, snapshot: CaseSnapshot, keys: dict[UUID, SubjectKey]) -> None:
-        rows = list(self._fact_rows(snapshot, keys))
+    def _insert_facts(self, snapshot: CaseSnapshot, data: Mapping[str, Any], keys: dict[UUID, SubjectKey]) -> None:
+        rows = list(self._fact_rows(snapshot, data, keys))
         if rows:
-            self._conn.execute(insert(_FACTS), rows)
+            self._conn.execute(_NEW_FACTS, rows)
 
-    def _fact_rows(self, snapshot: CaseSnapshot, keys: dict[UUID, SubjectKey]) -> Iterable[dict[str, Any]]:
+    def _fact_rows(self, snapshot: CaseSnapshot, data: Mapping[str, Any], keys: dict[UUID, SubjectKey]) -> Iterable[dict[str, Any]]:
         groups: dict[tuple[UUID, str], list[tuple[int, dict[str, Any]]]] = defaultdict(list)
-        for place, fact in enumerate(snapshot.facts):
-            groups[(fact.subject or snapshot.case_id, fact.category)].append((place, fact.model_dump(mode="json", by_alias=True)))
+        for place, (fact, raw) in enumerate(zip(snapshot.facts, data["facts"], strict=True)):
+            groups[(fact.subject or snapshot.case_id, fact.category)].append((place, raw))
         for (owner, category), facts in groups.items():
             row_id = uuid7()
             sealed = keys[owner].seal("fact_group", "facts_ct", row_id, json.dumps(facts))
@@ -268,7 +273,12 @@ class SqlTx:
     def _external_index(self, external_reference: str) -> bytes:
         return blind_index(self._sealing.index_key, "referral.external", external_reference)
 
-    def _publish(self, snapshot: CaseSnapshot) -> None:
+    def _publish(self, snapshot: CaseSnapshot, data: Mapping[str, Any]) -> None:
         stream = str(snapshot.case_id)
-        sent = self._sealing.outbox.send(self._unit, topic=CASE, key=stream, event=snapshot, to=["svc:sharing"], stream=stream)
-        self._conn.execute(insert(_SENT).values(case_id=snapshot.case_id, version=snapshot.version, message_id=sent.id))
+        sent = self._sealing.outbox.send(self._unit, topic=CASE, key=stream, event=snapshot, to=["svc:sharing"], stream=stream, data=data)
+        self._conn.execute(_NEW_SENT, {"case_id": snapshot.case_id, "version": snapshot.version, "message_id": sent.id})
+
+
+def _key_ids(snapshot: CaseSnapshot) -> list[UUID]:
+    """Whose keys seal a snapshot: the case's own and each subject's."""
+    return [snapshot.case_id, *(subject.subject_id for subject in snapshot.subjects)]
