@@ -27,6 +27,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "POST /v1/queries": {"purpose": MARKER, "justification": 7, "filter": {"subject": MARKER}},
     "POST /v1/verifications": {"leaf": 7, "proof": [MARKER]},
     "POST /v1/agencies/{agency_id}/suspension": {"reasonCode": MARKER},
+    "POST /v1/disclosures/decide-again": {"deliveryIds": [MARKER], "reason": 7, "agency": f"{MARKER}!", "caseReference": "x"},
     "POST /v1/operator/quarantine/replay": {"topic": f"{MARKER} topic", "reason": 7, "digests": MARKER},
     "POST /v1/release-checks": {"caseId": MARKER, "snapshotVersion": True, "subjectIds": [MARKER]},
 }

@@ -71,6 +71,11 @@ class FakeHub:
         if method == "POST" and path == f"/sharing/v1/disclosures/{DELIVERY}/receipt":
             self.receipts.append(json.loads(content)["receipt"])
             return _json({"state": "saved"})
+        if path == "/sharing/v1/disclosures/stuck":
+            return _json({"items": [{"state": "blocked", "reason": "audit-rejected", "count": 3, "oldest": "2026-11-21T02:00:05Z"}]})
+        if path == "/sharing/v1/disclosures/decide-again":
+            self.orders.append(json.loads(content))
+            return _json({"cases": 2, "prepared": 3, "unchanged": 0, "failed": 0, "more": True})
         if path == "/sharing/v1/operator/quarantine":
             return _json({"items": [_SET_ASIDE, {**_SET_ASIDE, "reason": "bad-signature", "holds": False, "sender": None}]})
         if path == "/sharing/v1/operator/quarantine/replay":

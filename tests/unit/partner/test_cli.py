@@ -262,3 +262,12 @@ def test_an_operator_lists_what_was_set_aside_and_replays_it(shell: Shell) -> No
 def test_a_replay_of_everything_has_to_be_said(shell: Shell) -> None:
     assert shell.run("service", "replay", "sharing")[0] == 2
     assert shell.hub.orders == []
+
+
+def test_an_operator_has_what_is_blocked_decided_on_again(shell: Shell) -> None:
+    code, out, _ = shell.run("service", "stuck")
+    assert (code, out.split()) == (0, ["3", "blocked", "audit-rejected", "since", "2026-11-21T02:00:05Z"])
+    code, out, _ = shell.run("service", "decide-again", "--reason", "audit-rejected")
+    assert code == 0
+    assert out.startswith("2 cases decided on again, 3 deliveries prepared, 0 cases with nothing to decide, 0 failed. More are blocked")
+    assert shell.hub.orders == [{"deliveryIds": [], "reason": "audit-rejected", "agency": None, "caseReference": None}]

@@ -138,6 +138,17 @@ class HubClient:
         body = {"topic": topic, "reason": reason, "digests": list(digests)}
         return _members(await self._services[service].call("POST", "/v1/operator/quarantine/replay", scope="agency.manage", json=body))
 
+    async def decide_again(
+        self, *, deliveries: Sequence[str] = (), reason: str | None = None, agency: str | None = None, case_reference: str | None = None
+    ) -> dict[str, Any]:
+        """Operator: have what is blocked decided on again, named in exactly one way; how many cases, and deliveries prepared anew."""
+        body = {"deliveryIds": list(deliveries), "reason": reason, "agency": agency, "caseReference": case_reference}
+        return _members(await self._services["sharing"].call("POST", "/v1/disclosures/decide-again", scope="agency.manage", json=body))
+
+    async def stuck(self) -> dict[str, Any]:
+        """Operator: what has not left, by reason."""
+        return _members(await self._services["sharing"].call("GET", "/v1/disclosures/stuck", scope="agency.manage"))
+
     async def suspend(self, agency: str, reason_code: str) -> dict[str, Any]:
         """Operator: from now on nothing of this agency counts, token or not."""
         path = f"/v1/agencies/{agency}/suspension"

@@ -24,6 +24,7 @@ ACTIONS: Final[Mapping[str, Row]] = {
     "list_disclosures": Row("sharing.request"),
     "release_in_emergency": Row("sharing.request", people_only=True, roles=frozenset({"idva_manager", "marac_coordinator"})),
     "see_stuck": Row("agency.manage"),
+    "decide_again": Row("agency.manage"),
     "decide": Row("case.read"),
 }
 

@@ -255,6 +255,10 @@ class View(Protocol):
         """What waits or is blocked, by state and reason."""
         ...
 
+    def blocked(self, deliveries: Collection[UUID], reason: str, limit: int) -> tuple[UUID, ...]:
+        """Cases with a blocked disclosure that is one of these or has this reason, by id."""
+        ...
+
     def withheld_while_suspended(self) -> tuple[Withheld, ...]:
         """Agencies that a current decision passed over for being suspended, until they are restored and decided on again."""
         ...

@@ -76,3 +76,35 @@ def replay(
         f"{came_to['applied']} applied, {came_to['known']} known before, {came_to['stillAside']} still set aside, "
         f"{came_to['absent']} no longer kept."
     )
+
+
+@app.command("decide-again")
+def decide_again(
+    context: typer.Context,
+    deliveries: Annotated[list[str] | None, typer.Argument(help="Blocked deliveries", show_default=False)] = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="All blocked for this reason, such as audit-rejected")] = None,
+    agency: Annotated[str | None, typer.Option(help="With --case-reference: the agency that referred")] = None,
+    case_reference: Annotated[str | None, typer.Option(help="A whole case, as that agency knows it")] = None,
+) -> None:
+    """Have what stays blocked in sharing decided on again, under the agreement in force; vetoes hold, nothing is sent twice."""
+    came_to = with_hub(
+        context,
+        lambda client: client.decide_again(deliveries=deliveries or (), reason=reason, agency=agency, case_reference=case_reference),
+    )
+    say(
+        f"{came_to['cases']} cases decided on again, {came_to['prepared']} deliveries prepared, {came_to['unchanged']} cases with nothing "
+        f"to decide, {came_to['failed']} failed.{' More are blocked: call again.' if came_to['more'] else ''}"
+    )
+
+
+@app.command()
+def stuck(context: typer.Context, as_json: JsonOption = False) -> None:
+    """What has not left sharing, by state and reason; no case and no person."""
+    found = with_hub(context, lambda client: client.stuck())
+    if as_json:
+        say_json(found)
+        return
+    if not found["items"]:
+        say("Nothing waits and nothing is blocked.")
+    for row in found["items"]:
+        say(f"{row['count']:>5}  {row['state']:<17} {row['reason'] or '-':<22} since {row['oldest']}")

@@ -1,25 +1,46 @@
-"""Where disclosures stand, what is stuck, and the emergency path."""
+"""Where disclosures stand, what is stuck and can be decided on again, and the emergency path."""
 
+import logging
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Annotated, cast
+from functools import partial
+from typing import Annotated, Final, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
 from common.access import Granted
+from common.audit_record import Actor
 from common.audit_trail import AuditTrail
 from common.case_reference import normalised_reference
-from common.problems import Problem
+from common.database import DatabaseStopped, DatabaseUnavailable
+from common.problems import Fault, Problem
+from common.telemetry import describe
 from common.web import documents, guard
 from common.web.frame import actor_of
-from sharing.api.shapes import DisclosureOut, DisclosuresOut, EmergencyIn, EmergencyOut, PassedOverOut, StuckOut, StuckPage
+from sharing.api.shapes import (
+    DecideAgainIn,
+    DecidedAgainOut,
+    DisclosureOut,
+    DisclosuresOut,
+    EmergencyIn,
+    EmergencyOut,
+    PassedOverOut,
+    StuckOut,
+    StuckPage,
+)
 from sharing.permissions import ACTIONS
-from sharing.ports import ReleaseChecks, Store
-from sharing.usecases import deciding, releasing
+from sharing.ports import ReleaseChecks, Store, Tx
+from sharing.usecases import asked_again, deciding, releasing
 from sharing.usecases.desk import Desk
 
 router = APIRouter(prefix="/v1/disclosures", tags=["releases"])
 
+_log = logging.getLogger("hub.sharing")
+_CASES: Final = 100
+"""Cases in one call: an operator waits for its answer."""
+
+Again = Annotated[Granted, guard.requires("agency.manage", operation="disclosure")]
 Watch = Annotated[Granted, guard.requires("agency.manage", operation="operation")]
 Ask = Annotated[Granted, guard.requires("sharing.request", operation="consultation")]
 Emergency = Annotated[Granted, guard.requires(
@@ -54,6 +75,52 @@ async def list_stuck(request: Request, granted: Watch) -> StuckPage:
     items = [StuckOut(state=each.state, reason=each.reason, count=each.count, oldest=each.oldest) for each in stuck]
     withheld = [PassedOverOut(recipient=each.recipient, count=each.count, oldest=each.oldest) for each in passed_over]
     return StuckPage(items=items, withheld_while_suspended=withheld, promises_overdue=overdue)
+
+
+@router.post("/decide-again", summary="Decide again on what is blocked", openapi_extra=documents.problems(404))
+async def decide_again(request: Request, body: DecideAgainIn, granted: Again) -> DecidedAgainOut:
+    """A new decision on the kept facts, under the agreement in force now, with its own audit records.
+
+    What it permits goes the ordinary road: receipt, vetoes once more, release. What had left and says the same is not sent again.
+    """
+    store, desk = cast(Store, request.app.state.store), cast(Desk, request.app.state.desk)
+    actor = actor_of(granted.principal)
+    named = (bool(body.delivery_ids), body.reason is not None, body.agency is not None)
+    if sum(named) != 1 or (body.agency is None) != (body.case_reference is None):
+        raise Problem("validation-failed", errors=[Fault("", "name deliveries, or a reason, or an agency with its case reference")])
+    if body.agency is not None and body.case_reference is not None:
+        agency, reference = body.agency, normalised_reference(body.case_reference)
+        done = [await _one(store, lambda tx: asked_again.decide_case(tx, desk, granted, actor, agency, reference))]
+        return _counted(done, more=False)
+    wanted = asked_again.Wanted(frozenset(body.delivery_ids), body.reason or "")
+    found = await store.read(lambda view: view.blocked(wanted.deliveries, wanted.reason, _CASES + 1))
+    done = []
+    for case_id in found[:_CASES]:
+        done.append(await _one(store, partial(_blocked, desk=desk, granted=granted, actor=actor, case_id=case_id, wanted=wanted)))
+    return _counted(done, more=len(found) > _CASES)
+
+
+def _blocked(tx: Tx, *, desk: Desk, granted: Granted, actor: Actor, case_id: UUID, wanted: asked_again.Wanted) -> asked_again.Outcome:
+    return asked_again.decide_blocked(tx, desk, granted, actor, case_id, wanted)
+
+
+async def _one(store: Store, work: Callable[[Tx], asked_again.Outcome]) -> asked_again.Outcome | None:
+    """One case in a transaction of its own: one that cannot be decided on must not keep the others. None when it failed."""
+    try:
+        return await store.write(work)
+    except (Problem, DatabaseUnavailable, DatabaseStopped):
+        raise
+    except Exception as error:  # noqa: BLE001 - it stays blocked, loudly, and can be asked for again
+        _log.error("deciding again failed", extra={"alarm": "decide-again-failed", "error": describe(error)})
+        return None
+
+
+def _counted(done: Sequence[asked_again.Outcome | None], *, more: bool) -> DecidedAgainOut:
+    known = [each for each in done if each is not None]
+    return DecidedAgainOut(
+        cases=sum(each.decided for each in known), prepared=sum(each.prepared for each in known),
+        unchanged=sum(not each.decided for each in known), failed=len(done) - len(known), more=more,
+    )  # fmt: skip
 
 
 @router.post("/{delivery_id}/emergency-release", summary="Release in an emergency", openapi_extra=documents.problems(409))

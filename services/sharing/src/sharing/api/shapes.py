@@ -195,6 +195,25 @@ class StuckPage(ApiModel):
     promises_overdue: int
 
 
+class DecideAgainIn(ApiModel):
+    """What to decide on again, named in exactly one way: blocked deliveries, a reason of blocking, or a case by its referrer's reference."""
+
+    delivery_ids: tuple[UUID, ...] = Field(default=(), max_length=100)
+    reason: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,40}$", description="As `stuck` shows it", examples=["audit-rejected"])
+    agency: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,64}$", description="The agency that referred")
+    case_reference: str | None = Field(default=None, min_length=6, max_length=40, description="As that agency knows the case")
+
+
+class DecidedAgainOut(ApiModel):
+    """Counts alone: no case and no person."""
+
+    cases: int = Field(description="Cases decided on again, each as a new decision")
+    prepared: int = Field(description="Deliveries prepared anew; each waits for its receipt and the last look as any other")
+    unchanged: int = Field(description="Cases on which nothing is left to decide: moved on, erased, or no clause serves the recipient")
+    failed: int = Field(description="Cases that could not be decided on; the hub's log says why")
+    more: bool = Field(description="Whether others with this reason are still blocked: call again")
+
+
 class EmergencyIn(ApiModel):
     """Why waiting for the log is the greater danger. The text is sealed into the audit record."""
 

@@ -65,6 +65,12 @@ class SqlView:
         )
         return tuple(Stuck(*row) for row in self._conn.execute(query.group_by(*shown).order_by(*shown)))
 
+    def blocked(self, deliveries: Collection[UUID], reason: str, limit: int) -> tuple[UUID, ...]:
+        """Each case once."""
+        case_id = _DISCLOSURE.c.case_id
+        here = and_(_DISCLOSURE.c.state == "blocked", or_(_DISCLOSURE.c.id.in_(deliveries), _DISCLOSURE.c.reason == reason))
+        return tuple(self._conn.execute(select(case_id).where(here).distinct().order_by(case_id).limit(limit)).scalars())
+
     def withheld_while_suspended(self) -> tuple[Withheld, ...]:
         """By agency."""
         query = select(PASSED_OVER.c.agency, func.count(), func.min(PASSED_OVER.c.since)).group_by(PASSED_OVER.c.agency)
