@@ -4,10 +4,11 @@ import time
 from datetime import UTC, date, datetime
 from typing import Any
 
+import cedarpy
 import pytest
 import yaml
 
-from common.events.case import CaseSnapshot, Fact
+from common.events.case import CaseSnapshot, Consent, Fact, RiskSummary
 from common.keys import generate_signing
 from sharing.domain.agreement import Agreement
 from sharing.domain.deciding import RULE_FAILED, Agency, SharingDecision, conclude, due, questions
@@ -132,6 +133,56 @@ def test_a_rule_that_cannot_be_evaluated_denies_and_says_so() -> None:
     rulings = RULES.rule(broken, asked, agencies())
     assert {r.reasons for r in rulings} == {(RULE_FAILED,)}
     assert not any(r.permitted for r in rulings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "suspended"),
+    [
+        ({}, ("northmoor-idva",)),
+        ({"kind": "stalking"}, ()),
+        ({"urgent": True}, ()),
+        ({"provisional": True}, ()),
+        ({"referrer_agency": "northmoor-housing"}, ()),
+        ({"risk": RiskSummary(instrument="dash", instrument_version="1", score=3, dont_know=0, level="standard", rule="none")}, ()),
+        ({"consent": Consent(aware="no", agrees_to_support="yes", lawful_basis="6e")}, ()),
+        ({"consent": Consent(aware="yes", agrees_to_support="no", lawful_basis="6e")}, ()),
+        ({"subjects": snapshot().subjects[:2], "facts": tuple(f for f in snapshot().facts if not f.category.startswith("child"))}, ()),
+        ({"markings": (marking("must_not_disclose"),)}, ()),
+        ({"markings": (marking("location_shield"),)}, ()),
+    ],
+)
+def test_a_ruling_is_kept_only_for_a_request_that_is_the_same_in_every_part(
+    changes: dict[str, Any], suspended: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    ask = cedarpy.is_authorized_batch
+
+    def counted(requests: list[Any], *rest: Any) -> Any:
+        asked.append(len(requests))
+        return ask(requests, *rest)
+
+    monkeypatch.setattr(cedarpy, "is_authorized_batch", counted)
+    used = CedarRules(BUNDLE)
+    first = decide(snapshot(), rules=used)
+    assert decide(snapshot(), rules=used) == first
+    assert len(asked) == 1, "the same requests were put to Cedar twice"
+    told = decide(snapshot(**changes), rules=used, suspended=suspended)
+    assert len(asked) == 2, "something that rules may look at changed, and Cedar was not asked"
+    assert told == decide(snapshot(**changes), rules=CedarRules(BUNDLE), suspended=suspended)
+    assert decide(snapshot(), rules=used) == first
+
+
+def test_a_failed_rule_is_evaluated_again_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = questions(snapshot(), due(snapshot(), RULES.agreement, agencies()))
+    used, ask, fail = CedarRules(BUNDLE), cedarpy.is_authorized_batch, [True]
+    monkeypatch.setattr(
+        cedarpy,
+        "is_authorized_batch",
+        lambda requests, *rest: ask([{**r, "context": {}} for r in requests] if fail[0] else requests, *rest),
+    )
+    assert {r.reasons for r in used.rule(snapshot(), asked, agencies())} == {(RULE_FAILED,)}
+    fail[0] = False
+    assert used.rule(snapshot(), asked, agencies()) == RULES.rule(snapshot(), asked, agencies())
 
 
 def test_a_nation_of_decisions_is_affordable() -> None:

@@ -7,11 +7,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from typing import Any, Final, Literal
 from uuid import UUID
 
 from common.canonical import canonical
-from common.events.case import CaseSnapshot, CaseSubject, Fact
+from common.events.case import CaseSnapshot, Fact
 
 CONTENT_VERSION: Final = 1
 REMOVED: Final = "[removed]"
@@ -90,6 +91,8 @@ _ROWS: Final = (
 CATEGORIES: Final[Mapping[str, Category]] = {row.code: row for row in _ROWS}
 """Every data category there is. A narrative counts as location, because no machine can promise that a text names no place."""
 
+_ORDER: Final[Mapping[str, int]] = {code: place for place, code in enumerate(CATEGORIES)}
+
 FROM_SNAPSHOT: Final = frozenset({"concern"})
 """Categories that a snapshot's own parts fill, without a fact."""
 
@@ -149,28 +152,79 @@ def category(code: str) -> Category:
     return found
 
 
+class Reading:
+    """A snapshot read once for all its recipients: its parcels, who is shielded, and what must be taken out of texts."""
+
+    def __init__(self, snapshot: CaseSnapshot) -> None:
+        self.snapshot = snapshot
+        self._known = {subject.subject_id for subject in snapshot.subjects}
+        self._perpetrators = {subject.subject_id for subject in snapshot.subjects if subject.role == "perpetrator"}
+        self._shielded = _shielded(snapshot)
+
+    @cached_property
+    def placed(self) -> tuple[tuple[Fact, Parcel], ...]:
+        """Each fact with its parcel. Raises CategoryUnknown for a fact outside the table."""
+        return tuple((fact, _parcel(fact, self._known)) for fact in self.snapshot.facts)
+
+    @cached_property
+    def mask(self) -> "_Mask":
+        """Takes shielded places out of this snapshot's texts."""
+        return _Mask(self)
+
+    def parcels(self) -> tuple[Parcel, ...]:
+        """What a decision must answer for, in reading order. Raises CategoryUnknown for a fact outside the table."""
+        found = {Parcel(code) for code in FROM_SNAPSHOT} | {parcel for _, parcel in self.placed}
+        return tuple(sorted(found, key=lambda parcel: (_ORDER[parcel.category], str(parcel.subject or ""))))
+
+    def is_location_shielded(self, parcel: Parcel) -> bool:
+        """Whether an address shield withholds this parcel from everybody (design section 13, rule 1).
+
+        People on the protected side share roof, school run and GP, so a shield on one of them hides the places of all, and of
+        the case. A shielded perpetrator hides only his own.
+        """
+        if not category(parcel.category).gives_location:
+            return False
+        return parcel.subject in self._shielded if parcel.subject in self._perpetrators else bool(self._shielded - self._perpetrators)
+
+    def content(self, projection: Projection, *, kind: Kind, delivery_id: UUID, case_reference: str) -> dict[str, Any]:
+        """What `content` writes, before it is written. Raises as it does."""
+        if not projection.clauses:
+            raise ValueError("a disclosure needs a clause")
+        if any(self.is_location_shielded(parcel) for parcel in projection.permitted):
+            raise ValueError("a shielded place was permitted")
+        snapshot, leading = self.snapshot, projection.clauses[0]
+        made: dict[str, Any] = {
+            "v": CONTENT_VERSION,
+            "kind": kind,
+            "deliveryId": str(delivery_id),
+            "recipient": projection.recipient,
+            "caseReference": case_reference,
+            "asOf": _moment(snapshot.received_at),
+            "provisional": snapshot.provisional,
+            "urgent": snapshot.urgent,
+            "clause": _clause(leading),
+            "otherClauses": [{"id": clause.id, "text": clause.text} for clause in projection.clauses[1:]],
+            "purpose": leading.purpose,
+            "necessity": leading.necessity,
+            "lawfulBasis": leading.lawful_basis,
+            "condition": leading.condition,
+            "gateway": leading.gateway,
+            "obligations": _obligations(projection.clauses),
+            "sections": list(_sections(self, projection)),
+        }
+        if any(parcel.category == "victim_safe_contact" for parcel in projection.permitted):
+            made["safeContact"] = _safe_contact(self, projection)
+        return made
+
+
 def parcels(snapshot: CaseSnapshot) -> tuple[Parcel, ...]:
-    """What a decision must answer for, in reading order. Raises CategoryUnknown for a fact outside the table."""
-    known = {subject.subject_id for subject in snapshot.subjects}
-    found = {Parcel(code) for code in FROM_SNAPSHOT}
-    for fact in snapshot.facts:
-        category(fact.category)
-        found.add(_parcel(fact, known))
-    order = {code: place for place, code in enumerate(CATEGORIES)}
-    return tuple(sorted(found, key=lambda parcel: (order[parcel.category], str(parcel.subject or ""))))
+    """`Reading.parcels` of a snapshot."""
+    return Reading(snapshot).parcels()
 
 
 def is_location_shielded(snapshot: CaseSnapshot, parcel: Parcel) -> bool:
-    """Whether an address shield withholds this parcel from everybody (design section 13, rule 1).
-
-    People on the protected side share roof, school run and GP, so a shield on one of them hides the places of all, and of
-    the case. A shielded perpetrator hides only his own.
-    """
-    if not category(parcel.category).gives_location:
-        return False
-    perpetrators = {subject.subject_id for subject in snapshot.subjects if subject.role == "perpetrator"}
-    shielded = _shielded(snapshot)
-    return parcel.subject in shielded if parcel.subject in perpetrators else bool(shielded - perpetrators)
+    """`Reading.is_location_shielded` of a snapshot."""
+    return Reading(snapshot).is_location_shielded(parcel)
 
 
 def content(snapshot: CaseSnapshot, projection: Projection, *, kind: Kind, delivery_id: UUID, case_reference: str) -> bytes:
@@ -180,39 +234,17 @@ def content(snapshot: CaseSnapshot, projection: Projection, *, kind: Kind, deliv
     recipient, no snapshot version. Raises CategoryUnknown, and ValueError when the projection names no clause or permits a
     shielded place, which no decision may do.
     """
-    if not projection.clauses:
-        raise ValueError("a disclosure needs a clause")
-    if any(is_location_shielded(snapshot, parcel) for parcel in projection.permitted):
-        raise ValueError("a shielded place was permitted")
-    leading = projection.clauses[0]
-    made: dict[str, Any] = {
-        "v": CONTENT_VERSION,
-        "kind": kind,
-        "deliveryId": str(delivery_id),
-        "recipient": projection.recipient,
-        "caseReference": case_reference,
-        "asOf": _moment(snapshot.received_at),
-        "provisional": snapshot.provisional,
-        "urgent": snapshot.urgent,
-        "clause": {
-            "id": leading.id,
-            "text": leading.text,
-            "agreement": leading.agreement,
-            "version": leading.version,
-            "hash": leading.agreement_hash,
-        },
-        "otherClauses": [{"id": clause.id, "text": clause.text} for clause in projection.clauses[1:]],
-        "purpose": leading.purpose,
-        "necessity": leading.necessity,
-        "lawfulBasis": leading.lawful_basis,
-        "condition": leading.condition,
-        "gateway": leading.gateway,
-        "obligations": _obligations(projection.clauses),
-        "sections": list(_sections(snapshot, projection)),
+    return canonical(Reading(snapshot).content(projection, kind=kind, delivery_id=delivery_id, case_reference=case_reference))
+
+
+def _clause(leading: ClauseText) -> dict[str, str]:
+    return {
+        "id": leading.id,
+        "text": leading.text,
+        "agreement": leading.agreement,
+        "version": leading.version,
+        "hash": leading.agreement_hash,
     }
-    if any(parcel.category == "victim_safe_contact" for parcel in projection.permitted):
-        made["safeContact"] = _safe_contact(snapshot, projection)
-    return canonical(made)
 
 
 def _obligations(clauses: Iterable[ClauseText]) -> list[dict[str, str]]:
@@ -220,26 +252,21 @@ def _obligations(clauses: Iterable[ClauseText]) -> list[dict[str, str]]:
     return [{"code": code, "text": text} for code, text in found.items()]
 
 
-def _sections(snapshot: CaseSnapshot, projection: Projection) -> Iterator[dict[str, Any]]:
-    known = {subject.subject_id for subject in snapshot.subjects}
-    names = _names(snapshot, projection)
-    mask = _Mask(snapshot)
-    for code, about in CATEGORIES.items():
-        if code == "victim_safe_contact":
-            continue
-        clauses = {clause for parcel, clause in projection.permitted.items() if parcel.category == code}
-        items: list[dict[str, Any]] = []
-        if code == "concern" and Parcel(code) in projection.permitted:
-            items.append({"label": "Kind", "value": snapshot.kind, "quality": "fact"})
+def _sections(reading: Reading, projection: Projection) -> Iterator[dict[str, Any]]:
+    names = _names(reading, projection)
+    clauses: dict[str, set[str]] = {}
+    for parcel, clause in projection.permitted.items():
+        clauses.setdefault(parcel.category, set()).add(clause)
+    items: dict[str, list[dict[str, Any]]] = {}
+    if Parcel("concern") in projection.permitted:
+        items["concern"] = [{"label": "Kind", "value": reading.snapshot.kind, "quality": "fact"}]
+    for fact, parcel in reading.placed:
         # A number of the safe-contact rule stands in the strip with its rule, never on its own where somebody might just dial it.
-        shown = (
-            fact
-            for fact in snapshot.facts
-            if fact.category == code and ".means." not in fact.path and _parcel(fact, known) in projection.permitted
-        )
-        items += [_item(fact, names, mask) for fact in shown]
-        if items:
-            yield {"category": code, "label": about.label, "clause": min(clauses), "items": items}
+        if parcel in projection.permitted and fact.category != "victim_safe_contact" and ".means." not in fact.path:
+            items.setdefault(fact.category, []).append(_item(fact, names, reading.mask))
+    for code, about in CATEGORIES.items():
+        if code in items:
+            yield {"category": code, "label": about.label, "clause": min(clauses[code]), "items": items[code]}
 
 
 def _item(fact: Fact, names: Mapping[UUID | None, str], mask: "_Mask") -> dict[str, Any]:
@@ -249,16 +276,14 @@ def _item(fact: Fact, names: Mapping[UUID | None, str], mask: "_Mask") -> dict[s
     return {**item, "about": names[fact.subject]}
 
 
-def _safe_contact(snapshot: CaseSnapshot, projection: Projection) -> dict[str, Any]:
+def _safe_contact(reading: Reading, projection: Projection) -> dict[str, Any]:
     """The strip that stands above everything else. Anything but a plain yes means: do not contact (design section 13, rule 2).
 
     The number of a means of contact stands with its rule only when phone numbers are permitted too.
     """
-    known = {subject.subject_id for subject in snapshot.subjects}
-    mask = _Mask(snapshot)
-    shown = [
-        f for f in snapshot.facts if f.category in {"victim_safe_contact", "victim_phone"} and _parcel(f, known) in projection.permitted
-    ]
+    mask = reading.mask
+    strip = {"victim_safe_contact", "victim_phone"}
+    shown = [fact for fact, parcel in reading.placed if fact.category in strip and parcel in projection.permitted]
     rules: list[Fact] = []
     means: dict[str, list[Fact]] = {}
     for fact in shown:
@@ -268,7 +293,7 @@ def _safe_contact(snapshot: CaseSnapshot, projection: Projection) -> dict[str, A
         elif fact.category == "victim_safe_contact":
             rules.append(fact)
     verified = next((str(fact.value) for fact in rules if _leaf(fact) == "last_verified"), None)
-    status = _safe_status(snapshot, rules, [fact for group in means.values() for fact in group], verified)
+    status = _safe_status(reading.snapshot, rules, [fact for group in means.values() for fact in group], verified)
     return {
         "status": status,
         "doNotContact": status != "safe",
@@ -295,10 +320,10 @@ def _leaf(fact: Fact) -> str:
     return fact.path.rpartition(".")[2]
 
 
-def _names(snapshot: CaseSnapshot, projection: Projection) -> dict[UUID | None, str]:
+def _names(reading: Reading, projection: Projection) -> dict[UUID | None, str]:
     """What each visible person is called here. People are numbered among the visible alone, so that no gap shows."""
-    visible = {parcel.subject for parcel in projection.permitted if parcel.subject is not None}
-    shown = [subject for subject in snapshot.subjects if subject.subject_id in visible and _has_facts(snapshot, projection, subject)]
+    told_of = {fact.subject for fact, parcel in reading.placed if parcel.subject is not None and parcel in projection.permitted}
+    shown = [subject for subject in reading.snapshot.subjects if subject.subject_id in told_of]
     names: dict[UUID | None, str] = {}
     for role, label in _ROLE_LABELS.items():
         people = [subject for subject in shown if subject.role == role]
@@ -307,14 +332,8 @@ def _names(snapshot: CaseSnapshot, projection: Projection) -> dict[UUID | None, 
     return names
 
 
-def _has_facts(snapshot: CaseSnapshot, projection: Projection, subject: CaseSubject) -> bool:
-    return any(
-        fact.subject == subject.subject_id and Parcel(fact.category, fact.subject) in projection.permitted for fact in snapshot.facts
-    )
-
-
 def _parcel(fact: Fact, known: set[UUID]) -> Parcel:
-    return Parcel(fact.category, fact.subject if fact.subject in known else None)
+    return Parcel(category(fact.category).code, fact.subject if fact.subject in known else None)
 
 
 def _shielded(snapshot: CaseSnapshot) -> set[UUID]:
@@ -335,14 +354,13 @@ class _Mask:
 
     _SHORTEST = 4
 
-    def __init__(self, snapshot: CaseSnapshot) -> None:
-        known = {subject.subject_id for subject in snapshot.subjects}
+    def __init__(self, reading: Reading) -> None:
+        snapshot = reading.snapshot
         # A shield still lets the area through, so its name is no secret and may also be part of an agency's name.
         areas = {text.strip().lower() for fact in snapshot.facts if fact.category.endswith("_area") for text in _texts(fact.value)}
         words: set[str] = set()
-        for fact in snapshot.facts:
-            about = category(fact.category)
-            if not about.free_text and is_location_shielded(snapshot, _parcel(fact, known)):
+        for fact, parcel in reading.placed:
+            if reading.is_location_shielded(parcel) and not category(fact.category).free_text:
                 for text in _texts(fact.value):
                     words |= {part.strip() for part in (text, *re.split(r"[,\n]", text))}
         named = [word for word in words if len(word) >= self._SHORTEST and word.lower() not in areas | {snapshot.area.lower()}]

@@ -9,7 +9,7 @@ from typing import Final
 
 from common.canonical import b64u, canonical
 from common.events.case import CaseSnapshot, Marking
-from common.views import Parcel, Projection, is_location_shielded, parcels
+from common.views import Parcel, Projection, Reading
 from sharing.domain.agreement import LAPSING, Agreement
 
 NO_CLAUSE: Final = "no-clause"
@@ -86,7 +86,8 @@ def due(snapshot: CaseSnapshot, agreement: Agreement, agencies: Sequence[Agency]
 
 def questions(snapshot: CaseSnapshot, recipients: Sequence[Agency]) -> tuple[Question, ...]:
     """Every recipient × every parcel. Raises CategoryUnknown for a fact outside the table."""
-    wanted = [(parcel, is_location_shielded(snapshot, parcel)) for parcel in parcels(snapshot)]
+    reading = Reading(snapshot)
+    wanted = [(parcel, reading.is_location_shielded(parcel)) for parcel in reading.parcels()]
     return tuple(
         Question(agency, parcel, shielded, frozenset(m.kind for m in snapshot.markings if covers(m, agency.id, parcel)))
         for agency in recipients

@@ -23,6 +23,10 @@ from sharing.domain.deciding import RULE_FAILED, Agency, Question, Ruling, child
 PARTS: Final = ("agreement.toml", "schema.cedarschema", "clauses.cedar", "vetoes.cedar", "decisions.yaml")
 SIGNATURE_TYPE: Final = "hub-agreement+jws"
 _ACTION: Final = {"type": "Action", "id": "disclose"}
+_KNOWN_LIMIT: Final = 20_000
+"""Rulings kept in memory, some megabytes; past it all are forgotten and asked for again."""
+
+_Same = tuple[str, str, bool, frozenset[str]]
 
 
 class AgreementRefused(ValueError):
@@ -105,18 +109,31 @@ class CedarRules:
         _check_rules(named, terms)
         self._policies = cedarpy.PolicySet.from_json_str(json.dumps({"templates": {}, "staticPolicies": named, "templateLinks": []}))
         self._entities: tuple[tuple[tuple[str, str], ...], cedarpy.Entities] | None = None
+        self._known: dict[tuple[str, tuple[Agency, ...]], dict[_Same, Ruling]] = {}
 
     def rule(self, snapshot: CaseSnapshot, asked: Sequence[Question], agencies: Sequence[Agency]) -> tuple[Ruling, ...]:
-        """Answer every question in one call. A rule that fails to evaluate denies with reason ``rule-failed``."""
-        if not asked:
-            return ()
+        """Answer every question in at most one call. A rule that fails to evaluate denies with reason ``rule-failed``."""
         shared = self._shared_context(snapshot, agencies)
-        requests: dict[tuple[str, str, bool, frozenset[str]], dict[str, Any]] = {}
-        for question in asked:
-            requests.setdefault(_same(question), _request(question, shared))
+        known = self._known_under(shared, agencies)
+        alike = [(_same(question), question) for question in asked]
+        requests = {same: _request(question, shared) for same, question in dict(alike).items() if same not in known}
+        if not requests:
+            return tuple(known[same] for same, _ in alike)
         results = cedarpy.is_authorized_batch(list(requests.values()), self._policies, self._entities_of(agencies), self._schema)
-        rulings = dict(zip(requests, (_ruling(result) for result in results), strict=True))
-        return tuple(rulings[_same(question)] for question in asked)
+        fresh = dict(zip(requests, (_ruling(result) for result in results), strict=True))
+        # A rule that failed is evaluated, and alarmed, every time.
+        known |= {same: ruling for same, ruling in fresh.items() if RULE_FAILED not in ruling.reasons}
+        return tuple(fresh.get(same) or known[same] for same, _ in alike)
+
+    def _known_under(self, shared: Mapping[str, Any], agencies: Sequence[Agency]) -> dict[_Same, Ruling]:
+        """Rulings given before to requests that were the same in every part.
+
+        Policies, schema and clauses never change within one object and Cedar reads no clock, so these are its only answers.
+        The context is compared as JSON, the form in which Cedar gets it, because Python holds 1 and True for the same.
+        """
+        if sum(map(len, self._known.values())) > _KNOWN_LIMIT:
+            self._known = {}
+        return self._known.setdefault((json.dumps(shared, sort_keys=True), tuple(agencies)), {})
 
     def _shared_context(self, snapshot: CaseSnapshot, agencies: Sequence[Agency]) -> dict[str, Any]:
         types = {agency.id: agency.type for agency in agencies}
@@ -208,7 +225,7 @@ def _entity(kind: str, name: str, attributes: dict[str, Any], parents: list[tupl
     return {"uid": {"type": kind, "id": name}, "attrs": attributes, "parents": [{"type": t, "id": i} for t, i in parents]}
 
 
-def _same(question: Question) -> tuple[str, str, bool, frozenset[str]]:
+def _same(question: Question) -> _Same:
     """Questions that differ only in the subject have one answer."""
     return (question.recipient.id, question.parcel.category, question.location_shielded, question.markings)
 

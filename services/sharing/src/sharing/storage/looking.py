@@ -2,16 +2,33 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select, true
 
 from sharing.ports import Due, Stuck, Withheld
 from sharing.storage.tables import DELIVERY, PASSED_OVER, CaseRow, DisclosureRow, table_of
 
 _CASE = table_of(CaseRow)
 _DISCLOSURE = table_of(DisclosureRow)
+
+# Made once: the worker looks after every commit, a waiting reader after every delivery.
+_DUES: Final = select(_DISCLOSURE.c.id, _DISCLOSURE.c.case_id, _DISCLOSURE.c.snapshot_version, _CASE.c.vetting).join(
+    _CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id
+)
+_DUE: Final = (
+    _DUES.where(_DISCLOSURE.c.state == "proven", _DISCLOSURE.c.next_at <= bindparam("b_now"))
+    .order_by(_DISCLOSURE.c.next_at, _DISCLOSURE.c.id)
+    .limit(bindparam("b_limit"))
+)
+_NEXT_DUE: Final = select(func.min(_DISCLOSURE.c.next_at)).where(_DISCLOSURE.c.state == "proven")
+_NEXT_DELIVERY: Final = (
+    select(DELIVERY.c.visible_at)
+    .where(DELIVERY.c.agency == bindparam("b_agency"), DELIVERY.c.position > bindparam("b_after"))
+    .order_by(DELIVERY.c.position)
+    .limit(1)
+)
 
 
 class SqlView:
@@ -22,14 +39,11 @@ class SqlView:
 
     def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
         """Oldest first."""
-        here = and_(_DISCLOSURE.c.state == "proven", _DISCLOSURE.c.next_at <= now)
-        return self._due(here, limit, _DISCLOSURE.c.next_at)
+        return self._dues(_DUE, b_now=now, b_limit=limit)
 
     def next_due(self) -> datetime | None:
         """The earliest time of all proven ones."""
-        found: datetime | None = self._conn.execute(
-            select(func.min(_DISCLOSURE.c.next_at)).where(_DISCLOSURE.c.state == "proven")
-        ).scalar_one()
+        found: datetime | None = self._conn.execute(_NEXT_DUE).scalar_one()
         return found
 
     def promised_with_proof(self, after: UUID | None, limit: int) -> tuple[Due, ...]:
@@ -53,8 +67,7 @@ class SqlView:
 
     def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
         """Only the very next one counts: a reader's place must not jump over it."""
-        query = select(DELIVERY.c.visible_at).where(DELIVERY.c.agency == agency, DELIVERY.c.position > after)
-        visible: datetime | None = self._conn.execute(query.order_by(DELIVERY.c.position).limit(1)).scalar_one_or_none()
+        visible: datetime | None = self._conn.execute(_NEXT_DELIVERY, {"b_agency": agency, "b_after": after}).scalar_one_or_none()
         return visible is not None and visible <= now
 
     def stuck(self) -> tuple[Stuck, ...]:
@@ -82,10 +95,11 @@ class SqlView:
         here = and_(PASSED_OVER.c.agency.in_(agencies), true() if after is None else case_id > after)
         return tuple(self._conn.execute(select(case_id).where(here).distinct().order_by(case_id).limit(limit)).scalars())
 
-    def _due(self, here: ColumnElement[bool], limit: int, *order: ColumnElement[Any]) -> tuple[Due, ...]:
-        shown = (_DISCLOSURE.c.id, _DISCLOSURE.c.case_id, _DISCLOSURE.c.snapshot_version, _CASE.c.vetting)
-        query = select(*shown).join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id).where(here)
-        rows = self._conn.execute(query.order_by(*order, _DISCLOSURE.c.id).limit(limit))
+    def _due(self, here: ColumnElement[bool], limit: int) -> tuple[Due, ...]:
+        return self._dues(_DUES.where(here).order_by(_DISCLOSURE.c.id).limit(limit))
+
+    def _dues(self, query: Select[Any], **values: object) -> tuple[Due, ...]:
+        rows = self._conn.execute(query, values)
         return tuple(Due(row.id, row.case_id, row.snapshot_version, tuple(UUID(one) for one in row.vetting["subjects"])) for row in rows)
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, select, update
+from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common import topics
@@ -38,6 +38,48 @@ _DECISION = table_of(DecisionRow)
 _DISCLOSURE = table_of(DisclosureRow)
 _OWN: Final = tuple(field.name for field in fields(Disclosure))
 _REFERRAL: Final = "svc:referral"
+
+# Made once: building a statement costs several times what running it does.
+_CASES: Final = select(_CASE.c.case_id, _CASE.c.version, _CASE.c.referrer, _CASE.c.vetting)
+_CASE_BY_ID: Final = _CASES.where(_CASE.c.case_id == bindparam("b_case"))
+_CASE_HELD: Final = _CASE_BY_ID.with_for_update()
+_CASE_BY_REFERENCE: Final = _CASES.where(_CASE.c.referrer == bindparam("b_agency"), _CASE.c.referrer_reference == bindparam("b_reference"))
+_CASE_KEY: Final = select(_CASE.c.key_id).where(_CASE.c.case_id == bindparam("b_case"))
+_CASE_SNAPSHOT: Final = select(_CASE.c.key_id, _CASE.c.snapshot_ct).where(_CASE.c.case_id == bindparam("b_case"))
+_NEW_CASE: Final = insert(_CASE)
+_CHANGED_CASE: Final = update(_CASE).where(_CASE.c.case_id == bindparam("b_case"))
+_DECISIONS: Final = (
+    select(func.count())
+    .select_from(_DECISION)
+    .where(_DECISION.c.case_id == bindparam("b_case"), _DECISION.c.snapshot_version == bindparam("b_version"))
+)
+_NEW_DECISION: Final = insert(_DECISION)
+_NEW_DISCLOSURE: Final = insert(_DISCLOSURE)
+_DISCLOSURES: Final = select(*(_DISCLOSURE.c[name] for name in _OWN))
+_BY_ID: Final = _DISCLOSURES.where(_DISCLOSURE.c.id == bindparam("b_id")).with_for_update()
+_BY_RECORD: Final = _DISCLOSURES.where(_DISCLOSURE.c.record_id == bindparam("b_record")).with_for_update()
+_OF_CASE: Final = _DISCLOSURES.where(_DISCLOSURE.c.case_id == bindparam("b_case")).order_by(_DISCLOSURE.c.decided_at, _DISCLOSURE.c.id)
+_EVIDENCE: Final = select(_DISCLOSURE.c.key_id, _DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof).where(
+    _DISCLOSURE.c.id == bindparam("b_id")
+)
+_ADVANCED: Final = update(_DISCLOSURE).where(
+    _DISCLOSURE.c.id == bindparam("b_id"), _DISCLOSURE.c.state.in_(bindparam("b_expected", expanding=True))
+)
+_PROVEN: Final = update(_DISCLOSURE).where(_DISCLOSURE.c.id == bindparam("b_id"), _DISCLOSURE.c.proof.is_(None))
+_PASSED_OVER: Final = select(PASSED_OVER.c.agency).where(PASSED_OVER.c.case_id == bindparam("b_case"))
+_NEW_DELIVERY: Final = insert(DELIVERY)
+_DELIVERY_FIELDS: Final = tuple(field.name for field in fields(Delivery))
+_SHOWN: Final = select(DELIVERY, _DISCLOSURE.c.saved_at, _DISCLOSURE.c.acknowledged_at).join(
+    _DISCLOSURE, _DISCLOSURE.c.id == DELIVERY.c.delivery_id
+)
+_ENVELOPES: Final = _SHOWN.where(DELIVERY.c.agency == bindparam("b_agency"), DELIVERY.c.delivery_id == bindparam("b_delivery")).order_by(
+    DELIVERY.c.position
+)
+_BEHIND: Final = (
+    _SHOWN.where(DELIVERY.c.agency == bindparam("b_agency"), DELIVERY.c.position > bindparam("b_after"))
+    .order_by(DELIVERY.c.position)
+    .limit(bindparam("b_limit"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +120,25 @@ class SqlTx:
         self._unit = unit
         self._conn = unit.connection
         self._sealing = sealing
+        self._keys: dict[UUID, SubjectKey] = {}
+        """By key id, for as long as this transaction."""
 
     def case(self, case_id: UUID) -> CaseFile | None:
         """The row, without its sealed part."""
-        return self._case(_CASE.c.case_id == case_id)
+        return self._case(_CASE_BY_ID, b_case=case_id)
 
     def hold_case(self, case_id: UUID) -> CaseFile | None:
         """Locked on PostgreSQL; SQLite's writer has the whole file."""
-        return self._case(_CASE.c.case_id == case_id, lock=True)
+        return self._case(_CASE_HELD, b_case=case_id)
 
     def case_by_reference(self, agency: str, reference: str) -> CaseFile | None:
         """One predicate, agency and reference, so that another's case and none at all are the same work."""
-        return self._case(and_(_CASE.c.referrer == agency, _CASE.c.referrer_reference == reference))
+        return self._case(_CASE_BY_REFERENCE, b_agency=agency, b_reference=reference)
 
     def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str) -> None:
         """Insert or replace, sealed whole under the case's key."""
         case_id = snapshot.case_id
-        known = self._conn.execute(select(_CASE.c.key_id).where(_CASE.c.case_id == case_id)).scalar_one_or_none()
+        known = self._conn.execute(_CASE_KEY, {"b_case": case_id}).scalar_one_or_none()
         key = self._sealing.subject_keys.ensure(self._conn, known or uuid7())
         values = {
             "key_id": key.subject_id,
@@ -111,13 +155,13 @@ class SqlTx:
             "changed_at": self._sealing.clock.now(),
         }
         if known is None:
-            self._conn.execute(insert(_CASE).values(case_id=case_id, **values))
+            self._conn.execute(_NEW_CASE, {"case_id": case_id, **values})
         else:
-            self._conn.execute(update(_CASE).where(_CASE.c.case_id == case_id).values(**values))
+            self._conn.execute(_CHANGED_CASE, {"b_case": case_id, **values})
 
     def passed_over(self, case_id: UUID) -> frozenset[str]:
         """By the case."""
-        return frozenset(self._conn.execute(select(PASSED_OVER.c.agency).where(PASSED_OVER.c.case_id == case_id)).scalars())
+        return frozenset(self._conn.execute(_PASSED_OVER, {"b_case": case_id}).scalars())
 
     def keep_passed_over(self, case_id: UUID, agencies: Collection[str]) -> None:
         """The difference only."""
@@ -130,7 +174,7 @@ class SqlTx:
 
     def snapshot(self, granted: Granted, case_id: UUID) -> CaseSnapshot:
         """Opened; Sealed when the key is gone."""
-        row = self._conn.execute(select(_CASE.c.key_id, _CASE.c.snapshot_ct).where(_CASE.c.case_id == case_id)).first()
+        row = self._conn.execute(_CASE_SNAPSHOT, {"b_case": case_id}).first()
         if row is None or not row.snapshot_ct:
             raise Sealed("no-snapshot")
         return CaseSnapshot.model_validate(parse(self._key(row.key_id).open("case_file", "snapshot_ct", case_id, row.snapshot_ct)))
@@ -138,67 +182,60 @@ class SqlTx:
     def forget(self, case_id: UUID, subject_id: UUID) -> None:
         """Crypto-erasure: the rows stay for the counts, nothing in them opens again."""
         self._sealing.trail.destroy_subject(self._unit, subject_id)
-        here = _CASE.c.case_id == case_id
-        key_id = self._conn.execute(select(_CASE.c.key_id).where(here)).scalar_one_or_none()
+        key_id = self._conn.execute(_CASE_KEY, {"b_case": case_id}).scalar_one_or_none()
         if key_id is not None:
+            self._keys.pop(key_id, None)
             with suppress(SubjectUnknown):
                 self._sealing.subject_keys.destroy(self._conn, key_id)
-            self._conn.execute(update(_CASE).where(here).values(key_id=uuid7(), snapshot_ct=b""))
+            self._conn.execute(_CHANGED_CASE, {"b_case": case_id, "key_id": uuid7(), "snapshot_ct": b""})
         self.keep_passed_over(case_id, ())
 
     def keep_decision(self, decision_id: UUID, case_id: UUID, version: int, summary: Mapping[str, Any], detail: str) -> None:
         """Behind the decisions there already are on this version."""
         key = self._case_key(case_id)
-        here = and_(_DECISION.c.case_id == case_id, _DECISION.c.snapshot_version == version)
-        ordinal = self._conn.execute(select(func.count()).select_from(_DECISION).where(here)).scalar_one()
+        ordinal = self._conn.execute(_DECISIONS, {"b_case": case_id, "b_version": version}).scalar_one()
         row = {
             "id": decision_id, "case_id": case_id, "key_id": key.subject_id, "snapshot_version": version, "ordinal": ordinal, "as_of": summary["asOf"],
             "agreement": summary["agreement"], "agreement_version": summary["agreementVersion"], "agreement_hash": summary["agreementHash"],
             "inputs_hash": summary["inputsHash"], "detail_ct": key.seal("decision", "detail_ct", decision_id, detail),
         }  # fmt: skip
-        self._conn.execute(insert(_DECISION).values(**row))
+        self._conn.execute(_NEW_DECISION, row)
 
     def add_disclosure(self, granted: Granted, disclosure: Disclosure, evidence: Evidence) -> None:
         """Waiting for its receipt."""
         key = self._case_key(disclosure.case_id)
         sealed = key.seal("disclosure", "evidence_ct", disclosure.id, evidence.encode())
         own = {name: getattr(disclosure, name) for name in _OWN}
-        self._conn.execute(insert(_DISCLOSURE).values(**own, key_id=key.subject_id, evidence_ct=sealed))
+        self._conn.execute(_NEW_DISCLOSURE, {**own, "key_id": key.subject_id, "evidence_ct": sealed})
 
     def disclosure(self, delivery_id: UUID) -> Disclosure | None:
         """Locked on PostgreSQL; SQLite's writer has the whole file."""
-        return self._one(_disclosures().where(_DISCLOSURE.c.id == delivery_id).with_for_update())
+        return self._one(_BY_ID, b_id=delivery_id)
 
     def evidence(self, granted: Granted, disclosure: Disclosure) -> Evidence:
         """Opened; Sealed when the key is gone."""
-        shown = (_DISCLOSURE.c.key_id, _DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof)
-        row = self._conn.execute(select(*shown).where(_DISCLOSURE.c.id == disclosure.id)).one()
+        row = self._conn.execute(_EVIDENCE, {"b_id": disclosure.id}).one()
         text = self._key(row.key_id).open("disclosure", "evidence_ct", disclosure.id, row.evidence_ct)
         return Evidence.decode(text, leaf=row.leaf, proof=row.proof)
 
     def by_record(self, record_id: UUID) -> Disclosure | None:
         """By the audit record's id."""
-        return self._one(_disclosures().where(_DISCLOSURE.c.record_id == record_id).with_for_update())
+        return self._one(_BY_RECORD, b_record=record_id)
 
     def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
         """Oldest first."""
-        rows = self._conn.execute(
-            _disclosures().where(_DISCLOSURE.c.case_id == case_id).order_by(_DISCLOSURE.c.decided_at, _DISCLOSURE.c.id)
-        )
-        return tuple(_disclosure(row) for row in rows)
+        return tuple(_disclosure(row) for row in self._conn.execute(_OF_CASE, {"b_case": case_id}))
 
     def advance(self, delivery_id: UUID, expected: Sequence[str], **changes: Any) -> bool:
         """Compare-and-swap on the state."""
-        here = update(_DISCLOSURE).where(_DISCLOSURE.c.id == delivery_id, _DISCLOSURE.c.state.in_(expected))
-        done = self._conn.execute(here.values(**changes)).rowcount == 1
+        done = self._conn.execute(_ADVANCED, {"b_id": delivery_id, "b_expected": list(expected), **changes}).rowcount == 1
         if done and changes.get("state") == "proven":
             self._unit.after_commit(lambda: self._sealing.left(""))
         return done
 
     def prove(self, delivery_id: UUID, leaf: bytes, index: int, proof: str) -> None:
         """Beside the sealed evidence; the first receipt stays."""
-        here = and_(_DISCLOSURE.c.id == delivery_id, _DISCLOSURE.c.proof.is_(None))
-        self._conn.execute(update(_DISCLOSURE).where(here).values(leaf=leaf, leaf_index=index, proof=proof))
+        self._conn.execute(_PROVEN, {"b_id": delivery_id, "leaf": leaf, "leaf_index": index, "proof": proof})
         self._unit.after_commit(lambda: self._sealing.left(""))
 
     def held(self, case_id: UUID) -> bool:
@@ -216,19 +253,17 @@ class SqlTx:
             position=self._place(agency), delivery_id=disclosure.id, kind=kind, envelope=sent.value, digest=sent.digest, event_id=sent.id,
             visible_at=not_before or self._sealing.clock.now(),
         )  # fmt: skip
-        self._conn.execute(insert(DELIVERY).values(agency=agency, **{field.name: getattr(made, field.name) for field in fields(Delivery)}))
+        self._conn.execute(_NEW_DELIVERY, {"agency": agency, **{name: getattr(made, name) for name in _DELIVERY_FIELDS}})
         self._unit.after_commit(lambda: self._sealing.left(agency))
         return made
 
     def deliveries(self, agency: str, delivery_id: UUID) -> tuple[Shown, ...]:
         """One predicate, agency and id."""
-        return self._shown(_inbox().where(DELIVERY.c.agency == agency, DELIVERY.c.delivery_id == delivery_id).order_by(DELIVERY.c.position))
+        return self._shown(_ENVELOPES, b_agency=agency, b_delivery=delivery_id)
 
     def inbox(self, agency: str, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
         """Stops at the first that may not be seen yet: a reader's place must never jump over it."""
-        found = self._shown(
-            _inbox().where(DELIVERY.c.agency == agency, DELIVERY.c.position > after).order_by(DELIVERY.c.position).limit(limit)
-        )
+        found = self._shown(_BEHIND, b_agency=agency, b_after=after, b_limit=limit)
         early = next((place for place, each in enumerate(found) if each.delivery.visible_at > now), len(found))
         return found[:early]
 
@@ -247,34 +282,35 @@ class SqlTx:
         return Record(made.id, made.record, made.salt)
 
     def _case_key(self, case_id: UUID) -> SubjectKey:
-        return self._key(self._conn.execute(select(_CASE.c.key_id).where(_CASE.c.case_id == case_id)).scalar_one())
+        return self._key(self._conn.execute(_CASE_KEY, {"b_case": case_id}).scalar_one())
 
     def _key(self, key_id: UUID) -> SubjectKey:
-        try:
-            return self._sealing.subject_keys.get(self._conn, key_id)
-        except (SubjectErased, SubjectUnknown):
-            raise Sealed("case-key-gone") from None
+        if key_id not in self._keys:
+            try:
+                self._keys[key_id] = self._sealing.subject_keys.get(self._conn, key_id)
+            except (SubjectErased, SubjectUnknown):
+                raise Sealed("case-key-gone") from None
+        return self._keys[key_id]
 
-    def _case(self, here: ColumnElement[bool], *, lock: bool = False) -> CaseFile | None:
-        query = select(_CASE.c.case_id, _CASE.c.version, _CASE.c.referrer, _CASE.c.vetting).where(here)
-        row = self._conn.execute(query.with_for_update() if lock else query).first()
+    def _case(self, query: Select[Any], **values: object) -> CaseFile | None:
+        row = self._conn.execute(query, values).first()
         if row is None:
             return None
         subjects, markings = (tuple(UUID(one) for one in row.vetting[name]) for name in ("subjects", "markings"))
         return CaseFile(row.case_id, row.version, row.referrer, subjects, frozenset(markings), row.vetting.get("source", ""))
 
-    def _one(self, query: Select[Any]) -> Disclosure | None:
-        row = self._conn.execute(query).first()
+    def _one(self, query: Select[Any], **values: object) -> Disclosure | None:
+        row = self._conn.execute(query, values).first()
         return None if row is None else _disclosure(row)
 
-    def _shown(self, query: Select[Any]) -> tuple[Shown, ...]:
+    def _shown(self, query: Select[Any], **values: object) -> tuple[Shown, ...]:
         return tuple(
             Shown(
                 Delivery(r.position, r.delivery_id, r.kind, bytes(r.envelope), r.digest, r.event_id, r.visible_at),
                 r.saved_at,
                 r.acknowledged_at,
             )
-            for r in self._conn.execute(query)
+            for r in self._conn.execute(query, values)
         )
 
     def _place(self, agency: str) -> int:
@@ -289,15 +325,5 @@ def _placing(dialect: str) -> Any:
     return taken.returning(INBOX_PLACE.c.last)
 
 
-def _disclosures() -> Select[Any]:
-    return select(*(_DISCLOSURE.c[name] for name in _OWN))
-
-
-def _inbox() -> Select[Any]:
-    return select(DELIVERY, _DISCLOSURE.c.saved_at, _DISCLOSURE.c.acknowledged_at).join(
-        _DISCLOSURE, _DISCLOSURE.c.id == DELIVERY.c.delivery_id
-    )
-
-
 def _disclosure(row: Row[Any]) -> Disclosure:
-    return Disclosure(**{name: getattr(row, name) for name in _OWN})
+    return Disclosure(**row._mapping)

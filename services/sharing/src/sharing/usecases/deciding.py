@@ -14,7 +14,7 @@ from common.events.case import CaseSnapshot
 from common.events.sharing import DisclosureDecided, SnapshotDecided
 from common.ids import uuid7
 from common.problems import Problem
-from common.views import CATEGORIES, Kind, Parcel, content
+from common.views import CATEGORIES, Kind, Parcel, Reading
 from sharing.domain.deciding import RULE_FAILED, RecipientDecision, SharingDecision, conclude, due, questions
 from sharing.domain.disclosure import SUPERSEDED, Disclosure, Evidence, delivery_id, fingerprint
 from sharing.permissions import may
@@ -62,8 +62,9 @@ def take_snapshot(tx: Tx, desk: Desk, granted: Granted, snapshot: CaseSnapshot) 
     for disclosure in earlier:
         if disclosure.state in UNSENT:
             supersede(tx, desk, disclosure)
+    reading = Reading(snapshot)
     for each in decision.recipients:
-        one_recipient(tx, desk, granted, snapshot, decision, decision_id, each, earlier)
+        one_recipient(tx, desk, granted, reading, decision, decision_id, each, earlier)
     # Also when nobody may know: referral keeps the snapshot's bytes for us until it hears this.
     tx.publish(snapshot.case_id, SnapshotDecided(
         case_id=snapshot.case_id, snapshot_version=snapshot.version, decided_at=decision.as_of,
@@ -98,12 +99,12 @@ def preview(tx: Tx, desk: Desk, granted: Granted, actor: Actor, reference: str) 
     decision = decide(desk, snapshot)
     entry = _snapshot_entry(snapshot, operation="consultation", actor=actor, resource="decision-preview")
     tx.record(entry)
-    earlier = tx.of_case(case.case_id)
+    earlier, reading = tx.of_case(case.case_id), Reading(snapshot)
     return {
         "caseReference": reference,
         "asOf": decision.as_of.isoformat().replace("+00:00", "Z"),
         "agreement": {"id": decision.agreement, "version": decision.agreement_version, "hash": decision.agreement_hash},
-        "recipients": [_previewed(desk, snapshot, decision, each, earlier) for each in decision.recipients if each.reason != OWN_FACTS],
+        "recipients": [_previewed(desk, reading, decision, each, earlier) for each in decision.recipients if each.reason != OWN_FACTS],
     }
 
 
@@ -141,29 +142,29 @@ class _Made:
 
 
 def _make(
-    desk: Desk, snapshot: CaseSnapshot, decision: SharingDecision, each: RecipientDecision, kind: Kind, ordinal: int
+    desk: Desk, reading: Reading, decision: SharingDecision, each: RecipientDecision, kind: Kind, ordinal: int
 ) -> _Made:  # fmt: skip
     """The one place where content is made, for previews and deliveries alike."""
-    recipient = each.recipient.id
+    snapshot, recipient = reading.snapshot, each.recipient.id
     made = delivery_id(desk.delivery_secret, snapshot.case_id, snapshot.version, recipient, decision.agreement_hash, ordinal)
     reference = desk.reference(recipient, snapshot.case_id)
-    data = content(snapshot, each.projection, kind=kind, delivery_id=made, case_reference=reference)
-    return _Made(made, data, fingerprint(desk.delivery_secret, json.loads(data)))
+    told = reading.content(each.projection, kind=kind, delivery_id=made, case_reference=reference)
+    return _Made(made, canonical(told), fingerprint(desk.delivery_secret, told))
 
 
 def one_recipient(
-    tx: Tx, desk: Desk, granted: Granted, snapshot: CaseSnapshot, decision: SharingDecision, decision_id: UUID,
+    tx: Tx, desk: Desk, granted: Granted, reading: Reading, decision: SharingDecision, decision_id: UUID,
     each: RecipientDecision, earlier: Sequence[Disclosure],
 ) -> None:  # fmt: skip
     """Record the decision for one recipient and, if it may know something new, prepare its delivery.
 
     `earlier` are the case's disclosures; those that had not left to this recipient must have been superseded.
     """
-    reason, made = each.reason, None
+    snapshot, reason, made = reading.snapshot, each.reason, None
     told = _told(earlier, each.recipient.id)
     kind: Kind = "correction" if told else "disclosure"
     if each.permitted:
-        made = _make(desk, snapshot, decision, each, kind, len(_of_version(earlier, snapshot, each)))
+        made = _make(desk, reading, decision, each, kind, len(_of_version(earlier, snapshot, each)))
         if told and told[-1].fingerprint == made.fingerprint:
             reason, made = NOTHING_NEW, None
     entry = decision_entry(desk, snapshot, decision, decision_id, each, reason)
@@ -188,9 +189,9 @@ def one_recipient(
         ))  # fmt: skip
 
 
-def says(desk: Desk, snapshot: CaseSnapshot, decision: SharingDecision, each: RecipientDecision) -> str:
+def says(desk: Desk, reading: Reading, decision: SharingDecision, each: RecipientDecision) -> str:
     """The fingerprint of what this recipient may know."""
-    return _make(desk, snapshot, decision, each, "disclosure", 0).fingerprint
+    return _make(desk, reading, decision, each, "disclosure", 0).fingerprint
 
 
 def _told(earlier: Sequence[Disclosure], recipient: str) -> list[Disclosure]:
@@ -281,8 +282,9 @@ def _snapshot_entry(
 
 
 def _previewed(
-    desk: Desk, snapshot: CaseSnapshot, decision: SharingDecision, each: RecipientDecision, earlier: Sequence[Disclosure]
+    desk: Desk, reading: Reading, decision: SharingDecision, each: RecipientDecision, earlier: Sequence[Disclosure]
 ) -> dict[str, Any]:
+    snapshot = reading.snapshot
     veto = desk.rules_for(snapshot.area).agreement.terms.veto
 
     def why(code: str) -> dict[str, str]:
@@ -301,7 +303,7 @@ def _previewed(
     mine = _of_version(earlier, snapshot, each)
     own = mine[-1] if mine and mine[-1].state != SUPERSEDED else None
     kind: Kind = own.kind if own else "correction" if _told(earlier, each.recipient.id) else "disclosure"
-    return {**base, "content": json.loads(_make(desk, snapshot, decision, each, kind, len(mine) - bool(own)).content)}
+    return {**base, "content": json.loads(_make(desk, reading, decision, each, kind, len(mine) - bool(own)).content)}
 
 
 _REASONS: Final[Mapping[str, str]] = {

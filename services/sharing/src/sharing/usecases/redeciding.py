@@ -8,6 +8,7 @@ from uuid import UUID
 from common.access import Granted
 from common.ids import uuid7
 from common.problems import Problem
+from common.views import Reading
 from sharing.domain.disclosure import Disclosure
 from sharing.permissions import may
 from sharing.ports import Sealed, Tx
@@ -71,14 +72,15 @@ def decide_again(tx: Tx, desk: Desk, granted: Granted, case_id: UUID, *, agencie
     for one in earlier:
         if agencies is None and one.recipient not in served and one.state in UNSENT:
             supersede(tx, desk, one)
+    reading = Reading(snapshot)
     for each in asked:
         unsent = [one for one in earlier if one.recipient == each.recipient.id and one.state in UNSENT]
-        if each.permitted and any(_stands(one, says(desk, snapshot, decision, each)) for one in unsent):
+        if each.permitted and any(_stands(one, says(desk, reading, decision, each)) for one in unsent):
             tx.record(decision_entry(desk, snapshot, decision, decision_id, each, NOTHING_NEW)(outcome="withhold", reason_code=NOTHING_NEW))
             continue
         for one in unsent:
             supersede(tx, desk, one)
-        one_recipient(tx, desk, granted, snapshot, decision, decision_id, each, earlier)
+        one_recipient(tx, desk, granted, reading, decision, decision_id, each, earlier)
     before = {one.id for one in earlier}
     return Redecided(decision_id, tuple(one.recipient for one in tx.of_case(case_id) if one.id not in before))
 
