@@ -139,7 +139,7 @@ async def test_every_person_gets_what_the_table_says(hub: InnerHub, service: str
 
 READS = {
     "referral": {"GET /v1/referrals/{referral_id}"},
-    "sharing": {"GET /v1/inbox", "GET /v1/inbox/{delivery_id}", "POST /v1/decisions/preview", "GET /v1/disclosures"},
+    "sharing": {"GET /v1/inbox", "GET /v1/inbox/{delivery_id}", "POST /v1/decisions/preview", "GET /v1/disclosures", "GET /v1/disclosures/unproven"},
     "audit": {
         "POST /v1/queries", "GET /v1/queries/{query_id}/entries", "GET /v1/entries/{index}", "GET /v1/entries/{index}/proof",
         "GET /v1/completeness",
@@ -177,6 +177,12 @@ async def test_a_read_is_on_record_when_its_answer_comes(hub: InnerHub) -> None:
         read = await hub.call(who, method, service, path, scope=scope, json=body)
         assert read.status_code == 200, f"{path}: {read.text}"
         assert consultations(hub, service) == before + 1, f"{method} {path} answered without a record of it"
+    before = consultations(hub, "sharing")
+    person: dict[str, Any] = {"sub": "p-1", "client_id": "portal", "roles": ["marac_coordinator"], "acr": "urn:hub:acr:demo"}
+    token = hub.minted(POLICE, "sharing", **person, scope="sharing.request", auth_time=int(CLOCK.now().timestamp()))
+    read = await hub.call(POLICE, "GET", "sharing", "/v1/disclosures/unproven", token=token)
+    assert read.status_code == 200, read.text
+    assert consultations(hub, "sharing") == before + 1
 
 
 async def test_an_auditors_question_and_each_entry_opened_are_entries_first(hub: InnerHub) -> None:

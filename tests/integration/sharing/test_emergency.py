@@ -117,3 +117,31 @@ async def test_a_record_the_log_refused_cannot_be_promised(bed: Bed) -> None:
     await bed.reject(waiting.record_id)
     with pytest.raises(Problem, match="conflict"):
         await invoke(bed, waiting, person(bed))
+
+
+async def unproven(bed: Bed, granted: Granted) -> list[tuple[str, str, str]]:
+    """What the person is shown: recipient, state, standing."""
+    found = await bed.store.write(lambda tx: releasing.unproven_of(tx, granted, ACTOR))
+    return sorted((each.disclosure.recipient, each.disclosure.state, each.disclosure.standing) for each in found)
+
+
+async def test_a_person_with_authority_sees_what_has_no_proof_and_nobody_else_does(bed: Bed) -> None:
+    made = await bed.take(urgent())
+    waits = [(agency, "awaiting_receipt", "") for agency in sorted(made)]
+    assert await unproven(bed, person(bed)) == waits
+    assert await unproven(bed, person(bed, agency=IDVA, roles=frozenset({"idva_manager"}))) == [], "another agency's referral"
+    for changes in ({"roles": frozenset({"idva"})}, {"kind": "system"}, {"acr": "urn:hub:acr:password"}):
+        with pytest.raises(Problem, match="forbidden"):
+            await unproven(bed, person(bed, **changes))
+    await invoke(bed, made[IDVA], person(bed))
+    assert (IDVA, "released", "promised") in await unproven(bed, person(bed))
+    await bed.receipt(made[IDVA].record_id)
+    await bed.releases.tend()
+    assert IDVA not in {recipient for recipient, *_ in await unproven(bed, person(bed))}
+    looks = [(e["n"], e["rt"]) for e in await bed.records() if e["op"] == "consultation"]
+    assert looks[0] == (len(made), "unproven-disclosures")
+
+
+async def test_who_reported_for_a_third_party_is_not_shown_what_waits(bed: Bed) -> None:
+    await bed.take(urgent(source="third_party"))
+    assert await unproven(bed, person(bed)) == []

@@ -16,13 +16,16 @@ class Row:
     roles: frozenset[str] = frozenset()
 
 
+_AUTHORITY: Final = frozenset({"idva_manager", "marac_coordinator"})
+
 ACTIONS: Final[Mapping[str, Row]] = {
     "read_inbox": Row("disclosure.read"),
     "save_delivery": Row("disclosure.acknowledge"),
     "acknowledge_delivery": Row("disclosure.acknowledge"),
     "preview_decision": Row("sharing.request"),
     "list_disclosures": Row("sharing.request"),
-    "release_in_emergency": Row("sharing.request", people_only=True, roles=frozenset({"idva_manager", "marac_coordinator"})),
+    "see_unproven": Row("sharing.request", people_only=True, roles=_AUTHORITY),
+    "release_in_emergency": Row("sharing.request", people_only=True, roles=_AUTHORITY),
     "see_stuck": Row("agency.manage"),
     "decide_again": Row("agency.manage"),
     "decide": Row("case.read"),

@@ -74,6 +74,16 @@ class CaseFile:
 
 
 @dataclass(frozen=True, slots=True)
+class Unproven:
+    """A disclosure whose proof is not here: it waits for its receipt, or left on a promise. `reference` is the referrer's for the case,
+    `source` how it came to be."""
+
+    disclosure: Disclosure
+    reference: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """A disclosure that something is to be sealed for, and what the release check must ask about first."""
 
@@ -185,6 +195,10 @@ class Tx(Protocol):
 
     def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
         """All disclosures of a case, oldest first."""
+        ...
+
+    def unproven(self, referrer: str, limit: int) -> tuple[Unproven, ...]:
+        """What waits for its receipt or left on a promise, of cases this agency referred; oldest first."""
         ...
 
     def advance(self, delivery_id: UUID, expected: Sequence[str], **changes: Any) -> bool:

@@ -28,9 +28,11 @@ from sharing.api.shapes import (
     PassedOverOut,
     StuckOut,
     StuckPage,
+    UnprovenOut,
+    UnprovenPage,
 )
 from sharing.permissions import ACTIONS
-from sharing.ports import ReleaseChecks, Store, Tx
+from sharing.ports import ReleaseChecks, Store, Tx, Unproven
 from sharing.usecases import asked_again, deciding, releasing
 from sharing.usecases.desk import Desk
 
@@ -46,6 +48,7 @@ Ask = Annotated[Granted, guard.requires("sharing.request", operation="consultati
 Emergency = Annotated[Granted, guard.requires(
     "sharing.request", operation="disclosure", roles=ACTIONS["release_in_emergency"].roles, step_up=timedelta(minutes=15),
 )]  # fmt: skip
+Authority = Annotated[Granted, guard.requires("sharing.request", operation="consultation", roles=ACTIONS["see_unproven"].roles)]
 Reference = Annotated[
     str, Query(alias="caseReference", min_length=6, max_length=40, description="The reference your agency knows the case by")
 ]
@@ -77,6 +80,14 @@ async def list_stuck(request: Request, granted: Watch) -> StuckPage:
     return StuckPage(items=items, withheld_while_suspended=withheld, promises_overdue=overdue)
 
 
+@router.get("/unproven", summary="List what has no proof yet")
+async def list_unproven(request: Request, granted: Authority) -> UnprovenPage:
+    """For a person who may release in an emergency: what of the own agency's referrals waits for its receipt, or left on a promise."""
+    store = cast(Store, request.app.state.store)
+    found = await store.write(lambda tx: releasing.unproven_of(tx, granted, actor_of(granted.principal)))
+    return UnprovenPage(items=[_unproven(each) for each in found])
+
+
 @router.post("/decide-again", summary="Decide again on what is blocked", openapi_extra=documents.problems(404))
 async def decide_again(request: Request, body: DecideAgainIn, granted: Again) -> DecidedAgainOut:
     """A new decision on the kept facts, under the agreement in force now, with its own audit records.
@@ -98,6 +109,15 @@ async def decide_again(request: Request, body: DecideAgainIn, granted: Again) ->
     for case_id in found[:_CASES]:
         done.append(await _one(store, partial(_blocked, desk=desk, granted=granted, actor=actor, case_id=case_id, wanted=wanted)))
     return _counted(done, more=len(found) > _CASES)
+
+
+def _unproven(each: Unproven) -> UnprovenOut:
+    one = each.disclosure
+    return UnprovenOut(
+        delivery_id=one.id, case_reference=each.reference, recipient=one.recipient, clause=one.clause, kind=one.kind,
+        standing="promised" if one.standing == "promised" else "waiting", decided_at=one.decided_at, released_at=one.released_at,
+        proof_due=one.proof_due,
+    )  # fmt: skip
 
 
 def _blocked(tx: Tx, *, desk: Desk, granted: Granted, actor: Actor, case_id: UUID, wanted: asked_again.Wanted) -> asked_again.Outcome:

@@ -214,6 +214,26 @@ class DecidedAgainOut(ApiModel):
     more: bool = Field(description="Whether others with this reason are still blocked: call again")
 
 
+class UnprovenOut(ApiModel):
+    """A disclosure of your own referral without a proof: it waits for its receipt, or left on a promise that is due."""
+
+    delivery_id: UUID
+    case_reference: str
+    recipient: str
+    clause: str
+    kind: str
+    standing: Literal["waiting", "promised"]
+    decided_at: datetime
+    released_at: datetime | None
+    proof_due: datetime | None
+
+
+class UnprovenPage(ApiModel):
+    """The oldest hundred."""
+
+    items: list[UnprovenOut]
+
+
 class EmergencyIn(ApiModel):
     """Why waiting for the log is the greater danger. The text is sealed into the audit record."""
 

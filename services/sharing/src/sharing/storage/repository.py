@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Row, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, Select, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common import topics
@@ -27,7 +27,7 @@ from common.inbox import Inbox
 from common.outbox import Outbox
 from common.sealed import SubjectErased, SubjectKey, SubjectKeys, SubjectUnknown
 from sharing.domain.disclosure import Disclosure, Evidence
-from sharing.ports import CaseFile, Delivery, Record, Sealed, Shown, Tx, View
+from sharing.ports import CaseFile, Delivery, Record, Sealed, Shown, Tx, Unproven, View
 from sharing.storage.looking import SqlView
 from sharing.storage.tables import DELIVERY, INBOX_PLACE, PASSED_OVER, CaseRow, DecisionRow, DisclosureRow, table_of
 
@@ -59,6 +59,14 @@ _DISCLOSURES: Final = select(*(_DISCLOSURE.c[name] for name in _OWN))
 _BY_ID: Final = _DISCLOSURES.where(_DISCLOSURE.c.id == bindparam("b_id")).with_for_update()
 _BY_RECORD: Final = _DISCLOSURES.where(_DISCLOSURE.c.record_id == bindparam("b_record")).with_for_update()
 _OF_CASE: Final = _DISCLOSURES.where(_DISCLOSURE.c.case_id == bindparam("b_case")).order_by(_DISCLOSURE.c.decided_at, _DISCLOSURE.c.id)
+_UNPROVEN: Final = (
+    _DISCLOSURES.add_columns(_CASE.c.referrer_reference, _CASE.c.vetting)
+    .join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id)
+    .where(_CASE.c.referrer == bindparam("b_agency"))
+    .where(or_(_DISCLOSURE.c.state == "awaiting_receipt", and_(_DISCLOSURE.c.state == "released", _DISCLOSURE.c.standing == "promised")))
+    .order_by(_DISCLOSURE.c.decided_at, _DISCLOSURE.c.id)
+    .limit(bindparam("b_limit"))
+)
 _EVIDENCE: Final = select(_DISCLOSURE.c.key_id, _DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof).where(
     _DISCLOSURE.c.id == bindparam("b_id")
 )
@@ -225,6 +233,11 @@ class SqlTx:
     def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
         """Oldest first."""
         return tuple(_disclosure(row) for row in self._conn.execute(_OF_CASE, {"b_case": case_id}))
+
+    def unproven(self, referrer: str, limit: int) -> tuple[Unproven, ...]:
+        """Opened is nothing: states, times and names of agencies."""
+        rows = self._conn.execute(_UNPROVEN, {"b_agency": referrer, "b_limit": limit})
+        return tuple(Unproven(_disclosure(row), row.referrer_reference, row.vetting.get("source", "")) for row in rows)
 
     def advance(self, delivery_id: UUID, expected: Sequence[str], **changes: Any) -> bool:
         """Compare-and-swap on the state."""

@@ -26,7 +26,7 @@ _log = logging.getLogger("hub.sharing")
 NOTHING_NEW: Final = "nothing-new"
 OWN_FACTS: Final = "own-facts"
 _SUSPENDED: Final = "suspended"
-_THIRD_PARTY: Final = "third_party"
+THIRD_PARTY: Final = "third_party"
 UNSENT: Final = ("awaiting_receipt", "proven", "blocked")
 _RESTRICTED: Final = frozenset({"conflict", "employee-subject", "informant", "legal-hold"})
 """Vetoes whose very existence is not for the referrer to learn from a preview."""
@@ -129,7 +129,7 @@ def disclosures_of(tx: Tx, granted: Granted, actor: Actor, reference: str) -> tu
 def _own_referral(tx: Tx, granted: Granted, reference: str) -> CaseFile:
     """The agency's own case. Who reported for a third party learns only that it arrived: the same Problem(not-found)."""
     case = tx.case_by_reference(granted.principal.agency, reference)
-    if case is None or case.source == _THIRD_PARTY:
+    if case is None or case.source == THIRD_PARTY:
         raise Problem("not-found")
     return case
 

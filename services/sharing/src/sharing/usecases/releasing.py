@@ -16,7 +16,8 @@ from common.problems import Problem
 from sharing.domain import disclosure as words
 from sharing.domain.disclosure import Disclosure, Prepared, ProofWrong, Standing, check_proof, package, wait
 from sharing.permissions import may
-from sharing.ports import CaseFile, CaseState, Delivery, Sealed, Tx
+from sharing.ports import CaseFile, CaseState, Delivery, Sealed, Tx, Unproven
+from sharing.usecases.deciding import THIRD_PARTY
 from sharing.usecases.desk import SERVICE_ACTOR, Desk, references
 
 _log = logging.getLogger("hub.sharing")
@@ -27,6 +28,9 @@ after it; two seconds are many times what asking and committing take, and the ne
 
 _PATIENCE: Final = 6
 """Tries, about sixteen seconds, after which waiting is somebody's business."""
+
+UNPROVEN_SHOWN: Final = 100
+"""Oldest first; who looks at more than this needs another way than one by one."""
 
 EMERGENCY_CODES: Final = frozenset({"imminent_danger_to_life", "imminent_serious_harm", "child_in_immediate_danger"})
 
@@ -114,6 +118,21 @@ class Emergency:
 
     code: str
     text: str
+
+
+def unproven_of(tx: Tx, granted: Granted, actor: Actor) -> tuple[Unproven, ...]:
+    """What of the agency's own referrals has no proof yet, for a person who may release in an emergency. Raises Problem(forbidden).
+
+    Who reported for a third party learns only that it arrived. Recorded, and never refused for the age of the log's backlog: that it does not answer is when this is needed.
+    """
+    if not may("see_unproven", granted):
+        raise Problem("forbidden")
+    found = tuple(each for each in tx.unproven(granted.principal.agency, UNPROVEN_SHOWN) if each.source != THIRD_PARTY)
+    references_ = tuple(sorted({each.reference for each in found}))
+    tx.record(AuditEntry(
+        operation="consultation", outcome="done", actor=actor, case_references=references_, resource_type="unproven-disclosures", count=len(found),
+    ))  # fmt: skip
+    return found
 
 
 def prepare_emergency(tx: Tx, granted: Granted, delivery_id: UUID) -> tuple[Disclosure, CaseFile]:
