@@ -24,6 +24,7 @@ from common.envelope import (
 )
 from common.ids import uuid7
 from common.keys import RecipientKey, SigningKey, StaticKeys, generate_opening, generate_signing
+from common.statement import _encoded_padded
 
 POLICE = generate_signing("northmoor-police")
 SHARING = generate_opening("svc:sharing")
@@ -254,3 +255,11 @@ def test_a_refusal_says_its_code_and_holds_nothing_else() -> None:
         opened(sealed({"name": "Nadia Example"}).replace(b'"tag":"', b'"tag":"A'))
     assert str(refused.value) == refused.value.code == "malformed"
     assert refused.value.args == ("malformed",)
+
+
+@pytest.mark.parametrize("before", range(5))
+@pytest.mark.parametrize("zeros", range(8))
+@pytest.mark.parametrize("after", range(4))
+def test_padding_is_encoded_as_if_it_were_written_out(before: int, zeros: int, after: int) -> None:
+    head, tail = b"{\xff?>~"[:before], b'",}'[:after]
+    assert _encoded_padded(head, zeros, tail) == b64u(head + b"0" * zeros + tail)

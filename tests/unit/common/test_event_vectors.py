@@ -1,11 +1,13 @@
 """The golden files of the published language: a changed class fails here and must become a new version."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from common.canonical import canonical
 from common.events import ALL, Event, EventMalformed, EventUnknown, parse
 from common.events.identity import AgencyRestored
 from tests.vectors.events.cases import EXAMPLES, files, shape
@@ -42,6 +44,17 @@ def test_an_unknown_field_or_a_missing_one_is_refused_without_quoting_the_data(n
             parse(name, version, changed)
         assert str(caught.value) == "event-malformed"
         assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.TYPE)
+def test_the_size_is_that_of_the_canonical_form(example: Event) -> None:
+    assert example.size() == len(canonical(example.data()))
+
+
+def test_the_size_counts_what_json_escapes_and_utf_8_widens() -> None:
+    every = "".join(map(chr, range(0x100))) + "\u2028\u540d\U0001f600"
+    event = AgencyRestored(agency=every, state_epoch=2**53 - 1, at=datetime(2026, 4, 1, 9, 30, 0, 120, tzinfo=UTC))
+    assert event.size() == len(canonical(event.data()))
 
 
 def test_another_version_is_unknown() -> None:

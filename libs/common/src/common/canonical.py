@@ -1,6 +1,5 @@
 """One way to write JSON that is hashed or signed, one strict way to read JSON from outside, and strict base64url."""
 
-import base64
 import binascii
 import json
 import math
@@ -9,6 +8,9 @@ from typing import Any, NoReturn
 MAX_DEPTH = 32  # deeper nesting has no use in the published language and costs a parser stack
 MAX_SAFE_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: larger integers change silently in JavaScript and many Java readers
 _UNREADABLE = object()
+# Circular values are stopped by the depth check, before they get here.
+_WRITER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False, check_circular=False)
+_TO_URL = bytes.maketrans(b"+/", b"-_")
 # The URL alphabet becomes the common one, whose own last two characters and padding become what no decoder takes.
 _FROM_URL = bytes.maketrans(b"-_+/=", b"+/!!!")
 
@@ -24,7 +26,7 @@ def canonical(obj: object) -> bytes:
     keys are ASCII. Raises CanonicalError for floats, NaN, keys that are not strings, lone surrogates, depth over 32.
     """
     _check(obj, 1)
-    octets = _encoded(json.dumps(obj, separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False))
+    octets = _encoded(_WRITER.encode(obj))
     if octets is None:
         raise CanonicalError("a string holds a lone surrogate")
     return octets
@@ -49,7 +51,7 @@ def parse(data: bytes | str, *, max_bytes: int = 1_000_000) -> Any:
 
 def b64u(data: bytes) -> str:
     """Unpadded base64url (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
 def unb64u(text: str) -> bytes:
@@ -116,9 +118,9 @@ def _check(value: object, depth: int) -> None:
         raise CanonicalError("nested too deeply")
     if isinstance(value, dict):
         for key, item in value.items():
-            if not isinstance(key, str):
+            if type(key) is not str and not isinstance(key, str):
                 raise CanonicalError("a key is not a string")
-            if type(item) is not str:  # most leaves are text, and a call for each costs more than the writing
+            if item is not None and type(item) is not str:  # most leaves are text, and a call for each costs more than the writing
                 _check(item, depth + 1)
     elif isinstance(value, list | tuple):
         for item in value:

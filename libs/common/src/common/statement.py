@@ -6,6 +6,7 @@ Part of hub-event+jwe v1 (FROZEN, see envelope.py); envelope.py re-exports what 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -67,7 +68,7 @@ def sign_statement(claims: Mapping[str, Any], sender: SigningKey) -> bytes:
     recipient would accept.
     """
     _read({**claims, "pad": ""})
-    header = b64u(canonical({"alg": "ES256", "kid": sender.kid, "typ": _TYP}))
+    header = _header_of(sender.kid)
     # "pad" sorts between these two halves, so the padded text is canonical without serialising the data twice.
     before = canonical({name: value for name, value in claims.items() if name < "pad"})
     after = canonical({name: value for name, value in claims.items() if name > "pad"})
@@ -76,9 +77,23 @@ def sign_statement(claims: Mapping[str, Any], sender: SigningKey) -> bytes:
     room = next((fits for bucket in BUCKETS if (fits := (bucket - fixed) * 3 // 4) >= bare), None)
     if room is None:
         raise EnvelopeTooLarge("the data does not fit 256 KiB")
-    payload = before[:-1] + b',"pad":"' + b"0" * (room - bare) + b'",' + after[1:]
-    signed = f"{header}.{b64u(payload)}".encode()
+    payload = _encoded_padded(before[:-1] + b',"pad":"', room - bare, b'",' + after[1:])
+    signed = f"{header}.{payload}".encode()
     return signed + b"." + b64u(sender.sign(signed)).encode()
+
+
+@lru_cache(maxsize=64)
+def _header_of(kid: str) -> str:
+    return b64u(canonical({"alg": "ES256", "kid": kid, "typ": _TYP}))
+
+
+def _encoded_padded(before: bytes, zeros: int, after: bytes) -> str:
+    """base64url of `before`, that many characters 0, then `after`. Three 0 are always MDAw: what only pads need not be encoded."""
+    lead = min(-len(before) % 3, zeros)
+    whole, rest = divmod(zeros - lead, 3)
+    if (len(before) + lead) % 3:
+        return b64u(before + b"0" * zeros + after)
+    return b64u(before + b"0" * lead) + "MDAw" * whole + b64u(b"0" * rest + after)
 
 
 def verify_statement(jws: str, keys: KeySource) -> Statement:

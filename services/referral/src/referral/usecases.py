@@ -7,7 +7,6 @@ from uuid import UUID
 
 from common.access import Granted
 from common.audit_record import Actor, AuditEntry, Operation
-from common.canonical import canonical
 from common.case_reference import case_reference
 from common.clock import Clock
 from common.events.case import CaseSnapshot, CaseSubject, Cause, Consent, Fact, Marking, RiskSummary
@@ -71,7 +70,7 @@ def check_intake(tx: ReferralTx, granted: Granted, form: FullReferral | UrgentRe
         raise Problem("external-reference-exists")
     if isinstance(form, FullReferral) and form.completes is not None:
         intake = _complete(tx, granted, form.completes, intake)
-    if len(canonical(intake.snapshot.data())) > SNAPSHOT_LIMIT:
+    if intake.snapshot.size() > SNAPSHOT_LIMIT:
         raise Problem("body-too-large", "Too much text to seal to each recipient; send at most about 100 KiB of it.")
     return intake
 
@@ -291,9 +290,7 @@ def _intake(
 
 def head_of(snapshot: CaseSnapshot) -> dict[str, Any]:
     """The snapshot without its facts: codes, flags and opaque ids only."""
-    head = snapshot.data()
-    head.pop("facts")
-    return head
+    return snapshot.model_dump(mode="json", by_alias=True, exclude={"facts"})
 
 
 def _complete(tx: ReferralTx, granted: Granted, urgent_id: UUID, intake: Intake) -> Intake:

@@ -22,6 +22,10 @@ class Event(BaseModel):
         """The event's fields as JSON values, lower camel case."""
         return self.model_dump(mode="json", by_alias=True)
 
+    def size(self) -> int:
+        """Bytes of `data` in canonical form, without making it: another order of members is as long."""
+        return len(self.model_dump_json(by_alias=True).encode())
+
 
 class Part(BaseModel):
     """A piece of an event; frozen with it."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from common.events.case import Fact, RiskSummary
 from referral.domain.form import ROLE_NAMES, Form, FullReferral, Internal, Person, Shared, UrgentReferral
@@ -81,11 +81,11 @@ def _victim(form: FullReferral, subjects: dict[str, UUID]) -> UUID:
 
 
 def _walk(part: BaseModel, path: str, subject: UUID, role: str, subjects: dict[str, UUID]) -> Iterator[Fact]:
-    for name, info in type(part).model_fields.items():
+    for name, kind in _marks_of(type(part)):
         value = getattr(part, name)
-        here = f"{path}{name}"
         if value is None or value == ():
             continue
+        here = f"{path}{name}"
         if isinstance(value, Form):
             yield from _walk(value, f"{here}.", subject, role, subjects)
         elif isinstance(value, tuple) and isinstance(value[0], Form):
@@ -93,19 +93,32 @@ def _walk(part: BaseModel, path: str, subject: UUID, role: str, subjects: dict[s
                 who = (subjects[entry.ref], entry.role) if isinstance(entry, Person) else (subject, role)
                 yield from _walk(entry, f"{here}.{place}.", *who, subjects)
         else:
-            yield from _leaf(info, here, value, subject, role)
+            yield from _leaf(kind, here, value, subject, role)
 
 
-def _leaf(info: FieldInfo, path: str, value: Any, subject: UUID, role: str) -> Iterator[Fact]:
-    kind = next((mark for mark in info.metadata if isinstance(mark, (Shared, Internal))), None)
+@cache
+def _marks_of(form: type[BaseModel]) -> tuple[tuple[str, Shared | Internal | None], ...]:
+    """Each field of a part of a form with the category it carries, if it does; a class's own never change."""
+    return tuple(
+        (name, next((mark for mark in info.metadata if isinstance(mark, (Shared, Internal))), None))
+        for name, info in form.model_fields.items()
+    )
+
+
+def _leaf(kind: Shared | Internal | None, path: str, value: Any, subject: UUID, role: str) -> Iterator[Fact]:
     if kind is None and value in _NO_CALLBACK:
         kind, value = Shared("callback", "Call back on"), _NO_CALLBACK[value]
     if kind is None:
         raise Uncategorised(path)
     if isinstance(kind, Shared):
-        category = kind.category.format(role=ROLE_NAMES[role])
+        category = _category(kind.category, role)
         owner = None if category == "referrer" else subject
         yield Fact(path=path, category=category, subject=owner, label=kind.label, value=_plain(value), quality=kind.quality or "fact")
+
+
+@cache
+def _category(category: str, role: str) -> str:
+    return category.format(role=ROLE_NAMES[role])
 
 
 def _plain(value: Any) -> Any:
