@@ -237,7 +237,8 @@ class SqlTx:
     def unproven(self, referrer: str, limit: int) -> tuple[Unproven, ...]:
         """Opened is nothing: states, times and names of agencies."""
         rows = self._conn.execute(_UNPROVEN, {"b_agency": referrer, "b_limit": limit})
-        return tuple(Unproven(_disclosure(row), row.referrer_reference, row.vetting.get("source", "")) for row in rows)
+        own = len(_OWN)
+        return tuple(Unproven(Disclosure(*row[:own]), row.referrer_reference, row.vetting.get("source", "")) for row in rows)
 
     def advance(self, delivery_id: UUID, expected: Sequence[str], **changes: Any) -> bool:
         """Compare-and-swap on the state."""
