@@ -30,6 +30,7 @@ PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {
         "POST /v1/referrals/{referral_id}/must-not-disclose": (FRONT_LINE, 422),
         "GET /v1/code-lists": (FRONT_LINE, 200),
         "GET /v1/refused-intakes": (FRONT_LINE, 200),
+        "POST /v1/refused-intakes/{refused_id}/acknowledgement": (FRONT_LINE, 422),
     },
     "sharing": {
         **_OPERATED,

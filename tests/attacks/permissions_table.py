@@ -55,6 +55,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row | Open]]] = {
         "POST /v1/referrals/{referral_id}/must-not-disclose": Row(AGENCIES, 422),
         "GET /v1/code-lists": Row(AGENCIES, 200),
         "GET /v1/refused-intakes": Row(AGENCIES, 200),
+        "POST /v1/refused-intakes/{refused_id}/acknowledgement": Row(AGENCIES, 422),
         "POST /v1/release-checks": Row(frozenset({"svc-sharing"}), 422),
     },
     "sharing": {

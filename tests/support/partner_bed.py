@@ -19,6 +19,8 @@ _SET_ASIDE: Final[dict[str, Any]] = {
     "sender": ME, "eventId": None,
 }  # fmt: skip
 
+_REFUSED: Final[dict[str, Any]] = {"id": "01932000-0000-7000-8000-0000000000f1", "at": "2026-11-21T02:00:05Z", "code": "malformed-json"}
+
 
 def profile_file(folder: Path, parties: Parties) -> Path:
     """The profile of `parties`, written by the code that writes the demo's."""
@@ -76,6 +78,11 @@ class FakeHub:
         if path == "/sharing/v1/disclosures/decide-again":
             self.orders.append(json.loads(content))
             return _json({"cases": 2, "prepared": 3, "unchanged": 0, "failed": 0, "more": True})
+        if path == "/referral/v1/refused-intakes":
+            return _json({"refused": [_REFUSED]})
+        if method == "POST" and path == f"/referral/v1/refused-intakes/{_REFUSED['id']}/acknowledgement":
+            self.orders.append(json.loads(content))
+            return _json(_REFUSED)
         if path == "/sharing/v1/operator/quarantine":
             return _json({"items": [_SET_ASIDE, {**_SET_ASIDE, "reason": "bad-signature", "holds": False, "sender": None}]})
         if path == "/sharing/v1/operator/quarantine/replay":

@@ -271,3 +271,14 @@ def test_an_operator_has_what_is_blocked_decided_on_again(shell: Shell) -> None:
     assert code == 0
     assert out.startswith("2 cases decided on again, 3 deliveries prepared, 0 cases with nothing to decide, 0 failed. More are blocked")
     assert shell.hub.orders == [{"deliveryIds": [], "reason": "audit-rejected", "agency": None, "caseReference": None}]
+
+
+def test_what_stands_refused_is_listed_and_acknowledged_with_a_reason(shell: Shell) -> None:
+    code, out, _ = shell.run("referral", "refused")
+    refused_id = out.split()[0]
+    assert (code, "malformed-json" in out, "hubctl referral refused acknowledge ID" in out) == (0, True, True)
+    assert json.loads(shell.run("referral", "refused", "--json")[1])[0]["id"] == refused_id
+    code, out, _ = shell.run("referral", "refused", "acknowledge", refused_id, "--reason", "told-otherwise")
+    assert (code, shell.hub.orders) == (0, [{"reason": "told-otherwise"}])
+    assert "malformed-json" in out
+    assert shell.run("referral", "refused", "acknowledge", refused_id, "--reason", "whatever")[0] == 2

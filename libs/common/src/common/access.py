@@ -65,6 +65,17 @@ def own_work(service: str, *, issuer: str, scope: str, operation: Operation, at:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What a refused request carried, so that its service can tell a later correction from something else.
+
+    Personal data in the clear: take keyed hashes of it, and neither store nor log it.
+    """
+
+    idempotency_key: str = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A refused request, for the audit trail. Authenticated ones come one by one, anonymous ones once a minute.
 
@@ -77,3 +88,4 @@ class Refusal:
     operation: Operation
     correlation_id: str
     reasons: Mapping[str, int]
+    sent: Sent | None = None

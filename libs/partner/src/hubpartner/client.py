@@ -78,6 +78,17 @@ class HubClient:
         path = f"/v1/referrals/{referral_id}/must-not-disclose"
         return _members(await self._services["referral"].call("POST", path, scope="referral.write", json=body, idempotency_key=opaque()))
 
+    async def refused_intakes(self) -> list[dict[str, Any]]:
+        """Referrals of the own agency that were refused and stand so, oldest first."""
+        answer = _members(await self._services["referral"].call("GET", "/v1/refused-intakes", scope="referral.read"))
+        found: list[dict[str, Any]] = answer["refused"]
+        return found
+
+    async def acknowledge_refused(self, refused_id: str, reason: str) -> dict[str, Any]:
+        """Say what became of a refused referral that no accepted one corrects: `sent-again`, `told-otherwise`, `not-needed`."""
+        path = f"/v1/refused-intakes/{refused_id}/acknowledgement"
+        return _members(await self._services["referral"].call("POST", path, scope="referral.write", json={"reason": reason}))
+
     async def inbox(self, *, cursor: str | None = None, limit: int = 50, wait: int = 0) -> InboxPage:
         """Deliveries after `cursor`; with `wait` seconds the call holds until something comes."""
         params: dict[str, str | int] = {"limit": limit}

@@ -9,6 +9,7 @@ ACTIONS: Mapping[str, Mapping[str, str]] = {
     "read_own_referral": {"scope": "referral.read", "kind": "any", "operation": "consultation"},
     "mark_must_not_disclose": {"scope": "referral.write", "kind": "any", "operation": "alteration"},
     "see_refused_intakes": {"scope": "referral.read", "kind": "any", "operation": "operation"},
+    "acknowledge_refused_intake": {"scope": "referral.write", "kind": "any", "operation": "alteration"},
     "read_code_lists": {"scope": "referral.read", "kind": "any", "operation": "operation"},
     "check_release": {"scope": "case.read", "kind": "svc-sharing", "operation": "operation"},
 }

@@ -57,6 +57,15 @@ class CaseState:
     markings: tuple[Marking, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RefusedIntake:
+    """An open alarm of a sender's desk: when it was first refused, and the newest problem code."""
+
+    id: UUID
+    at: datetime
+    code: str
+
+
 class ReferralTx(Protocol):
     """The repository inside one transaction.
 
@@ -104,16 +113,20 @@ class ReferralTx(Protocol):
         """Whether sharing has decided on that version; with no outcome it then means that nobody was told."""
         ...
 
-    def note_refused_intake(self, agency: str, *, code: str, at: datetime) -> None:
-        """Remember, without content, that a sender's intake was refused, so that its desk is alarmed until corrected."""
+    def note_refused_intake(self, agency: str, *, code: str, at: datetime, key_mark: bytes | None, external_reference: str | None) -> None:
+        """Remember, without content, that a sender's intake was refused; tried again and refused again, it is still one."""
         ...
 
-    def clear_refused_intakes(self, granted: Granted) -> None:
-        """An intake of the same sender was accepted: its alarm ends."""
+    def correct_refused_intakes(self, granted: Granted, key_mark: bytes, external_reference: str | None) -> None:
+        """An intake was accepted: the alarms of those refused under the same Idempotency-Key or external reference end."""
         ...
 
-    def refused_intakes(self, granted: Granted) -> tuple[tuple[datetime, str], ...]:
-        """The sender's open alarms: when, and the problem code."""
+    def acknowledge_refused_intake(self, granted: Granted, refused_id: UUID) -> RefusedIntake | None:
+        """End one alarm of the agency; it as it was, or None when there is none of that id."""
+        ...
+
+    def refused_intakes(self, granted: Granted) -> tuple[RefusedIntake, ...]:
+        """The sender's open alarms, oldest first."""
         ...
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:

@@ -12,12 +12,13 @@ from common.clock import Clock
 from common.events.case import CaseSnapshot, CaseSubject, Cause, Consent, Fact, Marking, RiskSummary
 from common.ids import uuid7
 from common.problems import Fault, Problem
+from common.web.attempts import Attempt
 from referral.domain import risk as risk_rules
 from referral.domain.facts import facts_of, level_facts, risk_facts, unknown_contact
 from referral.domain.form import FullReferral, Person, UrgentReferral
 from referral.domain.rules import Instrument, RuleBook, Rules, RulesUnknown
 from referral.permissions import may
-from referral.ports import CaseState, Outcome, ReferralTx, StoredReferral, VersionMoved
+from referral.ports import CaseState, Outcome, ReferralTx, RefusedIntake, StoredReferral, VersionMoved
 
 SNAPSHOT_LIMIT: Final = 128 * 1024
 """Bytes of one snapshot: what every recipient's package, proof and encodings included, still holds in the largest envelope (256 KiB)."""
@@ -75,15 +76,18 @@ def check_intake(tx: ReferralTx, granted: Granted, form: FullReferral | UrgentRe
     return intake
 
 
-def submit_referral(tx: ReferralTx, granted: Granted, form: FullReferral | UrgentReferral, desk: Desk) -> Intake:
-    """Take a referral in: case, people, facts, audit record and snapshot in one transaction. Raises what `check_intake` raises."""
+def submit_referral(tx: ReferralTx, granted: Granted, form: FullReferral | UrgentReferral, desk: Desk, attempt: Attempt) -> Intake:
+    """Take a referral in: case, people, facts, audit record and snapshot in one transaction; alarms about this one end.
+
+    Raises what `check_intake` raises.
+    """
     intake = check_intake(tx, granted, form, desk)
     if intake.snapshot.version > 1:
         _replace(tx, granted, intake.referral, intake.snapshot)
     else:
         tx.insert(granted, intake.referral, intake.snapshot)
     tx.record(intake.entry)
-    tx.clear_refused_intakes(granted)
+    tx.correct_refused_intakes(granted, attempt.id, form.external_reference)
     return intake
 
 
@@ -184,12 +188,25 @@ def note_saved(tx: ReferralTx, case_id: UUID, recipient: str, at: datetime) -> N
             tx.put_outcome(case_id, replace(known, state="saved", changed_at=at))
 
 
-def refuse_intake(tx: ReferralTx, agency: str, code: str, desk: Desk) -> None:
+def refuse_intake(tx: ReferralTx, agency: str, code: str, desk: Desk, *, key_mark: bytes | None, external_reference: str | None) -> None:
     """Alarm the sender's desk: an intake was refused and stands uncorrected (design section 13, rule 2)."""
-    tx.note_refused_intake(agency, code=code, at=desk.clock.now())
+    tx.note_refused_intake(agency, code=code, at=desk.clock.now(), key_mark=key_mark, external_reference=external_reference)
 
 
-def refused_intakes(tx: ReferralTx, granted: Granted) -> tuple[tuple[datetime, str], ...]:
+def acknowledge_refused_intake(tx: ReferralTx, granted: Granted, refused_id: UUID, *, reason: str) -> RefusedIntake:
+    """The desk says what became of a refused intake that nothing else corrects. Raises Problem(not-found)."""
+    _allow("acknowledge_refused_intake", granted)
+    found = tx.acknowledge_refused_intake(granted, refused_id)
+    if found is None:
+        raise Problem("not-found")
+    tx.record(AuditEntry(
+        operation="alteration", outcome="done", actor=_actor(granted), resource_type="refused-intake", resource_id=str(refused_id),
+        reason_code=reason,
+    ))  # fmt: skip
+    return found
+
+
+def refused_intakes(tx: ReferralTx, granted: Granted) -> tuple[RefusedIntake, ...]:
     """The sender's open alarms, oldest first."""
     _allow("see_refused_intakes", granted)
     return tx.refused_intakes(granted)
@@ -201,8 +218,11 @@ def _allow(action: str, granted: Granted) -> None:
 
 
 def _rules(form: FullReferral | UrgentReferral, desk: Desk, now: datetime) -> Rules:
+    area = form.area or desk.home_area
+    if isinstance(form, UrgentReferral) and area not in desk.rules.areas():
+        area = desk.home_area  # danger is never refused for form (design section 13, rule 2)
     try:
-        return desk.rules.for_area(form.area or desk.home_area, now.date())
+        return desk.rules.for_area(area, now.date())
     except RulesUnknown:
         raise Problem("validation-failed", errors=[Fault("/area", "must be an area this hub serves; see GET /v1/code-lists")]) from None
 
@@ -321,15 +341,19 @@ def _replace(tx: ReferralTx, granted: Granted, referral: StoredReferral, snapsho
         raise Problem("conflict") from None
 
 
-def _entry(operation: Operation, granted: Granted, case_id: UUID, desk: Desk, *, resource: UUID, version: int) -> AuditEntry:
+def _actor(granted: Granted) -> Actor:
     who = granted.principal
     role = "system" if who.kind == "system" else ",".join(sorted(who.roles)) or "person"
+    return Actor(subject=f"{who.issuer}|{who.subject}", agency=who.agency, role=role, acr=who.acr or "")
+
+
+def _entry(operation: Operation, granted: Granted, case_id: UUID, desk: Desk, *, resource: UUID, version: int) -> AuditEntry:
     return AuditEntry(
         operation=operation,
         outcome="done",
-        actor=Actor(subject=f"{who.issuer}|{who.subject}", agency=who.agency, role=role, acr=who.acr or ""),
+        actor=_actor(granted),
         case_id=case_id,
-        case_references=(desk.reference(who.agency, case_id),),
+        case_references=(desk.reference(granted.principal.agency, case_id),),
         resource_type="referral",
         resource_id=str(resource),
         resource_version=version,

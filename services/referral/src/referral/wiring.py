@@ -1,5 +1,6 @@
 """Referral's composition root: the only file that knows every room."""
 
+import logging
 from importlib.resources import files
 
 import httpx2
@@ -7,12 +8,14 @@ import httpx2
 from common import topics
 from common.access import Refusal
 from common.bus import Bus
+from common.canonical import CanonicalError, parse
 from common.clock import Clock
 from common.keyring import Keyring
 from common.sealed import SubjectKeys
 from common.settings import Settings
 from common.web.app import create_app
 from common.web.frame import Frame, Subscription
+from common.web.idempotency import Idempotency
 from common.web.service import Service
 from referral import usecases
 from referral.api import ROUTERS
@@ -20,6 +23,7 @@ from referral.consumers import OutcomeConsumer
 from referral.domain.rules import RuleBook, read_rule_book
 from referral.storage import SUBJECT_KEY, TABLES, ReferralStore, Sealing
 
+_log = logging.getLogger("hub.referral")
 _INTAKE_ROUTE = "/v1/referrals"
 _STILL_COMING = "idempotency-in-flight"
 
@@ -47,7 +51,7 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
 
     async def on_refusal(refusal: Refusal) -> None:
         await frame.record_refusal(refusal)
-        await _alarm_the_desk(refusal, store, desk)
+        await _alarm_the_desk(refusal, store, desk, frame.idempotency)
 
     app = create_app(
         "referral",
@@ -82,12 +86,26 @@ def rule_book() -> RuleBook:
     return read_rule_book(entry.read_text("utf-8") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
-async def _alarm_the_desk(refusal: Refusal, store: ReferralStore, desk: usecases.Desk) -> None:
-    """A refused intake of a known sender, for whatever reason, alarms its desk until one is accepted (design section 13, rule 2).
+async def _alarm_the_desk(refusal: Refusal, store: ReferralStore, desk: usecases.Desk, idempotency: Idempotency) -> None:
+    """A refused intake of a known sender, for whatever reason, alarms its desk until that one is corrected (design section 13, rule 2).
 
     A dry run collects nothing, so nothing was refused; and what is still being handled has its own answer coming.
     """
     codes = refusal.reasons.keys() - {_STILL_COMING}
-    if refusal.principal is not None and refusal.route == _INTAKE_ROUTE and refusal.operation == "collection" and codes:
-        agency, code = refusal.principal.agency, min(codes)
-        await store.write(lambda tx: usecases.refuse_intake(tx, agency, code, desk))
+    if refusal.principal is None or refusal.route != _INTAKE_ROUTE or refusal.operation != "collection" or not codes:
+        return
+    agency, code, sent = refusal.principal.agency, min(codes), refusal.sent
+    _log.warning("an intake was refused", extra={"alarm": "intake-refused", "agency": agency, "code": code})
+    mark = idempotency.name(refusal.principal, sent.idempotency_key) if sent is not None and sent.idempotency_key else None
+    reference = None if sent is None else reference_in(sent.body)
+    await store.write(lambda tx: usecases.refuse_intake(tx, agency, code, desk, key_mark=mark, external_reference=reference))
+
+
+def reference_in(body: bytes) -> str | None:
+    """The sender's own reference in a body that was refused, if that much of it can be read."""
+    try:
+        form = parse(body)
+    except CanonicalError:
+        return None
+    reference = form.get("externalReference") if isinstance(form, dict) else None
+    return reference if isinstance(reference, str) and reference.strip() else None

@@ -30,6 +30,7 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 
 _NEVER_PAUSED: Final = ("/healthz", "/readyz", "/metrics", "/v1/operator/")
 
+BODY = "hub_body"  # scope["state"] member: the body as taken, empty when it has a fault; for the accounts of a refusal
 FAULT = "hub_fault"  # scope["state"] member: a Problem with the body, raised by the guard once the caller is known
 
 
@@ -111,6 +112,7 @@ class Edge:
             fault = self._fault(scope, body)
             if fault is not None:
                 body, state[FAULT] = b"", fault
+        state[BODY] = body
         given = False
 
         async def replay() -> Message:

@@ -17,6 +17,8 @@ from common.web.edge import FAULT
 from common.web.queries import check_query
 from common.web.rates import HEADERS, Classify, Rates
 
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})  # what a boolean query parameter reads as yes
+
 
 class Authenticator(Protocol):
     """Tells who a request comes from. Obligation: raises Problem for anything short of certainty, and never guesses."""
@@ -49,6 +51,7 @@ class Guard:
 
     `clients`: only these clients acting for themselves; `roles`: only people with one of these. Both are asked before the body is
     looked at, so that who may not call learns nothing of what a call needs.
+    `rehearsal` names the query parameter with which nothing is done: its refusals are accounted for as an `operation`.
     """
 
     scope: str
@@ -58,10 +61,11 @@ class Guard:
     rate: str | Classify = "default"
     clients: frozenset[str] = frozenset()
     roles: frozenset[str] = frozenset()
+    rehearsal: str = ""
 
     async def __call__(self, request: Request, _scheme: Annotated[None, Security(SCHEME)]) -> Granted:
         """The proof of access. Raises Problem."""
-        request.state.operation = self.operation
+        request.state.operation = "operation" if self._rehearsed(request) else self.operation
         authenticator = cast(Authenticator | None, request.app.state.authenticator)
         if authenticator is None:
             raise Problem("unavailable")
@@ -75,6 +79,9 @@ class Guard:
         granted = grant(principal, scope=self.scope, operation=self.operation, at=clock.now())
         request.state.granted = granted
         return granted
+
+    def _rehearsed(self, request: Request) -> bool:
+        return bool(self.rehearsal) and request.query_params.get(self.rehearsal, "").lower() in _TRUE
 
     async def _count(self, request: Request, principal: Principal) -> None:
         rates = cast(Rates, request.app.state.rates)
@@ -115,15 +122,16 @@ class Open:
 
 def requires(
     scope: str, *, operation: Operation, person: bool = False, step_up: timedelta | None = None, rate: str | Classify = "default",
-    clients: Collection[str] = (), roles: Collection[str] = (),
+    clients: Collection[str] = (), roles: Collection[str] = (), rehearsal: str = "",
 ) -> Any:  # fmt: skip
     """The dependency of a route: ``Annotated[Granted, guard.requires("referral.write", operation="collection")]``.
 
     `rate` is a class of `app.state.rates`, or an async function that tells it from the request (it may read the body).
+    `rehearsal` names the boolean query parameter of a dry run.
     """
     if scope not in SCOPES:
         raise ValueError(f"{scope} is not a scope of this hub")
-    return Security(Guard(scope, operation, person, step_up, rate, frozenset(clients), frozenset(roles)), scopes=[scope])
+    return Security(Guard(scope, operation, person, step_up, rate, frozenset(clients), frozenset(roles), rehearsal), scopes=[scope])
 
 
 def anyone(reason: str) -> Any:

@@ -15,7 +15,7 @@ from fastapi import Depends, Header, Request
 from sqlalchemy import Column, Connection, Index, LargeBinary, MetaData, Table, bindparam, delete, select, update
 from starlette.responses import JSONResponse
 
-from common.access import Granted
+from common.access import Granted, Principal
 from common.canonical import canonical, parse
 from common.clock import Clock
 from common.database import UtcDateTime
@@ -58,8 +58,12 @@ class Idempotency:
 
     def attempt(self, granted: Granted, key: str, request: bytes) -> Attempt:
         """The attempt of this caller with this key; `request` is method, route and body."""
-        caller = f"{granted.principal.issuer}\0{granted.principal.client_id}\0{granted.principal.subject}\0{key}"
-        return Attempt(self._mac(b"id", caller.encode()), self._mac(b"request", request))
+        return Attempt(self.name(granted.principal, key), self._mac(b"request", request))
+
+    def name(self, principal: Principal, key: str) -> bytes:
+        """What an attempt of this caller with this key is called: a keyed hash, also of one that was refused."""
+        caller = f"{principal.issuer}\0{principal.client_id}\0{principal.subject}\0{key}"
+        return self._mac(b"id", caller.encode())
 
     def once(self, connection: Connection, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """The stored answer, or that of `work`, stored with its effect in the caller's transaction.

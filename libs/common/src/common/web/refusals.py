@@ -9,11 +9,12 @@ from typing import Final
 
 from starlette.requests import Request
 
-from common.access import Operation, Principal, Refusal
+from common.access import Operation, Principal, Refusal, Sent
 from common.clock import Clock
 from common.problems import Problem
 from common.telemetry import describe
 from common.web import correlation
+from common.web.edge import BODY
 from common.web.observe import route_template
 
 OnRefusal = Callable[[Refusal], Awaitable[None]]
@@ -39,9 +40,9 @@ class Refusals:
             return
         operation: Operation = getattr(request.state, "operation", "operation")
         route = route_template(request.scope)
-        await self._pass(
-            Refusal(self._clock.now(), principal, route, operation, correlation.current() or correlation.accept(None), {problem.code: 1})
-        )
+        correlation_id = correlation.current() or correlation.accept(None)
+        sent = Sent(request.headers.get("idempotency-key", ""), request.scope.get("state", {}).get(BODY, b""))
+        await self._pass(Refusal(self._clock.now(), principal, route, operation, correlation_id, {problem.code: 1}, sent))
 
     async def start(self) -> None:
         """Begin the minute."""

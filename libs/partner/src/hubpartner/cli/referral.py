@@ -1,6 +1,7 @@
 """hubctl referral: send a referral, hear what became of it, forbid disclosure."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,7 +9,19 @@ import typer
 
 from hubpartner.cli.session import JsonOption, say, say_error, say_json, with_hub
 
+
+class Became(StrEnum):
+    """What became of a refused referral."""
+
+    SENT_AGAIN = "sent-again"
+    TOLD_OTHERWISE = "told-otherwise"
+    NOT_NEEDED = "not-needed"
+
+
 app = typer.Typer(no_args_is_help=True, help="Send referrals and hear what became of them.")
+
+refused = typer.Typer(help="Referrals of yours that were refused and stand so.")
+app.add_typer(refused, name="refused")
 
 _STATES = {
     "decided": "may know; package being prepared",
@@ -71,6 +84,38 @@ def forbid(
         say_json(answer)
         return
     say(f"Marked. Case version {answer['version']}. What was already read cannot be unread.")
+
+
+@refused.callback(invoke_without_command=True)
+def list_refused(context: typer.Context, as_json: JsonOption = False) -> None:
+    """List refused referrals that nothing has corrected yet."""
+    if context.invoked_subcommand is not None:
+        return
+    found = with_hub(context, lambda client: client.refused_intakes())
+    if as_json:
+        say_json(found)
+        return
+    if not found:
+        say("Nothing stands refused.")
+    for one in found:
+        say(f"{one['id']}  {one['at']}  {one['code']}")
+    if found:
+        say("Send each again with its reference, or: hubctl referral refused acknowledge ID")
+
+
+@refused.command()
+def acknowledge(
+    context: typer.Context,
+    refused_id: str,
+    reason: Annotated[Became, typer.Option(prompt=True, help="What became of it")],
+    as_json: JsonOption = False,
+) -> None:
+    """End the alarm of one that no accepted referral will correct."""
+    answer = with_hub(context, lambda client: client.acknowledge_refused(refused_id, reason.value))
+    if as_json:
+        say_json(answer)
+        return
+    say(f"Acknowledged: refused {answer['at']}, {answer['code']}.")
 
 
 @app.command("code-lists")

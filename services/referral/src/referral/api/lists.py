@@ -1,13 +1,14 @@
 """Routes for code lists, instruments and rules in force, and for a sender's own refused intakes."""
 
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
+from uuid import UUID
 
 from fastapi import APIRouter, Request
 from pydantic import Field
 
 from common.access import Granted
 from common.views import CATEGORIES
-from common.web import guard
+from common.web import documents, guard
 from common.web.models import ApiModel, Timestamp
 from referral import usecases
 from referral.domain.wording import MEANINGS
@@ -16,6 +17,7 @@ from referral.usecases import Desk
 
 router = APIRouter(prefix="/v1", tags=["lists"])
 Read = Annotated[Granted, guard.requires("referral.read", operation="operation")]
+Write = Annotated[Granted, guard.requires("referral.write", operation="alteration")]
 
 
 class CodeOut(ApiModel):
@@ -51,10 +53,17 @@ class CodeListsOut(ApiModel):
 
 
 class RefusedIntakeOut(ApiModel):
-    """An intake of yours that was refused and has not been followed by an accepted one."""
+    """An intake of yours that was refused, when first, and the code of the newest refusal."""
 
+    id: UUID
     at: Timestamp
     code: str
+
+
+class AcknowledgementIn(ApiModel):
+    """What became of a refused intake: sent as another referral, told by other means (telephone, another system), or not needed."""
+
+    reason: Literal["sent-again", "told-otherwise", "not-needed"]
 
 
 class RefusedIntakesOut(ApiModel):
@@ -80,10 +89,21 @@ async def read_code_lists(request: Request, granted: Read) -> CodeListsOut:
 
 @router.get("/refused-intakes", summary="Your refused intakes")
 async def read_refused_intakes(request: Request, granted: Read) -> RefusedIntakesOut:
-    """When and why referrals of your agency were refused since the last accepted one; without what they held."""
+    """Referrals of your agency that were refused and stand so, oldest first; without what they held.
+
+    One ends when a referral with the same `externalReference` or Idempotency-Key is accepted, or when your desk acknowledges it.
+    """
     store = cast(Store, request.app.state.store)
     found = await store.write(lambda tx: usecases.refused_intakes(tx, granted))
-    return RefusedIntakesOut(refused=tuple(RefusedIntakeOut(at=at, code=code) for at, code in found))
+    return RefusedIntakesOut(refused=tuple(RefusedIntakeOut(id=one.id, at=one.at, code=one.code) for one in found))
+
+
+@router.post("/refused-intakes/{refused_id}/acknowledgement", summary="Acknowledge a refused intake", openapi_extra=documents.problems(404))
+async def acknowledge_refused_intake(request: Request, refused_id: UUID, body: AcknowledgementIn, granted: Write) -> RefusedIntakeOut:
+    """End the alarm of a refused intake that no accepted referral will correct, saying what became of it. It is in the audit log."""
+    store = cast(Store, request.app.state.store)
+    ended = await store.write(lambda tx: usecases.acknowledge_refused_intake(tx, granted, refused_id, reason=body.reason))
+    return RefusedIntakeOut(id=ended.id, at=ended.at, code=ended.code)
 
 
 def _codes(codes: dict[str, str]) -> tuple[CodeOut, ...]:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, cast
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from common.access import Granted
@@ -25,37 +25,27 @@ define(
 )
 
 router = APIRouter(prefix="/v1/referrals", tags=["referrals"])
-Write = Annotated[Granted, guard.requires("referral.write", operation="collection", rate=urgent_when("form", "urgent"))]
+Write = Annotated[Granted, guard.requires("referral.write", operation="collection", rate=urgent_when("form", "urgent"), rehearsal="dryRun")]
 Read = Annotated[Granted, guard.requires("referral.read", operation="consultation")]
 Once = Annotated[Attempt, idempotency.required()]
 DryRun = Annotated[bool, Query(alias="dryRun", description="Check and assess the form, but store and send nothing")]
 
 
-async def _collects(request: Request, dry_run: DryRun = False) -> bool:
-    """Whether it is a dry run, and if so tells the accounts that a refusal of it is no refused intake."""
-    if dry_run:
-        request.state.operation = "operation"
-    return dry_run
-
-
-Rehearsal = Annotated[bool, Depends(_collects)]
-
-
 @router.post("", status_code=201, summary="Submit a referral", response_model=ReferralOut, responses={200: {"model": DryRunOut}})
-async def submit_referral(request: Request, body: AnyReferral, granted: Write, rehearsal: Rehearsal, attempt: Once) -> Response:
+async def submit_referral(request: Request, body: AnyReferral, granted: Write, attempt: Once, dry_run: DryRun = False) -> Response:
     """Send a full referral (`form: full`) or, when there is danger now, an urgent one (`form: urgent`: name, place, danger, callback).
 
     Repeating the request with the same Idempotency-Key gives the same answer and stores nothing twice; the repeat, like a dry run,
     is in the audit log before its answer leaves. Sharing decides and delivers within moments; read the referral again, or wait for feedback, to see what became of it.
     """
     desk, store = _desk(request), _store(request)
-    if rehearsal:
+    if dry_run:
         intake = await store.write(lambda tx: usecases.rehearse_intake(tx, granted, body, desk))
         return JSONResponse(dry_run_out(intake).model_dump(mode="json"))
 
     def work(tx: ReferralTx) -> Answer:
         def submit() -> Answer:
-            intake = usecases.submit_referral(tx, granted, body, desk)
+            intake = usecases.submit_referral(tx, granted, body, desk, attempt)
             made = referral_out(intake.referral, desk)
             headers = {"Location": f"{_base(request)}/v1/referrals/{intake.referral.referral_id}", "ETag": _etag(intake)}
             return Answer(201, made, headers)

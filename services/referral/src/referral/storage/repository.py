@@ -22,8 +22,9 @@ from common.sealed import SubjectKey, SubjectKeys, blind_index
 from common.topics import CASE
 from common.web.attempts import Answer, Attempt
 from common.web.idempotency import Idempotency
-from referral.ports import CaseState, Outcome, ReferralTx, StoredReferral, VersionMoved
-from referral.storage.tables import CaseFile, FactGroup, OutcomeRow, ReferralRow, RefusedIntake, SnapshotSent, table_of
+from referral.ports import CaseState, Outcome, ReferralTx, RefusedIntake, StoredReferral, VersionMoved
+from referral.storage.refused import RefusedIntakes
+from referral.storage.tables import CaseFile, FactGroup, OutcomeRow, ReferralRow, SnapshotSent, table_of
 
 T = TypeVar("T")
 
@@ -31,7 +32,6 @@ _CASE = table_of(CaseFile)
 _REFERRAL = table_of(ReferralRow)
 _FACTS = table_of(FactGroup)
 _OUTCOME = table_of(OutcomeRow)
-_REFUSED = table_of(RefusedIntake)
 _SENT = table_of(SnapshotSent)
 
 # Made once: building a statement costs more than running it, and each intake runs all of these.
@@ -40,7 +40,6 @@ _NEW_REFERRAL = insert(_REFERRAL)
 _NEW_FACTS = insert(_FACTS)
 _NEW_SENT = insert(_SENT)
 _BY_EXTERNAL = select(_REFERRAL.c.id).where(_REFERRAL.c.agency == bindparam("sender"), _REFERRAL.c.external_bi == bindparam("reference"))
-_CLEAR_REFUSED = delete(_REFUSED).where(_REFUSED.c.agency == bindparam("sender"))
 
 _RANK = {"withheld": 0, "decided": 1, "blocked": 2, "released": 3, "saved": 4}
 
@@ -205,20 +204,21 @@ class SqlTx:
         waiting = select(_SENT.c.version).where(_SENT.c.case_id == case_id, _SENT.c.version >= version)
         return self._conn.execute(waiting).first() is None
 
-    def note_refused_intake(self, agency: str, *, code: str, at: datetime) -> None:
-        """One row per refusal; bounded, because the desk needs to know that and since when, not how often."""
-        count = len(self._conn.execute(select(_REFUSED.c.id).where(_REFUSED.c.agency == agency).limit(100)).all())
-        if count < 100:
-            self._conn.execute(insert(_REFUSED).values(id=uuid7(), agency=agency, code=code, at=at))
+    def note_refused_intake(self, agency: str, *, code: str, at: datetime, key_mark: bytes | None, external_reference: str | None) -> None:
+        """Without content."""
+        self._refused().note(agency, code, at, key_mark, external_reference)
 
-    def clear_refused_intakes(self, granted: Granted) -> None:
-        """The desk has sent something we could take."""
-        self._conn.execute(_CLEAR_REFUSED, {"sender": granted.principal.agency})
+    def correct_refused_intakes(self, granted: Granted, key_mark: bytes, external_reference: str | None) -> None:
+        """Of the caller's agency."""
+        self._refused().correct(granted.principal.agency, key_mark, external_reference)
 
-    def refused_intakes(self, granted: Granted) -> tuple[tuple[datetime, str], ...]:
-        """Oldest first."""
-        query = select(_REFUSED.c.at, _REFUSED.c.code).where(_REFUSED.c.agency == granted.principal.agency).order_by(_REFUSED.c.at)
-        return tuple((row.at, row.code) for row in self._conn.execute(query))
+    def acknowledge_refused_intake(self, granted: Granted, refused_id: UUID) -> RefusedIntake | None:
+        """Of the caller's agency."""
+        return self._refused().acknowledge(granted.principal.agency, refused_id)
+
+    def refused_intakes(self, granted: Granted) -> tuple[RefusedIntake, ...]:
+        """Of the caller's agency."""
+        return self._refused().open(granted.principal.agency)
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """The stored answer of this Idempotency-Key, or `work`'s, stored in this transaction."""
@@ -227,6 +227,9 @@ class SqlTx:
     def record(self, entry: AuditEntry) -> None:
         """In this transaction."""
         self._sealing.trail.record(self._unit, entry)
+
+    def _refused(self) -> RefusedIntakes:
+        return RefusedIntakes(self._conn, self._sealing.index_key)
 
     def _keys_for(self, snapshot: CaseSnapshot) -> dict[UUID, SubjectKey]:
         """A key for the case and for each subject, made where missing."""

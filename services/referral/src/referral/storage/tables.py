@@ -86,7 +86,7 @@ class SnapshotSent(Row, table=True):
 
 
 class RefusedIntake(Row, table=True):
-    """A refused intake, without what it held: it alarms the sender's desk until an intake of theirs is accepted."""
+    """A refused intake, without what it held: it alarms the sender's desk until that one is corrected or acknowledged."""
 
     __tablename__ = "refused_intake"
     __table_args__ = (Index("ix_refused_intake_agency", "agency"),)
@@ -94,6 +94,10 @@ class RefusedIntake(Row, table=True):
     agency: str = Field(max_length=60)
     code: str = Field(max_length=60)
     at: datetime = Field(sa_type=UtcDateTime)
+    key_mark: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    """Keyed hash of caller and Idempotency-Key."""
+    reference_mark: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    """Keyed hash of agency and external reference, if the body could be read."""
 
 
 def table_of(row: type[SQLModel]) -> Table:

@@ -1,0 +1,130 @@
+"""A refused intake alarms its sender's desk until that very one is corrected, or the desk says what became of it (design 13, rule 2)."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from common.ids import opaque, uuid7
+from tests.support.inner_hub import POLICE, URGENT, InnerHub, inner_hub
+from tests.support.refusals import MARKER, refused
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HOUSING = "northmoor-housing"
+PATH = "/v1/referrals"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+    """One hub for the whole module."""
+    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+        yield made
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def quiet(hub: InnerHub) -> None:
+    """No alarm is open at the start of a test."""
+    for one in await refusals(hub):
+        await acknowledged(hub, one["id"])
+
+
+def fresh(**changes: Any) -> dict[str, Any]:
+    """The urgent form under a reference of its own."""
+    return {**URGENT, "externalReference": f"T-{opaque(9)}", **changes}
+
+
+async def refusals(hub: InnerHub, who: str = POLICE) -> list[dict[str, Any]]:
+    """The sender's open alarms."""
+    answer = await hub.call(who, "GET", "referral", "/v1/refused-intakes", scope="referral.read")
+    assert answer.status_code == 200
+    found: list[dict[str, Any]] = answer.json()["refused"]
+    return found
+
+
+async def codes(hub: InnerHub, who: str = POLICE) -> list[str]:
+    """Their codes, oldest first."""
+    return [one["code"] for one in await refusals(hub, who)]
+
+
+async def acknowledged(hub: InnerHub, refused_id: str, who: str = POLICE, reason: str = "told-otherwise") -> Any:
+    """The desk's word about one."""
+    return await hub.call(who, "POST", "referral", f"/v1/refused-intakes/{refused_id}/acknowledgement", json={"reason": reason})
+
+
+async def test_what_cannot_be_told_apart_alarms_each_by_itself(hub: InnerHub) -> None:
+    refused(hub, await hub.submit(fresh(danger=7)), 422, "validation-failed", "/danger")
+    answer = await hub.call(POLICE, "POST", "referral", PATH, content=b"{", headers={"Content-Type": "application/json"})
+    refused(hub, answer, 400, "malformed-json")
+    refused(hub, await hub.submit(fresh(), key="", headers={}), 400, "idempotency-key-missing")
+    refused(hub, await hub.submit(fresh(), scope="directory.read"), 403, "insufficient-scope")
+    assert await codes(hub) == ["validation-failed", "malformed-json", "idempotency-key-missing", "insufficient-scope"]
+    assert await codes(hub, HOUSING) == []
+
+
+async def test_another_accepted_referral_corrects_nothing(hub: InnerHub) -> None:
+    refused(hub, await hub.submit(fresh(danger=7)), 422, "validation-failed", "/danger")
+    assert (await hub.submit(fresh())).status_code == 201
+    assert await codes(hub) == ["validation-failed"], "that was about somebody else"
+
+
+async def test_the_same_reference_corrects_it_for_its_own_agency_alone(hub: InnerHub) -> None:
+    form = fresh()
+    refused(hub, await hub.submit({**form, "danger": 7}), 422, "validation-failed", "/danger")
+    assert (await hub.submit(form, who=HOUSING)).status_code == 201
+    assert await codes(hub) == ["validation-failed"]
+    assert (await hub.submit(form)).status_code == 201
+    assert await codes(hub) == []
+
+
+async def test_the_same_key_corrects_what_had_no_readable_reference(hub: InnerHub) -> None:
+    key = opaque()
+    answer = await hub.call(POLICE, "POST", "referral", PATH, key=key, content=b'{"form', headers={"Content-Type": "application/json"})
+    refused(hub, answer, 400, "malformed-json")
+    form = {name: value for name, value in URGENT.items() if name != "externalReference"}
+    assert (await hub.submit(form, who=HOUSING, key=key)).status_code == 201
+    assert await codes(hub) == ["malformed-json"], "another caller's key is another key"
+    assert (await hub.submit(form, key=key)).status_code == 201
+    assert await codes(hub) == []
+
+
+async def test_tried_again_and_refused_again_it_is_still_one(hub: InnerHub) -> None:
+    key, form = opaque(), fresh()
+    answer = await hub.call(POLICE, "POST", "referral", PATH, key=key, content=b"{", headers={"Content-Type": "application/json"})
+    refused(hub, answer, 400, "malformed-json")
+    first = (await refusals(hub))[0]
+    for _ in range(3):
+        refused(hub, await hub.submit({**form, "danger": 7}, key=key), 422, "validation-failed", "/danger")
+    refused(hub, await hub.submit({**form, "place": 7}), 422, "validation-failed", "/place")  # a new key, the reference we now know
+    assert await refusals(hub) == [{**first, "code": "validation-failed"}]
+    assert (await hub.submit(form)).status_code == 201
+    assert await codes(hub) == []
+
+
+async def test_the_desk_says_what_became_of_it_and_that_is_on_record(hub: InnerHub) -> None:
+    for _ in range(2):
+        refused(hub, await hub.submit(fresh(danger=7)), 422, "validation-failed", "/danger")
+    one, other = await refusals(hub)
+    refused(hub, await acknowledged(hub, one["id"], HOUSING), 404, "not-found")
+    refused(hub, await acknowledged(hub, str(uuid7())), 404, "not-found")
+    refused(hub, await acknowledged(hub, one["id"], reason=MARKER), 422, "validation-failed", "/reason")
+    answer = await acknowledged(hub, one["id"], reason="told-otherwise")
+    assert (answer.status_code, answer.json()) == (200, one)
+    assert await refusals(hub) == [other]
+    records = [json.loads(row[0]) for row in hub.rows("referral", "SELECT record FROM audit_pending ORDER BY epoch, seq")]
+    written = [(r["op"], r["out"], r["org"], r["why"]) for r in records if r.get("rt") == "refused-intake"]
+    assert written[-1] == ("alteration", "done", POLICE, "told-otherwise")
+    refused(hub, await acknowledged(hub, one["id"]), 404, "not-found")
+
+
+async def test_the_alarm_is_in_the_log_and_the_reference_nowhere(hub: InnerHub) -> None:
+    hub.said()
+    reference = f"{MARKER}-{opaque(6)}"
+    answer = await hub.submit(fresh(externalReference=reference, danger=7))
+    lines = [json.loads(line) for line in hub.said().splitlines() if '"alarm"' in line]
+    assert [(line["alarm"], line["agency"], line["code"]) for line in lines] == [("intake-refused", POLICE, "validation-failed")]
+    assert MARKER not in answer.text
+    assert [path.name for path in hub.folder.rglob("*") if path.is_file() and reference.encode() in path.read_bytes()] == []
+    assert await codes(hub) == ["validation-failed"]
