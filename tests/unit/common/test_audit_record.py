@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from common.audit_record import RECORD_LIMIT, Leaf, RecordRefused, check_record, content_commitment, new_salt, record_hash
+from common.canonical import CanonicalError, b64u, canonical
 from tests.vectors.audit_record.cases import FULL, GOOD, files
 
 FOLDER = Path(__file__).parents[2] / "vectors" / "audit_record"
@@ -94,3 +95,35 @@ def test_the_largest_text_record_is_within_the_limit_and_one_byte_more_is_not() 
 def test_salts_are_fresh() -> None:
     assert len({new_salt() for _ in range(100)}) == 100
     assert len(new_salt()) == 32
+
+
+@pytest.mark.parametrize("value", ['a"b', "a\\b", "tab\tin it", "\x7f", "é", "\u2028", "😀", "", "x" * 201, 7, True, None, [], {}])
+@pytest.mark.parametrize("name", ["org", "rcp", "why"])
+def test_no_spelling_smuggles_in_a_text_that_is_not_short_printable_ascii(name: str, value: object) -> None:
+    good = {"v": 1, "id": "01932000-0000-7000-8000-000000000001", "te": 1, "op": "denied", "out": "refused", "svc": "referral"}
+    escaped = json.dumps({**good, name: value}, sort_keys=True, separators=(",", ":")).encode()
+    for data in (canonical({**good, name: value}), escaped):
+        if value in ('a"b', "a\\b"):
+            assert check_record(data)[name] == value
+        else:
+            with pytest.raises(RecordRefused, match="record-type-wrong"):
+                check_record(data)
+
+
+@pytest.mark.parametrize(
+    "digest", ["A" * 42, "A" * 44, "A" * 42 + "B", "A" * 42 + "=", "A" * 42 + "+", "A" * 43 + "=", " " + "A" * 42, "A" * 42 + "é"]
+)
+def test_a_digest_has_one_spelling(digest: str) -> None:
+    good = {"v": 1, "id": "01932000-0000-7000-8000-000000000001", "te": 1, "op": "denied", "out": "refused", "svc": "referral"}
+    assert check_record(canonical({**good, "dc": b64u(bytes(range(32)))}))
+    with pytest.raises(RecordRefused, match="record-type-wrong"):
+        check_record(canonical({**good, "dc": digest}))
+
+
+@pytest.mark.parametrize("src", ["plain", 'quote"d', "back\\slash", "é", "\u2028", "a\x01b"])
+@pytest.mark.parametrize("number", [0, 2**53 - 1])
+def test_a_leaf_is_canonical_whatever_its_source_is_called(src: str, number: int) -> None:
+    leaf = Leaf(src, number, number, number, "h")
+    assert leaf.encode() == canonical({"v": 1, "src": src, "ep": number, "seq": number, "tr": number, "h": "h"})
+    with pytest.raises(CanonicalError):
+        Leaf(src, 1, 1, 2**53, "h").encode()

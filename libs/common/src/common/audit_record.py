@@ -4,13 +4,15 @@ It must never hold a name, an address, a free text or any identifier that means 
 """
 
 import hashlib
+import json
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from common.canonical import b64u, canonical, parse, unb64u
+from common.canonical import b64u, canonical, parse
 
 RECORD_VERSION: Final = 1
 RECORD_LIMIT: Final = 8_192
@@ -41,8 +43,18 @@ _TEXT: Final = frozenset({"id", "op", "out", "svc", "act", "org", "role", "aal",
                           "jc", "cl", "ag", "dec", "rcp", "ch", "dl", "dc", "ed", "rd", "ss", "sa", "ps", "pa", "ks", "ka", "why"})  # fmt: skip
 _NUMBER: Final = frozenset({"v", "te", "subn", "rv", "n"})
 _REQUIRED: Final = frozenset({"v", "id", "te", "op", "out", "svc"})
+_FIELDS: Final = _TEXT | _NUMBER | {"sub", "bg"}
+_DIGESTS: Final = frozenset({"dc", "ss", "sa", "ps", "pa", "ed", "rd"})
+_DIGEST: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+"""The one base64url spelling of each 32 bytes: the last character's two spare bits are zero."""
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_PLAIN: Final = re.compile(rb"[ !#-\[\]-~\"]*")
+"""Printable ASCII without a backslash: JSON of nothing else holds only strings that are printable ASCII."""
 _TEXT_LIMIT: Final = 200
 _INLINE_SUBJECTS: Final = 64
+
+# `canonical` checks any value there is and then does this. Only for what has been checked: every field of a record, plain leaves.
+_canonical_text: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False).encode
 
 
 class RecordRefused(ValueError):
@@ -137,7 +149,11 @@ class Leaf:
 
     def encode(self) -> bytes:
         """The exact canonical bytes hashed into the tree; integers are microseconds or counts, never floats."""
-        return canonical({"v": RECORD_VERSION, "src": self.src, "ep": self.ep, "seq": self.seq, "tr": self.tr, "h": self.h})
+        said = {"v": RECORD_VERSION, "src": self.src, "ep": self.ep, "seq": self.seq, "tr": self.tr, "h": self.h}
+        numbers = (self.ep, self.seq, self.tr)
+        if min(numbers) >= 0 and max(numbers) < 2**53 and self.src.isascii() and self.h.isascii():
+            return _canonical_text(said).encode()
+        return canonical(said)
 
     @classmethod
     def decode(cls, data: bytes) -> "Leaf":
@@ -168,39 +184,37 @@ def check_record(data: bytes) -> dict[str, Any]:
         raw = parse(data, max_bytes=RECORD_LIMIT)
     except ValueError:
         raise RecordRefused("record-malformed") from None
-    if not isinstance(raw, dict) or not set(raw) >= _REQUIRED:
+    if not isinstance(raw, dict) or not raw.keys() >= _REQUIRED:
         raise RecordRefused("record-malformed")
     if raw["v"] != RECORD_VERSION:
         raise RecordRefused("record-version-unknown")
-    if set(raw) - _TEXT - _NUMBER - {"sub", "bg"}:
+    if not raw.keys() <= _FIELDS:
         raise RecordRefused("record-field-unknown")
-    _check_types(raw)
+    _check_types(raw, plain=_PLAIN.fullmatch(data) is not None)
     if raw["op"] not in OPERATIONS or raw["out"] not in OUTCOMES:
         raise RecordRefused("record-word-unknown")
-    if canonical(raw) != data:
+    if _canonical_text(raw).encode() != data:
         raise RecordRefused("record-not-canonical")
     return raw
 
 
-def _check_types(raw: dict[str, Any]) -> None:
-    for name in _TEXT & raw.keys():
-        value = raw[name]
-        if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not 0 < len(value) <= _TEXT_LIMIT:
-            raise RecordRefused("record-type-wrong")
-    for name in _NUMBER & raw.keys():
-        if type(raw[name]) is not int or not 0 <= raw[name] < 2**53:
+def _check_types(raw: dict[str, Any], *, plain: bool) -> None:
+    """`plain` says that no string in it can be anything but printable ASCII."""
+    for name, value in raw.items():
+        if name in _TEXT:
+            if type(value) is not str or not 0 < len(value) <= _TEXT_LIMIT or not (plain or (value.isascii() and value.isprintable())):
+                raise RecordRefused("record-type-wrong")
+        elif name in _NUMBER and (type(value) is not int or not 0 <= value < 2**53):
             raise RecordRefused("record-type-wrong")
     subjects = raw.get("sub", [])
     if not isinstance(subjects, list) or len(subjects) > _INLINE_SUBJECTS or not all(isinstance(s, str) and len(s) == 22 for s in subjects):
         raise RecordRefused("record-type-wrong")
     if raw.get("bg", True) is not True:
         raise RecordRefused("record-type-wrong")
+    if not all(_DIGEST.fullmatch(raw[name]) for name in _DIGESTS & raw.keys()):
+        raise RecordRefused("record-type-wrong")
     try:
-        UUID(raw["id"])
-        for name in ("dc", "ss", "sa", "ps", "pa", "ed", "rd"):
-            if name in raw and len(unb64u(raw[name])) != 32:
-                raise RecordRefused("record-type-wrong")
-    except RecordRefused:
-        raise
+        if not _UUID.fullmatch(raw["id"]):
+            UUID(raw["id"])
     except ValueError:
         raise RecordRefused("record-type-wrong") from None

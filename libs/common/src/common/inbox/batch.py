@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 from uuid import UUID
 
 from opentelemetry import metrics
@@ -25,6 +26,15 @@ _meter = metrics.get_meter("hub.inbox")
 _gaps = _meter.create_counter("hub_inbox_gaps", description="Numbers missing in a stream when a later one came")
 _late = _meter.create_counter("hub_inbox_late", description="Events that came after their successors")
 _repeats = _meter.create_counter("hub_inbox_repeats", description="Events seen before")
+
+# Made once: every batch of every consumer runs them.
+_SEEN: Final = select(INBOX.c.source, INBOX.c.event_id, INBOX.c.state).where(
+    INBOX.c.consumer == bindparam("b_consumer"), INBOX.c.event_id.in_(bindparam("b_ids", expanding=True))
+)
+_STREAMS: Final = select(INBOX_STREAM).where(
+    INBOX_STREAM.c.consumer == bindparam("b_consumer"), INBOX_STREAM.c.stream.in_(bindparam("b_streams", expanding=True))
+)
+_MARKED: Final = insert(INBOX)
 
 Call = Callable[[Unit, Received, Any], None]
 
@@ -195,13 +205,11 @@ class Batch:
     def _load(self, received: Sequence[Received]) -> None:
         if not received:
             return
-        connection, mine = self._unit.connection, INBOX.c.consumer == self._consumer
-        seen = select(INBOX.c.source, INBOX.c.event_id, INBOX.c.state).where(mine, INBOX.c.event_id.in_({got.id for got in received}))
-        self._seen = {(row.source, row.event_id): row.state for row in connection.execute(seen)}
-        streams = select(INBOX_STREAM).where(
-            INBOX_STREAM.c.consumer == self._consumer, INBOX_STREAM.c.stream.in_({got.stream for got in received})
-        )
-        self._streams = {(row.source, row.stream): _Stream(row.last, row.missing) for row in connection.execute(streams)}
+        connection = self._unit.connection
+        seen = connection.execute(_SEEN, {"b_consumer": self._consumer, "b_ids": list({got.id for got in received})})
+        self._seen = {(row.source, row.event_id): row.state for row in seen}
+        streams = connection.execute(_STREAMS, {"b_consumer": self._consumer, "b_streams": list({got.stream for got in received})})
+        self._streams = {(row.source, row.stream): _Stream(row.last, row.missing) for row in streams}
 
     def _save(self) -> None:
         connection, now = self._unit.connection, self._clock.now()
@@ -210,7 +218,7 @@ class Batch:
                 {"consumer": self._consumer, "source": source, "event_id": event_id, "state": state, "at": now}
                 for (source, event_id), state in self._fresh.items()
             ]
-            connection.execute(insert(INBOX), rows)
+            connection.execute(_MARKED, rows)
             self._save_streams(connection)
         if self._replayed:
             done = update(INBOX).where(
@@ -227,9 +235,14 @@ class Batch:
             for (source, name), stream in self._streams.items()
             if stream.touched
         ]
-        new = sqlite.insert(INBOX_STREAM) if connection.dialect.name == "sqlite" else postgresql.insert(INBOX_STREAM)
-        changed = {"last": new.excluded.last, "missing": new.excluded.missing}
-        connection.execute(new.on_conflict_do_update(index_elements=["consumer", "source", "stream"], set_=changed), rows)
+        connection.execute(_following(connection.dialect.name), rows)
+
+
+@lru_cache
+def _following(dialect: str) -> Any:
+    new = sqlite.insert(INBOX_STREAM) if dialect == "sqlite" else postgresql.insert(INBOX_STREAM)
+    changed = {"last": new.excluded.last, "missing": new.excluded.missing}
+    return new.on_conflict_do_update(index_elements=["consumer", "source", "stream"], set_=changed)
 
 
 def _flag_gap(consumer: str, source: str, skipped: int) -> None:

@@ -4,11 +4,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from functools import lru_cache
+from typing import Any, Final
 from uuid import UUID
 
 from opentelemetry import metrics
-from sqlalchemy import ColumnElement, Connection, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, exists, insert, select, update
 
 from common import topics
 from common.bus import Incoming, Outgoing
@@ -123,12 +124,17 @@ def held(connection: Connection, *, key: bytes | None, stream: str | None) -> bo
     """Whether an authentic, unapplied envelope with that bus key or stream waits in quarantine of any consumer of this service."""
     if key is None and stream is None:
         raise ValueError("name a key or a stream")
+    return bool(connection.execute(_holding(key is not None, stream is not None), {"b_key": key, "b_stream": stream}).scalar_one())
+
+
+@lru_cache
+def _holding(by_key: bool, by_stream: bool) -> Select[Any]:
     wanted: list[ColumnElement[bool]] = [QUARANTINE.c.authentic, QUARANTINE.c.replayed_at.is_(None)]
-    if key is not None:
-        wanted.append(QUARANTINE.c.key == key)
-    if stream is not None:
-        wanted.append(QUARANTINE.c.stream == stream)
-    return bool(connection.execute(select(exists().where(*wanted))).scalar_one())
+    if by_key:
+        wanted.append(QUARANTINE.c.key == bindparam("b_key"))
+    if by_stream:
+        wanted.append(QUARANTINE.c.stream == bindparam("b_stream"))
+    return select(exists().where(*wanted))
 
 
 def listing(connection: Connection) -> Sequence[Quarantined]:

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from audit.domain import LogHalted, LogState
 from audit.ports import Head, Logged, Reply, Waiting
@@ -20,6 +20,14 @@ from common.outbox import Outbox
 _LOGGED: Final = (
     ENTRY.c.idx, ENTRY.c.leaf, ENTRY.c.service, ENTRY.c.record_id, ENTRY.c.rejected, ENTRY.c.src, ENTRY.c.ep, ENTRY.c.seq, ENTRY.c.claimed,
 )  # fmt: skip
+# Made once: a round reads and writes these for every batch.
+_UNSIGNED: Final = select(*_LOGGED).where(ENTRY.c.idx >= bindparam("b_first"), ENTRY.c.idx < bindparam("b_end")).order_by(ENTRY.c.idx)
+_ASKED_AGAIN: Final = select(*_LOGGED).join(WANTED, WANTED.c.idx == ENTRY.c.idx).order_by(ENTRY.c.idx)
+_RECEIPTED: Final = update(LOG_STATE).where(
+    LOG_STATE.c.fence == bindparam("b_fence"), LOG_STATE.c.receipted == bindparam("b_before"), LOG_STATE.c.size >= bindparam("b_size")
+)
+_HEAD_ROOT: Final = select(HEAD.c.root).where(HEAD.c.size == bindparam("b_size"))
+_NEW_HEAD: Final = insert(HEAD)
 
 
 class SqlSequencerStore:
@@ -60,8 +68,8 @@ class SqlSequencerStore:
         """Keep the head and put its receipts into the outbox, together."""
 
         def work(unit: Unit) -> None:
-            unchanged = (LOG_STATE.c.fence == before.fence) & (LOG_STATE.c.receipted == before.receipted) & (LOG_STATE.c.size >= head.size)
-            if unit.connection.execute(update(LOG_STATE).where(unchanged).values(receipted=head.size)).rowcount != 1:
+            unchanged = {"b_fence": before.fence, "b_before": before.receipted, "b_size": head.size}
+            if unit.connection.execute(_RECEIPTED, {**unchanged, "receipted": head.size}).rowcount != 1:
                 raise LogHalted("fence-lost")
             _keep_head(unit.connection, head)
             for reply in replies:
@@ -102,9 +110,9 @@ class SqlSequencerStore:
 
 def _keep_head(connection: Connection, head: Head) -> None:
     """Store a head; one of the same size may only be the same."""
-    kept = connection.execute(select(HEAD.c.root).where(HEAD.c.size == head.size)).scalar_one_or_none()
+    kept = connection.execute(_HEAD_ROOT, {"b_size": head.size}).scalar_one_or_none()
     if kept is None:
-        connection.execute(insert(HEAD), {"size": head.size, "root": head.root, "note": head.note})
+        connection.execute(_NEW_HEAD, {"size": head.size, "root": head.root, "note": head.note})
     elif bytes(kept) != head.root:
         raise LogHalted("head-would-fork")
 
@@ -113,11 +121,12 @@ def _waiting(connection: Connection) -> Waiting:
     state = read_state(connection)
     if state is None:
         raise LogHalted("no-genesis")
-    entries = connection.execute(select(*_LOGGED).where(ENTRY.c.idx >= state.receipted, ENTRY.c.idx < state.size).order_by(ENTRY.c.idx))
-    wanted = connection.execute(select(*_LOGGED).join(WANTED, WANTED.c.idx == ENTRY.c.idx).order_by(ENTRY.c.idx))
-    return Waiting(state, tuple(map(_logged, entries.mappings())), tuple(map(_logged, wanted.mappings())))
+    entries = connection.execute(_UNSIGNED, {"b_first": state.receipted, "b_end": state.size})
+    return Waiting(state, tuple(map(_logged, entries)), tuple(map(_logged, connection.execute(_ASKED_AGAIN))))
 
 
-def _logged(row: RowMapping) -> Logged:
-    place = tuple(json.loads(row["claimed"])) if row["claimed"] else (row["src"], row["ep"], row["seq"])
-    return Logged(row["idx"], row["leaf"], row["service"], row["record_id"], row["rejected"], (str(place[0]), int(place[1]), int(place[2])))
+def _logged(row: Sequence[Any]) -> Logged:
+    index, leaf, service, record_id, rejected, src, epoch, seq, claimed = row
+    if claimed:
+        src, epoch, seq = json.loads(claimed)
+    return Logged(index, leaf, service, record_id, rejected, (str(src), int(epoch), int(seq)))

@@ -24,6 +24,8 @@ UNSIGNED_LIMIT: Final = 50_000
 
 Seal = Callable[[bytes], bytes]
 
+_NO_TOKENS: Final[Mapping[str, tuple[bytes, ...]]] = {}
+
 
 class LogBusy(Exception):
     """Try again later: the sequencer is behind."""
@@ -150,29 +152,25 @@ class _Writer:
             salt = new_salt()
             record = self._rejection(item, salt, sender)
             self.intake.rejected.append(item.code)
-            entry = self._entry(place, sender.service, record, salt)
-            self._push(replace(entry, rejected=item.code, raw_sealed=seal(item.raw)))
+            entry = self._entry(place, sender.service, record, salt, rejected=item.code, raw_sealed=seal(item.raw))
         else:
-            entry = self._entry(place, sender.service, item.record, item.salt, item.fields)
-            flags = time_flag(entry.fields["te"], self.at)
-            self._push(
-                replace(
-                    entry,
-                    tokens=item.tokens or {},
-                    subject_sealed=item.item.subject_sealed,
-                    actor_sealed=item.item.actor_sealed,
-                    flags=flags,
-                )
+            fields = item.fields or {}
+            entry = self._entry(
+                place, sender.service, item.record, item.salt, fields, tokens=item.tokens or {}, subject_sealed=item.item.subject_sealed,
+                actor_sealed=item.item.actor_sealed, flags=time_flag(fields["te"], self.at),
             )  # fmt: skip
             self.intake.added += 1
+        self._push(entry)
         return Known(entry.index, entry.leaf.h, item.code)
 
     def reject_elsewhere(self, item: Judged, sender: Sender, batch: AuditBatch, seal: Seal) -> None:
         """A `rejected` entry under the log's own sequence, because the place it claims is another's, taken or impossible."""
         salt = new_salt()
         self._own_seq += 1
-        entry = self._entry((self._state.own_src, OWN_EPOCH, self._own_seq), sender.service, self._rejection(item, salt, sender), salt)
-        self._push(replace(entry, rejected=item.code, raw_sealed=seal(item.raw), claimed=(batch.src, batch.epoch, item.seq)))
+        self._push(self._entry(
+            (self._state.own_src, OWN_EPOCH, self._own_seq), sender.service, self._rejection(item, salt, sender), salt, rejected=item.code,
+            raw_sealed=seal(item.raw), claimed=(batch.src, batch.epoch, item.seq),
+        ))  # fmt: skip
         self.intake.rejected.append(item.code)
 
     def add_own(self, operation: str, outcome: str, salt: bytes, **codes: str) -> None:
@@ -200,12 +198,13 @@ class _Writer:
         return canonical({"v": 1, "id": str(uuid7()), "te": self.at, "op": operation, "out": outcome, "svc": SERVICE, **codes})
 
     def _entry(
-        self, place: tuple[str, int, int], service: str, record: bytes, salt: bytes, fields: Mapping[str, Any] | None = None
-    ) -> Entry:
+        self, place: tuple[str, int, int], service: str, record: bytes, salt: bytes, fields: Mapping[str, Any] | None = None,
+        *, tokens: Mapping[str, tuple[bytes, ...]] = _NO_TOKENS, **more: Any,
+    ) -> Entry:  # fmt: skip
         src, epoch, seq = place
         leaf = Leaf(src, epoch, seq, self.at, record_hash(salt, record))
         index = self._state.size + len(self._entries)
-        return Entry(index, leaf, leaf.encode(), service, record, salt, fields or check_record(record), {})
+        return Entry(index, leaf, leaf.encode(), service, record, salt, fields or check_record(record), tokens, **more)
 
     def _push(self, entry: Entry) -> None:
         self._entries.append(entry)
