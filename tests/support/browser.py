@@ -14,6 +14,7 @@ WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 """target-size, the rule new in 2.2, runs with the last tag only."""
 WIDTHS = (320, 1280)
 ADVOCATE, AUDITOR, OPERATOR, SOCIAL_WORKER, SCHOOL_LEAD = "Amina Yusuf", "Priya Raman", "Sam Whitlow", "Daniel Price", "Helen Brook"
+COORDINATOR = "Jess Marlow"
 
 
 @contextmanager

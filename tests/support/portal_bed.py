@@ -28,7 +28,8 @@ from portal.api import ROUTERS
 from portal.api.failures import error_page, register
 from portal.api.pages import environment
 from portal.domain.delivery import Known, Sealed, Waiting
-from portal.domain.visit import Grantings, PendingSignIn, Person, Session
+from portal.domain.emergency import Unproven
+from portal.domain.visit import Draft, Grantings, PendingSignIn, Person, Session
 from portal.ports import Redirect
 from portal.usecases import PortalDesk
 
@@ -109,6 +110,8 @@ class MemoryHub:
     state: str = "delivered"
     done: list[str] = field(default_factory=list)
     served_entry: dict[str, Any] = field(default_factory=dict)
+    without_proof: list[Unproven] = field(default_factory=list)
+    against: Exception | None = None
 
     async def waiting(self) -> Sequence[Waiting]:
         return [Waiting(str(DELIVERY), "disclosure", self.state, "2026-11-21T02:05:00Z")]
@@ -134,6 +137,16 @@ class MemoryHub:
 
     async def entry(self, index: int) -> Mapping[str, Any]:
         return self.served_entry
+
+    async def unproven(self) -> Sequence[Unproven]:
+        self.done.append("looked at what has no proof")
+        return self.without_proof
+
+    async def release_in_emergency(self, delivery_id: str, code: str, reason: str) -> None:
+        if self.against is not None:
+            raise self.against
+        self.done.append(f"released {code}")
+        self.without_proof = [replace(one, promised=one.promised or one.delivery_id == delivery_id) for one in self.without_proof]
 
     async def me(self) -> Mapping[str, Any]:
         return {}
@@ -188,9 +201,10 @@ class MemorySessions:
 
     def __init__(self) -> None:
         self.open: dict[str, Session] = {}
+        self.begun: dict[str, PendingSignIn] = {}
 
     async def begin(self, cookie: str, pending: PendingSignIn) -> None:
-        raise AssertionError("nobody signs in here")
+        self.begun[cookie] = pending
 
     async def take(self, cookie: str, now: object) -> PendingSignIn | None:
         return None
@@ -211,10 +225,14 @@ class MemorySessions:
 
 
 class NoAuthorization:
-    """Fulfils `portal.ports.Authorization` for tests that sign nobody in."""
+    """Fulfils `portal.ports.Authorization` for tests that sign nobody in; what was asked for is kept."""
 
-    async def begin(self) -> Redirect:
-        raise AssertionError("nobody signs in here")
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Draft | None]] = []
+
+    async def begin(self, also: str = "", draft: Draft | None = None) -> Redirect:
+        self.asked.append((also, draft))
+        return Redirect("http://identity.example.org/authorize", PendingSignIn("s", "v", {}, ManualClock().now(), draft))
 
     async def complete(self, pending: PendingSignIn, *, code: str, state: str, iss: str) -> Grantings:
         raise AssertionError("nobody signs in here")
@@ -235,6 +253,7 @@ class PortalBed:
     sessions: MemorySessions
     desk: PortalDesk
     session: Session
+    authorization: NoAuthorization
 
     async def get(self, path: str) -> httpx2.Response:
         """A page as the signed-in person gets it."""
@@ -246,18 +265,24 @@ class PortalBed:
 
 
 def signed_in(
-    clock: Clock, *, agency: str = ME, roles: tuple[str, ...] = ("idva",), scope: str = "disclosure.read disclosure.acknowledge"
+    clock: Clock,
+    *,
+    agency: str = ME,
+    roles: tuple[str, ...] = ("idva",),
+    scope: str = "disclosure.read disclosure.acknowledge",
+    signed_in_for: float = 60.0,
+    name: str = "Amina Yusuf",
 ) -> Session:
     """A visit that began now."""
-    grantings = Grantings("refresh", scope, "http://identity.example.org", "demo", 1_795_000_000)
-    person = Person("p-1", "Amina Yusuf", agency, roles)
+    grantings = Grantings("refresh", scope, "http://identity.example.org", "demo", int(clock.now().timestamp() - signed_in_for))
+    person = Person("p-1", name, agency, roles)
     return Session(b"", person, grantings, {}, "csrf-of-this-visit", clock.now(), clock.now())
 
 
 @asynccontextmanager
 async def portal_bed(value: bytes, folder: Path, **who: Any) -> AsyncIterator[PortalBed]:
     """Pages over one delivery whose envelope is `value`."""
-    clock, hub = ManualClock(), MemoryHub(value)
+    clock, hub, authorization = ManualClock(), MemoryHub(value), NoAuthorization()
     recorder, shelf, sessions = MemoryRecorder(hub.done), MemoryShelf(), MemorySessions()
     session = signed_in(clock, **who)
     desk = PortalDesk(
@@ -265,9 +290,9 @@ async def portal_bed(value: bytes, folder: Path, **who: Any) -> AsyncIterator[Po
         recorder=recorder, shelf=shelf, hub_for=lambda _: hub, agencies={ME: "Northmoor IDVA Service"},
     )  # fmt: skip
     await sessions.put("visit", session)
-    transport = httpx2.ASGITransport(app=_app(folder, clock, desk, sessions), raise_app_exceptions=False)
+    transport = httpx2.ASGITransport(app=_app(folder, clock, desk, sessions, authorization), raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url=BASE, cookies={"hub": "visit"}) as client:
-        yield PortalBed(client, clock, hub, recorder, shelf, sessions, desk, session)
+        yield PortalBed(client, clock, hub, recorder, shelf, sessions, desk, session, authorization)
 
 
 @cache
@@ -276,7 +301,7 @@ def _pages() -> Environment:
     return environment()
 
 
-def _app(folder: Path, clock: Clock, desk: PortalDesk, sessions: MemorySessions) -> HubApp:
+def _app(folder: Path, clock: Clock, desk: PortalDesk, sessions: MemorySessions, authorization: NoAuthorization) -> HubApp:
     urls = {f"{name}_url": f"http://{name}.example.org" for name in ("referral", "sharing", "audit", "identity")}
     settings = Settings(
         service_url=BASE, issuer=urls["identity_url"], database_url="sqlite:///unused", keyring_dir=folder, bootstrap_file=folder, data_dir=folder,
@@ -285,7 +310,7 @@ def _app(folder: Path, clock: Clock, desk: PortalDesk, sessions: MemorySessions)
     app = create_app(
         "portal", settings, title="Portal", description="", routers=ROUTERS, authenticator=None, clock=clock, error_page=error_page,
         media_types=portal.wiring.FORMS, headers={"content-security-policy": portal.wiring.content_policy(settings)},
-        state={"desk": desk, "sessions": sessions, "authorization": NoAuthorization(), "pages": _pages(), "assets_version": "v",
+        state={"desk": desk, "sessions": sessions, "authorization": authorization, "pages": _pages(), "assets_version": "v",
                "neutral_place": "/hidden"},
     )  # fmt: skip
     register(app)

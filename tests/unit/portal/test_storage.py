@@ -11,7 +11,7 @@ from sqlalchemy import text
 from common.database import Database, ensure_schema
 from common.testing import ManualClock
 from portal.domain.delivery import Known
-from portal.domain.visit import IDLE, SIGN_IN_LASTS, PendingSignIn
+from portal.domain.visit import IDLE, SIGN_IN_LASTS, Draft, PendingSignIn
 from portal.storage import METADATA, SqlSessions, SqlShelf
 from tests.support.portal_bed import signed_in
 
@@ -36,20 +36,23 @@ def at_rest(folder: Path) -> bytes:
 async def test_nothing_of_a_visit_is_readable_at_rest(database: Database, tmp_path: Path) -> None:
     clock, sessions, shelf = ManualClock(), SqlSessions(database, b"k" * 32), SqlShelf(database, b"s" * 32)
     await sessions.put("the-cookie", signed_in(clock))
-    await sessions.begin("another-cookie", PendingSignIn("the-state", "the-verifier", {"d": "the-private-key"}, clock.now()))
+    await sessions.begin(
+        "another-cookie",
+        PendingSignIn("the-state", "the-verifier", {"d": "the-private-key"}, clock.now(), Draft("p-1", "", "a-code", "what-was-written")),
+    )
     await shelf.remember("northmoor-idva", "delivery-1", KNOWN, clock.now())
     found = await sessions.find("the-cookie", clock.now())
     assert found is not None
     assert found.person.name == "Amina Yusuf"
     stored = at_rest(tmp_path)
     for secret in (b"the-cookie", b"another-cookie", b"Amina", b"refresh", b"the-state", b"the-verifier", b"the-private-key",
-                   b"NM-7F3K", b"delivery-1", b"csrf-of-this"):  # fmt: skip
+                   b"what-was-written", b"NM-7F3K", b"delivery-1", b"csrf-of-this"):  # fmt: skip
         assert secret not in stored
 
 
 async def test_a_sign_in_is_taken_once_and_not_late(database: Database) -> None:
     clock, sessions = ManualClock(), SqlSessions(database, b"k" * 32)
-    pending = PendingSignIn("state", "verifier", {}, clock.now())
+    pending = PendingSignIn("state", "verifier", {}, clock.now(), Draft("p-1", "d", "code", "reason"))
     await sessions.begin("a", pending)
     assert await sessions.take("a", clock.now()) == pending
     assert await sessions.take("a", clock.now()) is None

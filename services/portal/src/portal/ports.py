@@ -9,7 +9,8 @@ from common.access import Granted
 from common.audit_record import AuditEntry
 from common.keys import OpeningKey, SigningKey
 from portal.domain.delivery import Known, Sealed, Waiting
-from portal.domain.visit import Grantings, PendingSignIn, Session
+from portal.domain.emergency import Unproven
+from portal.domain.visit import Draft, Grantings, PendingSignIn, Session
 
 
 class Sessions(Protocol):
@@ -74,8 +75,8 @@ class Redirect:
 class Authorization(Protocol):
     """The authorization server. Obligation: state, issuer and key binding are checked before anything is granted."""
 
-    async def begin(self) -> Redirect:
-        """Push a sign-in request. Raises SignInFailed."""
+    async def begin(self, also: str = "", draft: Draft | None = None) -> Redirect:
+        """Push a sign-in request, for a further scope too if `also` names one; `draft` is kept with it. Raises SignInFailed."""
         ...
 
     async def complete(self, pending: PendingSignIn, *, code: str, state: str, iss: str) -> Grantings:
@@ -120,6 +121,14 @@ class Hub(Protocol):
 
     async def entry(self, index: int) -> Mapping[str, Any]:
         """One entry with record, salt, leaf and proof, as the service serves it: nothing of it is verified yet."""
+        ...
+
+    async def unproven(self) -> Sequence[Unproven]:
+        """What of the agency's own referrals waits for its receipt or left on a promise, oldest first; for who may release it."""
+        ...
+
+    async def release_in_emergency(self, delivery_id: str, code: str, reason: str) -> None:
+        """Let one go with a promise in place of its proof; asked twice it leaves once."""
         ...
 
     async def me(self) -> Mapping[str, Any]:

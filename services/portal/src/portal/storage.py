@@ -16,7 +16,7 @@ from sqlalchemy import Column, LargeBinary, String, Table, delete, insert, selec
 from common.database import Database, Unit, UtcDateTime, new_metadata
 from common.web.frame import frame_tables
 from portal.domain.delivery import Known
-from portal.domain.visit import ABSOLUTE, IDLE, SIGN_IN_LASTS, Grantings, PendingSignIn, Person, Session
+from portal.domain.visit import ABSOLUTE, IDLE, SIGN_IN_LASTS, Draft, Grantings, PendingSignIn, Person, Session
 
 METADATA = new_metadata()
 TABLES = frame_tables(METADATA)
@@ -51,7 +51,7 @@ class SqlSessions:
 
     async def begin(self, cookie: str, pending: PendingSignIn) -> None:
         """Kept for SIGN_IN_LASTS."""
-        body = {"state": pending.state, "verifier": pending.verifier, "dpop": pending.dpop_jwk}
+        body = {"state": pending.state, "verifier": pending.verifier, "dpop": pending.dpop_jwk, "draft": _draft_body(pending.draft)}
         await self._put(cookie, "sign-in", body, pending.began)
 
     async def take(self, cookie: str, now: datetime) -> PendingSignIn | None:
@@ -67,12 +67,15 @@ class SqlSessions:
         if row is None or now - row["created"] > SIGN_IN_LASTS:
             return None
         body = self._box.open(name, row["sealed"])
-        return PendingSignIn(state=body["state"], verifier=body["verifier"], dpop_jwk=body["dpop"], began=row["created"])
+        return PendingSignIn(
+            state=body["state"], verifier=body["verifier"], dpop_jwk=body["dpop"], began=row["created"], draft=_draft(body)
+        )  # fmt: skip
 
     async def put(self, cookie: str, session: Session) -> None:
         """The new session; what is over by now is swept with it."""
         body = {
             "person": asdict(session.person), "grantings": asdict(session.grantings), "dpop": session.dpop_jwk, "csrf": session.csrf,
+            "draft": _draft_body(session.draft),
         }  # fmt: skip
         await self._put(cookie, "session", body, session.created)
 
@@ -117,8 +120,18 @@ class SqlSessions:
         person = Person(**{**body["person"], "roles": tuple(body["person"]["roles"])})
         return Session(
             id=name, person=person, grantings=Grantings(**body["grantings"]), dpop_jwk=body["dpop"], csrf=body["csrf"],
-            created=row["created"], seen=row["seen"],
+            created=row["created"], seen=row["seen"], draft=_draft(body),
         )  # fmt: skip
+
+
+def _draft_body(draft: Draft | None) -> dict[str, str] | None:
+    return None if draft is None else asdict(draft)
+
+
+def _draft(body: Mapping[str, Any]) -> Draft | None:
+    """None too in what an older version sealed."""
+    kept = body.get("draft")
+    return None if kept is None else Draft(**kept)
 
 
 class SqlShelf:

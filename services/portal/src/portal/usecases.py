@@ -1,6 +1,6 @@
 """What a person does in the portal: open a delivery, accept it, check a log entry without trusting who served it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -16,7 +16,8 @@ from common.problems import Problem
 from common.tlog import ProofRefused, Verifier, verify_proof
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
 from portal.domain.delivery import Known, WorkRow
-from portal.domain.visit import Session
+from portal.domain.emergency import Unproven
+from portal.domain.visit import AUTHORITY, Session
 from portal.permissions import SCREENS
 from portal.ports import Custody, Hub, HubFor, Recorder, Shelf
 
@@ -109,6 +110,29 @@ async def accept(desk: PortalDesk, granted: Granted, read: Granted, hub: Hub, de
     await hub.acknowledge(delivery_id, role)
     reference = str(delivery.verdict.content["caseReference"])
     await desk.recorder.record(replace(_entry("acknowledged", granted, delivery_id), case_references=(reference,)))
+
+
+def demand_authority(principal: Principal) -> None:
+    """Whoever has not the role is told no more than that. Raises Problem(forbidden)."""
+    if AUTHORITY.isdisjoint(principal.roles):
+        raise Problem("forbidden")
+
+
+async def unproven(granted: Granted, hub: Hub) -> Sequence[Unproven]:
+    """What of the agency's own referrals has no proof yet; sharing records the look. Raises Problem(forbidden)."""
+    _allow("release_in_emergency", granted)
+    demand_authority(granted.principal)
+    return await hub.unproven()
+
+
+async def release_in_emergency(granted: Granted, hub: Hub, delivery_id: str, code: str, reason: str) -> None:
+    """Let one disclosure go with a promise in place of its proof; sharing asks the vetoes again and records who did it.
+
+    If we crash before the answer it may have left; asked again it does not leave twice. Raises Problem(forbidden).
+    """
+    _allow("release_in_emergency", granted)
+    demand_authority(granted.principal)
+    await hub.release_in_emergency(delivery_id, code, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 """The portal's pages, room by room."""
 
-from portal.api import assets, auditor, deliveries, sign_in
+from portal.api import assets, auditor, deliveries, emergency, sign_in
 
-ROUTERS = (sign_in.router, deliveries.router, auditor.router, assets.router)
+ROUTERS = (sign_in.router, deliveries.router, emergency.router, auditor.router, assets.router)

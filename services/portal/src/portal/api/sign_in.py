@@ -83,8 +83,10 @@ async def complete_sign_in(
     about = await at.hub_for(session).me()
     person = Person(id=about["id"], name=about["name"], agency=about["agency"], roles=tuple(about["roles"]))
     cookie = new_cookie()
-    await sessions(request).put(cookie, replace(session, person=person))
-    answer = see_other(person.first_screen)
+    # What somebody else had written at this browser is dropped, not shown.
+    draft = pending.draft if pending.draft is not None and pending.draft.person == person.id else None
+    await sessions(request).put(cookie, replace(session, person=person, draft=draft))
+    answer = see_other(person.first_screen if draft is None else draft.place)
     set_cookie(request, answer, cookie)
     return answer
 

@@ -13,6 +13,7 @@ from common.web.client import ServiceClient
 from hubpartner.delivery import envelope_of
 from portal.clients.sign_in import CLIENT, Authorizer, PersonTokens
 from portal.domain.delivery import Sealed, Waiting
+from portal.domain.emergency import Unproven
 from portal.domain.visit import Session
 
 _PAGE: Final = 100
@@ -81,10 +82,27 @@ class PersonsHub:
         found: dict[str, Any] = (await self._services["audit"].call("GET", f"/v1/entries/{index}", scope="audit.read")).json()
         return found
 
+    async def unproven(self) -> list[Unproven]:
+        """What of the agency's own referrals has no proof yet."""
+        body = (await self._services["sharing"].call("GET", "/v1/disclosures/unproven", scope="sharing.request")).json()
+        return [_unproven(raw) for raw in body["items"]]
+
+    async def release_in_emergency(self, delivery_id: str, code: str, reason: str) -> None:
+        """Not repeated by itself: a second one is a conflict, and a person says what to do after no answer."""
+        path = f"/v1/disclosures/{delivery_id}/emergency-release"
+        await self._services["sharing"].call("POST", path, scope="sharing.request", json={"code": code, "reason": reason})
+
     async def me(self) -> dict[str, Any]:
         """Who is signed in, by name."""
         found: dict[str, Any] = (await self._services["identity"].call("GET", "/v1/me", scope="directory.read")).json()
         return found
+
+
+def _unproven(raw: Mapping[str, Any]) -> Unproven:
+    return Unproven(
+        raw["deliveryId"], raw["caseReference"], raw["recipient"], raw["clause"], raw["kind"], raw["standing"] == "promised",
+        raw["decidedAt"], raw["releasedAt"] or "", raw["proofDue"] or "",
+    )  # fmt: skip
 
 
 def _waiting(raw: Mapping[str, Any]) -> Waiting:

@@ -12,7 +12,7 @@ from common.clock import Clock
 from common.dpop import make_proof
 from common.keys import SigningKey, generate_signing, signing_from_jwk
 from common.web.client import TokenRefused, TokenSource
-from portal.domain.visit import Grantings, PendingSignIn, Session
+from portal.domain.visit import Draft, Grantings, PendingSignIn, Session
 from portal.ports import Redirect, SignInFailed
 
 CLIENT: Final = "portal"
@@ -34,14 +34,14 @@ class Authorizer:
         self._http = http
         self._clock = clock
 
-    async def begin(self) -> Redirect:
+    async def begin(self, also: str = "", draft: Draft | None = None) -> Redirect:
         """Push the request and say where to go. Raises SignInFailed."""
         dpop = generate_signing(CLIENT)
         verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(32)
         form = {
             "response_type": "code",
             "redirect_uri": self._callback,
-            "scope": SCOPES,
+            "scope": f"{SCOPES} {also}".strip(),
             "state": state,
             "code_challenge": b64u(hashlib.sha256(verifier.encode()).digest()),
             "code_challenge_method": "S256",
@@ -49,7 +49,7 @@ class Authorizer:
         }
         body = await self._post("/par", form, dpop, expected=201)
         location = f"{self._issuer}/authorize?{urlencode({'client_id': CLIENT, 'request_uri': body['request_uri']})}"
-        return Redirect(location, PendingSignIn(state, verifier, dpop.jwk(private=True), self._clock.now()))
+        return Redirect(location, PendingSignIn(state, verifier, dpop.jwk(private=True), self._clock.now(), draft))
 
     async def complete(self, pending: PendingSignIn, *, code: str, state: str, iss: str) -> Grantings:
         """Exchange the code; the first access token is for identity and only its times are read. Raises SignInFailed."""

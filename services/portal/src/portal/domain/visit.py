@@ -8,6 +8,8 @@ IDLE: Final = timedelta(minutes=15)
 ABSOLUTE: Final = timedelta(hours=8)
 """One shift (ASVS 5.0 section 7.1.1); nobody stays signed in into the next one."""
 SIGN_IN_LASTS: Final = timedelta(minutes=10)
+AUTHORITY: Final = frozenset({"idva_manager", "marac_coordinator"})
+"""Roles that may release in an emergency (design section 8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,29 @@ class Person:
         return not self.is_auditor and "operator" not in self.roles
 
     @property
+    def may_release(self) -> bool:
+        """Whether emergency release is theirs; sharing judges again, by role, agency and how fresh the sign-in is."""
+        return not AUTHORITY.isdisjoint(self.roles)
+
+    @property
     def first_screen(self) -> str:
         """Where a visit begins."""
         return "/audit-log" if self.is_auditor else "/work" if self.reads_deliveries else "/no-screens"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a person had written when asked to sign in again, kept for that person alone. `delivery` is "" for the list."""
+
+    person: str
+    delivery: str
+    code: str = field(default="", repr=False)
+    reason: str = field(default="", repr=False)
+
+    @property
+    def place(self) -> str:
+        """Where to go on."""
+        return f"/emergency/{self.delivery}" if self.delivery else "/emergency"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +65,7 @@ class PendingSignIn:
     verifier: str = field(repr=False)
     dpop_jwk: dict[str, str] = field(repr=False)
     began: datetime
+    draft: Draft | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +95,7 @@ class Session:
     csrf: str = field(repr=False)
     created: datetime
     seen: datetime
+    draft: Draft | None = None
 
     def over(self, now: datetime) -> bool:
         """Whether it ended by idleness or by its age."""

@@ -1,0 +1,117 @@
+"""Emergency release in a real browser: the log is silent, a coordinator lets one go in her own name, and it says promised, not proven."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support.browser import ADVOCATE, COORDINATOR, WIDTHS, Visitor, accessible, chromium, fits, visitor
+from tests.support.hubs import StandaloneHub, hubctl
+from tests.support.portal_stage import outcome, refer, running
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
+
+REASON = "He is at her door and the log does not answer."
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneHub]:
+    """A hub of this module's own."""
+    with running(tmp_path_factory.mktemp("emergency")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One Chromium for the module."""
+    with chromium() as started:
+        yield started
+
+
+def looked_at(person: Visitor) -> None:
+    """Accessible and without sideways scrolling at both widths."""
+    for width in WIDTHS:
+        person.page.set_viewport_size({"width": width, "height": 900})
+        accessible(person.page)
+        fits(person.page)
+
+
+def sign_in_again(person: Visitor, name: str = COORDINATOR) -> None:
+    """The second sign-in, which the release asks for."""
+    assert person.heading == "Sign in again first"
+    looked_at(person)
+    person.click("main button")
+    person.click(f"text={name}")
+
+
+def an_advocate_is_told_so(hub: StandaloneHub, browser: Browser) -> None:
+    """What came shows as promised, and the release is not hers to make."""
+    with visitor(browser, hub.url("portal")) as advocate:
+        advocate.sign_in(ADVOCATE)
+        advocate.reload_until("/work", lambda page: page.locator("tbody a").count() > 0)
+        advocate.click("tbody a >> nth=0")
+        shown = advocate.page.inner_text("main")
+        assert "Promised." in shown
+        assert "It is not proven yet" in shown
+        assert advocate.page.locator("nav >> text=Emergency release").count() == 0
+        advocate.go("/emergency")
+        assert advocate.heading == "You cannot do this"
+
+
+def test_a_coordinator_lets_one_go_on_a_promise(hub: StandaloneHub, browser: Browser) -> None:
+    assert hubctl(hub, "operator", "service", "pause", "audit").status == 0
+    try:
+        referral = refer(hub)["referralId"]
+        with visitor(browser, hub.url("portal")) as person:
+            person.sign_in(COORDINATOR)
+            person.click("nav >> text=Emergency release")
+            sign_in_again(person)
+            assert person.path == "/emergency", "one goes on where one was"
+            person.reload_until("/emergency", lambda page: page.locator("tbody tr").count() == 3)
+            assert "Marisol" not in person.page.inner_text("main")
+            looked_at(person)
+
+            person.click("tbody a:has-text('IDVA')")
+            person.click("text=Release now")
+            assert person.page.title().startswith("Error: ")
+            assert person.page.locator(".govuk-error-summary a").count() == 3
+            assert person.page.evaluate("document.activeElement.className") == "govuk-error-summary"
+            looked_at(person)
+            person.page.check("text=Somebody's life is in danger now")
+            person.page.fill("#reason", REASON)
+            person.click("text=Release now")
+            assert person.page.input_value("#reason") == REASON, "what was typed is kept"
+            assert person.page.is_checked("text=Somebody's life is in danger now")
+            person.page.check(f"text=I am {COORDINATOR}")
+            person.click("text=Release now")
+
+            assert person.heading == "Released on a promise"
+            assert "Promised, not proven." in person.page.inner_text("main")
+            looked_at(person)
+            person.go("/emergency")
+            assert "Promised, not proven (1)" in person.page.inner_text("main")
+            assert "Waiting for its audit entry (2)" in person.page.inner_text("main")
+            assert person.page.locator("#promised + table tr:has-text('IDVA')").count() == 1
+            assert REASON not in person.page.content()
+            assert not [address for address in person.seen.addresses if "door" in address]
+            assert not person.seen.console
+
+        assert outcome(hub, referral, "northmoor-idva") == "released"
+        an_advocate_is_told_so(hub, browser)
+    finally:
+        assert hubctl(hub, "operator", "service", "resume", "audit").status == 0
+
+
+def test_what_was_written_waits_for_the_same_person_alone(hub: StandaloneHub, browser: Browser, tmp_path: Path) -> None:
+    """She wrote, had to sign in again and finds it; somebody else at her browser does not."""
+    delivery = "01932000-0000-7000-8000-00000000ffff"
+    with visitor(browser, hub.url("portal")) as person:
+        person.sign_in(COORDINATOR)
+        person.go(f"/emergency/{delivery}")
+        person.page.locator("main input[name=reason]").evaluate("(field, text) => { field.value = text }", REASON)
+        sign_in_again(person, ADVOCATE)
+        assert person.path == "/work"
+        person.go(f"/emergency/{delivery}")
+        assert person.heading == "You cannot do this"
+        assert REASON not in person.page.content()

@@ -1,0 +1,174 @@
+"""Emergency release: for two roles, after a fresh sign-in, in one's own name; whatever goes wrong, nothing typed is lost."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from common.web.client import CallFailed, ProblemAnswer, TokenRefused
+from portal.clients.sign_in import SCOPES
+from portal.domain.emergency import Unproven, problems
+from portal.domain.visit import Draft
+from portal.permissions import SCREENS
+from tests.support.portal_bed import PortalBed, envelope, package, portal_bed
+
+ONE = "01932000-0000-7000-8000-0000000000e1"
+PAGE = f"/emergency/{ONE}"
+SOUND = {"code": "imminent_danger_to_life", "reason": "He is at her door & the log is <silent>.", "confirm": "yes"}
+SHOWN = "He is at her door &amp; the log is &lt;silent&gt;."
+WAITING = Unproven(
+    ONE, "NM-7F3K-9QXA-2C4T", "northmoor-idva", "NM-2", "disclosure", promised=False, decided_at="2026-11-21T02:05:00Z",
+    released_at="2026-11-21T02:06:00Z", proof_due="2026-11-21T03:06:00Z",
+)  # fmt: skip
+
+
+@asynccontextmanager
+async def at(folder: Path, **who: Any) -> AsyncIterator[PortalBed]:
+    """A coordinator who has just signed in for this, unless told otherwise, with one disclosure waiting."""
+    given: dict[str, Any] = {
+        "agency": "northmoor-police", "roles": ("marac_coordinator",), "scope": "disclosure.read sharing.request", "name": "Jess Marlow", **who,
+    }  # fmt: skip
+    async with portal_bed(envelope(package()), folder, **given) as bed:
+        bed.hub.without_proof = [WAITING]
+        yield bed
+
+
+def problem(status: int, code: str) -> ProblemAnswer:
+    """What sharing answers."""
+    return ProblemAnswer(status, {"code": code, "detail": "Secret inner words.", "status": status})
+
+
+async def test_what_waits_is_listed_and_let_go_and_then_called_promised(tmp_path: Path) -> None:
+    async with at(tmp_path) as bed:
+        listed = (await bed.get("/emergency")).text
+        assert "NM-7F3K-9QXA-2C4T" in listed
+        assert "Northmoor IDVA Service" in listed
+        assert "I am Jess Marlow. I release this in my own name" in (await bed.get(PAGE)).text
+        answer = await bed.post(PAGE, **SOUND)
+        assert (answer.status_code, answer.headers["location"]) == (303, PAGE)
+        assert bed.hub.done[-1] == "released imminent_danger_to_life"
+        after = (await bed.get(PAGE)).text
+        assert "Promised, not proven." in after
+        assert "due by 21 November 2026 at 3:06am" in after
+        assert "Release now" not in after
+
+
+@pytest.mark.parametrize("roles", [("idva",), ("police_officer",), ("social_worker",), ("auditor",), ("operator",)])
+async def test_nobody_else_gets_near_it(tmp_path: Path, roles: tuple[str, ...]) -> None:
+    async with at(tmp_path, roles=roles) as bed:
+        assert [(await bed.get(path)).status_code for path in ("/emergency", PAGE)] == [403, 403]
+        assert [(await bed.post(path, **SOUND)).status_code for path in (PAGE, "/emergency/sign-in")] == [403, 403]
+        assert "Emergency release" not in (await bed.get("/accessibility")).text
+        assert (bed.hub.done, bed.authorization.asked) == ([], [])
+
+
+async def test_the_right_is_asked_for_at_a_second_sign_in_only(tmp_path: Path) -> None:
+    assert SCREENS["release_in_emergency"] not in SCOPES.split()
+    async with at(tmp_path, scope="disclosure.read") as bed:
+        for path in ("/emergency", PAGE):
+            assert "Sign in again first" in (await bed.get(path)).text
+        refused = await bed.post(PAGE, **SOUND)
+        assert (refused.status_code, SHOWN in refused.text) == (401, True)
+        assert bed.hub.done == []
+        answer = await bed.post("/emergency/sign-in", delivery=ONE, code=SOUND["code"], reason=SOUND["reason"])
+        assert answer.status_code == 303
+        assert bed.authorization.asked == [("sharing.request", Draft("p-1", ONE, SOUND["code"], SOUND["reason"]))]
+        assert bed.sessions.open == {}, "the visit that could not is over"
+        assert SOUND["reason"] not in unquote(answer.headers["location"])
+        (pending,) = bed.sessions.begun.values()
+        assert pending.draft is not None
+        assert pending.draft.place == PAGE
+
+
+@pytest.mark.parametrize(("delivery", "place"), [("", "/emergency"), ("//evil.example.org", "/emergency"), (ONE.upper(), PAGE)])
+async def test_one_returns_to_a_page_of_ours_only(tmp_path: Path, delivery: str, place: str) -> None:
+    async with at(tmp_path, scope="disclosure.read") as bed:
+        await bed.post("/emergency/sign-in", delivery=delivery)
+        draft = bed.authorization.asked[0][1]
+        assert draft is not None
+        assert draft.place == place
+
+
+async def test_a_sign_in_that_is_about_to_be_too_old_is_renewed_before_anybody_writes(tmp_path: Path) -> None:
+    async with at(tmp_path, signed_in_for=12.5 * 60) as bed:
+        assert "Sign in again first" in (await bed.get(PAGE)).text
+        assert (await bed.post(PAGE, **SOUND)).status_code == 303, "what was sent in time is sharing's to judge"
+
+
+async def test_what_was_written_is_there_after_signing_in_again(tmp_path: Path) -> None:
+    async with at(tmp_path) as bed:
+        draft = Draft("p-1", ONE, "child_in_immediate_danger", SOUND["reason"])
+        await bed.sessions.put("visit", replace(bed.session, draft=draft))
+        text = (await bed.get(PAGE)).text
+        assert SHOWN in text
+        assert 'value="child_in_immediate_danger" checked' in text
+        assert 'value="yes" checked' not in text, "confirming is done afresh"
+
+
+@pytest.mark.parametrize(
+    ("against", "status", "said"),
+    [
+        (problem(409, "conflict"), 409, "Nothing was released. It has left already"),
+        (problem(503, "unavailable"), 503, "cannot see now who must not be told"),
+        (problem(502, "upstream-failed"), 503, "Nothing was released"),
+        (problem(422, "validation-failed"), 422, "Say in a sentence why it cannot wait"),
+        (problem(401, "step-up-required"), 401, "You signed in too long ago for this"),
+        (CallFailed("ReadTimeout"), 503, "it cannot leave twice"),
+        (TokenRefused("unreachable"), 503, "Nothing was released"),
+        (TokenRefused("invalid_grant"), 401, "sign in again, and what you wrote is kept"),
+    ],
+)
+async def test_whatever_stands_against_it_is_said_and_nothing_typed_is_lost(
+    tmp_path: Path, against: Exception, status: int, said: str
+) -> None:
+    async with at(tmp_path) as bed:
+        bed.hub.against = against
+        answer = await bed.post(PAGE, **SOUND)
+        assert answer.status_code == status
+        assert said in answer.text
+        assert SHOWN in answer.text
+        assert 'value="imminent_danger_to_life"' in answer.text
+        assert "<title>\nError: " in answer.text or "<title>Error: " in answer.text
+        assert "Secret inner words" not in answer.text
+        assert SOUND["reason"][:10] not in str(answer.url)
+
+
+@pytest.mark.parametrize(("status", "heading"), [(403, "You cannot do this"), (404, "Page not found")])
+async def test_what_is_not_theirs_is_a_plain_page(tmp_path: Path, status: int, heading: str) -> None:
+    async with at(tmp_path) as bed:
+        bed.hub.against = problem(status, "forbidden")
+        answer = await bed.post(PAGE, **SOUND)
+        assert (answer.status_code, heading in answer.text) == (status, True)
+
+
+async def test_what_does_not_wait_is_not_there(tmp_path: Path) -> None:
+    async with at(tmp_path) as bed:
+        answer = await bed.get("/emergency/01932000-0000-7000-8000-0000000000e2")
+        assert (answer.status_code, "Nothing waits here" in answer.text) == (404, True)
+
+
+@pytest.mark.parametrize("missing", ["code", "reason", "confirm"])
+async def test_a_form_with_a_gap_releases_nothing(tmp_path: Path, missing: str) -> None:
+    typed = {**SOUND, missing: ""}
+    assert list(problems(typed)) == [missing]
+    async with at(tmp_path) as bed:
+        answer = await bed.post(PAGE, **typed)
+        assert answer.status_code == 422
+        assert f'href="#{missing}"' in answer.text
+        assert not [done for done in bed.hub.done if done.startswith("released")]
+        if missing != "reason":
+            assert SHOWN in answer.text
+
+
+@pytest.mark.parametrize(("site", "own_token"), [("cross-site", True), ("same-origin", False)])
+@pytest.mark.parametrize("path", [PAGE, "/emergency/sign-in"])
+async def test_only_our_own_form_releases(tmp_path: Path, path: str, site: str, own_token: bool) -> None:
+    async with at(tmp_path) as bed:
+        token = bed.session.csrf if own_token else "another"
+        answer = await bed.client.post(path, data={**SOUND, "csrf": token}, headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == 403
+        assert (bed.hub.done, bed.authorization.asked) == ([], [])
