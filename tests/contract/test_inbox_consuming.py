@@ -23,6 +23,8 @@ from common.inbox import Received, Refused, Transient, Waiting
 from common.inbox.tables import INBOX_STREAM
 from common.keys import KeySource, RecipientKey, SigningKey, StaticKeys, VerificationKey, generate_signing
 from tests.support.databases import database, database_url
+from tests.support.key_directory import POLICE
+from tests.support.key_directory import Directory as KeyDirectory
 from tests.support.members import KEYS, METADATA, OPENING, SIGNING, STRANGER, embedded_bus, inbox_of, outbox_of, until
 
 __all__ = ["database", "database_url"]
@@ -384,6 +386,29 @@ async def test_while_the_directory_is_away_an_unknown_key_keeps_the_offset(
     assert (await consumer.applied(), await consumer.quarantine()) == ([], [])
     directory.away = False
     await consumer.settle(applied=1)
+
+
+async def test_a_genuine_envelope_under_a_new_key_waits_while_identity_cannot_be_asked(database: Database, bus: EmbeddedBus) -> None:
+    """With the hub's own copy of the directory: it says so when it could not ask, also while it is not asking again."""
+    await ensure_schema(database, METADATA)
+    identity, new = KeyDirectory(), generate_signing(POLICE)
+    identity.served, identity.away = {"keySets": {POLICE: identity.area.key_set(200, new)}}, True
+    consumer = Consumer(database, bus, identity.keys)
+    try:
+        await bus.publish([envelope(1, sender=new)])
+        await consumer.start()
+        await until(lambda: identity.asked == 1)
+        assert (await consumer.applied(), await consumer.quarantine()) == ([], [])
+        identity.away = False
+        await asyncio.sleep(1.2)
+        assert (identity.asked, await consumer.applied()) == (1, []), "not before the ten seconds are over, and still not set aside"
+        identity.clock.advance(10)
+        await consumer.settle(applied=1)
+        assert (identity.asked, await consumer.quarantine()) == (2, [])
+    finally:
+        await consumer.inbox.stop()
+        await consumer.outbox.stop()
+        await identity.http.aclose()
 
 
 @pytest.mark.parametrize("error", [Transient("later"), DatabaseUnavailable("down")])

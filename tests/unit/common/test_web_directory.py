@@ -9,14 +9,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from common.bootstrap import sign_bootstrap, sign_key_set, verify_bootstrap
-from common.directory import DirectoryKeys, DirectoryState, follow
+from common.directory import DirectoryState, DirectoryUnreachable, follow
 from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
-from common.keys import KeyRefused, OpeningKey, SigningKey, generate_opening, generate_signing
+from common.keys import KeyRefused, SigningKey, generate_opening, generate_signing
 from common.problems import Problem
 from common.testing import ManualClock
+from tests.support.key_directory import POLICE, Directory
 
-IDVA, POLICE = "northmoor-idva", "northmoor-police"
+IDVA = "northmoor-idva"
 
 
 class World:
@@ -113,59 +113,6 @@ def test_a_fast_clock_at_the_sender_does_not_prolong_its_word(world: World) -> N
     assert world.verdict(POLICE) == "directory-stale"
 
 
-class Area:
-    """One agency and one service in an operator-signed bootstrap, with the private keys behind them."""
-
-    def __init__(self) -> None:
-        self.root, self.first, self.opening = generate_signing(POLICE), generate_signing(POLICE), generate_opening(POLICE)
-        self.operator, self.service = generate_signing("operator"), generate_signing("svc:sharing")
-        agency = {
-            "id": POLICE, "name": "Northmoor Police", "type": "police", "area": "northmoor",
-            "root": self.root.public().jwk(), "key_set": self.key_set(100, self.first, self.opening),
-        }  # fmt: skip
-        service = {
-            "name": "sharing",
-            "owner": "svc:sharing",
-            "client_id": "svc-sharing",
-            "signing": [self.service.public().jwk()],
-            "opening": [],
-        }
-        payload = {
-            "v": 1, "demo": True, "created": "2026-11-21", "operator": self.operator.public().jwk(), "clients": [], "people": [],
-            "area": {"id": "northmoor", "name": "Northmoor"}, "agencies": [agency], "services": [service],
-            "log": {"origin": "example.org/log", "vkey": "x"},
-        }  # fmt: skip
-        self.bootstrap = verify_bootstrap(sign_bootstrap(payload, self.operator), self.operator.kid)
-
-    def key_set(self, issued: int, *keys: SigningKey | OpeningKey, root: SigningKey | None = None, agency: str = POLICE) -> str:
-        """A key set, signed by the agency's root unless told otherwise."""
-        return sign_key_set(agency, tuple(key.public().jwk() for key in keys), root or self.root, issued)
-
-
-class Directory:
-    """A key source on that area, and an identity that serves whatever it is told to."""
-
-    def __init__(self) -> None:
-        self.area = Area()
-        self.clock = ManualClock()
-        self.served: Any = {"keySets": {}}
-        self.asked = 0
-        self.http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
-        self.keys = DirectoryKeys(self.area.bootstrap, "http://identity.example.org", self.http, self.clock)
-
-    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
-        self.asked += 1
-        assert request.url.path == "/v1/directory/keys"
-        await asyncio.sleep(0)
-        return self.served if isinstance(self.served, httpx2.Response) else httpx2.Response(200, json=self.served)
-
-    async def serve(self, key_set: object) -> None:
-        """Serve this set for the agency and refresh."""
-        self.served = {"keySets": {POLICE: key_set}}
-        self.clock.advance(11)
-        await self.keys.refresh()
-
-
 @pytest.fixture
 async def directory() -> AsyncIterator[Directory]:
     """A fresh key source."""
@@ -233,9 +180,10 @@ async def test_identity_cannot_forge_a_key(directory: Directory, defect: str, ca
 @pytest.mark.parametrize(
     "answer", [httpx2.Response(500), httpx2.Response(302, headers={"location": "http://evil.example.org"}), [], {"a": 1}]
 )
-async def test_a_failing_directory_leaves_what_we_have(directory: Directory, answer: Any) -> None:
+async def test_a_failing_directory_is_told_and_leaves_what_we_have(directory: Directory, answer: Any) -> None:
     directory.served = answer
-    await directory.keys.refresh()
+    with pytest.raises(DirectoryUnreachable):
+        await directory.keys.refresh()
     assert directory.asked == 1
     assert known(directory, directory.area.first)
 
@@ -247,6 +195,44 @@ async def test_one_question_for_all_who_wait_and_none_for_ten_seconds(directory:
     directory.clock.advance(10)
     await directory.keys.refresh()
     assert directory.asked == 2
+
+
+async def test_all_who_wait_for_one_question_hear_that_it_failed_and_so_do_those_who_come_soon_after(directory: Directory) -> None:
+    directory.away = True
+    heard = await asyncio.gather(*(directory.keys.refresh() for _ in range(20)), return_exceptions=True)
+    assert {type(each) for each in heard} == {DirectoryUnreachable}
+    with pytest.raises(DirectoryUnreachable) as soon:
+        await directory.keys.refresh()
+    assert directory.asked == 1, "an identity in trouble is not asked more often"
+    assert 0 < soon.value.retry_after <= 10
+    directory.away = False
+    directory.clock.advance(10)
+    await directory.keys.refresh()
+    assert directory.asked == 2
+
+
+async def test_ten_seconds_count_from_the_answer(directory: Directory) -> None:
+    directory.takes = 4
+    await directory.keys.refresh()
+    directory.clock.advance(9.9)
+    await directory.keys.refresh()
+    assert directory.asked == 1
+    directory.clock.advance(0.2)
+    await directory.keys.refresh()
+    assert directory.asked == 2
+
+
+async def test_a_key_published_while_we_ask_makes_us_ask_again(directory: Directory) -> None:
+    asking = asyncio.create_task(directory.keys.refresh())
+    await directory.reached.wait()
+    second = generate_signing(POLICE)
+    directory.keys.apply(
+        KeyPublished(owner=POLICE, use="sig", jwk=second.public().jwk(), not_before=directory.clock.now(), signed_by_root="ignored")
+    )
+    await asking
+    directory.served = {"keySets": {POLICE: directory.area.key_set(200, second)}}
+    await directory.keys.refresh()
+    assert known(directory, second)
 
 
 async def test_a_published_key_lifts_the_wait(directory: Directory) -> None:

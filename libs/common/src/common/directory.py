@@ -26,6 +26,14 @@ _TIMEOUT_SECONDS: Final = 5.0
 _log = logging.getLogger("hub.directory")
 
 
+class DirectoryUnreachable(Exception):
+    """Identity could not be asked about keys, so that nothing can be said about one we do not know; ask again in `retry_after` seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("directory-unreachable")
+        self.retry_after = retry_after
+
+
 class DirectoryState:
     """Which agencies are suspended, as of the last heartbeat and what was announced since.
 
@@ -102,8 +110,9 @@ class DirectoryKeys:
         self._marks: dict[str, KeyStatus] = {}  # by kid; outlives what the directory says
         self._verification: dict[str, VerificationKey] = {}
         self._recipient: dict[str, RecipientKey] = {}
-        self._asked_at = float("-inf")
-        self._asking: asyncio.Task[None] | None = None
+        self._asked_at = float("-inf")  # when the last question ended, and whether it was answered
+        self._answered_it = True
+        self._asking: asyncio.Task[bool] | None = None
         for agency in bootstrap.agencies.values():
             self._sets[agency.id] = read_key_set(agency.key_set, agency.id, agency.root)
         self._fixed.extend(key for key in bootstrap.public_keys() if key.owner not in self._sets)
@@ -118,14 +127,21 @@ class DirectoryKeys:
         return self._recipient.get(owner)
 
     async def refresh(self) -> None:
-        """Ask identity once for all who wait, at most every ten seconds. A failing directory leaves what we have."""
+        """Ask identity once for all who wait, and again at the earliest ten seconds after its answer.
+
+        Raises DirectoryUnreachable when it did not answer, and until it is asked again; what we have stays.
+        """
         if self._asking is None:
-            if self._clock.monotonic() - self._asked_at < _COOL_DOWN_SECONDS:
-                return
+            left = self._asked_at + _COOL_DOWN_SECONDS - self._clock.monotonic()
+            if left > 0:
+                if self._answered_it:
+                    return
+                raise DirectoryUnreachable(left)
             self._asked_at = self._clock.monotonic()
             self._asking = asyncio.create_task(self._ask())
             self._asking.add_done_callback(self._answered)
-        await asyncio.shield(self._asking)
+        if not await asyncio.shield(self._asking):
+            raise DirectoryUnreachable(_COOL_DOWN_SECONDS)
 
     def apply(self, event: Event) -> None:
         """Take in a verified event of identity: a published key makes the next `refresh` ask, a retired one is marked."""
@@ -136,17 +152,22 @@ class DirectoryKeys:
                 self._marks[event.kid] = "revoked" if event.compromised else "retired"
             self._index()
 
-    def _answered(self, _task: asyncio.Task[None]) -> None:
+    def _answered(self, task: asyncio.Task[bool]) -> None:
         self._asking = None
+        self._answered_it = not task.cancelled() and task.exception() is None and task.result()
+        # A key that was published while we asked may not be in the answer: the next who needs it asks at once.
+        if self._asked_at > float("-inf"):
+            self._asked_at = self._clock.monotonic()
 
-    async def _ask(self) -> None:
+    async def _ask(self) -> bool:
+        """Whether identity answered."""
         try:
             answer = await self._http.get(self._url, timeout=_TIMEOUT_SECONDS, follow_redirects=False)
             answer.raise_for_status()
             offered = _key_sets(parse(answer.content))
         except (httpx2.HTTPError, CanonicalError, ValueError) as error:
             _log.warning("directory not reached", extra={"error": describe(error)})
-            return
+            return False
         for agency, root in self._roots.items():
             if agency not in offered:
                 continue
@@ -158,6 +179,7 @@ class DirectoryKeys:
             if found.issued >= self._sets[agency].issued:
                 self._sets[agency] = found
         self._index()
+        return True
 
     def _index(self) -> None:
         keys: Iterable[VerificationKey | RecipientKey] = [*self._fixed, *(key for one in self._sets.values() for key in one.keys)]

@@ -118,7 +118,7 @@ class KeySource(Protocol):
         ...
 
     async def refresh(self) -> None:
-        """Ask the directory again: an unknown key id counts as a failure only after this."""
+        """Ask the directory again: an unknown key id counts as a failure only after this. Raises whatever it is when it could not be asked."""
         ...
 
 

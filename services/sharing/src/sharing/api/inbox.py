@@ -1,6 +1,7 @@
 """An agency's inbox: read, long-poll, sign receipts, acknowledge."""
 
 import json
+import math
 from typing import Annotated, cast
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 
 from common.access import Granted
 from common.canonical import b64u
+from common.directory import DirectoryUnreachable
 from common.problems import Problem
 from common.web import guard, paging
 from common.web.frame import actor_of
@@ -92,14 +94,20 @@ async def _page(request: Request, granted: Granted, after: int, limit: int) -> t
 
 
 async def _know_key(request: Request, receipt: str) -> None:
-    """An unknown key id asks the directory before it counts as a failure (design section 5)."""
+    """An unknown key id asks the directory before it counts as a failure (design section 5). Raises Problem(unavailable) when it cannot be asked."""
     _, desk = _parts(request)
     try:
         known = desk.directory.verification(key_id(receipt)) is not None
     except ReceiptRefused:
         raise Problem("receipt-refused") from None
     if not known:
-        await request.app.state.refresh_keys()
+        try:
+            await request.app.state.refresh_keys()
+        except DirectoryUnreachable as error:
+            after = str(math.ceil(error.retry_after))
+            raise Problem(
+                "unavailable", "Your key is not known here yet; send the receipt again.", headers={"Retry-After": after}
+            ) from None
 
 
 def _readable(request: Request) -> None:
