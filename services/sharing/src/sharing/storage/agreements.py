@@ -247,4 +247,4 @@ def _request(question: Question, shared: Mapping[str, Any]) -> dict[str, Any]:
 def _ruling(result: cedarpy.AuthzResult) -> Ruling:
     if result.diagnostics.errors or result.decision not in {cedarpy.Decision.Allow, cedarpy.Decision.Deny}:
         return Ruling(permitted=False, reasons=(RULE_FAILED,))
-    return Ruling(permitted=result.decision is cedarpy.Decision.Allow, reasons=tuple(result.diagnostics.reasons))
+    return Ruling(permitted=result.decision is cedarpy.Decision.Allow, reasons=tuple(sorted(result.diagnostics.reasons)))
