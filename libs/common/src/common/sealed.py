@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 
 from common.clock import Clock
+from common.database import Prepared
 from common.keyring import Keyring
 
 _HEAD: Final = struct.Struct(">BH")  # format, key version
@@ -143,7 +144,7 @@ class SubjectKeys:
         self._clock = clock
         # Made once: building a statement costs as much as running it, and a referral makes a key for each of its people.
         self._before = select(table.c.destroyed_at).where(table.c.subject_id == bindparam("subject"))
-        self._insert = insert(table)
+        self._insert = Prepared(insert(table), "subject_id", "version", "kek_id", "wrapped")
         these = table.c.subject_id.in_(bindparam("ids", expanding=True)) & table.c.wrapped.is_not(None)
         self._keys_of = select(table.c.subject_id, table.c.version, table.c.wrapped).where(these)
         self._cache: OrderedDict[bytes, tuple[UUID, int, bytes]] = OrderedDict()
@@ -169,7 +170,7 @@ class SubjectKeys:
             {"subject_id": key.subject_id, "version": 1, "kek_id": kek_id, "wrapped": self._keyring.wrap(key.deks[1], _context(one, 1))}
             for one, key in made.items()
         ]
-        conn.execute(self._insert, rows)
+        self._insert.run_many(conn, rows)
         return made
 
     def ensure(self, conn: Connection, subject_id: UUID) -> SubjectKey:
@@ -232,7 +233,7 @@ class SubjectKeys:
         # Asked before wrapping: a rotation in between makes the label old, and an old label is only wrapped once more.
         kek_id = self._keyring.kek_id
         wrapped = self._keyring.wrap(dek, _context(subject_id, version))
-        conn.execute(self._insert, {"subject_id": subject_id, "version": version, "kek_id": kek_id, "wrapped": wrapped})
+        self._insert.run(conn, {"subject_id": subject_id, "version": version, "kek_id": kek_id, "wrapped": wrapped})
         return SubjectKey(subject_id, version, {**older, version: dek})
 
     def _unwrapped(self, subject_id: UUID, version: int, wrapped: bytes) -> bytes:

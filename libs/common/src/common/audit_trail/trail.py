@@ -22,7 +22,7 @@ from common.audit_trail.records import RecordRef, Written, chunks, write_records
 from common.audit_trail.tables import PART_KEY, PART_SUBJECT, PENDING, PRODUCER
 from common.bus import Bus, Consumption
 from common.clock import Clock
-from common.database import Database, DatabaseStopped, DatabaseUnavailable, GroupCommit, ProcessLock, Unit
+from common.database import Database, DatabaseStopped, DatabaseUnavailable, GroupCommit, Prepared, ProcessLock, Unit
 from common.events.agency import Promise
 from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.faults import crash_point
@@ -41,16 +41,15 @@ _SWEEP_EVERY_S: Final = 300.0
 _SETTLED_FOR: Final = timedelta(days=30)
 _PROOFS_FOR: Final = timedelta(days=90)
 
-# Made once: building a statement costs more than running it, and every group commit with a record in it runs these.
-_TAKE: Final = (
+_TAKE: Final = Prepared(
     update(PRODUCER)
     .where(PRODUCER.c.src == bindparam("producer"))
     .values(last_seq=PRODUCER.c.last_seq + bindparam("taken"))
     .returning(PRODUCER.c.epoch, PRODUCER.c.last_seq)
 )
-_PENDING: Final = insert(PENDING)
-_PART_KEY: Final = insert(PART_KEY)
-_PART_SUBJECT: Final = insert(PART_SUBJECT)
+_PENDING: Final = Prepared(insert(PENDING), "record_id", "src", "epoch", "seq", "record", "salt", "hash", "created_at", "batch_id")
+_PART_KEY: Final = Prepared(insert(PART_KEY), "handle", "record_id", "part", "wrapped", "destroyed_at")
+_PART_SUBJECT: Final = Prepared(insert(PART_SUBJECT), "token", "handle")
 
 _running: Final["WeakSet[AuditTrail]"] = WeakSet()
 
@@ -251,7 +250,7 @@ class AuditTrail:
         written = cast(Sequence[Written], group.kept(self))
         if not written:
             return
-        row = group.connection.execute(_TAKE, {"producer": self.src, "taken": len(written)}).one()
+        row = _TAKE.run(group.connection, {"producer": self.src, "taken": len(written)}).one()
         seq = row.last_seq - len(written) + 1
         for chunk in chunks(written):
             items = tuple(each.item(number) for number, each in enumerate(chunk, seq))
@@ -276,17 +275,16 @@ class AuditTrail:
             }
             for seq, each in enumerate(written, batch.first_seq)
         ]  # fmt: skip
-        group.connection.execute(_PENDING, rows)
+        _PENDING.run_many(group.connection, rows)
         parts = [part for each in written for part in (each.subject, each.actor) if part is not None]
-        group.connection.execute(_PART_KEY, [dict(part.key) for part in parts])
+        _PART_KEY.run_many(group.connection, [part.key for part in parts])
         named = [
             {"token": token, "handle": each.subject.handle}
             for each in written
             if each.subject is not None
             for token in dict.fromkeys(each.subject_tokens)
         ]
-        if named:
-            group.connection.execute(_PART_SUBJECT, named)
+        _PART_SUBJECT.run_many(group.connection, named)
 
     def _by_outbox(self, unit: Unit, batch: AuditBatch) -> UUID:
         topic = topics.audit(self.service)

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Executable, bindparam, delete, func, insert, null, select, update
+from sqlalchemy import Connection, Insert, bindparam, delete, func, insert, null, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common.bus import Bus, Outgoing
 from common.clock import Clock
-from common.database import Database, Unit
+from common.database import Database, Prepared, Unit
 from common.envelope import SEALED_TYPE, Metadata, digest, routing_headers, seal
 from common.events import Event
 from common.faults import crash_point
@@ -20,15 +20,20 @@ from common.keys import KeySource, RecipientKey, SigningKey
 from common.outbox.relay import Relay, decoded_headers, encoded_headers
 from common.outbox.tables import OUTBOX, STREAM_SEQUENCE
 
-_INSERT: Final = insert(OUTBOX)
+_INSERT: Final = Prepared(
+    insert(OUTBOX).inline(), "id", "topic", "key", "headers", "body", "stream", "created_at", "not_before", "confirmed_at"
+)
 
 
-def _numbering(dialect: str) -> Executable:
+def _numbering(dialect: str) -> Insert:
     """Take the next number of a stream, starting at 1, and keep its row locked until the commit."""
     new = sqlite.insert(STREAM_SEQUENCE) if dialect == "sqlite" else postgresql.insert(STREAM_SEQUENCE)
     first = new.values(sender=bindparam("sender"), stream=bindparam("stream"), last=1)
     next_one = first.on_conflict_do_update(index_elements=["sender", "stream"], set_={"last": STREAM_SEQUENCE.c.last + 1})
     return next_one.returning(STREAM_SEQUENCE.c.last)
+
+
+_NUMBER: Final = Prepared(_numbering)
 
 
 class RecipientUnknown(LookupError):
@@ -63,7 +68,6 @@ class Outbox:
         self._clock = clock
         self._sender = sender
         self._keys = keys
-        self._number = _numbering(database.dialect)
         self._relay = Relay(database, bus, clock=clock)
 
     @property
@@ -95,7 +99,7 @@ class Outbox:
         recipients = [self._recipient(owner) for owner in to]
         # The counter row stays locked until the commit: numbers are gapless, and row order is stream order between processes too.
         parameters = {"sender": self._sender.owner, "stream": stream}
-        seq: int = unit.connection.execute(self._number, parameters).scalar_one()
+        seq: int = _NUMBER.run(unit.connection, parameters).scalar_one()
         event_id = id or uuid7()
         value = seal(
             type=event.TYPE, version=event.VERSION, data=event.data() if data is None else data, sender=self._sender, recipients=recipients,
@@ -175,6 +179,6 @@ class Outbox:
             "id": row_id, "topic": message.topic, "key": message.key, "headers": encoded_headers(message.headers), "body": message.value,
             "stream": stream, "created_at": now, "not_before": not_before, "confirmed_at": None if keep else now,
         }  # fmt: skip
-        unit.connection.execute(_INSERT, row)
+        _INSERT.run(unit.connection, row)
         crash_point("outbox.stored")
         self._relay.stored(unit)

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse
 from common.access import Granted, Principal
 from common.canonical import canonical, parse
 from common.clock import Clock
-from common.database import UtcDateTime
+from common.database import Prepared, UtcDateTime
 from common.problems import Problem
 from common.web.attempts import Answer, Attempt
 from common.web.claims import claim
@@ -49,8 +49,7 @@ class Idempotency:
     def __init__(self, answers: Table, secret: bytes, clock: Clock) -> None:
         """`answers` is made by `table`; `secret` is the keyring's "idempotency" (32 bytes)."""
         self._answers = answers
-        # Made once: building a statement costs more than running it.
-        self._answered = update(answers).where(answers.c.id == bindparam("attempt")).values(answer=bindparam("sealed"))
+        self._answered = Prepared(update(answers).where(answers.c.id == bindparam("attempt")).values(answer=bindparam("sealed")))
         self._hash_key = hmac.digest(secret, b"hub idempotency hash", "sha256")
         self._cipher = AESGCM(hmac.digest(secret, b"hub idempotency answer", "sha256"))
         self._clock = clock
@@ -78,7 +77,7 @@ class Idempotency:
             return self._stored(connection, attempt)
         answer = work()
         sealed = self._seal(attempt, answer)
-        connection.execute(self._answered, {"attempt": attempt.id, "sealed": sealed})
+        self._answered.run(connection, {"attempt": attempt.id, "sealed": sealed})
         return answer
 
     def _stored(self, connection: Connection, attempt: Attempt) -> Answer:

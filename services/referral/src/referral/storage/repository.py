@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from common.access import Granted
 from common.audit_record import AuditEntry
 from common.audit_trail import AuditTrail
-from common.database import Database, Unit
+from common.database import Database, Prepared, Unit
 from common.events.case import CaseSnapshot, Fact, Marking
 from common.faults import crash_point
 from common.ids import uuid7
@@ -34,11 +34,10 @@ _FACTS = table_of(FactGroup)
 _OUTCOME = table_of(OutcomeRow)
 _SENT = table_of(SnapshotSent)
 
-# Made once: building a statement costs more than running it, and each intake runs all of these.
-_NEW_CASE = insert(_CASE)
-_NEW_REFERRAL = insert(_REFERRAL)
-_NEW_FACTS = insert(_FACTS)
-_NEW_SENT = insert(_SENT)
+_NEW_CASE = Prepared(insert(_CASE), "id", "area", "version", "head_ct", "changed_at")
+_NEW_REFERRAL = Prepared(insert(_REFERRAL), *_REFERRAL.c.keys())
+_NEW_FACTS = Prepared(insert(_FACTS), *_FACTS.c.keys())
+_NEW_SENT = Prepared(insert(_SENT), *_SENT.c.keys())
 _BY_EXTERNAL = select(_REFERRAL.c.id).where(_REFERRAL.c.agency == bindparam("sender"), _REFERRAL.c.external_bi == bindparam("reference"))
 
 _RANK = {"withheld": 0, "decided": 1, "blocked": 2, "released": 3, "saved": 4}
@@ -90,7 +89,7 @@ class SqlTx:
             "head_ct": self._seal_head(case_key, snapshot.case_id, data),
             "changed_at": snapshot.received_at,
         }
-        self._conn.execute(_NEW_CASE, row)
+        _NEW_CASE.run(self._conn, row)
         self._insert_referral(referral, case_key)
         self._insert_facts(snapshot, data, keys)
         self._publish(snapshot, data)
@@ -257,12 +256,10 @@ class SqlTx:
             "rules_version": referral.rules_version,
             "received_at": referral.received_at,
         }
-        self._conn.execute(_NEW_REFERRAL, row)
+        _NEW_REFERRAL.run(self._conn, row)
 
     def _insert_facts(self, snapshot: CaseSnapshot, data: Mapping[str, Any], keys: dict[UUID, SubjectKey]) -> None:
-        rows = list(self._fact_rows(snapshot, data, keys))
-        if rows:
-            self._conn.execute(_NEW_FACTS, rows)
+        _NEW_FACTS.run_many(self._conn, list(self._fact_rows(snapshot, data, keys)))
 
     def _fact_rows(self, snapshot: CaseSnapshot, data: Mapping[str, Any], keys: dict[UUID, SubjectKey]) -> Iterable[dict[str, Any]]:
         groups: dict[tuple[UUID, str], list[tuple[int, dict[str, Any]]]] = defaultdict(list)
@@ -279,7 +276,7 @@ class SqlTx:
     def _publish(self, snapshot: CaseSnapshot, data: Mapping[str, Any]) -> None:
         stream = str(snapshot.case_id)
         sent = self._sealing.outbox.send(self._unit, topic=CASE, key=stream, event=snapshot, to=["svc:sharing"], stream=stream, data=data)
-        self._conn.execute(_NEW_SENT, {"case_id": snapshot.case_id, "version": snapshot.version, "message_id": sent.id})
+        _NEW_SENT.run(self._conn, {"case_id": snapshot.case_id, "version": snapshot.version, "message_id": sent.id})
 
 
 def _key_ids(snapshot: CaseSnapshot) -> list[UUID]:
