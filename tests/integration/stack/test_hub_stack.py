@@ -9,7 +9,7 @@ import pytest
 from deploy.stack import processes, topology
 from deploy.stack.services import Stack
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow]
+pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.xdist_group("hub-stack")]
 
 
 def get(url: str) -> tuple[int, bytes]:
