@@ -41,6 +41,17 @@ def test_our_own_proof_passes_and_names_the_key() -> None:
     assert proof.expires_at == NOW + timedelta(seconds=120)
 
 
+def test_a_header_seen_before_saves_nobody_the_signature() -> None:
+    good = crafted(EC, "ES256")
+    head, claims, signature = good.split(".")
+    assert check_proof(good, method="POST", url=URL, now=NOW).jkt == EC.thumbprint()
+    other = crafted(EC, "ES256", jti="k" * 22)
+    assert other.startswith(f"{head}.")
+    assert refused(f"{head}.{other.split('.')[1]}.{signature}") == "signature"
+    assert refused(f"{head}.{claims}.{'A' * 86}") == "signature"
+    assert check_proof(other, method="POST", url=URL, now=NOW).jti == "k" * 22
+
+
 @pytest.mark.parametrize(
     ("key", "alg"),
     [(EC, "ES256"), (RSAKey.generate_key(2048), "PS256"), (OKPKey.generate_key("Ed25519"), "Ed25519")],

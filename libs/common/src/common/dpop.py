@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +25,7 @@ REMEMBER: Final = timedelta(seconds=120)
 """How long a used `jti` is kept: longer than PAST + FUTURE, so that nothing still acceptable is forgotten."""
 
 _MAX_PROOF: Final = 4096
+_HEADERS: Final = 512  # parsed ones kept: the clients of a region, a few hundred, and little memory whoever sends them
 
 
 class _Registry(jws.JWSRegistry):
@@ -102,7 +104,7 @@ def check_proof(proof: str, *, method: str, url: str, now: datetime, token: str 
     if len(proof) > _MAX_PROOF or proof.count(".") != 2:
         raise DpopRefused("malformed")
     # 2-6: a JWT, typ, asymmetric algorithm of the allow-list, public key only
-    header, key = _header(proof)
+    header, key, jkt = _header(proof[: proof.index(".")])
     # 7: the signature verifies with that key
     try:
         content = jws.deserialize_compact(proof.encode(), key, registry=_REGISTRY)
@@ -130,7 +132,7 @@ def check_proof(proof: str, *, method: str, url: str, now: datetime, token: str 
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 1 <= len(jti) <= _MAX_JTI:
         raise DpopRefused("jti")
-    return Proof(key.thumbprint(), jti, issued_at, now + REMEMBER)
+    return Proof(jkt, jti, issued_at, now + REMEMBER)
 
 
 def token_hash(token: str) -> str:
@@ -138,9 +140,14 @@ def token_hash(token: str) -> str:
     return b64u(hashlib.sha256(token.encode()).digest())
 
 
-def _header(proof: str) -> tuple[Mapping[str, Any], ECKey | OKPKey | RSAKey]:
+@lru_cache(maxsize=_HEADERS)
+def _header(encoded: str) -> tuple[Mapping[str, Any], ECKey | OKPKey | RSAKey, str]:
+    """The header of a proof, its key and the key's thumbprint. A client's header is the same in each of its proofs.
+
+    What is remembered is only what this text says; whether the key signed anything is asked every time.
+    """
     try:
-        header = parse(unb64u(proof.split(".", maxsplit=1)[0]), max_bytes=_MAX_PROOF)
+        header = parse(unb64u(encoded), max_bytes=_MAX_PROOF)
     except CanonicalError:
         raise DpopRefused("malformed") from None
     if not isinstance(header, dict) or header.get("typ") != "dpop+jwt":
@@ -154,7 +161,7 @@ def _header(proof: str) -> tuple[Mapping[str, Any], ECKey | OKPKey | RSAKey]:
         raise DpopRefused("jwk") from None
     if not isinstance(key, ECKey | OKPKey | RSAKey) or header.get("alg") not in algorithms_of(key):
         raise DpopRefused("alg")
-    return header, key
+    return header, key, key.thumbprint()
 
 
 def algorithms_of(key: object) -> tuple[str, ...]:
