@@ -60,7 +60,8 @@ def quarantine(
         )
 
 
-@app.command()
+# A digest may begin with a hyphen; an option that is none ends as a topic that the hub refuses.
+@app.command(context_settings={"ignore_unknown_options": True})
 def replay(
     context: typer.Context,
     name: NameArgument,
