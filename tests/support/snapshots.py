@@ -62,6 +62,7 @@ def snapshot(**changes: Any) -> CaseSnapshot:
         "occurred_at": datetime(2026, 11, 20, 21, 30, tzinfo=UTC),
         "received_at": datetime(2026, 11, 21, 2, 0, tzinfo=UTC),
         "rules_version": "northmoor/2026-04-01",
+        "safe_contact_days": 30,
         "effective_on": date(2026, 11, 21),
         "subjects": (
             CaseSubject(subject_id=VICTIM, role="victim"),

@@ -191,6 +191,13 @@ def test_anything_but_a_plain_yes_means_do_not_contact(path: str, value: str, st
     assert (strip["status"], strip["doNotContact"]) == (status, True)
 
 
+@pytest.mark.parametrize(("days", "status"), [(1, "unverified"), (2, "safe"), (0, "unverified")], ids=["over", "within", "no-limit-stated"])
+def test_how_long_safe_contact_counts_is_what_the_snapshots_rules_say(days: int, status: str) -> None:
+    """Verified two days before it was received; without a limit nothing is vouched for."""
+    strip = shown(snapshot(safe_contact_days=days), Parcel("victim_safe_contact", VICTIM))["safeContact"]
+    assert (strip["status"], strip["doNotContact"]) == (status, status != "safe")
+
+
 def test_no_word_on_safe_contact_means_do_not_contact() -> None:
     told = tuple(fact for fact in snapshot().facts if fact.category != "victim_safe_contact")
     strip = shown(snapshot(facts=told), Parcel("victim_safe_contact", VICTIM))["safeContact"]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
+import pytest
 from pydantic import TypeAdapter
 
 from common.access import Granted, Principal, grant
@@ -69,3 +70,13 @@ def test_a_shield_is_not_lifted_by_a_form_that_does_not_mention_it() -> None:
 def test_without_a_shield_there_is_none() -> None:
     intake = completed(urgent_shielded=False)
     assert not is_location_shielded(intake.snapshot, victims_address(intake))
+
+
+@pytest.mark.parametrize("days", [7, 30])
+def test_the_snapshot_carries_its_rules_limit_for_safe_contact(days: int) -> None:
+    """Changed by a new dated rule set; what was taken in under the older one keeps its own limit."""
+    newer = replace(DESK.rules.rules[0], version="northmoor/later", safe_contact_days=days)
+    full = READ.validate_python(json.loads((EXAMPLES / "referral-full.json").read_text("utf-8")))
+    intake = usecases.plan_intake(police(), full, replace(DESK, rules=replace(DESK.rules, rules=(newer,))))
+    assert (intake.snapshot.safe_contact_days, intake.snapshot.rules_version) == (days, "northmoor/later")
+    assert usecases.head_of(intake.snapshot)["safeContactDays"] == days, "a later version of the case keeps it"

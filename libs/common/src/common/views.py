@@ -6,7 +6,7 @@ Preview, delivery, export and audit view all call `content`, so what was shown b
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -95,9 +95,6 @@ _ORDER: Final[Mapping[str, int]] = {code: place for place, code in enumerate(CAT
 
 FROM_SNAPSHOT: Final = frozenset({"concern"})
 """Categories that a snapshot's own parts fill, without a fact."""
-
-SAFE_CONTACT_LASTS: Final = timedelta(days=30)
-"""After this, safe contact counts as unverified (domain reference 4.9)."""
 
 _ROLE_LABELS: Final = {
     "victim": "Victim",
@@ -310,10 +307,11 @@ def _safe_status(snapshot: CaseSnapshot, rules: list[Fact], means: list[Fact], v
     if stated != {"known"} or verified is None or not any(_leaf(fact) == "safe" and fact.value == "yes" for fact in means):
         return "unknown"
     try:
-        lapsed = snapshot.received_at.date() - date.fromisoformat(verified) > SAFE_CONTACT_LASTS
+        age = (snapshot.received_at.date() - date.fromisoformat(verified)).days
     except ValueError:
         return "unknown"
-    return "unverified" if lapsed else "safe"
+    # The limit is the rules' under which the referral was made; a snapshot that states none vouches for nothing.
+    return "safe" if snapshot.safe_contact_days and age <= snapshot.safe_contact_days else "unverified"
 
 
 def _leaf(fact: Fact) -> str:

@@ -295,7 +295,8 @@ def _intake(
     snapshot = CaseSnapshot(
         case_id=case_id, version=1, cause=cause, provisional=urgent, urgent=urgent, referral_id=referral_id,
         referrer_agency=granted.principal.agency, source=source, area=rules.area, kind=kind, occurred_at=occurred_at, received_at=now,
-        rules_version=rules.version, effective_on=now.date(), subjects=subjects, risk=summary, consent=consent, markings=shields, facts=facts,
+        rules_version=rules.version, safe_contact_days=rules.safe_contact_days, effective_on=now.date(), subjects=subjects, risk=summary,
+        consent=consent, markings=shields, facts=facts,
     )  # fmt: skip
     referral = StoredReferral(
         referral_id=referral_id, case_id=case_id, agency=granted.principal.agency, form=form.form, kind=kind, area=rules.area,

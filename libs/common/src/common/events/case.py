@@ -86,6 +86,8 @@ class CaseSnapshot(Event):
     occurred_at: datetime
     received_at: datetime
     rules_version: str
+    safe_contact_days: int = 0
+    """For how many days after it was verified these rules count safe contact as safe; 0 vouches for none."""
     effective_on: date
     subjects: tuple[CaseSubject, ...]
     risk: RiskSummary

@@ -12,7 +12,7 @@ class RulesUnknown(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One dated rule set. Thresholds are counts of "yes"; ages are years."""
+    """One dated rule set. Thresholds are counts of "yes"; ages are years, `safe_contact_days` days."""
 
     version: str
     area: str
@@ -21,6 +21,7 @@ class Rules:
     medium_from: int
     critical: tuple[str, ...]
     adult_at: int
+    safe_contact_days: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def read_rule_book(texts: Iterable[str]) -> RuleBook:
                 medium_from=risk["medium_from"],
                 critical=tuple(risk["critical"]),
                 adult_at=raw["people"]["adult_at"],
+                safe_contact_days=raw["safe_contact"]["lasts_days"],
             )
         )
     return RuleBook(tuple(rules), tuple(instruments))
