@@ -8,7 +8,7 @@ from typing import Final
 
 from common.bus import Incoming
 from common.clock import Clock
-from common.envelope import EnvelopeRefused, Opened, digest, open_envelope, peek, routing_headers
+from common.envelope import SEALED_TYPE, EnvelopeRefused, Metadata, Opened, digest, open_envelope, peek, routing_headers
 from common.inbox.errors import DirectoryUnavailable
 from common.keys import KeySource, OpeningKey
 
@@ -85,7 +85,7 @@ class Opener:
     def _open(self, record: Incoming, opening: Mapping[str, OpeningKey], senders: Senders | None) -> Item:
         try:
             opened = open_envelope(record.value, me=self._me, opening=opening, keys=self._keys)
-            if not _headers_honest(record):
+            if not _headers_honest(record, opened):
                 return Item(record, reason="headers-mismatch")
         except EnvelopeRefused as refused:
             return Item(record, reason=refused.code)
@@ -95,10 +95,14 @@ class Opener:
         return Item(record, Received(**whole, topic=record.topic, key=record.key))
 
 
-def _headers_honest(record: Incoming) -> bool:
-    """Routing headers may be missing, since nothing is decided by them; one that is there must repeat the envelope."""
+def _headers_honest(record: Incoming, opened: Opened) -> bool:
+    """Routing headers may be missing, since nothing is decided by them; one that is there must repeat the envelope.
+
+    What stands outside it was held against what is signed inside when it was opened, so it need not be read again.
+    """
     said = {pair for pair in record.headers if pair[0] in _ROUTING}
-    return said <= set(routing_headers(peek(record.value)))
+    outside = Metadata(opened.id, SEALED_TYPE, opened.source, opened.to, opened.stream, opened.seq, "")
+    return said <= set(routing_headers(outside))
 
 
 def envelope_digest(record: Incoming) -> str:
