@@ -290,13 +290,14 @@ def test_posts_from_elsewhere_or_without_the_forms_token_are_refused(hub: Standa
     assert person.page.locator(".govuk-tag:has-text('Accepted')").count() == 1
 
 
-def test_a_paused_service_shows_a_plain_page(hub: StandaloneHub, person: Visitor) -> None:
+@pytest.mark.parametrize("paused", ["sharing", "portal"])
+def test_a_paused_service_shows_a_plain_page(hub: StandaloneHub, person: Visitor, paused: str) -> None:
     person.sign_in(ADVOCATE)
-    assert hubctl(hub, "operator", "service", "pause", "sharing").status == 0
+    assert hubctl(hub, "operator", "service", "pause", paused).status == 0
     try:
         person.go("/work")
         assert person.heading == "The service is not available now"
         assert "call 999" in person.page.inner_text("main")
     finally:
-        assert hubctl(hub, "operator", "service", "resume", "sharing").status == 0
+        assert hubctl(hub, "operator", "service", "resume", paused).status == 0
     person.reload_until("/work", lambda page: page.inner_text("h1") == "Work list")

@@ -19,7 +19,7 @@ from common.settings import Settings
 from common.web import correlation, documents, health, operator
 from common.web.edge import Edge, problem_response
 from common.web.faults import faults
-from common.web.guard import Authenticator, Guard, Open
+from common.web.guard import NEVER_PAUSED, Authenticator, Guard, Open
 from common.web.rates import Rates
 from common.web.refusals import OnRefusal, Refusals
 
@@ -43,6 +43,7 @@ class HubApp(FastAPI):
     """A FastAPI app inside our edge. The edge is outermost, so even an unhandled error leaves with every header."""
 
     paused: bool = False
+    unpaused: tuple[str, ...] = NEVER_PAUSED
     ready: bool = False
     background: Refusals
     edge: Edge
@@ -110,7 +111,7 @@ def create_app(
         **_PUBLISHER,
     )
     app.background = Refusals(on_refusal, clock)
-    app.edge = Edge(service, media_types, headers or {}, lambda: app.paused, unpaused)
+    app.edge, app.unpaused = Edge(service, media_types, headers or {}), (*NEVER_PAUSED, *unpaused)
     known = {"service": service, "settings": settings, "authenticator": authenticator, "clock": clock, "switch": None}
     app.state._state.update({**known, "rates": rates or Rates(), **(state or {})})
     for router in (*routers, operator.router, health.router(app, readiness or {}), documents.router(app)):

@@ -28,8 +28,6 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 }
 
-_NEVER_PAUSED: Final = ("/healthz", "/readyz", "/metrics", "/v1/operator/")
-
 BODY = "hub_body"  # scope["state"] member: the body as taken, empty when it has a fault; for the accounts of a refusal
 FAULT = "hub_fault"  # scope["state"] member: a Problem with the body, raised by the guard once the caller is known
 
@@ -41,21 +39,11 @@ class Edge:
     route's guard raises it after authentication. So an unknown caller learns 401 first, and refusals have a name.
     """
 
-    def __init__(
-        self,
-        service: str,
-        media_types: frozenset[str],
-        headers: Mapping[str, str],
-        paused: Callable[[], bool],
-        unpaused: tuple[str, ...] = (),
-    ) -> None:
-        """`media_types` are the request body types taken; `headers` replace or add to SECURITY_HEADERS; `unpaused` are starts of
-        paths that answer while the service is paused, beside health and the operator's own."""
+    def __init__(self, service: str, media_types: frozenset[str], headers: Mapping[str, str]) -> None:
+        """`media_types` are the request body types taken; `headers` replace or add to SECURITY_HEADERS."""
         self._service = service
         self._media_types = media_types
         self._headers = [(k.encode(), v.encode()) for k, v in {**SECURITY_HEADERS, **headers}.items()]
-        self._paused = paused
-        self._unpaused = (*_NEVER_PAUSED, *unpaused)
 
     async def run(self, inner: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one HTTP request. Never raises for a fault of the app: it becomes a problem with the correlation id."""
@@ -76,9 +64,8 @@ class Edge:
         with observe.server_span(self._service, scope) as span:
             try:
                 replay = await self._take_body(scope, receive, state)
-                early = self._early(scope, raw)
-                if early is not None:
-                    await _answer(early, correlation_id, marked)
+                if sum(len(k) + len(v) for k, v in raw) > _MAX_HEADERS:
+                    await _answer(Problem("headers-too-large"), correlation_id, marked)
                 else:
                     await inner(scope, replay, marked)
             except Exception as error:  # noqa: BLE001 - last resort: whatever it is must not reach the caller or a log as text
@@ -88,14 +75,6 @@ class Edge:
             finally:
                 observe.finish(span, self._service, scope, started.get("status", 499), perf_counter() - begun)
                 correlation.restore(before)
-
-    def _early(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> Problem | None:
-        if sum(len(k) + len(v) for k, v in headers) > _MAX_HEADERS:
-            return Problem("headers-too-large")
-        path = inner_path(scope)
-        if self._paused() and not path.startswith(self._unpaused):
-            return Problem("paused", headers={"Retry-After": "5"})
-        return None
 
     async def _take_body(self, scope: Scope, receive: Receive, state: MutableMapping[str, Any]) -> Receive:
         """Read the whole body (at most MAX_BODY), note any fault in it, and return a `receive` that gives it again."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any, Protocol, cast
+from typing import Annotated, Any, Final, Protocol, cast
 
 from fastapi import Depends, Request, Security
 from fastapi.openapi.models import OAuth2 as OAuth2Model
@@ -13,11 +13,15 @@ from fastapi.security.base import SecurityBase
 from common.access import SCOPES, Granted, Operation, Principal, grant
 from common.clock import Clock
 from common.problems import Problem
-from common.web.edge import FAULT
+from common.web.edge import FAULT, inner_path
 from common.web.queries import check_query
 from common.web.rates import HEADERS, Classify, Rates
 
 _TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})  # what a boolean query parameter reads as yes
+
+
+NEVER_PAUSED: Final = ("/healthz", "/readyz", "/metrics", "/v1/operator/")
+"""Starts of the paths that answer while the operator has paused the service."""
 
 
 class Authenticator(Protocol):
@@ -66,6 +70,7 @@ class Guard:
     async def __call__(self, request: Request, _scheme: Annotated[None, Security(SCHEME)]) -> Granted:
         """The proof of access. Raises Problem."""
         request.state.operation = "operation" if self._rehearsed(request) else self.operation
+        demand_running(request)
         authenticator = cast(Authenticator | None, request.app.state.authenticator)
         if authenticator is None:
             raise Problem("unavailable")
@@ -116,6 +121,7 @@ class Open:
     async def __call__(self, request: Request) -> None:
         """Raises the Problem of a faulty body; nothing else is asked."""
         request.state.operation = "operation"
+        demand_running(request)
         raise_fault(request)
         check_query(request)
 
@@ -137,6 +143,12 @@ def requires(
 def anyone(reason: str) -> Any:
     """The dependency of a route without authentication: ``dependencies=[guard.anyone("public log: reveals counts only")]``."""
     return Depends(Open(reason))
+
+
+def demand_running(request: Request) -> None:
+    """Raise Problem `paused` if the operator holds this service, before anything is asked of the caller."""
+    if request.app.paused and not inner_path(request.scope).startswith(request.app.unpaused):
+        raise Problem("paused", headers={"Retry-After": "5"})
 
 
 def raise_fault(request: Request) -> None:
