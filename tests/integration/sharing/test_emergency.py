@@ -92,6 +92,13 @@ async def test_only_a_named_person_with_authority_over_the_case(bed: Bed, change
     assert await bed.packages(IDVA) == []
 
 
+async def test_who_reported_for_a_third_party_releases_nothing(bed: Bed) -> None:
+    waiting = (await bed.take(urgent(source="third_party")))[IDVA]
+    with pytest.raises(Problem, match="not-found"):
+        await invoke(bed, waiting, person(bed))
+    assert await bed.packages(IDVA) == []
+
+
 async def test_vetoes_hold_in_an_emergency_too(bed: Bed) -> None:
     waiting = (await bed.take(urgent()))[IDVA]
     bed.checks.vetoes = (marking("must_not_disclose", agency=IDVA),)

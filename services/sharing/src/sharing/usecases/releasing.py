@@ -141,7 +141,8 @@ def prepare_emergency(tx: Tx, granted: Granted, delivery_id: UUID) -> tuple[Disc
         raise Problem("forbidden")
     found = tx.disclosure(delivery_id)
     case = None if found is None else tx.case(found.case_id)
-    if found is None or case is None or case.referrer != granted.principal.agency:
+    # Who reported for a third party learns only that it arrived, so there is nothing for them to release.
+    if found is None or case is None or case.referrer != granted.principal.agency or case.source == THIRD_PARTY:
         raise Problem("not-found")
     if found.state != "awaiting_receipt":
         raise Problem("conflict", "Only a disclosure that waits for its audit receipt can be released in an emergency.")
