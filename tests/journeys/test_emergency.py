@@ -1,7 +1,8 @@
 """The emergency path in both modes: a named person lets a package go on a promise; what is promised is never called proven."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -53,6 +54,13 @@ async def refusal(client: ServiceClient, delivery: str) -> tuple[int, str]:
     return refused.value.status, refused.value.code
 
 
+async def proof_told(hub: RunningHub, referral: Mapping[str, Any]) -> str | None:
+    """What the sender hears of the proof that the IDVA's part left with."""
+    read = await as_agency(hub, POLICE, lambda client: client.read_referral(referral["referralId"]))
+    proofs: dict[str, str | None] = {outcome["recipient"]: outcome["proof"] for outcome in read["outcomes"]}
+    return proofs[IDVA]
+
+
 async def test_promised_then_proven(hub: RunningHub, tmp_path: Path) -> None:
     """Audit is down and there is danger: a person with authority releases; the proof follows by itself when audit is back."""
     before = await counts(hub)
@@ -76,6 +84,8 @@ async def test_promised_then_proven(hub: RunningHub, tmp_path: Path) -> None:
         only = (await received(hub, IDVA))[-1]
         assert (only.delivery_id, only.verdict.standing) == (delivery, "promised")
         assert only.verdict.due is not None
+        assert only.verdict.due.isoformat() == released["proofDue"].replace("Z", "+00:00")
+        await wait_for(lambda: proof_told(hub, referral), lambda proof: proof == "promised")
         said = hubctl(hub, IDVA, "inbox", "show", delivery)
         assert "promised" in said.out, said.err
         assert "proven" not in said.out
@@ -95,6 +105,7 @@ async def test_promised_then_proven(hub: RunningHub, tmp_path: Path) -> None:
     assert notice.verdict.content == only.verdict.content
     assert notice.verdict.record == only.verdict.record
     assert (await as_agency(hub, IDVA, whole_inbox))[-1].kind == "notice"
+    await wait_for(lambda: proof_told(hub, referral), lambda proof: proof == "proven")
     logged = await entries(hub, referral)
     told = [e["record"] for e in logged if e["operation"] == "emergency_release"]
     assert [(e["dl"], e["rcp"], e["bg"], e["jc"], e["role"]) for e in told] == [(delivery, IDVA, True, WHY["code"], "marac_coordinator")]

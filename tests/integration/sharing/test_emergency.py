@@ -60,6 +60,7 @@ async def test_a_promise_leaves_and_the_proof_follows(bed: Bed) -> None:
     shown = await bed.store.write(lambda tx: tx.deliveries(IDVA, waiting.id))
     assert [each.delivery.kind for each in shown] == ["disclosure", "notice"]
     assert (await bed.state(waiting.id)).standing == "proven"
+    assert [e.proof for e in await bed.told() if isinstance(e, DisclosureReleased)] == ["promised", "proven"], "the referrer hears it too"
 
 
 async def test_an_unkept_promise_alarms_after_an_hour(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:

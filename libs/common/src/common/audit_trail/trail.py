@@ -138,13 +138,13 @@ class AuditTrail:
         return max((self._clock.now() - self._oldest).total_seconds(), 0.0) if self._oldest is not None else 0.0
 
     async def promise(self, record_id: UUID) -> Promise:
-        """The emergency path's statement that a committed record will be in the log within the hour. Raises LookupError."""
-        columns = (PENDING.c.src, PENDING.c.epoch, PENDING.c.seq, PENDING.c.hash, PENDING.c.created_at)
+        """The emergency path's statement that a committed record will be in the log within an hour from now. Raises LookupError."""
+        columns = (PENDING.c.src, PENDING.c.epoch, PENDING.c.seq, PENDING.c.hash)
         wanted = select(*columns).where(PENDING.c.record_id == record_id, PENDING.c.rejected.is_(None))
         row = await self._database.read(lambda connection: connection.execute(wanted).one_or_none())
         if row is None:
             raise LookupError("no such record, or it was rejected")
-        return Promise(src=row.src, ep=row.epoch, seq=row.seq, h=row.hash, due=row.created_at + PROMISE_TERM)
+        return Promise(src=row.src, ep=row.epoch, seq=row.seq, h=row.hash, due=self._clock.now() + PROMISE_TERM)
 
     async def unseal(self, record_id: UUID, part: sealing.Part, sealed: bytes) -> dict[str, object]:
         """Open a sealed part of a record of ours. The caller has recorded the act first. Raises PartDestroyed, PartRefused."""

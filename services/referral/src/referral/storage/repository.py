@@ -172,9 +172,12 @@ class SqlTx:
         )
 
     def put_outcome(self, case_id: UUID, outcome: Outcome) -> None:
-        """Newer snapshot version wins; within one, the further state wins. What was told stays told when later versions add nothing."""
+        """Newer snapshot version wins; within one, the further state wins. What was told stays told when later versions add nothing.
+
+        The proof of what left on a promise is told afterwards, and changes nothing else.
+        """
         here = (_OUTCOME.c.case_id == case_id, _OUTCOME.c.recipient == outcome.recipient)
-        row = self._conn.execute(select(_OUTCOME.c.snapshot_version, _OUTCOME.c.state).where(*here)).first()
+        row = self._conn.execute(select(_OUTCOME.c.snapshot_version, _OUTCOME.c.state, _OUTCOME.c.proof).where(*here)).first()
         values = {
             "snapshot_version": outcome.snapshot_version,
             "state": outcome.state,
@@ -189,6 +192,8 @@ class SqlTx:
             return
         elif (outcome.snapshot_version, _RANK[outcome.state]) > (row.snapshot_version, _RANK[row.state]):
             self._conn.execute(update(_OUTCOME).where(*here).values(**values))
+        elif (row.snapshot_version, row.proof, outcome.proof) == (outcome.snapshot_version, "promised", "proven"):
+            self._conn.execute(update(_OUTCOME).where(*here).values(proof="proven"))
 
     def snapshot_decided(self, case_id: UUID, version: int) -> None:
         """End-to-end confirmation: what the broker acknowledged may be page cache, what sharing decided on is durable there."""

@@ -34,7 +34,6 @@ VETO: Final = "veto"
 SUPERSEDED: Final = "superseded"
 ERASED: Final = "key-destroyed"
 
-PROMISE_LASTS: Final = timedelta(hours=1)
 _FIRST_WAIT: Final = 0.25
 _LONGEST_WAIT: Final = 30.0
 

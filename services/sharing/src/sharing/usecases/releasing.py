@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from common.access import Granted
@@ -193,6 +193,7 @@ def keep_promise(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state:
     tx.record(
         _entry(tx, desk, "delivered", "done", found, envelope_digest=sent.digest, reason_code="promise-kept", channel="topic-and-inbox")
     )
+    tx.publish(found.case_id, _released(found, found.released_at or desk.now(), "proven"))
     return True
 
 
@@ -218,16 +219,20 @@ def _leave(tx: Tx, desk: Desk, prepared: Prepared, standing: Standing, *, promis
     sent = tx.send_package(disclosure, package(prepared, promise), kind=disclosure.kind, not_before=None if promise else _spread(desk))
     changes = {
         "state": "released", "reason": "", "standing": standing, "released_at": now, "next_at": None, "attempts": tried + 1,
-        "sealed_to": desk.directory.sealing_key(disclosure.recipient) or "", "proof_due": now + words.PROMISE_LASTS if promise else None,
+        "sealed_to": desk.directory.sealing_key(disclosure.recipient) or "", "proof_due": promise.due if promise else None,
     }  # fmt: skip
     if not tx.advance(disclosure.id, ("proven", "awaiting_receipt"), **changes):
         raise Problem("conflict")
     tx.record(_entry(tx, desk, "delivered", "done", disclosure, envelope_digest=sent.digest, channel="topic-and-inbox"))
-    tx.publish(disclosure.case_id, DisclosureReleased(
-        case_id=disclosure.case_id, snapshot_version=disclosure.snapshot_version, delivery_id=disclosure.id, recipient=disclosure.recipient,
-        clause=disclosure.clause, released_at=now, proof="promised" if promise else "proven",
-    ))  # fmt: skip
+    tx.publish(disclosure.case_id, _released(disclosure, now, "promised" if promise else "proven"))
     return sent
+
+
+def _released(disclosure: Disclosure, at: datetime, proof: Literal["proven", "promised"]) -> DisclosureReleased:
+    return DisclosureReleased(
+        case_id=disclosure.case_id, snapshot_version=disclosure.snapshot_version, delivery_id=disclosure.id, recipient=disclosure.recipient,
+        clause=disclosure.clause, released_at=at, proof=proof,
+    )  # fmt: skip
 
 
 def _veto(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None) -> str:
