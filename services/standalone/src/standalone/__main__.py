@@ -15,16 +15,17 @@ from common import telemetry
 from common.bootstrap import SERVICES
 from common.settings import Settings, SettingsError
 from common.web import correlation
+from standalone.claim import Taken, claim_folder, claim_port
 from standalone.hub import Place, assemble, settings_for
 from standalone.welcome import welcome
 
 
 def main() -> None:
-    """Read PORT and HUB_DIR, start, serve until interrupted. Exit code 2 for a bad setting, 1 when the hub cannot start."""
+    """Read PORT and HUB_DIR, start, serve until interrupted. Exit code 1 with a sentence for a bad setting, a port or a folder in use."""
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run())
-    except SettingsError as error:
+    except (SettingsError, Taken) as error:
         sys.exit(f"The hub did not start: {error}.")
     except KeyboardInterrupt:
         pass
@@ -41,13 +42,16 @@ async def _run() -> None:
     def progress(step: str) -> None:
         print(f"  [{time.monotonic() - began:4.1f} s] {step}", flush=True)
 
-    print("Safeguarding Hub, standalone. Everything in it is invented.", flush=True)
-    hub = await assemble(place, base=base, progress=progress)
-    config = uvicorn.Config(
-        hub.app, host=base.host, port=port, log_level="warning", access_log=False, lifespan="on", server_header=False, date_header=True,
-        timeout_graceful_shutdown=5,
-    )  # fmt: skip
-    await _Server(config, lambda: print(welcome(hub, time.monotonic() - began), flush=True)).serve()
+    # Both are ours before anything is written: profiles of another port would break the hub that runs in this folder.
+    with claim_port(base.host, port) as bound:
+        claim_folder(place.folder)
+        print("Safeguarding Hub, standalone. Everything in it is invented.", flush=True)
+        hub = await assemble(place, base=base, progress=progress)
+        config = uvicorn.Config(
+            hub.app, host=base.host, port=port, log_level="warning", access_log=False, lifespan="on", server_header=False, date_header=True,
+            timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        await _Server(config, lambda: print(welcome(hub, time.monotonic() - began), flush=True)).serve([bound])
 
 
 class _Server(uvicorn.Server):

@@ -1,8 +1,13 @@
 """One port for all services: sends a request to the app mounted at the first part of its path."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from common.telemetry import describe
+
+_log = logging.getLogger("hub.standalone")
 
 
 class Prefixes:
@@ -50,8 +55,10 @@ class Prefixes:
             if message["type"] == "lifespan.startup":
                 try:
                     await self._on_start()
-                except BaseException:
-                    await send({"type": "lifespan.startup.failed", "message": "the hub did not start; the reason is above"})
+                except BaseException as error:
+                    # Said by us: of what the server's own logger says only the place is written, so the reason would be lost.
+                    _log.error("the hub did not start", extra={"error": describe(error)})
+                    await send({"type": "lifespan.startup.failed", "message": "the hub did not start"})
                     raise
                 await send({"type": "lifespan.startup.complete"})
             else:

@@ -1,0 +1,55 @@
+"""What one hub must have for itself before it makes anything: its port and its data folder."""
+
+import errno
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+LOCK: Final = "hub.lock"
+"""Held by the running hub, in its data folder; the kernel lets it go with the process, however that ends."""
+
+BUS_LOCK: Final = Path("bus", "bus.db.lock")
+"""Held by the bus: a hub that knows no `hub.lock`, or a single service on this folder, is seen by it."""
+
+
+class Taken(Exception):
+    """Somebody else has it. The text says what, and what to do."""
+
+
+def claim_port(host: str, port: int) -> socket.socket:
+    """A socket bound to `port`, not listening yet, so that nobody is answered before the hub can. Raises Taken."""
+    held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        held.bind((host, port))
+    except OSError as error:
+        held.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Taken(f"port {port} is in use; choose another: make run PORT={port + 1 if port < 65535 else port - 1}") from None
+        raise Taken(f"port {port} cannot be used ({os.strerror(error.errno or 0)}); choose another: make run PORT=8000") from None
+    return held
+
+
+def claim_folder(folder: Path) -> int:
+    """Lock `folder` until the descriptor closes or the process ends; made if it is not there. Raises Taken, with nothing else touched."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = _locked(folder / LOCK, folder)
+    if (folder / BUS_LOCK).exists():
+        try:
+            os.close(_locked(folder / BUS_LOCK, folder))
+        except Taken:
+            os.close(held)
+            raise
+    return held
+
+
+def _locked(path: Path, folder: Path) -> int:
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise Taken(f"a hub is already running in {folder} (or its bus is locked); stop it or choose another HUB_DIR=") from None
+    return handle

@@ -1,0 +1,76 @@
+"""A second hub on the same port or folder says so at once and leaves the first one's files as they are."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.bus_embedded import EmbeddedBus
+from common.topics import topics
+from standalone import __main__ as program
+from standalone.claim import BUS_LOCK, Taken, claim_folder, claim_port
+
+
+@pytest.fixture
+def listening() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        yield taken
+
+
+@pytest.fixture
+def free() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as once:
+        return int(once.getsockname()[1])
+
+
+def started(monkeypatch: pytest.MonkeyPatch, folder: Path, port: int) -> str:
+    """Start the program; what it says on its way out."""
+    monkeypatch.setenv("PORT", str(port))
+    monkeypatch.setenv("HUB_DIR", str(folder))
+    with pytest.raises(SystemExit) as left:
+        program.main()
+    return str(left.value.code)
+
+
+def test_a_port_in_use_is_said_before_anything_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listening: socket.socket) -> None:
+    port = listening.getsockname()[1]
+    said = started(monkeypatch, tmp_path, port)
+    assert f"port {port} is in use; choose another: make run PORT=" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_in_use_keeps_its_profiles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int) -> None:
+    held = claim_folder(tmp_path)
+    profile = tmp_path / "demo" / "northmoor-police.toml"
+    profile.parent.mkdir()
+    profile.write_text("of the running hub")
+    said = started(monkeypatch, tmp_path, free)
+    os.close(held)
+    assert f"a hub is already running in {tmp_path} (or its bus is locked); stop it or choose another HUB_DIR=" in said
+    assert profile.read_text() == "of the running hub"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo", "hub.lock"]
+
+
+async def test_a_bus_that_is_served_counts_as_a_running_hub(tmp_path: Path) -> None:
+    path = tmp_path / BUS_LOCK.with_suffix("")
+    path.parent.mkdir()
+    bus = EmbeddedBus(path, topics(("northmoor-police",)))
+    await bus.start()
+    try:
+        with pytest.raises(Taken):
+            claim_folder(tmp_path)
+    finally:
+        await bus.stop()
+    os.close(claim_folder(tmp_path))
+
+
+def test_a_folder_let_go_may_be_claimed_again(tmp_path: Path) -> None:
+    os.close(claim_folder(tmp_path / "new"))
+    os.close(claim_folder(tmp_path / "new"))
+
+
+def test_a_claimed_port_answers_nobody_yet(free: int) -> None:
+    with claim_port("127.0.0.1", free), pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", free), timeout=2)
