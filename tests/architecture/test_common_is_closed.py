@@ -33,6 +33,7 @@ COMMON = {
     "problems": "RFC 9457 error answers",
     "sealed": "fields encrypted per subject",
     "settings": "HUB_* variables, read once",
+    "shield": "shielded places taken out of texts; part of views",
     "statement": "signed statements agencies make",
     "telemetry": "traces, metrics and logs through scrubbing processors",
     "testing": "fakes and fault injectors that tests of any member may use",
@@ -41,7 +42,7 @@ COMMON = {
     "views": "what a recipient may see, as a pure function",
     "web": "the application factory every service's API is made with",
 }
-PLUMBING = {"bus_embedded", "bus_kafka", "bus_kafka_member", "bus_log", "faults", "statement", "testing"}
+PLUMBING = {"bus_embedded", "bus_kafka", "bus_kafka_member", "bus_log", "faults", "shield", "statement", "testing"}
 """Adapters chosen in one place, parts of another module of common, or for tests: one user is right."""
 
 

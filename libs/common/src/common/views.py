@@ -3,7 +3,6 @@
 Preview, delivery, export and audit view all call `content`, so what was shown beforehand is what leaves, byte for byte.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -13,10 +12,9 @@ from uuid import UUID
 
 from common.canonical import canonical
 from common.events.case import CaseSnapshot, Fact
+from common.shield import Shield
 
 CONTENT_VERSION: Final = 1
-REMOVED: Final = "[removed]"
-"""Stands where a text would have given a shielded place away."""
 
 Sensitivity = Literal["ordinary", "personal", "special", "criminal", "location", "source"]
 Kind = Literal["disclosure", "correction", "withdrawal", "notice"]
@@ -164,9 +162,16 @@ class Reading:
         return tuple((fact, _parcel(fact, self._known)) for fact in self.snapshot.facts)
 
     @cached_property
-    def mask(self) -> "_Mask":
+    def mask(self) -> Shield:
         """Takes shielded places out of this snapshot's texts."""
-        return _Mask(self)
+        secrets: list[str] = []
+        told: list[str] = []
+        for fact, parcel in self.placed:
+            if self.is_location_shielded(parcel):
+                (told if category(fact.category).free_text else secrets).extend(_texts(fact.value))
+        areas = [text for fact, _ in self.placed if fact.category.endswith("_area") for text in _texts(fact.value)]
+        names = [text for fact, _ in self.placed if fact.category.endswith("_identity") for text in _texts(fact.value)]
+        return Shield(secrets, told, (*areas, self.snapshot.area), names)
 
     def parcels(self) -> tuple[Parcel, ...]:
         """What a decision must answer for, in reading order. Raises CategoryUnknown for a fact outside the table."""
@@ -266,7 +271,7 @@ def _sections(reading: Reading, projection: Projection) -> Iterator[dict[str, An
             yield {"category": code, "label": about.label, "clause": min(clauses[code]), "items": items[code]}
 
 
-def _item(fact: Fact, names: Mapping[UUID | None, str], mask: "_Mask") -> dict[str, Any]:
+def _item(fact: Fact, names: Mapping[UUID | None, str], mask: Shield) -> dict[str, Any]:
     item = {"label": fact.label, "value": mask.clean(fact.value), "quality": fact.quality}
     if category(fact.category).about in {"case", "source"} or fact.subject not in names:
         return item
@@ -345,42 +350,6 @@ def _shielded(snapshot: CaseSnapshot) -> set[UUID]:
 
 def _moment(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-class _Mask:
-    """Takes shielded places out of texts that are otherwise permitted, such as an urgent danger summary that must not wait."""
-
-    _SHORTEST = 4
-
-    def __init__(self, reading: Reading) -> None:
-        snapshot = reading.snapshot
-        # A shield still lets the area through, so its name is no secret and may also be part of an agency's name.
-        areas = {text.strip().lower() for fact in snapshot.facts if fact.category.endswith("_area") for text in _texts(fact.value)}
-        words: set[str] = set()
-        for fact, parcel in reading.placed:
-            if reading.is_location_shielded(parcel) and not category(fact.category).free_text:
-                for text in _texts(fact.value):
-                    words |= {part.strip() for part in (text, *re.split(r"[,\n]", text))}
-        named = [word for word in words if len(word) >= self._SHORTEST and word.lower() not in areas | {snapshot.area.lower()}]
-        patterns = [_loose(word) for word in sorted(named, key=lambda word: (-len(word), word))]
-        self._pattern = re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
-
-    def clean(self, value: Any) -> Any:
-        if self._pattern is None:
-            return value
-        if isinstance(value, str):
-            return self._pattern.sub(REMOVED, value)
-        if isinstance(value, list | tuple):
-            return [self.clean(item) for item in value]
-        if isinstance(value, dict):
-            return {key: self.clean(item) for key, item in value.items()}
-        return value
-
-
-def _loose(word: str) -> str:
-    """A pattern for the word that forgives spacing and punctuation, so that “ZZ99 1AA” also catches “zz991aa”."""
-    letters = [re.escape(letter) for letter in word.strip() if letter.isalnum()]
-    return r"[\W_]{0,3}".join(letters) if len(letters) >= _Mask._SHORTEST else re.escape(word.strip())
 
 
 def _texts(value: Any) -> Iterator[str]:
