@@ -22,6 +22,13 @@ _SET_ASIDE: Final[dict[str, Any]] = {
 _REFUSED: Final[dict[str, Any]] = {"id": "01932000-0000-7000-8000-0000000000f1", "at": "2026-11-21T02:00:05Z", "code": "malformed-json"}
 
 
+_STUCK: Final[dict[str, Any]] = {
+    "items": [{"state": "blocked", "reason": "audit-rejected", "count": 3, "oldest": "2026-11-21T02:00:05Z"}],
+    "withheldWhileSuspended": [{"recipient": "northmoor-housing", "count": 2, "oldest": "2026-11-21T01:00:05Z"}],
+    "promisesOverdue": 1,
+}
+
+
 def profile_file(folder: Path, parties: Parties) -> Path:
     """The profile of `parties`, written by the code that writes the demo's."""
     services = {f"{name}_url": f"{BASE}/{name}" for name in ("referral", "sharing", "audit", "identity")}
@@ -44,6 +51,9 @@ class FakeHub:
     down: bool = False
     problem: tuple[int, dict[str, Any]] | None = None
     token_error: str = ""
+    suspended: bool = False
+    unavailable: str = ""
+    log_files: dict[str, str] = field(default_factory=dict)
     wrong_digest: bool = False
     receipts: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -61,9 +71,20 @@ class FakeHub:
             if self.token_error:
                 return _json({"error": self.token_error}, 400)
             return _json({"access_token": "t", "token_type": "DPoP", "expires_in": 300})
+        if self.unavailable and path.startswith(self.unavailable):
+            return _json({"code": "paused"}, 503)
         if self.problem is not None:
             return _json(self.problem[1], self.problem[0])
+        if path in self.log_files:
+            return httpx2.Response(200, text=self.log_files[path])
+        if path.startswith("/identity/v1/agencies/northmoor-housing"):
+            return self._standing(request.method, request.content)
         return self._answer(request.method, path, request.content)
+
+    def _standing(self, method: str, content: bytes) -> httpx2.Response:
+        if method != "GET":
+            self.orders.append(json.loads(content) if content else {})
+        return _json({"id": "northmoor-housing", "suspended": self.suspended})
 
     def _answer(self, method: str, path: str, content: bytes) -> httpx2.Response:
         if path == "/sharing/v1/inbox":
@@ -74,7 +95,7 @@ class FakeHub:
             self.receipts.append(json.loads(content)["receipt"])
             return _json({"state": "saved"})
         if path == "/sharing/v1/disclosures/stuck":
-            return _json({"items": [{"state": "blocked", "reason": "audit-rejected", "count": 3, "oldest": "2026-11-21T02:00:05Z"}]})
+            return _json(_STUCK)
         if path == "/sharing/v1/disclosures/decide-again":
             self.orders.append(json.loads(content))
             return _json({"cases": 2, "prepared": 3, "unchanged": 0, "failed": 0, "more": True})

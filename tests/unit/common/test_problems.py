@@ -1,7 +1,9 @@
 """Problems: one registry, complete bodies, and validation errors that point without repeating."""
 
+from typing import Annotated, Literal
+
 import pytest
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator
 
 from common.problems import TYPE_BASE, Fault, FieldError, Problem, define, kinds
 from common.web.faults import faults
@@ -101,6 +103,25 @@ def person(**more: object) -> dict[str, object]:
 )
 def test_pointers_and_sentences(body: object, expected: list[tuple[str, str]]) -> None:
     assert found(body) == expected
+
+
+class Full(ApiModel):
+    form: Literal["full"]
+
+
+class Urgent(ApiModel):
+    form: Literal["urgent"]
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"), [({}, ("/form", "must say which kind it is")), ({"form": SECRET}, ("/form", "must be one of 'full', 'urgent'"))]
+)
+def test_the_field_that_says_which_kind_is_named(body: object, expected: tuple[str, str]) -> None:
+    either: TypeAdapter[Full | Urgent] = TypeAdapter(Annotated[Full | Urgent, Field(discriminator="form")])
+    with pytest.raises(ValidationError) as caught:
+        either.validate_python(body)
+    (fault,) = faults([{**one, "loc": ("body", *one["loc"])} for one in caught.value.errors()], body)
+    assert (fault.pointer, fault.detail) == expected
 
 
 def test_a_pointer_names_places_in_the_body_not_members_of_a_union() -> None:

@@ -115,3 +115,17 @@ def test_an_opinion_is_marked_as_one() -> None:
         }
     ]
     assert "Concern: He will return  [professional opinion]" in text(made.commit())
+
+
+@pytest.mark.parametrize("stored", ["07700 900461", "07700900461", "+44 7700 900461", ["07700 900123", "07700-900461"]])
+def test_an_unsafe_number_is_marked_wherever_it_stands(stored: Any) -> None:
+    made = draft()
+    made.content["safeContact"] = {
+        "status": "safe", "doNotContact": False, "lastVerified": "2026-11-20", "items": [],
+        "means": [means("07700 900461", "no"), means("07700 900999", "yes")],
+    }  # fmt: skip
+    told = [item("Phone on record", stored), item("Other phone", "07700 900999")]
+    made.content["sections"] = [{"category": "victim_phone", "label": "Phone", "clause": "NM-2", "items": told}]
+    on_record, other = text(made.commit()).splitlines()[-2:]
+    assert on_record.endswith("  DO NOT USE")
+    assert "DO NOT USE" not in other

@@ -160,6 +160,10 @@ class HubClient:
         """Operator: what has not left, by reason."""
         return _members(await self._services["sharing"].call("GET", "/v1/disclosures/stuck", scope="agency.manage"))
 
+    async def agency(self, agency: str) -> dict[str, Any]:
+        """What the directory says of an agency: name, kind, whether it is suspended."""
+        return _members(await self._services["identity"].call("GET", f"/v1/agencies/{agency}", scope="directory.read"))
+
     async def suspend(self, agency: str, reason_code: str) -> dict[str, Any]:
         """Operator: from now on nothing of this agency counts, token or not."""
         path = f"/v1/agencies/{agency}/suspension"

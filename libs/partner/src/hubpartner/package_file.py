@@ -76,5 +76,7 @@ def read_package(path: Path) -> bytes:
         if raw["format"] != _FORMAT:
             raise PackageFileRefused("this is not a saved package of a version this program knows")
         return unb64u(raw["envelope"])
+    except FileNotFoundError:
+        raise PackageFileRefused(f"there is no file {path}") from None
     except (OSError, ValueError, KeyError, TypeError):
         raise PackageFileRefused("this file is not a saved package; save one with: hubctl inbox save ID") from None

@@ -1,12 +1,10 @@
 """A delivery in words for a person at a terminal: what may be said of its proof, then safe contact before anything else."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from common.package_proof import Verdict
-
-_SAFE: Final = "Safe to use"
-"""Label of the one fact in a means of contact that says whether it may be used (referral's form)."""
+from hubpartner.safe_contact import Unsafe, usable
 
 
 def standing(verdict: Verdict) -> str:
@@ -32,7 +30,7 @@ def _lines(verdict: Verdict) -> Iterator[str]:
         yield "SAFE CONTACT: " + (f"DO NOT CONTACT ({safe['status']})" if safe["doNotContact"] else "safe, only as follows")
         yield from (f"  {line}" for line in map(_item, safe["items"]))
         for means in safe["means"]:
-            yield f"  - {_use(means, stop=safe['doNotContact'])}: " + "; ".join(map(_item, means))
+            yield f"  - {'may be used' if usable(means, stop=safe['doNotContact']) else 'DO NOT USE'}: " + "; ".join(map(_item, means))
     else:
         yield "SAFE CONTACT: not shared with you; do not contact"
     clause = content["clause"]
@@ -40,15 +38,10 @@ def _lines(verdict: Verdict) -> Iterator[str]:
     yield f"Purpose {content['purpose']}; basis {content['lawfulBasis']}; condition {content['condition']}; gateway {content['gateway']}"
     for obligation in content["obligations"]:
         yield f"You must: {obligation['text']}"
+    unsafe = Unsafe(content.get("safeContact"))
     for section in content["sections"]:
         yield f"{section['label']}"
-        yield from (f"  {line}" for line in map(_item, section["items"]))
-
-
-def _use(means: Iterable[Mapping[str, Any]], *, stop: bool) -> str:
-    """Silence about one number is not safety: only a plain yes, on a case where contact is safe at all, may be used."""
-    said = next((item["value"] for item in means if item["label"] == _SAFE), "")
-    return "may be used" if said == "yes" and not stop else "DO NOT USE"
+        yield from (f"  {_item(item)}{'  DO NOT USE' if item['value'] in unsafe else ''}" for item in section["items"])
 
 
 def _item(item: Mapping[str, Any]) -> str:

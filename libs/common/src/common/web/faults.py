@@ -71,8 +71,14 @@ def _fault(error: Mapping[str, Any], body: object) -> Fault:
         first = place.pop(0)
         where = "header" if first == "cookie" else cast(_Where, first)
     if where == "body":
-        place = _within(place, body, kind=str(error["type"]))
+        place = [*_within(place, body, kind=str(error["type"])), *_tag(error)]
     return Fault("".join("/" + _escape(part) for part in place), sentence(error), where)
+
+
+def _tag(error: Mapping[str, Any]) -> list[str]:
+    """The field that says which kind an object is: pydantic names the object only."""
+    kind, context = str(error["type"]), error.get("ctx") or {}
+    return [str(context["discriminator"]).strip("'")] if kind.startswith("union_tag_") and "discriminator" in context else []
 
 
 def sentence(error: Mapping[str, Any]) -> str:

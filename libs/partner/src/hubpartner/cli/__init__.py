@@ -26,7 +26,13 @@ app.add_typer(service.app, name="service")
 app.add_typer(agency.app, name="agency")
 app.command("headers")(headers)
 
-_TOKEN_ADVICE = {"unreachable": "the hub's identity service cannot be reached; is the hub running?"}
+_TOKEN_ADVICE = {
+    "unreachable": "the hub's identity service cannot be reached. Is the hub running?",
+    "invalid_scope": "this profile's client may not do this. Commands of an operator need the operator's profile, an inbox an agency's.",
+    "unauthorized_client": "this profile's agency is suspended, or its client may not do this. The hub's operator knows which.",
+    "unusable": "the hub's identity service gave no usable answer; it may be paused. Try again later.",
+    "invalid_client": "the hub does not know this client with this key. Is the profile of this hub, and of its newest start?",
+}
 
 
 def main() -> None:
@@ -41,7 +47,7 @@ def main() -> None:
         sys.exit(1)
     except TokenRefused as refused:
         say_error(
-            f"No access token was given ({refused.code}): {_TOKEN_ADVICE.get(refused.code, 'check client, keys and scope of the profile')}."
+            f"No access token was given ({refused.code}): {_TOKEN_ADVICE.get(refused.code, 'check client, keys and scope of the profile.')}"
         )
         sys.exit(3 if refused.code == "unreachable" else 1)
     except CallFailed:
@@ -62,6 +68,7 @@ def main() -> None:
     except ProofRefused as refused:
         say_error(f"NOT VERIFIED: {refused.code}.")
         sys.exit(1)
-    except OSError:
-        say_error("A file named on the command line cannot be read or written.")
+    except OSError as error:
+        named = f"The file {error.filename}" if error.filename else "A file named on the command line"
+        say_error(f"{named} cannot be read or written.")
         sys.exit(2)

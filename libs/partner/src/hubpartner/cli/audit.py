@@ -3,6 +3,7 @@
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Final
+from urllib.parse import urlsplit
 
 import httpx2
 import typer
@@ -16,7 +17,11 @@ from hubpartner.cli.session import JsonOption, chosen_profile, profile_of, say, 
 app = typer.Typer(no_args_is_help=True, help="Check the public audit log.")
 
 _TIMEOUT_S: Final = 20.0
-UrlArgument = Annotated[str, typer.Argument(help="Prefix of the log, such as http://127.0.0.1:8000/audit/log")]
+_NOT_NOW: Final = frozenset({429, 500, 502, 503, 504})
+"""A hub, or what stands before it, that cannot answer now; a file that is missing or wrong is another matter."""
+UrlArgument = Annotated[
+    str, typer.Argument(help="Prefix of the log, such as https://hub.example.org/audit/log; a starting hub prints its own")
+]
 KeyOption = Annotated[
     Path | None,
     typer.Option(
@@ -39,10 +44,16 @@ def verify(
     context: typer.Context, url: UrlArgument, vkey: KeyOption = None, older: OlderOption = None, keep: KeepOption = None, as_json: JsonOption = False,
 ) -> None:  # fmt: skip
     """Read every entry and tile, recompute the root and check the signature. Without a pinned key it trusts the log's own word for its key."""
-    with httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False) as http:
-        log, pinned = _key(context, vkey, http, url)
-        producers: Counter[str] = Counter()
-        whole = _checked(http, url, log, older, producers)
+    _demand_url(url)
+    producers: Counter[str] = Counter()
+    try:
+        with httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False) as http:
+            log, pinned = _key(context, vkey, http, url)
+            whole = _checked(http, url, log, older, producers)
+    except CallFailed as failed:
+        # Not "NOT VERIFIED": who reads that thinks of tampering, and nothing has been said against this log.
+        say_error(f"Nothing was verified: the log cannot be reached now ({failed}). This says nothing for or against it; try again later.")
+        raise typer.Exit(3) from None
     if keep is not None:
         keep.write_text(whole.note, "utf-8")
     if as_json:
@@ -64,6 +75,16 @@ def verify(
     say("Not yet witnessed: no independent witness has signed this head.")
 
 
+def _demand_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise typer.BadParameter("this is not a URL; it begins with http:// or https:// and names a host", param_hint="URL")
+
+
 def _key(context: typer.Context, vkey: Path | None, http: httpx2.Client, url: str) -> tuple[Verifier, bool]:
     if vkey is not None:
         return Verifier.parse(vkey.read_text("utf-8").strip()), True
@@ -72,7 +93,7 @@ def _key(context: typer.Context, vkey: Path | None, http: httpx2.Client, url: st
     try:
         return Verifier.parse(_get(http, f"{url.rstrip('/')}/vkey").decode().strip()), False
     except (OSError, UnicodeDecodeError):
-        say_error("NOT VERIFIED: no log serves its key at this URL; give the prefix of the log, such as http://127.0.0.1:8000/audit/log.")
+        say_error("NOT VERIFIED: no log serves its key at this URL. Give the prefix of the log, which ends in /log, as the hub printed it.")
         raise typer.Exit(1) from None
 
 
@@ -96,7 +117,9 @@ def _get(http: httpx2.Client, url: str) -> bytes:
     try:
         answer = http.get(url)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise CallFailed(type(error).__name__) from None
+        raise CallFailed(f"no answer, {type(error).__name__}") from None
+    if answer.status_code in _NOT_NOW:
+        raise CallFailed(f"it answers {answer.status_code}: paused, or not able to answer")
     if answer.status_code != 200:
         raise OSError("the log does not serve this file")
     return answer.content

@@ -7,7 +7,7 @@ import typer
 
 from common.envelope import EnvelopeRefused
 from common.package_proof import PackageRefused
-from hubpartner.cli.session import JsonOption, say, say_json, with_hub
+from hubpartner.cli.session import JsonOption, command, say, say_json, with_hub
 from hubpartner.client import HubClient, InboxItem, InboxPage
 from hubpartner.delivery import Delivery
 from hubpartner.package_file import keep_package
@@ -39,7 +39,7 @@ def inbox(
         say("Nothing new.")
     for row in rows:
         say(f"{row['deliveryId']}  {row['state']:<12} {row.get('caseReference', '-'):<18} {row['verdict']}")
-    say(f"Next time: hubctl inbox --cursor {page.cursor}")
+    say(f"Next time: {command(context, f'inbox --cursor {page.cursor}')}")
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hubpartner.cli.session import JsonOption, say, say_error, say_json, with_hub
+from hubpartner.cli.session import JsonOption, command, say, say_error, say_json, with_hub
 
 
 class Became(StrEnum):
@@ -23,6 +23,9 @@ app = typer.Typer(no_args_is_help=True, help="Send referrals and hear what becam
 refused = typer.Typer(help="Referrals of yours that were refused and stand so.")
 app.add_typer(refused, name="refused")
 
+_MEANING = {
+    "external-reference-exists": ": another referral stands under this reference. If it is the same one, acknowledge: sent-again",
+}
 _STATES = {
     "decided": "may know; package being prepared",
     "released": "package delivered to its inbox",
@@ -51,7 +54,7 @@ def submit(
         return
     say(f"Referral {answer['referralId']} taken in, your case reference {answer['caseReference']}.")
     say(f"Risk {risk['level']} ({risk['rule']}).")
-    say(f"What became of it: hubctl referral show {answer['referralId']}")
+    say(f"What became of it: {command(context, 'referral show ' + answer['referralId'])}")
 
 
 @app.command()
@@ -98,9 +101,11 @@ def list_refused(context: typer.Context, as_json: JsonOption = False) -> None:
     if not found:
         say("Nothing stands refused.")
     for one in found:
-        say(f"{one['id']}  {one['at']}  {one['code']}")
+        say(f"{one['id']}  {one['at']}  {one['code']}{_MEANING.get(one['code'], '')}")
     if found:
-        say("Send each again with its reference, or: hubctl referral refused acknowledge ID")
+        say("Your own system knows which these are by their time; this list shows nothing of what they held.")
+        say("One leaves this list when it is sent again, with the same externalReference or Idempotency-Key, and accepted.")
+        say(f"Otherwise say what became of it: {command(context, 'referral refused acknowledge ID --reason ' + '|'.join(Became))}")
 
 
 @refused.command()
@@ -128,12 +133,12 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         value = json.loads(file.read_text("utf-8"))
     except OSError:
-        say_error("The file cannot be read.")
+        say_error(f"The file {file} cannot be read.")
         raise typer.Exit(2) from None
     except ValueError:
-        say_error("The file is not JSON in UTF-8.")
+        say_error(f"The file {file} is not JSON in UTF-8.")
         raise typer.Exit(2) from None
     if not isinstance(value, dict):
-        say_error("The file must hold one JSON object.")
+        say_error(f"The file {file} must hold one JSON object.")
         raise typer.Exit(2)
     return value

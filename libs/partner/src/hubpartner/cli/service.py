@@ -93,8 +93,9 @@ def decide_again(
         lambda client: client.decide_again(deliveries=deliveries or (), reason=reason, agency=agency, case_reference=case_reference),
     )
     say(
-        f"{came_to['cases']} cases decided on again, {came_to['prepared']} deliveries prepared, {came_to['unchanged']} cases with nothing "
-        f"to decide, {came_to['failed']} failed.{' More are blocked: call again.' if came_to['more'] else ''}"
+        f"{_cases(came_to['cases'])} decided on again, {came_to['prepared']} {'delivery' if came_to['prepared'] == 1 else 'deliveries'} prepared, "
+        f"{_cases(came_to['unchanged'])} with nothing to decide, {came_to['failed']} failed."
+        f"{' More are blocked: call again.' if came_to['more'] else ''}"
     )
 
 
@@ -105,7 +106,16 @@ def stuck(context: typer.Context, as_json: JsonOption = False) -> None:
     if as_json:
         say_json(found)
         return
-    if not found["items"]:
+    items, withheld, overdue = found["items"], found["withheldWhileSuspended"], found["promisesOverdue"]
+    if not (items or withheld or overdue):
         say("Nothing waits and nothing is blocked.")
-    for row in found["items"]:
+    for row in items:
         say(f"{row['count']:>5}  {row['state']:<17} {row['reason'] or '-':<22} since {row['oldest']}")
+    for row in withheld:
+        say(f"{row['count']:>5}  {'withheld':<17} {'suspended: ' + row['recipient']:<22} since {row['oldest']}")
+    if overdue:
+        say(f"{overdue:>5}  {'released':<17} {'log entry overdue':<22} promised in an emergency")
+
+
+def _cases(count: int) -> str:
+    return "1 case" if count == 1 else f"{count} cases"

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -38,6 +40,14 @@ def profile_of(context: typer.Context) -> Profile:
     if chosen is None:
         raise ProfileRefused("none was chosen; give --profile FILE before the command, or set HUBCTL_PROFILE")
     return read_profile(chosen)
+
+
+def command(context: typer.Context, rest: str) -> str:
+    """A follow-up command that runs as printed: this program as it was called, with the profile given on the command line."""
+    program = sys.argv[0]
+    named = "hubctl" if shutil.which("hubctl") == program else program
+    profile = f" --profile {shlex.quote(str(context.obj))}" if context.obj else ""
+    return f"{shlex.quote(named)}{profile} {rest}"
 
 
 def with_hub(context: typer.Context, work: Callable[[HubClient], Awaitable[T]]) -> T:

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from hubpartner.safe_contact import SAFE_LABEL, VALUE_LABEL, Unsafe, usable
 from portal.domain import dates
 from portal.domain.wording import BASES, CONDITIONS, GATEWAYS, fact, sentence
 
-_SAFE: Final = "Safe to use"
-_VALUE: Final = "Number or address of this channel"
 _CHANNELS: Final[dict[str, str]] = {
     "sms": "Text message", "email": "Email", "via_idva": "Through the IDVA", "via_school": "Through the school",
 }  # fmt: skip
@@ -21,7 +20,7 @@ _QUALITIES: Final[dict[str, str]] = {
 _CODED: Final[dict[str, Mapping[str, str]]] = {
     "Lawful basis": BASES, "Condition for special-category data": CONDITIONS, "Statutory gateway": GATEWAYS,
 }  # fmt: skip
-_RENAMED: Final[dict[str, str]] = {_VALUE: "In the safe-contact rule"}
+_RENAMED: Final[dict[str, str]] = {VALUE_LABEL: "In the safe-contact rule"}
 """A label that is clear inside the strip says nothing outside it."""
 _LAST: Final = "risk_answers"
 """Two dozen answers stand between the level of risk and who it is about; they are shown, but after the people."""
@@ -84,9 +83,9 @@ def strip(safe: Mapping[str, Any] | None) -> Strip:
 
 def sections(content: Mapping[str, Any]) -> list[Section]:
     """Every section of the content, none left out."""
-    warned = {one.value for one in strip(content.get("safeContact")).means if not one.usable}
+    unsafe = Unsafe(content.get("safeContact"))
     ordered = sorted(content["sections"], key=lambda one: one["category"] == _LAST)
-    return [_section(one, warned) for one in ordered]
+    return [_section(one, unsafe) for one in ordered]
 
 
 def risk_level(content: Mapping[str, Any]) -> str:
@@ -109,28 +108,28 @@ def _heading(status: str, checked: str, *, stop: bool) -> str:
 
 def _means(items: Sequence[Mapping[str, Any]], stop: bool) -> Means:
     told = {str(item["label"]): str(item["value"]) for item in items}
-    safe = told.pop(_SAFE, "unknown")
-    code, value = told.pop("Channel", ""), told.pop(_VALUE, "")
+    safe = told.pop(SAFE_LABEL, "unknown")
+    code, value = told.pop("Channel", ""), told.pop(VALUE_LABEL, "")
     channel = _CHANNELS.get(code, sentence(code))
     rules = tuple((label, sentence(fact(text))) for label, text in told.items())
+    if usable(items, stop=stop):
+        return Means("Safe to use", True, channel, value, rules)
     if safe == "no":
         return Means("Do not use", False, channel, value, rules)
     if safe != "yes":
         return Means("Not known to be safe: do not use", False, channel, value, rules)
-    if stop:
-        return Means("Was safe once, not now: do not use", False, channel, value, rules)
-    return Means("Safe to use", True, channel, value, rules)
+    return Means("Was safe once, not now: do not use", False, channel, value, rules)
 
 
-def _section(raw: Mapping[str, Any], warned: set[str]) -> Section:
+def _section(raw: Mapping[str, Any], unsafe: Unsafe) -> Section:
     told = {_QUALITIES.get(item["quality"], "") for item in raw["items"]}
     common = told.pop() if len(told) == 1 and len(raw["items"]) > 1 else ""
-    items = tuple(_item(item, raw["label"], common=bool(common), warned=warned) for item in raw["items"])
+    items = tuple(_item(item, raw["label"], common=bool(common), unsafe=unsafe) for item in raw["items"])
     contact = raw["category"] in {"victim_phone", "callback"}
     return Section(raw["label"], common, contact, items)
 
 
-def _item(raw: Mapping[str, Any], heading: str, *, common: bool, warned: set[str]) -> Item:
+def _item(raw: Mapping[str, Any], heading: str, *, common: bool, unsafe: Unsafe) -> Item:
     label, value = str(raw["label"]), str(raw["value"])
     meaning = _CODED.get(label, {}).get(value, "")
     about = str(raw.get("about", ""))
@@ -140,7 +139,7 @@ def _item(raw: Mapping[str, Any], heading: str, *, common: bool, warned: set[str
         text=meaning or _text(label, raw["value"]),
         code=value if meaning else "",
         quality="" if common else _QUALITIES.get(raw["quality"], ""),
-        warned=value in warned,
+        warned=raw["value"] in unsafe,
     )
 
 

@@ -1,0 +1,73 @@
+"""What `hubctl` says when it could not do what was asked: the true cause, and never more than is known."""
+
+from pathlib import Path
+
+import pytest
+
+from common.tlog import EMPTY_ROOT
+from common.tlog.checkpoint import Checkpoint
+from tests.support.packages import LOG, ORIGIN
+from tests.support.partner_shell import Shell
+
+URL = "http://hub.example.org/audit/log"
+PAUSED = (503, {"code": "paused", "detail": "Try again later.", "correlationId": "c"})
+
+
+@pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "asks-for-the-key"])
+def test_a_paused_log_is_not_called_unverified(shell: Shell, pinned: bool) -> None:
+    shell.hub.problem = PAUSED
+    code, out, err = shell.run("audit", "verify", URL, profile=pinned)
+    assert (code, out) == (3, "")
+    assert "Nothing was verified: the log cannot be reached now" in err
+    assert "NOT VERIFIED" not in err
+
+
+def test_a_log_paused_half_way_is_not_called_unverified(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = Checkpoint(ORIGIN, 5, EMPTY_ROOT)
+    shell.hub.log_files = {"/audit/log/checkpoint": LOG.sign(head.text())}
+    assert shell.run("audit", "verify", URL)[0] == 1, "a tile that is missing is another matter"
+    shell.hub.unavailable = "/audit/log/tile/"
+    code, _, err = shell.run("audit", "verify", URL)
+    assert (code, "Nothing was verified" in err) == (3, True)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "ftp://hub.example.org/log", "http://", "http://hub.example.org:99999/log"])
+def test_what_is_no_url(shell: Shell, url: str) -> None:
+    code, _, err = shell.run("audit", "verify", url)
+    assert (code, "not a URL" in err) == (2, True)
+    assert not shell.hub.asked
+
+
+@pytest.mark.parametrize(("code", "said"), [("invalid_scope", "operator's profile"), ("unauthorized_client", "agency is suspended")])
+def test_a_profile_that_may_not_is_told_so(shell: Shell, code: str, said: str) -> None:
+    shell.hub.token_error = code
+    left, _, err = shell.run("service", "stuck")
+    assert (left, said in err, "?." in err) == (1, True, False)
+
+
+def test_a_restore_of_an_agency_that_is_not_suspended_says_so(shell: Shell) -> None:
+    code, out, _ = shell.run("agency", "restore", "northmoor-housing")
+    assert (code, "is not suspended" in out, shell.hub.orders) == (0, True, [])
+    shell.hub.suspended = True
+    assert shell.run("agency", "restore", "northmoor-housing")[1] == "northmoor-housing is restored.\n"
+
+
+def test_the_reasons_for_a_suspension_are_named_and_no_other_is_sent(shell: Shell) -> None:
+    assert shell.run("agency", "suspend", "northmoor-housing", "--reason-code", "key_compromised")[0] == 2
+    assert "'data-breach'" in shell.run("agency", "suspend", "northmoor-housing", "--reason-code", "key_compromised")[2]
+    assert shell.hub.orders == []
+    assert shell.run("agency", "suspend", "northmoor-housing", "--reason-code", "key-compromise")[0] == 0
+    assert shell.hub.orders == [{"reasonCode": "key-compromise"}]
+
+
+def test_a_missing_file_is_named(shell: Shell) -> None:
+    assert "there is no file gone.json" in shell.run("proof", "verify", "gone.json")[2]
+    assert "gone.json cannot be read" in shell.run("referral", "submit", "gone.json")[2]
+
+
+def test_a_follow_up_command_names_only_what_was_given(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HUBCTL_PROFILE", str(shell.profile))
+    assert "Next time: hubctl inbox --cursor c-1" in shell.run("inbox", profile=False)[1]
+    moved = shell.profile.rename(tmp_path / "my agency.toml")
+    shell.profile = moved
+    assert f"hubctl --profile '{moved}' inbox" in shell.run("inbox")[1]
