@@ -40,8 +40,8 @@ def person(hub: StandaloneHub, browser: Browser) -> Iterator[Visitor]:
         yield made
 
 
-def open_newest(person: Visitor) -> str:
-    """Open the newest delivery nobody has opened; its case reference."""
+def open_most_pressing(person: Visitor) -> str:
+    """Open the delivery that presses most of those nobody has opened; its case reference."""
     person.reload_until("/work", lambda page: page.locator("text=Not opened yet").count() > 0)
     person.click("th a:has-text('Not opened yet') >> nth=0")
     return person.page.inner_text(".govuk-caption-l").removeprefix("Case ")
@@ -55,7 +55,7 @@ def test_an_advocate_accepts_a_delivery(hub: StandaloneHub, person: Visitor) -> 
     listed = person.page.inner_text("body")
     assert not [value for value in ("Marisol", "Quenby", "Mari", "07700 900461", "Dorian") if value in listed]
 
-    reference = open_newest(person)
+    reference = open_most_pressing(person)
     assert REFERENCE.fullmatch(reference)
     text = person.page.inner_text("main")
     order = [
@@ -86,7 +86,7 @@ def test_an_auditor_finds_the_entry_and_proves_it(hub: StandaloneHub, browser: B
     refer(hub)
     with visitor(browser, hub.url("portal")) as advocate:
         advocate.sign_in(ADVOCATE)
-        reference = open_newest(advocate)
+        reference = open_most_pressing(advocate)
 
     person.sign_in(AUDITOR)
     assert person.path == "/audit-log"
@@ -157,7 +157,7 @@ def _until(there: Any, person: Visitor) -> None:
 def test_hide_this_screen_ends_the_visit_on_the_server(hub: StandaloneHub, person: Visitor) -> None:
     refer(hub)
     person.sign_in(ADVOCATE)
-    open_newest(person)
+    open_most_pressing(person)
     hidden, cookie = person.page.url, person.context.cookies()
     person.click(".hub-hide")
     assert person.path == "/hidden"
@@ -173,7 +173,7 @@ def test_hide_this_screen_ends_the_visit_on_the_server(hub: StandaloneHub, perso
 def test_shift_three_times_hides_the_screen_and_escape_does_not(hub: StandaloneHub, person: Visitor) -> None:
     refer(hub)
     person.sign_in(ADVOCATE)
-    open_newest(person)
+    open_most_pressing(person)
     for key in ("Escape", "Escape", "Escape", "Shift", "Shift", "a", "Shift"):
         person.page.keyboard.press(key)
     assert person.path.startswith("/deliveries/")
@@ -188,7 +188,7 @@ def test_shift_three_times_hides_the_screen_and_escape_does_not(hub: StandaloneH
 def test_a_visit_about_to_end_says_so_and_can_be_kept(hub: StandaloneHub, person: Visitor) -> None:
     refer(hub)
     person.sign_in(ADVOCATE)
-    open_newest(person)
+    open_most_pressing(person)
     person.page.clock.install()
     person.page.reload()
     dialog = person.page.locator("dialog")
@@ -218,7 +218,7 @@ def test_everything_works_without_scripts(hub: StandaloneHub, browser: Browser) 
     refer(hub)
     with visitor(browser, hub.url("portal"), scripts=False) as person:
         person.sign_in(ADVOCATE)
-        open_newest(person)
+        open_most_pressing(person)
         assert "Contact only as follows" in person.page.inner_text("main")
         person.click("text=Accept this delivery")
         assert person.page.locator(".govuk-tag:has-text('Accepted')").count() == 1
@@ -242,7 +242,7 @@ def test_another_agencys_delivery_is_no_different_from_none(hub: StandaloneHub, 
     refer(hub)
     with visitor(browser, hub.url("portal")) as advocate:
         advocate.sign_in(ADVOCATE)
-        open_newest(advocate)
+        open_most_pressing(advocate)
         theirs = advocate.path
     person.sign_in(SCHOOL_LEAD)
     pages = []
@@ -266,7 +266,7 @@ def test_a_role_without_screens_gets_a_plain_page(person: Visitor) -> None:
 def test_posts_from_elsewhere_or_without_the_forms_token_are_refused(hub: StandaloneHub, person: Visitor) -> None:
     referral = refer(hub)["referralId"]
     person.sign_in(ADVOCATE)
-    open_newest(person)
+    open_most_pressing(person)
     token = person.page.input_value("main input[name=csrf]")
     cookies = {one["name"]: one["value"] for one in person.context.cookies() if "name" in one}
     target = f"{person.page.url}/accept"

@@ -112,9 +112,10 @@ class MemoryHub:
     served_entry: dict[str, Any] = field(default_factory=dict)
     without_proof: list[Unproven] = field(default_factory=list)
     against: Exception | None = None
+    listed: list[Waiting] | None = None
 
     async def waiting(self) -> Sequence[Waiting]:
-        return [Waiting(str(DELIVERY), "disclosure", self.state, "2026-11-21T02:05:00Z")]
+        return self.listed or [Waiting(str(DELIVERY), "disclosure", self.state, "2026-11-21T02:05:00Z", self.value)]
 
     async def delivery(self, delivery_id: str) -> Sealed:
         self.done.append("fetched")

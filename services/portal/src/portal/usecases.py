@@ -10,12 +10,12 @@ from common.audit_record import Actor, AuditEntry, Leaf, RecordRefused, check_re
 from common.canonical import CanonicalError, unb64u
 from common.clock import Clock
 from common.envelope import EnvelopeRefused
-from common.keys import KeySource
+from common.keys import KeySource, OpeningKey
 from common.package_proof import PackageRefused
 from common.problems import Problem
 from common.tlog import ProofRefused, Verifier, verify_proof
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
-from portal.domain.delivery import Known, WorkRow
+from portal.domain.delivery import TO_ACCEPT, Known, Waiting, WorkRow, known_of, one_each, ordered
 from portal.domain.emergency import Unproven
 from portal.domain.visit import AUTHORITY, Session
 from portal.permissions import SCREENS
@@ -58,11 +58,35 @@ class NoCustody(Exception):
 
 
 async def work_list(desk: PortalDesk, granted: Granted, hub: Hub) -> list[WorkRow]:
-    """Every delivery of the person's agency, newest first. Nothing is opened, so nobody's name is in it."""
+    """Every delivery of the person's agency once, the most pressing first. Nobody's name is in it, and no case that no person opened.
+
+    Sharing has accounted for the look at the list. What waits here unopened is unsealed in this process only, and only whether
+    it is urgent, by when to accept it and whether it is proven leaves it: danger at the door must not look like routine.
+    """
     _allow("read_deliveries", granted)
-    waiting = await hub.waiting()
-    known = await desk.shelf.known(granted.principal.agency, [one.delivery_id for one in waiting])
-    return [WorkRow(one, known.get(one.delivery_id)) for one in reversed(waiting)]
+    waiting, agency = one_each(await hub.waiting()), granted.principal.agency
+    known = dict(await desk.shelf.known(agency, [one.delivery_id for one in waiting]))
+    opening = desk.custody.opening(granted)
+    for one in waiting:
+        if opening and one.state in TO_ACCEPT and one.delivery_id not in known:
+            handling = _handling(desk, one, agency, opening)
+            if handling is not None:
+                known[one.delivery_id] = handling
+                await desk.shelf.remember(agency, one.delivery_id, handling, desk.clock.now())
+    return ordered([WorkRow(one, known.get(one.delivery_id)) for one in waiting])
+
+
+def _handling(desk: PortalDesk, one: Waiting, me: str, opening: Mapping[str, OpeningKey]) -> Known | None:
+    """What an unopened delivery says of its own handling; None when it does not verify, which is said when it is opened."""
+    if one.envelope is None:
+        return None
+    try:
+        delivery = open_delivery(one.envelope, me=me, opening=opening, keys=desk.keys, log=desk.log)
+    except (EnvelopeRefused, PackageRefused):
+        return None
+    if delivery.delivery_id != one.delivery_id:
+        return None
+    return known_of(delivery.verdict.content, one.delivered_at, promised=delivery.verdict.standing == "promised", opened=False)
 
 
 async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: str) -> tuple[Delivery, str]:
@@ -87,7 +111,8 @@ async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: st
     except (EnvelopeRefused, PackageRefused) as refused:
         await desk.recorder.record(replace(looked, outcome="failed", reason_code=refused.code))
         raise
-    known = Known(str(delivery.verdict.content["caseReference"]), urgent=bool(delivery.verdict.content["urgent"]))
+    promised = delivery.verdict.standing == "promised"
+    known = known_of(delivery.verdict.content, item.waiting.delivered_at, promised=promised, opened=True)
     await desk.recorder.record(replace(looked, case_references=(known.case_reference,)))
     await desk.shelf.remember(me, delivery_id, known, desk.clock.now())
     return delivery, item.waiting.state

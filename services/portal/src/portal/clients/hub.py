@@ -106,4 +106,8 @@ def _unproven(raw: Mapping[str, Any]) -> Unproven:
 
 
 def _waiting(raw: Mapping[str, Any]) -> Waiting:
-    return Waiting(raw["deliveryId"], raw["kind"], raw["state"], raw["deliveredAt"])
+    try:
+        envelope = envelope_of(raw)
+    except ValueError:  # listed all the same: one that is damaged must not hide the others
+        envelope = None
+    return Waiting(raw["deliveryId"], raw["kind"], raw["state"], raw["deliveredAt"], envelope)

@@ -1,7 +1,9 @@
 """Deliveries as a work list shows them."""
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 TO_ACCEPT: Final = frozenset({"delivered", "saved"})
 """States in which nobody here has taken it up yet; `saved` alone means that we died between receipt and acknowledgement."""
@@ -9,12 +11,15 @@ TO_ACCEPT: Final = frozenset({"delivered", "saved"})
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A delivery as the inbox lists it: metadata only, nothing of it is opened."""
+    """A delivery as the inbox lists it: metadata, and its envelope still sealed (None when its bytes are not what their digest says)."""
 
     delivery_id: str
     kind: str
     state: str
     delivered_at: str
+    envelope: bytes | None = field(default=None, repr=False)
+    proof_followed: bool = False
+    """It left on a promise, and a later envelope of the same delivery brought its proof."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +32,22 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What an earlier look at a delivery taught this agency, kept so that a work list can be told apart. No names."""
+    """What a delivery says of its own handling, kept so that a work list can be told apart and put in order. No names.
+
+    Until a person has opened it, it is what the portal itself read of it: `opened` is False then, and no case is named.
+    """
 
     case_reference: str
     urgent: bool
+    accept_by: str = ""
+    """ISO moment in UTC; "" where no clause sets a time."""
+    promised: bool = False
+    opened: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class WorkRow:
-    """One line of the work list; `known` is None until somebody of the agency has opened it."""
+    """One line of the work list; `known` is None where nothing of it could be read here."""
 
     waiting: Waiting
     known: Known | None
@@ -45,4 +57,63 @@ class WorkRow:
         """One of new, opened, accepted."""
         if self.waiting.state not in TO_ACCEPT:
             return "accepted"
-        return "new" if self.known is None else "opened"
+        return "opened" if self.known is not None and self.known.opened else "new"
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it says that there is danger now."""
+        return self.known is not None and self.known.urgent
+
+    @property
+    def promised(self) -> bool:
+        """Whether it came on a promise whose proof has not followed."""
+        return self.known is not None and self.known.promised and not self.waiting.proof_followed
+
+
+def one_each(listed: Sequence[Waiting]) -> list[Waiting]:
+    """One line for each delivery, oldest first: when and as what it first came, with the newest envelope and state.
+
+    A second envelope is the proof that a promise was kept, or the same delivery sealed to a new key.
+    """
+    found: dict[str, Waiting] = {}
+    for one in listed:
+        first = found.get(one.delivery_id)
+        followed = first is not None and (first.proof_followed or (one.kind == "notice" and first.kind != "notice"))
+        found[one.delivery_id] = one if first is None else replace(first, state=one.state, envelope=one.envelope, proof_followed=followed)
+    return list(found.values())
+
+
+def ordered(rows: Sequence[WorkRow]) -> list[WorkRow]:
+    """What is not accepted first: urgent, then by when it must be accepted, then newest; after that the accepted, newest first."""
+    newest = sorted(rows, key=lambda row: datetime.fromisoformat(row.waiting.delivered_at), reverse=True)
+    return sorted(newest, key=_pressing)
+
+
+def _pressing(row: WorkRow) -> tuple[bool, bool, str]:
+    if row.state == "accepted":
+        return True, False, ""
+    return False, not row.urgent, (row.known.accept_by if row.known else "") or "~"
+
+
+def known_of(content: Mapping[str, Any], delivered_at: str, *, promised: bool, opened: bool) -> Known:
+    """What a verified delivery says of its own handling; the case is named only once a person has opened it."""
+    codes = {str(one["code"]) for one in content["obligations"]}
+    by = accept_by(codes, datetime.fromisoformat(delivered_at))
+    reference = str(content["caseReference"]) if opened else ""
+    return Known(reference, bool(content["urgent"]), "" if by is None else by.astimezone(UTC).isoformat(), promised, opened)
+
+
+def accept_by(codes: set[str], delivered: datetime) -> datetime | None:
+    """When a delivery under these obligations must be accepted at the latest, None where none sets a time.
+
+    Working days are Monday to Friday: bank holidays are not known here, so the moment is never too late.
+    """
+    if "acknowledge-one-hour" in codes:
+        return delivered + timedelta(hours=1)
+    if "acknowledge-two-days" not in codes:
+        return None
+    day, left = delivered, 2
+    while left:
+        day += timedelta(days=1)
+        left -= day.weekday() < 5
+    return day
