@@ -8,12 +8,7 @@ from typing import Any, Final
 
 from common import topics
 from common.envelope import CONTENT_TYPE, SEALED_TYPE
-from common.events import ALL, Event
-from common.events.agency import DeliveryAcknowledged, DisclosurePackage, SavedReceipt
-from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
-from common.events.case import CaseSnapshot, SubjectErased
-from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
-from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, SnapshotDecided
+from common.events import ALL, Event, routes
 from common.topics import TopicSpec
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -22,17 +17,9 @@ PAGE: Final = ROOT / "docs" / "events.md"
 AGENCY: Final = "agency"
 """Stands for any agency; it is a valid agency id, so that the real topic list can be asked for it."""
 
-_IDENTITY: Final = (AgencySuspended, AgencyRestored, KeyPublished, KeyRetired, DirectoryHeartbeat)
-CARRIES: Final[Mapping[str, tuple[type[Event], ...]]] = {
-    topics.CASE: (CaseSnapshot, SubjectErased),
-    topics.CASE_BULK: (CaseSnapshot, SubjectErased),
-    topics.SHARING: (DisclosureDecided, SnapshotDecided, DisclosureReleased, DisclosureBlocked, DisclosureSaved),
-    topics.IDENTITY: _IDENTITY,
-    **{topics.audit(service): (AuditBatch,) for service in topics.SERVICES},
-    topics.AUDIT_RECEIPT: (AuditReceipts, AuditRejected),
-    topics.disclosure(AGENCY): (DisclosurePackage,),
-    topics.inbound(AGENCY): (SavedReceipt, DeliveryAcknowledged),
-}
+CARRIES: Final[Mapping[str, routes.Events]] = {
+    **routes.SHARED, topics.disclosure(AGENCY): routes.DELIVERED, topics.inbound(AGENCY): routes.SPOKEN,
+}  # fmt: skip
 """Which events travel on which topic. Quarantines carry what their topic carries, untouched."""
 
 _MEMBER: Final = {"type": "string", "contentEncoding": "base64url"}

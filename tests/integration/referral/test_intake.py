@@ -104,6 +104,29 @@ async def test_a_third_party_report_gets_an_acknowledgement_only(hub: InnerHub) 
     assert await asked(kept["caseReference"]) == [404, 404]
 
 
+async def test_a_third_partys_word_stays_one_when_it_completes_an_urgent_form(hub: InnerHub) -> None:
+    """The sender of the urgent form, in the same office, hears no more than who reported."""
+    urgent = (await hub.submit(fresh(URGENT))).json()["referralId"]
+    assert await hub.outcomes(urgent) == {"released"}
+    whole = (await hub.submit(fresh(FULL, completes=urgent, source="third_party"))).json()["referralId"]
+    for referral in (urgent, whole):
+        heard = await read(hub, referral)
+        assert (heard["outcomes"], heard["decided"]) == ([], None)
+
+
+async def test_one_key_for_two_cases_is_not_a_repeat(hub: InnerHub) -> None:
+    """The same words about another case are another request: a veto that was never set must not be answered as set."""
+    first, second = [(await hub.submit(fresh(URGENT))).json()["referralId"] for _ in range(2)]
+    key, body = opaque(), {"agency": "northmoor-housing", "reason": "He works there."}
+    answers = [
+        await hub.call(POLICE, "POST", "referral", f"{PATH}/{referral}/must-not-disclose", key=key, json=body)
+        for referral in (first, second)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 422]
+    assert answers[1].json()["type"].endswith("/idempotency-key-reused")
+    assert (await read(hub, second))["version"] == 1
+
+
 async def test_the_referrer_hears_when_a_recipient_has_saved(hub: InnerHub) -> None:
     form = copy.deepcopy(FULL)
     form["people"][0]["name"]["full"] = "Perpetua Ashgrovehill"  # other cases of this module may still be on their way to the same inbox

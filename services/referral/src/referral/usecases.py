@@ -127,7 +127,8 @@ def read_referral(tx: ReferralTx, granted: Granted, referral_id: UUID, desk: Des
     if found is None:
         raise Problem("not-found")
     tx.record(_entry("consultation", granted, found.case_id, desk, resource=referral_id, version=found.version))
-    if found.source == "third_party":
+    # The case says it too: an urgent form is a partner's until the full form that completes it says whose word it was.
+    if "third_party" in (found.source, found.snapshot_head.get("source")):
         return Heard(found, None, ())
     return Heard(found, tx.is_decided(found.case_id, found.version), tx.outcomes(found.case_id))
 

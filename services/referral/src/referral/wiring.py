@@ -47,7 +47,7 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
         agencies=frozenset(frame.bootstrap.agencies),
     )
     OutcomeConsumer(sealing).register(frame.inbox)
-    frame.subscribe(Subscription("referral.sharing", (topics.SHARING,)))
+    frame.subscribe(Subscription("referral.sharing", (topics.SHARING,), senders=lambda _topic: ("svc:sharing",)))
 
     async def on_refusal(refusal: Refusal) -> None:
         await frame.record_refusal(refusal)

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from common.clock import Clock
 from common.database import Unit
 from common.events import Event, EventMalformed, EventUnknown, parse
+from common.events.routes import strays
 from common.inbox import quarantine
 from common.inbox.errors import Refused, passing
 from common.inbox.received import Item, Received, envelope_digest
@@ -165,6 +166,9 @@ class Batch:
         handling = self._handlers.get(type(event))
         if handling is None:
             raise Refused("event-not-handled")
+        if handling.call is not None and strays(type(event), got.topic):
+            # Handlers of one service serve all its topics, and not everybody who may write to one may say everything.
+            raise Refused("wrong-topic")
         return event, handling
 
     def _call(self, call: Call, got: Received, event: Event) -> None:

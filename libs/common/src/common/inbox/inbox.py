@@ -1,7 +1,7 @@
 """The consumer framework: from a bus batch to one committed transaction, with nothing dropped and nothing done twice."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -98,9 +98,14 @@ class Inbox:
         for consumption in self._consumptions:
             consumption.resume()
 
-    def held(self, connection: Connection, *, key: bytes | str | None = None, stream: str | None = None) -> bool:
-        """Whether an authentic envelope of this bus key or stream waits unapplied in quarantine: nothing may be released on it."""
-        return quarantine.held(connection, key=key.encode() if isinstance(key, str) else key, stream=stream)
+    def held(
+        self, connection: Connection, *, key: bytes | str | None = None, stream: str | None = None, topics: Collection[str] = ()
+    ) -> bool:  # fmt: skip
+        """Whether an authentic envelope of this bus key or stream waits unapplied in quarantine: nothing may be released on it.
+
+        With `topics`, only what came by one of these counts.
+        """
+        return quarantine.held(connection, key=key.encode() if isinstance(key, str) else key, stream=stream, topics=topics)
 
     def quarantined(self, connection: Connection) -> Sequence[Quarantined]:
         """What this service set aside, oldest first, replayed or not."""

@@ -1,7 +1,7 @@
 """Quarantine: an envelope that cannot be applied leaves the road untouched, with a reason, and can come back."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -120,20 +120,26 @@ def waiting(
     ]  # fmt: skip
 
 
-def held(connection: Connection, *, key: bytes | None, stream: str | None) -> bool:
-    """Whether an authentic, unapplied envelope with that bus key or stream waits in quarantine of any consumer of this service."""
+def held(connection: Connection, *, key: bytes | None, stream: str | None, topics: Collection[str] = ()) -> bool:
+    """Whether an authentic, unapplied envelope with that bus key or stream waits in quarantine of any consumer of this service.
+
+    With `topics`, only one that came by one of these: whoever may write to another must not hold what travels here.
+    """
     if key is None and stream is None:
         raise ValueError("name a key or a stream")
-    return bool(connection.execute(_holding(key is not None, stream is not None), {"b_key": key, "b_stream": stream}).scalar_one())
+    given = {"b_key": key, "b_stream": stream, "b_topics": list(topics)}
+    return bool(connection.execute(_holding(key is not None, stream is not None, bool(topics)), given).scalar_one())
 
 
 @lru_cache
-def _holding(by_key: bool, by_stream: bool) -> Select[Any]:
+def _holding(by_key: bool, by_stream: bool, by_topic: bool) -> Select[Any]:
     wanted: list[ColumnElement[bool]] = [QUARANTINE.c.authentic, QUARANTINE.c.replayed_at.is_(None)]
     if by_key:
         wanted.append(QUARANTINE.c.key == bindparam("b_key"))
     if by_stream:
         wanted.append(QUARANTINE.c.stream == bindparam("b_stream"))
+    if by_topic:
+        wanted.append(QUARANTINE.c.topic.in_(bindparam("b_topics", expanding=True)))
     return select(exists().where(*wanted))
 
 

@@ -22,7 +22,7 @@ from common.database import Prepared, UtcDateTime
 from common.problems import Problem
 from common.web.attempts import Answer, Attempt
 from common.web.claims import claim
-from common.web.observe import route_template
+from common.web.edge import inner_path
 
 KEEP: Final = timedelta(hours=24)
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
@@ -121,7 +121,8 @@ class KeyDemand:
             raise Problem("idempotency-key-missing")
         granted: Granted = request.state.granted
         store: Idempotency = request.app.state.idempotency
-        asked = f"{request.method}\0{route_template(request.scope)}\0{request.url.query}\0".encode() + await request.body()
+        # The path itself, not its template: the same words about another case are another request.
+        asked = f"{request.method}\0{inner_path(request.scope)}\0{request.url.query}\0".encode() + await request.body()
         return store.attempt(granted, idempotency_key, asked)
 
 

@@ -42,7 +42,9 @@ class EventConsumer:
             raise Refused("category-unknown") from None
 
     def erased(self, unit: Unit, got: Received, event: SubjectErased) -> None:
-        """Destroy here what was destroyed at the owner."""
+        """Destroy here what was destroyed at the owner, on the owner's word alone."""
+        if got.source != "svc:referral":
+            raise Refused("not-referral")
         deciding.forget_subject(SqlTx(unit, self._sealing), self._desk, event.subject_id, event.case_ids)
 
     def saved(self, unit: Unit, got: Received, event: SavedReceipt) -> None:

@@ -253,8 +253,8 @@ class SqlTx:
         self._unit.after_commit(lambda: self._sealing.left(""))
 
     def held(self, case_id: UUID) -> bool:
-        """Referral's messages about a case travel under its id."""
-        return self._sealing.inbox.held(self._conn, key=str(case_id))
+        """Referral's messages about a case travel under its id; nobody else's can hold it, whatever key they choose."""
+        return self._sealing.inbox.held(self._conn, key=str(case_id), topics=(topics.CASE, topics.CASE_BULK))
 
     def send_package(self, disclosure: Disclosure, event: DisclosurePackage, *, kind: str, not_before: datetime | None) -> Delivery:
         """One envelope, in the outbox and in the inbox, byte for byte the same."""

@@ -1,0 +1,42 @@
+"""Which events travel on which topic: what an authentic sender says anywhere else is not heard."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from common import topics
+from common.events.agency import DeliveryAcknowledged, DisclosurePackage, SavedReceipt
+from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
+from common.events.case import CaseSnapshot, SubjectErased
+from common.events.event import Event
+from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
+from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, SnapshotDecided
+
+Events = tuple[type[Event], ...]
+
+SHARED: Final[Mapping[str, Events]] = {
+    topics.CASE: (CaseSnapshot, SubjectErased),
+    topics.CASE_BULK: (CaseSnapshot, SubjectErased),
+    topics.SHARING: (DisclosureDecided, SnapshotDecided, DisclosureReleased, DisclosureBlocked, DisclosureSaved),
+    topics.IDENTITY: (AgencySuspended, AgencyRestored, KeyPublished, KeyRetired, DirectoryHeartbeat),
+    **{topics.audit(service): (AuditBatch,) for service in topics.SERVICES},
+    topics.AUDIT_RECEIPT: (AuditReceipts, AuditRejected),
+}
+DELIVERED: Final[Events] = (DisclosurePackage,)
+"""On an agency's `hub.disclosure` topic."""
+SPOKEN: Final[Events] = (SavedReceipt, DeliveryAcknowledged)
+"""On an agency's `hub.inbound` topic."""
+
+
+def carried(topic: str) -> Events | None:
+    """The events that travel on a topic of the hub; None for a topic the hub does not have."""
+    if topic in SHARED:
+        return SHARED[topic]
+    if topic.startswith("hub.disclosure."):
+        return DELIVERED
+    return SPOKEN if topic.startswith("hub.inbound.") else None
+
+
+def strays(event: type[Event], topic: str) -> bool:
+    """Whether this event has no business on this topic of the hub."""
+    events = carried(topic)
+    return events is not None and event not in events
