@@ -113,6 +113,7 @@ class MemoryHub:
     without_proof: list[Unproven] = field(default_factory=list)
     against: Exception | None = None
     listed: list[Waiting] | None = None
+    found: list[dict[str, Any]] = field(default_factory=list)
 
     async def waiting(self) -> Sequence[Waiting]:
         return self.listed or [Waiting(str(DELIVERY), "disclosure", self.state, "2026-11-21T02:05:00Z", self.value)]
@@ -130,11 +131,13 @@ class MemoryHub:
         self.state = "acknowledged"
 
     async def ask_log(self, purpose: str, justification: str, wanted: Mapping[str, Any]) -> str:
+        if self.against is not None:
+            raise self.against
         self.done.append(f"asked {sorted(wanted)}")
         return "01932000-0000-7000-8000-000000000031"
 
     async def answers(self, query_id: str, cursor: str | None = None) -> Mapping[str, Any]:
-        return {"items": [], "nextCursor": None}
+        return {"items": self.found, "nextCursor": None}
 
     async def entry(self, index: int) -> Mapping[str, Any]:
         return self.served_entry
@@ -212,6 +215,10 @@ class MemorySessions:
 
     async def put(self, cookie: str, session: Session) -> None:
         self.open[cookie] = session
+
+    async def amend(self, cookie: str, session: Session) -> None:
+        if cookie in self.open:
+            self.open[cookie] = session
 
     async def find(self, cookie: str, now: Any) -> Session | None:
         found = self.open.get(cookie)

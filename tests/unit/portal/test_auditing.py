@@ -8,6 +8,7 @@ import pytest
 
 from common.audit_record import Leaf, record_hash
 from common.canonical import b64u, canonical
+from common.web.client import CallFailed, ProblemAnswer, TokenRefused
 from portal.domain.search import problems, wanted
 from tests.support.portal_bed import LOG, PortalBed, envelope, package, portal_bed
 
@@ -86,6 +87,9 @@ async def test_a_tampered_entry_is_never_called_verified(auditor: PortalBed, cha
         ({"recipient": "elsewhere"}, ["recipient"]),
         ({"delivery": "12"}, ["delivery"]),
         ({"caseReference": "x" * 41}, ["caseReference"]),
+        ({"caseReference": "NM-7F3K-9QXA-2C4"}, ["caseReference"]),
+        ({"caseReference": "NM-7F3K-9QXA-2C4U"}, ["caseReference"]),
+        ({"caseReference": "nm 7f3k 9qxa 2c4l"}, []),
         ({"purpose": ""}, ["purpose"]),
         ({"purpose": "curiosity"}, ["purpose"]),
         ({"justification": " a "}, ["justification"]),
@@ -113,3 +117,31 @@ def test_a_search_asks_for_what_was_given_only() -> None:
     assert wanted({"delivery": "01932000-0000-7000-8000-000000000021", "recipient": "a"}) == {
         "delivery": "01932000-0000-7000-8000-000000000021", "recipient": "a",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("against", [CallFailed("ReadTimeout"), ProblemAnswer(503, {"code": "unavailable"}), TokenRefused("unreachable")])
+async def test_a_log_that_does_not_answer_costs_nothing_typed(auditor: PortalBed, against: Exception) -> None:
+    auditor.hub.against = against
+    answer = await auditor.post("/audit-log", **SOUND)
+    assert answer.status_code == 503
+    assert "What you typed is kept" in answer.text
+    assert 'value="NM-7F3K-9QXA-2C4T"' in answer.text
+    assert "Routine sample" in answer.text
+
+
+async def test_results_say_what_was_asked_and_how_many_to_who_asked(auditor: PortalBed) -> None:
+    auditor.hub.found = [
+        {"index": 7, "loggedAt": "2026-11-21T02:05:00Z", "service": "sharing", "operation": "disclosure", "outcome": "withhold",
+         "record": {"rcp": "northmoor-idva", "why": "own-facts"}},
+    ]  # fmt: skip
+    made = await auditor.post("/audit-log", **SOUND)
+    assert "7F3K" not in made.headers["location"]
+    text = (await auditor.get(made.headers["location"])).text
+    assert "NM-7F3K-9QXA-2C4T" in text
+    assert "Check that processing was lawful" in text
+    assert "1 entry." in text
+    assert "Not sent to an agency" in text
+    assert "This agency made the referral; it is not told its own facts" in text
+    assert "7F3K" not in text.partition("</title>")[0]
+    other = (await auditor.get("/audit-log/queries/01932000-0000-7000-8000-000000000032")).text
+    assert "NM-7F3K" not in other

@@ -124,7 +124,34 @@ def test_a_record_reads_in_plain_words_with_its_codes() -> None:
     assert rows["What happened"] == ("Sent to an agency", "disclosure")
     assert rows["Lawful basis"] == ("Responding to an emergency (UK GDPR Article 6(1)(ea))", "6ea_emergency")
     assert rows["When, by the producer's clock"] == ("2026-11-21T03:05:36.703Z", "")
-    assert rows["Kinds of information"] == ("Where the danger is; Victim; Made up tomorrow; and 5 more kinds", "")
+    assert rows["Kinds of information"] == (
+        "Where the danger is; Victim; Made up tomorrow; and 5 more kinds, which the record counts but does not name",
+        "",
+    )
     assert rows["Agency that acted"] == ("The hub (sharing)", "svc:sharing")
     assert rows["Recipient agency"] == ("Northmoor IDVA Service", "northmoor-idva")
     assert "handle" not in str(rows)
+
+
+def test_a_withheld_disclosure_was_not_sent_and_says_why() -> None:
+    record = {
+        "op": "disclosure",
+        "out": "withhold",
+        "why": "own-facts",
+        "role": "idva,marac_coordinator",
+        "aal": "urn:hub:acr:demo",
+        "fs": "referral.full",
+    }
+    rows = {label: (text, code) for label, text, code in wording.record_rows(record, {})}
+    assert rows["What happened"] == ("Not sent to an agency", "disclosure")
+    assert rows["Reason"] == ("This agency made the referral; it is not told its own facts", "own-facts")
+    assert rows["Role"][0] == "Independent domestic violence advocate (IDVA); MARAC coordinator"
+    assert rows["Strength of sign-in"] == ("Demonstration sign-in, without a second factor", "urn:hub:acr:demo")
+    assert rows["Kinds of information"] == ("The full referral form", "")
+    assert wording.operation("disclosure", "permit") == "Sent to an agency"
+
+
+def test_a_relationship_is_not_said_twice() -> None:
+    told = [item("Relationship to the victim", "child", about="Child"), item("Relationship to the victim", "son", about="Child")]
+    (shown,) = sections({"sections": [{"category": "relationship", "label": "Relationship", "items": told}]})
+    assert [(one.about, one.text) for one in shown.items] == [("", "Child"), ("Child", "Son")]

@@ -32,6 +32,10 @@ class Sessions(Protocol):
         """Keep a new session."""
         ...
 
+    async def amend(self, cookie: str, session: Session) -> None:
+        """Keep what changed in an open session; one that has ended meanwhile stays ended."""
+        ...
+
     async def find(self, cookie: str, now: datetime) -> Session | None:
         """The session of this cookie if it is not over, marked as seen; an over one is deleted."""
         ...

@@ -73,11 +73,14 @@ class SqlSessions:
 
     async def put(self, cookie: str, session: Session) -> None:
         """The new session; what is over by now is swept with it."""
-        body = {
-            "person": asdict(session.person), "grantings": asdict(session.grantings), "dpop": session.dpop_jwk, "csrf": session.csrf,
-            "draft": _draft_body(session.draft),
-        }  # fmt: skip
-        await self._put(cookie, "session", body, session.created)
+        await self._put(cookie, "session", _session_body(session), session.created)
+
+    async def amend(self, cookie: str, session: Session) -> None:
+        """Nothing is inserted, so an ended session does not come back."""
+        name = hashed(cookie)
+        sealed = self._box.seal(name, _session_body(session))
+        own = (_VISIT.c.id == name, _VISIT.c.kind == "session")
+        await self._database.write(lambda unit: unit.connection.execute(update(_VISIT).where(*own).values(sealed=sealed)).rowcount)
 
     async def find(self, cookie: str, now: datetime) -> Session | None:
         """Marked as seen at most once every few seconds, so that a page of requests is not a page of writes."""
@@ -120,8 +123,15 @@ class SqlSessions:
         person = Person(**{**body["person"], "roles": tuple(body["person"]["roles"])})
         return Session(
             id=name, person=person, grantings=Grantings(**body["grantings"]), dpop_jwk=body["dpop"], csrf=body["csrf"],
-            created=row["created"], seen=row["seen"], draft=_draft(body),
+            created=row["created"], seen=row["seen"], draft=_draft(body), asked=body.get("asked", {}),
         )  # fmt: skip
+
+
+def _session_body(session: Session) -> dict[str, Any]:
+    return {
+        "person": asdict(session.person), "grantings": asdict(session.grantings), "dpop": session.dpop_jwk, "csrf": session.csrf,
+        "draft": _draft_body(session.draft), "asked": session.asked,
+    }  # fmt: skip
 
 
 def _draft_body(draft: Draft | None) -> dict[str, str] | None:

@@ -1,14 +1,15 @@
 """Routes of the auditor's view: state a purpose, search, read an entry with our own verdict, take its proof away."""
 
+from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
-from common.web.client import ProblemAnswer
+from common.web.client import CallFailed, ProblemAnswer, TokenRefused
 from portal import usecases
-from portal.api.visit import ANYONE, Visit, Visiting, desk, form, page, see_other
+from portal.api.visit import ANYONE, Visit, Visiting, cookie_name, desk, form, page, see_other, sessions
 from portal.domain import search as searching
 from portal.domain.wording import PURPOSES, record_rows
 
@@ -32,11 +33,23 @@ async def search(request: Request, here: Visit = Visiting) -> Response:
     if problems:
         return _search_page(request, typed, problems)
     try:
-        query_id = await here.hub.ask_log(typed["purpose"], typed["justification"].strip(), searching.wanted(typed))
+        wanted = searching.wanted(typed)
+        query_id = await here.hub.ask_log(typed["purpose"], typed["justification"].strip(), wanted)
     except ProblemAnswer as problem:
+        if problem.status >= 500:
+            return _search_page(request, typed, {"": searching.NO_ANSWER}, 503)
         if problem.status != 422:
             raise
         return _search_page(request, typed, searching.refused_by_log())
+    except TokenRefused as refused:
+        if refused.code != "unreachable":
+            raise
+        return _search_page(request, typed, {"": searching.NO_ANSWER}, 503)
+    except CallFailed:
+        return _search_page(request, typed, {"": searching.NO_ANSWER}, 503)
+    # Kept with the visit, sealed: the results say what was asked, and no address or title ever holds the reference.
+    kept = replace(here.session, asked={"id": query_id, "purpose": typed["purpose"], **wanted})
+    await sessions(request).amend(request.cookies.get(cookie_name(request), ""), kept)
     return see_other(f"/audit-log/queries/{query_id}")
 
 
@@ -46,11 +59,13 @@ async def show_answers(
 ) -> Response:
     """What the question found, newest first."""
     here.granted("audit.read", "consultation")
-    found = await here.hub.answers(str(query_id), cursor or None)
+    found, kept = await here.hub.answers(str(query_id), cursor or None), here.session.asked
     return page(
         request,
         "audit_results.html",
         items=found["items"],
+        asked=searching.asked(kept, desk(request).agencies) if kept.get("id") == str(query_id) else [],
+        more=bool(cursor or found.get("nextCursor")),
         next_cursor=found.get("nextCursor"),
         query_id=str(query_id),
         agencies=desk(request).agencies,
@@ -77,15 +92,15 @@ def _file(text: str, name: str) -> Response:
     return PlainTextResponse(text, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-def _search_page(request: Request, typed: dict[str, str], problems: dict[str, str]) -> Response:
-    errors = [{"text": problems[name], "href": f"#{name}"} for name in searching.FIELDS if name in problems]
+def _search_page(request: Request, typed: dict[str, str], problems: dict[str, str], status: int = 422) -> Response:
+    errors = [{"text": problems[name], "href": f"#{name or searching.FIELDS[0]}"} for name in ("", *searching.FIELDS) if name in problems]
     return page(
         request,
         "audit_search.html",
-        422 if errors else 200,
+        status if errors else 200,
         purposes=PURPOSES,
         agencies=sorted(desk(request).agencies.items(), key=lambda pair: pair[1]),
         summary=errors,
-        errors={name: {"text": text} for name, text in problems.items()},
+        errors={name: {"text": text} for name, text in problems.items() if name},
         typed={name: typed.get(name, "") for name in searching.FIELDS},
     )

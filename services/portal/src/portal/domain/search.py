@@ -1,5 +1,6 @@
 """An auditor's search as typed: what is wrong with it, and what it asks for."""
 
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import Final
@@ -11,7 +12,10 @@ from portal.domain.wording import PURPOSES
 FIELDS: Final = ("caseReference", "delivery", "recipient", "purpose", "justification")
 """In page order, so that an error summary lists them as they are met."""
 _ASK: Final = 1_000
-_REFERENCE: Final = "Enter a case reference in the form NM-7F3K-9QXA-2C4T"
+_REFERENCE: Final = "Check the case reference: after NM come 12 letters and digits, as in NM-7F3K-9QXA-2C4T"
+_STORED: Final = re.compile(r"NM(-[0-9ABCDEFGHJKMNPQRSTVWXYZ]{4}){3}")
+"""Crockford base 32, which has no U; I, L and O are read as 1, 1 and 0 before."""
+NO_ANSWER: Final = "The audit log does not answer, so nothing was searched. What you typed is kept: try again in a minute"
 
 
 def problems(typed: Mapping[str, str], agencies: AbstractSet[str]) -> dict[str, str]:
@@ -19,7 +23,7 @@ def problems(typed: Mapping[str, str], agencies: AbstractSet[str]) -> dict[str, 
     found: dict[str, str] = {}
     if not any(typed.get(name, "").strip() for name in ("caseReference", "delivery", "recipient")):
         found["caseReference"] = "Enter a case reference, a delivery id or a recipient agency"
-    elif typed.get("caseReference", "").strip() and not 4 <= len(typed["caseReference"].strip()) <= 40:
+    elif typed.get("caseReference", "").strip() and not _STORED.fullmatch(normalised_reference(typed["caseReference"].strip())):
         found["caseReference"] = _REFERENCE
     if typed.get("delivery", "").strip() and _uuid(typed["delivery"]) is None:
         found["delivery"] = "Enter a delivery id as the entry or your records show it"
@@ -50,6 +54,15 @@ def wanted(typed: Mapping[str, str]) -> dict[str, str]:
     if typed.get("recipient", ""):
         made["recipient"] = typed["recipient"]
     return made
+
+
+def asked(kept: Mapping[str, str], agencies: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What a search looked for and why, for whoever made it: label and text."""
+    rows = [("Why you looked", PURPOSES.get(kept.get("purpose", ""), ""))]
+    rows += [(label, kept.get(name, "")) for name, label in (("caseReference", "Case reference"), ("delivery", "Delivery id"))]
+    recipient = kept.get("recipient", "")
+    rows.append(("Recipient agency", agencies.get(recipient, recipient)))
+    return [(label, text) for label, text in rows if text]
 
 
 def _uuid(text: str) -> UUID | None:

@@ -135,7 +135,7 @@ def _item(raw: Mapping[str, Any], heading: str, *, common: bool, unsafe: Unsafe)
     about = str(raw.get("about", ""))
     return Item(
         label=_RENAMED.get(label, label),
-        about="" if heading.startswith(about) else about,
+        about="" if heading.startswith(about) or about.lower() == value.lower() else about,
         text=meaning or _text(label, raw["value"]),
         code=value if meaning else "",
         quality="" if common else _QUALITIES.get(raw["quality"], ""),

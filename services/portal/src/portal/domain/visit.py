@@ -96,6 +96,8 @@ class Session:
     created: datetime
     seen: datetime
     draft: Draft | None = None
+    asked: dict[str, str] = field(default_factory=dict, repr=False)
+    """The last search of the audit log, by its id: shown beside its results to the one who made it."""
 
     def over(self, now: datetime) -> bool:
         """Whether it ended by idleness or by its age."""

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from common.views import CATEGORIES
 from portal.domain import dates
+from portal.domain.meanings import FORMS, REASONS, ROLES, SIGN_INS
 
 PURPOSES: Final[dict[str, str]] = {
     "verify_lawfulness": "Check that processing was lawful",
@@ -59,6 +60,7 @@ _PURPOSES_OF_SHARING: Final[dict[str, str]] = {
 _OUTCOMES: Final[dict[str, str]] = {
     "permit": "Allowed", "withhold": "Withheld", "done": "Done", "refused": "Refused", "failed": "Failed",
 }  # fmt: skip
+_NOT_DONE: Final = frozenset({"withhold", "refused", "failed"})
 _OPERATIONS: Final[dict[str, str]] = {
     "collection": "Taken in",
     "alteration": "Changed",
@@ -79,6 +81,7 @@ _OPERATIONS: Final[dict[str, str]] = {
 }
 _MEANINGS: Final[dict[str, Mapping[str, str]]] = {
     "op": _OPERATIONS, "out": _OUTCOMES, "pu": {**_PURPOSES_OF_SHARING, **PURPOSES}, "lb": BASES, "cond": CONDITIONS, "gw": GATEWAYS,
+    "aal": SIGN_INS,
 }  # fmt: skip
 
 _LABELS: Final[dict[str, str]] = {
@@ -98,7 +101,7 @@ _LABELS: Final[dict[str, str]] = {
     "cond": "Condition",
     "gw": "Statutory gateway",
     "jc": "Justification code",
-    "why": "Reason code",
+    "why": "Reason",
     "fs": "Kinds of information",
     "rt": "Kind of thing",
     "rv": "Its version",
@@ -151,14 +154,21 @@ def sentence(value: Any) -> str:
     return text[:1].upper() + text[1:]
 
 
-def operation(code: str) -> str:
-    """What an audit record says happened."""
+def operation(code: str, ended: str = "") -> str:
+    """What an audit record says happened: a disclosure that was withheld, refused or failed was not sent."""
+    if code == "disclosure" and ended in _NOT_DONE:
+        return "Not sent to an agency"
     return _OPERATIONS.get(code, sentence(code))
 
 
 def outcome(code: str) -> str:
     """How it ended."""
     return _OUTCOMES.get(code, sentence(code))
+
+
+def reason(codes: str) -> str:
+    """Why, in words; a record may name several reasons, parted by commas."""
+    return "; ".join(REASONS.get(one, sentence(one)) for one in codes.split(",") if one)
 
 
 def kind(code: str) -> str:
@@ -194,7 +204,9 @@ def agency(code: str, names: Mapping[str, str]) -> str:
 
 def record_rows(record: Mapping[str, Any], agencies: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Label, text and code of every field worth reading, in reading order; handles mean nothing outside the entry and are left out."""
-    return [(label, *_worded(code, record[code], agencies)) for code, label in _LABELS.items() if code in record]
+    rows = [(label, *_worded(code, record[code], agencies)) for code, label in _LABELS.items() if code in record]
+    happened = operation(str(record.get("op", "")), str(record.get("out", "")))
+    return [(label, happened if label == _LABELS["op"] else text, code) for label, text, code in rows]
 
 
 def _worded(field: str, value: Any, agencies: Mapping[str, str]) -> tuple[str, str]:
@@ -206,15 +218,19 @@ def _worded(field: str, value: Any, agencies: Mapping[str, str]) -> tuple[str, s
         return _kinds_of_information(str(value)), ""
     if value is True:
         return "yes", ""
+    if field == "why":
+        return reason(str(value)), str(value)
+    if field == "role":
+        return "; ".join(ROLES.get(one, sentence(one)) for one in str(value).split(",")), str(value)
     meaning = _MEANINGS.get(field, {}).get(str(value))
     if meaning is not None:
         return meaning, str(value)
-    return (sentence(value) if field in _MEANINGS or field in {"role", "rt"} else str(value)), ""
+    return (sentence(value) if field in _MEANINGS or field == "rt" else str(value)), ""
 
 
 def _kinds_of_information(codes: str) -> str:
     """Category codes as labels. The record cuts a long list and says how many more there were, as "+5"."""
     listed, _, more = codes.partition("+")
-    labels = [CATEGORIES[code].label if code in CATEGORIES else sentence(code) for code in listed.split(",") if code]
+    labels = [CATEGORIES[code].label if code in CATEGORIES else FORMS.get(code, sentence(code)) for code in listed.split(",") if code]
     text = "; ".join(labels)
-    return f"{text}; and {more} more kinds" if more.isdigit() else text
+    return f"{text}; and {more} more kinds, which the record counts but does not name" if more.isdigit() else text

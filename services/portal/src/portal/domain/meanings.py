@@ -1,0 +1,55 @@
+"""What codes of audit records mean: why something stayed back, who acted, how they had signed in, what a form was."""
+
+from typing import Final
+
+REASONS: Final[dict[str, str]] = {
+    "must-not-disclose": "A must-not-disclose marking covers this agency or this information",
+    "location-shield": "The address is shielded; what gives it away leaves to nobody",
+    "conflict": "A conflict of interest is recorded for this agency",
+    "employee-subject": "Somebody on the case works for this agency",
+    "informant": "The identity of the person who reported is protected",
+    "informant-never": "Who reported is never shared automatically",
+    "legal-hold": "A legal hold covers this information",
+    "own-facts": "This agency made the referral; it is not told its own facts",
+    "immigration-firewall": "Immigration status is never shared with police or enforcement",
+    "suspended": "The agency is suspended",
+    "no-clause": "No clause of the agreement covers this",
+    "review-lapsed": "The agreement's review date has passed",
+    "not-in-force": "The agreement is not in force yet",
+    "essential-withheld": "Without what is withheld, the rest would serve no purpose",
+    "rule-failed": "A rule could not be evaluated, so nothing left",
+    "nothing-new": "The agency has been told all of this already",
+    "no-answer": "Nobody could say whether it may leave, so it waited",
+    "newer-version": "The case had changed since it was decided",
+    "stream-held": "An earlier message about the case was not settled",
+    "directory-stale": "The list of agencies and keys was too old to rely on",
+    "recipient-suspended": "The recipient agency is suspended",
+    "recipient-without-key": "The recipient agency has no key to seal to",
+    "release-failed": "It could not be sent",
+    "audit-rejected": "The log did not accept its entry",
+    "proof-wrong": "Its proof did not verify",
+    "veto": "Somebody has said that it must not leave",
+    "superseded": "A newer decision took its place",
+    "key-destroyed": "Its content has been erased",
+    "promise-kept": "The proof that was promised has followed",
+}
+"""Codes of refusals to share (the agreement's vetoes) and of what stops a release."""
+
+ROLES: Final[dict[str, str]] = {
+    "idva": "Independent domestic violence advocate (IDVA)",
+    "idva_manager": "IDVA service manager",
+    "marac_coordinator": "MARAC coordinator",
+    "auditor": "Auditor",
+    "operator": "Hub operator",
+}
+SIGN_INS: Final[dict[str, str]] = {
+    "urn:hub:acr:demo": "Demonstration sign-in, without a second factor",
+    "urn:hub:acr:passkey": "Passkey",
+    "urn:hub:acr:totp": "Password and one-time code",
+}
+FORMS: Final[dict[str, str]] = {
+    "referral.full": "The full referral form",
+    "referral.urgent": "The urgent referral form",
+    "marking.must_not_disclose": "A must-not-disclose marking",
+}
+"""What stands in place of categories where a form or a marking was taken in whole."""
