@@ -59,6 +59,15 @@ def an_advocate_is_told_so(hub: StandaloneHub, browser: Browser) -> None:
         assert advocate.heading == "You cannot do this"
 
 
+def its_page_says_when_the_proof_has_come(person: Visitor, path: str) -> None:
+    """Not "Nothing waits here": it left, when, and that it is proven now."""
+    person.reload_until(path, lambda page: page.locator("h1:has-text('Released, and proven now')").count() == 1)
+    shown = person.page.inner_text("main")
+    assert "Proven. It left" in shown
+    assert "the whole referral apart from what is shielded" in shown, "the clause's sentence, not its code alone"
+    looked_at(person)
+
+
 def test_a_coordinator_lets_one_go_on_a_promise(hub: StandaloneHub, browser: Browser) -> None:
     assert hubctl(hub, "operator", "service", "pause", "audit").status == 0
     try:
@@ -89,6 +98,7 @@ def test_a_coordinator_lets_one_go_on_a_promise(hub: StandaloneHub, browser: Bro
             assert person.heading == "Released on a promise"
             assert "Promised, not proven." in person.page.inner_text("main")
             looked_at(person)
+            released = person.path
             person.go("/emergency")
             assert "Promised, not proven (1)" in person.page.inner_text("main")
             assert "Waiting for its audit entry (2)" in person.page.inner_text("main")
@@ -97,8 +107,10 @@ def test_a_coordinator_lets_one_go_on_a_promise(hub: StandaloneHub, browser: Bro
             assert not [address for address in person.seen.addresses if "door" in address]
             assert not person.seen.console
 
-        assert outcome(hub, referral, "northmoor-idva") == "released"
-        an_advocate_is_told_so(hub, browser)
+            assert outcome(hub, referral, "northmoor-idva") == "released"
+            an_advocate_is_told_so(hub, browser)
+            assert hubctl(hub, "operator", "service", "resume", "audit").status == 0
+            its_page_says_when_the_proof_has_come(person, released)
     finally:
         assert hubctl(hub, "operator", "service", "resume", "audit").status == 0
 

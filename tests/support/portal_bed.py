@@ -113,6 +113,7 @@ class MemoryHub:
     without_proof: list[Unproven] = field(default_factory=list)
     against: Exception | None = None
     listed: list[Waiting] | None = None
+    gone: Unproven | None = None
     found: list[dict[str, Any]] = field(default_factory=list)
 
     async def waiting(self) -> Sequence[Waiting]:
@@ -145,6 +146,13 @@ class MemoryHub:
     async def unproven(self) -> Sequence[Unproven]:
         self.done.append("looked at what has no proof")
         return self.without_proof
+
+    async def left(self, delivery_id: str, case_reference: str) -> Unproven | None:
+        self.done.append(f"asked what became of {case_reference}")
+        return self.gone
+
+    async def clauses(self) -> Mapping[str, str]:
+        return {"NM-2": "When a victim is at high risk, the IDVA service is told."}
 
     async def release_in_emergency(self, delivery_id: str, code: str, reason: str) -> None:
         if self.against is not None:

@@ -1,5 +1,6 @@
 """Emergency release: for two roles, after a fresh sign-in, in one's own name; whatever goes wrong, nothing typed is lost."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -149,6 +150,32 @@ async def test_what_does_not_wait_is_not_there(tmp_path: Path) -> None:
     async with at(tmp_path) as bed:
         answer = await bed.get("/emergency/01932000-0000-7000-8000-0000000000e2")
         assert (answer.status_code, "Nothing waits here" in answer.text) == (404, True)
+
+
+async def test_once_the_proof_came_its_page_says_when_it_left_and_that_it_is_proven(tmp_path: Path) -> None:
+    async with at(tmp_path) as bed:
+        await bed.post(PAGE, **SOUND)
+        assert "Promised, not proven." in (await bed.get(PAGE)).text
+        bed.hub.without_proof = []
+        assert (await bed.get(PAGE)).status_code == 404, "stopped, or never left: nothing is claimed"
+        bed.hub.gone = replace(WAITING, proven=True)
+        text = (await bed.get(PAGE)).text
+        assert "Released, and proven now" in text
+        assert "21 November 2026 at 2:06am" in text
+        assert "Release now" not in text
+        assert bed.hub.done[-1] == "asked what became of NM-7F3K-9QXA-2C4T"
+
+
+async def test_urgent_ones_are_marked_and_stand_first_and_the_clause_is_a_sentence(tmp_path: Path) -> None:
+    async with at(tmp_path) as bed:
+        urgent = replace(WAITING, delivery_id=ONE.replace("e1", "e3"), case_reference="NM-2222-2222-2222", urgent=True)
+        bed.hub.without_proof = [WAITING, urgent]
+        text = (await bed.get("/emergency")).text
+        assert text.index("NM-2222-2222-2222") < text.index("NM-7F3K-9QXA-2C4T")
+        assert len(re.findall(r"^ *Urgent$|>Urgent<", text, re.MULTILINE)) == 1
+        shown = (await bed.get(PAGE)).text
+        assert "When a victim is at high risk, the IDVA service is told." in shown
+        assert "NM-2" in shown
 
 
 @pytest.mark.parametrize("missing", ["code", "reason", "confirm"])

@@ -131,6 +131,14 @@ class Hub(Protocol):
         """What of the agency's own referrals waits for its receipt or left on a promise, oldest first; for who may release it."""
         ...
 
+    async def left(self, delivery_id: str, case_reference: str) -> Unproven | None:
+        """Where one disclosure of the agency's own referral stands once it has left; None when it has not, or is no such."""
+        ...
+
+    async def clauses(self) -> Mapping[str, str]:
+        """What each clause of the sharing agreements says, by its code."""
+        ...
+
     async def release_in_emergency(self, delivery_id: str, code: str, reason: str) -> None:
         """Let one go with a promise in place of its proof; asked twice it leaves once."""
         ...

@@ -124,13 +124,14 @@ class SqlSessions:
         return Session(
             id=name, person=person, grantings=Grantings(**body["grantings"]), dpop_jwk=body["dpop"], csrf=body["csrf"],
             created=row["created"], seen=row["seen"], draft=_draft(body), asked=body.get("asked", {}),
+            released=body.get("released", {}),
         )  # fmt: skip
 
 
 def _session_body(session: Session) -> dict[str, Any]:
     return {
         "person": asdict(session.person), "grantings": asdict(session.grantings), "dpop": session.dpop_jwk, "csrf": session.csrf,
-        "draft": _draft_body(session.draft), "asked": session.asked,
+        "draft": _draft_body(session.draft), "asked": session.asked, "released": session.released,
     }  # fmt: skip
 
 

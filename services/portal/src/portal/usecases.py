@@ -16,7 +16,7 @@ from common.problems import Problem
 from common.tlog import ProofRefused, Verifier, verify_proof
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
 from portal.domain.delivery import TO_ACCEPT, Known, Waiting, WorkRow, known_of, one_each, ordered
-from portal.domain.emergency import Unproven
+from portal.domain.emergency import Unproven, most_pressing
 from portal.domain.visit import AUTHORITY, Session
 from portal.permissions import SCREENS
 from portal.ports import Custody, Hub, HubFor, Recorder, Shelf
@@ -147,7 +147,15 @@ async def unproven(granted: Granted, hub: Hub) -> Sequence[Unproven]:
     """What of the agency's own referrals has no proof yet; sharing records the look. Raises Problem(forbidden)."""
     _allow("release_in_emergency", granted)
     demand_authority(granted.principal)
-    return await hub.unproven()
+    return most_pressing(await hub.unproven())
+
+
+async def left(granted: Granted, hub: Hub, delivery_id: str, case_reference: str) -> Unproven | None:
+    """What became of one that this person saw leave on a promise; sharing records the look. Raises Problem(forbidden)."""
+    _allow("release_in_emergency", granted)
+    demand_authority(granted.principal)
+    found = await hub.left(delivery_id, case_reference)
+    return found if found is not None and found.proven else None
 
 
 async def release_in_emergency(granted: Granted, hub: Hub, delivery_id: str, code: str, reason: str) -> None:

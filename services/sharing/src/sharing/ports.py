@@ -76,11 +76,12 @@ class CaseFile:
 @dataclass(frozen=True, slots=True)
 class Unproven:
     """A disclosure whose proof is not here: it waits for its receipt, or left on a promise. `reference` is the referrer's for the case,
-    `source` how it came to be."""
+    `source` how it came to be, `urgent` whether its referrer said that there is danger now."""
 
     disclosure: Disclosure
     reference: str
     source: str
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Routes of the emergency release: what has no proof yet, one of it let go in a person's own name, and what was promised."""
 
+from dataclasses import replace
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -73,10 +74,12 @@ async def show_release(request: Request, delivery_id: UUID, here: Visit = Visiti
         return _sign_in_page(request, str(delivery_id))
     found = await _one(here, delivery_id)
     if found is None:
-        return _gone(request)
+        return await _after(request, here, str(delivery_id))
+    if found.promised:
+        await _keep(request, here, found)
     draft = here.session.draft
     kept = {"code": draft.code, "reason": draft.reason} if draft is not None and draft.delivery == str(delivery_id) else {}
-    return _release_page(request, found, kept, {})
+    return _release_page(request, found, kept, {}, clause=await _clause(here, found))
 
 
 @router.post("/{delivery_id}")
@@ -104,7 +107,8 @@ async def release(request: Request, delivery_id: UUID, here: Visit = Visiting) -
             status, wrong = 503, {"": emergency.NO_ANSWER}
         else:
             return see_other(f"/emergency/{delivery_id}")
-    return _release_page(request, await _as_known(here, delivery_id), typed, wrong, status)
+    known = await _as_known(here, delivery_id)
+    return _release_page(request, known, typed, wrong, status, clause=await _clause(here, known))
 
 
 def _against(problem: ProblemAnswer) -> tuple[int, dict[str, str]]:
@@ -148,6 +152,29 @@ def _delivery(text: str) -> str:
         return ""
 
 
+async def _keep(request: Request, here: Visit, item: Unproven) -> None:
+    """With the visit, sealed, so that this page can tell the same person when the proof has come."""
+    if item.delivery_id not in here.session.released:
+        seen = replace(here.session, released={**here.session.released, item.delivery_id: item.case_reference})
+        await sessions(request).amend(request.cookies.get(cookie_name(request), ""), seen)
+
+
+async def _after(request: Request, here: Visit, delivery_id: str) -> Response:
+    """It waits no more: proven by now, if this person saw it leave."""
+    reference = here.session.released.get(delivery_id, "")
+    granted = here.granted(SCREENS["release_in_emergency"], "consultation")
+    proven = await usecases.left(granted, here.hub, delivery_id, reference) if reference else None
+    return _gone(request) if proven is None else _release_page(request, proven, {}, {}, clause=await _clause(here, proven))
+
+
+async def _clause(here: Visit, item: Unproven) -> str:
+    """What the clause says; its code alone when that cannot be read now, because nothing may keep the form back."""
+    try:
+        return (await here.hub.clauses()).get(item.clause, "")
+    except (ProblemAnswer, CallFailed, TokenRefused):
+        return ""
+
+
 def _gone(request: Request) -> Response:
     text = "It has left with its proof, it was stopped, or it is not one of your agency's. Look at the list again."
     return page(request, "problem.html", 404, heading="Nothing waits here", text=text)
@@ -161,10 +188,12 @@ def _sign_in_page(request: Request, delivery_id: str, typed: dict[str, str] | No
     )  # fmt: skip
 
 
-def _release_page(request: Request, item: Unproven, typed: dict[str, str], wrong: dict[str, str], status: int = 200) -> Response:
+def _release_page(
+    request: Request, item: Unproven, typed: dict[str, str], wrong: dict[str, str], status: int = 200, *, clause: str
+) -> Response:
     errors = [{"text": text, "href": f"#{name}" if name else "#code"} for name, text in wrong.items()]
     return page(
         request, "emergency_release.html", status, item=item, agencies=desk(request).agencies, dangers=emergency.DANGERS, summary=errors,
         errors={name: {"text": text} for name, text in wrong.items() if name}, confirmed=emergency.CONFIRMED,
-        typed={name: typed.get(name, "") for name in emergency.FIELDS},
+        typed={name: typed.get(name, "") for name in emergency.FIELDS}, clause=clause,
     )  # fmt: skip

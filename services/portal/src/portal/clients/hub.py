@@ -87,6 +87,23 @@ class PersonsHub:
         body = (await self._services["sharing"].call("GET", "/v1/disclosures/unproven", scope="sharing.request")).json()
         return [_unproven(raw) for raw in body["items"]]
 
+    async def left(self, delivery_id: str, case_reference: str) -> Unproven | None:
+        """Asked by the case; sharing records the look."""
+        params: dict[str, str | int] = {"caseReference": case_reference}
+        body = (await self._services["sharing"].call("GET", "/v1/disclosures", scope="sharing.request", params=params)).json()
+        raw = next((one for one in body["items"] if one["deliveryId"] == delivery_id and one["releasedAt"]), None)
+        if raw is None:
+            return None
+        return Unproven(
+            raw["deliveryId"], case_reference, raw["recipient"], raw["clause"], raw["kind"], raw["standing"] == "promised",
+            raw["decidedAt"], raw["releasedAt"], "", proven=raw["standing"] == "proven",
+        )  # fmt: skip
+
+    async def clauses(self) -> dict[str, str]:
+        """Of all agreements."""
+        body = (await self._services["sharing"].call("GET", "/v1/agreements", scope="directory.read")).json()
+        return {clause["id"]: clause["text"] for agreement in body["items"] for clause in agreement["clauses"]}
+
     async def release_in_emergency(self, delivery_id: str, code: str, reason: str) -> None:
         """Not repeated by itself: a second one is a conflict, and a person says what to do after no answer."""
         path = f"/v1/disclosures/{delivery_id}/emergency-release"
@@ -101,7 +118,7 @@ class PersonsHub:
 def _unproven(raw: Mapping[str, Any]) -> Unproven:
     return Unproven(
         raw["deliveryId"], raw["caseReference"], raw["recipient"], raw["clause"], raw["kind"], raw["standing"] == "promised",
-        raw["decidedAt"], raw["releasedAt"] or "", raw["proofDue"] or "",
+        raw["decidedAt"], raw["releasedAt"] or "", raw["proofDue"] or "", raw["urgent"],
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """An emergency release as a person fills it in: the danger, the reason, and the confirmation in their own name. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -42,6 +42,14 @@ class Unproven:
     decided_at: str
     released_at: str
     proof_due: str
+    urgent: bool = False
+    proven: bool = False
+    """It left, and its entry is in the log now."""
+
+
+def most_pressing(found: Sequence[Unproven]) -> list[Unproven]:
+    """Urgent first, then as they came."""
+    return sorted(found, key=lambda each: not each.urgent)
 
 
 def problems(typed: Mapping[str, str]) -> dict[str, str]:

@@ -98,6 +98,8 @@ class Session:
     draft: Draft | None = None
     asked: dict[str, str] = field(default_factory=dict, repr=False)
     """The last search of the audit log, by its id: shown beside its results to the one who made it."""
+    released: dict[str, str] = field(default_factory=dict, repr=False)
+    """What this person saw leave on a promise: delivery id → case reference, so that its page can say when the proof has come."""
 
     def over(self, now: datetime) -> bool:
         """Whether it ended by idleness or by its age."""

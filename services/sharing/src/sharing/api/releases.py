@@ -116,7 +116,7 @@ def _unproven(each: Unproven) -> UnprovenOut:
     return UnprovenOut(
         delivery_id=one.id, case_reference=each.reference, recipient=one.recipient, clause=one.clause, kind=one.kind,
         standing="promised" if one.standing == "promised" else "waiting", decided_at=one.decided_at, released_at=one.released_at,
-        proof_due=one.proof_due,
+        proof_due=one.proof_due, urgent=each.urgent,
     )  # fmt: skip
 
 

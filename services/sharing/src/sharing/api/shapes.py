@@ -226,6 +226,7 @@ class UnprovenOut(ApiModel):
     decided_at: datetime
     released_at: datetime | None
     proof_due: datetime | None
+    urgent: bool = Field(description="Whether your referral said that there is danger now")
 
 
 class UnprovenPage(ApiModel):

@@ -158,6 +158,7 @@ class SqlTx:
                 "subjects": [str(subject.subject_id) for subject in snapshot.subjects],
                 "markings": [str(marking.marking_id) for marking in snapshot.markings],
                 "source": snapshot.source,
+                "urgent": snapshot.urgent,
             },
             "snapshot_ct": key.seal("case_file", "snapshot_ct", case_id, canonical(snapshot.data()).decode()),
             "changed_at": self._sealing.clock.now(),
@@ -238,7 +239,10 @@ class SqlTx:
         """Opened is nothing: states, times and names of agencies."""
         rows = self._conn.execute(_UNPROVEN, {"b_agency": referrer, "b_limit": limit})
         own = len(_OWN)
-        return tuple(Unproven(Disclosure(*row[:own]), row.referrer_reference, row.vetting.get("source", "")) for row in rows)
+        return tuple(
+            Unproven(Disclosure(*row[:own]), row.referrer_reference, row.vetting.get("source", ""), row.vetting.get("urgent", False))
+            for row in rows
+        )
 
     def advance(self, delivery_id: UUID, expected: Sequence[str], **changes: Any) -> bool:
         """Compare-and-swap on the state."""
