@@ -141,6 +141,9 @@ class Stack:
                 "The hub is running:",
                 *lines,
                 f"Profiles: {self.profiles} {'' if self.passphrase else '(keys unprotected: for demonstrations only)'}",
+                f"          such as: .venv/bin/hubctl --profile {self.profiles}/northmoor-idva.toml inbox",
+                f"Sign in:  {self.urls['portal']}/",
+                f"The log:  .venv/bin/hubctl audit verify {self.urls['audit']}/log",
                 f"Logs:     {self._processes}",
                 "Stop it:  make stack-stop",
             ]

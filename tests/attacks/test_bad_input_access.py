@@ -250,7 +250,7 @@ async def test_anothers_delivery_and_case_reference_answer_like_none(hub: InnerH
     headers = {"X-Correlation-ID": str(uuid7())}
     asked = [
         ("GET", "/v1/inbox/{}", "disclosure.read", None),
-        ("POST", "/v1/disclosures/{}/acknowledgement", "disclosure.acknowledge", {"role": "officer"}),
+        ("POST", "/v1/disclosures/{}/acknowledgement", "disclosure.acknowledge", {"role": "housing_officer"}),
     ]
     for method, path, scope, body in asked:
         pair = [
@@ -269,6 +269,24 @@ async def test_anothers_delivery_and_case_reference_answer_like_none(hub: InnerH
     for answer in pair:
         refused(hub, answer, 404, "not-found")
     _alike(*pair)
+
+
+async def test_a_role_the_hub_does_not_know_takes_nothing_up_and_a_second_acknowledgement_changes_nothing(hub: InnerHub) -> None:
+    referral = (await hub.submit(fresh(FULL))).json()
+    assert await hub.outcomes(referral["referralId"]) == {"released"}
+    delivery = (await hub.client("northmoor-idva").inbox(limit=100)).items[-1].delivery_id
+    path = f"/v1/disclosures/{delivery}/acknowledgement"
+
+    async def say(role: str) -> httpx2.Response:
+        return await hub.call("northmoor-idva", "POST", "sharing", path, scope="disclosure.acknowledge", json={"role": role})
+
+    answer = await say("king")
+    refused(hub, answer, 422, "validation-failed")
+    (fault,) = answer.json()["errors"]
+    assert (fault["pointer"], "'idva'" in fault["detail"]) == ("/role", True)
+    first, second = await say("idva"), await say("idva_manager")
+    assert first.status_code == second.status_code == 200
+    assert first.json() == second.json(), "the second is told when it was first acknowledged"
 
 
 # Suspension

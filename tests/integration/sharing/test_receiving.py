@@ -200,3 +200,22 @@ async def test_a_suspended_agencys_words_on_its_topic_are_set_aside(bed: Bed) ->
     found = await bed.state(ids[IDVA])
     assert found.saved_at is not None
     assert found.acknowledged_at is not None
+
+
+async def test_only_a_known_role_takes_up_and_the_first_to_say_so_counts(bed: Bed) -> None:
+    ids = await delivered(bed)
+    got = cast(Any, SimpleNamespace(source=IDVA))
+
+    async def say(role: str) -> None:
+        event = DeliveryAcknowledged(delivery_id=ids[IDVA], role=role, acknowledged_at=bed.clock.now())
+        await bed.database.write(lambda unit: bed.consumer.acknowledged(unit, got, event))
+
+    with pytest.raises(Refused, match="validation-failed"):
+        await say("king")
+    assert (await bed.state(ids[IDVA])).acknowledged_at is None
+    await say("idva")
+    first = (await bed.state(ids[IDVA])).acknowledged_at
+    bed.clock.advance(60)
+    await say("idva_manager")
+    assert first is not None
+    assert (await bed.state(ids[IDVA])).acknowledged_at == first

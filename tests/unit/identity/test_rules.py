@@ -1,6 +1,7 @@
 """Rules without a database: ceilings by role, redirect URIs, mandates, forms, what is stored of a secret."""
 
 from datetime import UTC, date, datetime
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from common.access import SCOPES
 from common.bootstrap import Client, Mandate, Person
+from common.events.agency import TakingUp
 from common.keys import generate_signing
 from identity.bootstrap import northmoor
 from identity.domain import OAuthClient, digest, mandate_holds, sign_access_token
@@ -103,3 +105,9 @@ def test_a_stored_secret_is_a_hash_and_a_token_is_signed() -> None:
     key = generate_signing("svc:identity")
     head, body, _ = sign_access_token({"sub": "x"}, key).split(".")
     assert head != body
+
+
+def test_whoever_may_accept_in_the_portal_has_a_role_that_takes_up() -> None:
+    accepting = {role for role, scopes in ROLE_SCOPES.items() if "disclosure.acknowledge" in scopes}
+    assert accepting
+    assert accepting <= set(get_args(TakingUp))

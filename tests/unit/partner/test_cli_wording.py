@@ -6,7 +6,7 @@ import pytest
 
 from common.tlog import EMPTY_ROOT
 from common.tlog.checkpoint import Checkpoint
-from tests.support.packages import LOG, ORIGIN
+from tests.support.packages import DELIVERY, LOG, ORIGIN
 from tests.support.partner_shell import Shell
 
 URL = "http://hub.example.org/audit/log"
@@ -71,3 +71,9 @@ def test_a_follow_up_command_names_only_what_was_given(shell: Shell, monkeypatch
     moved = shell.profile.rename(tmp_path / "my agency.toml")
     shell.profile = moved
     assert f"hubctl --profile '{moved}' inbox" in shell.run("inbox")[1]
+
+
+def test_a_role_the_hub_does_not_know_is_not_sent(shell: Shell) -> None:
+    code, _, err = shell.run("inbox", "acknowledge", str(DELIVERY), "--role", "king")
+    assert (code, "'idva'" in err) == (2, True)
+    assert not shell.hub.asked

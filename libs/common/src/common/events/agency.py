@@ -51,6 +51,13 @@ class SavedReceipt(Event):
     receipt: str
 
 
+TakingUp = Literal[
+    "idva", "idva_manager", "victim_support_worker", "stalking_advocate", "isva", "police_officer", "marac_coordinator", "social_worker",
+    "safeguarding_lead", "health_practitioner", "housing_officer", "probation_practitioner", "perpetrator_programme_worker", "practitioner",
+]  # fmt: skip
+"""Roles that take a delivery up, as the hub knows them; `practitioner` for any other. Never a name, which would stand in the log."""
+
+
 class DeliveryAcknowledged(Event):
     """The recipient says a named role has taken it up; not the same as saved."""
 

@@ -1,11 +1,12 @@
 """hubctl inbox: list deliveries, open and check them, save one and sign for it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from common.envelope import EnvelopeRefused
+from common.events.agency import TakingUp
 from common.package_proof import PackageRefused
 from hubpartner.cli.session import JsonOption, command, say, say_json, with_hub
 from hubpartner.client import HubClient, InboxItem, InboxPage
@@ -74,10 +75,14 @@ def save(
 
 
 @app.command()
-def acknowledge(context: typer.Context, delivery_id: str, role: Annotated[str, typer.Option(help="Role that takes it up")]) -> None:
+def acknowledge(
+    context: typer.Context,
+    delivery_id: str,
+    role: Annotated[TakingUp, typer.Option(help=f"Role that takes it up: {', '.join(get_args(TakingUp))}", metavar="ROLE")],
+) -> None:
     """Tell the hub that a role has taken the delivery up."""
     answer = with_hub(context, lambda client: client.acknowledge(delivery_id, role))
-    say(f"Delivery is {answer['state']}.")
+    say(f"Delivery is {answer['state']}, since {answer['acknowledgedAt']}.")
 
 
 async def _opened(client: HubClient, delivery_id: str) -> Delivery:

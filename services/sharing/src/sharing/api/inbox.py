@@ -76,7 +76,10 @@ async def save_delivery(request: Request, delivery_id: UUID, body: ReceiptIn, gr
 
 @deliveries.post("/{delivery_id}/acknowledgement", summary="Acknowledge a delivery")
 async def acknowledge_delivery(request: Request, delivery_id: UUID, body: AcknowledgementIn, granted: Acknowledge) -> AcknowledgedOut:
-    """A named role has taken the delivery up. This is not a receipt: the delivery stays open until it is saved."""
+    """A named role has taken the delivery up. This is not a receipt: the delivery stays open until it is saved.
+
+    Sending it again changes nothing, whatever role it names: the answer says when it was first acknowledged.
+    """
     store, desk = _parts(request)
     actor = actor_of(granted.principal)
     at = await store.write(lambda tx: receiving.acknowledge(tx, desk, granted.principal.agency, actor, delivery_id, body.role))

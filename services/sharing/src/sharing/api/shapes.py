@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from common.events.agency import TakingUp
 from common.web.models import ApiModel
 
 
@@ -47,7 +48,7 @@ class SavedOut(ApiModel):
 class AcknowledgementIn(ApiModel):
     """Who has taken the delivery up, as a role code; never a name."""
 
-    role: str = Field(pattern=r"^[a-z][a-z0-9_]{1,39}$", description="Role code, such as idva")
+    role: TakingUp = Field(description="Role code, such as idva; practitioner if none fits")
 
 
 class AcknowledgedOut(ApiModel):

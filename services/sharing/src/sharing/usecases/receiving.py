@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import get_args
 from uuid import UUID
 
 from common.access import Granted
 from common.audit_record import Actor, AuditEntry
+from common.events.agency import TakingUp
 from common.events.sharing import DisclosureSaved
-from common.problems import Problem, define
+from common.problems import Fault, Problem, define
 from sharing.domain.disclosure import Disclosure
 from sharing.domain.receipt import ReceiptRefused, Saved, check_receipt
 from sharing.permissions import may
@@ -66,7 +68,9 @@ def save(tx: Tx, desk: Desk, agency: str, actor: Actor, delivery_id: UUID, recei
 
 
 def acknowledge(tx: Tx, desk: Desk, agency: str, actor: Actor, delivery_id: UUID, role: str) -> datetime:
-    """A named role has taken the delivery up. Raises Problem(not-found)."""
+    """A known role has taken the delivery up; the first to say so counts. Raises Problem: `not-found`, `validation-failed` for another role."""
+    if role not in get_args(TakingUp):
+        raise Problem("validation-failed", errors=[Fault("/role", f"must be one of {', '.join(get_args(TakingUp))}")])
     shown = tx.deliveries(agency, delivery_id)
     disclosure = tx.disclosure(delivery_id)
     if not shown or disclosure is None:
