@@ -38,6 +38,7 @@ async def test_a_sound_delivery_is_recorded_then_shown(bed: PortalBed) -> None:
     assert answer.status_code == 200
     assert SECRET_NAME in answer.text
     assert "entry 1 of 2" in answer.text
+    assert "not part of what was shared with you" in answer.text, "who sent it is said only where the content holds it"
     assert "the safe-contact rule was not shared with you" in answer.text, "no rule means do not contact"
     assert bed.hub.done == ["fetched", "recorded consultation"]
     entry = bed.recorder.entries[0]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from portal.domain import dates, wording
-from portal.domain.shown import risk_level, sections, strip
+from portal.domain.shown import names_referrer, risk_level, sections, strip
 
 
 def item(label: str, value: Any, **more: Any) -> dict[str, Any]:
@@ -155,3 +155,13 @@ def test_a_relationship_is_not_said_twice() -> None:
     told = [item("Relationship to the victim", "child", about="Child"), item("Relationship to the victim", "son", about="Child")]
     (shown,) = sections({"sections": [{"category": "relationship", "label": "Relationship", "items": told}]})
     assert [(one.about, one.text) for one in shown.items] == [("", "Child"), ("Child", "Son")]
+
+
+def test_an_urgent_delivery_tells_the_danger_and_the_call_back_first() -> None:
+    told = [{"category": code, "label": code, "items": [item("x", "y")]}
+            for code in ("risk_answers", "victim_identity", "referrer", "callback", "danger_place", "danger_summary")]  # fmt: skip
+    urgent = ["danger_summary", "danger_place", "callback", "referrer", "victim_identity", "risk_answers"]
+    assert [one.label for one in sections({"urgent": True, "sections": told})] == urgent
+    assert sections({"urgent": False, "sections": told})[0].label == "victim_identity"
+    assert names_referrer({"sections": told})
+    assert not names_referrer({"sections": told[:1]})

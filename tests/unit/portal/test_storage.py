@@ -93,3 +93,17 @@ async def test_the_shelf_is_one_agencys(database: Database) -> None:
     await shelf.remember("northmoor-idva", "1", replace(KNOWN, urgent=False), clock.now())
     assert await shelf.known("northmoor-idva", ["1", "2"]) == {"1": replace(KNOWN, urgent=False)}
     assert await shelf.known("northmoor-school", ["1"]) == {}
+
+
+async def test_what_was_asked_is_kept_sealed_and_never_brings_an_ended_visit_back(database: Database, tmp_path: Path) -> None:
+    clock, sessions = ManualClock(), SqlSessions(database, b"k" * 32)
+    begun = signed_in(clock)
+    await sessions.put("the-cookie", begun)
+    await sessions.amend("the-cookie", replace(begun, asked={"caseReference": "NM-7F3K-9QXA-2C4T"}, released={"d": "NM-2222-2222-2222"}))
+    found = await sessions.find("the-cookie", clock.now())
+    assert found is not None
+    assert (found.asked, found.released) == ({"caseReference": "NM-7F3K-9QXA-2C4T"}, {"d": "NM-2222-2222-2222"})
+    assert b"7F3K" not in at_rest(tmp_path)
+    await sessions.end("the-cookie")
+    await sessions.amend("the-cookie", found)
+    assert await sessions.find("the-cookie", clock.now()) is None

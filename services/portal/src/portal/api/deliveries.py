@@ -10,7 +10,7 @@ from common.package_proof import PackageRefused
 from portal import usecases
 from portal.api.visit import ANYONE, Visit, Visiting, desk, form, page, see_other
 from portal.domain.delivery import TO_ACCEPT
-from portal.domain.shown import risk_level, sections, strip
+from portal.domain.shown import names_referrer, risk_level, sections, strip
 from portal.domain.wording import reasons
 from portal.usecases import NoCustody
 
@@ -52,6 +52,7 @@ async def show_delivery(request: Request, delivery_id: UUID, here: Visit = Visit
         strip=strip(content.get("safeContact")),
         sections=sections(content),
         risk=risk_level(content),
+        referrer=names_referrer(content),
         reasons=reasons(content),
     )
 

@@ -26,6 +26,10 @@ _LAST: Final = "risk_answers"
 """Two dozen answers stand between the level of risk and who it is about; they are shown, but after the people."""
 
 
+_URGENT_FIRST: Final = ("danger_summary", "danger_place", "callback", "referrer")
+"""What whoever goes there at night reads first: the danger, where, whether she may be called back, who sent it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Means:
     """One way to reach the victim. `usable` only where somebody said that it is safe; everything else is a warning."""
@@ -84,8 +88,15 @@ def strip(safe: Mapping[str, Any] | None) -> Strip:
 def sections(content: Mapping[str, Any]) -> list[Section]:
     """Every section of the content, none left out."""
     unsafe = Unsafe(content.get("safeContact"))
-    ordered = sorted(content["sections"], key=lambda one: one["category"] == _LAST)
+    first = _URGENT_FIRST if content.get("urgent") else ()
+    places = {category: place for place, category in enumerate(first, -len(first))} | {_LAST: 1}
+    ordered = sorted(content["sections"], key=lambda one: places.get(one["category"], 0))
     return [_section(one, unsafe) for one in ordered]
+
+
+def names_referrer(content: Mapping[str, Any]) -> bool:
+    """Whether the clause let this agency know who referred, and the sender said so."""
+    return any(one["category"] == "referrer" for one in content["sections"])
 
 
 def risk_level(content: Mapping[str, Any]) -> str:
