@@ -137,6 +137,29 @@ async def test_every_person_gets_what_the_table_says(hub: InnerHub, service: str
     assert wrong == [], "\n".join(wrong)
 
 
+@pytest.mark.parametrize(("age", "status"), [(None, 401), (16 * 60, 401), (14 * 60, 422)], ids=["never", "too-long-ago", "lately"])
+async def test_an_emergency_release_asks_for_a_sign_in_of_the_last_quarter_hour(hub: InnerHub, age: int | None, status: int) -> None:
+    """At the real route, with a token that is right in everything else; 422 is the bare request's own fault."""
+    route = "POST /v1/disclosures/{delivery_id}/emergency-release"
+    may, _ = PEOPLE["sharing"][route]
+    now = int(CLOCK.now().timestamp())
+    for role in sorted(may):
+        person: dict[str, Any] = {
+            "sub": f"p-{role}",
+            "client_id": "portal",
+            "agency": AGENCY_OF[role],
+            "roles": [role],
+            "acr": "urn:hub:acr:demo",
+        }
+        signed_in = None if age is None else now - age
+        token = hub.minted(POLICE, "sharing", **person, scope="sharing.request", auth_time=signed_in)
+        method, path = bare(route)
+        answer = await hub.call(POLICE, method, "sharing", path, token=token, json={})
+        assert answer.status_code == status, f"{role}: {answer.text}"
+        if status == 401:
+            assert answer.json()["code"] == "step-up-required"
+
+
 READS = {
     "referral": {"GET /v1/referrals/{referral_id}"},
     "sharing": {"GET /v1/inbox", "GET /v1/inbox/{delivery_id}", "POST /v1/decisions/preview", "GET /v1/disclosures", "GET /v1/disclosures/unproven"},

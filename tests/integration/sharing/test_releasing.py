@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -295,3 +296,22 @@ async def test_one_that_cannot_be_sealed_does_not_keep_the_others(bed: Bed, monk
     assert (len(await bed.packages(IDVA)), len(await bed.packages(SUPPORT))) == (1, 1)
     held = await bed.state(made[CARE].id)
     assert (held.state, held.reason) == ("proven", "release-failed")
+
+
+async def test_a_review_date_that_passes_while_the_hub_runs_alarms_once_a_day(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+    """Design section 13, rule 3: the owner hears of it without a restart, every day until the agreement is reviewed."""
+
+    async def alarms() -> list[str]:
+        caplog.clear()
+        for _ in range(2):
+            await bed.releases.tend()
+        return [f"{record.__dict__['alarm']} {record.__dict__['agreement']}" for record in caplog.records if "agreement" in record.__dict__]
+
+    terms = bed.rules.agreement.terms
+    last = terms.review_by - bed.clock.now().date()
+    with caplog.at_level(logging.ERROR, "hub.sharing"):
+        bed.clock.advance(last)
+        assert await alarms() == [], "it holds on its last day"
+        for _ in range(2):
+            bed.clock.advance(timedelta(days=1))
+            assert await alarms() == [f"agreement-review-lapsed {terms.id}"]

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from itertools import groupby
 from typing import Final
@@ -54,6 +54,7 @@ class Releases:
         self._task: asyncio.Task[None] | None = None
         self._tended = desk.now() - _TEND_EVERY
         self._shown: set[tuple[str, str]] = set()
+        self._reviewed_on = desk.now().date()  # wiring has looked on the day of the start
 
     def wake(self) -> None:
         """A receipt was committed. Call on the loop."""
@@ -92,7 +93,7 @@ class Releases:
         return await self._restored.step()
 
     async def tend(self) -> None:
-        """Keep promises whose proof came, seal again for new keys, and alarm what is overdue."""
+        """Keep promises whose proof came, seal again for new keys, and alarm what is overdue, once a day also agreements."""
         self._tended = self._desk.now()
         current = {agency.id: self._desk.directory.sealing_key(agency.id) or "" for agency in self._desk.directory.agencies()}
         current = {agency: kid for agency, kid in current.items() if kid}
@@ -104,6 +105,17 @@ class Releases:
         _overdue.set(overdue)
         if overdue:
             _log.error("promised proofs are overdue", extra={"alarm": "promise-overdue", "count": overdue})
+        self._remind(now.date())
+
+    def _remind(self, today: date) -> None:
+        """Once a day the owner of an agreement whose review date has passed hears of it (design section 13, rule 3)."""
+        if today == self._reviewed_on:
+            return
+        self._reviewed_on = today
+        for rules in self._desk.rules.values():
+            if rules.agreement.lapsed(today):
+                terms = rules.agreement.terms
+                _log.error("agreement needs its owner", extra={"alarm": "agreement-review-lapsed", "agreement": terms.id})
 
     async def _again(self, find: Callable[[View, UUID | None], tuple[Due, ...]], seal: _Seal) -> None:
         """Seal for everything found, page by page: what may not be sealed now stays, and must not hide what stands behind it."""
