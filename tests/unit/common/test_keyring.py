@@ -156,6 +156,41 @@ def test_a_rotation_within_one_tick_of_the_file_system_is_noticed(tmp_path: Path
     assert ring.kek_id == after != before
 
 
+def test_opening_keys_are_read_once_until_the_folder_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ring = make(tmp_path)
+    still(tmp_path)
+    read: list[str] = []
+    inner = ring._folder.read
+
+    def noted(name: str) -> bytes | None:
+        read.append(name)
+        return inner(name)
+
+    monkeypatch.setattr(ring._folder, "read", noted)
+    first, second = ring.opening_keys("service"), ring.opening_keys("service")
+    assert first == second
+    assert len([name for name in read if name.startswith("opening.")]) == len(first) == 1
+
+
+def test_an_opening_key_that_another_process_adds_or_destroys_is_noticed(tmp_path: Path) -> None:
+    ring, other = make(tmp_path), FileKeyring(tmp_path, passphrase=PASSPHRASE)
+    still(tmp_path)
+    (old,) = ring.opening_keys("service")
+    new = generate_opening("svc:test")
+    other.put_opening_key("service", new)
+    assert set(ring.opening_keys("service")) == {old, new.kid}
+    still(tmp_path)
+    assert set(ring.opening_keys("service")) == {old, new.kid}
+    other.destroy_opening_key("service", old)
+    assert set(ring.opening_keys("service")) == set(other.opening_keys("service")) == {new.kid}
+
+
+def still(folder: Path) -> None:
+    """As if nobody had touched the folder for a second."""
+    before = time.time_ns() - 1_000_000_000
+    os.utime(folder, ns=(before, before))
+
+
 def test_a_shared_secret_is_set_once(tmp_path: Path) -> None:
     ring = FileKeyring(tmp_path, passphrase=None, open_allowed=True)
     ring.put_secret("case-reference", bytes(32))

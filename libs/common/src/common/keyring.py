@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -112,6 +113,7 @@ class FileKeyring:
         self._folder = _Folder(directory, _root_key(directory, passphrase))
         self._lock = threading.RLock()
         self._keks: dict[int, bytes] = {}
+        self._opening: dict[str, Mapping[str, OpeningKey]] = {}
         self._seen = -1
         self._secrets: dict[str, bytes] = {}
         self.warnings: tuple[str, ...] = ()
@@ -199,9 +201,14 @@ class FileKeyring:
 
     def opening_keys(self, name: str) -> Mapping[str, OpeningKey]:
         """Every opening key of that name by key id: the current one and retired ones not yet destroyed; empty when there are none."""
-        kept = [parse(found) for file in self._folder.names(f"opening.{_file_name(name)}.") if (found := self._folder.read(file))]
-        keys = [opening_from_jwk(entry["jwk"], entry["owner"]) for entry in kept]
-        return {key.kid: key for key in keys}
+        with self._lock:
+            self._look()
+            if name not in self._opening:
+                files = self._folder.names(f"opening.{_file_name(name)}.")
+                kept = [parse(found) for file in files if (found := self._folder.read(file))]
+                keys = [opening_from_jwk(entry["jwk"], entry["owner"]) for entry in kept]
+                self._opening[name] = MappingProxyType({key.kid: key for key in keys})
+            return self._opening[name]
 
     def put_opening_key(self, name: str, key: OpeningKey) -> None:
         """Add an opening key; earlier ones of that name stay, so that what is under way still opens."""
@@ -214,17 +221,23 @@ class FileKeyring:
         if file not in self._folder.names("opening."):
             raise KeyAbsent(name)
         self._folder.destroy(file)
+        self._opening.clear()
 
     def _current(self) -> dict[int, bytes]:
+        with self._lock:
+            self._look()
+            return self._keks
+
+    def _look(self) -> None:
         # Another process may have rotated or destroyed: wrapping under a destroyed key would lose data without a sign.
         changed = self._folder.changed_at()
-        with self._lock:
-            if changed != self._seen:
-                versions = sorted(int(file.removeprefix("kek.")) for file in self._folder.names("kek."))
-                self._keks = {version: kek for version in versions if (kek := self._folder.read(f"kek.{version}"))}
-                # File times are coarse: only a folder that has been still for a moment may be taken as seen.
-                self._seen = changed if time.time_ns() - changed > _SETTLED_NS else -1
-            return self._keks
+        if changed == self._seen:
+            return
+        versions = sorted(int(file.removeprefix("kek.")) for file in self._folder.names("kek."))
+        self._keks = {version: kek for version in versions if (kek := self._folder.read(f"kek.{version}"))}
+        self._opening.clear()
+        # File times are coarse: only a folder that has been still for a moment may be taken as seen.
+        self._seen = changed if time.time_ns() - changed > _SETTLED_NS else -1
 
 
 class _Folder:
