@@ -137,9 +137,9 @@ class Relay:
                     continue
                 self.holding = True
                 self._wake.clear()  # before reading: a commit from here on wakes us again
-                sent, again = await self._step()
+                more, again = await self._step()
                 failures = 0
-                if not sent:
+                if not more:
                     await self._rest(again)
             except (BusUnavailable, DatabaseUnavailable) as error:
                 failures += 1
@@ -164,13 +164,13 @@ class Relay:
             async with asyncio.timeout(limit):
                 await self._wake.wait()
 
-    async def _step(self) -> tuple[int, datetime | None]:
-        """Send one batch. Returns how many went, and when the next delayed message is due."""
+    async def _step(self) -> tuple[bool, datetime | None]:
+        """Send one batch. Returns whether more may be waiting that no commit will wake us for, and when the next delayed message is due."""
         now = self._clock.now()
         closed = self._closed_topics()
         waiting, again = await self._database.read(lambda connection: _due(connection, now, closed))
         if not waiting:
-            return 0, again
+            return False, again
         crash_point("outbox.before-send")
         gone = await self._publish(waiting)
         # Dying here repeats the batch after the restart: same bytes, same ids.
@@ -180,7 +180,7 @@ class Relay:
             crash_point("outbox.after-mark")
         self.sent += len(gone)
         _sent.add(len(gone))
-        return len(gone), again
+        return bool(gone) and (len(waiting) == BATCH or len(gone) < len(waiting)), again
 
     async def _publish(self, waiting: Sequence[_Waiting]) -> list[int]:
         try:
