@@ -15,7 +15,7 @@ from common.audit_record import Leaf, RecordRefused
 from common.audit_trail.tables import PENDING
 from common.canonical import CanonicalError, unb64u
 from common.clock import Clock
-from common.database import Unit
+from common.database import Prepared, Unit
 from common.events.audit import AuditReceipts, AuditRejected, ReceiptItem
 from common.outbox import Outbox
 from common.tlog import ProofRefused, format_proof
@@ -25,6 +25,24 @@ _meter = metrics.get_meter("hub.audit_trail")
 _receipts = _meter.create_counter("hub_audit_receipts", description="Receipts by what they came to")
 
 _HASH: Final = 32
+
+
+def is_open() -> ColumnElement[bool]:
+    """Neither receipted nor rejected."""
+    return PENDING.c.receipted_at.is_(None) & PENDING.c.rejected.is_(None)
+
+
+# Made once: every batch of receipts runs them.
+_WANTED: Final = select(PENDING).where(
+    PENDING.c.src == bindparam("b_src"), PENDING.c.epoch == bindparam("b_epoch"), PENDING.c.seq.in_(bindparam("b_seqs", expanding=True))
+)
+_RECEIPTED: Final = Prepared(
+    update(PENDING)
+    .where(PENDING.c.record_id == bindparam("record"))
+    .values(receipted_at=bindparam("now"), leaf=bindparam("leaf"), log_index=bindparam("index"), proof=bindparam("proof"))
+)
+_STILL_OPEN: Final = select(PENDING.c.batch_id).where(PENDING.c.batch_id.in_(bindparam("b_batches", expanding=True)), is_open()).distinct()
+_OLDEST_OPEN: Final = select(func.min(PENDING.c.created_at)).where(is_open())
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +146,14 @@ def _hash(text: str) -> bytes:
 
 
 def _rows(connection: Connection, src: str, epoch: int, seqs: Sequence[int]) -> Mapping[int, Row[Any]]:
-    wanted = select(PENDING).where(PENDING.c.src == src, PENDING.c.epoch == epoch, PENDING.c.seq.in_(seqs))
-    return {row.seq: row for row in connection.execute(wanted)}
+    found = connection.execute(_WANTED, {"b_src": src, "b_epoch": epoch, "b_seqs": list(seqs)})
+    return {row.seq: row for row in found}
 
 
 def _store(connection: Connection, clock: Clock, taken: Sequence[Receipt]) -> None:
-    if not taken:
-        return
     now = clock.now()
-    changed = update(PENDING).where(PENDING.c.record_id == bindparam("b_id"))
-    values = {"receipted_at": now, "leaf": bindparam("b_leaf"), "log_index": bindparam("b_index"), "proof": bindparam("b_proof")}
-    connection.execute(
-        changed.values(values),
-        [{"b_id": each.record_id, "b_leaf": each.leaf, "b_index": each.index, "b_proof": each.proof} for each in taken],
-    )
+    rows = [{"record": each.record_id, "now": now, "leaf": each.leaf, "index": each.index, "proof": each.proof} for each in taken]
+    _RECEIPTED.run_many(connection, rows)
 
 
 def _confirm(unit: Unit, outbox: Outbox, batches: Sequence[UUID | None]) -> None:
@@ -149,15 +161,10 @@ def _confirm(unit: Unit, outbox: Outbox, batches: Sequence[UUID | None]) -> None
     ids = {each for each in batches if each is not None}
     if not ids:
         return
-    still = select(PENDING.c.batch_id).where(PENDING.c.batch_id.in_(ids), is_open()).distinct()
-    outbox.confirm(unit, list(ids - set(unit.connection.execute(still).scalars())))
-
-
-def is_open() -> ColumnElement[bool]:
-    """Neither receipted nor rejected."""
-    return PENDING.c.receipted_at.is_(None) & PENDING.c.rejected.is_(None)
+    still = unit.connection.execute(_STILL_OPEN, {"b_batches": list(ids)})
+    outbox.confirm(unit, list(ids - set(still.scalars())))
 
 
 def oldest_open(connection: Connection) -> Any:
     """When the oldest record without an answer was written, or None."""
-    return connection.execute(select(func.min(PENDING.c.created_at)).where(is_open())).scalar_one()
+    return connection.execute(_OLDEST_OPEN).scalar_one()

@@ -3,16 +3,15 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
 from opentelemetry import metrics
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Insert, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common.clock import Clock
-from common.database import Unit
+from common.database import Prepared, Unit
 from common.events import Event, EventMalformed, EventUnknown, parse
 from common.events.routes import strays
 from common.inbox import quarantine
@@ -35,7 +34,16 @@ _SEEN: Final = select(INBOX.c.source, INBOX.c.event_id, INBOX.c.state).where(
 _STREAMS: Final = select(INBOX_STREAM).where(
     INBOX_STREAM.c.consumer == bindparam("b_consumer"), INBOX_STREAM.c.stream.in_(bindparam("b_streams", expanding=True))
 )
-_MARKED: Final = insert(INBOX)
+_MARKED: Final = Prepared(insert(INBOX), *INBOX.c.keys())
+
+
+def _following(dialect: str) -> Insert:
+    new = sqlite.insert(INBOX_STREAM) if dialect == "sqlite" else postgresql.insert(INBOX_STREAM)
+    changed = {"last": new.excluded.last, "missing": new.excluded.missing}
+    return new.on_conflict_do_update(index_elements=["consumer", "source", "stream"], set_=changed)
+
+
+_FOLLOWED: Final = Prepared(_following, *INBOX_STREAM.c.keys())
 
 Call = Callable[[Unit, Received, Any], None]
 
@@ -222,7 +230,7 @@ class Batch:
                 {"consumer": self._consumer, "source": source, "event_id": event_id, "state": state, "at": now}
                 for (source, event_id), state in self._fresh.items()
             ]
-            connection.execute(_MARKED, rows)
+            _MARKED.run_many(connection, rows)
             self._save_streams(connection)
         if self._replayed:
             done = update(INBOX).where(
@@ -239,14 +247,7 @@ class Batch:
             for (source, name), stream in self._streams.items()
             if stream.touched
         ]
-        connection.execute(_following(connection.dialect.name), rows)
-
-
-@lru_cache
-def _following(dialect: str) -> Any:
-    new = sqlite.insert(INBOX_STREAM) if dialect == "sqlite" else postgresql.insert(INBOX_STREAM)
-    changed = {"last": new.excluded.last, "missing": new.excluded.missing}
-    return new.on_conflict_do_update(index_elements=["consumer", "source", "stream"], set_=changed)
+        _FOLLOWED.run_many(connection, rows)
 
 
 def _flag_gap(consumer: str, source: str, skipped: int) -> None:

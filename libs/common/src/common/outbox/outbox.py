@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from common.bus import Bus, Outgoing
 from common.clock import Clock
-from common.database import Database, Prepared, Unit
+from common.database import Database, Prepared, Unit, UtcDateTime
 from common.envelope import SEALED_TYPE, Metadata, digest, routing_headers, seal
 from common.events import Event
 from common.faults import crash_point
@@ -22,6 +22,12 @@ from common.outbox.tables import OUTBOX, STREAM_SEQUENCE
 
 _INSERT: Final = Prepared(
     insert(OUTBOX).inline(), "id", "topic", "key", "headers", "body", "stream", "created_at", "not_before", "confirmed_at"
+)
+_NOW: Final = bindparam("now", type_=UtcDateTime())
+_CONFIRMED: Final = Prepared(
+    update(OUTBOX)
+    .where(OUTBOX.c.id == bindparam("message"))
+    .values(confirmed_at=_NOW, body=null(), sent_at=func.coalesce(OUTBOX.c.sent_at, _NOW))
 )
 
 
@@ -121,8 +127,7 @@ class Outbox:
         if not ids:
             return
         now = self._clock.now()
-        values = {"confirmed_at": now, "body": null(), "sent_at": func.coalesce(OUTBOX.c.sent_at, now)}
-        unit.connection.execute(update(OUTBOX).where(OUTBOX.c.id.in_(ids)).values(values))
+        _CONFIRMED.run_many(unit.connection, [{"message": each, "now": now} for each in sorted(ids)])
 
     def resend(self, unit: Unit, ids: Sequence[UUID]) -> int:
         """Hand the stored bytes to the bus once more; how many still had bytes. Recipients recognise the repeat by its id."""

@@ -4,11 +4,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Row, Select, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Insert, Row, Select, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common import topics
@@ -17,7 +16,7 @@ from common.audit_record import AuditEntry
 from common.audit_trail import AuditTrail
 from common.canonical import canonical, parse
 from common.clock import Clock
-from common.database import Database, Unit
+from common.database import Database, Prepared, Unit
 from common.events import Event
 from common.events.agency import DisclosurePackage
 from common.events.case import CaseSnapshot
@@ -54,7 +53,7 @@ _DECISIONS: Final = (
     .where(_DECISION.c.case_id == bindparam("b_case"), _DECISION.c.snapshot_version == bindparam("b_version"))
 )
 _NEW_DECISION: Final = insert(_DECISION)
-_NEW_DISCLOSURE: Final = insert(_DISCLOSURE)
+_NEW_DISCLOSURE: Final = Prepared(insert(_DISCLOSURE), *_OWN, "key_id", "evidence_ct")
 _DISCLOSURES: Final = select(*(_DISCLOSURE.c[name] for name in _OWN))
 _BY_ID: Final = _DISCLOSURES.where(_DISCLOSURE.c.id == bindparam("b_id")).with_for_update()
 _BY_RECORD: Final = _DISCLOSURES.where(_DISCLOSURE.c.record_id == bindparam("b_record")).with_for_update()
@@ -73,10 +72,14 @@ _EVIDENCE: Final = select(_DISCLOSURE.c.key_id, _DISCLOSURE.c.evidence_ct, _DISC
 _ADVANCED: Final = update(_DISCLOSURE).where(
     _DISCLOSURE.c.id == bindparam("b_id"), _DISCLOSURE.c.state.in_(bindparam("b_expected", expanding=True))
 )
-_PROVEN: Final = update(_DISCLOSURE).where(_DISCLOSURE.c.id == bindparam("b_id"), _DISCLOSURE.c.proof.is_(None))
+_PROVEN: Final = Prepared(
+    update(_DISCLOSURE)
+    .where(_DISCLOSURE.c.id == bindparam("b_id"), _DISCLOSURE.c.proof.is_(None))
+    .values(leaf=bindparam("b_leaf"), leaf_index=bindparam("b_index"), proof=bindparam("b_proof"))
+)
 _PASSED_OVER: Final = select(PASSED_OVER.c.agency).where(PASSED_OVER.c.case_id == bindparam("b_case"))
-_NEW_DELIVERY: Final = insert(DELIVERY)
 _DELIVERY_FIELDS: Final = tuple(field.name for field in fields(Delivery))
+_NEW_DELIVERY: Final = Prepared(insert(DELIVERY), "agency", *_DELIVERY_FIELDS)
 _SHOWN: Final = select(DELIVERY, _DISCLOSURE.c.saved_at, _DISCLOSURE.c.acknowledged_at).join(
     _DISCLOSURE, _DISCLOSURE.c.id == DELIVERY.c.delivery_id
 )
@@ -88,6 +91,15 @@ _BEHIND: Final = (
     .order_by(DELIVERY.c.position)
     .limit(bindparam("b_limit"))
 )
+
+
+def _placing(dialect: str) -> Insert:
+    new = sqlite.insert(INBOX_PLACE) if dialect == "sqlite" else postgresql.insert(INBOX_PLACE)
+    taken = new.on_conflict_do_update(index_elements=["agency"], set_={"last": INBOX_PLACE.c.last + 1})
+    return taken.returning(INBOX_PLACE.c.last)
+
+
+_PLACED: Final = Prepared(_placing, "agency", "last")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +227,7 @@ class SqlTx:
         key = self._case_key(disclosure.case_id)
         sealed = key.seal("disclosure", "evidence_ct", disclosure.id, evidence.encode())
         own = {name: getattr(disclosure, name) for name in _OWN}
-        self._conn.execute(_NEW_DISCLOSURE, {**own, "key_id": key.subject_id, "evidence_ct": sealed})
+        _NEW_DISCLOSURE.run(self._conn, {**own, "key_id": key.subject_id, "evidence_ct": sealed})
 
     def disclosure(self, delivery_id: UUID) -> Disclosure | None:
         """Locked on PostgreSQL; SQLite's writer has the whole file."""
@@ -253,7 +265,7 @@ class SqlTx:
 
     def prove(self, delivery_id: UUID, leaf: bytes, index: int, proof: str) -> None:
         """Beside the sealed evidence; the first receipt stays."""
-        self._conn.execute(_PROVEN, {"b_id": delivery_id, "leaf": leaf, "leaf_index": index, "proof": proof})
+        _PROVEN.run(self._conn, {"b_id": delivery_id, "b_leaf": leaf, "b_index": index, "b_proof": proof})
         self._unit.after_commit(lambda: self._sealing.left(""))
 
     def held(self, case_id: UUID) -> bool:
@@ -271,7 +283,7 @@ class SqlTx:
             position=self._place(agency), delivery_id=disclosure.id, kind=kind, envelope=sent.value, digest=sent.digest, event_id=sent.id,
             visible_at=not_before or self._sealing.clock.now(),
         )  # fmt: skip
-        self._conn.execute(_NEW_DELIVERY, {"agency": agency, **{name: getattr(made, name) for name in _DELIVERY_FIELDS}})
+        _NEW_DELIVERY.run(self._conn, {"agency": agency, **{name: getattr(made, name) for name in _DELIVERY_FIELDS}})
         self._unit.after_commit(lambda: self._sealing.left(agency))
         return made
 
@@ -332,15 +344,8 @@ class SqlTx:
         )
 
     def _place(self, agency: str) -> int:
-        place: int = self._conn.execute(_placing(self._conn.dialect.name), {"agency": agency, "last": 1}).scalar_one()
+        place: int = _PLACED.run(self._conn, {"agency": agency, "last": 1}).scalar_one()
         return place
-
-
-@lru_cache
-def _placing(dialect: str) -> Any:
-    new = sqlite.insert(INBOX_PLACE) if dialect == "sqlite" else postgresql.insert(INBOX_PLACE)
-    taken = new.on_conflict_do_update(index_elements=["agency"], set_={"last": INBOX_PLACE.c.last + 1})
-    return taken.returning(INBOX_PLACE.c.last)
 
 
 def _disclosure(row: Row[Any]) -> Disclosure:
