@@ -15,6 +15,7 @@ from common import telemetry
 from common.bootstrap import SERVICES
 from common.settings import Settings, SettingsError
 from common.web import correlation
+from common.web.service import settle_memory
 from standalone.claim import Taken, claim_folder, claim_port
 from standalone.hub import Place, assemble, settings_for
 from standalone.welcome import welcome
@@ -65,6 +66,7 @@ class _Server(uvicorn.Server):
         """Start to listen, then greet."""
         await super().startup(sockets)
         if self.started:
+            settle_memory()
             self._greet()
 
 

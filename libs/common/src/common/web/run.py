@@ -24,7 +24,7 @@ from common.keyring import FileKeyring, Keyring
 from common.settings import Settings, SettingsError
 from common.telemetry import describe
 from common.web import correlation
-from common.web.service import Service
+from common.web.service import Service, settle_memory
 
 _log = logging.getLogger("hub.run")
 _PATIENCE_S: Final = 60.0
@@ -132,6 +132,7 @@ async def serve(app: ASGIApp, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, running.leave)
+    settle_memory()
     try:
         await running.serve()
     finally:
