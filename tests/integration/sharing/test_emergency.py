@@ -127,6 +127,24 @@ async def test_a_record_the_log_refused_cannot_be_promised(bed: Bed) -> None:
         await invoke(bed, waiting, person(bed))
 
 
+async def test_a_record_the_log_refuses_after_it_left_pages_and_is_no_longer_called_promised(
+    bed: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = (await bed.take(urgent()))[IDVA]
+    await invoke(bed, waiting, person(bed))
+    with caplog.at_level(logging.ERROR, "hub.sharing"):
+        await bed.reject(waiting.record_id)
+        bed.clock.advance(3601)
+        await bed.releases.tend()
+    said = [(record.__dict__["alarm"], record.__dict__.get("code")) for record in caplog.records if "alarm" in record.__dict__]
+    assert said == [("promise-broken", "audit-rejected")], "once, and not overdue besides"
+    found = await bed.state(waiting.id)
+    assert (found.state, found.standing, found.reason, found.proof_due) == ("released", "", "audit-rejected", None)
+    assert IDVA not in {recipient for recipient, *_ in await unproven(bed, person(bed))}
+    looked = [e for e in await bed.records() if e.get("why") == "audit-rejected"]
+    assert [(e["op"], e["out"], e["dl"]) for e in looked] == [("delivered", "failed", str(waiting.id))]
+
+
 async def unproven(bed: Bed, granted: Granted) -> list[tuple[str, str, str]]:
     """What the person is shown: recipient, state, standing."""
     found = await bed.store.write(lambda tx: releasing.unproven_of(tx, granted, ACTOR))

@@ -7,8 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from common.events.case import SubjectErased
+from common.events.case import Marking, SubjectErased
 from common.problems import Problem
+from sharing.domain.disclosure import Disclosure
 from sharing.ports import CaseState
 from tests.integration.sharing.test_emergency import invoke, person
 from tests.support.sharing_bed import Bed
@@ -56,7 +57,7 @@ async def test_a_new_key_gets_nothing_while_there_is_a_reason_against_it(bed: Be
     assert await envelopes(bed, IDVA, made[IDVA].id) == 2
 
 
-@pytest.mark.parametrize("spoil", SPOILS)
+@pytest.mark.parametrize("spoil", [each for each in SPOILS if each.id != "newer-version"])
 async def test_the_proof_of_a_promise_waits_while_there_is_a_reason_against_it(bed: Bed, spoil: Callable[[Bed], object]) -> None:
     waiting = (await bed.take(urgent()))[IDVA]
     await invoke(bed, waiting, person(bed))
@@ -67,6 +68,60 @@ async def test_the_proof_of_a_promise_waits_while_there_is_a_reason_against_it(b
     heal(bed)
     await bed.releases.tend()
     assert (await envelopes(bed, IDVA, waiting.id), (await bed.state(waiting.id)).standing) == (2, "proven")
+
+
+async def moved_on(bed: Bed, *vetoes: Marking, **changes: Any) -> Disclosure:
+    """Released on a promise at version 1; then version 2 was decided on, with these vetoes in force; then the receipt came."""
+    before = marking("must_not_disclose", 9, agency=CARE)
+    bed.checks.vetoes = (before,)
+    waiting = (await bed.take(urgent(markings=(before,))))[IDVA]
+    await invoke(bed, waiting, person(bed))
+    bed.checks.version, bed.checks.vetoes = 2, (before, *vetoes)
+    await bed.take(urgent(version=2, markings=bed.checks.vetoes, **changes))
+    await bed.receipt(waiting.record_id)
+    return waiting
+
+
+async def standing(bed: Bed, waiting: Disclosure) -> tuple[int, str]:
+    return await envelopes(bed, IDVA, waiting.id), (await bed.state(waiting.id)).standing
+
+
+async def test_what_has_left_gets_its_proof_though_the_case_moved_on(bed: Bed) -> None:
+    waiting = await moved_on(bed)
+    await bed.releases.tend()
+    assert await standing(bed, waiting) == (2, "proven")
+    first, second = await bed.packages(IDVA)
+    assert (first.delivery_id, first.content) == (second.delivery_id, second.content)
+
+
+async def test_nor_does_it_wait_for_a_newer_version_to_be_decided_on(bed: Bed) -> None:
+    waiting = (await bed.take(urgent()))[IDVA]
+    await invoke(bed, waiting, person(bed))
+    await bed.receipt(waiting.record_id)
+    bed.checks.version = 2
+    await bed.releases.tend()
+    assert await standing(bed, waiting) == (2, "proven")
+
+
+async def test_a_veto_on_somebody_else_since_does_not_hold_the_proof_back(bed: Bed) -> None:
+    waiting = await moved_on(bed, marking("must_not_disclose", 2, agency=CARE))
+    await bed.releases.tend()
+    assert await standing(bed, waiting) == (2, "proven")
+
+
+@pytest.mark.parametrize("agency", [IDVA, "*"])
+@pytest.mark.parametrize("decided", [True, False], ids=["decided-on", "not-yet-decided-on"])
+async def test_a_veto_on_this_recipient_since_holds_the_proof_back(bed: Bed, agency: str, decided: bool) -> None:
+    """Also when the newest decision took it into account: what left was decided without it."""
+    veto = marking("location_shield", 2, agency=agency)
+    waiting = await moved_on(bed, *([veto] if decided else []))
+    bed.checks.vetoes = (*bed.checks.vetoes, *([] if decided else [veto]))
+    await bed.releases.tend()
+    assert await standing(bed, waiting) == (1, "promised")
+    await bed.take(urgent(version=3, markings=bed.checks.vetoes))
+    bed.checks.version = 3
+    await bed.releases.tend()
+    assert await standing(bed, waiting) == (1, "promised"), "another version makes it no older"
 
 
 @pytest.mark.parametrize("batch", [64, 1])

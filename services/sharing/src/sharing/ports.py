@@ -62,14 +62,15 @@ class Record:
 class CaseFile:
     """What sharing knows of a case: the newest snapshot version it has decided on. No personal data.
 
-    `markings` are the vetoes that the decision already took into account; `source` is how the referral came to be.
+    `markings` are the vetoes that the decision already took into account, each with the first version that did without a break;
+    `source` is how the referral came to be.
     """
 
     case_id: UUID
     version: int
     referrer: str
     subjects: tuple[UUID, ...]
-    markings: frozenset[UUID]
+    markings: Mapping[UUID, int]
     source: str = ""
 
 

@@ -44,6 +44,7 @@ _CASE_BY_ID: Final = _CASES.where(_CASE.c.case_id == bindparam("b_case"))
 _CASE_HELD: Final = _CASE_BY_ID.with_for_update()
 _CASE_BY_REFERENCE: Final = _CASES.where(_CASE.c.referrer == bindparam("b_agency"), _CASE.c.referrer_reference == bindparam("b_reference"))
 _CASE_KEY: Final = select(_CASE.c.key_id).where(_CASE.c.case_id == bindparam("b_case"))
+_CASE_KNOWN: Final = select(_CASE.c.key_id, _CASE.c.version, _CASE.c.vetting).where(_CASE.c.case_id == bindparam("b_case"))
 _CASE_SNAPSHOT: Final = select(_CASE.c.key_id, _CASE.c.snapshot_ct).where(_CASE.c.case_id == bindparam("b_case"))
 _NEW_CASE: Final = insert(_CASE)
 _CHANGED_CASE: Final = update(_CASE).where(_CASE.c.case_id == bindparam("b_case"))
@@ -158,8 +159,9 @@ class SqlTx:
     def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str) -> None:
         """Insert or replace, sealed whole under the case's key."""
         case_id = snapshot.case_id
-        known = self._conn.execute(_CASE_KEY, {"b_case": case_id}).scalar_one_or_none()
-        key = self._sealing.subject_keys.ensure(self._conn, known or uuid7())
+        known = self._conn.execute(_CASE_KNOWN, {"b_case": case_id}).one_or_none()
+        key = self._sealing.subject_keys.ensure(self._conn, known.key_id if known else uuid7())
+        since = _markings(known) if known else {}
         values = {
             "key_id": key.subject_id,
             "version": snapshot.version,
@@ -168,7 +170,7 @@ class SqlTx:
             "referrer_reference": reference,
             "vetting": {
                 "subjects": [str(subject.subject_id) for subject in snapshot.subjects],
-                "markings": [str(marking.marking_id) for marking in snapshot.markings],
+                "markings": {str(marking.marking_id): since.get(marking.marking_id, snapshot.version) for marking in snapshot.markings},
                 "source": snapshot.source,
                 "urgent": snapshot.urgent,
             },
@@ -326,8 +328,8 @@ class SqlTx:
         row = self._conn.execute(query, values).first()
         if row is None:
             return None
-        subjects, markings = (tuple(UUID(one) for one in row.vetting[name]) for name in ("subjects", "markings"))
-        return CaseFile(row.case_id, row.version, row.referrer, subjects, frozenset(markings), row.vetting.get("source", ""))
+        subjects = tuple(UUID(one) for one in row.vetting["subjects"])
+        return CaseFile(row.case_id, row.version, row.referrer, subjects, _markings(row), row.vetting.get("source", ""))
 
     def _one(self, query: Select[Any], **values: object) -> Disclosure | None:
         row = self._conn.execute(query, values).first()
@@ -346,6 +348,13 @@ class SqlTx:
     def _place(self, agency: str) -> int:
         place: int = _PLACED.run(self._conn, {"agency": agency, "last": 1}).scalar_one()
         return place
+
+
+def _markings(row: Any) -> Mapping[UUID, int]:
+    """Each veto with its first version. A row of before that was kept is a list: any of them may be as new as the row itself."""
+    known = row.vetting["markings"]
+    first = known if isinstance(known, dict) else dict.fromkeys(known, row.version)
+    return {UUID(one): version for one, version in first.items()}
 
 
 def _disclosure(row: Row[Any]) -> Disclosure:

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -32,6 +32,8 @@ _PATIENCE: Final = 6
 UNPROVEN_SHOWN: Final = 100
 """Oldest first; who looks at more than this needs another way than one by one."""
 
+_Against = Callable[[Tx, Desk, Disclosure, CaseState | None], str]
+
 EMERGENCY_CODES: Final = frozenset({"imminent_danger_to_life", "imminent_serious_harm", "child_in_immediate_danger"})
 
 
@@ -52,6 +54,9 @@ def receipt_refused(tx: Tx, desk: Desk, record_id: UUID) -> None:
     """The log could not take our record: what waits on it must not leave, and a person is told."""
     found = tx.by_record(record_id)
     if found is not None:
+        # What left on a promise cannot be called back: then the promise is broken, and no list may call it promised any more.
+        if found.state == "released" and found.standing == "promised":
+            _break(tx, desk, found, words.AUDIT_REJECTED, code=words.AUDIT_REJECTED)
         block(tx, desk, found, words.AUDIT_REJECTED)
 
 
@@ -176,17 +181,17 @@ def release_in_emergency(
 def keep_promise(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state: CaseState | None) -> bool:
     """The receipt of an emergency release came: deliver the proof under the same delivery id.
 
-    The package carries the content again, so it takes the same last look as a release. False when nothing was sealed.
+    The package carries the content again, so it takes the same last look as a release; but a case that moved on does not take
+    back what has left, only a veto on this recipient does. False when nothing was sealed.
     """
     found = tx.disclosure(delivery_id)
-    if found is None or found.state != "released" or found.standing != "promised" or _kept_back(tx, desk, found, state):
+    if found is None or found.state != "released" or found.standing != "promised" or _kept_back(tx, desk, found, state, _against_proof):
         return False
     prepared = Prepared(found, tx.evidence(granted, found))
     try:
         check_proof(prepared, desk.log)
     except ProofWrong as wrong:
-        _log.error("promise not kept", extra={"alarm": "promise-broken", "code": wrong.code})
-        tx.advance(found.id, ("released",), reason=words.PROOF_WRONG, standing="")
+        _break(tx, desk, found, words.PROOF_WRONG, code=wrong.code)
         return False
     sent = tx.send_package(found, package(prepared), kind="notice", not_before=_spread(desk))
     tx.advance(found.id, ("released",), standing="proven", proof_due=None, reason="")
@@ -212,6 +217,13 @@ def reseal(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state: CaseS
     tx.advance(found.id, ("released",), sealed_to=current)
     tx.record(_entry(tx, desk, "resealed", "done", found, envelope_digest=sent.digest, channel="topic-and-inbox"))
     return True
+
+
+def _break(tx: Tx, desk: Desk, disclosure: Disclosure, reason: str, *, code: str) -> None:
+    """There will be no proof of what left: it is called promised no longer, and a person is told now, not when it is overdue."""
+    tx.advance(disclosure.id, ("released",), standing="", proof_due=None, reason=reason)
+    tx.record(_entry(tx, desk, "delivered", "failed", disclosure, reason_code=reason))
+    _log.error("promise not kept", extra={"alarm": "promise-broken", "code": code, "recipient": disclosure.recipient})
 
 
 def _leave(tx: Tx, desk: Desk, prepared: Prepared, standing: Standing, *, promise: Promise | None = None, tried: int) -> Delivery:
@@ -244,14 +256,31 @@ def _veto(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None) -
         return words.NEWER_VERSION
     if any(marking.marking_id not in case.markings for marking in state.vetoes):
         return words.VETO
-    if tx.held(disclosure.case_id):
-        return words.STREAM_HELD
-    return _recipient(desk, disclosure.recipient)
+    return _not_now(tx, desk, disclosure)
 
 
-def _kept_back(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None) -> bool:
-    """Whether there is a reason against sealing again what has left once; it is looked at again at the next round."""
+def _against_proof(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None) -> str:
+    """The same for content that this recipient has already: a newer version is no reason, a veto on it set since is.
+
+    A veto counts as set since when what left was decided without it, though a later decision took it into account.
+    """
     reason = _veto(tx, desk, disclosure, state)
+    case = tx.case(disclosure.case_id)
+    if reason != words.NEWER_VERSION or state is None or case is None:
+        return reason
+    known = {marking for marking, first in case.markings.items() if first <= disclosure.snapshot_version}
+    if any(each.agency in {"*", disclosure.recipient} and each.marking_id not in known for each in state.vetoes):
+        return words.VETO
+    return _not_now(tx, desk, disclosure)
+
+
+def _not_now(tx: Tx, desk: Desk, disclosure: Disclosure) -> str:
+    return words.STREAM_HELD if tx.held(disclosure.case_id) else _recipient(desk, disclosure.recipient)
+
+
+def _kept_back(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None, against: _Against = _veto) -> bool:
+    """Whether there is a reason against sealing again what has left once; it is looked at again at the next round."""
+    reason = against(tx, desk, disclosure, state)
     if reason:
         _log.warning("not sealed again", extra={"alarm": "reseal-withheld", "reason": reason, "recipient": disclosure.recipient})
     return bool(reason)
