@@ -12,12 +12,14 @@ from common import events
 from common.access import Granted, Principal, grant
 from common.audit_record import Leaf, check_record, record_hash
 from common.audit_trail import AuditTrail, Receipt, Rejection
+from common.audit_trail.sealing import token
 from common.audit_trail.tables import PENDING
 from common.bus_embedded import EmbeddedBus
-from common.canonical import b64u, canonical
+from common.canonical import b64u, canonical, unb64u
 from common.database import Database, ensure_schema
 from common.envelope import Opened, digest, open_envelope
 from common.events.agency import DisclosurePackage
+from common.events.audit import AuditBatch
 from common.events.case import CaseSnapshot, Marking
 from common.inbox import Inbox
 from common.keyring import FileKeyring
@@ -28,7 +30,7 @@ from common.sealed import SubjectKeys
 from common.testing import ManualClock
 from common.tlog import Signer, format_proof, leaf_hash
 from common.tlog.checkpoint import Checkpoint
-from common.topics import topics
+from common.topics import audit, topics
 from sharing.consumers.events import EventConsumer
 from sharing.consumers.releases import Releases
 from sharing.domain.deciding import Agency
@@ -165,6 +167,14 @@ class Bed:
         """Every audit record written so far, oldest first."""
         query = select(PENDING.c.record).order_by(PENDING.c.epoch, PENDING.c.seq)
         return [check_record(raw) for raw in await self.database.read(lambda connection: list(connection.execute(query).scalars()))]
+
+    async def found(self, kind: str, value: str) -> list[dict[str, Any]]:
+        """What an auditor finds who searches the log by a case reference or a delivery."""
+        secret = self.keyring.secret("audit-index")
+        wanted = b64u(token(secret, kind, value))
+        batches = [events.parse(each.type, each.version, each.data) for each in await self.sent(audit("sharing"), "svc:audit")]
+        items = [item for batch in batches if isinstance(batch, AuditBatch) for item in batch.items]
+        return [check_record(unb64u(item.record)) for item in items if wanted in item.tokens.get(kind, ())]
 
     async def sent(self, topic: str, reader: str) -> list[Opened]:
         """What waits in the outbox for a topic, opened as its reader."""

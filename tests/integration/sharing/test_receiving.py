@@ -65,6 +65,32 @@ async def test_an_agency_sees_its_own_deliveries_and_each_look_is_recorded(bed: 
     assert len(await bed.records()) == before + 1, "a look that shows nothing is no disclosure"
 
 
+async def test_every_delivery_and_case_that_was_shown_can_be_searched_for(bed: Bed) -> None:
+    """By the delivery, and by either name of its case; also when a look shows more than one entry's index takes."""
+    ids = {snapshot().case_id: (await delivered(bed))[IDVA]}
+    for number in range(1, 35):
+        case = UUID(int=snapshot().case_id.int + 0x100 * number)
+        made = await bed.take(snapshot(case_id=case))
+        await bed.receipt(made[IDVA].record_id)
+        ids[case] = made[IDVA].id
+    while await bed.releases.step():
+        pass
+    assert len(await inbox(bed, IDVA, limit=100)) == 35
+    for case, delivery in ids.items():
+        for kind, value in (
+            ("delivery", str(delivery)),
+            ("case", bed.desk.reference(IDVA, case)),
+            ("case", bed.desk.reference("northmoor-police", case)),
+        ):
+            looks = [each for each in await bed.found(kind, value) if each["op"] == "consultation"]
+            assert len(looks) == 1, kind
+    entries = [each for each in await bed.records() if each["op"] == "consultation"]
+    assert sum(each["n"] for each in entries) == 35
+    await bed.store.write(lambda tx: receiving.read_delivery(tx, bed.desk, reader(bed, IDVA), actor(IDVA), ids[snapshot().case_id]))
+    name = bed.desk.reference(IDVA, snapshot().case_id)
+    assert [each["op"] for each in await bed.found("case", name)].count("consultation") == 2
+
+
 async def test_places_go_up_by_one_and_paging_misses_nothing(bed: Bed) -> None:
     await delivered(bed)
     for number in range(2, 6):

@@ -31,6 +31,13 @@ async def test_who_reported_for_a_third_party_learns_only_that_it_arrived(bed: B
     assert len(await bed.records()) == before
 
 
+async def test_a_preview_can_be_searched_for_by_the_case(bed: Bed) -> None:
+    name = bed.desk.reference(POLICE, CASE)
+    await bed.take(snapshot())
+    await bed.store.write(lambda tx: deciding.preview(tx, bed.desk, bed.referrer(), ACTOR, name))
+    assert [each["rt"] for each in await bed.found("case", name) if each["op"] == "consultation"] == ["decision-preview"]
+
+
 async def test_what_a_suspension_withheld_is_shown_to_the_desk(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
     bed.parties.suspended.add(IDVA)
     with caplog.at_level(logging.WARNING, "hub.sharing"):

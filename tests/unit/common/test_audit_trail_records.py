@@ -114,6 +114,14 @@ def test_more_than_64_people_become_several_records_and_none_loses_its_token(key
     assert [token for each in written for token in each.tokens["subject"]] == [expected_token("subject", each.hex) for each in people]
 
 
+def test_what_was_shown_together_is_found_by_each_delivery_and_named_by_none(keyring: FileKeyring) -> None:
+    names = tuple(f"d-{number}" for number in range(70))
+    written = write(keyring, AuditEntry(operation="consultation", outcome="done", actor=ENTRY.actor, deliveries=names))
+    assert [len(each.tokens["delivery"]) for each in written] == [64, 6]
+    assert [token for each in written for token in each.tokens["delivery"]] == [expected_token("delivery", name) for name in names]
+    assert not any("dl" in check_record(each.ref.record) for each in written)
+
+
 @pytest.mark.parametrize("bad", [{"purpose": "a\nb"}, {"clause": "x" * 201}, {"content_commitment": "short"}, {"recipient": "Zoë"}])
 def test_what_is_not_a_code_is_refused_before_anything_is_done(keyring: FileKeyring, bad: dict[str, Any]) -> None:
     with pytest.raises(RecordRefused):

@@ -82,7 +82,7 @@ class AuditEntry:
     """What a use case says happened. The audit trail turns it into a record; identifiers become handles or sealed parts.
 
     `subjects` are the people it was about, `case_id` the case, `case_references` the references by which agencies may
-    later look for it; none of the three stands in the record. The short codes (`lawful_basis`, `purpose`, `clause` …)
+    later look for it, `deliveries` those that were shown together; none of the four stands in the record. The short codes (`lawful_basis`, `purpose`, `clause` …)
     stand in it as they are, so they must be codes, never text that somebody typed.
     """
 
@@ -107,6 +107,7 @@ class AuditEntry:
     recipient: str = ""
     channel: str = ""
     delivery: str = ""
+    deliveries: tuple[str, ...] = ()
     content_commitment: str = ""
     envelope_digest: str = ""
     receipt_digest: str = ""

@@ -110,9 +110,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An inbox item as its agency sees it."""
+    """An inbox item as its agency sees it; `case_id` and `referrer` are for the audit log, never for the agency."""
 
     delivery: Delivery
+    case_id: UUID
+    referrer: str
     saved_at: datetime | None
     acknowledged_at: datetime | None
 

@@ -13,7 +13,7 @@ from common.ids import opaque, uuid7
 from common.keyring import Keyring
 
 PER_RECORD: Final = 64
-"""Subjects, and case references, of one record; the log's index takes no more tokens of a kind."""
+"""Subjects, case references, and deliveries, of one record; the log's index takes no more tokens of a kind."""
 
 _BATCH_BYTES: Final = 185_000  # of 196 kB that the largest statement carries; the rest is for claims
 
@@ -63,14 +63,16 @@ class Written:
 
 
 def write_records(entry: AuditEntry, *, service: str, micros: int, keyring: Keyring, index_secret: bytes) -> Iterator[Written]:
-    """One record per 64 subjects or case references of the entry; nearly always one. Raises RecordRefused, CanonicalError."""
-    parts = max(len(entry.subjects), len(entry.case_references))
+    """One record per 64 subjects, case references or deliveries of the entry; nearly always one. Raises RecordRefused, CanonicalError."""
+    parts = max(len(entry.subjects), len(entry.case_references), len(entry.deliveries))
     if parts <= PER_RECORD:
         yield _write(entry, len(entry.subjects), service=service, micros=micros, keyring=keyring, index_secret=index_secret)
         return
     for start in range(0, parts, PER_RECORD):
         piece = slice(start, start + PER_RECORD)
-        part = replace(entry, subjects=entry.subjects[piece], case_references=entry.case_references[piece])
+        part = replace(
+            entry, subjects=entry.subjects[piece], case_references=entry.case_references[piece], deliveries=entry.deliveries[piece]
+        )
         yield _write(part, len(entry.subjects), service=service, micros=micros, keyring=keyring, index_secret=index_secret)
 
 
@@ -149,7 +151,7 @@ def _tokens(entry: AuditEntry, secret: bytes, subjects: Sequence[bytes]) -> dict
         "subject": [b64u(each) for each in subjects],
         "actor": [b64u(token(secret, "actor", entry.actor.subject))],
         "case": [b64u(token(secret, "case", each)) for each in entry.case_references],
-        "delivery": [b64u(token(secret, "delivery", entry.delivery))] if entry.delivery else [],
+        "delivery": [b64u(token(secret, "delivery", each)) for each in entry.deliveries or [entry.delivery] if each],
         "recipient": [b64u(token(secret, "recipient", entry.recipient))] if entry.recipient else [],
     }
     return {kind: tuple(dict.fromkeys(each)) for kind, each in values.items() if each}

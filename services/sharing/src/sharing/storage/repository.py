@@ -81,8 +81,10 @@ _PROVEN: Final = Prepared(
 _PASSED_OVER: Final = select(PASSED_OVER.c.agency).where(PASSED_OVER.c.case_id == bindparam("b_case"))
 _DELIVERY_FIELDS: Final = tuple(field.name for field in fields(Delivery))
 _NEW_DELIVERY: Final = Prepared(insert(DELIVERY), "agency", *_DELIVERY_FIELDS)
-_SHOWN: Final = select(DELIVERY, _DISCLOSURE.c.saved_at, _DISCLOSURE.c.acknowledged_at).join(
-    _DISCLOSURE, _DISCLOSURE.c.id == DELIVERY.c.delivery_id
+_SHOWN: Final = (
+    select(DELIVERY, _DISCLOSURE.c.case_id, _CASE.c.referrer, _DISCLOSURE.c.saved_at, _DISCLOSURE.c.acknowledged_at)
+    .join(_DISCLOSURE, _DISCLOSURE.c.id == DELIVERY.c.delivery_id)
+    .join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id)
 )
 _ENVELOPES: Final = _SHOWN.where(DELIVERY.c.agency == bindparam("b_agency"), DELIVERY.c.delivery_id == bindparam("b_delivery")).order_by(
     DELIVERY.c.position
@@ -339,6 +341,8 @@ class SqlTx:
         return tuple(
             Shown(
                 Delivery(r.position, r.delivery_id, r.kind, bytes(r.envelope), r.digest, r.event_id, r.visible_at),
+                r.case_id,
+                r.referrer,
                 r.saved_at,
                 r.acknowledged_at,
             )

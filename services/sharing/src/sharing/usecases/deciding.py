@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -98,7 +98,7 @@ def preview(tx: Tx, desk: Desk, granted: Granted, actor: Actor, reference: str) 
         raise Problem("not-found") from None
     decision = decide(desk, snapshot)
     entry = _snapshot_entry(snapshot, operation="consultation", actor=actor, resource="decision-preview")
-    tx.record(entry)
+    tx.record(replace(entry, case_references=(reference,)))
     earlier, reading = tx.of_case(case.case_id), Reading(snapshot)
     return {
         "caseReference": reference,
