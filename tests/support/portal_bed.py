@@ -28,7 +28,7 @@ from portal.api import ROUTERS
 from portal.api.failures import error_page, register
 from portal.api.pages import environment
 from portal.domain.delivery import Known, Sealed, Waiting
-from portal.domain.emergency import Unproven
+from portal.domain.emergency import Unproven, UnprovenList
 from portal.domain.visit import Draft, Grantings, PendingSignIn, Person, Session
 from portal.ports import Redirect
 from portal.usecases import PortalDesk
@@ -111,6 +111,7 @@ class MemoryHub:
     done: list[str] = field(default_factory=list)
     served_entry: dict[str, Any] = field(default_factory=dict)
     without_proof: list[Unproven] = field(default_factory=list)
+    room: int = 100
     against: Exception | None = None
     listed: list[Waiting] | None = None
     gone: Unproven | None = None
@@ -143,9 +144,11 @@ class MemoryHub:
     async def entry(self, index: int) -> Mapping[str, Any]:
         return self.served_entry
 
-    async def unproven(self) -> Sequence[Unproven]:
+    async def unproven(self, delivery_id: str = "") -> UnprovenList:
         self.done.append("looked at what has no proof")
-        return self.without_proof
+        if delivery_id:
+            return UnprovenList(tuple(one for one in self.without_proof if one.delivery_id == delivery_id), more=False)
+        return UnprovenList(tuple(self.without_proof[: self.room]), more=len(self.without_proof) > self.room)
 
     async def left(self, delivery_id: str, case_reference: str) -> Unproven | None:
         self.done.append(f"asked what became of {case_reference}")

@@ -1,12 +1,16 @@
 """The emergency path: a named person's act, a promise that says so on its face, and the proof that must follow."""
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from common.access import Granted, Principal, grant
 from common.audit_record import Actor
+from common.events.case import CaseSnapshot
 from common.events.sharing import DisclosureReleased
 from common.package_proof import verify_package
 from common.problems import Problem
@@ -14,7 +18,7 @@ from sharing.domain.disclosure import Disclosure
 from sharing.usecases import releasing
 from sharing.usecases.releasing import Emergency
 from tests.support.sharing_bed import Bed
-from tests.support.snapshots import marking, urgent
+from tests.support.snapshots import CASE, marking, snapshot, urgent
 
 IDVA, POLICE = "northmoor-idva", "northmoor-police"
 WHY = Emergency("imminent_danger_to_life", "He is at her door and the log has not answered for ten minutes.")
@@ -147,7 +151,7 @@ async def test_a_record_the_log_refuses_after_it_left_pages_and_is_no_longer_cal
 
 async def unproven(bed: Bed, granted: Granted) -> list[tuple[str, str, str]]:
     """What the person is shown: recipient, state, standing."""
-    found = await bed.store.write(lambda tx: releasing.unproven_of(tx, granted, ACTOR))
+    found, _ = await bed.store.write(lambda tx: releasing.unproven_of(tx, granted, ACTOR))
     return sorted((each.disclosure.recipient, each.disclosure.state, each.disclosure.standing) for each in found)
 
 
@@ -171,3 +175,27 @@ async def test_a_person_with_authority_sees_what_has_no_proof_and_nobody_else_do
 async def test_who_reported_for_a_third_party_is_not_shown_what_waits(bed: Bed) -> None:
     await bed.take(urgent(source="third_party"))
     assert await unproven(bed, person(bed)) == []
+
+
+async def test_a_long_list_shows_what_is_urgent_and_newest_and_says_that_there_is_more(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And neither what was reported for a third party nor what has left on a promise takes the place of what waits."""
+    kinds: list[Callable[..., CaseSnapshot]] = [urgent, urgent, snapshot, snapshot, partial(urgent, source="third_party")]
+    made = []
+    cases = [UUID(int=CASE.int + 0x100 * number) for number in range(len(kinds))]
+    for case_id, kind in zip(cases, kinds, strict=True):
+        bed.clock.advance(60)
+        made.append((await bed.take(kind(case_id=case_id)))[IDVA])
+    await invoke(bed, made[0], person(bed))
+
+    async def shown(delivery_id: UUID | None = None) -> tuple[list[UUID], bool]:
+        found, more = await bed.store.write(lambda tx: releasing.unproven_of(tx, person(bed), ACTOR, delivery_id))
+        return [each.disclosure.id for each in found if each.disclosure.recipient == IDVA], more
+
+    first, urgently, older, newer, hidden = (each.id for each in made)
+    assert await shown() == ([urgently, newer, older, first], False)
+    visible = sum([len(await bed.of_case(each)) for each in cases[:4]])
+    monkeypatch.setattr(releasing, "UNPROVEN_SHOWN", visible - 1)
+    assert await shown() == ([urgently, newer, older], True)
+    assert await shown(first) == ([first], False)
+    assert [each["rt"] for each in await bed.found("delivery", str(first)) if each["op"] == "consultation"][-1] == "unproven-disclosures"
+    assert [await shown(each) for each in (hidden, UUID(int=7))] == [([], False)] * 2

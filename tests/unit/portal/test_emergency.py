@@ -58,6 +58,17 @@ async def test_what_waits_is_listed_and_let_go_and_then_called_promised(tmp_path
         assert "Release now" not in after
 
 
+async def test_a_list_that_shows_not_all_says_so_and_the_rest_can_be_released(tmp_path: Path) -> None:
+    async with at(tmp_path) as bed:
+        assert "There is more than this page shows" not in (await bed.get("/emergency")).text
+        bed.hub.without_proof.insert(0, replace(WAITING, delivery_id="01932000-0000-7000-8000-0000000000e2", case_reference="NM-0000"))
+        bed.hub.room = 1
+        listed = (await bed.get("/emergency")).text
+        assert ("There is more than this page shows" in listed, ONE in listed) == (True, False)
+        assert "Release now" in (await bed.get(PAGE)).text
+        assert (await bed.post(PAGE, **SOUND)).status_code == 303
+
+
 @pytest.mark.parametrize("roles", [("idva",), ("police_officer",), ("social_worker",), ("auditor",), ("operator",)])
 async def test_nobody_else_gets_near_it(tmp_path: Path, roles: tuple[str, ...]) -> None:
     async with at(tmp_path, roles=roles) as bed:

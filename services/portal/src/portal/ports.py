@@ -9,7 +9,7 @@ from common.access import Granted
 from common.audit_record import AuditEntry
 from common.keys import OpeningKey, SigningKey
 from portal.domain.delivery import Known, Sealed, Waiting
-from portal.domain.emergency import Unproven
+from portal.domain.emergency import Unproven, UnprovenList
 from portal.domain.visit import Draft, Grantings, PendingSignIn, Session
 
 
@@ -127,8 +127,8 @@ class Hub(Protocol):
         """One entry with record, salt, leaf and proof, as the service serves it: nothing of it is verified yet."""
         ...
 
-    async def unproven(self) -> Sequence[Unproven]:
-        """What of the agency's own referrals waits for its receipt or left on a promise, oldest first; for who may release it."""
+    async def unproven(self, delivery_id: str = "") -> UnprovenList:
+        """What of the agency's own referrals waits for its receipt or left on a promise; only that one, when an id is given."""
         ...
 
     async def left(self, delivery_id: str, case_reference: str) -> Unproven | None:

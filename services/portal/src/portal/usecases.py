@@ -1,6 +1,6 @@
 """What a person does in the portal: open a delivery, accept it, check a log entry without trusting who served it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from common.problems import Problem
 from common.tlog import ProofRefused, Verifier, verify_proof
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
 from portal.domain.delivery import TO_ACCEPT, Known, Waiting, WorkRow, known_of, one_each, ordered
-from portal.domain.emergency import Unproven, most_pressing
+from portal.domain.emergency import Unproven, UnprovenList, most_pressing
 from portal.domain.visit import AUTHORITY, Session
 from portal.permissions import SCREENS
 from portal.ports import Custody, Hub, HubFor, Recorder, Shelf
@@ -143,11 +143,12 @@ def demand_authority(principal: Principal) -> None:
         raise Problem("forbidden")
 
 
-async def unproven(granted: Granted, hub: Hub) -> Sequence[Unproven]:
-    """What of the agency's own referrals has no proof yet; sharing records the look. Raises Problem(forbidden)."""
+async def unproven(granted: Granted, hub: Hub, delivery_id: str = "") -> UnprovenList:
+    """What of the agency's own referrals has no proof yet, or that one; sharing records the look. Raises Problem(forbidden)."""
     _allow("release_in_emergency", granted)
     demand_authority(granted.principal)
-    return most_pressing(await hub.unproven())
+    found = await hub.unproven(delivery_id)
+    return UnprovenList(tuple(most_pressing(found.items)), found.more)
 
 
 async def left(granted: Granted, hub: Hub, delivery_id: str, case_reference: str) -> Unproven | None:

@@ -77,11 +77,10 @@ class CaseFile:
 @dataclass(frozen=True, slots=True)
 class Unproven:
     """A disclosure whose proof is not here: it waits for its receipt, or left on a promise. `reference` is the referrer's for the case,
-    `source` how it came to be, `urgent` whether its referrer said that there is danger now."""
+    `urgent` whether its referrer said that there is danger now."""
 
     disclosure: Disclosure
     reference: str
-    source: str
     urgent: bool = False
 
 
@@ -201,8 +200,11 @@ class Tx(Protocol):
         """All disclosures of a case, oldest first."""
         ...
 
-    def unproven(self, referrer: str, limit: int) -> tuple[Unproven, ...]:
-        """What waits for its receipt or left on a promise, of cases this agency referred; oldest first."""
+    def unproven(self, referrer: str, limit: int, delivery_id: UUID | None = None) -> tuple[Unproven, ...]:
+        """What waits for its receipt or left on a promise, of cases this agency referred and not for a third party; or only this one.
+
+        What waits first, of that what is urgent, then the newest: a long backlog must not hide who is in danger now.
+        """
         ...
 
     def advance(self, delivery_id: UUID, expected: Sequence[str], **changes: Any) -> bool:

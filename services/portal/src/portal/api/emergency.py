@@ -40,10 +40,10 @@ async def show_unproven(request: Request, here: Visit = Visiting) -> Response:
         return _sign_in_page(request, "")
     found = await usecases.unproven(here.granted(SCREENS["release_in_emergency"], "consultation"), here.hub)
     groups = [
-        ("waiting", "Waiting for its audit entry", "Nothing waits.", [each for each in found if not each.promised]),
-        ("promised", "Promised, not proven", "Nothing has left on a promise.", [each for each in found if each.promised]),
+        ("waiting", "Waiting for its audit entry", "Nothing waits.", [each for each in found.items if not each.promised]),
+        ("promised", "Promised, not proven", "Nothing has left on a promise.", [each for each in found.items if each.promised]),
     ]
-    return page(request, "emergency.html", groups=groups, agencies=desk(request).agencies)
+    return page(request, "emergency.html", groups=groups, more=found.more, agencies=desk(request).agencies)
 
 
 @router.post("/sign-in")
@@ -131,8 +131,8 @@ def _stale(here: Visit, *, asked: bool = False) -> bool:
 
 
 async def _one(here: Visit, delivery_id: UUID) -> Unproven | None:
-    found = await usecases.unproven(here.granted(SCREENS["release_in_emergency"], "consultation"), here.hub)
-    return next((each for each in found if each.delivery_id == str(delivery_id)), None)
+    found = await usecases.unproven(here.granted(SCREENS["release_in_emergency"], "consultation"), here.hub, str(delivery_id))
+    return next((each for each in found.items if each.delivery_id == str(delivery_id)), None)
 
 
 async def _as_known(here: Visit, delivery_id: UUID) -> Unproven:

@@ -13,7 +13,7 @@ from common.web.client import ServiceClient
 from hubpartner.delivery import envelope_of
 from portal.clients.sign_in import CLIENT, Authorizer, PersonTokens
 from portal.domain.delivery import Sealed, Waiting
-from portal.domain.emergency import Unproven
+from portal.domain.emergency import Unproven, UnprovenList
 from portal.domain.visit import Session
 
 _PAGE: Final = 100
@@ -82,10 +82,11 @@ class PersonsHub:
         found: dict[str, Any] = (await self._services["audit"].call("GET", f"/v1/entries/{index}", scope="audit.read")).json()
         return found
 
-    async def unproven(self) -> list[Unproven]:
+    async def unproven(self, delivery_id: str = "") -> UnprovenList:
         """What of the agency's own referrals has no proof yet."""
-        body = (await self._services["sharing"].call("GET", "/v1/disclosures/unproven", scope="sharing.request")).json()
-        return [_unproven(raw) for raw in body["items"]]
+        path = f"/v1/disclosures/unproven?deliveryId={delivery_id}" if delivery_id else "/v1/disclosures/unproven"
+        body = (await self._services["sharing"].call("GET", path, scope="sharing.request")).json()
+        return UnprovenList(tuple(_unproven(raw) for raw in body["items"]), body["more"])
 
     async def left(self, delivery_id: str, case_reference: str) -> Unproven | None:
         """Asked by the case; sharing records the look."""

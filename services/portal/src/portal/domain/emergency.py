@@ -52,6 +52,14 @@ def most_pressing(found: Sequence[Unproven]) -> list[Unproven]:
     return sorted(found, key=lambda each: not each.urgent)
 
 
+@dataclass(frozen=True, slots=True)
+class UnprovenList:
+    """What was shown of it, the urgent and the newest first, and whether there is more."""
+
+    items: tuple[Unproven, ...]
+    more: bool
+
+
 def problems(typed: Mapping[str, str]) -> dict[str, str]:
     """Field → what to do about it, empty when it can be sent."""
     found: dict[str, str] = {}

@@ -49,6 +49,7 @@ Emergency = Annotated[Granted, guard.requires(
     "sharing.request", operation="disclosure", roles=ACTIONS["release_in_emergency"].roles, step_up=timedelta(minutes=15),
 )]  # fmt: skip
 Authority = Annotated[Granted, guard.requires("sharing.request", operation="consultation", roles=ACTIONS["see_unproven"].roles)]
+OneDelivery = Annotated[UUID | None, Query(alias="deliveryId", description="Only this one, if it has no proof yet")]
 Reference = Annotated[
     str, Query(alias="caseReference", min_length=6, max_length=40, description="The reference your agency knows the case by")
 ]
@@ -81,11 +82,14 @@ async def list_stuck(request: Request, granted: Watch) -> StuckPage:
 
 
 @router.get("/unproven", summary="List what has no proof yet")
-async def list_unproven(request: Request, granted: Authority) -> UnprovenPage:
-    """For a person who may release in an emergency: what of the own agency's referrals waits for its receipt, or left on a promise."""
+async def list_unproven(request: Request, granted: Authority, delivery_id: OneDelivery = None) -> UnprovenPage:
+    """For a person who may release in an emergency: what of the own agency's referrals waits for its receipt, or left on a promise.
+
+    What waits first, of that what is urgent, then the newest. With `deliveryId` only that one, whether the list has room for it or not.
+    """
     store = cast(Store, request.app.state.store)
-    found = await store.write(lambda tx: releasing.unproven_of(tx, granted, actor_of(granted.principal)))
-    return UnprovenPage(items=[_unproven(each) for each in found])
+    found, more = await store.write(lambda tx: releasing.unproven_of(tx, granted, actor_of(granted.principal), delivery_id))
+    return UnprovenPage(items=[_unproven(each) for each in found], more=more)
 
 
 @router.post("/decide-again", summary="Decide again on what is blocked", openapi_extra=documents.problems(404))

@@ -231,9 +231,10 @@ class UnprovenOut(ApiModel):
 
 
 class UnprovenPage(ApiModel):
-    """The oldest hundred."""
+    """At most a hundred: what waits first, of that what is urgent, then the newest. `more` says that there are others."""
 
     items: list[UnprovenOut]
+    more: bool
 
 
 class EmergencyIn(ApiModel):

@@ -34,6 +34,9 @@ VETO: Final = "veto"
 SUPERSEDED: Final = "superseded"
 ERASED: Final = "key-destroyed"
 
+THIRD_PARTY: Final = "third_party"
+"""How a referral came to be when its referrer learns only that it arrived."""
+
 _FIRST_WAIT: Final = 0.25
 _LONGEST_WAIT: Final = 30.0
 

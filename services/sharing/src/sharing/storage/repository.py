@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Insert, Row, Select, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Boolean, Insert, Row, Select, and_, bindparam, case, delete, false, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common import topics
@@ -16,7 +16,7 @@ from common.audit_record import AuditEntry
 from common.audit_trail import AuditTrail
 from common.canonical import canonical, parse
 from common.clock import Clock
-from common.database import Database, Prepared, Unit
+from common.database import Database, Prepared, Unit, UuidType
 from common.events import Event
 from common.events.agency import DisclosurePackage
 from common.events.case import CaseSnapshot
@@ -25,7 +25,7 @@ from common.ids import uuid7
 from common.inbox import Inbox
 from common.outbox import Outbox
 from common.sealed import SubjectErased, SubjectKey, SubjectKeys, SubjectUnknown
-from sharing.domain.disclosure import Disclosure, Evidence
+from sharing.domain.disclosure import THIRD_PARTY, Disclosure, Evidence
 from sharing.ports import CaseFile, Delivery, Record, Sealed, Shown, Tx, Unproven, View
 from sharing.storage.looking import SqlView
 from sharing.storage.tables import DELIVERY, INBOX_PLACE, PASSED_OVER, CaseRow, DecisionRow, DisclosureRow, table_of
@@ -62,9 +62,15 @@ _OF_CASE: Final = _DISCLOSURES.where(_DISCLOSURE.c.case_id == bindparam("b_case"
 _UNPROVEN: Final = (
     _DISCLOSURES.add_columns(_CASE.c.referrer_reference, _CASE.c.vetting)
     .join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id)
-    .where(_CASE.c.referrer == bindparam("b_agency"))
+    .where(_CASE.c.referrer == bindparam("b_agency"), func.coalesce(_CASE.c.vetting["source"].as_string(), "") != THIRD_PARTY)
     .where(or_(_DISCLOSURE.c.state == "awaiting_receipt", and_(_DISCLOSURE.c.state == "released", _DISCLOSURE.c.standing == "promised")))
-    .order_by(_DISCLOSURE.c.decided_at, _DISCLOSURE.c.id)
+    .where(or_(bindparam("b_any", type_=Boolean), _DISCLOSURE.c.id == bindparam("b_one", type_=UuidType)))
+    .order_by(
+        case((_DISCLOSURE.c.state == "awaiting_receipt", 0), else_=1),
+        case((func.coalesce(_CASE.c.vetting["urgent"].as_boolean(), false()), 0), else_=1),
+        _DISCLOSURE.c.decided_at.desc(),
+        _DISCLOSURE.c.id.desc(),
+    )
     .limit(bindparam("b_limit"))
 )
 _EVIDENCE: Final = select(_DISCLOSURE.c.key_id, _DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof).where(
@@ -251,14 +257,12 @@ class SqlTx:
         """Oldest first."""
         return tuple(_disclosure(row) for row in self._conn.execute(_OF_CASE, {"b_case": case_id}))
 
-    def unproven(self, referrer: str, limit: int) -> tuple[Unproven, ...]:
+    def unproven(self, referrer: str, limit: int, delivery_id: UUID | None = None) -> tuple[Unproven, ...]:
         """Opened is nothing: states, times and names of agencies."""
-        rows = self._conn.execute(_UNPROVEN, {"b_agency": referrer, "b_limit": limit})
+        wanted = {"b_any": delivery_id is None, "b_one": delivery_id}
+        rows = self._conn.execute(_UNPROVEN, {"b_agency": referrer, "b_limit": limit, **wanted})
         own = len(_OWN)
-        return tuple(
-            Unproven(Disclosure(*row[:own]), row.referrer_reference, row.vetting.get("source", ""), row.vetting.get("urgent", False))
-            for row in rows
-        )
+        return tuple(Unproven(Disclosure(*row[:own]), row.referrer_reference, row.vetting.get("urgent", False)) for row in rows)
 
     def advance(self, delivery_id: UUID, expected: Sequence[str], **changes: Any) -> bool:
         """Compare-and-swap on the state."""

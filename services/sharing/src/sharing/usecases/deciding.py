@@ -16,7 +16,7 @@ from common.ids import uuid7
 from common.problems import Problem
 from common.views import CATEGORIES, Kind, Parcel, Reading
 from sharing.domain.deciding import RULE_FAILED, RecipientDecision, SharingDecision, conclude, due, questions
-from sharing.domain.disclosure import SUPERSEDED, Disclosure, Evidence, delivery_id, fingerprint
+from sharing.domain.disclosure import SUPERSEDED, THIRD_PARTY, Disclosure, Evidence, delivery_id, fingerprint
 from sharing.permissions import may
 from sharing.ports import CaseFile, Sealed, Tx
 from sharing.usecases.desk import SERVICE_ACTOR, Desk, references
@@ -26,7 +26,6 @@ _log = logging.getLogger("hub.sharing")
 NOTHING_NEW: Final = "nothing-new"
 OWN_FACTS: Final = "own-facts"
 _SUSPENDED: Final = "suspended"
-THIRD_PARTY: Final = "third_party"
 UNSENT: Final = ("awaiting_receipt", "proven", "blocked")
 _RESTRICTED: Final = frozenset({"conflict", "employee-subject", "informant", "legal-hold"})
 """Vetoes whose very existence is not for the referrer to learn from a preview."""

@@ -17,7 +17,6 @@ from sharing.domain import disclosure as words
 from sharing.domain.disclosure import Disclosure, Prepared, ProofWrong, Standing, check_proof, package, wait
 from sharing.permissions import may
 from sharing.ports import CaseFile, CaseState, Delivery, Sealed, Tx, Unproven
-from sharing.usecases.deciding import THIRD_PARTY
 from sharing.usecases.desk import SERVICE_ACTOR, Desk, references
 
 _log = logging.getLogger("hub.sharing")
@@ -30,7 +29,7 @@ _PATIENCE: Final = 6
 """Tries, about sixteen seconds, after which waiting is somebody's business."""
 
 UNPROVEN_SHOWN: Final = 100
-"""Oldest first; who looks at more than this needs another way than one by one."""
+"""What waits and is urgent first, then the newest; anything else can still be asked for by its id."""
 
 _Against = Callable[[Tx, Desk, Disclosure, CaseState | None], str]
 
@@ -125,19 +124,23 @@ class Emergency:
     text: str
 
 
-def unproven_of(tx: Tx, granted: Granted, actor: Actor) -> tuple[Unproven, ...]:
-    """What of the agency's own referrals has no proof yet, for a person who may release in an emergency. Raises Problem(forbidden).
+def unproven_of(tx: Tx, granted: Granted, actor: Actor, delivery_id: UUID | None = None) -> tuple[tuple[Unproven, ...], bool]:
+    """What of the agency's own referrals has no proof yet, or one of it by its id, and whether there is more than is shown.
+
+    For a person who may release in an emergency. Raises Problem(forbidden).
 
     Who reported for a third party learns only that it arrived. Recorded, and never refused for the age of the log's backlog: that it does not answer is when this is needed.
     """
     if not may("see_unproven", granted):
         raise Problem("forbidden")
-    found = tuple(each for each in tx.unproven(granted.principal.agency, UNPROVEN_SHOWN) if each.source != THIRD_PARTY)
+    all_found = tx.unproven(granted.principal.agency, UNPROVEN_SHOWN + 1, delivery_id)
+    found = all_found[:UNPROVEN_SHOWN]
     references_ = tuple(sorted({each.reference for each in found}))
     tx.record(AuditEntry(
         operation="consultation", outcome="done", actor=actor, case_references=references_, resource_type="unproven-disclosures", count=len(found),
+        deliveries=tuple(str(each.disclosure.id) for each in found),
     ))  # fmt: skip
-    return found
+    return found, len(all_found) > len(found)
 
 
 def prepare_emergency(tx: Tx, granted: Granted, delivery_id: UUID) -> tuple[Disclosure, CaseFile]:
@@ -147,7 +150,7 @@ def prepare_emergency(tx: Tx, granted: Granted, delivery_id: UUID) -> tuple[Disc
     found = tx.disclosure(delivery_id)
     case = None if found is None else tx.case(found.case_id)
     # Who reported for a third party learns only that it arrived, so there is nothing for them to release.
-    if found is None or case is None or case.referrer != granted.principal.agency or case.source == THIRD_PARTY:
+    if found is None or case is None or case.referrer != granted.principal.agency or case.source == words.THIRD_PARTY:
         raise Problem("not-found")
     if found.state != "awaiting_receipt":
         raise Problem("conflict", "Only a disclosure that waits for its audit receipt can be released in an emergency.")
