@@ -5,12 +5,14 @@ import base64
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from audit.domain import LogHalted
+from audit.usecases import queries
 from common.audit_record import Actor, record_hash
 from common.canonical import parse, unb64u
 from common.tlog import Verifier, verify_proof
@@ -262,3 +264,28 @@ async def test_a_restart_loses_nothing_and_goes_on(bed: AuditBed) -> None:
     for receipt in bed.receipts:
         verify_proof(receipt.proof, receipt.leaf, log)
     assert len({receipt.index for receipt in bed.receipts}) == len(bed.receipts)
+
+
+async def test_each_further_page_is_an_entry_before_it_is_shown(bed: AuditBed) -> None:
+    await bed.record(5, recipient=IDVA)
+    await bed.receipted(6)
+    path = await bed.ask({"recipient": IDVA})
+
+    async def size() -> int:
+        found: int = (await bed.call("GET", "/v1/completeness")).json()["logSize"]
+        return found
+
+    asked = await size()
+    first = (await bed.call("GET", f"{path}?limit=2")).json()
+    assert await size() == asked, "the question's own entry stands for the first page"
+    second = await bed.call("GET", f"{path}?limit=2&cursor={first['nextCursor']}")
+    assert second.status_code == 200
+    assert await size() == asked + 1
+
+
+async def test_a_purpose_of_yesterday_shows_no_page(bed: AuditBed, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = await bed.ask({"operation": "heartbeat"})
+    assert (await bed.call("GET", path)).status_code == 200
+    monkeypatch.setattr(queries, "PURPOSE_HOLDS", timedelta(0))
+    late = await bed.call("GET", path)
+    assert (late.status_code, late.json()["code"]) == (403, "purpose-required")

@@ -127,11 +127,18 @@ async def ask_question(request: Request, body: QuestionIn, granted: Read, attemp
 async def read_answers(
     request: Request, query_id: UUID, granted: Read, cursor: paging.CursorText = None, limit: paging.Limit = 25
 ) -> paging.Page[EntryOut]:
-    """Entries newest first, for the one who asked only. No total is given: it would count what is not yours to see."""
+    """Entries newest first, for the one who asked only, while the purpose holds (8 hours). Each further page is an entry first.
+
+    No total is given: it would count what is not yours to see.
+    """
     at = desk.of(request)
     name = f"answers/{query_id}"
     place = at.cursors.read(name, cursor, granted)
     below = None if place is None else int(place[0])
+    if below is not None:
+        desk.writable(request)
+        question = await at.store.read(lambda view: queries.question_now(view, granted, at.desk, query_id))
+        await at.store.write(lambda tx: queries.open_page(tx, granted, question, below))
     found, next_below = await at.store.read(lambda view: queries.answers(view, granted, at.desk, query_id, below, limit))
     items = [desk.shown(entry) for entry in found]
     return paging.Page(items=items, next_cursor=None if next_below is None else at.cursors.make(name, [next_below], granted))

@@ -21,7 +21,7 @@ from common.web.attempts import Answer, Attempt
 define("purpose-required", 403, "No purpose was stated", "Ask with POST /v1/queries first, stating one of the permitted purposes.")
 
 PURPOSE_HOLDS: Final = timedelta(hours=8)
-"""A stated purpose covers opening single entries for one working day; then it must be stated again."""
+"""A stated purpose covers reading its answers and opening single entries for one working day; then it must be stated again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,8 @@ def ask(tx: QueryTx, attempt: Attempt, granted: Granted, desk: Desk, asked: Aske
     return tx.once(attempt, work)
 
 
-def answers(
-    view: QueryView, granted: Granted, desk: Desk, question_id: UUID, below: int | None, limit: int
-) -> tuple[list[Found], int | None]:
-    """One page of what a question finds, newest first, and where the next page begins. Raises Problem `not-found`.
+def question_now(view: QueryView, granted: Granted, desk: Desk, question_id: UUID) -> Question:
+    """The caller's own question while its purpose holds. Raises Problem `not-found`, `purpose-required`.
 
     The caller's sight is taken anew: a mandate that ended since the question was asked shows nothing.
     """
@@ -96,15 +94,39 @@ def answers(
     question = view.question(question_id)
     if question is None or question.asker != asker_of(granted) or question.agency != seen.agency:
         raise Problem("not-found")
+    if question.asked_at < _holds_since(granted):
+        raise Problem("purpose-required")
+    return question
+
+
+def answers(
+    view: QueryView, granted: Granted, desk: Desk, question_id: UUID, below: int | None, limit: int
+) -> tuple[list[Found], int | None]:
+    """One page of what a question finds, newest first, and where the next page begins. Raises as `question_now`."""
+    question = question_now(view, granted, desk, question_id)
     found = view.search(question, question.size if below is None else min(below, question.size), limit + 1)
     more = len(found) > limit
     return found[:limit], found[limit - 1].index if more else None
 
 
+def open_page(tx: QueryTx, granted: Granted, question: Question, below: int) -> None:
+    """Record that a further page is read, before it is shown; the question's own entry stands for the first."""
+    tx.record(
+        AuditEntry(
+            operation="audit_query",
+            outcome="done",
+            actor=actor_of(granted),
+            resource_type="audit_log",
+            resource_version=below,
+            purpose=question.purpose,
+            justification_code="page",
+        )
+    )
+
+
 def purpose_now(view: QueryView, granted: Granted) -> Purpose:
     """The purpose this caller last stated, today. Raises Problem `purpose-required`."""
-    since = _micros(granted) - int(PURPOSE_HOLDS.total_seconds() * 1_000_000)
-    question = view.latest_question(asker_of(granted), since)
+    question = view.latest_question(asker_of(granted), _holds_since(granted))
     if question is None:
         raise Problem("purpose-required")
     return question.purpose
@@ -162,3 +184,8 @@ def _tokenised(asked: Asked, reference: str, desk: Desk) -> Filter:
 
 def _micros(granted: Granted) -> int:
     return int(granted.at.timestamp() * 1_000_000)
+
+
+def _holds_since(granted: Granted) -> int:
+    """A purpose stated before this moment holds no more."""
+    return _micros(granted) - int(PURPOSE_HOLDS.total_seconds() * 1_000_000)
