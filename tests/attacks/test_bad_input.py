@@ -104,7 +104,7 @@ MEANINGLESS = [
     pytest.param({"source": MARKER}, "/source", id="source"),
     pytest.param({"consent": {**FULL["consent"], "lawfulBasis": MARKER}}, "/consent/lawfulBasis", id="basis"),
     pytest.param({"people": FULL["people"][1:]}, "", id="no-victim"),
-    pytest.param({"form": MARKER}, "", id="form"),
+    pytest.param({"form": MARKER}, "/form", id="form"),
 ]
 
 
