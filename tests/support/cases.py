@@ -104,9 +104,15 @@ async def entries(hub: RunningHub, referral: Mapping[str, Any]) -> list[dict[str
         "filter": {"caseReference": referral["caseReference"]},
     }
     asked = await called(hub, "auditor", "audit", "POST", "/v1/queries", scope="audit.read", json=question, idempotency_key=opaque())
-    found = await called(hub, "auditor", "audit", "GET", f"/v1/queries/{asked['id']}/entries", scope="audit.read", params={"limit": 100})
-    items: list[dict[str, Any]] = found["items"]
-    return items
+    # Every look into an inbox that showed the case is found too, and a journey looks often.
+    items: list[dict[str, Any]] = []
+    params: dict[str, Any] = {"limit": 100}
+    while True:
+        found = await called(hub, "auditor", "audit", "GET", f"/v1/queries/{asked['id']}/entries", scope="audit.read", params=params)
+        items += found["items"]
+        if not found.get("nextCursor"):
+            return items
+        params["cursor"] = found["nextCursor"]
 
 
 async def until_entries(
