@@ -77,10 +77,10 @@ async def run(url: str, folder: Path, crash_at: str, after: int, total: int) -> 
     await trail.start()
     await outbox.start()
     consumption = await inbox.consume(bus, group="sharing.case", topics=[topics.CASE])
-    todo = iter(range(total))
+    turns = iter(range(total))
 
     async def loop() -> None:
-        for _ in todo:
+        for _ in turns:
             await worker.work(crash_at, after)
 
     await asyncio.gather(*[loop() for _ in range(4)])

@@ -111,17 +111,7 @@ def answers(
 
 def open_page(tx: QueryTx, granted: Granted, question: Question, below: int) -> None:
     """Record that a further page is read, before it is shown; the question's own entry stands for the first."""
-    tx.record(
-        AuditEntry(
-            operation="audit_query",
-            outcome="done",
-            actor=actor_of(granted),
-            resource_type="audit_log",
-            resource_version=below,
-            purpose=question.purpose,
-            justification_code="page",
-        )
-    )
+    _looked(tx, granted, question.purpose, "audit_log", below, "page")
 
 
 def purpose_now(view: QueryView, granted: Granted) -> Purpose:
@@ -134,17 +124,14 @@ def purpose_now(view: QueryView, granted: Granted) -> Purpose:
 
 def open_entry(tx: QueryTx, granted: Granted, purpose: Purpose, index: int) -> None:
     """Record that the entry `index` is opened, before it is shown. One that is not there, or not theirs, is recorded alike."""
-    tx.record(
-        AuditEntry(
-            operation="audit_query",
-            outcome="done",
-            actor=actor_of(granted),
-            resource_type="audit_entry",
-            resource_version=index,
-            purpose=purpose,
-            justification_code="entry",
-        )
-    )
+    _looked(tx, granted, purpose, "audit_entry", index, "entry")
+
+
+def _looked(tx: QueryTx, granted: Granted, purpose: Purpose, what: str, place: int, code: str) -> None:
+    tx.record(AuditEntry(
+        operation="audit_query", outcome="done", actor=actor_of(granted), resource_type=what, resource_version=place, purpose=purpose,
+        justification_code=code,
+    ))  # fmt: skip
 
 
 def rebuild(tx: QueryTx, granted: Granted) -> int:
