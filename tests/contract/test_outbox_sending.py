@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -17,7 +18,7 @@ from common.database import Database, Unit
 from common.envelope import open_envelope
 from common.events.case import SubjectErased
 from common.ids import uuid7
-from common.outbox import Outbox, RecipientUnknown, SentRef
+from common.outbox import Outbox, RecipientUnknown, SentRef, relay
 from common.outbox.tables import OUTBOX
 from common.testing import ManualClock
 from tests.support.databases import database, database_url
@@ -284,3 +285,61 @@ async def test_another_process_wakes_the_relay_without_its_poll(
         await on_bus(bus, count)
     await first.stop()
     await other_database.stop()
+
+
+async def test_what_this_process_committed_is_sent_without_being_read_again(
+    database: Database, bus: Unruly, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    look = relay._due
+
+    def counted(*args: Any) -> Any:
+        looks.append(1)
+        return look(*args)
+
+    await outbox.start()
+    await database.write(lambda u: send(outbox, u))
+    await until(lambda: outbox.relay.sent == 1)
+    monkeypatch.setattr(relay, "_due", counted)
+    # Safety looks (PostgreSQL) are one a second; ten messages in a row would be ten.
+    for count in range(2, 12):
+        await database.write(lambda u: send(outbox, u))
+        await on_bus(bus, count)
+    assert len(looks) <= 4
+
+
+async def test_what_another_process_stored_ahead_in_a_stream_is_never_overtaken(database: Database, bus: Unruly, outbox: Outbox) -> None:
+    await outbox.start()
+    await database.write(lambda u: send(outbox, u))
+    await until(lambda: outbox.relay.sent == 1)
+    silent = outbox_of(database, bus, SystemClock(), "svc:referral")
+    silent.relay.holding = True  # so it announces nothing: its word is lost
+    await database.write(lambda u: send(silent, u))
+    await database.write(lambda u: send(outbox, u))
+    assert [opened(record)[1] for record in await on_bus(bus, 3)] == [1, 2, 3]
+
+
+async def test_what_failed_on_its_way_is_not_overtaken_by_what_came_after_it(database: Database, bus: Unruly, outbox: Outbox) -> None:
+    outbox.relay.longest_pause = 0.05
+    await outbox.start()
+    await database.write(lambda u: send(outbox, u))
+    await until(lambda: outbox.relay.sent == 1)
+    bus.failures = [BusUnavailable("down")] * 3
+    await asyncio.gather(*[database.write(lambda u: send(outbox, u)) for _ in range(5)])
+    await database.write(lambda u: send(outbox, u, "other"))
+    streams = [opened(record)[:2] for record in await on_bus(bus, 7)]
+    assert [number for stream, number in streams if stream == "s"] == [1, 2, 3, 4, 5, 6]
+    assert ("other", 1) in streams
+
+
+async def test_a_mark_rides_along_with_the_next_commit_or_is_made_soon(database: Database, bus: Unruly, outbox: Outbox) -> None:
+    await outbox.start()
+    await database.write(lambda u: send(outbox, u))
+    await on_bus(bus, 1)
+    await until(lambda: outbox.relay.sent == 1)
+    before = database.groups
+    await database.write(lambda u: send(outbox, u, "a"))
+    await on_bus(bus, 2)
+    await database.write(lambda u: u.connection.exec_driver_sql("SELECT 1"))
+    assert None not in await column(database, "sent_at")
+    assert database.groups <= before + 3  # its commit, the next one, and one of its own where 50 ms went by between them

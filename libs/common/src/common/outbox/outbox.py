@@ -17,7 +17,7 @@ from common.events import Event
 from common.faults import crash_point
 from common.ids import uuid7
 from common.keys import KeySource, RecipientKey, SigningKey
-from common.outbox.relay import Relay, decoded_headers, encoded_headers
+from common.outbox.relay import Relay, Stored, decoded_headers, encoded_headers
 from common.outbox.tables import OUTBOX, STREAM_SEQUENCE
 
 _INSERT: Final = Prepared(
@@ -113,13 +113,13 @@ class Outbox:
         )  # fmt: skip
         clear = Metadata(event_id, SEALED_TYPE, self._sender.owner, tuple(to), stream, seq, "")
         message = Outgoing(topic, raw_key, value, routing_headers(clear))
-        self._store(unit, event_id, message, stream, not_before, keep=keep)
+        self._store(unit, Stored(event_id, stream, seq, message, not_before), keep=keep)
         return SentRef(event_id, seq, value)
 
     def forward(self, unit: Unit, message: Outgoing, *, stream: str, keep: bool = True) -> UUID:
         """Send bytes that are not ours to seal again, such as an envelope for quarantine. Returns the id to confirm it by."""
         row_id = uuid7()
-        self._store(unit, row_id, message, stream, None, keep=keep)
+        self._store(unit, Stored(row_id, stream, 0, message), keep=keep)
         return row_id
 
     def confirm(self, unit: Unit, ids: Sequence[UUID]) -> None:
@@ -178,12 +178,12 @@ class Outbox:
             raise RecipientUnknown(owner)
         return key
 
-    def _store(self, unit: Unit, row_id: UUID, message: Outgoing, stream: str, not_before: datetime | None, *, keep: bool) -> None:
-        now = self._clock.now()
+    def _store(self, unit: Unit, stored: Stored, *, keep: bool) -> None:
+        now, message = self._clock.now(), stored.message
         row = {
-            "id": row_id, "topic": message.topic, "key": message.key, "headers": encoded_headers(message.headers), "body": message.value,
-            "stream": stream, "created_at": now, "not_before": not_before, "confirmed_at": None if keep else now,
+            "id": stored.id, "topic": message.topic, "key": message.key, "headers": encoded_headers(message.headers), "body": message.value,
+            "stream": stored.stream, "created_at": now, "not_before": stored.not_before, "confirmed_at": None if keep else now,
         }  # fmt: skip
         _INSERT.run(unit.connection, row)
         crash_point("outbox.stored")
-        self._relay.stored(unit)
+        self._relay.stored(unit, stored)

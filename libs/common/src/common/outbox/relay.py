@@ -2,18 +2,33 @@
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
+from uuid import UUID
 
 from opentelemetry import metrics
 from sqlalchemy import Connection, bindparam, case, exists, func, null, or_, select, update
 
 from common.bus import Bus, BusUnavailable, MessageTooLarge, NotAllowed, Outgoing, TopicUnknown
 from common.clock import Clock
-from common.database import Database, DatabaseStopped, DatabaseUnavailable, Listener, ProcessLock, Unit, UtcDateTime, announce
+from common.database import (
+    Database,
+    DatabaseStopped,
+    DatabaseUnavailable,
+    GroupCommit,
+    Listener,
+    Prepared,
+    ProcessLock,
+    Unit,
+    UtcDateTime,
+    announce,
+)
+from common.envelope import EnvelopeRefused, peek
 from common.faults import crash_point
 from common.outbox.tables import OUTBOX
 from common.telemetry import describe
@@ -28,30 +43,39 @@ _STANDBY_S: Final = 1.0
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
 _REFUSED_TOPIC_S: Final = 30.0
+_MARK_WITHIN_S: Final = 0.05
+"""How long a mark waits for a commit to ride along with; dying before it only repeats what was sent."""
+_HANDED_MOST: Final = 256
+_STREAMS_KNOWN: Final = 10_000
 
 _meter = metrics.get_meter("hub.outbox")
 _sent = _meter.create_counter("hub_outbox_sent", description="Messages the bus has taken")
 _failures = _meter.create_counter("hub_outbox_failures", description="Attempts that the bus did not take, by reason")
 
-_COLUMNS: Final = (OUTBOX.c.seq, OUTBOX.c.topic, OUTBOX.c.key, OUTBOX.c.headers, OUTBOX.c.body)
+_COLUMNS: Final = (OUTBOX.c.id, OUTBOX.c.topic, OUTBOX.c.key, OUTBOX.c.headers, OUTBOX.c.body, OUTBOX.c.stream)
 
-# Made once: building a statement costs more than running it, and each commit with a message in it runs these.
+# Made once: building a statement costs more than running it.
 _NOW: Final = bindparam("now", type_=UtcDateTime())
 _NEXT_DELAYED: Final = select(func.min(OUTBOX.c.not_before)).where(OUTBOX.c.sent_at.is_(None), OUTBOX.c.not_before > _NOW)
 _MAY_GO: Final = (OUTBOX.c.sent_at.is_(None), OUTBOX.c.body.is_not(None), or_(OUTBOX.c.not_before.is_(None), OUTBOX.c.not_before <= _NOW))
 _NEXT: Final = select(*_COLUMNS).where(*_MAY_GO).order_by(OUTBOX.c.seq).limit(BATCH)
 # What nobody will confirm is forgotten with the bus's own word for it.
-_MARK: Final = (
+_MARK: Final = Prepared(
     update(OUTBOX)
-    .where(OUTBOX.c.seq.in_(bindparam("gone", expanding=True)), OUTBOX.c.sent_at.is_(None))
+    .where(OUTBOX.c.id == bindparam("message"), OUTBOX.c.sent_at.is_(None))
     .values(sent_at=_NOW, body=case((OUTBOX.c.confirmed_at.is_not(None), null()), else_=OUTBOX.c.body))
 )
 
 
 @dataclass(frozen=True, slots=True)
-class _Waiting:
-    seq: int
+class Stored:
+    """A message as its row has it. `number` is its place in its stream, from 1; 0 when it has none."""
+
+    id: UUID
+    stream: str
+    number: int
     message: Outgoing
+    not_before: datetime | None = None
 
 
 def encoded_headers(headers: Sequence[tuple[str, bytes]]) -> list[list[str]]:
@@ -67,7 +91,9 @@ def decoded_headers(stored: Any) -> tuple[tuple[str, bytes], ...]:
 class Relay:
     """One task per process; of all processes on one database only the holder of the lock sends.
 
-    A holder that stalls and wakes up later can repeat messages, never reorder new ones: recipients drop repeats by id.
+    What this process committed is handed over in memory and sent without reading it again, as long as it is the next of its
+    stream; everything else (after a start, a failure, a delay, from another process) is read from the table, in order. A holder
+    that stalls and wakes up later can repeat messages, never reorder new ones: recipients drop repeats by id.
     """
 
     def __init__(self, database: Database, bus: Bus, *, clock: Clock) -> None:
@@ -81,19 +107,33 @@ class Relay:
         self._running.set()
         self._task: asyncio.Task[None] | None = None
         self._refused: dict[str, float] = {}
+        self._look = True
+        self._again: datetime | None = None
+        self._handed: list[Stored] = []
+        self._streams: OrderedDict[str, int] = OrderedDict()
+        self._unmarked: dict[UUID, datetime] = {}
+        database.before_commit(self._mark_along)
         self.longest_pause = _LONGEST_PAUSE_S
-        self.sent = 0
+        self.sent = 0  # and marked as sent
         self.holding = False
 
     def wake(self) -> None:
-        """Something was committed. Call on the loop."""
+        """Something may wait in the table that was not handed over. Call on the loop."""
+        self._look = True
         self._wake.set()
 
-    def stored(self, unit: Unit) -> None:
-        """A message was stored in this unit: with its commit, wake whichever process relays."""
-        unit.after_commit(self.wake)
+    def stored(self, unit: Unit, stored: Stored | None = None) -> None:
+        """A message was stored in this unit: with its commit, send it, or wake whichever process relays."""
+        unit.after_commit(self.wake if stored is None else partial(self._take, stored))
         if not self.holding:
             announce(unit.connection, CHANNEL)
+
+    def _take(self, stored: Stored) -> None:
+        if self._look or not self.holding or not self._running.is_set() or len(self._handed) >= _HANDED_MOST:
+            self._look = True  # it stands in the table, behind what must be read from there first
+        else:
+            self._handed.append(stored)
+        self._wake.set()
 
     def pause(self) -> None:
         """Send nothing more until `resume`; a batch under way ends first."""
@@ -102,11 +142,12 @@ class Relay:
     def resume(self) -> None:
         """Send again."""
         self._running.set()
-        self._wake.set()
+        self.wake()
 
     async def start(self) -> None:
         """Begin relaying in the background."""
         if self._task is None:
+            self._look = True
             self._lock = self._database.lock("outbox-relay")
             self._listener = self._database.listen(CHANNEL, self.wake)
             self._task = asyncio.create_task(self._run(self._lock), name=f"{self._database.name}-relay")
@@ -121,6 +162,8 @@ class Relay:
         with suppress(asyncio.CancelledError):
             await task
         self.holding = False
+        with suppress(DatabaseUnavailable, DatabaseStopped):  # not marked, it is repeated
+            await self._mark_now()
         if self._listener is not None:
             await self._listener.stop()
         if self._lock is not None:
@@ -133,16 +176,17 @@ class Relay:
                 await self._running.wait()
                 if not (await lock.held() or await lock.acquire()):
                     self.holding = False
+                    self._look = True
                     await asyncio.sleep(_STANDBY_S)
                     continue
                 self.holding = True
-                self._wake.clear()  # before reading: a commit from here on wakes us again
-                more, again = await self._step()
+                self._wake.clear()  # before looking: a commit from here on wakes us again
+                if not await self._step():
+                    await self._rest()
                 failures = 0
-                if not more:
-                    await self._rest(again)
             except (BusUnavailable, DatabaseUnavailable) as error:
                 failures += 1
+                self._look = True
                 _failures.add(1, {"reason": type(error).__name__})
                 _log.warning("outbox relay waits", extra={"reason": type(error).__name__, "attempts": failures})
                 await asyncio.sleep(min(_FIRST_PAUSE_S * 2 ** min(failures, 10), self.longest_pause))
@@ -151,47 +195,89 @@ class Relay:
             except Exception as error:  # noqa: BLE001
                 # Nothing may end this task while messages wait; an error we did not foresee is retried slowly and loudly.
                 failures += 1
+                self._look = True
                 _failures.add(1, {"reason": "unforeseen"})
                 _log.error("outbox relay failed", extra={"error": describe(error)})
                 await asyncio.sleep(self.longest_pause)
 
-    async def _rest(self, again: datetime | None) -> None:
+    async def _rest(self) -> None:
+        """Wait for a commit. A mark that found no company is made by itself; a delay that ends, or too long a silence, means a look."""
+        if self._unmarked and not await self._woken(_MARK_WITHIN_S):
+            await self._mark_now()
         limit = SAFETY_POLL_S if self._database.dialect == "postgresql" or self._refused else None
-        if again is not None:
-            due = max((again - self._clock.now()).total_seconds(), 0.001)
+        if self._again is not None:
+            due = max((self._again - self._clock.now()).total_seconds(), 0.001)
             limit = due if limit is None else min(due, limit)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(limit):
-                await self._wake.wait()
+        if not await self._woken(limit):
+            self._look = True
 
-    async def _step(self) -> tuple[bool, datetime | None]:
-        """Send one batch. Returns whether more may be waiting that no commit will wake us for, and when the next delayed message is due."""
-        now = self._clock.now()
-        closed = self._closed_topics()
-        waiting, again = await self._database.read(lambda connection: _due(connection, now, closed))
+    async def _woken(self, seconds: float | None) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _step(self) -> bool:
+        """Send what was handed over, or a batch from the table. Returns whether to go on at once: nobody would wake us for the rest."""
+        waiting = self._next_handed()
+        if not waiting and self._look:
+            await self._mark_now()  # what is out but not marked must not be read as waiting
+            self._look = False
+            self._handed.clear()  # committed before this, so it is in the table
+            now, closed = self._clock.now(), self._closed_topics()
+            waiting, self._again = await self._database.read(lambda connection: _due(connection, now, closed))
+            self._look = self._look or len(waiting) == BATCH
         if not waiting:
-            return False, again
+            return False
         crash_point("outbox.before-send")
         gone = await self._publish(waiting)
         # Dying here repeats the batch after the restart: same bytes, same ids.
         crash_point("outbox.after-send")
-        if gone:
-            await self._database.write(lambda unit: self._mark(unit, gone))
-            crash_point("outbox.after-mark")
-        self.sent += len(gone)
-        _sent.add(len(gone))
-        return bool(gone) and (len(waiting) == BATCH or len(gone) < len(waiting)), again
+        now = self._clock.now()
+        for each in gone:
+            self._unmarked[each.id] = now
+            self._follow(each)
+        self._look = self._look or len(gone) < len(waiting)
+        return bool(gone) and self._look
 
-    async def _publish(self, waiting: Sequence[_Waiting]) -> list[int]:
+    def _next_handed(self) -> list[Stored]:
+        """What was handed over and is the next of its stream. Anything else is left to the table, where all that is ahead of it stands."""
+        handed, self._handed = self._handed, []
+        if not handed:
+            return []
+        now, closed = self._clock.now(), self._closed_topics()
+        last: dict[str, int] = {}
+        ready = []
+        for each in handed:
+            before = last.get(each.stream, self._streams.get(each.stream, 0))
+            early = each.not_before is not None and each.not_before > now
+            if each.number == before + 1 and not early and each.message.topic not in closed:
+                last[each.stream] = each.number
+                ready.append(each)
+            elif each.number > before or not each.number:
+                self._look = True
+        return ready
+
+    def _follow(self, sent: Stored) -> None:
+        """Remember how far its stream was sent; of the streams not heard of for long nothing is known, and the table says."""
+        if sent.number:
+            self._streams[sent.stream] = max(sent.number, self._streams.get(sent.stream, 0))
+            self._streams.move_to_end(sent.stream)
+            if len(self._streams) > _STREAMS_KNOWN:
+                self._streams.popitem(last=False)
+
+    async def _publish(self, waiting: Sequence[Stored]) -> Sequence[Stored]:
         try:
             await self._bus.publish([each.message for each in waiting])
         except (TopicUnknown, NotAllowed, MessageTooLarge):
             return await self._publish_by_topic(waiting)
-        return [each.seq for each in waiting]
+        return waiting
 
-    async def _publish_by_topic(self, waiting: Sequence[_Waiting]) -> list[int]:
+    async def _publish_by_topic(self, waiting: Sequence[Stored]) -> Sequence[Stored]:
         """One topic is closed to us; the others must not wait for it. Its messages stay and are tried again."""
-        gone: list[int] = []
+        gone: list[Stored] = []
         for topic in dict.fromkeys(each.message.topic for each in waiting):
             mine = [each for each in waiting if each.message.topic == topic]
             try:
@@ -201,7 +287,7 @@ class Relay:
                 _failures.add(1, {"reason": type(error).__name__})
                 _log.error("the bus refuses a topic; its messages wait", extra={"topic": topic, "reason": type(error).__name__})
             else:
-                gone.extend(each.seq for each in mine)
+                gone.extend(mine)
         return gone
 
     def _closed_topics(self) -> list[str]:
@@ -209,11 +295,32 @@ class Relay:
         self._refused = {topic: until for topic, until in self._refused.items() if until > now}
         return list(self._refused)
 
-    def _mark(self, unit: Unit, gone: Sequence[int]) -> None:
-        unit.connection.execute(_MARK, {"gone": list(gone), "now": self._clock.now()})
+    def _mark_along(self, group: GroupCommit) -> None:
+        """In the writer's thread, before any commit: what is out is marked with it, and costs no commit of its own."""
+        sent = list(self._unmarked.items())
+        if sent:
+            _MARK.run_many(group.connection, [{"message": message, "now": at} for message, at in sent])
+            group.after_commit(partial(self._marked, [message for message, _ in sent]))
+
+    async def _mark_now(self) -> None:
+        if self._unmarked:
+            await self._database.write(_nothing_else)
+
+    def _marked(self, messages: Sequence[UUID]) -> None:
+        crash_point("outbox.after-mark")
+        known = len(self._unmarked)
+        for message in messages:
+            self._unmarked.pop(message, None)
+        # Two commits in a row may both have marked it.
+        self.sent += known - len(self._unmarked)
+        _sent.add(known - len(self._unmarked))
 
 
-def _due(connection: Connection, now: datetime, closed: Sequence[str]) -> tuple[list[_Waiting], datetime | None]:
+def _nothing_else(_: Unit) -> None:
+    """A unit for the sake of the hook before its commit."""
+
+
+def _due(connection: Connection, now: datetime, closed: Sequence[str]) -> tuple[list[Stored], datetime | None]:
     """The next batch in order, leaving out what is behind a delayed message of its stream, and when the first delay ends."""
     again = connection.execute(_NEXT_DELAYED, {"now": now}).scalar_one()
     query = _NEXT
@@ -226,4 +333,16 @@ def _due(connection: Connection, now: datetime, closed: Sequence[str]) -> tuple[
     if closed:
         query = query.where(OUTBOX.c.topic.not_in(closed))
     rows = connection.execute(query, {"now": now})
-    return [_Waiting(row.seq, Outgoing(row.topic, row.key, row.body, decoded_headers(row.headers))) for row in rows], again
+    return [
+        Stored(row.id, row.stream, _number(row.stream, row.body), Outgoing(row.topic, row.key, row.body, decoded_headers(row.headers)))
+        for row in rows
+    ], again  # fmt: skip
+
+
+def _number(stream: str, body: bytes) -> int:
+    """Its place in its stream, which stands in the clear on an envelope of ours; 0 for what we only pass on."""
+    try:
+        clear = peek(body)
+    except EnvelopeRefused:
+        return 0
+    return clear.seq if clear.stream == stream else 0
