@@ -24,7 +24,7 @@ from common.tlog import ProofRefused, format_proof, leaf_hash
 from common.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, fold, pack_bundle, split_tile, unpack_bundle
 
 WINDOW_SECONDS: Final = 0.005
-"""How long a batch waits for company: one signature, one fsync and one transaction then serve all of it."""
+"""The least time between two rounds, so that batches that come together share one signature, one fsync and one transaction. One that comes alone waits for nobody."""
 PUBLISH_SECONDS: Final = 1.0
 _BUNDLE: Final = -1
 _LEAVES_AT_A_TIME: Final = 256 * TILE_WIDTH
@@ -66,6 +66,7 @@ class Sequencer:
         self._finished: list[Tile] = []
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._rounded = 0.0
         self.fence = -1
         self.halted = ""
         """Why the log stopped; empty while it works."""
@@ -151,13 +152,7 @@ class Sequencer:
             return False
         before = self._signed
         new = await self._new_leaves(waiting)
-        signed, growth = await asyncio.to_thread(self._derive, waiting.state, new)
-        crash_point("audit.tiles-written")
-        head = signed.head
-        if head is None:
-            raise LogHalted("no-genesis")
-        replies = await asyncio.to_thread(self._replies, waiting, growth, signed, head, before)
-        crash_point("audit.head-signed")
+        signed, head, growth, replies = await asyncio.to_thread(self._sign, waiting, new, before)
         await self._store.signed(head, waiting.state, replies, [entry.index for entry in waiting.wanted])
         crash_point("audit.receipts-committed")
         self._finished += [Tile(tile.level, tile.index) for tile, _ in growth.tiles()]
@@ -199,6 +194,15 @@ class Sequencer:
             return self._full_tile(level, index)
 
         return TileHashes(signed.size, tile)
+
+    def _sign(self, waiting: Waiting, new: Sequence[bytes], before: Signed) -> tuple[Signed, Head, Growth, list[Reply]]:
+        signed, growth = self._derive(waiting.state, new)
+        crash_point("audit.tiles-written")
+        if signed.head is None:
+            raise LogHalted("no-genesis")
+        replies = self._replies(waiting, growth, signed, signed.head, before)
+        crash_point("audit.head-signed")
+        return signed, signed.head, growth, replies
 
     def _derive(self, state: LogState, new: Sequence[bytes]) -> tuple[Signed, Growth]:
         """Write every tile that filled up, read the bundles back, and sign if the root they give is the one that was committed."""
@@ -320,9 +324,11 @@ class Sequencer:
 
     async def _next_round(self) -> None:
         await self._wake.wait()
-        await asyncio.sleep(WINDOW_SECONDS)
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(self._rounded + WINDOW_SECONDS - loop.time())
         self._wake.clear()
         await self.round()
+        self._rounded = loop.time()
 
     async def _next_publish(self) -> None:
         await asyncio.sleep(PUBLISH_SECONDS)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from itertools import groupby
 from typing import Final
@@ -52,6 +52,7 @@ class Releases:
         self._running = asyncio.Event()
         self._running.set()
         self._task: asyncio.Task[None] | None = None
+        self._next_due: datetime | None = None
         self._tended = desk.now() - _TEND_EVERY
         self._shown: set[tuple[str, str]] = set()
         self._reviewed_on = desk.now().date()  # wiring has looked on the day of the start
@@ -83,7 +84,8 @@ class Releases:
 
     async def step(self) -> int:
         """Try everything that is due once; how many were tried."""
-        due = await self._store.read(lambda view: view.due(self._desk.now(), _BATCH))
+        now = self._desk.now()
+        due, self._next_due = await self._store.read(lambda view: (view.due(now, _BATCH), view.next_due()))
         cases = [tuple(group) for _, group in groupby(sorted(due, key=_by_case), key=_by_case)]
         await asyncio.gather(*(self._case(case) for case in cases))
         return len(due)
@@ -194,7 +196,7 @@ class Releases:
                 await asyncio.sleep(_AFTER_FAILURE)
 
     async def _rest(self) -> None:
-        due = await self._store.read(lambda view: view.next_due())
+        due = self._next_due  # as of a step that found nothing to do
         limit = _LOOK_AGAIN if due is None else min(_LOOK_AGAIN, max(0.01, (due - self._desk.now()).total_seconds()))
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):
