@@ -66,6 +66,19 @@ class RefusedIntake:
     code: str
 
 
+RefusedPlace = tuple[datetime, UUID]
+"""Where a page of open alarms ended: time and id of its last."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedPage:
+    """Some of a desk's open alarms, whether others stand behind them, and how many there are in all."""
+
+    items: tuple[RefusedIntake, ...]
+    more: bool
+    total: int
+
+
 class ReferralTx(Protocol):
     """The repository inside one transaction.
 
@@ -113,8 +126,11 @@ class ReferralTx(Protocol):
         """Whether sharing has decided on that version; with no outcome it then means that nobody was told."""
         ...
 
-    def note_refused_intake(self, agency: str, *, code: str, at: datetime, key_mark: bytes | None, external_reference: str | None) -> None:
-        """Remember, without content, that a sender's intake was refused; tried again and refused again, it is still one."""
+    def note_refused_intake(self, agency: str, *, code: str, at: datetime, key_mark: bytes | None, external_reference: str | None) -> bool:
+        """Remember, without content, that a sender's intake was refused; tried again and refused again, it is still one.
+
+        None is dropped, however many there are. True when they have just become so many that a person must be told.
+        """
         ...
 
     def correct_refused_intakes(self, granted: Granted, key_mark: bytes, external_reference: str | None) -> None:
@@ -125,8 +141,8 @@ class ReferralTx(Protocol):
         """End one alarm of the agency; it as it was, or None when there is none of that id."""
         ...
 
-    def refused_intakes(self, granted: Granted) -> tuple[RefusedIntake, ...]:
-        """The sender's open alarms, oldest first."""
+    def refused_intakes(self, granted: Granted, after: RefusedPlace | None, limit: int) -> RefusedPage:
+        """The sender's open alarms behind a place, oldest first."""
         ...
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:

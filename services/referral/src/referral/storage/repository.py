@@ -22,7 +22,7 @@ from common.sealed import SubjectKey, SubjectKeys, blind_index
 from common.topics import CASE
 from common.web.attempts import Answer, Attempt
 from common.web.idempotency import Idempotency
-from referral.ports import CaseState, Outcome, ReferralTx, RefusedIntake, StoredReferral, VersionMoved
+from referral.ports import CaseState, Outcome, ReferralTx, RefusedIntake, RefusedPage, RefusedPlace, StoredReferral, VersionMoved
 from referral.storage.refused import RefusedIntakes
 from referral.storage.tables import CaseFile, FactGroup, OutcomeRow, ReferralRow, SnapshotSent, table_of
 
@@ -208,9 +208,9 @@ class SqlTx:
         waiting = select(_SENT.c.version).where(_SENT.c.case_id == case_id, _SENT.c.version >= version)
         return self._conn.execute(waiting).first() is None
 
-    def note_refused_intake(self, agency: str, *, code: str, at: datetime, key_mark: bytes | None, external_reference: str | None) -> None:
+    def note_refused_intake(self, agency: str, *, code: str, at: datetime, key_mark: bytes | None, external_reference: str | None) -> bool:
         """Without content."""
-        self._refused().note(agency, code, at, key_mark, external_reference)
+        return self._refused().note(agency, code, at, key_mark, external_reference)
 
     def correct_refused_intakes(self, granted: Granted, key_mark: bytes, external_reference: str | None) -> None:
         """Of the caller's agency."""
@@ -220,9 +220,9 @@ class SqlTx:
         """Of the caller's agency."""
         return self._refused().acknowledge(granted.principal.agency, refused_id)
 
-    def refused_intakes(self, granted: Granted) -> tuple[RefusedIntake, ...]:
+    def refused_intakes(self, granted: Granted, after: RefusedPlace | None, limit: int) -> RefusedPage:
         """Of the caller's agency."""
-        return self._refused().open(granted.principal.agency)
+        return self._refused().open(granted.principal.agency, after, limit)
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """The stored answer of this Idempotency-Key, or `work`'s, stored in this transaction."""

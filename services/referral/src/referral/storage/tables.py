@@ -89,7 +89,11 @@ class RefusedIntake(Row, table=True):
     """A refused intake, without what it held: it alarms the sender's desk until that one is corrected or acknowledged."""
 
     __tablename__ = "refused_intake"
-    __table_args__ = (Index("ix_refused_intake_agency", "agency"),)
+    __table_args__ = (
+        Index("ix_refused_intake_listed", "agency", "at", "id"),
+        Index("ix_refused_intake_key", "agency", "key_mark"),
+        Index("ix_refused_intake_reference", "agency", "reference_mark"),
+    )
     id: UUID = Field(primary_key=True)
     agency: str = Field(max_length=60)
     code: str = Field(max_length=60)
