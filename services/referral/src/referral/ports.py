@@ -45,6 +45,8 @@ class Outcome:
     changed_at: datetime
     proof: str = ""
     reason_code: str = ""
+    earlier_promise: str = ""
+    """What an emergency release of an earlier version came to that has no proof: `overdue`, or `broken`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,10 @@ class ReferralTx(Protocol):
 
     def put_outcome(self, case_id: UUID, outcome: Outcome) -> None:
         """Insert or advance the state of one recipient; an older event never overwrites a newer state."""
+        ...
+
+    def promise_unkept(self, case_id: UUID, recipient: str, version: int, standing: str) -> None:
+        """What left on a promise at this version is `overdue`, or `broken` for good; it stays told when later versions are."""
         ...
 
     def snapshot_decided(self, case_id: UUID, version: int) -> None:

@@ -177,6 +177,11 @@ def note_outcome(tx: ReferralTx, case_id: UUID, outcome: Outcome) -> None:
     tx.put_outcome(case_id, outcome)
 
 
+def note_promise(tx: ReferralTx, case_id: UUID, recipient: str, version: int, standing: str) -> None:
+    """What left in an emergency has no proof: whoever sent the referral hears that, too."""
+    tx.promise_unkept(case_id, recipient, version, standing)
+
+
 def note_decided(tx: ReferralTx, case_id: UUID, version: int) -> None:
     """Sharing has decided on this version for everybody, so it holds the snapshot durably."""
     tx.snapshot_decided(case_id, version)

@@ -71,6 +71,7 @@ class OutcomeRow(Row, table=True):
     state: str = Field(max_length=20)
     clause: str = Field(default="", max_length=80)
     proof: str = Field(default="", max_length=20)
+    earlier_promise: str = Field(default="", max_length=20, sa_column_kwargs={"server_default": ""})
     reason_code: str = Field(default="", max_length=80)
     changed_at: datetime = Field(sa_type=UtcDateTime)
     first_at: datetime = Field(sa_type=UtcDateTime)
