@@ -2,12 +2,17 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import delete, insert
+from sqlalchemy.dialects import sqlite
 
 from common.ids import opaque, uuid7
+from referral.storage.refused import _CORRECT
+from referral.storage.tables import RefusedIntake, table_of
 from tests.support.inner_hub import POLICE, URGENT, InnerHub, inner_hub
 from tests.support.refusals import MARKER, refused
 
@@ -38,10 +43,25 @@ def fresh(**changes: Any) -> dict[str, Any]:
 
 async def refusals(hub: InnerHub, who: str = POLICE) -> list[dict[str, Any]]:
     """The sender's open alarms."""
-    answer = await hub.call(who, "GET", "referral", "/v1/refused-intakes", scope="referral.read")
-    assert answer.status_code == 200
-    found: list[dict[str, Any]] = answer.json()["refused"]
+    return [one for page in await pages(hub, who) for one in page["refused"]]
+
+
+async def pages(hub: InnerHub, who: str = POLICE) -> list[dict[str, Any]]:
+    """The whole list, page by page."""
+    found: list[dict[str, Any]] = []
+    while not found or found[-1]["nextCursor"]:
+        cursor = f"?cursor={found[-1]['nextCursor']}" if found else ""
+        answer = await hub.call(who, "GET", "referral", f"/v1/refused-intakes{cursor}", scope="referral.read")
+        assert answer.status_code == 200
+        found.append(answer.json())
     return found
+
+
+async def stand(hub: InnerHub, count: int, agency: str = POLICE) -> list[str]:
+    """That many open alarms of before, all of one moment; their ids as the list has them."""
+    rows = [{"id": uuid7(), "agency": agency, "code": "malformed-json", "at": datetime(2026, 11, 1, tzinfo=UTC)} for _ in range(count)]
+    await hub.frame("referral").database.write(lambda unit: unit.connection.execute(insert(table_of(RefusedIntake)), rows))
+    return sorted(str(row["id"]) for row in rows)
 
 
 async def codes(hub: InnerHub, who: str = POLICE) -> list[str]:
@@ -128,3 +148,43 @@ async def test_the_alarm_is_in_the_log_and_the_reference_nowhere(hub: InnerHub) 
     assert MARKER not in answer.text
     assert [path.name for path in hub.folder.rglob("*") if path.is_file() and reference.encode() in path.read_bytes()] == []
     assert await codes(hub) == ["validation-failed"]
+
+
+async def test_not_one_falls_off_the_list_however_many_there_are_and_a_person_is_told(hub: InnerHub) -> None:
+    before = await stand(hub, 998)
+    await stand(hub, 1, HOUSING)
+    hub.said()
+    forms = [fresh() for _ in range(3)]
+    for form in forms:
+        refused(hub, await hub.submit({**form, "danger": 7}), 422, "validation-failed", "/danger")
+        refused(hub, await hub.submit({**form, "danger": 7}), 422, "validation-failed", "/danger")
+    found = await pages(hub)
+    shown = [one["id"] for page in found for one in page["refused"]]
+    assert (shown[:998], len(set(shown)), {page["total"] for page in found}) == (before, 1_001, {1_001})
+    assert (await hub.submit(forms[2])).status_code == 201
+    assert [one["id"] for one in await refusals(hub)] == shown[:-1], "the last of them is known again, too"
+    cursor = found[0]["nextCursor"]
+    answer = await hub.call(HOUSING, "GET", "referral", f"/v1/refused-intakes?cursor={cursor}", scope="referral.read")
+    refused(hub, answer, 400, "invalid-cursor")
+    await hub.frame("referral").database.write(lambda unit: unit.connection.execute(delete(table_of(RefusedIntake))))
+
+
+async def test_a_thousand_alarm_once_until_there_are_fewer(hub: InnerHub) -> None:
+    await stand(hub, 998)
+    hub.said()
+    for _ in range(3):
+        refused_form = await hub.submit(fresh(danger=7))
+        assert refused_form.status_code == 422
+    alarms = [json.loads(line) for line in hub.said().splitlines() if '"alarm"' in line]
+    assert [line["agency"] for line in alarms if line["alarm"] == "refused-intakes-many"] == [POLICE]
+    await hub.frame("referral").database.write(lambda unit: unit.connection.execute(delete(table_of(RefusedIntake))))
+
+
+async def test_a_mark_is_looked_up_without_going_through_the_agencys_others(hub: InnerHub) -> None:
+    query = str(_CORRECT.compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True}))
+    steps = [row[3] for row in hub.rows("referral", f"EXPLAIN QUERY PLAN {query}", "a", b"k", "a", b"r")]
+    assert not [step for step in steps if "ix_refused_intake_listed" in step or step.startswith("SCAN refused_intake")], steps
+    assert [index for index in ("key", "reference") if any(f"ix_refused_intake_{index}" in step for step in steps)] == [
+        "key",
+        "reference",
+    ], steps

@@ -77,6 +77,8 @@ class FakeHub:
             return _json(self.problem[1], self.problem[0])
         if path in self.log_files:
             return httpx2.Response(200, text=self.log_files[path])
+        if request.url.params.get("cursor") == "r-1":
+            return _json({"refused": [{**_REFUSED, "code": "rate-limited"}], "total": 2, "nextCursor": None})
         if path.startswith("/identity/v1/agencies/northmoor-housing"):
             return self._standing(request.method, request.content)
         return self._answer(request.method, path, request.content)
@@ -100,7 +102,7 @@ class FakeHub:
             self.orders.append(json.loads(content))
             return _json({"cases": 2, "prepared": 3, "unchanged": 0, "failed": 0, "more": True})
         if path == "/referral/v1/refused-intakes":
-            return _json({"refused": [_REFUSED]})
+            return _json({"refused": [_REFUSED], "total": 2, "nextCursor": "r-1"})
         if method == "POST" and path == f"/referral/v1/refused-intakes/{_REFUSED['id']}/acknowledgement":
             self.orders.append(json.loads(content))
             return _json(_REFUSED)

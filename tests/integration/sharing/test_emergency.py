@@ -11,14 +11,14 @@ import pytest
 from common.access import Granted, Principal, grant
 from common.audit_record import Actor
 from common.events.case import CaseSnapshot
-from common.events.sharing import DisclosureReleased
+from common.events.sharing import DisclosureReleased, PromiseBroken
 from common.package_proof import verify_package
 from common.problems import Problem
 from sharing.domain.disclosure import Disclosure
-from sharing.usecases import releasing
+from sharing.usecases import deciding, releasing
 from sharing.usecases.releasing import Emergency
 from tests.support.sharing_bed import Bed
-from tests.support.snapshots import CASE, marking, snapshot, urgent
+from tests.support.snapshots import CASE, VICTIM, marking, snapshot, urgent
 
 IDVA, POLICE = "northmoor-idva", "northmoor-police"
 WHY = Emergency("imminent_danger_to_life", "He is at her door and the log has not answered for ten minutes.")
@@ -75,7 +75,42 @@ async def test_an_unkept_promise_alarms_after_an_hour(bed: Bed, caplog: pytest.L
         assert not caplog.records
         bed.clock.advance(3601)
         await bed.releases.tend()
-    assert [record.__dict__["alarm"] for record in caplog.records] == ["promise-overdue"]
+        await bed.releases.tend()
+    assert [record.__dict__["alarm"] for record in caplog.records] == ["promise-overdue"] * 2, "as long as it is"
+    assert await unkept(bed) == [(IDVA, "overdue", "promise-overdue")], "its referrer hears it once"
+    entries = [e for e in await bed.records() if e.get("why") == "promise-overdue"]
+    assert [(e["op"], e["out"], e["dl"]) for e in entries] == [("delivered", "failed", str(waiting.id))]
+    await bed.receipt(waiting.record_id)
+    await bed.releases.tend()
+    found = await bed.state(waiting.id)
+    assert (found.standing, found.reason) == ("proven", ""), "late, but it came"
+    assert [e.proof for e in await bed.told() if isinstance(e, DisclosureReleased)] == ["promised", "proven"]
+
+
+async def unkept(bed: Bed) -> list[tuple[str, str, str]]:
+    """What the referrer was told of promises not kept."""
+    return [(e.recipient, e.standing, e.reason_code) for e in await bed.told() if isinstance(e, PromiseBroken)]
+
+
+@pytest.mark.parametrize("proof_came", [True, False])
+async def test_a_promise_on_an_erased_case_ends_and_alarms_once(bed: Bed, caplog: pytest.LogCaptureFixture, *, proof_came: bool) -> None:
+    """Even while nobody can say what vetoes there are: nothing is left that could be sealed."""
+    waiting = (await bed.take(urgent()))[IDVA]
+    await invoke(bed, waiting, person(bed))
+    await bed.store.write(lambda tx: deciding.forget_subject(tx, bed.desk, VICTIM, (CASE,)))
+    if proof_came:
+        await bed.receipt(waiting.record_id)
+    bed.checks.down = True
+    bed.clock.advance(3601)
+    with caplog.at_level(logging.ERROR, "hub.sharing"):
+        await bed.releases.tend()
+        await bed.releases.tend()
+    said = [(record.__dict__["alarm"], record.__dict__.get("code")) for record in caplog.records]
+    assert said == [("promise-broken", "key-destroyed")]
+    found = await bed.state(waiting.id)
+    assert (found.state, found.standing, found.reason, found.proof_due) == ("released", "", "key-destroyed", None)
+    assert await unkept(bed) == [(IDVA, "broken", "key-destroyed")]
+    assert [(e["op"], e["out"]) for e in await bed.records() if e.get("why") == "key-destroyed"] == [("delivered", "failed")]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +180,7 @@ async def test_a_record_the_log_refuses_after_it_left_pages_and_is_no_longer_cal
     found = await bed.state(waiting.id)
     assert (found.state, found.standing, found.reason, found.proof_due) == ("released", "", "audit-rejected", None)
     assert IDVA not in {recipient for recipient, *_ in await unproven(bed, person(bed))}
+    assert await unkept(bed) == [(IDVA, "broken", "audit-rejected")], "its referrer hears it, too"
     looked = [e for e in await bed.records() if e.get("why") == "audit-rejected"]
     assert [(e["op"], e["out"], e["dl"]) for e in looked] == [("delivered", "failed", str(waiting.id))]
 

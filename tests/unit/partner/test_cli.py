@@ -244,6 +244,7 @@ def test_what_stands_refused_is_listed_and_acknowledged_with_a_reason(shell: She
     refused_id = out.split()[0]
     assert (code, "malformed-json" in out, "referral refused acknowledge ID --reason sent-again|" in out) == (0, True, True)
     assert json.loads(shell.run("referral", "refused", "--json")[1])[0]["id"] == refused_id
+    assert "rate-limited" in out, "what stands on the next page is on the list, too"
     code, out, _ = shell.run("referral", "refused", "acknowledge", refused_id, "--reason", "told-otherwise")
     assert (code, shell.hub.orders) == (0, [{"reason": "told-otherwise"}])
     assert "malformed-json" in out

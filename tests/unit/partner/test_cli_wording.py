@@ -77,3 +77,14 @@ def test_a_role_the_hub_does_not_know_is_not_sent(shell: Shell) -> None:
     code, _, err = shell.run("inbox", "acknowledge", str(DELIVERY), "--role", "king")
     assert (code, "'idva'" in err) == (2, True)
     assert not shell.hub.asked
+
+
+def test_a_promise_that_was_not_kept_is_told_in_words(shell: Shell) -> None:
+    told = {"recipient": "northmoor-idva", "state": "released", "changedAt": "2026-11-21T02:00:05Z"}
+    outcomes = [{**told, "proof": "broken", "earlierPromise": None}, {**told, "proof": "proven", "earlierPromise": "overdue"}]
+    referral = {"referralId": str(DELIVERY), "caseReference": "NM-1", "version": 1, "risk": {"level": "high"}, "outcomes": outcomes}
+    shell.hub.problem = (200, referral)
+    code, out, _ = shell.run("referral", "show", str(DELIVERY))
+    assert code == 0
+    assert "inbox, promised in an emergency; there will be no proof (" in out
+    assert "inbox, proven; an earlier version was promised in an emergency; its proof is overdue (" in out

@@ -10,7 +10,7 @@ from common.events.agency import DeliveryAcknowledged, DisclosurePackage, Promis
 from common.events.audit import AuditBatch, AuditItem, AuditReceipts, AuditRejected, ReceiptItem
 from common.events.case import CaseSnapshot, CaseSubject, Consent, Fact, Marking, RiskSummary, SubjectErased
 from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
-from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, SnapshotDecided
+from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, PromiseBroken, SnapshotDecided
 
 AT = datetime(2026, 11, 21, 2, 30, 15, 123456, tzinfo=UTC)
 CASE, REFERRAL, DELIVERY, VICTIM, CHILD, MARK = (UUID(f"01932000-0000-7000-8000-00000000000{n}") for n in range(1, 7))
@@ -80,6 +80,7 @@ EXAMPLES: tuple[Event, ...] = (
     KeyPublished(owner="northmoor-idva", use="sig", jwk=JWK, not_before=AT, signed_by_root="e30.e30.AA"),
     KeyRetired(owner="northmoor-idva", kid=HASH, at=AT),
     KeyRetired(owner="northmoor-idva", kid=HASH, at=AT, compromised=True),
+    PromiseBroken(**_OUTCOME, delivery_id=DELIVERY, standing="overdue", reason_code="promise-overdue", found_at=AT),
     SavedReceipt(receipt="e30.e30.AA"),
     SubjectErased(subject_id=VICTIM, case_ids=(), erased_at=AT),
     SubjectErased(subject_id=VICTIM, case_ids=(CASE,), erased_at=AT),

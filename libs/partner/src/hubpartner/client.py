@@ -79,10 +79,15 @@ class HubClient:
         return _members(await self._services["referral"].call("POST", path, scope="referral.write", json=body, idempotency_key=opaque()))
 
     async def refused_intakes(self) -> list[dict[str, Any]]:
-        """Referrals of the own agency that were refused and stand so, oldest first."""
-        answer = _members(await self._services["referral"].call("GET", "/v1/refused-intakes", scope="referral.read"))
-        found: list[dict[str, Any]] = answer["refused"]
-        return found
+        """Referrals of the own agency that were refused and stand so, oldest first: all of them, page by page."""
+        found: list[dict[str, Any]] = []
+        params: dict[str, str] = {}
+        while True:
+            answer = _members(await self._services["referral"].call("GET", "/v1/refused-intakes", scope="referral.read", params=params))
+            found.extend(answer["refused"])
+            if answer.get("nextCursor") is None:
+                return found
+            params = {"cursor": answer["nextCursor"]}
 
     async def acknowledge_refused(self, refused_id: str, reason: str) -> dict[str, Any]:
         """Say what became of a refused referral that no accepted one corrects: `sent-again`, `told-otherwise`, `not-needed`."""

@@ -1,7 +1,7 @@
 """What sharing says became of a decision, kept so that the referrer hears back."""
 
 from common.database import Unit
-from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, SnapshotDecided
+from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, PromiseBroken, SnapshotDecided
 from common.inbox import Inbox, Received
 from referral import usecases
 from referral.ports import Outcome
@@ -19,6 +19,7 @@ class OutcomeConsumer:
         inbox.on(DisclosureDecided, self.decided)
         inbox.on(SnapshotDecided, self.snapshot_decided)
         inbox.on(DisclosureReleased, self.released)
+        inbox.on(PromiseBroken, self.unkept)
         inbox.on(DisclosureBlocked, self.blocked)
         inbox.on(DisclosureSaved, self.saved)
 
@@ -36,6 +37,10 @@ class OutcomeConsumer:
         """A package left, logged first or promised."""
         outcome = Outcome(event.recipient, event.snapshot_version, "released", event.clause, event.released_at, event.proof)
         usecases.note_outcome(SqlTx(unit, self._sealing), event.case_id, outcome)
+
+    def unkept(self, unit: Unit, got: Received, event: PromiseBroken) -> None:
+        """What left on a promise has no proof yet, or will have none."""
+        usecases.note_promise(SqlTx(unit, self._sealing), event.case_id, event.recipient, event.snapshot_version, event.standing)
 
     def blocked(self, unit: Unit, got: Received, event: DisclosureBlocked) -> None:
         """It did not leave, and a person is looking."""

@@ -45,6 +45,8 @@ class Outcome:
     changed_at: datetime
     proof: str = ""
     reason_code: str = ""
+    earlier_promise: str = ""
+    """What an emergency release of an earlier version came to that has no proof: `overdue`, or `broken`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,19 @@ class RefusedIntake:
     id: UUID
     at: datetime
     code: str
+
+
+RefusedPlace = tuple[datetime, UUID]
+"""Where a page of open alarms ended: time and id of its last."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedPage:
+    """Some of a desk's open alarms, whether others stand behind them, and how many there are in all."""
+
+    items: tuple[RefusedIntake, ...]
+    more: bool
+    total: int
 
 
 class ReferralTx(Protocol):
@@ -105,6 +120,10 @@ class ReferralTx(Protocol):
         """Insert or advance the state of one recipient; an older event never overwrites a newer state."""
         ...
 
+    def promise_unkept(self, case_id: UUID, recipient: str, version: int, standing: str) -> None:
+        """What left on a promise at this version is `overdue`, or `broken` for good; it stays told when later versions are."""
+        ...
+
     def snapshot_decided(self, case_id: UUID, version: int) -> None:
         """Sharing has decided on this snapshot: the sealed bytes of it and of older ones need not be kept for resending."""
         ...
@@ -113,8 +132,11 @@ class ReferralTx(Protocol):
         """Whether sharing has decided on that version; with no outcome it then means that nobody was told."""
         ...
 
-    def note_refused_intake(self, agency: str, *, code: str, at: datetime, key_mark: bytes | None, external_reference: str | None) -> None:
-        """Remember, without content, that a sender's intake was refused; tried again and refused again, it is still one."""
+    def note_refused_intake(self, agency: str, *, code: str, at: datetime, key_mark: bytes | None, external_reference: str | None) -> bool:
+        """Remember, without content, that a sender's intake was refused; tried again and refused again, it is still one.
+
+        None is dropped, however many there are. True when they have just become so many that a person must be told.
+        """
         ...
 
     def correct_refused_intakes(self, granted: Granted, key_mark: bytes, external_reference: str | None) -> None:
@@ -125,8 +147,8 @@ class ReferralTx(Protocol):
         """End one alarm of the agency; it as it was, or None when there is none of that id."""
         ...
 
-    def refused_intakes(self, granted: Granted) -> tuple[RefusedIntake, ...]:
-        """The sender's open alarms, oldest first."""
+    def refused_intakes(self, granted: Granted, after: RefusedPlace | None, limit: int) -> RefusedPage:
+        """The sender's open alarms behind a place, oldest first."""
         ...
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:

@@ -18,7 +18,7 @@ from referral.domain.facts import facts_of, level_facts, risk_facts, unknown_con
 from referral.domain.form import FullReferral, Person, UrgentReferral
 from referral.domain.rules import Instrument, RuleBook, Rules, RulesUnknown
 from referral.permissions import may
-from referral.ports import CaseState, Outcome, ReferralTx, RefusedIntake, StoredReferral, VersionMoved
+from referral.ports import CaseState, Outcome, ReferralTx, RefusedIntake, RefusedPage, RefusedPlace, StoredReferral, VersionMoved
 
 SNAPSHOT_LIMIT: Final = 128 * 1024
 """Bytes of one snapshot: what every recipient's package, proof and encodings included, still holds in the largest envelope (256 KiB)."""
@@ -177,6 +177,11 @@ def note_outcome(tx: ReferralTx, case_id: UUID, outcome: Outcome) -> None:
     tx.put_outcome(case_id, outcome)
 
 
+def note_promise(tx: ReferralTx, case_id: UUID, recipient: str, version: int, standing: str) -> None:
+    """What left in an emergency has no proof: whoever sent the referral hears that, too."""
+    tx.promise_unkept(case_id, recipient, version, standing)
+
+
 def note_decided(tx: ReferralTx, case_id: UUID, version: int) -> None:
     """Sharing has decided on this version for everybody, so it holds the snapshot durably."""
     tx.snapshot_decided(case_id, version)
@@ -189,9 +194,9 @@ def note_saved(tx: ReferralTx, case_id: UUID, recipient: str, at: datetime) -> N
             tx.put_outcome(case_id, replace(known, state="saved", changed_at=at))
 
 
-def refuse_intake(tx: ReferralTx, agency: str, code: str, desk: Desk, *, key_mark: bytes | None, external_reference: str | None) -> None:
-    """Alarm the sender's desk: an intake was refused and stands uncorrected (design section 13, rule 2)."""
-    tx.note_refused_intake(agency, code=code, at=desk.clock.now(), key_mark=key_mark, external_reference=external_reference)
+def refuse_intake(tx: ReferralTx, agency: str, code: str, desk: Desk, *, key_mark: bytes | None, external_reference: str | None) -> bool:
+    """Alarm the sender's desk: an intake was refused and stands uncorrected (design section 13, rule 2). True when they have become too many to follow."""
+    return tx.note_refused_intake(agency, code=code, at=desk.clock.now(), key_mark=key_mark, external_reference=external_reference)
 
 
 def acknowledge_refused_intake(tx: ReferralTx, granted: Granted, refused_id: UUID, *, reason: str) -> RefusedIntake:
@@ -207,10 +212,10 @@ def acknowledge_refused_intake(tx: ReferralTx, granted: Granted, refused_id: UUI
     return found
 
 
-def refused_intakes(tx: ReferralTx, granted: Granted) -> tuple[RefusedIntake, ...]:
-    """The sender's open alarms, oldest first."""
+def refused_intakes(tx: ReferralTx, granted: Granted, after: RefusedPlace | None, limit: int) -> RefusedPage:
+    """The sender's open alarms behind a place, oldest first. Raises Problem(forbidden)."""
     _allow("see_refused_intakes", granted)
-    return tx.refused_intakes(granted)
+    return tx.refused_intakes(granted, after, limit)
 
 
 def _allow(action: str, granted: Granted) -> None:

@@ -98,7 +98,10 @@ async def _alarm_the_desk(refusal: Refusal, store: ReferralStore, desk: usecases
     _log.warning("an intake was refused", extra={"alarm": "intake-refused", "agency": agency, "code": code})
     mark = idempotency.name(refusal.principal, sent.idempotency_key) if sent is not None and sent.idempotency_key else None
     reference = None if sent is None else reference_in(sent.body)
-    await store.write(lambda tx: usecases.refuse_intake(tx, agency, code, desk, key_mark=mark, external_reference=reference))
+    many = await store.write(lambda tx: usecases.refuse_intake(tx, agency, code, desk, key_mark=mark, external_reference=reference))
+    if many:
+        # If we crash before this line, the list still holds every one of them and says how many.
+        _log.error("a desk no longer keeps up with its refused intakes", extra={"alarm": "refused-intakes-many", "agency": agency})
 
 
 def reference_in(body: bytes) -> str | None:

@@ -259,6 +259,10 @@ class View(Protocol):
         """Released on a promise, with the proof now here; by id, behind `after`."""
         ...
 
+    def promises_due(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
+        """Deliveries released on a promise that is past its hour; by id, behind `after`."""
+        ...
+
     def overdue_promises(self, now: datetime) -> int:
         """How many promises were not kept in time."""
         ...

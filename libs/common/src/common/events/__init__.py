@@ -10,12 +10,12 @@ from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.events.case import CaseSnapshot, SubjectErased
 from common.events.event import Event
 from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
-from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, SnapshotDecided
+from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, PromiseBroken, SnapshotDecided
 
 ALL: tuple[type[Event], ...] = (
     AgencyRestored, AgencySuspended, AuditBatch, AuditReceipts, AuditRejected, CaseSnapshot, DeliveryAcknowledged, DirectoryHeartbeat,
-    DisclosureBlocked, DisclosureDecided, DisclosurePackage, DisclosureReleased, DisclosureSaved, KeyPublished, KeyRetired, SavedReceipt,
-    SnapshotDecided, SubjectErased,
+    DisclosureBlocked, DisclosureDecided, DisclosurePackage, DisclosureReleased, DisclosureSaved, KeyPublished, KeyRetired, PromiseBroken,
+    SavedReceipt, SnapshotDecided, SubjectErased,
 )  # fmt: skip
 
 _BY_NAME: Mapping[tuple[str, int], type[Event]] = {(event.TYPE, event.VERSION): event for event in ALL}

@@ -48,6 +48,21 @@ class DisclosureReleased(Event):
     proof: Literal["proven", "promised"]
 
 
+class PromiseBroken(Event):
+    """What left on a promise has no proof. `overdue`: not yet, though it was due; it may still come. `broken`: there will be none."""
+
+    TYPE: ClassVar[str] = "hub.promise-broken"
+    VERSION: ClassVar[int] = 1
+
+    case_id: UUID
+    snapshot_version: int
+    delivery_id: UUID
+    recipient: str
+    standing: Literal["overdue", "broken"]
+    reason_code: str
+    found_at: datetime
+
+
 class DisclosureBlocked(Event):
     """A permitted disclosure did not leave: a veto, a stale snapshot, a rejected audit record, or no answer."""
 

@@ -34,6 +34,12 @@ _STATES = {
 }
 
 
+_PROOFS = {
+    "overdue": "promised in an emergency; its proof is overdue",
+    "broken": "promised in an emergency; there will be no proof",
+}
+
+
 @app.command()
 def submit(
     context: typer.Context,
@@ -68,7 +74,9 @@ def show(context: typer.Context, referral_id: str, as_json: JsonOption = False) 
     if not answer["outcomes"]:
         say("  decided: nobody was told" if answer["decided"] else "  nothing decided yet")
     for outcome in answer["outcomes"]:
-        proof = f", {outcome['proof']}" if outcome["proof"] else ""
+        proof = f", {_PROOFS.get(outcome['proof'], outcome['proof'])}" if outcome["proof"] else ""
+        if outcome.get("earlierPromise"):
+            proof += f"; an earlier version was {_PROOFS.get(outcome['earlierPromise'], outcome['earlierPromise'])}"
         say(f"  {outcome['recipient']}: {_STATES.get(outcome['state'], outcome['state'])}{proof} ({outcome['changedAt']})")
 
 

@@ -31,6 +31,7 @@ REASONS: Final[dict[str, str]] = {
     "veto": "Somebody has said that it must not leave",
     "superseded": "A newer decision took its place",
     "key-destroyed": "Its content has been erased",
+    "promise-overdue": "The proof that was promised had not come within the hour",
     "promise-kept": "The proof that was promised has followed",
 }
 """Codes of refusals to share (the agreement's vetoes) and of what stops a release."""

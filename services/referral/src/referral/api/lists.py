@@ -1,5 +1,6 @@
 """Routes for code lists, instruments and rules in force, and for a sender's own refused intakes."""
 
+from datetime import datetime
 from typing import Annotated, Literal, cast
 from uuid import UUID
 
@@ -8,16 +9,18 @@ from pydantic import Field
 
 from common.access import Granted
 from common.views import CATEGORIES
-from common.web import documents, guard
+from common.web import documents, guard, paging
 from common.web.models import ApiModel, Timestamp
 from referral import usecases
 from referral.domain.wording import MEANINGS
-from referral.ports import Store
+from referral.ports import RefusedPlace, Store
 from referral.usecases import Desk
 
 router = APIRouter(prefix="/v1", tags=["lists"])
 Read = Annotated[Granted, guard.requires("referral.read", operation="operation")]
 Write = Annotated[Granted, guard.requires("referral.write", operation="alteration")]
+
+_REFUSED = "refused-intakes"
 
 
 class CodeOut(ApiModel):
@@ -67,9 +70,11 @@ class AcknowledgementIn(ApiModel):
 
 
 class RefusedIntakesOut(ApiModel):
-    """Open alarms of your desk."""
+    """Open alarms of your desk. `total` counts all that stand now, on whatever page; `next_cursor` is absent on the last page."""
 
     refused: tuple[RefusedIntakeOut, ...]
+    total: int
+    next_cursor: str | None = None
 
 
 @router.get("/code-lists", summary="Code lists, instruments and rules")
@@ -88,14 +93,21 @@ async def read_code_lists(request: Request, granted: Read) -> CodeListsOut:
 
 
 @router.get("/refused-intakes", summary="Your refused intakes")
-async def read_refused_intakes(request: Request, granted: Read) -> RefusedIntakesOut:
-    """Referrals of your agency that were refused and stand so, oldest first; without what they held.
+async def read_refused_intakes(
+    request: Request, granted: Read, cursor: paging.CursorText = None, limit: paging.Limit = paging.MAX_LIMIT
+) -> RefusedIntakesOut:
+    """Referrals of your agency that were refused and stand so, oldest first, page by page; without what they held.
 
-    One ends when a referral with the same `externalReference` or Idempotency-Key is accepted, or when your desk acknowledges it.
+    Each stands until a referral with the same `externalReference` or Idempotency-Key is accepted, or your desk acknowledges it; none
+    falls off the list, however many there are.
     """
-    store = cast(Store, request.app.state.store)
-    found = await store.write(lambda tx: usecases.refused_intakes(tx, granted))
-    return RefusedIntakesOut(refused=tuple(RefusedIntakeOut(id=one.id, at=one.at, code=one.code) for one in found))
+    store, cursors = cast(Store, request.app.state.store), cast(paging.Cursors, request.app.state.cursors)
+    after = _place(cursors.read(_REFUSED, cursor, granted))
+    found = await store.write(lambda tx: usecases.refused_intakes(tx, granted, after, limit))
+    last = found.items[-1] if found.more else None
+    following = None if last is None else cursors.make(_REFUSED, [last.at.isoformat(), str(last.id)], granted)
+    items = tuple(RefusedIntakeOut(id=one.id, at=one.at, code=one.code) for one in found.items)
+    return RefusedIntakesOut(refused=items, total=found.total, next_cursor=following)
 
 
 @router.post("/refused-intakes/{refused_id}/acknowledgement", summary="Acknowledge a refused intake", openapi_extra=documents.problems(404))
@@ -104,6 +116,10 @@ async def acknowledge_refused_intake(request: Request, refused_id: UUID, body: A
     store = cast(Store, request.app.state.store)
     ended = await store.write(lambda tx: usecases.acknowledge_refused_intake(tx, granted, refused_id, reason=body.reason))
     return RefusedIntakeOut(id=ended.id, at=ended.at, code=ended.code)
+
+
+def _place(place: list[str | int] | None) -> RefusedPlace | None:
+    return None if place is None else (datetime.fromisoformat(str(place[0])), UUID(str(place[1])))
 
 
 def _codes(codes: dict[str, str]) -> tuple[CodeOut, ...]:

@@ -41,7 +41,16 @@ class OutcomeOut(ApiModel):
 
     recipient: str
     state: str
-    proof: str | None = Field(default=None, description="proven: logged first. promised: emergency release, proof follows within the hour")
+    proof: str | None = Field(
+        default=None,
+        description=(
+            "proven: in the log. promised: emergency release, proof follows within the hour. overdue: that hour has passed, it may still come. "
+            "broken: there will be no proof, and a person has been told"
+        ),
+    )
+    earlier_promise: str | None = Field(
+        default=None, description="overdue or broken: the same of an emergency release of an earlier version to this recipient"
+    )
     changed_at: Timestamp
 
 
@@ -87,7 +96,12 @@ def referral_out(stored: StoredReferral, desk: Desk) -> dict[str, Any]:
 
 def referral_read(heard: Heard, desk: Desk) -> ReferralRead:
     """A stored referral with what became of it."""
-    shown = tuple(OutcomeOut(recipient=o.recipient, state=o.state, proof=o.proof or None, changed_at=o.changed_at) for o in heard.outcomes)
+    shown = tuple(
+        OutcomeOut(
+            recipient=o.recipient, state=o.state, proof=o.proof or None, earlier_promise=o.earlier_promise or None, changed_at=o.changed_at
+        )
+        for o in heard.outcomes
+    )
     return ReferralRead.model_validate({**referral_out(heard.referral, desk), "decided": heard.decided, "outcomes": shown})
 
 

@@ -22,7 +22,8 @@ from common.sealed import SubjectKey, SubjectKeys, blind_index
 from common.topics import CASE
 from common.web.attempts import Answer, Attempt
 from common.web.idempotency import Idempotency
-from referral.ports import CaseState, Outcome, ReferralTx, RefusedIntake, StoredReferral, VersionMoved
+from referral.ports import CaseState, Outcome, ReferralTx, RefusedIntake, RefusedPage, RefusedPlace, StoredReferral, VersionMoved
+from referral.storage import promises
 from referral.storage.refused import RefusedIntakes
 from referral.storage.tables import CaseFile, FactGroup, OutcomeRow, ReferralRow, SnapshotSent, table_of
 
@@ -167,7 +168,16 @@ class SqlTx:
             .order_by(_OUTCOME.c.first_at, _OUTCOME.c.recipient)
         )
         return tuple(
-            Outcome(r["recipient"], r["snapshot_version"], r["state"], r["clause"], r["changed_at"], r["proof"], r["reason_code"])
+            Outcome(
+                r["recipient"],
+                r["snapshot_version"],
+                r["state"],
+                r["clause"],
+                r["changed_at"],
+                r["proof"],
+                r["reason_code"],
+                r["earlier_promise"],
+            )
             for r in self._conn.execute(query).mappings()
         )
 
@@ -177,7 +187,8 @@ class SqlTx:
         The proof of what left on a promise is told afterwards, and changes nothing else.
         """
         here = (_OUTCOME.c.case_id == case_id, _OUTCOME.c.recipient == outcome.recipient)
-        row = self._conn.execute(select(_OUTCOME.c.snapshot_version, _OUTCOME.c.state, _OUTCOME.c.proof).where(*here)).first()
+        shown = (_OUTCOME.c.snapshot_version, _OUTCOME.c.state, _OUTCOME.c.proof, _OUTCOME.c.earlier_promise)
+        row = self._conn.execute(select(*shown).where(*here)).first()
         values = {
             "snapshot_version": outcome.snapshot_version,
             "state": outcome.state,
@@ -191,9 +202,13 @@ class SqlTx:
         elif outcome.state == "withheld" and row.state in ("released", "saved"):
             return
         elif (outcome.snapshot_version, _RANK[outcome.state]) > (row.snapshot_version, _RANK[row.state]):
-            self._conn.execute(update(_OUTCOME).where(*here).values(**values))
-        elif (row.snapshot_version, row.proof, outcome.proof) == (outcome.snapshot_version, "promised", "proven"):
-            self._conn.execute(update(_OUTCOME).where(*here).values(proof="proven"))
+            self._conn.execute(update(_OUTCOME).where(*here).values(**values, **promises.told_before(row, outcome)))
+        elif found := promises.kept(row, outcome):
+            self._conn.execute(update(_OUTCOME).where(*here).values(**found))
+
+    def promise_unkept(self, case_id: UUID, recipient: str, version: int, standing: str) -> None:
+        """Beside the outcome."""
+        promises.unkept(self._conn, case_id, recipient, version, standing)
 
     def snapshot_decided(self, case_id: UUID, version: int) -> None:
         """End-to-end confirmation: what the broker acknowledged may be page cache, what sharing decided on is durable there."""
@@ -208,9 +223,9 @@ class SqlTx:
         waiting = select(_SENT.c.version).where(_SENT.c.case_id == case_id, _SENT.c.version >= version)
         return self._conn.execute(waiting).first() is None
 
-    def note_refused_intake(self, agency: str, *, code: str, at: datetime, key_mark: bytes | None, external_reference: str | None) -> None:
+    def note_refused_intake(self, agency: str, *, code: str, at: datetime, key_mark: bytes | None, external_reference: str | None) -> bool:
         """Without content."""
-        self._refused().note(agency, code, at, key_mark, external_reference)
+        return self._refused().note(agency, code, at, key_mark, external_reference)
 
     def correct_refused_intakes(self, granted: Granted, key_mark: bytes, external_reference: str | None) -> None:
         """Of the caller's agency."""
@@ -220,9 +235,9 @@ class SqlTx:
         """Of the caller's agency."""
         return self._refused().acknowledge(granted.principal.agency, refused_id)
 
-    def refused_intakes(self, granted: Granted) -> tuple[RefusedIntake, ...]:
+    def refused_intakes(self, granted: Granted, after: RefusedPlace | None, limit: int) -> RefusedPage:
         """Of the caller's agency."""
-        return self._refused().open(granted.principal.agency)
+        return self._refused().open(granted.principal.agency, after, limit)
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """The stored answer of this Idempotency-Key, or `work`'s, stored in this transaction."""

@@ -71,6 +71,7 @@ class OutcomeRow(Row, table=True):
     state: str = Field(max_length=20)
     clause: str = Field(default="", max_length=80)
     proof: str = Field(default="", max_length=20)
+    earlier_promise: str = Field(default="", max_length=20, sa_column_kwargs={"server_default": ""})
     reason_code: str = Field(default="", max_length=80)
     changed_at: datetime = Field(sa_type=UtcDateTime)
     first_at: datetime = Field(sa_type=UtcDateTime)
@@ -89,7 +90,11 @@ class RefusedIntake(Row, table=True):
     """A refused intake, without what it held: it alarms the sender's desk until that one is corrected or acknowledged."""
 
     __tablename__ = "refused_intake"
-    __table_args__ = (Index("ix_refused_intake_agency", "agency"),)
+    __table_args__ = (
+        Index("ix_refused_intake_listed", "agency", "at", "id"),
+        Index("ix_refused_intake_key", "agency", "key_mark"),
+        Index("ix_refused_intake_reference", "agency", "reference_mark"),
+    )
     id: UUID = Field(primary_key=True)
     agency: str = Field(max_length=60)
     code: str = Field(max_length=60)

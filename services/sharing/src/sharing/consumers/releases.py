@@ -102,6 +102,7 @@ class Releases:
         now = self._desk.now()
         await self._again(lambda view, after: view.promised_with_proof(after, _BATCH), releasing.keep_promise)
         await self._again(lambda view, after: view.sealed_to_old_keys(current, after, _BATCH), releasing.reseal)
+        await self._tell_overdue(now)
         overdue, stuck = await self._store.read(lambda view: (view.overdue_promises(now), view.stuck()))
         self._show(stuck)
         _overdue.set(overdue)
@@ -126,6 +127,16 @@ class Releases:
             for due in page:
                 await self._seal_again(due, seal)
             after = page[-1].delivery_id
+
+    async def _tell_overdue(self, now: datetime) -> None:
+        """Each promise past its hour in a transaction of its own; one already told of changes nothing."""
+        after: UUID | None = None
+        while page := await self._store.read(lambda view: view.promises_due(now, after, _BATCH)):  # noqa: B023 - read at once, never kept
+            for delivery in page:
+                await self._store.write(
+                    partial(releasing.promise_due, desk=self._desk, granted=self._desk.own_work(), delivery_id=delivery)
+                )
+            after = page[-1]
 
     async def _seal_again(self, due: Due, seal: _Seal) -> None:
         """One question and one transaction for one delivery; one that cannot be sealed must not keep the others."""

@@ -34,6 +34,9 @@ VETO: Final = "veto"
 SUPERSEDED: Final = "superseded"
 ERASED: Final = "key-destroyed"
 
+# What left on a promise is past its hour; said once, and taken back when the proof comes.
+OVERDUE: Final = "promise-overdue"
+
 THIRD_PARTY: Final = "third_party"
 """How a referral came to be when its referrer learns only that it arrived."""
 

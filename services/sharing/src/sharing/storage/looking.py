@@ -51,10 +51,14 @@ class SqlView:
         here = and_(_DISCLOSURE.c.state == "released", _DISCLOSURE.c.standing == "promised", _DISCLOSURE.c.proof.is_not(None))
         return self._due(and_(here, _behind(after)), limit)
 
+    def promises_due(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
+        """Told of already or not."""
+        query = select(_DISCLOSURE.c.id).where(_overdue(now), _behind(after)).order_by(_DISCLOSURE.c.id).limit(limit)
+        return tuple(self._conn.execute(query).scalars())
+
     def overdue_promises(self, now: datetime) -> int:
         """Promised, and past the hour."""
-        here = and_(_DISCLOSURE.c.standing == "promised", _DISCLOSURE.c.proof_due < now)
-        found: int = self._conn.execute(select(func.count()).select_from(_DISCLOSURE).where(here)).scalar_one()
+        found: int = self._conn.execute(select(func.count()).select_from(_DISCLOSURE).where(_overdue(now))).scalar_one()
         return found
 
     def sealed_to_old_keys(self, current: Mapping[str, str], after: UUID | None, limit: int) -> tuple[Due, ...]:
@@ -101,6 +105,10 @@ class SqlView:
     def _dues(self, query: Select[Any], **values: object) -> tuple[Due, ...]:
         rows = self._conn.execute(query, values)
         return tuple(Due(row.id, row.case_id, row.snapshot_version, tuple(UUID(one) for one in row.vetting["subjects"])) for row in rows)
+
+
+def _overdue(now: datetime) -> ColumnElement[bool]:
+    return and_(_DISCLOSURE.c.standing == "promised", _DISCLOSURE.c.proof_due < now)
 
 
 def _behind(after: UUID | None) -> ColumnElement[bool]:

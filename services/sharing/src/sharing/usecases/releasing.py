@@ -11,7 +11,7 @@ from uuid import UUID
 from common.access import Granted
 from common.audit_record import Actor, AuditEntry
 from common.events.agency import Promise
-from common.events.sharing import DisclosureBlocked, DisclosureReleased
+from common.events.sharing import DisclosureBlocked, DisclosureReleased, PromiseBroken
 from common.problems import Problem
 from sharing.domain import disclosure as words
 from sharing.domain.disclosure import Disclosure, Prepared, ProofWrong, Standing, check_proof, package, wait
@@ -187,10 +187,10 @@ def keep_promise(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state:
     The package carries the content again, so it takes the same last look as a release; but a case that moved on does not take
     back what has left, only a veto on this recipient does. False when nothing was sealed.
     """
-    found = tx.disclosure(delivery_id)
-    if found is None or found.state != "released" or found.standing != "promised" or _kept_back(tx, desk, found, state, _against_proof):
+    prepared = _promised(tx, desk, granted, delivery_id)
+    if prepared is None or _kept_back(tx, desk, prepared.disclosure, state, _against_proof):
         return False
-    prepared = Prepared(found, tx.evidence(granted, found))
+    found = prepared.disclosure
     try:
         check_proof(prepared, desk.log)
     except ProofWrong as wrong:
@@ -202,6 +202,23 @@ def keep_promise(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state:
         _entry(tx, desk, "delivered", "done", found, envelope_digest=sent.digest, reason_code="promise-kept", channel="topic-and-inbox")
     )
     tx.publish(found.case_id, _released(found, found.released_at or desk.now(), "proven"))
+    return True
+
+
+def promise_due(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID) -> bool:
+    """A promise is past its hour: its referrer is told so once, and one on an erased case, which nobody can keep, ends.
+
+    False when there was nothing to say. If we crash before the commit it is said at the next round.
+    """
+    prepared = _promised(tx, desk, granted, delivery_id)
+    if prepared is None:
+        return False
+    found = prepared.disclosure
+    if found.reason == words.OVERDUE or found.proof_due is None or found.proof_due >= desk.now():
+        return False
+    tx.advance(found.id, ("released",), reason=words.OVERDUE)
+    tx.record(_entry(tx, desk, "delivered", "failed", found, reason_code=words.OVERDUE))
+    tx.publish(found.case_id, _unkept(desk, found, "overdue", words.OVERDUE))
     return True
 
 
@@ -222,10 +239,23 @@ def reseal(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state: CaseS
     return True
 
 
+def _promised(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID) -> Prepared | None:
+    """What left on a promise that can still be kept. On an erased case it cannot: no proof without what it proves, so it ends here."""
+    found = tx.disclosure(delivery_id)
+    if found is None or found.state != "released" or found.standing != "promised":
+        return None
+    try:
+        return Prepared(found, tx.evidence(granted, found))
+    except Sealed:
+        _break(tx, desk, found, words.ERASED, code=words.ERASED)
+        return None
+
+
 def _break(tx: Tx, desk: Desk, disclosure: Disclosure, reason: str, *, code: str) -> None:
-    """There will be no proof of what left: it is called promised no longer, and a person is told now, not when it is overdue."""
+    """There will be no proof of what left: it is called promised no longer, its referrer hears it, and a person is told now, not when it is overdue."""
     tx.advance(disclosure.id, ("released",), standing="", proof_due=None, reason=reason)
     tx.record(_entry(tx, desk, "delivered", "failed", disclosure, reason_code=reason))
+    tx.publish(disclosure.case_id, _unkept(desk, disclosure, "broken", reason))
     _log.error("promise not kept", extra={"alarm": "promise-broken", "code": code, "recipient": disclosure.recipient})
 
 
@@ -247,6 +277,13 @@ def _released(disclosure: Disclosure, at: datetime, proof: Literal["proven", "pr
     return DisclosureReleased(
         case_id=disclosure.case_id, snapshot_version=disclosure.snapshot_version, delivery_id=disclosure.id, recipient=disclosure.recipient,
         clause=disclosure.clause, released_at=at, proof=proof,
+    )  # fmt: skip
+
+
+def _unkept(desk: Desk, disclosure: Disclosure, standing: Literal["overdue", "broken"], reason: str) -> PromiseBroken:
+    return PromiseBroken(
+        case_id=disclosure.case_id, snapshot_version=disclosure.snapshot_version, delivery_id=disclosure.id, recipient=disclosure.recipient,
+        standing=standing, reason_code=reason, found_at=desk.now(),
     )  # fmt: skip
 
 
