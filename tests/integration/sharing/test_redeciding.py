@@ -13,7 +13,7 @@ from sqlalchemy import NullPool, create_engine, text, update
 from common.audit_record import Actor
 from common.canonical import unb64u
 from common.database import migrate
-from common.events.sharing import DisclosureDecided
+from common.events.sharing import SnapshotDecided
 from common.package_proof import verify_package
 from deploy.migrations import folder
 from sharing.domain.disclosure import Disclosure
@@ -75,7 +75,8 @@ async def test_a_restored_agency_is_decided_on_and_gets_it_once(bed: Bed) -> Non
     assert await entries(bed, IDVA) == [("withhold", "suspended"), ("permit", "")]
     assert [len(await bed.packages(agency)) for agency in (CARE, SUPPORT)] == [1, 1]
     assert [len(await entries(bed, agency)) for agency in (CARE, SUPPORT)] == [1, 1], "nobody else was decided on again"
-    told = [(e.outcome, e.reason_code) for e in await bed.told() if isinstance(e, DisclosureDecided) and e.recipient == IDVA]
+    decided = [each for event in await bed.told() if isinstance(event, SnapshotDecided) for each in event.outcomes]
+    told = [(o.outcome, o.reason_code) for o in decided if o.recipient == IDVA]
     assert told == [("withhold", "suspended"), ("permit", "")]
     assert await passed_over(bed) == {}
     for _ in range(3):

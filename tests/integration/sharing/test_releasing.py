@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select
 from common.audit_record import content_commitment
 from common.canonical import unb64u
 from common.events.case import SubjectErased
-from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, SnapshotDecided
+from common.events.sharing import DisclosureBlocked, DisclosureReleased, SnapshotDecided
 from common.inbox.tables import QUARANTINE
 from common.package_proof import verify_package
 from common.tlog import Signer
@@ -39,7 +39,7 @@ async def test_one_entry_per_recipient_and_nothing_leaves_before_its_receipt(bed
     assert await bed.releases.step() == 0
     for agency in (IDVA, CARE, SUPPORT):
         assert await bed.packages(agency) == []
-    decided = [event for event in await bed.told() if isinstance(event, DisclosureDecided)]
+    decided = [each for event in await bed.told() if isinstance(event, SnapshotDecided) for each in event.outcomes]
     assert {(d.recipient, d.outcome) for d in decided} == {(IDVA, "permit"), (CARE, "permit"), (SUPPORT, "permit")}
 
 
@@ -177,7 +177,7 @@ async def test_changed_facts_become_a_correction_and_unchanged_ones_nothing(bed:
     assert {each.kind for each in second.values()} == {"correction"}
     withheld = [r for r in await bed.records() if r["op"] == "disclosure" and r["out"] == "withhold" and r["rcp"] == SUPPORT]
     assert [r["why"] for r in withheld] == ["nothing-new"]
-    said = [e.outcome for e in await bed.told() if isinstance(e, DisclosureDecided) and e.recipient == SUPPORT]
+    said = [o.outcome for e in await bed.told() if isinstance(e, SnapshotDecided) for o in e.outcomes if o.recipient == SUPPORT]
     assert said == ["permit"], "nothing new is nothing to tell the referrer: what was released stays released"
     assert [e.snapshot_version for e in await bed.told() if isinstance(e, SnapshotDecided)] == [1, 2], "referral may let go of both"
 

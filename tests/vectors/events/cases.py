@@ -10,7 +10,7 @@ from common.events.agency import DeliveryAcknowledged, DisclosurePackage, Promis
 from common.events.audit import AuditBatch, AuditItem, AuditReceipts, AuditRejected, ReceiptItem
 from common.events.case import CaseSnapshot, CaseSubject, Consent, Fact, Marking, RiskSummary, SubjectErased
 from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
-from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, PromiseBroken, SnapshotDecided
+from common.events.sharing import DisclosureBlocked, DisclosureReleased, DisclosureSaved, PromiseBroken, RecipientOutcome, SnapshotDecided
 
 AT = datetime(2026, 11, 21, 2, 30, 15, 123456, tzinfo=UTC)
 CASE, REFERRAL, DELIVERY, VICTIM, CHILD, MARK = (UUID(f"01932000-0000-7000-8000-00000000000{n}") for n in range(1, 7))
@@ -71,8 +71,13 @@ EXAMPLES: tuple[Event, ...] = (
     DirectoryHeartbeat(at=AT, state_epoch=4, suspended=("northmoor-housing",)),
     DisclosureBlocked(**_OUTCOME, delivery_id=DELIVERY, reason_code="veto-newer", blocked_at=AT),
     SnapshotDecided(case_id=CASE, snapshot_version=3, decided_at=AT),
-    DisclosureDecided(**_OUTCOME, outcome="withhold", decided_at=AT),
-    DisclosureDecided(**_OUTCOME, outcome="permit", clause="NM-4.2", reason_code="necessary", decided_at=AT),
+    SnapshotDecided(
+        case_id=CASE, snapshot_version=3, decided_at=AT,
+        outcomes=(
+            RecipientOutcome(recipient="northmoor-idva", outcome="permit", clause="NM-4.2", reason_code="necessary"),
+            RecipientOutcome(recipient="northmoor-housing", outcome="withhold"),
+        ),
+    ),
     DisclosurePackage(**_PACKAGE, kind="disclosure", leaf="e30", proof="c2sp.org/tlog-proof@v1\nindex 0\n\n"),
     DisclosurePackage(**_PACKAGE, kind="notice", promise=_PROMISE),
     DisclosureReleased(**_OUTCOME, delivery_id=DELIVERY, clause="NM-4.2", released_at=AT, proof="proven"),

@@ -1,7 +1,7 @@
 """What sharing says became of a decision, kept so that the referrer hears back."""
 
 from common.database import Unit
-from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, PromiseBroken, SnapshotDecided
+from common.events.sharing import DisclosureBlocked, DisclosureReleased, DisclosureSaved, PromiseBroken, SnapshotDecided
 from common.inbox import Inbox, Received
 from referral import usecases
 from referral.ports import Outcome
@@ -16,22 +16,20 @@ class OutcomeConsumer:
 
     def register(self, inbox: Inbox) -> None:
         """Tell the inbox which events this service understands."""
-        inbox.on(DisclosureDecided, self.decided)
-        inbox.on(SnapshotDecided, self.snapshot_decided)
+        inbox.on(SnapshotDecided, self.decided)
         inbox.on(DisclosureReleased, self.released)
         inbox.on(PromiseBroken, self.unkept)
         inbox.on(DisclosureBlocked, self.blocked)
         inbox.on(DisclosureSaved, self.saved)
 
-    def decided(self, unit: Unit, got: Received, event: DisclosureDecided) -> None:
-        """A recipient may know, or may not."""
-        state = "decided" if event.outcome == "permit" else "withheld"
-        outcome = Outcome(event.recipient, event.snapshot_version, state, event.clause, event.decided_at, reason_code=event.reason_code)
-        usecases.note_outcome(SqlTx(unit, self._sealing), event.case_id, outcome)
-
-    def snapshot_decided(self, unit: Unit, got: Received, event: SnapshotDecided) -> None:
-        """Sharing has it: the snapshot need not be sent again."""
-        usecases.note_decided(SqlTx(unit, self._sealing), event.case_id, event.snapshot_version)
+    def decided(self, unit: Unit, got: Received, event: SnapshotDecided) -> None:
+        """Who may know and who may not; and sharing has the snapshot, so that it need not be sent again."""
+        tx = SqlTx(unit, self._sealing)
+        for one in event.outcomes:
+            state = "decided" if one.outcome == "permit" else "withheld"
+            outcome = Outcome(one.recipient, event.snapshot_version, state, one.clause, event.decided_at, reason_code=one.reason_code)
+            usecases.note_outcome(tx, event.case_id, outcome)
+        usecases.note_decided(tx, event.case_id, event.snapshot_version)
 
     def released(self, unit: Unit, got: Received, event: DisclosureReleased) -> None:
         """A package left, logged first or promised."""

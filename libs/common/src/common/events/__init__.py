@@ -10,11 +10,11 @@ from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.events.case import CaseSnapshot, SubjectErased
 from common.events.event import Event
 from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
-from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, PromiseBroken, SnapshotDecided
+from common.events.sharing import DisclosureBlocked, DisclosureReleased, DisclosureSaved, PromiseBroken, SnapshotDecided
 
 ALL: tuple[type[Event], ...] = (
     AgencyRestored, AgencySuspended, AuditBatch, AuditReceipts, AuditRejected, CaseSnapshot, DeliveryAcknowledged, DirectoryHeartbeat,
-    DisclosureBlocked, DisclosureDecided, DisclosurePackage, DisclosureReleased, DisclosureSaved, KeyPublished, KeyRetired, PromiseBroken,
+    DisclosureBlocked, DisclosurePackage, DisclosureReleased, DisclosureSaved, KeyPublished, KeyRetired, PromiseBroken,
     SavedReceipt, SnapshotDecided, SubjectErased,
 )  # fmt: skip
 

@@ -9,14 +9,14 @@ from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.events.case import CaseSnapshot, SubjectErased
 from common.events.event import Event
 from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
-from common.events.sharing import DisclosureBlocked, DisclosureDecided, DisclosureReleased, DisclosureSaved, PromiseBroken, SnapshotDecided
+from common.events.sharing import DisclosureBlocked, DisclosureReleased, DisclosureSaved, PromiseBroken, SnapshotDecided
 
 Events = tuple[type[Event], ...]
 
 SHARED: Final[Mapping[str, Events]] = {
     topics.CASE: (CaseSnapshot, SubjectErased),
     topics.CASE_BULK: (CaseSnapshot, SubjectErased),
-    topics.SHARING: (DisclosureDecided, SnapshotDecided, DisclosureReleased, PromiseBroken, DisclosureBlocked, DisclosureSaved),
+    topics.SHARING: (SnapshotDecided, DisclosureReleased, PromiseBroken, DisclosureBlocked, DisclosureSaved),
     topics.IDENTITY: (AgencySuspended, AgencyRestored, KeyPublished, KeyRetired, DirectoryHeartbeat),
     **{topics.audit(service): (AuditBatch,) for service in topics.SERVICES},
     topics.AUDIT_RECEIPT: (AuditReceipts, AuditRejected),

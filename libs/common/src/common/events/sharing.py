@@ -4,32 +4,29 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from common.events.event import Event
+from common.events.event import Event, Part
 
 
-class DisclosureDecided(Event):
-    """One recipient's outcome before anything is sent: permit or withhold, with the clause or reason code."""
+class RecipientOutcome(Part):
+    """What was decided for one recipient, before anything is sent: permit or withhold, with the clause or reason code."""
 
-    TYPE: ClassVar[str] = "hub.disclosure-decided"
-    VERSION: ClassVar[int] = 1
-
-    case_id: UUID
-    snapshot_version: int
     recipient: str
     outcome: Literal["permit", "withhold"]
     clause: str = ""
     reason_code: str = ""
-    decided_at: datetime
 
 
 class SnapshotDecided(Event):
-    """Every recipient of this version has been decided on, though it may be none: sharing holds the snapshot durably."""
+    """Sharing has decided on this version and holds it durably. `outcomes` are those that are news: it may be none, and of a
+    decision made again only those it was made for.
+    """
 
     TYPE: ClassVar[str] = "hub.snapshot-decided"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     case_id: UUID
     snapshot_version: int
+    outcomes: tuple[RecipientOutcome, ...] = ()
     decided_at: datetime
 
 

@@ -11,7 +11,7 @@ from common.access import Granted
 from common.audit_record import Actor, AuditEntry, content_commitment, new_salt
 from common.canonical import canonical
 from common.events.case import CaseSnapshot
-from common.events.sharing import DisclosureDecided, SnapshotDecided
+from common.events.sharing import RecipientOutcome, SnapshotDecided
 from common.ids import uuid7
 from common.problems import Problem
 from common.views import CATEGORIES, Kind, Parcel, Reading
@@ -62,11 +62,16 @@ def take_snapshot(tx: Tx, desk: Desk, granted: Granted, snapshot: CaseSnapshot) 
         if disclosure.state in UNSENT:
             supersede(tx, desk, disclosure)
     reading = Reading(snapshot)
-    for each in decision.recipients:
-        one_recipient(tx, desk, granted, reading, decision, decision_id, each, earlier)
+    news = [one_recipient(tx, desk, granted, reading, decision, decision_id, each, earlier) for each in decision.recipients]
     # Also when nobody may know: referral keeps the snapshot's bytes for us until it hears this.
+    tell(tx, decision, snapshot, news)
+
+
+def tell(tx: Tx, decision: SharingDecision, snapshot: CaseSnapshot, news: Sequence[RecipientOutcome | None]) -> None:
+    """Let referral know what was decided: one event, whose envelope costs as much for one outcome as for all."""
+    outcomes = tuple(each for each in news if each is not None)
     tx.publish(snapshot.case_id, SnapshotDecided(
-        case_id=snapshot.case_id, snapshot_version=snapshot.version, decided_at=decision.as_of,
+        case_id=snapshot.case_id, snapshot_version=snapshot.version, outcomes=outcomes, decided_at=decision.as_of,
     ))  # fmt: skip
 
 
@@ -154,8 +159,8 @@ def _make(
 def one_recipient(
     tx: Tx, desk: Desk, granted: Granted, reading: Reading, decision: SharingDecision, decision_id: UUID,
     each: RecipientDecision, earlier: Sequence[Disclosure],
-) -> None:  # fmt: skip
-    """Record the decision for one recipient and, if it may know something new, prepare its delivery.
+) -> RecipientOutcome | None:  # fmt: skip
+    """Record the decision for one recipient and, if it may know something new, prepare its delivery. Answers what is news to referral.
 
     `earlier` are the case's disclosures; those that had not left to this recipient must have been superseded.
     """
@@ -180,12 +185,10 @@ def one_recipient(
         )  # fmt: skip
         tx.add_disclosure(granted, waiting, Evidence(made.content, salt, record.record, record.salt))
     # Nothing new is nothing to tell: at the referrer it would hide that this recipient was told before.
-    if reason not in {OWN_FACTS, NOTHING_NEW}:
-        clause = each.projection.clauses[0].id if made else ""
-        tx.publish(snapshot.case_id, DisclosureDecided(
-            case_id=snapshot.case_id, snapshot_version=snapshot.version, recipient=each.recipient.id,
-            outcome="permit" if made else "withhold", clause=clause, reason_code=reason, decided_at=decision.as_of,
-        ))  # fmt: skip
+    if reason in {OWN_FACTS, NOTHING_NEW}:
+        return None
+    clause = each.projection.clauses[0].id if made else ""
+    return RecipientOutcome(recipient=each.recipient.id, outcome="permit" if made else "withhold", clause=clause, reason_code=reason)
 
 
 def says(desk: Desk, reading: Reading, decision: SharingDecision, each: RecipientDecision) -> str:

@@ -23,6 +23,7 @@ from sharing.usecases.deciding import (
     one_recipient,
     says,
     supersede,
+    tell,
 )
 from sharing.usecases.desk import Desk
 
@@ -72,7 +73,7 @@ def decide_again(tx: Tx, desk: Desk, granted: Granted, case_id: UUID, *, agencie
     for one in earlier:
         if agencies is None and one.recipient not in served and one.state in UNSENT:
             supersede(tx, desk, one)
-    reading = Reading(snapshot)
+    reading, news = Reading(snapshot), []
     for each in asked:
         unsent = [one for one in earlier if one.recipient == each.recipient.id and one.state in UNSENT]
         if each.permitted and any(_stands(one, says(desk, reading, decision, each)) for one in unsent):
@@ -80,7 +81,8 @@ def decide_again(tx: Tx, desk: Desk, granted: Granted, case_id: UUID, *, agencie
             continue
         for one in unsent:
             supersede(tx, desk, one)
-        one_recipient(tx, desk, granted, reading, decision, decision_id, each, earlier)
+        news.append(one_recipient(tx, desk, granted, reading, decision, decision_id, each, earlier))
+    tell(tx, decision, snapshot, news)
     before = {one.id for one in earlier}
     return Redecided(decision_id, tuple(one.recipient for one in tx.of_case(case_id) if one.id not in before))
 
