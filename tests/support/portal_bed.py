@@ -113,6 +113,7 @@ class MemoryHub:
     without_proof: list[Unproven] = field(default_factory=list)
     room: int = 100
     against: Exception | None = None
+    unread: Exception | None = None
     listed: list[Waiting] | None = None
     gone: Unproven | None = None
     found: list[dict[str, Any]] = field(default_factory=list)
@@ -139,9 +140,13 @@ class MemoryHub:
         return "01932000-0000-7000-8000-000000000031"
 
     async def answers(self, query_id: str, cursor: str | None = None) -> Mapping[str, Any]:
+        if self.unread is not None:
+            raise self.unread
         return {"items": self.found, "nextCursor": None}
 
     async def entry(self, index: int) -> Mapping[str, Any]:
+        if self.unread is not None:
+            raise self.unread
         return self.served_entry
 
     async def unproven(self, delivery_id: str = "") -> UnprovenList:

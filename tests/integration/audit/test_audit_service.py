@@ -5,14 +5,15 @@ import base64
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from audit.domain import LogHalted
-from audit.usecases import queries
+from audit.domain import LogHalted, Rules, RulesUnknown, rules_on
+from audit.wiring import rules
 from common.audit_record import Actor, record_hash
 from common.canonical import parse, unb64u
 from common.tlog import Verifier, verify_proof
@@ -286,6 +287,21 @@ async def test_each_further_page_is_an_entry_before_it_is_shown(bed: AuditBed) -
 async def test_a_purpose_of_yesterday_shows_no_page(bed: AuditBed, monkeypatch: pytest.MonkeyPatch) -> None:
     path = await bed.ask({"operation": "heartbeat"})
     assert (await bed.call("GET", path)).status_code == 200
-    monkeypatch.setattr(queries, "PURPOSE_HOLDS", timedelta(0))
-    late = await bed.call("GET", path)
-    assert (late.status_code, late.json()["code"]) == (403, "purpose-required")
+    entry = (await bed.call("GET", "/v1/entries/0")).status_code
+    at = bed.service.app.state.log
+    tomorrow = Rules("test/2", at.desk.area, date(2100, 1, 1), timedelta(0))
+    state = bed.service.app.state
+    monkeypatch.setitem(state._state, "log", replace(at, desk=replace(at.desk, rules=(*at.desk.rules, tomorrow))))
+    assert ((await bed.call("GET", path)).status_code, entry) == (200, 200), "a clock that is not in force yet"
+    today = replace(tomorrow, effective_from=date(2026, 5, 1))
+    monkeypatch.setitem(state._state, "log", replace(at, desk=replace(at.desk, rules=(*at.desk.rules, today))))
+    for place in (path, "/v1/entries/0"):
+        late = await bed.call("GET", place)
+        assert (late.status_code, late.json()["code"]) == (403, "purpose-required")
+
+
+def test_the_clock_of_a_purpose_is_dated_and_an_area_without_one_has_none() -> None:
+    assert rules_on(rules(), "northmoor", date(2026, 4, 1)).purpose_holds == timedelta(hours=8)
+    for area, day in (("northmoor", date(2026, 3, 31)), ("elsewhere", date(2026, 4, 1))):
+        with pytest.raises(RulesUnknown):
+            rules_on(rules(), area, day)

@@ -43,7 +43,11 @@ async def envelopes(bed: Bed, agency: str, delivery: UUID) -> int:
     return len(await bed.store.write(lambda tx: tx.deliveries(agency, delivery)))
 
 
-@pytest.mark.parametrize("spoil", SPOILS)
+LEFT = [each for each in SPOILS if each.id != "newer-version"]
+"""Reasons against sealing again what has left: that the case moved on is none."""
+
+
+@pytest.mark.parametrize("spoil", LEFT)
 async def test_a_new_key_gets_nothing_while_there_is_a_reason_against_it(bed: Bed, spoil: Callable[[Bed], object]) -> None:
     made = await bed.take(snapshot())
     await bed.receipt(made[IDVA].record_id)
@@ -57,7 +61,55 @@ async def test_a_new_key_gets_nothing_while_there_is_a_reason_against_it(bed: Be
     assert await envelopes(bed, IDVA, made[IDVA].id) == 2
 
 
-@pytest.mark.parametrize("spoil", [each for each in SPOILS if each.id != "newer-version"])
+@pytest.mark.parametrize("decided", [True, False], ids=["decided-on", "not-yet-decided-on"])
+async def test_a_new_key_opens_what_was_not_saved_though_the_case_moved_on(bed: Bed, *, decided: bool) -> None:
+    """Also when the newer version tells this recipient nothing new, so that nothing else would ever come."""
+    made = await bed.take(snapshot())
+    await bed.receipt(made[IDVA].record_id)
+    await bed.releases.step()
+    bed.checks.version = 2
+    if decided:
+        await bed.take(snapshot(version=2))
+    new_key(bed, IDVA)
+    await bed.releases.tend()
+    assert await envelopes(bed, IDVA, made[IDVA].id) == 2
+    bed.checks.version, bed.checks.vetoes = 3, (marking("must_not_disclose", agency=IDVA),)
+    bed.parties.opening[IDVA] = bed.parties.opening[CARE].__class__("newest", IDVA, bed.parties.opening[CARE].private)
+    await bed.releases.tend()
+    assert await envelopes(bed, IDVA, made[IDVA].id) == 2, "a veto on it since holds"
+
+
+async def test_what_left_on_a_promise_is_sealed_again_with_the_same_promise_and_then_proven_once(bed: Bed) -> None:
+    waiting = (await bed.take(urgent()))[IDVA]
+    await invoke(bed, waiting, person(bed))
+    first = (await bed.packages(IDVA))[0]
+    new_key(bed, IDVA)
+    bed.clock.advance(60)
+    await bed.releases.tend()
+    await bed.releases.tend()
+    assert await standing(bed, waiting) == (2, "promised")
+    shown = await bed.store.write(lambda tx: tx.deliveries(IDVA, waiting.id))
+    again = bed.opened(IDVA, shown[1].delivery.envelope).data
+    assert (again["promise"], again["content"]) == (first.data()["promise"], first.content)
+    assert [r["ed"] for r in await bed.records() if r["op"] == "resealed"] == [shown[1].delivery.digest]
+    newest = bed.parties.opening[CARE]
+    bed.parties.opening[IDVA] = type(newest)("newest", IDVA, newest.private)
+    await bed.receipt(waiting.record_id)
+    await bed.releases.tend()
+    await bed.releases.tend()
+    assert await standing(bed, waiting) == (3, "proven"), "the proof is sealed to the newest key, and needs no second envelope"
+
+
+async def test_a_broken_promise_is_not_promised_again(bed: Bed) -> None:
+    waiting = (await bed.take(urgent()))[IDVA]
+    await invoke(bed, waiting, person(bed))
+    await bed.reject(waiting.record_id)
+    new_key(bed, IDVA)
+    await bed.releases.tend()
+    assert await envelopes(bed, IDVA, waiting.id) == 1
+
+
+@pytest.mark.parametrize("spoil", LEFT)
 async def test_the_proof_of_a_promise_waits_while_there_is_a_reason_against_it(bed: Bed, spoil: Callable[[Bed], object]) -> None:
     waiting = (await bed.take(urgent()))[IDVA]
     await invoke(bed, waiting, person(bed))

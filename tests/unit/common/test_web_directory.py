@@ -247,6 +247,19 @@ async def test_a_published_key_lifts_the_wait(directory: Directory) -> None:
     assert known(directory, second)
 
 
+async def test_whoever_watches_hears_of_every_key_that_came_or_went_and_a_retired_one_lifts_the_wait_too(directory: Directory) -> None:
+    heard: list[str] = []
+    directory.keys.watch(lambda: heard.append("keys"))
+    await directory.keys.refresh()
+    new = generate_opening(POLICE)
+    directory.served = {"keySets": {POLICE: directory.area.key_set(200, directory.area.first, new)}}
+    directory.keys.apply(KeyRetired(owner=POLICE, kid=directory.area.opening.kid, at=directory.clock.now()))
+    directory.keys.apply(DirectoryHeartbeat(at=directory.clock.now(), state_epoch=1, suspended=()))
+    await directory.keys.refresh()
+    found = directory.keys.recipient(POLICE)
+    assert (heard, found is not None and found.kid) == (["keys"], new.kid)
+
+
 async def test_retired_keys_verify_and_compromised_ones_never_again(directory: Directory) -> None:
     area = directory.area
     retired = KeyRetired(owner=POLICE, kid=area.first.kid, at=directory.clock.now())

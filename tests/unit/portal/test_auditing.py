@@ -145,3 +145,24 @@ async def test_results_say_what_was_asked_and_how_many_to_who_asked(auditor: Por
     assert "7F3K" not in text.partition("</title>")[0]
     other = (await auditor.get("/audit-log/queries/01932000-0000-7000-8000-000000000032")).text
     assert "NM-7F3K" not in other
+
+
+@pytest.mark.parametrize("place", ["query", "/audit-log/entries/1", "/audit-log/entries/1/proof"])
+async def test_a_purpose_that_has_run_out_is_asked_for_again_with_everything_typed_kept(auditor: PortalBed, place: str) -> None:
+    where = (await auditor.post("/audit-log", **SOUND)).headers["location"] if place == "query" else place
+    if place != "query":
+        auditor.hub.unread = ProblemAnswer(403, {"code": "purpose-required"})
+        first = await auditor.get(where)
+        assert (first.status_code, "Say first why you need to look" in first.text) == (403, True)
+        auditor.hub.unread = None
+        await auditor.post("/audit-log", **SOUND)
+    auditor.hub.unread = ProblemAnswer(403, {"code": "purpose-required"})
+    answer = await auditor.get(where)
+    assert answer.status_code == 403
+    assert "Say again why you need to look" in answer.text
+    assert "Your role does not include this" not in answer.text
+    assert 'value="NM-7F3K-9QXA-2C4T"' in answer.text
+    assert "Routine sample" in answer.text
+    assert 'value="verify_lawfulness" checked' in answer.text
+    auditor.hub.unread = ProblemAnswer(403, {"code": "forbidden"})
+    assert "Your role does not include this" in (await auditor.get(where)).text, "another refusal is another page"

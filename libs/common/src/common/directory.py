@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -113,6 +113,7 @@ class DirectoryKeys:
         self._asked_at = float("-inf")  # when the last question ended, and whether it was answered
         self._answered_it = True
         self._asking: asyncio.Task[bool] | None = None
+        self._watchers: list[Callable[[], None]] = []
         for agency in bootstrap.agencies.values():
             self._sets[agency.id] = read_key_set(agency.key_set, agency.id, agency.root)
         self._fixed.extend(key for key in bootstrap.public_keys() if key.owner not in self._sets)
@@ -125,6 +126,10 @@ class DirectoryKeys:
     def recipient(self, owner: str) -> RecipientKey | None:
         """The key to seal to that owner with now, or None."""
         return self._recipient.get(owner)
+
+    def watch(self, call: Callable[[], None]) -> None:
+        """Call this, on the loop, whenever identity announces that somebody's key came or went."""
+        self._watchers.append(call)
 
     async def refresh(self) -> None:
         """Ask identity once for all who wait, and again at the earliest ten seconds after its answer.
@@ -147,10 +152,15 @@ class DirectoryKeys:
         """Take in a verified event of identity: a published key makes the next `refresh` ask, a retired one is marked."""
         if isinstance(event, KeyPublished):
             self._asked_at = float("-inf")
-        elif isinstance(event, KeyRetired):
+        if isinstance(event, KeyRetired):
             if self._marks.get(event.kid) != "revoked":  # compromise is never taken back
                 self._marks[event.kid] = "revoked" if event.compromised else "retired"
+            # The key that takes its place is in the set that identity gives now, whichever of the two events came first.
+            self._asked_at = float("-inf")
             self._index()
+        if isinstance(event, KeyPublished | KeyRetired):
+            for call in self._watchers:
+                call()
 
     def _answered(self, task: asyncio.Task[bool]) -> None:
         self._asking = None

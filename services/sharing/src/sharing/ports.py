@@ -9,7 +9,7 @@ from uuid import UUID
 from common.access import Granted
 from common.audit_record import AuditEntry
 from common.events import Event
-from common.events.agency import DisclosurePackage
+from common.events.agency import DisclosurePackage, Promise
 from common.events.case import CaseSnapshot, Marking
 from common.keys import VerificationKey
 from sharing.domain.agreement import Agreement
@@ -192,6 +192,10 @@ class Tx(Protocol):
         """Its content, record, leaf and proof, opened. Raises LookupError when the case's key is gone."""
         ...
 
+    def promise(self, disclosure: Disclosure) -> Promise | None:
+        """What was promised of it, to be said again by the same time; None when the log has refused its record, or nothing was."""
+        ...
+
     def by_record(self, record_id: UUID) -> Disclosure | None:
         """The disclosure whose audit record has this id."""
         ...
@@ -268,7 +272,7 @@ class View(Protocol):
         ...
 
     def sealed_to_old_keys(self, current: Mapping[str, str], after: UUID | None, limit: int) -> tuple[Due, ...]:
-        """Released, not saved, and sealed to a key that is no longer its recipient's current one; by id, behind `after`."""
+        """Released, proven or on a promise, not saved, and sealed to a key that is no longer its recipient's current one; by id, behind `after`."""
         ...
 
     def has_delivery(self, agency: str, after: int, now: datetime) -> bool:

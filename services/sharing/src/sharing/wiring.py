@@ -54,7 +54,8 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
 
     sealing = Sealing(SubjectKeys(keyring, SUBJECT_KEY, clock), frame.outbox, frame.inbox, frame.trail, clock, left)
     store = SharingStore(frame.database, sealing)
-    releases = Releases(store, desk, checks)
+    releases = Releases(store, desk, checks, frame.keys.refresh)
+    frame.keys.watch(releases.keys_moved)
     EventConsumer(desk, sealing).register(frame.inbox, frame.trail)
     for subscription in subscriptions(list(frame.bootstrap.agencies)):
         frame.subscribe(subscription)

@@ -11,7 +11,7 @@ from uuid import UUID
 from weakref import WeakSet
 
 from opentelemetry import metrics
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from common import topics
 from common.audit_record import Actor, AuditEntry
@@ -139,12 +139,11 @@ class AuditTrail:
 
     async def promise(self, record_id: UUID) -> Promise:
         """The emergency path's statement that a committed record will be in the log within an hour from now. Raises LookupError."""
-        columns = (PENDING.c.src, PENDING.c.epoch, PENDING.c.seq, PENDING.c.hash)
-        wanted = select(*columns).where(PENDING.c.record_id == record_id, PENDING.c.rejected.is_(None))
-        row = await self._database.read(lambda connection: connection.execute(wanted).one_or_none())
-        if row is None:
-            raise LookupError("no such record, or it was rejected")
-        return Promise(src=row.src, ep=row.epoch, seq=row.seq, h=row.hash, due=self._clock.now() + PROMISE_TERM)
+        return await self._database.read(partial(_promise, record_id=record_id, due=self._clock.now() + PROMISE_TERM))
+
+    def promise_again(self, unit: Unit, record_id: UUID, due: datetime) -> Promise:
+        """What was promised once, by the same time: for the same delivery in another envelope. Raises LookupError."""
+        return _promise(unit.connection, record_id, due)
 
     async def unseal(self, record_id: UUID, part: sealing.Part, sealed: bytes) -> dict[str, object]:
         """Open a sealed part of a record of ours. The caller has recorded the act first. Raises PartDestroyed, PartRefused."""
@@ -317,3 +316,11 @@ class AuditTrail:
         self._inbox.forget(unit, before=now - _SETTLED_FOR)
         old = select(PENDING.c.record_id).where(PENDING.c.receipted_at < now - _PROOFS_FOR).limit(1_000)
         unit.connection.execute(delete(PENDING).where(PENDING.c.record_id.in_(old)))
+
+
+def _promise(connection: Connection, record_id: UUID, due: datetime) -> Promise:
+    columns = (PENDING.c.src, PENDING.c.epoch, PENDING.c.seq, PENDING.c.hash)
+    row = connection.execute(select(*columns).where(PENDING.c.record_id == record_id, PENDING.c.rejected.is_(None))).one_or_none()
+    if row is None:
+        raise LookupError("no such record, or it was rejected")
+    return Promise(src=row.src, ep=row.epoch, seq=row.seq, h=row.hash, due=due)

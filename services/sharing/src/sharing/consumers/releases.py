@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -14,6 +14,7 @@ from opentelemetry import metrics
 
 from common.access import Granted
 from common.database import DatabaseStopped, DatabaseUnavailable
+from common.directory import DirectoryUnreachable
 from common.faults import crash_point
 from common.telemetry import describe
 from sharing.consumers.restored import Restored
@@ -43,10 +44,13 @@ class Releases:
     Two processes may try the same disclosure: the second finds it released and does nothing.
     """
 
-    def __init__(self, store: Store, desk: Desk, checks: ReleaseChecks) -> None:
+    def __init__(self, store: Store, desk: Desk, checks: ReleaseChecks, keys: Callable[[], Awaitable[None]] | None = None) -> None:
+        """`keys` asks the directory for everybody's keys of now; it raises DirectoryUnreachable."""
         self._store = store
         self._desk = desk
         self._checks = checks
+        self._ask_for_keys = keys
+        self._keys_moved = True  # what was announced while this process was down, nobody tells it again
         self._restored = Restored(store, desk)
         self._wake = asyncio.Event()
         self._running = asyncio.Event()
@@ -59,6 +63,12 @@ class Releases:
 
     def wake(self) -> None:
         """A receipt was committed. Call on the loop."""
+        self._wake.set()
+
+    def keys_moved(self) -> None:
+        """Somebody's key came or went: look at once whose deliveries must be sealed again. Call on the loop."""
+        self._keys_moved = True
+        self._tended = self._desk.now() - _TEND_EVERY
         self._wake.set()
 
     async def start(self) -> None:
@@ -97,6 +107,7 @@ class Releases:
     async def tend(self) -> None:
         """Keep promises whose proof came, seal again for new keys, and alarm what is overdue, once a day also agreements."""
         self._tended = self._desk.now()
+        await self._look_for_keys()
         current = {agency.id: self._desk.directory.sealing_key(agency.id) or "" for agency in self._desk.directory.agencies()}
         current = {agency: kid for agency, kid in current.items() if kid}
         now = self._desk.now()
@@ -109,6 +120,17 @@ class Releases:
         if overdue:
             _log.error("promised proofs are overdue", extra={"alarm": "promise-overdue", "count": overdue})
         self._remind(now.date())
+
+    async def _look_for_keys(self) -> None:
+        """An event names a key and proves nothing; the set that its owner signed does. One that cannot be had is asked for at the next round."""
+        if not self._keys_moved or self._ask_for_keys is None:
+            return
+        self._keys_moved = False  # before asking: what is announced meanwhile counts for the next round
+        try:
+            await self._ask_for_keys()
+        except DirectoryUnreachable:
+            self._keys_moved = True
+            _log.warning("keys of the directory not had")
 
     def _remind(self, today: date) -> None:
         """Once a day the owner of an agreement whose review date has passed hears of it (design section 13, rule 3)."""

@@ -66,7 +66,8 @@ class SqlView:
         if not current:
             return ()
         old = or_(*(and_(_DISCLOSURE.c.recipient == who, _DISCLOSURE.c.sealed_to != kid) for who, kid in current.items()))
-        here = and_(_DISCLOSURE.c.state == "released", _DISCLOSURE.c.standing == "proven", _DISCLOSURE.c.saved_at.is_(None), old)
+        left = and_(_DISCLOSURE.c.state == "released", _DISCLOSURE.c.standing.in_(("proven", "promised")))
+        here = and_(left, _DISCLOSURE.c.saved_at.is_(None), old)
         return self._due(and_(here, _behind(after)), limit)
 
     def has_delivery(self, agency: str, after: int, now: datetime) -> bool:

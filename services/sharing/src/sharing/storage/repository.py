@@ -18,7 +18,7 @@ from common.canonical import canonical, parse
 from common.clock import Clock
 from common.database import Database, Prepared, Unit, UuidType
 from common.events import Event
-from common.events.agency import DisclosurePackage
+from common.events.agency import DisclosurePackage, Promise
 from common.events.case import CaseSnapshot
 from common.faults import crash_point
 from common.ids import uuid7
@@ -248,6 +248,15 @@ class SqlTx:
         row = self._conn.execute(_EVIDENCE, {"b_id": disclosure.id}).one()
         text = self._key(row.key_id).open("disclosure", "evidence_ct", disclosure.id, row.evidence_ct)
         return Evidence.decode(text, leaf=row.leaf, proof=row.proof)
+
+    def promise(self, disclosure: Disclosure) -> Promise | None:
+        """From the trail, which numbered the record."""
+        if disclosure.proof_due is None:
+            return None
+        try:
+            return self._sealing.trail.promise_again(self._unit, disclosure.record_id, disclosure.proof_due)
+        except LookupError:
+            return None
 
     def by_record(self, record_id: UUID) -> Disclosure | None:
         """By the audit record's id."""

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -30,8 +30,6 @@ _PATIENCE: Final = 6
 
 UNPROVEN_SHOWN: Final = 100
 """What waits and is urgent first, then the newest; anything else can still be asked for by its id."""
-
-_Against = Callable[[Tx, Desk, Disclosure, CaseState | None], str]
 
 EMERGENCY_CODES: Final = frozenset({"imminent_danger_to_life", "imminent_serious_harm", "child_in_immediate_danger"})
 
@@ -188,7 +186,7 @@ def keep_promise(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state:
     back what has left, only a veto on this recipient does. False when nothing was sealed.
     """
     prepared = _promised(tx, desk, granted, delivery_id)
-    if prepared is None or _kept_back(tx, desk, prepared.disclosure, state, _against_proof):
+    if prepared is None or _kept_back(tx, desk, prepared.disclosure, state):
         return False
     found = prepared.disclosure
     try:
@@ -197,7 +195,9 @@ def keep_promise(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state:
         _break(tx, desk, found, words.PROOF_WRONG, code=wrong.code)
         return False
     sent = tx.send_package(found, package(prepared), kind="notice", not_before=_spread(desk))
-    tx.advance(found.id, ("released",), standing="proven", proof_due=None, reason="")
+    tx.advance(
+        found.id, ("released",), standing="proven", proof_due=None, reason="", sealed_to=desk.directory.sealing_key(found.recipient) or ""
+    )
     tx.record(
         _entry(tx, desk, "delivered", "done", found, envelope_digest=sent.digest, reason_code="promise-kept", channel="topic-and-inbox")
     )
@@ -223,17 +223,21 @@ def promise_due(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID) -> bool
 
 
 def reseal(tx: Tx, desk: Desk, granted: Granted, delivery_id: UUID, state: CaseState | None) -> bool:
-    """The recipient has a new key and has not saved yet: the same delivery in a new envelope, after the same last look.
+    """The recipient has a new key and has not saved yet: the same delivery in a new envelope (design section 8, step 3).
 
-    False when nothing was sealed.
+    It has been told this already, so a case that moved on does not keep it from opening it; a veto on it that came since does. What
+    left on a promise and still waits for its proof leaves with the same promise again. If we crash before the commit nothing was
+    sealed and the next round does it. False when nothing was sealed.
     """
     found = tx.disclosure(delivery_id)
     current = None if found is None else desk.directory.sealing_key(found.recipient)
     if found is None or found.state != "released" or found.saved_at is not None or current is None or current == found.sealed_to:
         return False
-    if found.standing != "proven" or _kept_back(tx, desk, found, state):
+    promise = tx.promise(found) if found.standing == "promised" else None
+    if (found.standing != "proven" and promise is None) or _kept_back(tx, desk, found, state):
         return False
-    sent = tx.send_package(found, package(Prepared(found, tx.evidence(granted, found))), kind=found.kind, not_before=_spread(desk))
+    again = package(Prepared(found, tx.evidence(granted, found)), promise)
+    sent = tx.send_package(found, again, kind=found.kind, not_before=None if promise else _spread(desk))
     tx.advance(found.id, ("released",), sealed_to=current)
     tx.record(_entry(tx, desk, "resealed", "done", found, envelope_digest=sent.digest, channel="topic-and-inbox"))
     return True
@@ -299,7 +303,7 @@ def _veto(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None) -
     return _not_now(tx, desk, disclosure)
 
 
-def _against_proof(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None) -> str:
+def _against_again(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None) -> str:
     """The same for content that this recipient has already: a newer version is no reason, a veto on it set since is.
 
     A veto counts as set since when what left was decided without it, though a later decision took it into account.
@@ -318,9 +322,9 @@ def _not_now(tx: Tx, desk: Desk, disclosure: Disclosure) -> str:
     return words.STREAM_HELD if tx.held(disclosure.case_id) else _recipient(desk, disclosure.recipient)
 
 
-def _kept_back(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None, against: _Against = _veto) -> bool:
+def _kept_back(tx: Tx, desk: Desk, disclosure: Disclosure, state: CaseState | None) -> bool:
     """Whether there is a reason against sealing again what has left once; it is looked at again at the next round."""
-    reason = against(tx, desk, disclosure, state)
+    reason = _against_again(tx, desk, disclosure, state)
     if reason:
         _log.warning("not sealed again", extra={"alarm": "reseal-withheld", "reason": reason, "recipient": disclosure.recipient})
     return bool(reason)
