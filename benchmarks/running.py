@@ -1,6 +1,5 @@
 """Hubs to measure: fresh ones of either mode in a folder of their own, and the process ids of their parts."""
 
-import random
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from deploy.stack import processes, topology
 from tests.support.hubs import RunningHub, StackHub, StandaloneHub
+from tests.support.ports import free_base
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def hub(mode: str, *, spread_ms: int = 0, extra: Mapping[str, str] | None = None
     folder.chmod(0o711)  # PostgreSQL runs under an account of its own and must be able to pass through
     given = {"HUB_DELIVERY_SPREAD_MS": str(spread_ms), **(extra or {})}
     made: RunningHub = (
-        StackHub(folder, _free_base(), extra=given) if mode == "stack" else StandaloneHub(folder, processes.free_port(), extra=given)
+        StackHub(folder, free_base(), extra=given) if mode == "stack" else StandaloneHub(folder, processes.free_port(), extra=given)
     )
     try:
         made.start()
@@ -44,9 +44,3 @@ def service_pids(running: RunningHub) -> dict[str, int]:
     if isinstance(running, StackHub):
         return {service: pid_of(running, service) for service in topology.SERVICES}
     return {"standalone": pid_of(running, "standalone")}
-
-
-def _free_base() -> int:
-    """A base port whose whole topology is free, below the ports that the system gives to outgoing connections."""
-    bases = (random.randrange(12_000, 32_000, 200) for _ in range(1000))
-    return next(base for base in bases if not any(map(processes.port_is_taken, topology.ports(base))))

@@ -16,6 +16,7 @@ from hubpartner.client import HubClient
 from tests.support import goverify
 from tests.support.hubs import ROOT, RunningHub, Said, StackHub, StandaloneHub, as_agency, hubctl, wait_for, whole_inbox
 from tests.support.leaks import Needles, planted, seeded_values
+from tests.support.ports import free_base
 
 FULL: dict[str, Any] = json.loads((ROOT / "examples/referral-full.json").read_text("utf-8"))
 URGENT: dict[str, Any] = json.loads((ROOT / "examples/referral-urgent.json").read_text("utf-8"))
@@ -36,19 +37,11 @@ def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     made: RunningHub = (
         StandaloneHub(folder, processes.free_port(), extra=extra)
         if request.param == "standalone"
-        else StackHub(folder, _free_base(), extra=extra)
+        else StackHub(folder, free_base(), extra=extra)
     )
     made.start()
     yield made
     made.stop()
-
-
-def _free_base() -> int:
-    """A base port whose following ports are free too."""
-    for base in range(21_000, 29_000, 200):
-        if not any(processes.port_is_taken(base + step) for step in (*range(5), 32, 92, 93)):
-            return base
-    raise AssertionError("no free ports")
 
 
 def ok(said: Said) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from deploy.stack import processes
 from tests.support.hubs import RunningHub, StackHub, StandaloneHub
+from tests.support.ports import free_base
 
 MODES = ("standalone", "stack")
 
@@ -16,21 +17,11 @@ def fresh_hub(mode: str, folder: Path) -> Iterator[RunningHub]:
     for parent in (folder, *folder.parents[:2]):
         parent.chmod(0o711)
     extra = {"HUB_DELIVERY_SPREAD_MS": "0"}
-    made: RunningHub
-    if mode == "standalone":
-        made = StandaloneHub(folder, processes.free_port(), extra=extra)
-    else:
-        made = StackHub(folder, _free_base(), extra=extra)
+    made: RunningHub = (
+        StandaloneHub(folder, processes.free_port(), extra=extra) if mode == "standalone" else StackHub(folder, free_base(), extra=extra)
+    )
     try:
         made.start()
         yield made
     finally:
         made.stop()
-
-
-def _free_base() -> int:
-    """A base port whose following ports are free too."""
-    for base in range(21_000, 29_000, 200):
-        if not any(processes.port_is_taken(base + step) for step in (*range(5), 32, 92, 93)):
-            return base
-    raise AssertionError("no free ports")

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import random
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.stack import processes, topology
+from deploy.stack import processes
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.postgres import PostgresServer
 from deploy.stack.services import Stack
+from tests.support.ports import free_base
 
 FOLDER = "HUB_TEST_STACK"
 PREFIX = "hub-test-stack-"
@@ -130,8 +130,7 @@ def _base_port(folder: Path) -> int:
     """A base from which every port of the topology is free, kept in the folder."""
     path = folder / "base-port"
     if not path.exists():
-        bases = (random.randrange(12000, 32000, 200) for _ in range(1000))  # below the ports the system gives to outgoing connections
-        path.write_text(str(next(base for base in bases if not any(map(processes.port_is_taken, topology.ports(base))))))
+        path.write_text(str(free_base()))
     return int(path.read_text())
 
 
