@@ -14,6 +14,7 @@ from common.canonical import canonical, parse
 from common.envelope import EnvelopeRefused, Opened, open_envelope, peek, seal, verify_statement
 from common.ids import uuid7
 from common.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
+from common.statement import _octets_padded, octets
 
 SENDER = generate_signing("svc:sharing")
 AGENCIES = [generate_opening(f"agency-{number}") for number in range(4)]
@@ -49,6 +50,23 @@ def opened(value: bytes, key: OpeningKey) -> Opened:
 def test_canonical_text_reads_back_and_has_one_spelling(value: object) -> None:
     assert parse(canonical(value)) == value
     assert canonical(parse(canonical(value))) == canonical(value)
+
+
+@given(
+    st.text("MDAw0_-A", max_size=9), st.integers(0, 60), st.text("MDAw0_-A", max_size=9), st.integers(0, 60), st.text("MDAw", max_size=9)
+)
+@example("", 40, "", 0, "")
+@example("AAAA", 40, "AAAA", 40, "")
+@example("M", 40, "", 0, "AAA")
+def test_padding_that_is_not_decoded_is_what_decoding_gives(before: str, zeros: int, between: str, more: int, after: str) -> None:
+    encoded = before + "MDAw" * zeros + between + "MDAw" * more + after
+    try:
+        expected = octets(encoded)
+    except EnvelopeRefused:
+        with pytest.raises(EnvelopeRefused):
+            _octets_padded(encoded)
+    else:
+        assert _octets_padded(encoded) == expected
 
 
 @given(documents, st.sets(st.sampled_from(range(4)), min_size=1), st.integers(0, 2**53 - 1))

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 MAX_DEPTH = 32  # deeper nesting has no use in the published language and costs a parser stack
 MAX_SAFE_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: larger integers change silently in JavaScript and many Java readers
+_NESTING = frozenset({dict, list})
 _UNREADABLE = object()
 # Circular values are stopped by the depth check, before they get here.
 _WRITER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False, check_circular=False)
@@ -42,9 +43,10 @@ def parse(data: bytes | str, *, max_bytes: int = 1_000_000) -> Any:
     value = _decoded(text)
     if value is _UNREADABLE:
         raise CanonicalError("not JSON")
-    if text.count("[") + text.count("{") > MAX_DEPTH:
-        _check_depth(value, 1)
-    if "\\u" in text and _encoded(json.dumps(value, ensure_ascii=False)) is None:
+    if _too_deep(value):
+        raise CanonicalError("nested too deeply")
+    # Only an escape can hold one, since the text itself is UTF-8; a single character is found far faster than two.
+    if "\\" in text and "\\u" in text and _encoded(json.dumps(value, ensure_ascii=False)) is None:
         raise CanonicalError("a string holds a lone surrogate")
     return value
 
@@ -76,7 +78,7 @@ def unb64u(text: str) -> bytes:
 
 def _decoded(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+        return _READER.decode(text)
     except CanonicalError:
         raise
     except (ValueError, RecursionError):
@@ -130,15 +132,14 @@ def _check(value: object, depth: int) -> None:
         raise CanonicalError("a value has no canonical form")
 
 
-def _check_depth(value: object, depth: int) -> None:
-    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    if items is None:
-        return
-    if depth > MAX_DEPTH:
-        raise CanonicalError("nested too deeply")
-    for item in items:
-        if isinstance(item, dict | list):
-            _check_depth(item, depth + 1)
+def _too_deep(value: object) -> bool:
+    """Whether arrays and objects, as the decoder makes them, stand deeper than allowed: looked through level by level."""
+    level: list[Any] = [value] if type(value) in _NESTING else []
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return False
+        level = [item for each in level for item in (each.values() if type(each) is dict else each) if type(item) in _NESTING]
+    return bool(level)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -157,3 +158,7 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise CanonicalError("not a finite number")
     return number
+
+
+# Made once: `json.loads` makes a decoder at each call that names a hook.
+_READER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)

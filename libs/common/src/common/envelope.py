@@ -302,24 +302,31 @@ def _envelope(value: bytes) -> dict[str, Any]:
     recipients = found["recipients"]
     if not isinstance(recipients, list) or not 1 <= len(recipients) <= MAX_RECIPIENTS:
         raise EnvelopeRefused("malformed")
-    header = encoded_object(found["protected"])
-    if header.get("enc") != _JWE_HEADER["enc"]:
-        raise EnvelopeRefused("wrong-algorithm")
-    shared = {name: value for name, value in header.items() if name not in _JWE_HEADER}
-    if {**_JWE_HEADER, **shared} != header:
-        raise EnvelopeRefused("malformed")
-    if shared:
-        recipients = found["recipients"] = _with_shared(recipients, shared)
+    if found["protected"] != _PROTECTED:
+        recipients = found["recipients"] = _with_shared(recipients, _shared_header(found["protected"]))
     if not all(map(_is_entry, recipients)) or len({entry["header"]["kid"] for entry in recipients}) != len(recipients):
         raise EnvelopeRefused("malformed")
     return found
 
 
+def _shared_header(protected: str) -> dict[str, Any]:
+    """What a protected header in another spelling holds beside ours: nothing, or header members of a lone recipient."""
+    header = encoded_object(protected)
+    if header.get("enc") != _JWE_HEADER["enc"]:
+        raise EnvelopeRefused("wrong-algorithm")
+    shared = {name: value for name, value in header.items() if name not in _JWE_HEADER}
+    if {**_JWE_HEADER, **shared} != header:
+        raise EnvelopeRefused("malformed")
+    return shared
+
+
 def _with_shared(recipients: list[Any], shared: dict[str, Any]) -> list[Any]:
-    """The entry of a lone recipient with the header members its sender protected instead (RFC 7516 section 4: their union counts).
+    """The entries; that of a lone recipient with the header members its sender protected instead (RFC 7516 section 4: their union counts).
 
     Common libraries put `epk` there when there is one recipient. A member in both places, or another one, is refused.
     """
+    if not shared:
+        return recipients
     header = recipients[0].get("header", {}) if isinstance(recipients[0], dict) else None
     if len(recipients) != 1 or not isinstance(header, dict) or not set(shared) <= _ENTRY_HEADER - set(header):
         raise EnvelopeRefused("malformed")
