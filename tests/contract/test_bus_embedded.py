@@ -2,13 +2,14 @@
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from common import bus_log
-from common.bus import BusLocked, BusUnavailable
+from common.bus import BusLocked, BusUnavailable, Incoming
 from common.bus_embedded import EmbeddedBus
 from common.testing import ManualClock
 from tests.support.bus_bed import BACKOFF, Names, Recorder, message, number, until
@@ -67,6 +68,33 @@ async def test_an_idle_consumer_reads_nothing_and_a_publish_wakes_only_its_reade
     await until(lambda: len(seen.records) == 1)
     await asyncio.sleep(0.3)
     assert reads == [NAMES.single]
+    await bus.stop()
+
+
+async def test_who_keeps_up_is_served_without_the_file_and_who_is_behind_reads_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_file: list[int] = []
+    fetch = bus_log.DurableLog._fetch
+
+    def counted(log: bus_log.DurableLog, partition: bus_log.Partition, offset: int, limit: int) -> list[Incoming]:
+        from_file.append(offset)
+        return fetch(log, partition, offset, limit)
+
+    monkeypatch.setattr(bus_log.DurableLog, "_fetch", counted)
+    size = message(NAMES.single, "k", 0).size
+    monkeypatch.setattr(bus_log, "_TAIL_BYTES", 10 * size)  # a few records: keys and headers are not counted
+    bus = await _open(tmp_path)
+    keeping_up, behind = Recorder(), Recorder()
+    await bus.consume("a", [NAMES.single], keeping_up)
+    for n in range(100):
+        await bus.publish([replace(message(NAMES.single, "k", n), headers=(("h", bytes([n, 255])),))])
+        await until(lambda n=n: len(keeping_up.records) == n + 1)  # type: ignore[misc]
+    assert from_file == []
+    await bus.consume("b", [NAMES.single], behind)
+    await until(lambda: len(behind.records) == 100)
+    assert from_file
+    assert behind.records == keeping_up.records
     await bus.stop()
 
 

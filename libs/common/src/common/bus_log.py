@@ -1,4 +1,4 @@
-"""The embedded bus's durable log: one SQLite file, one writer thread with group commit, one reader thread."""
+"""The embedded bus's durable log: one SQLite file, one writer thread with group commit, one reader thread for what is not new."""
 
 import asyncio
 import contextlib
@@ -9,9 +9,11 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,6 +36,7 @@ create table if not exists committed(
   consumers text not null, partition integer not null, next_offset integer not null, primary key(consumers, partition)) without rowid;
 """
 _FETCH = "select number, timestamp_ms, key, value, headers from message where partition=? and number>=? order by number limit ?"
+_INSERT = "insert into message(partition, number, timestamp_ms, key, value, headers) values(?,?,?,?,?,?)"
 _PRUNE = (
     "delete from message where partition=? and timestamp_ms<? and position in "
     "(select position from message where partition=? order by number limit ?)"
@@ -43,6 +46,7 @@ _GROUP_BYTES = 8_000_000
 _GROUP_JOBS = 512
 _OFFSET_LINGER = 0.02
 _PRUNE_ROWS = 500
+_TAIL_BYTES = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,39 @@ class _Stop:
 _Job = _Append | _Offset | _Task | _Stop
 
 
+class _Tail:
+    """The newest committed records, at most _TAIL_BYTES of them: who keeps up needs neither the file nor a change of thread.
+
+    A consumer further behind than this reads the file. Used on the event loop only.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[int, deque[Incoming]] = {}
+        self._oldest: deque[int] = deque()
+        self._bytes = 0
+
+    def add(self, partition: int, record: Incoming) -> None:
+        """Keep a partition's next record, and let go of the oldest of all partitions when there are too many bytes."""
+        self._kept.setdefault(partition, deque()).append(record)
+        self._oldest.append(partition)
+        self._bytes += len(record.value)
+        while self._bytes > _TAIL_BYTES:
+            self._bytes -= len(self._kept[self._oldest.popleft()].popleft().value)
+
+    def since(self, partition: int, offset: int, limit: int) -> list[Incoming]:
+        """What `DurableLog.fetch` gives, or nothing when the record at `offset` is not kept."""
+        kept = self._kept.get(partition)
+        # The records of a partition are numbered without a gap, so the offset tells the place.
+        start = offset - kept[0].offset if kept else -1
+        if kept is None or not 0 <= start < len(kept):
+            return []
+        return _bounded(islice(kept, start, start + limit))
+
+    def clear(self) -> None:
+        """Keep nothing: what is asked for next comes from the file."""
+        self._kept, self._oldest, self._bytes = {}, deque(), 0
+
+
 class DurableLog:
     """Append, fetch and committed offsets over one SQLite file (WAL, synchronous=FULL).
 
@@ -96,6 +133,8 @@ class DurableLog:
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._ends: dict[int, int] = {}
         self._unsaved: dict[tuple[str, int], int] = {}
+        self._partitions: dict[int, Partition] = {}
+        self._tail = _Tail()
         self._open = False
         self._failure: str | None = None
 
@@ -154,7 +193,7 @@ class DurableLog:
 
     async def fetch(self, partition: Partition, offset: int, limit: int) -> list[Incoming]:
         """Records of one partition from `offset`, at most `limit`, and no more than MAX_BATCH_BYTES unless one alone is."""
-        return await self._read(lambda: self._fetch(partition, offset, limit))
+        return self._tail.since(partition.id, offset, limit) or await self._read(lambda: self._fetch(partition, offset, limit))
 
     async def prune(self) -> int:
         """Delete records older than their topic's retention, in small transactions between the appends; says how many."""
@@ -168,6 +207,7 @@ class DurableLog:
                 await self._submit(_Task((_PRUNE, (partition, now - retention, partition, _PRUNE_ROWS)), done))
                 gone = done.result()
                 total += gone
+        self._tail.clear()
         return total
 
     async def _submit(self, job: "_Append | _Task") -> None:
@@ -183,15 +223,11 @@ class DurableLog:
             raise BusUnavailable(f"embedded bus cannot read: {type(error).__name__}") from None
 
     def _fetch(self, partition: Partition, offset: int, limit: int) -> list[Incoming]:
-        found: list[Incoming] = []
-        size = 0
         with contextlib.closing(self._reading.execute(_FETCH, (partition.id, offset, limit))) as rows:
-            for number, at, key, value, headers in rows:
-                size += len(value)
-                if found and size > MAX_BATCH_BYTES:
-                    break
-                found.append(Incoming(partition.topic, key, value, _headers(headers), partition.number, number, at))
-        return found
+            return _bounded(
+                Incoming(partition.topic, key, value, _headers(headers), partition.number, number, at)
+                for number, at, key, value, headers in rows
+            )
 
     def _prepare(self, specs: Sequence[TopicSpec]) -> list[Partition]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -213,7 +249,8 @@ class DurableLog:
         wanted = {spec.name for spec in specs}
         stored = self._reading.execute("select id, topic, number, next_offset from partition order by topic, number").fetchall()
         self._ends = {row[0]: row[3] for row in stored}
-        return [Partition(row[0], row[1], row[2]) for row in stored if row[1] in wanted]
+        self._partitions = {row[0]: Partition(row[0], row[1], row[2]) for row in stored if row[1] in wanted}
+        return list(self._partitions.values())
 
     def _write(self) -> None:
         ends = dict(self._ends)
@@ -250,7 +287,7 @@ class DurableLog:
         try:
             connection.execute(f"pragma synchronous={'full' if appends or tasks else 'normal'}")
             connection.execute("begin immediate")
-            moved = self._insert(connection, appends, ends)
+            stored = self._insert(connection, appends, ends)
             connection.executemany(
                 "insert or replace into committed values(?,?,?)", [(who, where, upto) for (who, where), upto in self._unsaved.items()]
             )
@@ -265,29 +302,34 @@ class DurableLog:
             waiting = [job.done for job in appends] + [job.done for job in tasks]
             self._tell(_fail, waiting, BusUnavailable(f"embedded bus cannot write: {self._failure}"))
             return
-        ends.update(moved)
+        ends.update((partition, record.offset + 1) for partition, record in stored)
         self._unsaved.clear()
         self._failure = None
         if appends or tasks:
-            self._tell(self._done, moved, appends, list(zip(tasks, results, strict=True)))
+            self._tell(self._done, stored, appends, list(zip(tasks, results, strict=True)))
 
-    def _insert(self, connection: sqlite3.Connection, appends: Sequence[_Append], ends: dict[int, int]) -> dict[int, int]:
+    def _insert(self, connection: sqlite3.Connection, appends: Sequence[_Append], ends: Mapping[int, int]) -> list[tuple[int, Incoming]]:
+        """The messages as records of their partitions, numbered from the partitions' ends on."""
         now = self._clock.micros() // 1000
         moved: dict[int, int] = {}
-        rows = []
+        stored = []
         for job in appends:
             for partition, message in job.rows:
+                place = self._partitions[partition]
                 number = moved.get(partition, ends[partition])
                 moved[partition] = number + 1
-                rows.append((partition, number, now, message.key, message.value, _header_text(message.headers)))
-        if rows:
-            insert = "insert into message(partition, number, timestamp_ms, key, value, headers) values(?,?,?,?,?,?)"
-            connection.executemany(insert, rows)
+                record = Incoming(place.topic, message.key, message.value, tuple(message.headers), place.number, number, now)
+                stored.append((partition, record))
+        if stored:
+            connection.executemany(_INSERT, [_row(partition, record) for partition, record in stored])
             connection.executemany("update partition set next_offset=? where id=?", [(end, part) for part, end in moved.items()])
-        return moved
+        return stored
 
-    def _done(self, moved: dict[int, int], appends: Sequence[_Append], tasks: Sequence[tuple[_Task, int]]) -> None:
+    def _done(self, stored: Sequence[tuple[int, Incoming]], appends: Sequence[_Append], tasks: Sequence[tuple[_Task, int]]) -> None:
+        moved = {partition: record.offset + 1 for partition, record in stored}
         self._ends.update(moved)
+        for partition, record in stored:
+            self._tail.add(partition, record)
         for job in appends:
             if not job.done.done():
                 job.done.set_result(None)
@@ -326,6 +368,22 @@ def _lock(path: Path) -> int:
         os.close(handle)
         raise BusLocked("another process already serves this embedded bus") from None
     return handle
+
+
+def _bounded(records: Iterable[Incoming]) -> list[Incoming]:
+    """The first records, no more than MAX_BATCH_BYTES unless one alone is."""
+    found: list[Incoming] = []
+    size = 0
+    for record in records:
+        size += len(record.value)
+        if found and size > MAX_BATCH_BYTES:
+            break
+        found.append(record)
+    return found
+
+
+def _row(partition: int, record: Incoming) -> tuple[int, int, int, bytes, bytes, str]:
+    return partition, record.offset, record.timestamp_ms, record.key, record.value, _header_text(record.headers)
 
 
 def _header_text(headers: Sequence[tuple[str, bytes]]) -> str:
