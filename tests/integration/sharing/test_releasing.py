@@ -75,6 +75,17 @@ async def test_the_inbox_holds_the_bytes_that_the_topic_carries(bed: Bed) -> Non
     assert await bed.store.write(lambda tx: tx.deliveries(IDVA, made[CARE].id)) == ()
 
 
+async def test_the_clear_id_of_a_package_does_not_tell_the_moment(bed: Bed) -> None:
+    made = await bed.take(snapshot())
+    for each in made.values():
+        await bed.receipt(each.record_id)
+    await bed.releases.step()
+    packages = [opened for agency in (IDVA, CARE, SUPPORT) for opened in await bed.sent(f"hub.disclosure.{agency}.v1", agency)]
+    assert [opened.id.version for opened in packages] == [4, 4, 4]
+    inside = await bed.sent("hub.sharing.v1", "svc:referral")
+    assert {opened.id.version for opened in inside} == {7}, "inside the hub ids may follow time"
+
+
 async def test_what_is_stored_about_people_is_sealed(bed: Bed) -> None:
     made = await bed.take(snapshot())
     await bed.receipt(made[IDVA].record_id)

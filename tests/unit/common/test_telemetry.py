@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import Link, Status, StatusCode
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags, TraceState, set_span_in_context
 
 from common.telemetry import ScrubbingExporter, describe, start_logging
 
@@ -153,6 +153,19 @@ def test_a_span_keeps_routes_and_counts_and_nothing_else() -> None:
     assert len(span.links) == 1
 
 
+def test_what_a_caller_wrote_into_the_trace_state_stays_behind() -> None:
+    memory = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(ScrubbingExporter(memory)))
+    told = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("x", MARKER)]))
+    parent = set_span_in_context(NonRecordingSpan(told))
+    provider.get_tracer("test").start_span("work", context=parent, links=[Link(told)]).end()
+    (span,) = memory.get_finished_spans()
+    assert (span.context.trace_id, span.parent and span.parent.span_id, span.links[0].context.span_id) == (1, 2, 2)
+    assert not any(MARKER in str(dict(each.trace_state)) for each in (span.context, span.links[0].context, span.parent or told))
+    assert MARKER not in span.to_json()
+
+
 @pytest.mark.parametrize("name", [f"GET /x?{MARKER}", "call 07700900123", "x" * 101])
 def test_a_span_name_that_is_no_template_is_replaced(name: str) -> None:
     assert exported(name=name).name == "span"
@@ -173,7 +186,7 @@ async def main(folder):
     async with running(folder) as bed:
         telemetry.start_logging("bed", correlation=correlation.current)
         telemetry.start_telemetry("bed", bed.settings.with_(span_file=folder / "spans.jsonl"))
-        parent = {"traceparent": "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01"}
+        parent = {"traceparent": "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01", "tracestate": f"x={MARKER}"}
         await bed.call("GET", "/v1/things/7700900123", headers=parent)
         await bed.call("GET", "/v1/things/13")
         await bed.call("GET", f"/v1/{MARKER}")

@@ -142,18 +142,23 @@ def scrubbed(span: ReadableSpan) -> ReadableSpan:
     attributes = {name: value for name, value in (span.attributes or {}).items() if name in SPAN_FIELDS}
     return ReadableSpan(
         name=_span_name(span.name, attributes),
-        context=span.context,
-        parent=span.parent,
+        context=span.context and _stateless(span.context),
+        parent=span.parent and _stateless(span.parent),
         resource=span.resource,
         attributes=attributes,
         events=(),
-        links=[trace.Link(link.context) for link in span.links],
+        links=[trace.Link(_stateless(link.context)) for link in span.links],
         kind=span.kind,
         status=trace.Status(span.status.status_code),
         start_time=span.start_time,
         end_time=span.end_time,
         instrumentation_scope=span.instrumentation_scope,
     )
+
+
+def _stateless(context: trace.SpanContext) -> trace.SpanContext:
+    """The same place in the trace without its `tracestate`, which is whatever a caller wrote there."""
+    return trace.SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags)
 
 
 def _span_name(name: str, attributes: Mapping[str, Any]) -> str:

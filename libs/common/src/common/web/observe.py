@@ -23,7 +23,8 @@ _duration = _meter.create_histogram("http.server.request.duration", unit="s", de
 @contextmanager
 def server_span(service: str, scope: Scope) -> Iterator[Span]:
     """The span of this request; its parent is the caller's `traceparent`. Holds the method only, until `finish`."""
-    carrier = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k in {b"traceparent", b"tracestate"}}
+    # Not `tracestate`: it is the caller's free text, and would travel on with every span and call that follows.
+    carrier = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k == b"traceparent"}
     token = context.attach(propagate.extract(carrier))
     span = _tracer.start_span(
         method(scope), kind=SpanKind.SERVER, attributes={"http.request.method": method(scope), "hub.service": service}
