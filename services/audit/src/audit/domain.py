@@ -1,7 +1,9 @@
 """Words and rules of the log: what an entry is, which records are acceptable, what time it is, and what a gap is."""
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any, Final, Literal
 
 from common.audit_record import SALT_BYTES, Leaf, RecordRefused, check_record
@@ -22,6 +24,36 @@ _COUNT_LIMIT: Final = 2**53
 PURPOSES: Final = ("verify_lawfulness", "self_monitoring", "integrity_and_security", "criminal_proceedings", "subject_right")
 """DPA 2018 s.62(4)(a) to (d): the only uses of these records; and a data subject's own right under UK GDPR."""
 Purpose = Literal["verify_lawfulness", "self_monitoring", "integrity_and_security", "criminal_proceedings", "subject_right"]
+
+
+class RulesUnknown(LookupError):
+    """No clocks of that area were in force on that day."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """One dated set of an area's clocks. `purpose_holds` is how long a stated purpose covers looking."""
+
+    version: str
+    area: str
+    effective_from: date
+    purpose_holds: timedelta
+
+
+def read_rules(texts: Iterable[str]) -> tuple[Rules, ...]:
+    """The sets that TOML documents hold. Raises KeyError or ValueError on a bad file."""
+    raws = [tomllib.loads(text) for text in texts]
+    return tuple(
+        Rules(raw["version"], raw["area"], raw["effective_from"], timedelta(hours=raw["questions"]["purpose_holds_hours"])) for raw in raws
+    )
+
+
+def rules_on(rules: Iterable[Rules], area: str, day: date) -> Rules:
+    """The set in force in an area on a day. Raises RulesUnknown."""
+    dated = [each for each in rules if each.area == area and each.effective_from <= day]
+    if not dated:
+        raise RulesUnknown("no clocks for this area and day")
+    return max(dated, key=lambda each: each.effective_from)
 
 
 class LogHalted(RuntimeError):

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
+from importlib.resources import files as files_of
 from typing import Final
 
 import httpx2
@@ -13,6 +14,7 @@ from audit.api import ROUTERS
 from audit.api.desk import LogDesk
 from audit.checkpoint import HeadSigner
 from audit.consumers import RecordConsumer
+from audit.domain import Rules, read_rules, rules_on
 from audit.permissions import Mandates
 from audit.sequencer import Sequencer
 from audit.storage.log import SqlLogTx
@@ -95,8 +97,14 @@ class Intake:
         await self._sequencer.stop()
 
 
+def rules() -> tuple[Rules, ...]:
+    """The dated clocks shipped with this service."""
+    folder = files_of("audit") / "rules"
+    return read_rules(entry.read_text("utf-8") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
 async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Service:
-    """The audit service, not yet started."""
+    """The audit service, not yet started. Raises RulesUnknown when no clocks of its area are in force."""
 
     def ship(unit: Unit, batch: AuditBatch) -> None:
         consumer.ship(unit, batch)  # made below: trail, consumer and sequencer need one another
@@ -115,10 +123,11 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
         store=SqlAuditStore(frame.database, frame.trail, frame.idempotency),
         sequencer=sequencer,
         files=files,
-        desk=Desk(_mandates(frame.bootstrap), settings.issuer, keyring.secret("audit-index")),
+        desk=Desk(_mandates(frame.bootstrap), settings.issuer, keyring.secret("audit-index"), frame.bootstrap.area.id, rules()),
         cursors=frame.cursors,
         vkey=signer.verifier.format(),
     )
+    rules_on(desk.desk.rules, desk.desk.area, clock.now().date())  # a log whose questions nobody could ever read does not start
     intake = Intake(frame, consumer, sequencer)
     app = create_app(
         SERVICE,

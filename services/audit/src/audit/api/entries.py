@@ -87,7 +87,7 @@ async def check_proof(request: Request, body: ProofIn, _granted: Verify) -> Veri
 
 async def _opened(at: LogDesk, granted: Granted, index: int) -> tuple[Found, str]:
     """The entry and its proof, after the opening was recorded; refused and absent entries take the same road."""
-    purpose = await at.store.read(lambda view: queries.purpose_now(view, granted))
+    purpose = await at.store.read(lambda view: queries.purpose_now(view, granted, at.desk))
     await at.store.write(lambda tx: queries.open_entry(tx, granted, purpose, index))
     found = await at.store.read(lambda view: queries.entry(view, granted, at.desk, index))
     try:

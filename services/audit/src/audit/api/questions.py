@@ -127,7 +127,7 @@ async def ask_question(request: Request, body: QuestionIn, granted: Read, attemp
 async def read_answers(
     request: Request, query_id: UUID, granted: Read, cursor: paging.CursorText = None, limit: paging.Limit = 25
 ) -> paging.Page[EntryOut]:
-    """Entries newest first, for the one who asked only, while the purpose holds (8 hours). Each further page is an entry first.
+    """Entries newest first, for the one who asked only, while the purpose holds: for hours that the area's dated rules give. Each further page is an entry first.
 
     No total is given: it would count what is not yours to see.
     """

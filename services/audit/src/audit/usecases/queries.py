@@ -3,12 +3,10 @@
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
 from hashlib import sha256
-from typing import Final
 from uuid import UUID
 
-from audit.domain import Filter, Purpose
+from audit.domain import Filter, Purpose, Rules, rules_on
 from audit.permissions import Mandates, Sight, sight
 from audit.ports import Found, QueryTx, QueryView, Question
 from common.access import Granted
@@ -20,9 +18,6 @@ from common.web.attempts import Answer, Attempt
 
 define("purpose-required", 403, "No purpose was stated", "Ask with POST /v1/queries first, stating one of the permitted purposes.")
 
-PURPOSE_HOLDS: Final = timedelta(hours=8)
-"""A stated purpose covers reading its answers and opening single entries for one working day; then it must be stated again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -31,6 +26,13 @@ class Desk:
     mandates: Mandates
     issuer: str
     index_secret: bytes
+    area: str
+    rules: tuple[Rules, ...]
+
+    def holds_since(self, granted: Granted) -> int:
+        """Microseconds: a purpose stated before this moment holds no more, by the clock in force today. Raises RulesUnknown."""
+        holds = rules_on(self.rules, self.area, granted.at.date()).purpose_holds
+        return _micros(granted) - int(holds.total_seconds() * 1_000_000)
 
     def sight(self, granted: Granted) -> Sight:
         """What the caller may see. Raises Problem `forbidden`."""
@@ -94,7 +96,7 @@ def question_now(view: QueryView, granted: Granted, desk: Desk, question_id: UUI
     question = view.question(question_id)
     if question is None or question.asker != asker_of(granted) or question.agency != seen.agency:
         raise Problem("not-found")
-    if question.asked_at < _holds_since(granted):
+    if question.asked_at < desk.holds_since(granted):
         raise Problem("purpose-required")
     return question
 
@@ -114,9 +116,9 @@ def open_page(tx: QueryTx, granted: Granted, question: Question, below: int) -> 
     _looked(tx, granted, question.purpose, "audit_log", below, "page")
 
 
-def purpose_now(view: QueryView, granted: Granted) -> Purpose:
-    """The purpose this caller last stated, today. Raises Problem `purpose-required`."""
-    question = view.latest_question(asker_of(granted), _holds_since(granted))
+def purpose_now(view: QueryView, granted: Granted, desk: Desk) -> Purpose:
+    """The purpose this caller last stated and that still holds. Raises Problem `purpose-required`."""
+    question = view.latest_question(asker_of(granted), desk.holds_since(granted))
     if question is None:
         raise Problem("purpose-required")
     return question.purpose
@@ -171,8 +173,3 @@ def _tokenised(asked: Asked, reference: str, desk: Desk) -> Filter:
 
 def _micros(granted: Granted) -> int:
     return int(granted.at.timestamp() * 1_000_000)
-
-
-def _holds_since(granted: Granted) -> int:
-    """A purpose stated before this moment holds no more."""
-    return _micros(granted) - int(PURPOSE_HOLDS.total_seconds() * 1_000_000)

@@ -48,7 +48,9 @@ async def search(request: Request, here: Visit = Visiting) -> Response:
     except CallFailed:
         return _search_page(request, typed, {"": searching.NO_ANSWER}, 503)
     # Kept with the visit, sealed: the results say what was asked, and no address or title ever holds the reference.
-    kept = replace(here.session, asked={"id": query_id, "purpose": typed["purpose"], **wanted})
+    kept = replace(
+        here.session, asked={"id": query_id, "purpose": typed["purpose"], "justification": typed["justification"].strip(), **wanted}
+    )
     await sessions(request).amend(request.cookies.get(cookie_name(request), ""), kept)
     return see_other(f"/audit-log/queries/{query_id}")
 
@@ -59,7 +61,11 @@ async def show_answers(
 ) -> Response:
     """What the question found, newest first."""
     here.granted("audit.read", "consultation")
-    found, kept = await here.hub.answers(str(query_id), cursor or None), here.session.asked
+    kept = here.session.asked
+    try:
+        found = await here.hub.answers(str(query_id), cursor or None)
+    except ProblemAnswer as problem:
+        return _purpose_again(request, here, problem)
     return page(
         request,
         "audit_results.html",
@@ -76,7 +82,10 @@ async def show_answers(
 async def show_entry(request: Request, index: _Index, here: Visit = Visiting) -> Response:
     """One entry: what it says in plain words, and whether it verifies by our own reckoning."""
     here.granted("audit.read", "consultation")
-    checked = usecases.check_entry(desk(request), await here.hub.entry(index))
+    try:
+        checked = usecases.check_entry(desk(request), await here.hub.entry(index))
+    except ProblemAnswer as problem:
+        return _purpose_again(request, here, problem)
     return page(request, "audit_entry.html", checked=checked, rows=record_rows(checked.record, desk(request).agencies))
 
 
@@ -84,8 +93,19 @@ async def show_entry(request: Request, index: _Index, here: Visit = Visiting) ->
 async def download_proof(request: Request, index: _Index, here: Visit = Visiting) -> Response:
     """The tlog-proof as a file, for anybody's verifier."""
     here.granted("audit.read", "consultation")
-    entry = await here.hub.entry(index)
+    try:
+        entry = await here.hub.entry(index)
+    except ProblemAnswer as problem:
+        return _purpose_again(request, here, problem)
     return _file(entry["proof"], f"entry-{index}.tlog-proof")
+
+
+def _purpose_again(request: Request, here: Visit, problem: ProblemAnswer) -> Response:
+    """The search form as it was last sent, when the purpose stated there no longer holds. Raises the answer when it says anything else."""
+    if problem.code != "purpose-required":
+        raise problem
+    kept = here.session.asked
+    return _search_page(request, kept, {"purpose": searching.STATE_AGAIN if kept else searching.STATE_FIRST}, 403)
 
 
 def _file(text: str, name: str) -> Response:

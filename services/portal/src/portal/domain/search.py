@@ -15,6 +15,10 @@ _ASK: Final = 1_000
 _REFERENCE: Final = "Check the case reference: after NM come 12 letters and digits, as in NM-7F3K-9QXA-2C4T"
 _STORED: Final = re.compile(r"NM(-[0-9ABCDEFGHJKMNPQRSTVWXYZ]{4}){3}")
 """Crockford base 32, which has no U; I, L and O are read as 1, 1 and 0 before."""
+STATE_AGAIN: Final = (
+    "Say again why you need to look. The purpose you stated has run out, so nothing was shown. What you typed is kept: press Search"
+)
+STATE_FIRST: Final = "Say first why you need to look, and for what. Nothing was shown"
 NO_ANSWER: Final = "The audit log does not answer, so nothing was searched. What you typed is kept: try again in a minute"
 
 
