@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, insert, or_, select, true, union_all, update
 
+from common.database import Prepared
 from common.ids import uuid7
 from common.sealed import blind_index
 from referral.ports import RefusedIntake, RefusedPage, RefusedPlace
@@ -20,11 +21,11 @@ MANY: Final = 1_000
 # Made once: each accepted intake runs one of these.
 _OWN = _REFUSED.c.agency == bindparam("sender")
 _BY_KEY = _REFUSED.c.key_mark == bindparam("key")
-_CORRECT_KEY = delete(_REFUSED).where(_OWN, _BY_KEY)
+_CORRECT_KEY = Prepared(delete(_REFUSED).where(_OWN, _BY_KEY))
 _BY_REFERENCE = _REFUSED.c.reference_mark == bindparam("reference")
 # A union, because an OR may go through all of the agency's rows, and the slow sender is the one with many.
 _SAME = union_all(select(_REFUSED.c.id).where(_OWN, _BY_KEY), select(_REFUSED.c.id).where(_OWN, _BY_REFERENCE))
-_CORRECT = delete(_REFUSED).where(_REFUSED.c.id.in_(_SAME))
+_CORRECT = Prepared(delete(_REFUSED).where(_REFUSED.c.id.in_(_SAME)))
 
 
 class RefusedIntakes:
@@ -57,7 +58,10 @@ class RefusedIntakes:
         """Those of the same key or reference end."""
         reference = self._reference_mark(agency, external_reference)
         marks = {"sender": agency, "key": key_mark}
-        self._conn.execute(*((_CORRECT_KEY, marks) if reference is None else (_CORRECT, {**marks, "reference": reference})))
+        if reference is None:
+            _CORRECT_KEY.run(self._conn, marks)
+        else:
+            _CORRECT.run(self._conn, {**marks, "reference": reference})
 
     def acknowledge(self, agency: str, refused_id: UUID) -> RefusedIntake | None:
         """One predicate, id and agency, so that another's and none at all are the same work."""
