@@ -1,6 +1,7 @@
 """Audit record v1 against its golden file, recomputed here with nothing but hashlib, and what it refuses."""
 
 import base64
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from common.audit_record import RECORD_LIMIT, Leaf, RecordRefused, check_record, content_commitment, new_salt, record_hash
+from common.audit_record import RECORD_LIMIT, Leaf, RecordRefused, check_record, content_commitment, new_salt, record_hash, write_record
 from common.canonical import CanonicalError, b64u, canonical
 from tests.vectors.audit_record.cases import FULL, GOOD, files
 
@@ -47,6 +48,26 @@ def test_hash_and_leaf_are_what_anyone_computes_from_the_page(case: dict[str, st
 @pytest.mark.parametrize("case", KEPT["good"], ids=lambda case: case["name"])
 def test_a_good_record_is_accepted_and_is_its_own_canonical_form(case: dict[str, str]) -> None:
     assert check_record(case["record"].encode()) == GOOD[case["name"]]
+
+
+@pytest.mark.parametrize("case", KEPT["good"], ids=lambda case: case["name"])
+def test_a_good_record_is_written_as_it_is_accepted(case: dict[str, str]) -> None:
+    assert write_record(json.loads(case["record"])) == case["record"].encode()
+
+
+@pytest.mark.parametrize("case", KEPT["bad"], ids=lambda case: case["name"])
+def test_nothing_is_written_that_would_be_refused(case: dict[str, str]) -> None:
+    """A bad spelling of good fields cannot be written at all; bad fields are refused by the same code, or have no canonical form."""
+    try:
+        fields = json.loads(case["record"])
+    except ValueError:
+        return
+    if case["code"] == "record-not-canonical" or not isinstance(fields, dict):
+        return
+    with pytest.raises((RecordRefused, CanonicalError)) as caught:
+        write_record(fields)
+    if isinstance(caught.value, RecordRefused):
+        assert caught.value.code == case["code"]
 
 
 def test_commitments_are_what_anyone_computes_from_the_page() -> None:
@@ -102,6 +123,8 @@ def test_salts_are_fresh() -> None:
 def test_no_spelling_smuggles_in_a_text_that_is_not_short_printable_ascii(name: str, value: object) -> None:
     good = {"v": 1, "id": "01932000-0000-7000-8000-000000000001", "te": 1, "op": "denied", "out": "refused", "svc": "referral"}
     escaped = json.dumps({**good, name: value}, sort_keys=True, separators=(",", ":")).encode()
+    with contextlib.suppress(RecordRefused):
+        assert check_record(write_record({**good, name: value}))[name] == value
     for data in (canonical({**good, name: value}), escaped):
         if value in ('a"b', "a\\b"):
             assert check_record(data)[name] == value

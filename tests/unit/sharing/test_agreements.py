@@ -10,6 +10,7 @@ import yaml
 
 from common.events.case import CaseSnapshot, Consent, Fact, RiskSummary
 from common.keys import generate_signing
+from common.views import Reading
 from sharing.domain.agreement import Agreement
 from sharing.domain.deciding import RULE_FAILED, Agency, SharingDecision, conclude, due, questions
 from sharing.storage.agreements import AgreementRefused, Bundle, CedarRules, load, read_bundle, sign_bundle, verify_bundle
@@ -32,7 +33,7 @@ def agencies(suspended: tuple[str, ...] = ()) -> tuple[Agency, ...]:
 def decide(
     snap: CaseSnapshot, *, on: date = date(2026, 11, 21), suspended: tuple[str, ...] = (), rules: CedarRules = RULES
 ) -> SharingDecision:
-    asked = questions(snap, due(snap, rules.agreement, agencies(suspended)))
+    asked = questions(Reading(snap), due(snap, rules.agreement, agencies(suspended)))
     rulings = rules.rule(snap, asked, agencies(suspended))
     return conclude(snap, rules.agreement, asked, rulings, as_of=datetime(on.year, on.month, on.day, 12, tzinfo=UTC))
 
@@ -129,7 +130,7 @@ def test_a_rule_that_cannot_be_evaluated_denies_and_says_so() -> None:
     broken = snapshot().model_copy(update={"kind": 3})
     decision = decide(snapshot())
     assert all(r.reason != RULE_FAILED for r in decision.recipients)
-    asked = questions(snapshot(), due(snapshot(), RULES.agreement, agencies()))
+    asked = questions(Reading(snapshot()), due(snapshot(), RULES.agreement, agencies()))
     rulings = RULES.rule(broken, asked, agencies())
     assert {r.reasons for r in rulings} == {(RULE_FAILED,)}
     assert not any(r.permitted for r in rulings)
@@ -173,7 +174,7 @@ def test_a_ruling_is_kept_only_for_a_request_that_is_the_same_in_every_part(
 
 
 def test_a_failed_rule_is_evaluated_again_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = questions(snapshot(), due(snapshot(), RULES.agreement, agencies()))
+    asked = questions(Reading(snapshot()), due(snapshot(), RULES.agreement, agencies()))
     used, ask, fail = CedarRules(BUNDLE), cedarpy.is_authorized_batch, [True]
     monkeypatch.setattr(
         cedarpy,

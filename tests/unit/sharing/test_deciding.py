@@ -13,7 +13,7 @@ from common.canonical import canonical
 from common.events.case import Fact, Marking
 from common.tlog import Signer, format_proof, leaf_hash
 from common.tlog.checkpoint import Checkpoint
-from common.views import CATEGORIES, Parcel, is_location_shielded, parcels
+from common.views import CATEGORIES, Parcel, Reading, is_location_shielded, parcels
 from sharing.domain.deciding import Agency, child_present, covers, questions
 from sharing.domain.disclosure import Disclosure, Evidence, Prepared, ProofWrong, check_proof, delivery_id, fingerprint, package, wait
 from tests.support.snapshots import ELDER, SUSPECT, VICTIM, YOUNGER, marking, snapshot
@@ -45,7 +45,7 @@ def test_what_a_veto_covers(veto: Marking, agency: str, parcel: Parcel, covered:
 
 def test_every_recipient_is_asked_about_every_parcel() -> None:
     recipients = (Agency(IDVA, "idva_service", "northmoor"), Agency("northmoor-school", "education", "northmoor"))
-    asked = questions(snapshot(), recipients)
+    asked = questions(Reading(snapshot()), recipients)
     assert [(q.recipient.id, q.parcel) for q in asked] == [(r.id, parcel) for r in recipients for parcel in parcels(snapshot())]
 
 

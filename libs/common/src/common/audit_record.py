@@ -179,13 +179,38 @@ class Leaf:
 
 def check_record(data: bytes) -> dict[str, Any]:
     """Parse a record and hold it to the v1 vocabulary. Raises RecordRefused; what it returns is safe to index."""
-    if len(data) > RECORD_LIMIT:
-        raise RecordRefused("record-too-large")
+    _check_size(data)
     try:
         raw = parse(data, max_bytes=RECORD_LIMIT)
     except ValueError:
         raise RecordRefused("record-malformed") from None
-    if not isinstance(raw, dict) or not raw.keys() >= _REQUIRED:
+    if not isinstance(raw, dict):
+        raise RecordRefused("record-malformed")
+    _check_fields(raw, data)
+    if _canonical_text(raw).encode() != data:
+        raise RecordRefused("record-not-canonical")
+    return raw
+
+
+def write_record(fields: dict[str, Any]) -> bytes:
+    """The canonical record of these fields, which `check_record` takes.
+
+    Raises RecordRefused as it does, and CanonicalError for what JSON cannot carry. What was written a moment ago is not parsed
+    again: text, whole numbers, lists and truth, the only types allowed, read back as they were written.
+    """
+    data = canonical(fields)
+    _check_size(data)
+    _check_fields(fields, data)
+    return data
+
+
+def _check_size(data: bytes) -> None:
+    if len(data) > RECORD_LIMIT:
+        raise RecordRefused("record-too-large")
+
+
+def _check_fields(raw: dict[str, Any], data: bytes) -> None:
+    if not raw.keys() >= _REQUIRED:
         raise RecordRefused("record-malformed")
     if raw["v"] != RECORD_VERSION:
         raise RecordRefused("record-version-unknown")
@@ -194,9 +219,6 @@ def check_record(data: bytes) -> dict[str, Any]:
     _check_types(raw, plain=_PLAIN.fullmatch(data) is not None)
     if raw["op"] not in OPERATIONS or raw["out"] not in OUTCOMES:
         raise RecordRefused("record-word-unknown")
-    if _canonical_text(raw).encode() != data:
-        raise RecordRefused("record-not-canonical")
-    return raw
 
 
 def _check_types(raw: dict[str, Any], *, plain: bool) -> None:

@@ -21,6 +21,7 @@ _LONGEST_NAME: Final = 6
 """Words of an area's or a person's name."""
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_ASCII: Final = re.compile(r"[0-9A-Za-z]+")
 _PARTS: Final = re.compile(r"[,;\n]")
 _NUMBER: Final = re.compile(r"\d+[a-z]?")
 _POSTCODE: Final = re.compile(r"(?<![^\W_])([a-z]{1,2}\d[a-z\d]?)[\W_]*(\d[a-z]{2})(?![^\W_])", re.IGNORECASE)
@@ -121,8 +122,12 @@ class Shield:
         return value
 
     def _text(self, text: str) -> str:
-        letters, places = _squashed(text)
-        spans = sorted(span for needle in self._needles for span in _found(needle, text, letters, places))
+        letters = _letters(text)
+        hits = [needle for needle in self._needles if needle in letters]
+        if not hits:  # as in nearly every text
+            return text
+        places = _squashed(text)[1]
+        spans = sorted(span for needle in hits for span in _found(needle, text, letters, places))
         pieces: list[str] = []
         end = 0
         for first, last in spans:
@@ -198,7 +203,12 @@ def _runs(text: str) -> Iterator[str]:
 
 
 def _words(text: str) -> list[str]:
-    return [letters for word in _WORD.findall(text) if (letters := _squashed(word)[0])]
+    return [letters for word in _WORD.findall(text) if (letters := _letters(word))]
+
+
+def _letters(text: str) -> str:
+    """Letters and digits alone, folded."""
+    return "".join(_ASCII.findall(text)).casefold() if text.isascii() else _squashed(text)[0]
 
 
 def _squashed(text: str) -> tuple[str, list[int]]:

@@ -3,11 +3,12 @@
 Preview, delivery, export and audit view all call `content`, so what was shown beforehand is what leaves, byte for byte.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import Any, Final, Literal
+from operator import attrgetter
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from common.canonical import canonical
@@ -103,9 +104,11 @@ _ROLE_LABELS: Final = {
 }
 
 
-@dataclass(frozen=True, order=True, slots=True)
-class Parcel:
-    """What is decided as one: a category of one person's information, or of the case itself when `subject` is None."""
+class Parcel(NamedTuple):
+    """What is decided as one: a category of one person's information, or of the case itself when `subject` is None.
+
+    A tuple, because a decision looks parcels up some hundred times, and a dataclass makes its hash and comparison in Python.
+    """
 
     category: str
     subject: UUID | None = None
@@ -147,19 +150,38 @@ def category(code: str) -> Category:
     return found
 
 
+class _Shown(NamedTuple):
+    """A fact as every recipient of its parcel sees it: `item` is the same for all, `about` whom it tells of differs in its wording."""
+
+    place: int
+    fact: Fact
+    item: Mapping[str, Any]
+    about: UUID | None
+
+
 class Reading:
     """A snapshot read once for all its recipients: its parcels, who is shielded, and what must be taken out of texts."""
 
     def __init__(self, snapshot: CaseSnapshot) -> None:
         self.snapshot = snapshot
-        self._known = {subject.subject_id for subject in snapshot.subjects}
+        self._known = {subject.subject_id: subject.subject_id for subject in snapshot.subjects}
         self._perpetrators = {subject.subject_id for subject in snapshot.subjects if subject.role == "perpetrator"}
         self._shielded = _shielded(snapshot)
+        self._protected = bool(self._shielded - self._perpetrators)
 
     @cached_property
     def placed(self) -> tuple[tuple[Fact, Parcel], ...]:
         """Each fact with its parcel. Raises CategoryUnknown for a fact outside the table."""
         return tuple((fact, _parcel(fact, self._known)) for fact in self.snapshot.facts)
+
+    @cached_property
+    def _shown(self) -> Mapping[Parcel, Sequence[_Shown]]:
+        found: dict[Parcel, list[_Shown]] = {}
+        for place, (fact, parcel) in enumerate(self.placed):
+            item = {"label": fact.label, "value": self.mask.clean(fact.value), "quality": fact.quality}
+            about = None if category(fact.category).about in {"case", "source"} else parcel.subject
+            found.setdefault(parcel, []).append(_Shown(place, fact, item, about))
+        return found
 
     @cached_property
     def mask(self) -> Shield:
@@ -186,7 +208,7 @@ class Reading:
         """
         if not category(parcel.category).gives_location:
             return False
-        return parcel.subject in self._shielded if parcel.subject in self._perpetrators else bool(self._shielded - self._perpetrators)
+        return parcel.subject in self._shielded if parcel.subject in self._perpetrators else self._protected
 
     def content(self, projection: Projection, *, kind: Kind, delivery_id: UUID, case_reference: str) -> dict[str, Any]:
         """What `content` writes, before it is written. Raises as it does."""
@@ -195,6 +217,10 @@ class Reading:
         if any(self.is_location_shielded(parcel) for parcel in projection.permitted):
             raise ValueError("a shielded place was permitted")
         snapshot, leading = self.snapshot, projection.clauses[0]
+        permitted = {parcel: self._shown[parcel] for parcel in projection.permitted if parcel in self._shown}
+        # In the order of the facts, whatever the order of the parcels.
+        seen = sorted((each for shown in permitted.values() for each in shown), key=attrgetter("place"))
+        names = _names(snapshot, {parcel.subject for parcel in permitted})
         made: dict[str, Any] = {
             "v": CONTENT_VERSION,
             "kind": kind,
@@ -212,10 +238,10 @@ class Reading:
             "condition": leading.condition,
             "gateway": leading.gateway,
             "obligations": _obligations(projection.clauses),
-            "sections": list(_sections(self, projection)),
+            "sections": list(_sections(snapshot, projection, seen, names)),
         }
         if any(parcel.category == "victim_safe_contact" for parcel in projection.permitted):
-            made["safeContact"] = _safe_contact(self, projection)
+            made["safeContact"] = _safe_contact(snapshot, seen)
         return made
 
 
@@ -254,54 +280,49 @@ def _obligations(clauses: Iterable[ClauseText]) -> list[dict[str, str]]:
     return [{"code": code, "text": text} for code, text in found.items()]
 
 
-def _sections(reading: Reading, projection: Projection) -> Iterator[dict[str, Any]]:
-    names = _names(reading, projection)
+def _sections(
+    snapshot: CaseSnapshot, projection: Projection, seen: Sequence[_Shown], names: Mapping[UUID, str]
+) -> Iterator[dict[str, Any]]:
     clauses: dict[str, set[str]] = {}
     for parcel, clause in projection.permitted.items():
         clauses.setdefault(parcel.category, set()).add(clause)
-    items: dict[str, list[dict[str, Any]]] = {}
+    items: dict[str, list[Mapping[str, Any]]] = {}
     if Parcel("concern") in projection.permitted:
-        items["concern"] = [{"label": "Kind", "value": reading.snapshot.kind, "quality": "fact"}]
-    for fact, parcel in reading.placed:
+        items["concern"] = [{"label": "Kind", "value": snapshot.kind, "quality": "fact"}]
+    for each in seen:
         # A number of the safe-contact rule stands in the strip with its rule, never on its own where somebody might just dial it.
-        if parcel in projection.permitted and fact.category != "victim_safe_contact" and ".means." not in fact.path:
-            items.setdefault(fact.category, []).append(_item(fact, names, reading.mask))
+        if each.fact.category != "victim_safe_contact" and ".means." not in each.fact.path:
+            item = each.item if each.about is None else {**each.item, "about": names[each.about]}
+            items.setdefault(each.fact.category, []).append(item)
     for code, about in CATEGORIES.items():
         if code in items:
             yield {"category": code, "label": about.label, "clause": min(clauses[code]), "items": items[code]}
 
 
-def _item(fact: Fact, names: Mapping[UUID | None, str], mask: Shield) -> dict[str, Any]:
-    item = {"label": fact.label, "value": mask.clean(fact.value), "quality": fact.quality}
-    if category(fact.category).about in {"case", "source"} or fact.subject not in names:
-        return item
-    return {**item, "about": names[fact.subject]}
-
-
-def _safe_contact(reading: Reading, projection: Projection) -> dict[str, Any]:
+def _safe_contact(snapshot: CaseSnapshot, seen: Sequence[_Shown]) -> dict[str, Any]:
     """The strip that stands above everything else. Anything but a plain yes means: do not contact (design section 13, rule 2).
 
     The number of a means of contact stands with its rule only when phone numbers are permitted too.
     """
-    mask = reading.mask
-    strip = {"victim_safe_contact", "victim_phone"}
-    shown = [fact for fact, parcel in reading.placed if fact.category in strip and parcel in projection.permitted]
-    rules: list[Fact] = []
-    means: dict[str, list[Fact]] = {}
-    for fact in shown:
-        before, found, rest = fact.path.partition(".means.")
+    rules: list[_Shown] = []
+    means: dict[str, list[_Shown]] = {}
+    for each in seen:
+        if each.fact.category not in {"victim_safe_contact", "victim_phone"}:
+            continue
+        before, found, rest = each.fact.path.partition(".means.")
         if found:
-            means.setdefault(f"{before}.{rest.partition('.')[0]}", []).append(fact)
-        elif fact.category == "victim_safe_contact":
-            rules.append(fact)
-    verified = next((str(fact.value) for fact in rules if _leaf(fact) == "last_verified"), None)
-    status = _safe_status(reading.snapshot, rules, [fact for group in means.values() for fact in group], verified)
+            means.setdefault(f"{before}.{rest.partition('.')[0]}", []).append(each)
+        elif each.fact.category == "victim_safe_contact":
+            rules.append(each)
+    stated = [each.fact for each in rules]
+    verified = next((str(fact.value) for fact in stated if _leaf(fact) == "last_verified"), None)
+    status = _safe_status(snapshot, stated, [each.fact for group in means.values() for each in group], verified)
     return {
         "status": status,
         "doNotContact": status != "safe",
         "lastVerified": verified,
-        "items": [_item(fact, {}, mask) for fact in rules],
-        "means": [[_item(fact, {}, mask) for fact in group] for group in means.values()],
+        "items": [each.item for each in rules],
+        "means": [[each.item for each in group] for group in means.values()],
     }
 
 
@@ -323,11 +344,10 @@ def _leaf(fact: Fact) -> str:
     return fact.path.rpartition(".")[2]
 
 
-def _names(reading: Reading, projection: Projection) -> dict[UUID | None, str]:
+def _names(snapshot: CaseSnapshot, told_of: set[UUID | None]) -> dict[UUID, str]:
     """What each visible person is called here. People are numbered among the visible alone, so that no gap shows."""
-    told_of = {fact.subject for fact, parcel in reading.placed if parcel.subject is not None and parcel in projection.permitted}
-    shown = [subject for subject in reading.snapshot.subjects if subject.subject_id in told_of]
-    names: dict[UUID | None, str] = {}
+    shown = [subject for subject in snapshot.subjects if subject.subject_id in told_of]
+    names: dict[UUID, str] = {}
     for role, label in _ROLE_LABELS.items():
         people = [subject for subject in shown if subject.role == role]
         for place, subject in enumerate(people, start=1):
@@ -335,8 +355,9 @@ def _names(reading: Reading, projection: Projection) -> dict[UUID | None, str]:
     return names
 
 
-def _parcel(fact: Fact, known: set[UUID]) -> Parcel:
-    return Parcel(category(fact.category).code, fact.subject if fact.subject in known else None)
+def _parcel(fact: Fact, known: Mapping[UUID, UUID]) -> Parcel:
+    # The id of the subject itself and not the equal one of the fact: what is the same object is not compared again.
+    return Parcel(category(fact.category).code, known.get(fact.subject) if fact.subject else None)
 
 
 def _shielded(snapshot: CaseSnapshot) -> set[UUID]:

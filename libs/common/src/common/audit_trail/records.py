@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
-from common.audit_record import RECORD_VERSION, AuditEntry, check_record, new_salt, record_hash
+from common.audit_record import RECORD_VERSION, AuditEntry, new_salt, record_hash, write_record
 from common.audit_trail.sealing import SealedPart, seal_part, token
-from common.canonical import b64u, canonical
+from common.canonical import b64u
 from common.events.audit import BATCH_LIMIT, AuditItem
 from common.ids import opaque, uuid7
 from common.keyring import Keyring
@@ -117,9 +117,8 @@ def _write(entry: AuditEntry, subjects_total: int, *, service: str, micros: int,
     if subject is not None:
         fields.update(ss=subject.digest, ps=subject.commitment, ks=subject.handle)
     fields.update(sa=actor.digest, pa=actor.commitment, ka=actor.handle)
-    record = canonical(fields)
     # A record that breaks its own rules must fail here, where the caller is, not in the log an hour later.
-    check_record(record)
+    record = write_record(fields)
     salt = new_salt()
     subject_tokens = [token(index_secret, "subject", each.hex) for each in entry.subjects]
     ref = RecordRef(record_id, record, salt, record_hash(salt, record))

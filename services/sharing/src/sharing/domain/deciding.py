@@ -84,12 +84,12 @@ def due(snapshot: CaseSnapshot, agreement: Agreement, agencies: Sequence[Agency]
     return tuple(sorted(found, key=lambda agency: agency.id))
 
 
-def questions(snapshot: CaseSnapshot, recipients: Sequence[Agency]) -> tuple[Question, ...]:
+def questions(reading: Reading, recipients: Sequence[Agency]) -> tuple[Question, ...]:
     """Every recipient × every parcel. Raises CategoryUnknown for a fact outside the table."""
-    reading = Reading(snapshot)
     wanted = [(parcel, reading.is_location_shielded(parcel)) for parcel in reading.parcels()]
+    markings = reading.snapshot.markings
     return tuple(
-        Question(agency, parcel, shielded, frozenset(m.kind for m in snapshot.markings if covers(m, agency.id, parcel)))
+        Question(agency, parcel, shielded, frozenset([m.kind for m in markings if covers(m, agency.id, parcel)]))
         for agency in recipients
         for parcel, shielded in wanted
     )

@@ -31,11 +31,12 @@ _RESTRICTED: Final = frozenset({"conflict", "employee-subject", "informant", "le
 """Vetoes whose very existence is not for the referrer to learn from a preview."""
 
 
-def decide(desk: Desk, snapshot: CaseSnapshot) -> SharingDecision:
+def decide(desk: Desk, reading: Reading) -> SharingDecision:
     """Who may know what of this snapshot, now. Pure but for the clock and the directory. Raises NoAgreement, CategoryUnknown."""
+    snapshot = reading.snapshot
     rules = desk.rules_for(snapshot.area)
     agencies = desk.directory.agencies()
-    asked = questions(snapshot, due(snapshot, rules.agreement, agencies))
+    asked = questions(reading, due(snapshot, rules.agreement, agencies))
     return conclude(snapshot, rules.agreement, asked, rules.rule(snapshot, asked, agencies), as_of=desk.now())
 
 
@@ -50,7 +51,8 @@ def take_snapshot(tx: Tx, desk: Desk, granted: Granted, snapshot: CaseSnapshot) 
     if known is not None and known.version >= snapshot.version:
         tx.record(_snapshot_entry(snapshot, reason="older-version"))
         return
-    decision = decide(desk, snapshot)
+    reading = Reading(snapshot)
+    decision = decide(desk, reading)
     alarm_failed_rules(decision)
     reference = desk.reference(snapshot.referrer_agency, snapshot.case_id)
     tx.keep_snapshot(granted, snapshot, reference)
@@ -61,7 +63,6 @@ def take_snapshot(tx: Tx, desk: Desk, granted: Granted, snapshot: CaseSnapshot) 
     for disclosure in earlier:
         if disclosure.state in UNSENT:
             supersede(tx, desk, disclosure)
-    reading = Reading(snapshot)
     news = [one_recipient(tx, desk, granted, reading, decision, decision_id, each, earlier) for each in decision.recipients]
     # Also when nobody may know: referral keeps the snapshot's bytes for us until it hears this.
     tell(tx, decision, snapshot, news)
@@ -100,10 +101,11 @@ def preview(tx: Tx, desk: Desk, granted: Granted, actor: Actor, reference: str) 
         snapshot = tx.snapshot(granted, case.case_id)
     except Sealed:
         raise Problem("not-found") from None
-    decision = decide(desk, snapshot)
+    reading = Reading(snapshot)
+    decision = decide(desk, reading)
     entry = _snapshot_entry(snapshot, operation="consultation", actor=actor, resource="decision-preview")
     tx.record(replace(entry, case_references=(reference,)))
-    earlier, reading = tx.of_case(case.case_id), Reading(snapshot)
+    earlier = tx.of_case(case.case_id)
     return {
         "caseReference": reference,
         "asOf": decision.as_of.isoformat().replace("+00:00", "Z"),

@@ -57,7 +57,8 @@ def decide_again(tx: Tx, desk: Desk, granted: Granted, case_id: UUID, *, agencie
     except Sealed:
         tx.keep_passed_over(case_id, ())
         return None
-    whole = decide(desk, snapshot)
+    reading = Reading(snapshot)
+    whole = decide(desk, reading)
     asked = tuple(each for each in whole.recipients if agencies is None or each.recipient.id in agencies)
     decision = replace(whole, recipients=asked)
     others = frozenset[str]() if agencies is None else tx.passed_over(case_id).difference(agencies)
@@ -73,7 +74,7 @@ def decide_again(tx: Tx, desk: Desk, granted: Granted, case_id: UUID, *, agencie
     for one in earlier:
         if agencies is None and one.recipient not in served and one.state in UNSENT:
             supersede(tx, desk, one)
-    reading, news = Reading(snapshot), []
+    news = []
     for each in asked:
         unsent = [one for one in earlier if one.recipient == each.recipient.id and one.state in UNSENT]
         if each.permitted and any(_stands(one, says(desk, reading, decision, each)) for one in unsent):
