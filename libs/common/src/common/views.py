@@ -12,7 +12,7 @@ from uuid import UUID
 
 from common.canonical import canonical
 from common.events.case import CaseSnapshot, Fact
-from common.shield import Shield
+from common.shield import REMOVED, Shield, is_area
 
 CONTENT_VERSION: Final = 1
 
@@ -169,9 +169,15 @@ class Reading:
         for fact, parcel in self.placed:
             if self.is_location_shielded(parcel):
                 (told if category(fact.category).free_text else secrets).extend(_texts(fact.value))
+            elif self._is_misplaced(fact):
+                secrets.extend(_texts(fact.value))
         areas = [text for fact, _ in self.placed if fact.category.endswith("_area") for text in _texts(fact.value)]
         names = [text for fact, _ in self.placed if fact.category.endswith("_identity") for text in _texts(fact.value)]
         return Shield(secrets, told, (*areas, self.snapshot.area), names)
+
+    def value(self, fact: Fact) -> Any:
+        """The fact's value as it may be shown: without shielded places, and without an area that is none."""
+        return REMOVED if self._is_misplaced(fact) else self.mask.clean(fact.value)
 
     def parcels(self) -> tuple[Parcel, ...]:
         """What a decision must answer for, in reading order. Raises CategoryUnknown for a fact outside the table."""
@@ -186,7 +192,14 @@ class Reading:
         """
         if not category(parcel.category).gives_location:
             return False
-        return parcel.subject in self._shielded if parcel.subject in self._perpetrators else bool(self._shielded - self._perpetrators)
+        return self._is_hidden(parcel.subject)
+
+    def _is_hidden(self, subject: UUID | None) -> bool:
+        return subject in self._shielded if subject in self._perpetrators else bool(self._shielded - self._perpetrators)
+
+    def _is_misplaced(self, fact: Fact) -> bool:
+        """Whether an address stands in the field for the area of somebody shielded: at most an area may leave (design 13, rule 1)."""
+        return fact.category.endswith("_area") and self._is_hidden(fact.subject) and not all(is_area(text) for text in _texts(fact.value))
 
     def content(self, projection: Projection, *, kind: Kind, delivery_id: UUID, case_reference: str) -> dict[str, Any]:
         """What `content` writes, before it is written. Raises as it does."""
@@ -265,14 +278,14 @@ def _sections(reading: Reading, projection: Projection) -> Iterator[dict[str, An
     for fact, parcel in reading.placed:
         # A number of the safe-contact rule stands in the strip with its rule, never on its own where somebody might just dial it.
         if parcel in projection.permitted and fact.category != "victim_safe_contact" and ".means." not in fact.path:
-            items.setdefault(fact.category, []).append(_item(fact, names, reading.mask))
+            items.setdefault(fact.category, []).append(_item(fact, names, reading))
     for code, about in CATEGORIES.items():
         if code in items:
             yield {"category": code, "label": about.label, "clause": min(clauses[code]), "items": items[code]}
 
 
-def _item(fact: Fact, names: Mapping[UUID | None, str], mask: Shield) -> dict[str, Any]:
-    item = {"label": fact.label, "value": mask.clean(fact.value), "quality": fact.quality}
+def _item(fact: Fact, names: Mapping[UUID | None, str], reading: Reading) -> dict[str, Any]:
+    item = {"label": fact.label, "value": reading.value(fact), "quality": fact.quality}
     if category(fact.category).about in {"case", "source"} or fact.subject not in names:
         return item
     return {**item, "about": names[fact.subject]}
@@ -281,11 +294,13 @@ def _item(fact: Fact, names: Mapping[UUID | None, str], mask: Shield) -> dict[st
 def _safe_contact(reading: Reading, projection: Projection) -> dict[str, Any]:
     """The strip that stands above everything else. Anything but a plain yes means: do not contact (design section 13, rule 2).
 
-    The number of a means of contact stands with its rule only when phone numbers are permitted too.
+    The number of a means of contact stands with its rule only when phone numbers are permitted too, a postal address only when
+    the address is.
     """
-    mask = reading.mask
     strip = {"victim_safe_contact", "victim_phone"}
-    shown = [fact for fact, parcel in reading.placed if fact.category in strip and parcel in projection.permitted]
+    shown = [
+        fact for fact, parcel in reading.placed if parcel in projection.permitted and (fact.category in strip or ".means." in fact.path)
+    ]
     rules: list[Fact] = []
     means: dict[str, list[Fact]] = {}
     for fact in shown:
@@ -300,8 +315,8 @@ def _safe_contact(reading: Reading, projection: Projection) -> dict[str, Any]:
         "status": status,
         "doNotContact": status != "safe",
         "lastVerified": verified,
-        "items": [_item(fact, {}, mask) for fact in rules],
-        "means": [[_item(fact, {}, mask) for fact in group] for group in means.values()],
+        "items": [_item(fact, {}, reading) for fact in rules],
+        "means": [[_item(fact, {}, reading) for fact in group] for group in means.values()],
     }
 
 
