@@ -14,8 +14,10 @@ from common.views import CATEGORIES
 from referral.domain.facts import facts_of
 from referral.domain.form import ROLE_NAMES, AnyReferral, Form, FullReferral, Internal, Shared, UrgentReferral
 from referral.domain.identifiers import is_nhs_number, is_postcode
+from referral.wiring import rule_book
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
+RULES = rule_book().rules[0]
 READ: TypeAdapter[FullReferral | UrgentReferral] = TypeAdapter(AnyReferral)
 
 
@@ -65,7 +67,7 @@ def test_each_filled_value_of_the_example_becomes_a_fact_or_is_internal() -> Non
     form = READ.validate_python(full_form())
     assert isinstance(form, FullReferral)
     ids = {person.ref: uuid4() for person in form.people}
-    facts = facts_of(form, ids)
+    facts = facts_of(form, ids, RULES)
     by_path = {fact.path: fact for fact in facts}
     assert by_path["people.0.name.full"].category == "victim_identity"
     assert by_path["people.0.addresses.0.postcode"].category == "victim_address"
@@ -78,7 +80,7 @@ def test_each_filled_value_of_the_example_becomes_a_fact_or_is_internal() -> Non
 
 def test_do_not_call_is_a_fact_of_an_urgent_referral() -> None:
     form = READ.validate_json((EXAMPLES / "referral-urgent.json").read_bytes())
-    facts = facts_of(form, {"victim": uuid4()})
+    facts = facts_of(form, {"victim": uuid4()}, RULES)
     assert ("callback", "Do not call") in {(fact.category, fact.value) for fact in facts}
 
 

@@ -83,8 +83,23 @@ _KINDS: Final = (
     ("place", "pl"), ("square", "sq"), ("house", "hse"), ("mount", "mt"),
 )  # fmt: skip
 _SPELLINGS: Final = {word: {other for kind in _KINDS if word in kind for other in kind} for kind in _KINDS for word in kind}
-_STREETS: Final = frozenset("road rd street avenue ave lane ln close drive crescent cres row terrace mews wynd".split())  # noqa: SIM905
-"""A text that ends so names a street, even where the form asks for an area."""
+_STREETS: Final = frozenset(
+    "road rd street avenue ave lane ln close drive crescent cres row terrace mews wynd".split()  # noqa: SIM905
+)
+"""A text with one of these words names a street, even where the form asks for an area."""
+_AFTER_A_NUMBER: Final = _STREETS | {"st", "court", "gardens", "grove", "square", "steps", "house", "place"}
+"""What names a street behind a number; areas are called so, too."""
+_NUMBERED: Final = ("no", "number", "house", "door")
+"""What a house number is called when its street is not named."""
+_INSTITUTIONS: Final = frozenset(
+    [
+        *("school", "academy", "college", "nursery", "primary", "secondary", "infant", "infants", "junior", "juniors", "high", "grammar"),
+        *("surgery", "practice", "clinic", "hospital", "medical", "health", "doctors", "gp", "centre", "center", "ltd", "limited", "plc"),
+        *("university", "community", "catholic", "rc", "ce", "preschool", "group", "partnership", "sixth", "form"),
+    ]
+)
+"""What people leave out or exchange when they name a school, a practice or an employer."""
+_CALLED: Final = ("school", "academy", "college", "nursery", "surgery", "practice", "clinic", "hospital", "centre")
 
 
 class Shield:
@@ -98,14 +113,19 @@ class Shield:
         secrets, told = tuple(secrets), tuple(told)
         self._cleaned: dict[str, str] = {}
         self._needles: tuple[str, ...] = ()
+        self._whole: frozenset[str] = frozenset()
         if not secrets and not told:
             return
-        spared = {run for text in (*(area for area in areas if _is_area(area)), *names) for run in _runs(text)}
+        # A name with a number in it is an address in the wrong field; a numbered street is no area and nobody's name.
+        readable = (*(area for area in areas if is_area(area)), *(name for name in names if not any(letter.isdigit() for letter in name)))
+        spared = {run for text in readable for run in _runs(text)} - {street for text in secrets for street in _streets(text)}
         found: set[str] = set()
         for text in secrets:
             found.update(_needles(text, spared))
         found.update(needle for text in (*secrets, *told) for needle in _postcodes(text) if needle not in spared)
-        self._needles = tuple(sorted(found))
+        bare = {needle for text in secrets for needle in _called(text) if needle not in spared}
+        self._whole = frozenset(bare - found)
+        self._needles = tuple(sorted(found | bare))
 
     def clean(self, value: Any) -> Any:
         """The JSON value with REMOVED for each shielded place in its strings."""
@@ -127,7 +147,7 @@ class Shield:
         if not hits:  # as in nearly every text
             return text
         places = _squashed(text)[1]
-        spans = sorted(span for needle in hits for span in _found(needle, text, letters, places))
+        spans = sorted(span for needle in hits for span in _found(needle, text, letters, places, whole=needle in self._whole))
         pieces: list[str] = []
         end = 0
         for first, last in spans:
@@ -140,13 +160,29 @@ class Shield:
         return "".join((*pieces, text[end:]))
 
 
-def _found(needle: str, text: str, letters: str, places: list[int]) -> Iterator[tuple[int, int]]:
-    """Where the needle stands in the text, as first and one past the last character."""
+def is_area(text: str) -> bool:
+    """Whether a text given as an area can be one: it names no number, no street and no part of a postcode.
+
+    An address typed into the wrong field must neither leave as an area nor be spared in texts.
+    """
+    words = _words(text)
+    return bool(words) and not any(word in _STREETS or any(letter.isdigit() for letter in word) for word in words)
+
+
+def gives_place(text: str) -> bool:
+    """Whether a text has the shape of an address: a postcode, or a number before a street's kind."""
+    words = _words(text)
+    first = next((place for place, word in enumerate(words) if _NUMBER.fullmatch(word)), len(words))
+    return _POSTCODE.search(text) is not None or any(word in _AFTER_A_NUMBER for word in words[first:])
+
+
+def _found(needle: str, text: str, letters: str, places: list[int], *, whole: bool) -> Iterator[tuple[int, int]]:
+    """Where the needle stands in the text, as first and one past the last character; if `whole`, only as words of their own."""
     at = letters.find(needle)
     while at >= 0:
         first, last = places[at], places[at + len(needle) - 1] + 1
         within = text[first - 1 : first].isalnum() or text[last : last + 1].isalnum()
-        if len(needle) >= _WHOLE_WORDS_BELOW or not within:
+        if not within or (len(needle) >= _WHOLE_WORDS_BELOW and not whole):
             yield first, last
         at = letters.find(needle, at + 1)
 
@@ -189,10 +225,31 @@ def _postcodes(text: str) -> Iterator[str]:
         yield from (outward, outward + inward)
 
 
-def _is_area(text: str) -> bool:
-    """Whether a text given as an area is one; an address typed into the wrong field must not be spared."""
-    words = _words(text)
-    return bool(words) and words[-1] not in _STREETS and not _NUMBER.fullmatch(words[0]) and not _POSTCODE.search(text)
+def _streets(text: str) -> Iterator[str]:
+    """What follows a house number, up to its street's kind, written together: “17 Larkspur Wynd, Northmoor” names “larkspurwynd”."""
+    for part in (text, *_PARTS.split(text)):
+        words = _words(part)
+        rest = _without_number(words)
+        if rest and any(_NUMBER.fullmatch(word) for word in words[: -len(rest)]):
+            end = next((place for place, word in enumerate(rest, start=1) if word in _AFTER_A_NUMBER), len(rest))
+            yield "".join(rest[:end])
+
+
+def _called(text: str) -> Iterator[str]:
+    """Other things people call a shielded place, each looked for as words of its own.
+
+    A house number without its street (“number 17”), and a school, practice or employer without or with another word for what it is:
+    “Fellgate school” for Fellgate Primary School, “Millbank” for Millbank Surgery.
+    """
+    for part in _PARTS.split(text):
+        words = _words(part)
+        yield from (called + word for word in words if _NUMBER.fullmatch(word) for called in _NUMBERED)
+        kept = [word for word in words if not (word in _INSTITUTIONS or word in _TRIVIAL or _NUMBER.fullmatch(word))]
+        if kept and len(kept) < len(words) and any(word in _INSTITUTIONS for word in words):
+            name = "".join(kept)
+            yield from (name + called for called in _CALLED)
+            if len(kept) > 1 or len(name) >= _WHOLE_WORDS_BELOW:
+                yield name
 
 
 def _runs(text: str) -> Iterator[str]:

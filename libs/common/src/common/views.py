@@ -13,7 +13,7 @@ from uuid import UUID
 
 from common.canonical import canonical
 from common.events.case import CaseSnapshot, Fact
-from common.shield import Shield
+from common.shield import REMOVED, Shield, is_area
 
 CONTENT_VERSION: Final = 1
 
@@ -178,7 +178,7 @@ class Reading:
     def _shown(self) -> Mapping[Parcel, Sequence[_Shown]]:
         found: dict[Parcel, list[_Shown]] = {}
         for place, (fact, parcel) in enumerate(self.placed):
-            item = {"label": fact.label, "value": self.mask.clean(fact.value), "quality": fact.quality}
+            item = {"label": fact.label, "value": self.value(fact), "quality": fact.quality}
             about = None if category(fact.category).about in {"case", "source"} else parcel.subject
             found.setdefault(parcel, []).append(_Shown(place, fact, item, about))
         return found
@@ -191,9 +191,15 @@ class Reading:
         for fact, parcel in self.placed:
             if self.is_location_shielded(parcel):
                 (told if category(fact.category).free_text else secrets).extend(_texts(fact.value))
+            elif self._is_misplaced(fact):
+                secrets.extend(_texts(fact.value))
         areas = [text for fact, _ in self.placed if fact.category.endswith("_area") for text in _texts(fact.value)]
         names = [text for fact, _ in self.placed if fact.category.endswith("_identity") for text in _texts(fact.value)]
         return Shield(secrets, told, (*areas, self.snapshot.area), names)
+
+    def value(self, fact: Fact) -> Any:
+        """The fact's value as it may be shown: without shielded places, and without an area that is none."""
+        return REMOVED if self._is_misplaced(fact) else self.mask.clean(fact.value)
 
     def parcels(self) -> tuple[Parcel, ...]:
         """What a decision must answer for, in reading order. Raises CategoryUnknown for a fact outside the table."""
@@ -208,7 +214,14 @@ class Reading:
         """
         if not category(parcel.category).gives_location:
             return False
-        return parcel.subject in self._shielded if parcel.subject in self._perpetrators else self._protected
+        return self._is_hidden(parcel.subject)
+
+    def _is_hidden(self, subject: UUID | None) -> bool:
+        return subject in self._shielded if subject in self._perpetrators else self._protected
+
+    def _is_misplaced(self, fact: Fact) -> bool:
+        """Whether an address stands in the field for the area of somebody shielded: at most an area may leave (design 13, rule 1)."""
+        return fact.category.endswith("_area") and self._is_hidden(fact.subject) and not all(is_area(text) for text in _texts(fact.value))
 
     def content(self, projection: Projection, *, kind: Kind, delivery_id: UUID, case_reference: str) -> dict[str, Any]:
         """What `content` writes, before it is written. Raises as it does."""
@@ -302,13 +315,12 @@ def _sections(
 def _safe_contact(snapshot: CaseSnapshot, seen: Sequence[_Shown]) -> dict[str, Any]:
     """The strip that stands above everything else. Anything but a plain yes means: do not contact (design section 13, rule 2).
 
-    The number of a means of contact stands with its rule only when phone numbers are permitted too.
+    The number of a means of contact stands with its rule only when phone numbers are permitted too, a postal address only when
+    the address is.
     """
     rules: list[_Shown] = []
     means: dict[str, list[_Shown]] = {}
     for each in seen:
-        if each.fact.category not in {"victim_safe_contact", "victim_phone"}:
-            continue
         before, found, rest = each.fact.path.partition(".means.")
         if found:
             means.setdefault(f"{before}.{rest.partition('.')[0]}", []).append(each)

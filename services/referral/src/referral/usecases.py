@@ -237,7 +237,7 @@ def _plan_urgent(granted: Granted, form: UrgentReferral, desk: Desk, rules: Rule
     victim = uuid7()
     subjects = (CaseSubject(subject_id=victim, role="victim", address_shielded=form.place_shielded),)
     consent = Consent(aware="unknown", agrees_to_support="unknown", lawful_basis="6d", gateway="common_law")
-    facts = facts_of(form, {"victim": victim}) + level_facts(risk_rules.URGENT, victim) + (unknown_contact(victim),)
+    facts = facts_of(form, {"victim": victim}, rules) + level_facts(risk_rules.URGENT, victim) + (unknown_contact(victim),)
     return _intake(granted, form, desk, rules, now, subjects, risk_rules.URGENT, consent, facts, now)
 
 
@@ -261,7 +261,7 @@ def _plan_full(granted: Granted, form: FullReferral, desk: Desk, rules: Rules, n
         gateway=form.consent.gateway,
     )
     victim = next(s.subject_id for s in subjects if s.role == "victim")
-    facts = facts_of(form, ids) + risk_facts(form, instrument, summary, victim)
+    facts = facts_of(form, ids, rules) + risk_facts(form, instrument, summary, victim)
     return _intake(granted, form, desk, rules, now, subjects, summary, consent, facts, form.incident.occurred_at)
 
 

@@ -44,6 +44,7 @@ class RulesOut(ApiModel):
     area: str
     version: str
     high_from: int = Field(description="Items answered yes from which the level is high")
+    area_codes: tuple[str, ...] = Field(description="What an address's areaCode may say to count as an area and not as part of the address")
 
 
 class CodeListsOut(ApiModel):
@@ -88,7 +89,7 @@ async def read_code_lists(request: Request, granted: Read) -> CodeListsOut:
         lists={name: _codes(codes) for name, codes in MEANINGS.items()},
         categories=tuple(CodeOut(code=code, meaning=category.label) for code, category in CATEGORIES.items()),
         instruments=tuple(InstrumentOut(instrument=i.name, version=i.version, items=_codes(dict(i.items))) for i in book.instruments),
-        rules=tuple(RulesOut(area=r.area, version=r.version, high_from=r.high_from) for r in rules),
+        rules=tuple(RulesOut(area=r.area, version=r.version, high_from=r.high_from, area_codes=r.area_codes) for r in rules),
     )
 
 

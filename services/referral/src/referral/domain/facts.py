@@ -1,6 +1,7 @@
 """From a form to categorised facts: walks the annotated fields, so a field nobody categorised cannot slip through."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
 from typing import Any, Final
@@ -9,23 +10,29 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from common.events.case import Fact, RiskSummary
-from referral.domain.form import ROLE_NAMES, Form, FullReferral, Internal, Person, Shared, UrgentReferral
-from referral.domain.rules import Instrument
+from common.shield import gives_place
+from referral.domain.form import ROLE_NAMES, Address, ContactMeans, Form, FullReferral, Internal, Person, Shared, UrgentReferral
+from referral.domain.rules import Instrument, Rules
 
 _NO_CALLBACK: Final = {"do_not_call": "Do not call", "unknown": "Unknown: do not call"}
+
+
+_AT_A_PLACE: Final = {"post": "{role}_address", "in_person": "{role}_address", "via_school": "child_school"}
+"""Channels whose "number or address" tells where somebody lives or can be found."""
 
 
 class Uncategorised(TypeError):
     """A form field carries neither a data category nor a reason to stay internal: refused before anything is stored."""
 
 
-def facts_of(form: FullReferral | UrgentReferral, subjects: dict[str, UUID]) -> tuple[Fact, ...]:
+def facts_of(form: FullReferral | UrgentReferral, subjects: Mapping[str, UUID], rules: Rules) -> tuple[Fact, ...]:
     """Every filled field of `form` as a fact under its category. `subjects` maps a person's ref to the subject id.
 
-    Raises Uncategorised if a filled field has no category.
+    Under which category can depend on what was typed: an area that the rules do not list, or a means of contact at a place, is an
+    address. Raises Uncategorised if a filled field has no category.
     """
     victim = subjects["victim"] if isinstance(form, UrgentReferral) else _victim(form, subjects)
-    return tuple(_walk(form, "", victim, "victim", subjects))
+    return tuple(_walk(form, "", _Owner(victim, "victim"), _Filing(subjects, rules)))
 
 
 def answered_items(form: FullReferral, instrument: Instrument) -> Iterator[tuple[int, str, str]]:
@@ -76,24 +83,53 @@ def unknown_contact(victim: UUID) -> Fact:
     return Fact(path="safe_contact.status", category="victim_safe_contact", subject=victim, label="Safe contact", value="unknown")
 
 
-def _victim(form: FullReferral, subjects: dict[str, UUID]) -> UUID:
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whom the fields of a part of a form are about, and in which role."""
+
+    subject: UUID
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Filing:
+    """What filing a form's fields needs besides them."""
+
+    subjects: Mapping[str, UUID]
+    rules: Rules
+
+    def owner(self, person: Person) -> _Owner:
+        return _Owner(self.subjects[person.ref], person.role)
+
+    def mark(self, kind: Shared, part: BaseModel, value: Any) -> Shared:
+        """The field's category, or a place's where the value tells one: an address in the wrong field stays an address."""
+        if isinstance(part, Address) and kind.category == "{role}_area" and not self.rules.is_area(value):
+            return replace(kind, category="{role}_address")
+        if isinstance(part, ContactMeans) and kind.category == "victim_phone":
+            if part.channel in _AT_A_PLACE:
+                return replace(kind, category=_AT_A_PLACE[part.channel])
+            return replace(kind, category="{role}_address") if gives_place(value) else kind
+        return kind
+
+
+def _victim(form: FullReferral, subjects: Mapping[str, UUID]) -> UUID:
     return next(subjects[person.ref] for person in form.people if person.role == "victim")
 
 
-def _walk(part: BaseModel, path: str, subject: UUID, role: str, subjects: dict[str, UUID]) -> Iterator[Fact]:
+def _walk(part: BaseModel, path: str, owner: _Owner, filing: _Filing) -> Iterator[Fact]:
     for name, kind in _marks_of(type(part)):
         value = getattr(part, name)
         if value is None or value == ():
             continue
         here = f"{path}{name}"
         if isinstance(value, Form):
-            yield from _walk(value, f"{here}.", subject, role, subjects)
+            yield from _walk(value, f"{here}.", owner, filing)
         elif isinstance(value, tuple) and isinstance(value[0], Form):
             for place, entry in enumerate(value):
-                who = (subjects[entry.ref], entry.role) if isinstance(entry, Person) else (subject, role)
-                yield from _walk(entry, f"{here}.{place}.", *who, subjects)
+                who = filing.owner(entry) if isinstance(entry, Person) else owner
+                yield from _walk(entry, f"{here}.{place}.", who, filing)
         else:
-            yield from _leaf(kind, here, value, subject, role)
+            yield from _leaf(filing.mark(kind, part, value) if isinstance(kind, Shared) else kind, here, value, owner)
 
 
 @cache
@@ -105,15 +141,15 @@ def _marks_of(form: type[BaseModel]) -> tuple[tuple[str, Shared | Internal | Non
     )
 
 
-def _leaf(kind: Shared | Internal | None, path: str, value: Any, subject: UUID, role: str) -> Iterator[Fact]:
+def _leaf(kind: Shared | Internal | None, path: str, value: Any, owner: _Owner) -> Iterator[Fact]:
     if kind is None and value in _NO_CALLBACK:
         kind, value = Shared("callback", "Call back on"), _NO_CALLBACK[value]
     if kind is None:
         raise Uncategorised(path)
     if isinstance(kind, Shared):
-        category = _category(kind.category, role)
-        owner = None if category == "referrer" else subject
-        yield Fact(path=path, category=category, subject=owner, label=kind.label, value=_plain(value), quality=kind.quality or "fact")
+        category = _category(kind.category, owner.role)
+        subject = None if category == "referrer" else owner.subject
+        yield Fact(path=path, category=category, subject=subject, label=kind.label, value=_plain(value), quality=kind.quality or "fact")
 
 
 @cache

@@ -90,7 +90,10 @@ class Name(Form):
 
 
 class Address(Form):
-    """Where a person lives or stays. A shielded address leaves to nobody; at most its area code."""
+    """Where a person lives or stays. A shielded address leaves to nobody; at most its area code.
+
+    An area code is one of the area's listed ones (`GET /v1/code-lists`); anything else there is taken in as part of the address.
+    """
 
     lines: Annotated[tuple[Text, ...], Shared("{role}_address", "Address")] = ()
     postcode: Annotated[Annotated[Text, AfterValidator(_postcode)] | None, Shared("{role}_address", "Postcode")] = None
@@ -123,7 +126,7 @@ class Person(Form):
 
 
 class ContactMeans(Form):
-    """One way to reach the victim and whether it is safe. Unknown counts as not safe."""
+    """One way to reach the victim and whether it is safe. Unknown counts as not safe. A postal or meeting address is an address."""
 
     channel: Annotated[Channel, Shared("victim_safe_contact", "Channel")]
     value: Annotated[Text | None, Shared("victim_phone", "Number or address of this channel")] = None

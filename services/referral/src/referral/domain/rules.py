@@ -22,6 +22,12 @@ class Rules:
     critical: tuple[str, ...]
     adult_at: int
     safe_contact_days: int
+    area_codes: tuple[str, ...] = ()
+    """What may leave as somebody's area; with none, no area leaves as one."""
+
+    def is_area(self, text: str) -> bool:
+        """Whether a text is one of the area codes, whatever its case and spacing."""
+        return _same(text) in {_same(code) for code in self.area_codes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,11 @@ def read_rule_book(texts: Iterable[str]) -> RuleBook:
                 critical=tuple(risk["critical"]),
                 adult_at=raw["people"]["adult_at"],
                 safe_contact_days=raw["safe_contact"]["lasts_days"],
+                area_codes=tuple(raw["areas"]["codes"]),
             )
         )
     return RuleBook(tuple(rules), tuple(instruments))
+
+
+def _same(text: str) -> str:
+    return " ".join(text.casefold().split())
