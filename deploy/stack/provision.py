@@ -18,8 +18,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from deploy.stack import processes
 
-Kind = Literal["TOPIC", "GROUP", "TRANSACTIONAL_ID"]
-Operation = Literal["READ", "WRITE", "DESCRIBE"]
+Kind = Literal["TOPIC", "GROUP", "TRANSACTIONAL_ID", "BROKER"]  # BROKER is librdkafka's word for the cluster
+Operation = Literal["READ", "WRITE", "DESCRIBE", "ALTER"]
 HOUR_MS = 3_600_000
 
 
@@ -72,7 +72,7 @@ class Provisioner:
         processes.wait_until(self.every_partition_has_a_leader, 30, "leaders for all partitions")
 
     def acls(self) -> set[Acl]:
-        """Every access rule in force."""
+        """Every allowance in force. A refusal, such as a suspended agency's, is not ours to count or to change."""
         everything = AclBindingFilter(
             ResourceType.ANY,
             None,  # type: ignore[arg-type]  # None is how the protocol says any name
@@ -80,7 +80,7 @@ class Provisioner:
             None,  # type: ignore[arg-type]
             None,  # type: ignore[arg-type]
             AclOperation.ANY,
-            AclPermissionType.ANY,
+            AclPermissionType.ALLOW,
         )
         return {
             Acl(

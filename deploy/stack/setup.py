@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 
+from common import topics
 from deploy.stack import databases, processes, topology
 from deploy.stack.provision import Provisioner
 from deploy.stack.secrets import derived, root_secret, write
@@ -58,6 +59,8 @@ def prepare(folder: Path, urls: Mapping[str, str], servers: Servers, *, passphra
         database = databases.url(service, postgres_password(folder, service), servers.postgres_host, servers.postgres_port)
         write(folder / "secrets" / service / "database-url", database)
         write(folder / "secrets" / service / "kafka-password", kafka_password(folder, service))
+        if service == "identity":  # who suspends an agency closes its topic; nobody else holds this
+            write(folder / "secrets" / service / "kafka-doorkeeper-password", kafka_password(folder, topics.DOORKEEPER))
         if passphrase:
             write(folder / "secrets" / service / "keyring-passphrase", passphrase)
         (folder / "data" / service).mkdir(parents=True, exist_ok=True)

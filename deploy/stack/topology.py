@@ -13,7 +13,7 @@ SERVICES = ("audit", "identity", "referral", "sharing", "portal")
 AGENCIES = tuple(northmoor.AGENCIES)
 BASE_PORT = 8100
 OFFSETS: Mapping[str, int] = {"portal": 0, "referral": 1, "sharing": 2, "audit": 3, "identity": 4, "postgres": 32, "kafka": 92}
-PRINCIPALS = (*SERVICES, *AGENCIES)
+PRINCIPALS = (*SERVICES, *AGENCIES, bus.DOORKEEPER)
 
 
 def port(part: str, base: int = BASE_PORT) -> int:
@@ -33,9 +33,14 @@ def kafka_topics() -> list[Topic]:
 
 def kafka_acls() -> list[Acl]:
     """Every allowance; whatever is not here is denied."""
+    # Kafka has no smaller right by which a rule can be changed; it opens no topic and no group by itself.
+    doorkeeper = Acl(bus.DOORKEEPER, "BROKER", "kafka-cluster", "ALTER")
     return [
-        Acl(rule.principal, "TOPIC" if rule.kind == "topic" else "GROUP", rule.resource, rule.operation, rule.pattern == "prefixed")
-        for rule in bus.acls(bus.topics(AGENCIES))
+        doorkeeper,
+        *(
+            Acl(rule.principal, "TOPIC" if rule.kind == "topic" else "GROUP", rule.resource, rule.operation, rule.pattern == "prefixed")
+            for rule in bus.acls(bus.topics(AGENCIES))
+        ),
     ]
 
 
@@ -73,4 +78,6 @@ def environment(service: str, place: Place) -> dict[str, str]:
         **({"HUB_KEYRING_PASSPHRASE_FILE": str(place.secrets / "keyring-passphrase")} if place.locked else {"HUB_DEMO": "1"}),
         **{f"HUB_{other.upper()}_URL": place.urls[other] for other in SERVICES},
     }
+    if service == "identity":
+        settings["HUB_KAFKA_DOORKEEPER_PASSWORD_FILE"] = str(place.secrets / "kafka-doorkeeper-password")
     return settings | ({"HUB_OTLP_ENDPOINT": place.otlp} if place.otlp else {})

@@ -55,6 +55,7 @@ class FakeHub:
     unavailable: str = ""
     log_files: dict[str, str] = field(default_factory=dict)
     wrong_digest: bool = False
+    deliveries: int = 1
     receipts: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     orders: list[dict[str, Any]] = field(default_factory=list)
@@ -81,7 +82,17 @@ class FakeHub:
             return _json({"refused": [{**_REFUSED, "code": "rate-limited"}], "total": 2, "nextCursor": None})
         if path.startswith("/identity/v1/agencies/northmoor-housing"):
             return self._standing(request.method, request.content)
+        if path == "/sharing/v1/inbox":
+            return self._page(request.url.params)
         return self._answer(request.method, path, request.content)
+
+    def _page(self, params: httpx2.QueryParams) -> httpx2.Response:
+        """As the real route: one page behind the cursor, which is always given."""
+        start, limit, wait = (int(params.get(name, "0").removeprefix("c-")) for name in ("cursor", "limit", "wait"))
+        if not 1 <= limit <= 100 or not 0 <= wait <= 30:
+            return _json({"code": "validation-failed", "correlationId": "c"}, 422)
+        end = min(start + limit, self.deliveries)
+        return _json({"items": [self._item()] * (end - start), "nextCursor": f"c-{end}"})
 
     def _standing(self, method: str, content: bytes) -> httpx2.Response:
         if method != "GET":
@@ -89,8 +100,6 @@ class FakeHub:
         return _json({"id": "northmoor-housing", "suspended": self.suspended})
 
     def _answer(self, method: str, path: str, content: bytes) -> httpx2.Response:
-        if path == "/sharing/v1/inbox":
-            return _json({"items": [self._item()], "nextCursor": "c-1"})
         if path == f"/sharing/v1/inbox/{DELIVERY}":
             return _json(self._item())
         if method == "POST" and path == f"/sharing/v1/disclosures/{DELIVERY}/receipt":

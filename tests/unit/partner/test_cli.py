@@ -23,6 +23,18 @@ def test_the_inbox_says_what_each_proof_is_worth(shell: Shell) -> None:
     assert f"hubctl --profile {shell.profile} inbox --cursor c-1" in out, "runnable as printed"
 
 
+@pytest.mark.parametrize("count", [62, 100, 250])
+def test_the_inbox_is_listed_to_its_end(shell: Shell, count: int) -> None:
+    shell.hub.deliveries = count
+    code, out, _ = shell.run("inbox")
+    assert (code, out.count(str(DELIVERY))) == (0, count)
+    assert f"{count} listed" in out
+    assert f"inbox --cursor c-{count}" in out
+    assert len(json.loads(shell.run("inbox", "--json")[1])["items"]) == count
+    code, out, _ = shell.run("inbox", "--cursor", f"c-{count}", "--wait", "30")
+    assert (code, "Nothing new." in out) == (0, True)
+
+
 def test_the_inbox_for_programs(shell: Shell) -> None:
     code, out, _ = shell.run("inbox", "--json")
     (row,) = json.loads(out)["items"]

@@ -30,6 +30,7 @@ class Settings:
     kafka_bootstrap: str = ""
     kafka_user: str = ""
     kafka_password: str = field(default="", repr=False)
+    kafka_doorkeeper_password: str = field(default="", repr=False)  # identity alone: closes suspended agencies' topics
     kafka_ca_file: Path | None = None  # PEM certificates that may vouch for the brokers; with it the connection is TLS
     operator_kid: str | None = None  # RFC 7638 thumbprint of the operator's key, pinned; absent in demonstrations
     keyring_passphrase: str | None = field(default=None, repr=False)
@@ -146,7 +147,7 @@ def _path(_variable: str, text: str) -> Path:
     return Path(text)
 
 
-_SECRETS = frozenset({"HUB_DATABASE_URL", "HUB_KAFKA_PASSWORD", "HUB_KEYRING_PASSPHRASE"})
+_SECRETS = frozenset({"HUB_DATABASE_URL", "HUB_KAFKA_PASSWORD", "HUB_KAFKA_DOORKEEPER_PASSWORD", "HUB_KEYRING_PASSPHRASE"})
 
 # field -> (parser, required)
 _VARIABLES: dict[str, tuple[Callable[[str, str], object], bool]] = {
@@ -161,6 +162,7 @@ _VARIABLES: dict[str, tuple[Callable[[str, str], object], bool]] = {
     "kafka_bootstrap": (_plain, False),
     "kafka_user": (_plain, False),
     "kafka_password": (_plain, False),
+    "kafka_doorkeeper_password": (_plain, False),
     "kafka_ca_file": (_path, False),
     "keyring_passphrase": (_plain, False),
     "host": (_plain, False),

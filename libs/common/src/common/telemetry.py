@@ -27,9 +27,9 @@ from common.settings import Settings
 # What a log line may hold beside time, level, logger and our own fixed message. Values are codes, counts, ids and places.
 LOG_FIELDS: Final = frozenset(
     {
-        "agency", "alarm", "attempts", "batch", "checkpoint_size", "code", "consumer", "correlation_id", "count", "epoch", "error", "group", "lag",
-        "milliseconds", "name", "offset", "partition", "port", "quarantine", "reason", "route", "seq", "service", "source", "state", "status",
-        "stream", "topic", "trace_id", "version", "waiting",
+        "agency", "agreement", "alarm", "attempts", "batch", "checkpoint_size", "code", "consumer", "correlation_id", "count", "epoch",
+        "error", "group", "lag", "milliseconds", "name", "offset", "partition", "port", "prepared", "quarantine", "reason", "recipient",
+        "recipients", "route", "seq", "service", "source", "state", "status", "stream", "topic", "trace_id", "version", "waiting",
     }
 )  # fmt: skip
 

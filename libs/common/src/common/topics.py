@@ -13,7 +13,10 @@ AUDIT_RECEIPT = "hub.audit-receipt.v1"
 
 SERVICES = ("referral", "sharing", "identity", "portal", "audit")
 RETENTION_HOURS = 14 * 24
-RESERVED = frozenset({*SERVICES, "operator", "broker", "controller", "admin", "hub", "standalone"})
+DOORKEEPER = "doorkeeper"
+"""The principal that closes a suspended agency's own topic to it; identity holds its password beside its own."""
+
+RESERVED = frozenset({*SERVICES, DOORKEEPER, "operator", "broker", "controller", "admin", "hub", "standalone"})
 
 _AGENCY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SHARED_PARTITIONS = 6

@@ -107,6 +107,18 @@ class HubClient:
         body = _members(answer)
         return InboxPage(tuple(_item(raw) for raw in body["items"]), body["nextCursor"])
 
+    async def inbox_pages(self, *, cursor: str | None = None, limit: int = 100, wait: int = 0) -> AsyncIterator[InboxPage]:
+        """All deliveries after `cursor` that can be read now, page by page, oldest first; `wait` seconds for the first of them.
+
+        The last page may be empty; its cursor is the place to go on from next time.
+        """
+        while True:
+            page = await self.inbox(cursor=cursor, limit=limit, wait=wait)
+            yield page
+            if len(page.items) < limit:
+                return
+            cursor, wait = page.cursor, 0
+
     async def delivery(self, delivery_id: str) -> InboxItem:
         """One delivery of the own inbox."""
         return _item(_members(await self._services["sharing"].call("GET", f"/v1/inbox/{delivery_id}", scope="disclosure.read")))

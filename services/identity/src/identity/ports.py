@@ -111,6 +111,26 @@ class Tx(Protocol):
         ...
 
 
+class DoorsUnavailable(Exception):
+    """The broker did not answer, or refused; which topics are closed is not known. Carries no text of the broker."""
+
+
+class Doors(Protocol):
+    """The agencies' own topics at the broker: a closed one cannot be read by its agency, whatever rights it has there."""
+
+    async def closed(self) -> frozenset[str]:
+        """Agencies whose topic is closed. Raises DoorsUnavailable."""
+        ...
+
+    async def close(self, agency: str) -> None:
+        """Close it; returns when the broker has taken the rule. Closing twice changes nothing. Raises DoorsUnavailable."""
+        ...
+
+    async def open(self, agency: str) -> None:
+        """Take that rule away again. Opening twice changes nothing. Raises DoorsUnavailable."""
+        ...
+
+
 class Store(Protocol):
     """Where the transactions come from."""
 

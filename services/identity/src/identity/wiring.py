@@ -22,11 +22,14 @@ from common.settings import Settings
 from common.telemetry import describe
 from common.web.app import create_app
 from common.web.frame import Frame
+from common.web.run import kafka_tls
 from common.web.service import Service
 from identity.api import agencies as agencies_api
 from identity.api import oauth, sign_in
+from identity.clients import KafkaDoors
+from identity.ports import DoorsUnavailable
 from identity.storage import TABLES, SqlStore
-from identity.usecases import agencies
+from identity.usecases import agencies, doors
 from identity.usecases.authority import Authority, authority_from
 from identity.usecases.client_proof import ClientGate
 
@@ -40,7 +43,8 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
     frame = Frame("identity", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES, follows_directory=False)
     authority = _authority(settings, frame.bootstrap, keyring, clock)
     store = SqlStore(frame.database, clock, frame.outbox, frame.trail)
-    pulse = Pulse(store, frame.database, frame.outbox, frame.directory, frame.bootstrap, clock)
+    doorkeeper = _doorkeeper(store, settings)
+    pulse = Pulse(store, frame.database, frame.outbox, frame.directory, frame.bootstrap, clock, doorkeeper)
     app = create_app(
         "identity",
         settings,
@@ -68,7 +72,7 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
             "pulse": pulse,
         },
     )
-    return Service("identity", app, parts=[frame, pulse], pausable=[frame])
+    return Service("identity", app, parts=[frame, *([doorkeeper] if doorkeeper else []), pulse], pausable=[frame])
 
 
 def _authority(settings: Settings, bootstrap: Bootstrap, keyring: Keyring, clock: Clock) -> Authority:
@@ -81,18 +85,72 @@ def _authority(settings: Settings, bootstrap: Bootstrap, keyring: Keyring, clock
     )
 
 
+def _doorkeeper(store: SqlStore, settings: Settings) -> "Doorkeeper | None":
+    """Agencies have topics of their own on Kafka alone; the embedded bus is inside this process, where no agency reads it."""
+    if settings.bus != "kafka":
+        return None
+    if not settings.kafka_doorkeeper_password:
+        _log.error("a suspended agency can still read its topic: no doorkeeper password", extra={"alarm": "topics-stay-open"})
+        return None
+    return Doorkeeper(store, KafkaDoors(settings.kafka_bootstrap, settings.kafka_doorkeeper_password, kafka_tls(settings)))
+
+
+class Doorkeeper:
+    """Closes a suspended agency's topic at the broker within moments, and tries again at every beat until the broker agrees."""
+
+    def __init__(self, store: SqlStore, at_broker: KafkaDoors) -> None:
+        self._store = store
+        self._doors = at_broker
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin with what changed while nobody looked."""
+        self._wake.set()
+        self._task = asyncio.create_task(self._run(), name="identity-doorkeeper")
+
+    async def stop(self) -> None:
+        """End; rules at the broker stay as they are."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._doors.stop()
+
+    def wake(self) -> None:
+        """Somebody was suspended or restored, or it is time to look again. Call on the loop."""
+        self._wake.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                closed, opened = await doors.settle(self._store, self._doors)
+            except DoorsUnavailable as error:
+                _log.error("topics of suspended agencies not closed", extra={"alarm": "topics-stay-open", "reason": str(error)})
+            except Exception as error:  # noqa: BLE001 - the next beat tries again; nothing may end this task
+                _log.error("topics of suspended agencies not closed", extra={"alarm": "topics-stay-open", "error": describe(error)})
+            else:
+                for agency in sorted(closed | opened):
+                    _log.warning("own topic closed" if agency in closed else "own topic opened", extra={"agency": agency})
+
+
 class Pulse:
     """Tells every service, every fifteen seconds, who is suspended. If it stops, they deny within sixty seconds."""
 
     def __init__(
-        self, store: SqlStore, database: Database, outbox: Outbox, directory: DirectoryState, bootstrap: Bootstrap, clock: Clock
-    ) -> None:
+        self, store: SqlStore, database: Database, outbox: Outbox, directory: DirectoryState, bootstrap: Bootstrap, clock: Clock,
+        doorkeeper: Doorkeeper | None = None,
+    ) -> None:  # fmt: skip
         self._store = store
         self._database = database
         self._outbox = outbox
         self._directory = directory
         self._bootstrap = bootstrap
         self._clock = clock
+        self._doorkeeper = doorkeeper
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -113,6 +171,8 @@ class Pulse:
         """Publish the state and take it in ourselves; sweep what expired."""
         event = await self._store.write(lambda tx: agencies.beat(tx, self._clock))
         self._directory.apply(event)
+        if self._doorkeeper is not None:
+            self._doorkeeper.wake()
         await self._database.write(self._forget_replaced)
 
     def _forget_replaced(self, unit: Unit) -> None:

@@ -73,17 +73,22 @@ async def _serve(name: str, settings: Settings, build: Build, bus: KafkaBus) -> 
 
 
 def kafka_bus(name: str, settings: Settings) -> KafkaBus:
-    """The bus of one service: over TLS, the broker's certificate and name checked, if HUB_KAFKA_CA_FILE says who may vouch for it.
+    """The bus of one service. Raises SettingsError as `kafka_tls` does."""
+    tls = kafka_tls(settings)
+    return KafkaBus(settings.kafka_bootstrap, settings.kafka_user, settings.kafka_password, client_id=name, tls=tls)
+
+
+def kafka_tls(settings: Settings) -> ssl.SSLContext | None:
+    """Kafka over TLS, the broker's certificate and name checked, if HUB_KAFKA_CA_FILE says who may vouch for it; else None.
 
     Raises SettingsError if that file is not certificates.
     """
-    tls = None
-    if settings.kafka_ca_file is not None:
-        try:
-            tls = ssl.create_default_context(cafile=settings.kafka_ca_file)
-        except (OSError, ssl.SSLError):
-            raise SettingsError("HUB_KAFKA_CA_FILE", "the path of a file of PEM certificates") from None
-    return KafkaBus(settings.kafka_bootstrap, settings.kafka_user, settings.kafka_password, client_id=name, tls=tls)
+    if settings.kafka_ca_file is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=settings.kafka_ca_file)
+    except (OSError, ssl.SSLError):
+        raise SettingsError("HUB_KAFKA_CA_FILE", "the path of a file of PEM certificates") from None
 
 
 async def _reach(bus: Bus) -> None:

@@ -9,7 +9,7 @@ from common.envelope import EnvelopeRefused
 from common.events.agency import TakingUp
 from common.package_proof import PackageRefused
 from hubpartner.cli.session import JsonOption, command, say, say_json, with_hub
-from hubpartner.client import HubClient, InboxItem, InboxPage
+from hubpartner.client import HubClient, InboxItem
 from hubpartner.delivery import Delivery
 from hubpartner.package_file import keep_package
 from hubpartner.shown import shown, standing
@@ -24,23 +24,28 @@ def inbox(
     cursor: Annotated[str | None, typer.Option(help="Only what came after this cursor")] = None,
     wait: Annotated[int, typer.Option(help="Hold up to so many seconds until something comes", max=30)] = 0,
 ) -> None:
-    """List deliveries with what the proof says; each is opened and checked on this machine."""
+    """List every delivery, oldest first, with what the proof says; each is opened and checked on this machine."""
     if context.invoked_subcommand is not None:
         return
 
-    async def work(client: HubClient) -> tuple[InboxPage, list[dict[str, Any]]]:
-        page = await client.inbox(cursor=cursor, wait=wait)
-        return page, [_row(client, item) for item in page.items]
+    async def work(client: HubClient) -> tuple[str, list[dict[str, Any]]]:
+        rows: list[dict[str, Any]] = []
+        after = ""
+        async for page in client.inbox_pages(cursor=cursor, wait=wait):
+            found = [_row(client, item) for item in page.items]
+            if not as_json:  # a long list is seen as it comes
+                for row in found:
+                    say(f"{row['deliveryId']}  {row['state']:<12} {row.get('caseReference', '-'):<18} {row['verdict']}")
+            rows += found
+            after = page.cursor
+        return after, rows
 
-    page, rows = with_hub(context, work)
+    after, rows = with_hub(context, work)
     if as_json:
-        say_json({"items": rows, "cursor": page.cursor})
+        say_json({"items": rows, "cursor": after})
         return
-    if not rows:
-        say("Nothing new.")
-    for row in rows:
-        say(f"{row['deliveryId']}  {row['state']:<12} {row.get('caseReference', '-'):<18} {row['verdict']}")
-    say(f"Next time: {command(context, f'inbox --cursor {page.cursor}')}")
+    say(_count(rows))
+    say(f"Next time: {command(context, f'inbox --cursor {after}')}")
 
 
 @app.command()
@@ -83,6 +88,14 @@ def acknowledge(
     """Tell the hub that a role has taken the delivery up."""
     answer = with_hub(context, lambda client: client.acknowledge(delivery_id, role))
     say(f"Delivery is {answer['state']}, since {answer['acknowledgedAt']}.")
+
+
+def _count(rows: list[dict[str, Any]]) -> str:
+    """How many there are, and how many wait to be saved: the newest and most urgent stand just above this line."""
+    if not rows:
+        return "Nothing new."
+    unsaved = len({row["deliveryId"] for row in rows if row["state"] == "delivered"})
+    return f"{len(rows)} listed, the newest last; {unsaved} neither saved nor acknowledged."
 
 
 async def _opened(client: HubClient, delivery_id: str) -> Delivery:

@@ -94,7 +94,7 @@ async def read_agency(request: Request, _granted: Read, agency_id: str) -> Agenc
 
 @router.post("/agencies/{agency_id}/suspension", summary="Suspend an agency")
 async def suspend_agency(request: Request, body: SuspensionIn, granted: Manage, agency_id: str) -> AgencyOut:
-    """From now on the agency gets no token and those it has are refused, everywhere within 60 seconds. Repeating it changes nothing."""
+    """From now on the agency gets no token and those it has are refused, everywhere within 60 seconds; its topic is closed to it. Repeating it changes nothing."""
     store: Store = request.app.state.store
     clock = request.app.state.clock
     work = lambda tx: agencies.suspend(tx, clock, granted, agency_id, reason_code=body.reason_code, note=body.note)  # noqa: E731

@@ -26,7 +26,7 @@ deliveries = APIRouter(prefix="/v1/disclosures", tags=["inbox"])
 
 Read = Annotated[Granted, guard.requires("disclosure.read", operation="consultation")]
 Acknowledge = Annotated[Granted, guard.requires("disclosure.acknowledge", operation="alteration")]
-Wait = Annotated[int, Query(ge=0, le=25, description="Seconds to wait for something new")]
+Wait = Annotated[int, Query(ge=0, le=30, description="Seconds to wait for something new")]
 
 _LIST = "inbox"
 
