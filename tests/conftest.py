@@ -20,6 +20,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         stack_parts.end_session()
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In each worker alike."""
+    scheduling.longest_first(config.rootpath, items)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Asked in the first process only."""

@@ -13,7 +13,7 @@ BENCHMARKS = ROOT / "benchmarks"
 NAMES = sorted(place.parent.name for place in BENCHMARKS.glob("*/__main__.py") if place.parent.name != "kills")
 MODES = [(name, mode) for name in NAMES for mode in (("standalone", "stack") if name in {"intake", "road"} else ("",))]
 
-pytestmark = [pytest.mark.slow, pytest.mark.go, pytest.mark.stack, pytest.mark.xdist_group("hubs"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.go, pytest.mark.stack, pytest.mark.xdist_group("benchmarks"), pytest.mark.timeout(900)]
 
 
 def test_there_is_one_for_every_ratio_that_is_promised() -> None:

@@ -3,9 +3,13 @@
 import re
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+FIRST: Final = ("hubs", "benchmarks", "portal", "hub-stack", "images")
+"""Groups that take minutes, the longest first: one that began last would leave the other workers idle at the end."""
 
 _GROUP = re.compile(r'xdist_group\("([\w-]+)"\)')
 
@@ -27,3 +31,9 @@ def group_of(root: Path, file: str) -> str:
 def scheduler(config: pytest.Config, log: object) -> ByFileAndGroup:
     """What `pytest_xdist_make_scheduler` answers."""
     return ByFileAndGroup(config, log)
+
+
+def longest_first(root: Path, items: list[pytest.Item]) -> None:
+    """Bring the groups of `FIRST` to the front; everything else keeps its order."""
+    place = {group: number for number, group in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(group_of(root, item.nodeid.split("::", 1)[0]), len(place)))
