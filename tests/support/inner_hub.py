@@ -31,7 +31,7 @@ from common.web.frame import Frame
 from common.web.service import Service
 from hubpartner.client import HubClient
 from hubpartner.profile import read_profile
-from standalone.hub import Hub, Place, assemble
+from standalone.hub import Hub, Place, assemble, settings_for
 
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "http://127.0.0.1:8000"
@@ -137,7 +137,7 @@ class InnerHub:
             states = {str(outcome["state"]) for outcome in read.json()["outcomes"]}
             if states == {until} or CLOCK.monotonic() > end:
                 return states
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.03)
 
     def rows(self, service: str, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query finds in a service's database file."""
@@ -159,7 +159,10 @@ class InnerHub:
 
 @asynccontextmanager
 async def inner_hub(folder: Path) -> AsyncIterator[InnerHub]:
-    """A hub started in `folder` and stopped at the end. Use it on one event loop: the services' tasks live on it."""
+    """A hub started in `folder` and stopped at the end; its deliveries are not spread in time.
+
+    Use it on one event loop: the services' tasks live on it.
+    """
     log, spans = io.StringIO(), InMemorySpanExporter()
     handler = logging.StreamHandler(log)
     handler.setFormatter(JsonLines("inner", correlation.current))
@@ -168,7 +171,8 @@ async def inner_hub(folder: Path) -> AsyncIterator[InnerHub]:
     root.setLevel(logging.INFO)
     processor = SimpleSpanProcessor(ScrubbingExporter(spans))
     _provider().add_span_processor(processor)
-    hub = await assemble(Place(folder, BASE))
+    place = Place(folder, BASE)
+    hub = await assemble(place, base=settings_for("portal", place).with_(delivery_spread_ms=0))
     http = httpx2.AsyncClient(transport=httpx2.ASGITransport(hub.app), base_url=BASE, timeout=30.0)
     try:
         await hub.start()
