@@ -72,8 +72,9 @@ class KafkaBroker:
         processes.end(self.folder, "broker", how=signal.SIGKILL)
 
     def pause(self) -> None:
-        """SIGSTOP: the broker hangs, connections stay open."""
+        """SIGSTOP: the broker hangs, connections stay open. Returns once no thread of it runs, so that nothing is answered any more."""
         processes.send(self.folder, "broker", signal.SIGSTOP)
+        processes.wait_until(lambda: processes.stands_still(self.folder, "broker"), 10, "the broker's last thread")
 
     def resume(self) -> None:
         """SIGCONT after `pause`."""

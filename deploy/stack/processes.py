@@ -95,6 +95,12 @@ def send(folder: Path, name: str, what: signal.Signals) -> None:
         _signal_group(pid, what)
 
 
+def stands_still(folder: Path, name: str) -> bool:
+    """Whether no thread of the process of `<name>.pid` runs: SIGSTOP reaches those on other cores a moment after it was sent."""
+    threads = Path(f"/proc/{running(folder, name)}/task").glob("*/stat")  # without /proc there are none to wait for
+    return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
+
+
 def wait_until(true: Callable[[], bool], seconds: float, what: str, log: Path | None = None) -> None:
     """Poll until `true()`; raise NotReady naming `what`, with the end of `log`, after `seconds`."""
     deadline = time.monotonic() + seconds
