@@ -37,7 +37,9 @@ def test_what_does_not_listen_is_killed_when_patience_ends(tmp_path: Path) -> No
 
 def test_a_stopped_process_is_still_alive_and_can_be_killed(tmp_path: Path) -> None:
     pid = started(tmp_path, SLEEP)
+    assert not processes.stands_still(tmp_path, "it")
     processes.send(tmp_path, "it", signal.SIGSTOP)
+    processes.wait_until(lambda: processes.stands_still(tmp_path, "it"), 10, "its last thread")
     assert processes.alive(pid)
     processes.end(tmp_path, "it", how=processes.KILL)
     assert not processes.alive(pid)
