@@ -11,7 +11,7 @@ BENCHMARKS := $(sort $(foreach script,$(wildcard benchmarks/*/__main__.py benchm
 PORT ?= 8000
 HUB_DIR ?= .run
 STACK_PORT ?= 8100
-# One more than the two cores this is tuned for: a worker waits for its hub about half of the time.
+# One more than the two cores this is tuned for: a worker that started a hub, a build or a benchmark waits for it.
 TEST_WORKERS ?= 3
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 OURS := $(foreach member,common partner referral sharing audit identity portal standalone,--no-emit-package hub-$(member))

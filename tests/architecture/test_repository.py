@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.architecture import tree
+from tests.support import scheduling
 
 # Written in two pieces so that this file does not find itself.
 REGISTRY_HOSTS = [
@@ -73,3 +74,8 @@ def test_every_member_is_in_the_workspace_and_named_alike() -> None:
         assert member["project"]["license"] == "Apache-2.0"
         package = member["tool"]["uv"]["build-backend"]["module-name"]
         assert (tree.ROOT / pyproject.parent / "src" / package / "py.typed").exists()
+
+
+def test_every_group_that_begins_first_has_tests() -> None:
+    groups = {scheduling.group_of(tree.ROOT, str(path)) for path in tree.python_files() if tree.is_test(path)}
+    assert set(scheduling.FIRST) <= groups
