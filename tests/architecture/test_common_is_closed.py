@@ -24,6 +24,7 @@ COMMON = {
     "envelope": "the sealed event, version 1",
     "events": "the published language, one file per publisher",
     "faults": "named crash points for tests",
+    "field_sets": "how an audit record names kinds of information; sharing writes it, portal reads it",
     "ids": "UUIDv7 and opaque ids",
     "inbox": "once-only effects of what was delivered at least once",
     "keyring": "private keys and key-encryption keys of one process",

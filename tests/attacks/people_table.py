@@ -20,6 +20,7 @@ _OPERATED: Final[Mapping[str, tuple[frozenset[str], int]]] = {
     "POST /v1/operator/resume": (OPERATOR, 200),
     "GET /v1/operator/quarantine": (OPERATOR, 200),
     "POST /v1/operator/quarantine/replay": (OPERATOR, 422),
+    "POST /v1/operator/quarantine/discard": (OPERATOR, 422),
 }
 
 PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {

@@ -37,6 +37,7 @@ _OPERATED: Final[Mapping[str, Row | Open]] = {
     "POST /v1/operator/resume": Row(OPERATOR, 200),
     "GET /v1/operator/quarantine": Row(OPERATOR, 200),
     "POST /v1/operator/quarantine/replay": Row(OPERATOR, 422),
+    "POST /v1/operator/quarantine/discard": Row(OPERATOR, 422),
     "GET /healthz": Open(200),
     "GET /readyz": Open(200),
     "GET /metrics": Open(200),

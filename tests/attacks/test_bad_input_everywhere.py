@@ -28,6 +28,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "POST /v1/verifications": {"leaf": 7, "proof": [MARKER]},
     "POST /v1/agencies/{agency_id}/suspension": {"reasonCode": MARKER},
     "POST /v1/disclosures/decide-again": {"deliveryIds": [MARKER], "reason": 7, "agency": f"{MARKER}!", "caseReference": "x"},
+    "POST /v1/operator/quarantine/discard": {"topic": f"{MARKER} topic", "why": MARKER, "reason": 7, "digests": MARKER},
     "POST /v1/operator/quarantine/replay": {"topic": f"{MARKER} topic", "reason": 7, "digests": MARKER},
     "POST /v1/refused-intakes/{refused_id}/acknowledgement": {"reason": MARKER},
     "POST /v1/release-checks": {"caseId": MARKER, "snapshotVersion": True, "subjectIds": [MARKER]},

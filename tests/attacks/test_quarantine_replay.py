@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from common import topics
-from common.bus import Outgoing
+from common.bus import PIECE, Outgoing
 from common.events.agency import SavedReceipt
 from common.events.audit import AuditBatch
 from common.ids import opaque
@@ -152,3 +152,66 @@ async def test_the_list_comes_in_pages(hub: InnerHub) -> None:
     found += [row["digest"] for row in rest["items"]]
     assert len(set(found)) == 3
     assert rest.get("nextCursor") is None
+
+
+async def discard(hub: InnerHub, **order: Any) -> Any:
+    """The operator's order to sharing."""
+    return await hub.call("operator", "POST", "sharing", "/v1/operator/quarantine/discard", scope="agency.manage", json=order)
+
+
+async def test_a_forgery_is_let_go_of_for_good_with_its_reason_on_record(hub: InnerHub) -> None:
+    topic = topics.inbound("northmoor-victim-support")
+    for number in range(2):
+        value = sealed(hub, hub.client(IDVA).profile.signing, SavedReceipt(receipt=f"{number}" * 40).data(), type_=SavedReceipt.TYPE)
+        await set_aside(hub, "sharing", topic, value, b"k", "wrong-source", holds=False)
+    first, _ = [row["digest"] for row in await hub.client("operator").quarantine("sharing", topic=topic)]
+    answer = await discard(hub, topic=topic, why="forged", digests=[first])
+    assert answer.json() == {"discarded": 1, "released": 0, "more": False}
+    assert (await discard(hub, topic=topic, why="forged", digests=[first])).json()["discarded"] == 0
+    assert set((await hub.client("operator").replay("sharing", topic=topic, digests=[first])).values()) == {0}
+    assert (await discard(hub, topic=topic, why="forged", reason="bad-signature")).json()["discarded"] == 0
+    assert (await discard(hub, topic=topic, why="forged", reason="wrong-source")).json()["discarded"] == 1
+    assert await hub.client("operator").quarantine("sharing", topic=topic) == []
+    assert acts(hub, "sharing")[-2:] == [("quarantine-discard", "forged", 1)] * 2
+    await hub.hub.bus.publish([Outgoing(topic, b"k", value)])
+    await asyncio.sleep(0.5)
+    assert await hub.client("operator").quarantine("sharing", topic=topic) == [], "the same bytes are known"
+
+
+async def test_an_authentic_one_is_let_go_of_by_its_digest_alone_and_holds_nothing_then(hub: InnerHub) -> None:
+    topic, idva = topics.inbound(IDVA), hub.client(IDVA)
+    value = sealed(hub, idva.profile.signing, SavedReceipt(receipt="no receipt at all, but signed by them").data(), type_=SavedReceipt.TYPE)
+    await set_aside(hub, "sharing", topic, value, b"held", "receipt-malformed", holds=True)
+    (row,) = [each for each in await hub.client("operator").quarantine("sharing", topic=topic) if each["reason"] == "receipt-malformed"]
+    inbox, database = hub.frame("sharing").inbox, hub.frame("sharing").database
+    assert await database.read(lambda connection: inbox.held(connection, key=b"held"))
+    assert (await discard(hub, topic=topic, why="obsolete")).json()["released"] == 0
+    refused = await discard(hub, topic=topic, why="forged", digests=[row["digest"]])
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/why")
+    assert await database.read(lambda connection: inbox.held(connection, key=b"held"))
+    assert (await discard(hub, topic=topic, why="sent-anew", digests=[row["digest"]])).json()["released"] == 1
+    assert not await database.read(lambda connection: inbox.held(connection, key=b"held"))
+    bytes_of_it = "SELECT count(*) FROM outbox WHERE topic = ? AND body IS NOT NULL AND key = ?"
+    assert hub.rows("sharing", bytes_of_it, topics.quarantine(topic), b"held") == [(0,)]
+
+
+async def test_a_replay_reads_a_flooded_quarantine_a_piece_at_a_time_and_no_further_than_needed(
+    hub: InnerHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = topics.inbound("northmoor-social-care")
+    value = sealed(hub, hub.client(IDVA).profile.signing, SavedReceipt(receipt="y" * 40).data(), type_=SavedReceipt.TYPE)
+    await set_aside(hub, "sharing", topic, value, b"k", "wrong-source", holds=False)
+    await hub.hub.bus.publish([Outgoing(topics.quarantine(topic), b"k", b"flood") for _ in range(300)])
+    bus, sizes = hub.hub.bus, list[int]()
+
+    async def counted(name: str, *, at_most: int = PIECE) -> Any:
+        async for piece in type(bus).pieces(bus, name, at_most=at_most):
+            sizes.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(bus, "pieces", counted)
+    (row,) = await hub.client("operator").quarantine("sharing", topic=topic)
+    came_to = await hub.client("operator").replay("sharing", topic=topic, digests=[row["digest"]])
+    assert came_to == {"applied": 0, "known": 0, "stillAside": 1, "absent": 0}
+    assert 0 < sum(sizes) < 200
+    assert max(sizes) <= PIECE

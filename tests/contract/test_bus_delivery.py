@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from itertools import pairwise
 
 import pytest
@@ -191,6 +192,21 @@ async def test_unknown_topics_and_missing_rights_are_refused_by_name(bed: Bed) -
     assert [number(record) for record in await worker.read(names.single)] == [7]
     assert await worker.healthy()
     assert await writer.healthy()
+
+
+async def test_a_long_topic_is_read_in_pieces_that_together_are_the_whole(bed: Bed) -> None:
+    names = bed.names
+    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+    await writer.publish([message(names.main, f"k{n % 5}", n) for n in range(50)])
+    whole, pieces = await worker.read(names.main), [piece async for piece in worker.pieces(names.main, at_most=7)]
+    assert [(r.partition, r.offset) for piece in pieces for r in piece] == [(r.partition, r.offset) for r in whole]
+    assert (len(whole), max(map(len, pieces))) == (50, 7)
+    assert await worker.read(names.main, limit=9) == whole[:9]
+    async with aclosing(worker.pieces(names.main, at_most=7)) as some:
+        assert len(await anext(some)) <= 7
+    with pytest.raises(NotAllowed):
+        async for _ in writer.pieces(names.main):
+            pass
 
 
 async def test_a_message_too_large_is_refused_and_nothing_of_its_call_is_stored(bed: Bed) -> None:

@@ -2,10 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
-from common.bus import Bus, BusUnavailable, Consumption, Handler, Incoming, Outgoing
+from common.bus import PIECE, Bus, BusUnavailable, Consumption, Handler, Incoming, Outgoing
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,10 @@ class FaultyBus:
     async def read(self, topic: str, *, limit: int | None = None) -> list[Incoming]:
         """See Bus.read."""
         return await self._inner.read(topic, limit=limit)
+
+    def pieces(self, topic: str, *, at_most: int = PIECE) -> AsyncGenerator[list[Incoming], None]:
+        """See Bus.pieces."""
+        return self._inner.pieces(topic, at_most=at_most)
 
     async def healthy(self) -> bool:
         """See Bus.healthy."""

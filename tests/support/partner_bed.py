@@ -120,6 +120,9 @@ class FakeHub:
         if path == "/sharing/v1/operator/quarantine/replay":
             self.orders.append(json.loads(content))
             return _json({"applied": 2, "known": 0, "stillAside": 1, "absent": 0})
+        if path == "/sharing/v1/operator/quarantine/discard":
+            self.orders.append(json.loads(content))
+            return _json({"discarded": 2, "released": 1, "more": False})
         return _json({"code": "not-found", "detail": "There is nothing here for you.", "correlationId": "c"}, 404)
 
     def _item(self) -> dict[str, Any]:

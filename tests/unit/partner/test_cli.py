@@ -237,6 +237,14 @@ def test_a_replay_of_everything_has_to_be_said(shell: Shell) -> None:
     assert shell.hub.orders == []
 
 
+def test_an_operator_lets_go_of_what_can_never_be_applied_and_says_why(shell: Shell) -> None:
+    code, out, _ = shell.run("service", "discard", "sharing", "hub.case.v1", "-" + "A" * 42, "--why", "obsolete")
+    assert (code, out) == (0, "2 let go of, 1 of which held releases until now.\n")
+    assert shell.hub.orders == [{"topic": "hub.case.v1", "why": "obsolete", "reason": None, "digests": ["-" + "A" * 42]}]
+    for arguments in (("hub.case.v1",), ("hub.case.v1", "--why", "because")):
+        assert shell.run("service", "discard", "sharing", *arguments)[0] == 2
+
+
 def test_an_operator_has_what_is_blocked_decided_on_again(shell: Shell) -> None:
     code, out, _ = shell.run("service", "stuck")
     assert [line.split() for line in out.splitlines()] == [

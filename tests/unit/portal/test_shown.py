@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from common.field_sets import KINDS, written
+from common.views import CATEGORIES
 from portal.domain import dates, wording
 from portal.domain.shown import names_referrer, risk_level, sections, strip
 
@@ -131,6 +133,12 @@ def test_a_record_reads_in_plain_words_with_its_codes() -> None:
     assert rows["Agency that acted"] == ("The hub (sharing)", "svc:sharing")
     assert rows["Recipient agency"] == ("Northmoor IDVA Service", "northmoor-idva")
     assert "handle" not in str(rows)
+
+
+def test_an_entry_names_every_kind_of_information_that_was_sent_however_many() -> None:
+    rows = {label: text for label, text, _ in wording.record_rows({"op": "disclosure", "fs": written(KINDS)}, {})}
+    assert rows["Kinds of information"].split("; ")[:2] == [CATEGORIES["callback"].label, CATEGORIES["child_address"].label]
+    assert sorted(rows["Kinds of information"].split("; ")) == sorted(CATEGORIES[kind].label for kind in KINDS)
 
 
 def test_a_withheld_disclosure_was_not_sent_and_says_why() -> None:

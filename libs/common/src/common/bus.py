@@ -3,9 +3,9 @@
 Two adapters keep these obligations, `bus_embedded` and `bus_kafka`; tests/contract runs one suite over both.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 MAX_MESSAGE_BYTES = 1_000_000
 """Key, value and headers of one message together; a 256 KiB padded envelope is about 370 kB on the bus."""
@@ -65,6 +65,9 @@ class Incoming:
     offset: int
     timestamp_ms: int
 
+
+PIECE: Final = 64
+"""Records of one piece of `Bus.pieces`: of the largest messages about 20 MB."""
 
 Handler = Callable[[Sequence[Incoming]], Awaitable[None]]
 """Takes records of one partition, in offset order.
@@ -157,6 +160,10 @@ class Bus(Protocol):
 
     async def read(self, topic: str, *, limit: int | None = None) -> list[Incoming]:
         """The records stored now, from the oldest, partition by partition, outside any group. Holds them all in memory."""
+        ...
+
+    def pieces(self, topic: str, *, at_most: int = PIECE) -> AsyncGenerator[list[Incoming], None]:
+        """The same records a few at a time, so that a long topic needs no more memory than a short one. Close it when you have enough."""
         ...
 
     async def healthy(self) -> bool:

@@ -6,11 +6,12 @@ Consumers are woken by the commit that appended for them; nothing polls.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from common.bus import (
     MAX_MESSAGE_BYTES,
+    PIECE,
     Backoff,
     BusUnavailable,
     Consumption,
@@ -263,16 +264,20 @@ class EmbeddedBus:
     async def read(self, topic: str, *, limit: int | None = None) -> list[Incoming]:
         """See Bus.read."""
         found: list[Incoming] = []
-        for partition in self._topic(topic):
-            offset = 0
-            end = self._log.end(partition.id)
-            while offset < end and (limit is None or len(found) < limit):
-                chunk = await self._log.fetch(partition, offset, _READ_CHUNK if limit is None else min(_READ_CHUNK, limit - len(found)))
-                if not chunk:
-                    break
-                found += [record for record in chunk if record.offset < end]
-                offset = chunk[-1].offset + 1
+        async with contextlib.aclosing(self.pieces(topic, at_most=_READ_CHUNK)) as pieces:
+            async for piece in pieces:
+                found += piece
+                if limit is not None and len(found) >= limit:
+                    return found[:limit]
         return found
+
+    async def pieces(self, topic: str, *, at_most: int = PIECE) -> AsyncGenerator[list[Incoming], None]:
+        """See Bus.pieces."""
+        for partition in self._topic(topic):
+            offset, end = 0, self._log.end(partition.id)
+            while offset < end and (chunk := await self._log.fetch(partition, offset, at_most)):
+                yield [record for record in chunk if record.offset < end]
+                offset = chunk[-1].offset + 1
 
     async def healthy(self) -> bool:
         """See Bus.healthy: the last commit went through, or a write goes through now."""
@@ -358,6 +363,11 @@ class EmbeddedDoor:
         """See Bus.read."""
         self._check_read((topic,))
         return await self._bus.read(topic, limit=limit)
+
+    def pieces(self, topic: str, *, at_most: int = PIECE) -> AsyncGenerator[list[Incoming], None]:
+        """See Bus.pieces."""
+        self._check_read((topic,))
+        return self._bus.pieces(topic, at_most=at_most)
 
     async def healthy(self) -> bool:
         """See Bus.healthy."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -19,6 +19,7 @@ from aiokafka.errors import (
 
 from common.bus import (
     MAX_MESSAGE_BYTES,
+    PIECE,
     Backoff,
     BusError,
     BusUnavailable,
@@ -40,6 +41,7 @@ _PUBLISH_SECONDS = 30.0
 _TOPIC_SECONDS = 3.0
 _PROBE_SECONDS = 2.0
 _READ_POLL_MS = 500
+_READ_CHUNK = 500
 _READ_SECONDS = 15.0
 _BATCH_BYTES = 131_072
 _REFUSALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
@@ -141,15 +143,24 @@ class KafkaBus:
 
     async def read(self, topic: str, *, limit: int | None = None) -> list[Incoming]:
         """See Bus.read."""
-        await self._require(await self._ready_producer(), topic)
         found: list[Incoming] = []
+        async with contextlib.aclosing(self.pieces(topic, at_most=_READ_CHUNK)) as pieces:
+            async for piece in pieces:
+                found += piece
+                if limit is not None and len(found) >= limit:
+                    return found[:limit]
+        return found
+
+    async def pieces(self, topic: str, *, at_most: int = PIECE) -> AsyncGenerator[list[Incoming], None]:
+        """See Bus.pieces."""
+        await self._require(await self._ready_producer(), topic)
         try:
             async with self._reader(topic) as reader:
                 for partition in sorted(reader.assignment()):
-                    await _read_partition(reader, partition, found, limit)
+                    async for piece in _of_partition(reader, partition, at_most):
+                        yield piece
         except (KafkaError, TimeoutError) as error:
             raise _translated(error, "read") from None
-        return found
 
     async def healthy(self) -> bool:
         """See Bus.healthy: asks the cluster for metadata, so a dead sender or connection shows.
@@ -256,24 +267,23 @@ async def _updated(producer: AIOKafkaProducer) -> bool:
         return False
 
 
-async def _read_partition(reader: AIOKafkaConsumer, place: TopicPartition, found: list[Incoming], limit: int | None) -> None:
-    """Append the partition's records up to the end it has now. The first is polled even if empty, to meet a refusal."""
+async def _of_partition(reader: AIOKafkaConsumer, place: TopicPartition, at_most: int) -> AsyncIterator[list[Incoming]]:
+    """The partition's records up to the end it has now. The first is polled even if empty, to meet a refusal."""
     end = (await reader.end_offsets([place]))[place]
     await reader.seek_to_beginning(place)
     at = await reader.position(place)
     if at >= end and place.partition > 0:
         return
-    async with asyncio.timeout(_READ_SECONDS) as patience:
-        while limit is None or len(found) < limit:
-            room = None if limit is None else limit - len(found)
-            polled = await reader.getmany(place, timeout_ms=_READ_POLL_MS if at < end else 100, max_records=room)
-            records = [incoming(record) for record in polled.get(place, ()) if record.offset < end]
-            found += records
+    until = asyncio.get_running_loop().time() + _READ_SECONDS
+    while True:
+        async with asyncio.timeout_at(until):  # never around the yield: whoever takes a piece may take its time
+            polled = await reader.getmany(place, timeout_ms=_READ_POLL_MS if at < end else 100, max_records=at_most)
             at = await reader.position(place)
-            if at >= end:
-                return
-            if records:
-                patience.reschedule(asyncio.get_running_loop().time() + _READ_SECONDS)
+        if records := [incoming(record) for record in polled.get(place, ()) if record.offset < end]:
+            yield records
+            until = asyncio.get_running_loop().time() + _READ_SECONDS
+        if at >= end:
+            return
 
 
 async def _close(producer: AIOKafkaProducer) -> None:

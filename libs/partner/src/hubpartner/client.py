@@ -166,6 +166,13 @@ class HubClient:
         body = {"topic": topic, "reason": reason, "digests": list(digests)}
         return _members(await self._services[service].call("POST", "/v1/operator/quarantine/replay", scope="agency.manage", json=body))
 
+    async def discard(
+        self, service: ServiceName, topic: str, *, why: str, reason: str | None = None, digests: Sequence[str] = ()
+    ) -> dict[str, Any]:
+        """Operator: let go of what can never be applied: these of a topic, or all there that nobody vouches for; how many."""
+        body = {"topic": topic, "why": why, "reason": reason, "digests": list(digests)}
+        return _members(await self._services[service].call("POST", "/v1/operator/quarantine/discard", scope="agency.manage", json=body))
+
     async def decide_again(
         self, *, deliveries: Sequence[str] = (), reason: str | None = None, agency: str | None = None, case_reference: str | None = None
     ) -> dict[str, Any]:

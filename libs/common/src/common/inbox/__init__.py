@@ -2,9 +2,20 @@
 
 from common.inbox.batch import Tally
 from common.inbox.errors import DirectoryUnavailable, Refused, Transient
-from common.inbox.inbox import Inbox
+from common.inbox.inbox import REPLAY_LIMIT, Inbox
 from common.inbox.quarantine import Quarantined, Waiting
 from common.inbox.received import Received
 from common.inbox.tables import inbox_tables
 
-__all__ = ["DirectoryUnavailable", "Inbox", "Quarantined", "Received", "Refused", "Tally", "Transient", "Waiting", "inbox_tables"]
+__all__ = [
+    "REPLAY_LIMIT",
+    "DirectoryUnavailable",
+    "Inbox",
+    "Quarantined",
+    "Received",
+    "Refused",
+    "Tally",
+    "Transient",
+    "Waiting",
+    "inbox_tables",
+]

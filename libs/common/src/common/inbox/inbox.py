@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -130,19 +131,31 @@ class Inbox:
 
         Each is opened and checked like a new arrival, by the senders its own group gave to `consume`; a group that is gone
         replays nothing. What succeeds is applied (late), holds nothing any more and is never applied twice; the rest stays where
-        it is. `begin` is committed first, with how many will be tried, if any. Raises what Bus.read raises, and what may pass.
+        it is. `begin` is committed first, with how many will be tried, if any. Raises what Bus.pieces raises, and what may pass.
         """
         find = partial(quarantine.waiting, topic=topic, reason=reason, digests=digests, limit=REPLAY_LIMIT)
         rows = await self._database.read(find)
         if begin is not None and rows:
             await self._database.write(partial(_call_begin, begin, len(rows)))
-        loose = await self._loose(bus, [row for row in rows if not row.holds])
-        whole = Tally()
+        whole, loose = Tally(), list[Waiting]()
         for row in rows:
-            # Our own copy of an authentic one; a forger's bytes are only where they were put aside, for as long as that topic keeps them.
-            kept = await self._database.read(partial(self._outbox.stored, message_id=row.place)) or loose.get(row.digest)
-            whole.add(await self._again(row, kept))
+            kept = await self._database.read(partial(self._outbox.stored, message_id=row.place))
+            if kept is None and not row.holds:
+                loose.append(row)
+            else:
+                whole.add(await self._again(row, kept))
+        whole.add(await self._loose(bus, loose))
         return whole
+
+    def discard(
+        self, unit: Unit, topic: str, *, digests: Sequence[str] = (), reason: str | None = None, limit: int
+    ) -> Sequence[Waiting]:  # fmt: skip
+        """Let go, in this transaction, of what can never be applied: exactly these of a topic, or what nobody vouches for there, oldest first.
+
+        What is let go holds nothing, is in no list and is not replayed; our copy of its bytes goes. An authentic envelope is let go
+        only by its digest. The same bytes are not set aside again, but one that turns out authentic later is a new arrival.
+        """
+        return quarantine.discard(unit, self._outbox, self._clock, topic, digests=digests, reason=reason, limit=limit)
 
     async def _again(self, row: Waiting, kept: Outgoing | Incoming | None) -> Tally:
         if kept is None:
@@ -153,15 +166,26 @@ class Inbox:
         items = await self._opener.open([record], others=False, senders=self._speakers[row.consumer])
         return await self._database.write(partial(self._apply, row.consumer, items, True, True))
 
-    async def _loose(self, bus: Bus, rows: Sequence[Waiting]) -> dict[str, Incoming]:
-        wanted = {row.digest for row in rows}
-        found: dict[str, Incoming] = {}
+    async def _loose(self, bus: Bus, rows: Sequence[Waiting]) -> Tally:
+        """A forger's bytes are only where they were put aside, for as long as that topic keeps them.
+
+        Read piece by piece and tried as they are met: whoever floods a topic must not fill our memory when it is replayed.
+        """
+        whole = Tally()
         for topic in sorted({row.topic for row in rows}):
-            for record in await bus.read(topic_names.quarantine(topic)):
-                digest = envelope_digest(record)
-                if digest in wanted:
-                    found[digest] = record
-        return found
+            wanted: dict[str, list[Waiting]] = {}
+            for row in rows:
+                if row.topic == topic:
+                    wanted.setdefault(row.digest, []).append(row)
+            async with aclosing(bus.pieces(topic_names.quarantine(topic))) as pieces:
+                async for piece in pieces:
+                    for record in piece:
+                        for row in wanted.pop(envelope_digest(record), ()):
+                            whole.add(await self._again(row, record))
+                    if not wanted:
+                        break
+            whole.add(Tally(absent=sum(map(len, wanted.values()))))
+        return whole
 
     async def _handle(self, group: str, others: bool, senders: Senders | None, records: Sequence[Incoming]) -> None:
         """Returns only when the batch is durable. Raising keeps the offset: a consumer that cannot record must stop."""

@@ -90,16 +90,26 @@ def put(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, item: Item, rea
 
 
 def release(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, digest: str) -> None:
-    """The envelope was replayed and applied: it holds nothing any more and its bytes may go."""
+    """The envelope was replayed and applied, or let go of: it holds nothing any more and its bytes may go."""
     freed = update(QUARANTINE).where(_is(consumer, digest), QUARANTINE.c.replayed_at.is_(None))
     outbox_id = unit.connection.execute(freed.values(replayed_at=clock.now()).returning(QUARANTINE.c.outbox_id)).scalar_one_or_none()
     if outbox_id is not None:
         outbox.confirm(unit, [outbox_id])
 
 
+def discard(
+    unit: Unit, outbox: Outbox, clock: Clock, topic: str, *, digests: Sequence[str], reason: str | None, limit: int
+) -> Sequence[Waiting]:  # fmt: skip
+    """It holds nothing any more and is in no list. Its row stays, so that the same bytes are known when they come again."""
+    rows = waiting(unit.connection, topic=topic, reason=reason, digests=digests, authentic=None if digests else False, limit=limit)
+    for row in rows:
+        release(unit, outbox, clock, row.consumer, row.digest)
+    return rows
+
+
 def waiting(
     connection: Connection, *, topic: str | None = None, reason: str | None = None, digests: Sequence[str] = (),
-    after: UUID | None = None, limit: int,
+    after: UUID | None = None, authentic: bool | None = None, limit: int,
 ) -> Sequence[Waiting]:  # fmt: skip
     """What this service set aside and nobody replayed, in the order in which it was; all conditions given must hold."""
     wanted = select(QUARANTINE).where(QUARANTINE.c.replayed_at.is_(None))
@@ -107,6 +117,8 @@ def waiting(
         wanted = wanted.where(QUARANTINE.c.topic == topic)
     if reason is not None:
         wanted = wanted.where(QUARANTINE.c.reason == reason)
+    if authentic is not None:
+        wanted = wanted.where(QUARANTINE.c.authentic.is_(authentic))
     if digests:
         wanted = wanted.where(QUARANTINE.c.digest.in_(digests))
     if after is not None:

@@ -41,7 +41,7 @@ QUARANTINE: Final = Table(
     Column("event_id", UuidType, nullable=True),
     Column("outbox_id", UuidType, nullable=False),
     Column("at", UtcDateTime, nullable=False),
-    Column("replayed_at", UtcDateTime, nullable=True),
+    Column("replayed_at", UtcDateTime, nullable=True),  # or let go of; the audit log says which, by whom and why
     Index("ix_inbox_quarantine_holding", "key", postgresql_where=HOLDING, sqlite_where=HOLDING),
 )  # fmt: skip
 

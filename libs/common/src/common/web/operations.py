@@ -1,5 +1,7 @@
 """What the operator's endpoints do, on the parts of a service's frame. Each act is recorded before it is done."""
 
+import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 from uuid import UUID
@@ -8,13 +10,16 @@ from common.access import Granted
 from common.audit_record import AuditEntry
 from common.bus import BusError
 from common.database import Unit
-from common.inbox import DirectoryUnavailable, Transient, Waiting
-from common.problems import Problem
+from common.inbox import REPLAY_LIMIT, DirectoryUnavailable, Transient, Waiting
+from common.problems import Fault, Problem
 from common.web import paging
 from common.web.frame import Frame, actor_of
-from common.web.operator import Replayed, ReplayOrder, SetAside
+from common.web.operator import Discarded, DiscardOrder, Replayed, ReplayOrder, SetAside
 
 _LIST = "quarantine"
+_NAMED = 500
+"""Digests in one audit entry: what its sealed part holds."""
+_log = logging.getLogger("hub.operations")
 
 
 class FrameOperations:
@@ -60,6 +65,30 @@ class FrameOperations:
         except (Transient, DirectoryUnavailable, BusError):
             raise Problem("unavailable", headers={"Retry-After": "5"}) from None
         return Replayed(applied=tally.applied, known=tally.repeats, still_aside=tally.quarantined, absent=tally.absent)
+
+    async def discard(self, granted: Granted, order: DiscardOrder) -> Discarded:
+        """See Operations. If we crash before the commit nothing was let go of and nothing is recorded."""
+
+        def work(unit: Unit) -> Sequence[Waiting]:
+            rows = self._frame.inbox.discard(unit, order.topic, digests=order.digests, reason=order.reason, limit=REPLAY_LIMIT)
+            if order.why == "forged" and any(row.holds for row in rows):
+                # Its sender signed it; whatever is wrong with it, nobody may write into the log that it was not them.
+                raise Problem("validation-failed", errors=[Fault("/why", "one of these is authentic, so it is not forged")])
+            for start in range(0, len(rows), _NAMED):
+                self._let_go(unit, granted, order, rows[start : start + _NAMED])
+            return rows
+
+        rows = await self._frame.database.write(work)
+        held = sum(row.holds for row in rows)
+        if rows:
+            _log.warning("set aside and let go of", extra={"alarm": "quarantine-discarded", "count": len(rows), "reason": order.why})
+        return Discarded(discarded=len(rows), released=held, more=len(rows) == REPLAY_LIMIT)
+
+    def _let_go(self, unit: Unit, granted: Granted, order: DiscardOrder, rows: Sequence[Waiting]) -> None:
+        self._frame.trail.record(unit, AuditEntry(
+            operation="config_change", outcome="done", actor=actor_of(granted.principal), resource_type="quarantine-discard",
+            resource_id=order.topic, reason_code=order.why, count=len(rows), detail={"digests": [row.digest for row in rows]},
+        ))  # fmt: skip
 
 
 def _shown(row: Waiting) -> SetAside:

@@ -64,6 +64,27 @@ class Replayed(ApiModel):
     absent: Annotated[int, Field(description="Its bytes are kept nowhere any more; its sender must send anew")]
 
 
+Why = Literal["forged", "unreadable", "sent-anew", "obsolete", "exercise"]
+"""Why something set aside is let go of. `forged` is said only of what nobody vouches for."""
+
+
+class DiscardOrder(ApiModel):
+    """What to let go of, of one topic: exactly these, or all that nobody vouches for (of one reason), and why."""
+
+    topic: TopicName
+    why: Why
+    reason: ReasonCode | None = None
+    digests: Annotated[tuple[Digest, ...], Field(max_length=100)] = ()
+
+
+class Discarded(ApiModel):
+    """What was let go of."""
+
+    discarded: int
+    released: Annotated[int, Field(description="Of these, authentic ones, which held releases on their case until now")]
+    more: Annotated[bool, Field(description="One call takes at most 1,000: call again for others")]
+
+
 class Operations(Protocol):
     """What a service lets its operator do beside the switch. Obligation: each act is an entry of the audit trail, durable first."""
 
@@ -79,6 +100,10 @@ class Operations(Protocol):
 
     async def replay(self, granted: Granted, order: ReplayOrder) -> Replayed:
         """Try again; repeats are recognised and nothing is believed that a new arrival would not be. Raises Problem."""
+        ...
+
+    async def discard(self, granted: Granted, order: DiscardOrder) -> Discarded:
+        """Let go of what can never be applied, recorded in the same transaction. Raises Problem."""
         ...
 
 
@@ -115,6 +140,15 @@ async def replay_quarantine(request: Request, granted: Manage, order: ReplayOrde
     if request.app.state.switch.paused:
         raise Problem("paused")
     return await _operations(request).replay(granted, order)
+
+
+@router.post("/quarantine/discard", summary="Let go of what was set aside")
+async def discard_quarantine(request: Request, granted: Manage, order: DiscardOrder) -> Discarded:
+    """For what can never be applied, such as a forgery: it leaves the list, holds nothing any more and cannot be replayed.
+
+    An authentic envelope must be named by its digest, and its sender has to send anew whatever still matters in it.
+    """
+    return await _operations(request).discard(granted, order)
 
 
 async def _turn(request: Request, granted: Granted, *, paused: bool) -> ServiceState:

@@ -20,6 +20,16 @@ class Name(StrEnum):
     PORTAL = "portal"
 
 
+class Why(StrEnum):
+    """Why something set aside is let go of."""
+
+    FORGED = "forged"
+    UNREADABLE = "unreadable"
+    SENT_ANEW = "sent-anew"
+    OBSOLETE = "obsolete"
+    EXERCISE = "exercise"
+
+
 NameArgument = Annotated[Name, typer.Argument(help="Which service")]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Only set aside for this reason, such as agency-suspended")]
 
@@ -77,6 +87,23 @@ def replay(
         f"{came_to['applied']} applied, {came_to['known']} known before, {came_to['stillAside']} still set aside, "
         f"{came_to['absent']} no longer kept."
     )
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def discard(
+    context: typer.Context,
+    name: NameArgument,
+    topic: Annotated[str, typer.Argument(help="Topic from which it was set aside")],
+    why: Annotated[Why, typer.Option(help="Why it can never be applied; it is on record")],
+    digests: Annotated[list[str] | None, typer.Argument(help="Exactly these of it, as `quarantine` lists them", show_default=False)] = None,
+    reason: ReasonOption = None,
+) -> None:
+    """Let go of what can never be applied. Without digests: all of the topic that nobody vouches for. It cannot be replayed afterwards."""
+    came_to = with_hub(context, lambda client: client.discard(name.value, topic, why=why.value, reason=reason, digests=digests or ()))
+    held = came_to["released"]
+    say(f"{came_to['discarded']} let go of{f', {held} of which held releases until now' if held else ''}.")
+    if came_to["more"]:
+        say("There may be more: call again.")
 
 
 @app.command("decide-again")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from common import field_sets
 from common.views import CATEGORIES
 from portal.domain import dates
 from portal.domain.meanings import FORMS, REASONS, ROLES, SIGN_INS
@@ -229,8 +230,7 @@ def _worded(field: str, value: Any, agencies: Mapping[str, str]) -> tuple[str, s
 
 
 def _kinds_of_information(codes: str) -> str:
-    """Category codes as labels. The record cuts a long list and says how many more there were, as "+5"."""
-    listed, _, more = codes.partition("+")
-    labels = [CATEGORIES[code].label if code in CATEGORIES else FORMS.get(code, sentence(code)) for code in listed.split(",") if code]
-    text = "; ".join(labels)
-    return f"{text}; and {more} more kinds, which the record counts but does not name" if more.isdigit() else text
+    """Category codes as labels. Only a record of before sets had numbers cuts a long list and says how many more there were, as "+5"."""
+    named, more = field_sets.read(codes)
+    text = "; ".join(CATEGORIES[code].label if code in CATEGORIES else FORMS.get(code, sentence(code)) for code in named)
+    return f"{text}; and {more} more kinds, which the record counts but does not name" if more else text

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
+from common import field_sets
 from common.access import Granted
 from common.audit_record import Actor, AuditEntry, content_commitment, new_salt
 from common.canonical import canonical
@@ -266,14 +267,9 @@ def _subjects(snapshot: CaseSnapshot, permitted: tuple[Parcel, ...]) -> tuple[UU
 
 
 def _field_set(permitted: tuple[Parcel, ...]) -> str:
-    """Category codes, places first because they are asked about most, cut to what a record holds; the whole list is sealed beside it."""
-    codes = sorted({parcel.category for parcel in permitted}, key=lambda code: (not CATEGORIES[code].gives_location, code))
-    text = ""
-    for number, code in enumerate(codes):
-        if len(text) + len(code) > 190:
-            return f"{text}+{len(codes) - number}"
-        text = f"{text},{code}" if text else code
-    return text
+    """Every category code, places first because they are asked about most; under which clause each went is sealed beside it."""
+    codes = {parcel.category for parcel in permitted}
+    return field_sets.written(sorted(codes, key=lambda code: (not CATEGORIES[code].gives_location, code)))
 
 
 def _snapshot_entry(
