@@ -44,7 +44,7 @@ _PRUNE = (
 _PROBE: tuple[str, tuple[int, ...]] = ("insert or replace into committed values('', 0, 0)", ())
 _GROUP_BYTES = 8_000_000
 _GROUP_JOBS = 512
-_OFFSET_LINGER = 0.02
+_OFFSET_LINGER = 0.1
 _PRUNE_ROWS = 500
 _TAIL_BYTES = 8_000_000
 
@@ -122,7 +122,7 @@ class DurableLog:
     """Append, fetch and committed offsets over one SQLite file (WAL, synchronous=FULL).
 
     All appends waiting when the writer is free share one transaction and one fsync. Offsets ride along with the next
-    append; alone they are written within 20 ms without fsync, because losing one only means a repeat.
+    append; alone they are written within 100 ms without fsync, because losing one only means a repeat.
     `appended` is called on the event loop after each commit with the new end of every partition touched.
     """
 
