@@ -92,8 +92,8 @@ async def test_a_missing_or_strange_key_is_refused(hub: InnerHub, key: str) -> N
     assert hub.counts("referral", STORED)["referral"] == before["referral"]
 
 
-async def test_an_external_reference_counts_once_also_for_a_dry_run(hub: InnerHub) -> None:
-    body = fresh(URGENT, externalReference=f"{MARKER}-{opaque(6)}")
+async def test_a_full_forms_external_reference_counts_once_also_for_a_dry_run(hub: InnerHub) -> None:
+    body = fresh(FULL, externalReference=f"{MARKER}-{opaque(6)}")
     assert (await hub.submit(body)).status_code == 201
     refused(hub, await hub.submit(body), 409, "external-reference-exists")
     refused(hub, await hub.submit(body, path=f"{PATH}?dryRun=true"), 409, "external-reference-exists")

@@ -33,6 +33,15 @@ class StoredReferral:
     snapshot_head: Mapping[str, Any]
     """The part of the latest snapshot that holds no fact: subjects, risk, consent, markings, flags."""
 
+    @property
+    def claims_reference(self) -> bool:
+        """Whether no other may come under its external reference: a full form that stands alone, which may be a repeat.
+
+        Danger is never refused for its reference: the next urgent form of an incident is new danger, and the full form that
+        completes one comes under the incident's own number.
+        """
+        return self.form == "full" and self.version == 1
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -97,7 +106,7 @@ class ReferralTx(Protocol):
         ...
 
     def find_by_external(self, granted: Granted, external_reference: str) -> UUID | None:
-        """The referral the agency already sent under this reference of its own."""
+        """The referral with which the agency already claimed this reference of its own."""
         ...
 
     def facts(self, granted: Granted, case_id: UUID) -> tuple[Fact, ...]:

@@ -14,6 +14,7 @@ from common.ids import uuid7
 from common.problems import Fault, Problem
 from common.web.attempts import Attempt
 from referral.domain import risk as risk_rules
+from referral.domain.completion import completed
 from referral.domain.facts import facts_of, level_facts, risk_facts, unknown_contact
 from referral.domain.form import FullReferral, Person, UrgentReferral
 from referral.domain.rules import Instrument, RuleBook, Rules, RulesUnknown
@@ -64,13 +65,15 @@ def plan_intake(granted: Granted, form: FullReferral | UrgentReferral, desk: Des
 def check_intake(tx: ReferralTx, granted: Granted, form: FullReferral | UrgentReferral, desk: Desk) -> Intake:
     """Everything that can refuse a referral, in the order a submission meets it; stores nothing, so a dry run answers alike.
 
-    Raises Problem: `validation-failed` (bad part, or no such urgent referral to complete), `external-reference-exists`, `body-too-large`.
+    Raises Problem: `validation-failed` (bad part, or no such urgent referral that waits to be completed), `external-reference-exists`,
+    `body-too-large`.
     """
     intake = plan_intake(granted, form, desk)
-    if form.external_reference is not None and tx.find_by_external(granted, form.external_reference) is not None:
-        raise Problem("external-reference-exists")
     if isinstance(form, FullReferral) and form.completes is not None:
         intake = _complete(tx, granted, form.completes, intake)
+    reference = form.external_reference
+    if intake.referral.claims_reference and reference is not None and tx.find_by_external(granted, reference) is not None:
+        raise Problem("external-reference-exists")
     if intake.snapshot.size() > SNAPSHOT_LIMIT:
         raise Problem("body-too-large", "Too much text to seal to each recipient; send at most about 100 KiB of it.")
     return intake
@@ -321,22 +324,14 @@ def head_of(snapshot: CaseSnapshot) -> dict[str, Any]:
 
 
 def _complete(tx: ReferralTx, granted: Granted, urgent_id: UUID, intake: Intake) -> Intake:
-    """Turn a full referral into the next version of the urgent one it completes; the markings of the case stay."""
+    """Turn a full referral into the next version of the urgent one it completes."""
     found = tx.find(granted, urgent_id)
     if found is None or found.form != "urgent":
         raise Problem("validation-failed", errors=[Fault("/completes", "must be an urgent referral your agency sent")])
-    # A shield once set is never lifted by a form that does not mention it (design section 13, rule 1). The people of the urgent
-    # form are not those of the full one, so it now protects everybody but the person causing harm.
-    before = [Marking.model_validate(m) for m in found.snapshot_head["markings"]]
-    kept = tuple(m.model_copy(update={"subject": None}) if m.kind == "location_shield" else m for m in before)
-    snapshot = intake.snapshot.model_copy(
-        update={
-            "case_id": found.case_id,
-            "version": found.version + 1,
-            "cause": "referral_completed",
-            "markings": (*kept, *intake.snapshot.markings),
-        }
-    )
+    if not found.snapshot_head["provisional"]:
+        # A second one might be another family's, and would be told under this one's reference.
+        raise Problem("validation-failed", errors=[Fault("/completes", "was completed before; send this one as a referral of its own")])
+    snapshot = completed(intake.snapshot, found.snapshot_head, tx.facts(granted, found.case_id))
     referral = replace(intake.referral, case_id=found.case_id, version=snapshot.version, snapshot_head=head_of(snapshot))
     return Intake(referral, snapshot, replace(intake.entry, case_id=found.case_id, resource_version=snapshot.version))
 

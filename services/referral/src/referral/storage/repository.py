@@ -280,7 +280,7 @@ class SqlTx:
             "area": referral.area,
             "source": referral.source,
             "state": referral.state,
-            "external_bi": None if external is None else self._external_index(external),
+            "external_bi": None if external is None or not referral.claims_reference else self._external_index(external),
             "external_ct": None if external is None else key.seal("referral", "external_ct", referral.referral_id, external),
             "rules_version": referral.rules_version,
             "received_at": referral.received_at,

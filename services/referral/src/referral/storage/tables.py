@@ -30,7 +30,7 @@ class CaseFile(Row, table=True):
 
 
 class ReferralRow(Row, table=True):
-    """One referral as it was sent. `external_bi` finds a sender's own reference; `external_ct` shows it back."""
+    """One referral as it was sent. `external_bi` finds a sender's own reference if this one claims it; `external_ct` shows it back."""
 
     __tablename__ = "referral"
     __table_args__ = (UniqueConstraint("agency", "external_bi"), Index("ix_referral_case_id", "case_id"))
