@@ -45,13 +45,18 @@ def document() -> dict[str, Any]:
             "description": (
                 "Every message is an envelope of the format hub-event+jwe v1: a signed statement (JWS, ES256) sealed to its recipients "
                 "(JWE General JSON, ECDH-ES+A256KW). `payload` is what stands on the topic; `x-data` is the `data` member of the signed "
-                "statement inside, which only a recipient can open. Nothing personal stands in key, header, topic name or clear metadata."
+                "statement inside, which only a recipient can open. Nothing personal stands in key, header, topic name or clear metadata. "
+                "A reader signs in with SASL SCRAM-SHA-512, and its consumer group's name begins with its own and a dot."
             ),
         },
         "defaultContentType": CONTENT_TYPE,
         "channels": {_slug(spec.name): _channel(spec) for spec in specs()},
         "operations": dict(_operations()),
-        "components": {"messages": {_message_id(event): _message(event) for event in ALL}, "schemas": dict(sorted(schemas.items()))},
+        "components": {
+            "messages": {_message_id(event): _message(event) for event in ALL},
+            "schemas": dict(sorted(schemas.items())),
+            "securitySchemes": {"sasl": {"type": "scramSha512", "description": "The account of the service or agency."}},
+        },
     }
 
 
@@ -76,6 +81,10 @@ def page() -> str:
         ),
         "",
         f"All are kept for {topics.RETENTION_HOURS // 24} days: a topic is transport, not an archive.",
+        "",
+        "Sign in with SASL `SCRAM-SHA-512`; TLS (`SASL_SSL`) wherever the brokers are on another machine. The name of a consumer group must begin",
+        "with the account's and a dot, such as `northmoor-idva.inbox`: any other is refused (`GROUP_AUTHORIZATION_FAILED`). No topic is made by",
+        "being asked for, and a suspended agency cannot read its own (`TOPIC_AUTHORIZATION_FAILED`) until it is restored.",
     ]
     for event in sorted(ALL, key=lambda each: each.__name__):
         lines += ["", f"## {event.__name__}", "", f"`{event.TYPE}` version {event.VERSION}. {_words(event)}", "", *_fields(event)]
@@ -112,10 +121,11 @@ def _operations() -> Iterator[tuple[str, Any]]:
         channel = _slug(spec.name)
         for action, parties in (("send", spec.producers), ("receive", spec.consumers)):
             for party in parties:
-                yield (
-                    f"{party}-{action}-{channel}",
-                    {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "tags": [{"name": party}]},
-                )
+                made: dict[str, Any] = {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "tags": [{"name": party}]}
+                if action == "receive":
+                    own = "{agency}" if party == AGENCY else party
+                    made["bindings"] = {"kafka": {"groupId": {"type": "string", "description": f"Begins with `{own}.`"}}}
+                yield f"{party}-{action}-{channel}", made
 
 
 def _message(event: type[Event]) -> dict[str, Any]:

@@ -96,14 +96,28 @@ MEANINGLESS = [
     pytest.param(
         {"risk": {**FULL["risk"], "answers": [{"concept": "zzmarkerzz", "answer": "yes"}]}}, "/risk/answers/0/concept", id="concept"
     ),
-    pytest.param({"risk": {**FULL["risk"], "answers": FULL["risk"]["answers"] * 2}}, "/risk", id="concept-twice"),
+    pytest.param(
+        {"risk": {**FULL["risk"], "answers": FULL["risk"]["answers"] * 2}},
+        f"/risk/answers/{len(FULL['risk']['answers'])}/concept",
+        id="concept-twice",
+    ),
     pytest.param({"completes": MARKER}, "/completes", id="completes-no-uuid"),
     pytest.param({"completes": "-" * 36}, "/completes", id="completes-dashes"),
     pytest.param({"completes": str(uuid7())}, "/completes", id="completes-nothing"),
     pytest.param({"kind": MARKER}, "/kind", id="kind"),
     pytest.param({"source": MARKER}, "/source", id="source"),
     pytest.param({"consent": {**FULL["consent"], "lawfulBasis": MARKER}}, "/consent/lawfulBasis", id="basis"),
-    pytest.param({"people": FULL["people"][1:]}, "", id="no-victim"),
+    pytest.param({"people": FULL["people"][1:]}, "/people", id="no-victim"),
+    pytest.param(
+        {"people": [*FULL["people"][1:], {"ref": "v", "role": "victim"}]}, f"/people/{len(FULL['people']) - 1}/name", id="no-name"
+    ),
+    pytest.param(
+        {"people": [{"ref": "v", "role": "victim", "name": {"full": MARKER}}, *FULL["people"][1:]]},
+        "/people/0",
+        id="neither-birth-nor-address",
+    ),
+    pytest.param({"people": [*FULL["people"], FULL["people"][1]]}, f"/people/{len(FULL['people'])}/ref", id="ref-twice"),
+    pytest.param({"safeContact": {"status": "known", "means": []}}, "/safeContact/means", id="known-without-means"),
     pytest.param({"form": MARKER}, "/form", id="form"),
 ]
 

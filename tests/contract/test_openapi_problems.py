@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Final
 
 from common import problems
+from tests.support.inner_hub import inner_hub
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "problems.md"
+ANYWHERE: Final = {"406", "431", "502"}
+"""Of no operation in particular: the frame answers them for whatever was asked, and a document has them under `default`."""
+
 HEAD: Final = """# Problems
 
 Every refusal of the hub is an RFC 9457 `application/problem+json` with these members: `type` (the addresses below under
@@ -36,6 +40,14 @@ def catalogue() -> str:
 def test_the_catalogue_is_the_registry() -> None:
     """To renew it: `python -m tests.contract.test_openapi_problems`."""
     assert PAGE.read_text("utf-8") == catalogue()
+
+
+async def test_a_status_of_the_catalogue_is_one_that_some_operation_answers(tmp_path: Path) -> None:
+    async with inner_hub(tmp_path) as hub:
+        documents = [(await hub.raw("GET", service, "/openapi.json")).json() for service in ("referral", "sharing", "audit", "identity")]
+    answered = {status for made in documents for path in made["paths"].values() for each in path.values() for status in each["responses"]}
+    promised = {str(kind.status) for kind in problems.kinds() if not kind.code.startswith("test-")}
+    assert promised - answered == ANYWHERE
 
 
 def test_every_problem_says_what_the_caller_can_do() -> None:

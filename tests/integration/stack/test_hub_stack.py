@@ -2,9 +2,12 @@
 
 import json
 import socket
+import tomllib
 import urllib.request
 
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import GroupAuthorizationFailedError
 
 from deploy.stack import processes, topology
 from deploy.stack.services import Stack
@@ -31,6 +34,28 @@ def test_each_agency_has_a_profile_for_this_hub(hub_stack: Stack) -> None:
         profile = (hub_stack.profiles / f"{agency}.toml").read_text()
         assert hub_stack.urls["identity"] in profile
         assert hub_stack.kafka.bootstrap in profile
+
+
+async def consumed(kafka: dict[str, str], group: str) -> None:
+    """Join a group and read the topic with what the profile says and nothing else."""
+    consumer = AIOKafkaConsumer(
+        kafka["topic"], bootstrap_servers=kafka["bootstrap"], security_protocol="SASL_PLAINTEXT", sasl_mechanism=kafka["mechanism"],
+        sasl_plain_username=kafka["user"], sasl_plain_password=kafka["password"], group_id=group,
+    )  # fmt: skip
+    try:
+        await consumer.start()
+        await consumer.getmany(timeout_ms=1_000)
+        await consumer.commit()
+    finally:
+        await consumer.stop()
+
+
+@pytest.mark.parametrize("agency", ["northmoor-idva", "northmoor-school"])
+async def test_the_profile_says_all_that_the_kafka_door_asks_for(hub_stack: Stack, agency: str) -> None:
+    kafka = tomllib.loads((hub_stack.profiles / f"{agency}.toml").read_text())["kafka"]
+    await consumed(kafka, f"{kafka['group_prefix']}inbox")
+    with pytest.raises(GroupAuthorizationFailedError):
+        await consumed(kafka, "inbox")
 
 
 def test_starting_again_finds_it_running(hub_stack: Stack) -> None:

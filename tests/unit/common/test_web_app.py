@@ -95,7 +95,7 @@ async def test_refusals_follow_from_what_an_operation_asks_for(bed: Bed) -> None
         paths["/v1/things"]["post"], paths["/v1/things/{thing_id}"]["put"], paths["/v1/things"]["get"], paths["/healthz"]["get"]
     )  # fmt: skip
     assert {"400", "401", "403", "409", "413", "415", "422", "429"} <= make["responses"].keys()
-    assert {"404", "412", "428"} <= change["responses"].keys()
+    assert "404" in change["responses"]
     assert "409" not in change["responses"]
     assert "400" in listing["responses"]
     assert "401" not in health["responses"]

@@ -168,8 +168,8 @@ async def test_anonymous_refusals_are_one_entry_and_named_ones_one_each(bed: Bed
     await bed.app.background.flush()
     assert len(bed.refusals) == 1
     for _ in range(2):
-        await bed.call("PUT", "/v1/things/1")
-    assert [one.reasons for one in bed.refusals[1:]] == [{"precondition-required": 1}] * 2
+        await bed.make(token=bed.token(scope="referral.read"))
+    assert [one.reasons for one in bed.refusals[1:]] == [{"insufficient-scope": 1}] * 2
 
 
 async def test_a_trail_that_fails_does_not_let_anybody_in(bed: Bed) -> None:

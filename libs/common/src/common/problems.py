@@ -8,7 +8,15 @@ TYPE_BASE = "https://example.org/problems/"
 
 
 class FieldError(ValueError):
-    """Raised by a model's validator with a fixed sentence. Only these sentences reach a caller: others might quote input."""
+    """Raised by a model's validator with a fixed sentence. Only these sentences reach a caller: others might quote input.
+
+    `at` leads from the validated object to the part that is at fault, in the names of the request and never in what was typed; a
+    validator that looks at a whole object names it there.
+    """
+
+    def __init__(self, sentence: str, *at: str | int) -> None:
+        super().__init__(sentence)
+        self.at = at
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +141,10 @@ for _row in (
         "The same request is still being handled",
         "Wait a moment, then repeat it with the same Idempotency-Key.",
     ),
-    ("precondition-failed", 412, "The resource has changed", "Read it again, look at what changed, and repeat with its new ETag."),
     ("body-too-large", 413, "Body is too large", "Send at most 256 KiB."),
     ("unsupported-media-type", 415, "Body is of the wrong type", "Send application/json in UTF-8."),
     ("validation-failed", 422, "Some fields are not acceptable", "Correct the fields named in errors."),
     ("idempotency-key-reused", 422, "Idempotency-Key was used for something else", "Use a new key for a new request."),
-    ("precondition-required", 428, "If-Match is required", "Read the resource and send its ETag in If-Match."),
     ("rate-limited", 429, "Too many requests", "Wait for the seconds given in Retry-After."),
     ("headers-too-large", 431, "Headers are too large", "Send fewer or shorter headers."),
     (

@@ -40,7 +40,7 @@ _PAGE: Final = """<!doctype html>
 _START: Final = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null, supportedSubmitMethods: ["get"]});\n'
 
 _ALSO: Final = "x-hub-problems"
-_DEMANDED: Final = {"idempotency-key": "^[A-Za-z0-9_-]{16,64}$", "if-match": '^"[A-Za-z0-9_-]{22}"$'}
+_DEMANDED: Final = {"idempotency-key": "^[A-Za-z0-9_-]{16,64}$"}
 
 _PROBLEM_SCHEMA: Final[dict[str, Any]] = {
     "title": "Problem",
@@ -164,8 +164,6 @@ def _statuses(route: APIRoute, operation: dict[str, Any]) -> list[int]:
     if any(isinstance(call, KeyDemand) for call in calls):
         found |= {400, 409}
     names = {(parameter["in"], parameter["name"].lower()) for parameter in operation.get("parameters", [])}
-    if ("header", "if-match") in names:
-        found |= {412, 428}
     if ("query", "cursor") in names:
         found.add(400)
     if any(place == "path" for place, _ in names):

@@ -71,8 +71,14 @@ def _fault(error: Mapping[str, Any], body: object) -> Fault:
         first = place.pop(0)
         where = "header" if first == "cookie" else cast(_Where, first)
     if where == "body":
-        place = [*_within(place, body, kind=str(error["type"])), *_tag(error)]
+        place = [*_within(place, body, kind=str(error["type"])), *_tag(error), *_at(error)]
     return Fault("".join("/" + _escape(part) for part in place), sentence(error), where)
+
+
+def _at(error: Mapping[str, Any]) -> tuple[str | int, ...]:
+    """Where inside the object a validator of the whole object found its fault."""
+    raised = (error.get("ctx") or {}).get("error")
+    return raised.at if isinstance(raised, FieldError) else ()
 
 
 def _tag(error: Mapping[str, Any]) -> list[str]:

@@ -44,7 +44,7 @@ class FilterIn(ApiModel):
         if not any(value for name, value in self if name in type(self).model_fields):
             raise FieldError("must name at least one thing to look for")
         if self.operation is not None and self.operation not in OPERATIONS:
-            raise FieldError("names an operation the log does not know")
+            raise FieldError("names an operation the log does not know", "operation")
         return self
 
 

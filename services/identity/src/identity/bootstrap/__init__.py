@@ -48,7 +48,7 @@ def create(
     """Make `directory` ready for a hub of the demo area and return the verified bootstrap.
 
     `base_urls` maps each of common.bootstrap.SERVICES to its base URL. `kafka` is ``{"bootstrap": "host:port",
-    "passwords": {agency: password}}`` and puts a Kafka section into each agency's profile. `passphrase` locks the keyrings
+    "passwords": {agency: password}}`` and puts a whole Kafka section into each agency's profile. `passphrase` locks the keyrings
     and turns demo mode off in the file. Raises BootstrapRefused when a file is there and does not verify.
     """
     missing = set(SERVICES) - base_urls.keys()
@@ -214,7 +214,8 @@ def _write_profiles(
         about = {"agency": agency, "client_id": f"{agency}-system", **shared}
         section = None if kafka is None else {
             "bootstrap": kafka["bootstrap"], "user": agency, "password": kafka["passwords"].get(agency, ""),
-            "topic": f"hub.disclosure.{agency}.v1", "inbound_topic": f"hub.inbound.{agency}.v1",
+            "mechanism": "SCRAM-SHA-512",
+            "topic": f"hub.disclosure.{agency}.v1", "inbound_topic": f"hub.inbound.{agency}.v1", "group_prefix": f"{agency}.",
         }  # fmt: skip
         write_profile(
             directory / "demo" / f"{agency}.toml", about, signing=keys.signing, opening=keys.opening, dpop=keys.dpop, hub=hub, kafka=section

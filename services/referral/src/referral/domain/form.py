@@ -1,7 +1,7 @@
 """The referral forms. Every field names the data category it is stored and shared under; one without cannot be."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal, Self
@@ -74,6 +74,11 @@ def _postcode(value: str) -> str:
     if not is_postcode(value):
         raise FieldError("must be a postcode, or leave it out")
     return " ".join(value.upper().split())
+
+
+def _repeated(names: Sequence[str]) -> int | None:
+    """The place of the first name that stood before."""
+    return next((place for place, name in enumerate(names) if name in names[:place]), None)
 
 
 class Form(BaseModel):
@@ -150,7 +155,7 @@ class SafeContact(Form):
     @model_validator(mode="after")
     def _known_needs_means(self) -> Self:
         if self.status == "known" and not self.means:
-            raise FieldError("status known needs at least one entry in means")
+            raise FieldError("status known needs at least one entry in means", "means")
         return self
 
 
@@ -194,9 +199,8 @@ class Risk(Form):
 
     @model_validator(mode="after")
     def _one_answer_each(self) -> Self:
-        concepts = [answer.concept for answer in self.answers]
-        if len(set(concepts)) != len(concepts):
-            raise FieldError("each concept may be answered once: of two answers one would be lost")
+        if (again := _repeated([answer.concept for answer in self.answers])) is not None:
+            raise FieldError("each concept may be answered once: of two answers one would be lost", "answers", again, "concept")
         return self
 
 
@@ -241,14 +245,15 @@ class FullReferral(Form):
     def _people_make_sense(self) -> Self:
         victims = [p for p in self.people if p.role == "victim"]
         if len(victims) != 1:
-            raise FieldError("people needs exactly one entry with the role victim")
+            raise FieldError("people needs exactly one entry with the role victim", "people")
+        place = self.people.index(victims[0])
         if victims[0].name.full is None and victims[0].name.known_as is None:
-            raise FieldError("the victim needs a name, even a partial one")
+            raise FieldError("the victim needs a name, even a partial one", "people", place, "name")
         if not victims[0].birth_dates and not victims[0].addresses:
-            raise FieldError("the victim needs a possible date of birth or an address")
+            raise FieldError("the victim needs a possible date of birth or an address", "people", place)
         refs = [p.ref for p in self.people]
-        if len(set(refs)) != len(refs):
-            raise FieldError("each entry in people needs its own ref")
+        if (again := _repeated(refs)) is not None:
+            raise FieldError("each entry in people needs its own ref", "people", again, "ref")
         return self
 
 
