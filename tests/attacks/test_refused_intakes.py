@@ -11,7 +11,7 @@ from sqlalchemy import delete, insert
 from sqlalchemy.dialects import sqlite
 
 from common.ids import opaque, uuid7
-from referral.storage.refused import _CORRECT
+from referral.storage.refused import _CORRECTION
 from referral.storage.tables import RefusedIntake, table_of
 from tests.support.inner_hub import POLICE, URGENT, InnerHub, inner_hub
 from tests.support.refusals import MARKER, refused
@@ -181,7 +181,7 @@ async def test_a_thousand_alarm_once_until_there_are_fewer(hub: InnerHub) -> Non
 
 
 async def test_a_mark_is_looked_up_without_going_through_the_agencys_others(hub: InnerHub) -> None:
-    query = str(_CORRECT.compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True}))
+    query = str(_CORRECTION.compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True}))
     steps = [row[3] for row in hub.rows("referral", f"EXPLAIN QUERY PLAN {query}", "a", b"k", "a", b"r")]
     assert not [step for step in steps if "ix_refused_intake_listed" in step or step.startswith("SCAN refused_intake")], steps
     assert [index for index in ("key", "reference") if any(f"ix_refused_intake_{index}" in step for step in steps)] == [

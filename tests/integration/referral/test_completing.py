@@ -41,7 +41,8 @@ async def told(hub: InnerHub, agency: str, words: str, kind: str) -> dict[str, l
     """What the agency's newest delivery of this kind with these words says, as values by category."""
     client = hub.client(agency)
     for _ in range(100):
-        items, cursor = [], None
+        items: list[Any] = []
+        cursor = None
         while (page := await client.inbox(limit=50, cursor=cursor)).items:
             items, cursor = [*items, *page.items], page.cursor
         contents = [client.open(item).verdict.content for item in items if item.kind == kind]

@@ -25,7 +25,8 @@ _CORRECT_KEY = Prepared(delete(_REFUSED).where(_OWN, _BY_KEY))
 _BY_REFERENCE = _REFUSED.c.reference_mark == bindparam("reference")
 # A union, because an OR may go through all of the agency's rows, and the slow sender is the one with many.
 _SAME = union_all(select(_REFUSED.c.id).where(_OWN, _BY_KEY), select(_REFUSED.c.id).where(_OWN, _BY_REFERENCE))
-_CORRECT = Prepared(delete(_REFUSED).where(_REFUSED.c.id.in_(_SAME)))
+_CORRECTION = delete(_REFUSED).where(_REFUSED.c.id.in_(_SAME))
+_CORRECT = Prepared(_CORRECTION)
 
 
 class RefusedIntakes:
