@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from common.ids import opaque
+from hubpartner.client import InboxItem
 from tests.support.inner_hub import FULL, URGENT, InnerHub, inner_hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -41,8 +42,8 @@ async def told(hub: InnerHub, agency: str, words: str, kind: str) -> dict[str, l
     """What the agency's newest delivery of this kind with these words says, as values by category."""
     client = hub.client(agency)
     for _ in range(100):
-        items: list[Any] = []
-        cursor = None
+        items: list[InboxItem] = []
+        cursor: str | None = None
         while (page := await client.inbox(limit=50, cursor=cursor)).items:
             items, cursor = [*items, *page.items], page.cursor
         contents = [client.open(item).verdict.content for item in items if item.kind == kind]
@@ -109,3 +110,11 @@ async def test_a_full_form_that_stands_alone_counts_once(hub: InnerHub) -> None:
     assert await hub.outcomes((await hub.submit(fresh(URGENT, externalReference=form["externalReference"]))).json()["referralId"]) == {
         "released"
     }
+
+
+async def test_social_care_is_told_who_the_child_of_the_household_is(hub: InnerHub) -> None:
+    form, name = fresh(FULL), f"Peregrine Ashdown {opaque(6)}"
+    form["people"][2] |= {"role": "household_member", "name": {"full": name}}
+    await sent(hub, form)
+    told_it = await told(hub, SOCIAL_CARE, name, "disclosure")
+    assert name in told_it["child_identity"]

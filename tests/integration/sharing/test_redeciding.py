@@ -56,6 +56,24 @@ async def entries(bed: Bed, recipient: str) -> list[tuple[str, str]]:
     return [(e["out"], e.get("why", "")) for e in await bed.records() if e["op"] == "disclosure" and e["rcp"] == recipient]
 
 
+async def test_deciding_again_judges_safe_contact_at_its_own_moment(bed: Bed) -> None:
+    """Verified two days before it came, under a rule of 30 days; looked at again forty days later."""
+    await bed.take(snapshot())
+    await leave(bed)
+    bed.clock.advance(40 * 86_400)
+    await again(bed)
+    await leave(bed)
+
+    async def strips(agency: str) -> list[tuple[str, str, str, bool]]:
+        contents = [json.loads(unb64u(package.content)) for package in await bed.packages(agency)]
+        rules = [(each["kind"], each["safeContact"]) for each in contents]
+        return [(kind, rule["status"], rule["safeUntil"], bool(rule["means"])) for kind, rule in rules]
+
+    until = "2026-12-19"
+    assert await strips(IDVA) == [("disclosure", "safe", until, True), ("correction", "unverified", until, True)]
+    assert await strips(SUPPORT) == [("disclosure", "safe", until, True), ("correction", "unverified", until, False)]
+
+
 async def test_a_restored_agency_is_decided_on_and_gets_it_once(bed: Bed) -> None:
     bed.parties.suspended.add(IDVA)
     await bed.take(snapshot())

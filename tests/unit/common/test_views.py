@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -196,6 +197,29 @@ def test_how_long_safe_contact_counts_is_what_the_snapshots_rules_say(days: int,
     """Verified two days before it was received; without a limit nothing is vouched for."""
     strip = shown(snapshot(safe_contact_days=days), Parcel("victim_safe_contact", VICTIM))["safeContact"]
     assert (strip["status"], strip["doNotContact"]) == (status, status != "safe")
+
+
+@pytest.mark.parametrize(
+    ("days", "status", "until"), [(28, "safe", "2026-12-19"), (29, "unverified", "2026-12-19"), (200, "unverified", "2026-12-19")]
+)
+def test_safe_contact_is_judged_when_it_is_decided_and_carries_its_last_day(days: int, status: str, until: str) -> None:
+    """Verified on 19 November under a rule of 30 days; decided again some days after it was received on the 21st."""
+    snap, permitted = snapshot(), (Parcel("victim_safe_contact", VICTIM), Parcel("victim_phone", VICTIM))
+    for advocate in (True, False):
+        projection = Projection(
+            "northmoor-idva", dict.fromkeys(permitted, "NM-2"), (CLAUSE,), decided_at=snap.received_at + timedelta(days=days),
+            advocate=advocate,
+        )  # fmt: skip
+        made = json.loads(content(snap, projection, kind="disclosure", delivery_id=DELIVERY, case_reference="NM-1"))["safeContact"]
+        assert (made["status"], made["safeUntil"], made["advocate"]) == (status, until, advocate)
+        assert bool(made["means"]) == (status == "safe" or advocate), "what nobody vouches for any longer is the advocate's alone to see"
+
+
+@pytest.mark.parametrize("verified", ["2062-11-20", "9999-12-31", "2026-11-22"])
+def test_a_day_that_has_not_come_vouches_for_nothing(verified: str) -> None:
+    facts = tuple(f.model_copy(update={"value": verified}) if f.path == "safe_contact.last_verified" else f for f in snapshot().facts)
+    strip = shown(snapshot(facts=facts), Parcel("victim_safe_contact", VICTIM))["safeContact"]
+    assert (strip["status"], strip["doNotContact"], strip["safeUntil"]) == ("unknown", True, None)
 
 
 def test_no_word_on_safe_contact_means_do_not_contact() -> None:

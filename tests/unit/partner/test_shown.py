@@ -1,6 +1,6 @@
 """What a person at a terminal reads: the standing of the proof, then safe contact, and never more comfort than there is."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -20,17 +20,21 @@ def means(number: str, safe: str | None) -> list[dict[str, Any]]:
     return told if safe is None else [*told, item("Safe to use", safe)]
 
 
-def text(made: Draft) -> str:
-    return shown(verify_package(made.package(), me=ME, log=LOG.verifier))
+TODAY = date(2026, 11, 21)
 
 
-def contact(status: str, *ways: list[dict[str, Any]]) -> str:
-    """The strip for this status and these means."""
+def text(made: Draft, day: date = TODAY) -> str:
+    return shown(verify_package(made.package(), me=ME, log=LOG.verifier), day)
+
+
+def contact(status: str, *ways: list[dict[str, Any]], day: date = TODAY, advocate: bool = True) -> str:
+    """The strip for this status and these means, safe until 20 December."""
     made = draft()
     made.content["safeContact"] = {
         "status": status, "doNotContact": status != "safe", "lastVerified": "2026-11-20", "items": [], "means": list(ways),
+        "safeUntil": "2026-12-20", "advocate": advocate,
     }  # fmt: skip
-    return text(made.commit())
+    return text(made.commit(), day)
 
 
 def test_proven_says_where_and_that_nobody_else_has_witnessed_it() -> None:
@@ -50,7 +54,7 @@ def test_a_promise_is_never_called_proven(due: datetime | None) -> None:
 
 
 def test_a_promised_package_is_never_called_proven_anywhere_in_its_text() -> None:
-    whole = shown(verify_package(draft().promised(), me=ME, log=LOG.verifier))
+    whole = shown(verify_package(draft().promised(), me=ME, log=LOG.verifier), TODAY)
     assert "Proof: promised" in whole
     assert "proven" not in whole
 
@@ -64,7 +68,8 @@ def test_safe_contact_stands_before_every_fact() -> None:
 @pytest.mark.parametrize("status", ["unsafe", "unknown", "unverified", "a word of tomorrow"])
 def test_anything_but_safe_is_do_not_contact(status: str) -> None:
     said = contact(status, means("07700 900461", "yes"))
-    assert f"SAFE CONTACT: DO NOT CONTACT ({status})" in said
+    since = " since 2026-11-20" if status == "unverified" else ""
+    assert f"SAFE CONTACT: DO NOT CONTACT ({status}{since})" in said
     assert "may be used" not in said, "no number is called usable on a case where contact is not safe"
     assert "DO NOT USE: Channel: phone; Number or address of this channel: 07700 900461" in said
 
@@ -74,8 +79,17 @@ def test_anything_but_safe_is_do_not_contact(status: str) -> None:
 )
 def test_each_number_stands_with_its_own_verdict(safe: str | None, verdict: str) -> None:
     said = contact("safe", means("07700 900461", safe))
-    assert "SAFE CONTACT: safe, only as follows" in said
+    assert "SAFE CONTACT: safe until 2026-12-20, only as follows" in said
     assert f"- {verdict}: Channel: phone; Number or address of this channel: 07700 900461" in said
+
+
+@pytest.mark.parametrize(("advocate", "seen"), [(True, True), (False, False)])
+def test_after_its_last_day_what_was_safe_is_not_and_only_the_advocate_sees_it(advocate: bool, seen: bool) -> None:
+    said = contact("safe", means("07700 900461", "yes"), day=date(2026, 12, 21), advocate=advocate)
+    assert "SAFE CONTACT: DO NOT CONTACT (unverified since 2026-11-20)" in said
+    assert ("DO NOT USE: Channel: phone; Number or address of this channel: 07700 900461" in said) is seen
+    assert ("07700 900461" in said) is seen
+    assert "may be used" not in said
 
 
 def test_no_rule_means_no_contact() -> None:
@@ -121,7 +135,7 @@ def test_an_opinion_is_marked_as_one() -> None:
 def test_an_unsafe_number_is_marked_wherever_it_stands(stored: Any) -> None:
     made = draft()
     made.content["safeContact"] = {
-        "status": "safe", "doNotContact": False, "lastVerified": "2026-11-20", "items": [],
+        "status": "safe", "doNotContact": False, "lastVerified": "2026-11-20", "safeUntil": "2026-12-20", "items": [],
         "means": [means("07700 900461", "no"), means("07700 900999", "yes")],
     }  # fmt: skip
     told = [item("Phone on record", stored), item("Other phone", "07700 900999")]
@@ -129,3 +143,14 @@ def test_an_unsafe_number_is_marked_wherever_it_stands(stored: Any) -> None:
     on_record, other = text(made.commit()).splitlines()[-2:]
     assert on_record.endswith("  DO NOT USE")
     assert "DO NOT USE" not in other
+
+
+def test_a_number_on_record_is_not_for_use_where_nobody_said_that_it_is_safe() -> None:
+    made = draft()
+    made.content["safeContact"] = {
+        "status": "unsafe", "doNotContact": True, "lastVerified": None, "safeUntil": None, "advocate": False, "items": [], "means": [],
+    }  # fmt: skip
+    made.content["sections"] = [
+        {"category": "victim_phone", "label": "Phone", "clause": "NM-4", "items": [item("Phone on record", "07700 900461")]}
+    ]
+    assert text(made.commit()).endswith("Phone on record: 07700 900461  DO NOT USE")

@@ -1,5 +1,6 @@
 """What a delivery's page says, in the order and words people rely on."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -19,20 +20,52 @@ def means(value: str, safe: str | None) -> list[dict[str, Any]]:
     return told if safe is None else [*told, item("Safe to use", safe)]
 
 
+TODAY = date(2026, 11, 21)
 SAFE: dict[str, Any] = {
-    "status": "safe", "doNotContact": False, "lastVerified": "2026-11-20",
+    "status": "safe", "doNotContact": False, "lastVerified": "2026-11-20", "safeUntil": "2026-12-20", "advocate": True,
     "items": [item("Safe contact", "known"), item("Code word", "Bluebell order"), item("Last verified", "2026-11-20")],
     "means": [means("07700 900461", "no"), means("07700 900462", None), means("01632 960283", "yes")],
 }  # fmt: skip
 
 
 def test_usable_means_come_first_and_silence_is_not_safety() -> None:
-    shown = strip(SAFE)
+    shown = strip(SAFE, TODAY)
     assert shown.heading == "Contact only as follows"
     assert [(one.value, one.usable) for one in shown.means] == [("01632 960283", True), ("07700 900461", False), ("07700 900462", False)]
     assert [one.verdict for one in shown.means] == ["Safe to use", "Do not use", "Not known to be safe: do not use"]
     assert shown.facts == (("Code word", "Bluebell order"),)
-    assert shown.checked_on == "20 November 2026"
+    assert (shown.checked_on, shown.until) == ("20 November 2026", "20 December 2026")
+
+
+@pytest.mark.parametrize(("today", "stop"), [(date(2026, 12, 20), False), (date(2026, 12, 21), True), (date(2027, 6, 1), True)])
+def test_what_was_safe_when_it_was_sent_is_judged_on_the_day_it_is_shown(today: date, stop: bool) -> None:
+    advocates, others = strip(SAFE, today), strip({**SAFE, "advocate": False}, today)
+    assert (advocates.stop, others.stop) == (stop, stop)
+    assert len(advocates.means) == 3, "the advocate still sees last-known means"
+    if stop:
+        assert advocates.heading == "Do not contact: unverified since 20 November 2026"
+        assert {one.usable for one in advocates.means} == {False}
+        assert (others.heading, others.means) == ("Do not contact: what was safe is no longer verified. Ask her advocate", ())
+
+
+@pytest.mark.parametrize("until", [None, "", "soon"])
+def test_a_rule_without_an_end_vouches_for_nothing(until: str | None) -> None:
+    assert strip({**SAFE, "safeUntil": until}, TODAY).stop
+    assert strip({name: value for name, value in SAFE.items() if name != "safeUntil"}, TODAY).stop
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [None, {**SAFE, "status": "unsafe", "doNotContact": True, "means": []}, {**SAFE, "safeUntil": "2026-11-20"}, {**SAFE, "means": []}],
+    ids=["not-shared", "do-not-contact", "expired", "none-named-safe"],
+)
+def test_a_number_on_record_is_marked_unless_the_rule_names_it_safe(rule: dict[str, Any] | None) -> None:
+    phone = {"category": "victim_phone", "label": "Victim's phone", "items": [item("Phone on record", "01632 960283", about="Victim")]}
+    his = {"category": "perpetrator_phone", "label": "His phone", "items": [item("Phone on record", "01632 960283")]}
+    first, second = sections({"safeContact": rule, "sections": [phone, his]}, TODAY)
+    assert first.items[0].warned
+    assert second.items[0].warned == (rule is not None and bool(rule["means"])), "another's number is marked where the rule names it"
+    assert not sections({"safeContact": SAFE, "sections": [phone]}, TODAY)[0].items[0].warned
 
 
 @pytest.mark.parametrize(
@@ -46,14 +79,14 @@ def test_usable_means_come_first_and_silence_is_not_safety() -> None:
     ],
 )
 def test_when_contact_is_off_no_means_is_called_safe(status: str, verified: str | None, heading: str) -> None:
-    shown = strip({**SAFE, "status": status, "doNotContact": True, "lastVerified": verified})
+    shown = strip({**SAFE, "status": status, "doNotContact": True, "lastVerified": verified}, TODAY)
     assert (shown.heading, shown.stop) == (heading, True)
     assert not [one for one in shown.means if one.usable or one.verdict == "Safe to use"]
     assert len(shown.means) == 3, "the advocate still sees last-known means"
 
 
 def test_no_rule_is_a_rule_not_to_contact() -> None:
-    assert strip(None).stop
+    assert strip(None, TODAY).stop
 
 
 def test_an_unsafe_number_is_marked_wherever_it_stands_and_nothing_is_dropped() -> None:
@@ -65,7 +98,7 @@ def test_an_unsafe_number_is_marked_wherever_it_stands_and_nothing_is_dropped() 
             {"category": "relationship", "label": "Relationship", "items": [item("To the victim", "former_partner", about="Perpetrator")]},
         ],
     }  # fmt: skip
-    phone, relationship, answers = sections(content)
+    phone, relationship, answers = sections(content, TODAY)
     assert phone.contact
     assert [(one.text, one.warned, one.about) for one in phone.items] == [("07700 900461", True, "")]
     assert [(one.text, one.about) for one in relationship.items] == [("Former partner", "Perpetrator")]
@@ -75,7 +108,7 @@ def test_an_unsafe_number_is_marked_wherever_it_stands_and_nothing_is_dropped() 
 
 def test_codes_keep_their_code_and_own_words_stay_as_said() -> None:
     told = [item("Lawful basis", "P3_necessary"), item("What she wants", "not to be found"), item("NHS number", "9990000018")]
-    (shown,) = sections({"sections": [{"category": "consent", "label": "Consent", "items": told}]})
+    (shown,) = sections({"sections": [{"category": "consent", "label": "Consent", "items": told}]}, TODAY)
     assert [(one.text, one.code) for one in shown.items] == [
         ("Necessary for a law-enforcement task (DPA 2018 s.35(2)(b))", "P3_necessary"),
         ("not to be found", ""),
@@ -161,7 +194,7 @@ def test_a_withheld_disclosure_was_not_sent_and_says_why() -> None:
 
 def test_a_relationship_is_not_said_twice() -> None:
     told = [item("Relationship to the victim", "child", about="Child"), item("Relationship to the victim", "son", about="Child")]
-    (shown,) = sections({"sections": [{"category": "relationship", "label": "Relationship", "items": told}]})
+    (shown,) = sections({"sections": [{"category": "relationship", "label": "Relationship", "items": told}]}, TODAY)
     assert [(one.about, one.text) for one in shown.items] == [("", "Child"), ("Child", "Son")]
 
 
@@ -169,7 +202,7 @@ def test_an_urgent_delivery_tells_the_danger_and_the_call_back_first() -> None:
     told = [{"category": code, "label": code, "items": [item("x", "y")]}
             for code in ("risk_answers", "victim_identity", "referrer", "callback", "danger_place", "danger_summary")]  # fmt: skip
     urgent = ["danger_summary", "danger_place", "callback", "referrer", "victim_identity", "risk_answers"]
-    assert [one.label for one in sections({"urgent": True, "sections": told})] == urgent
-    assert sections({"urgent": False, "sections": told})[0].label == "victim_identity"
+    assert [one.label for one in sections({"urgent": True, "sections": told}, TODAY)] == urgent
+    assert sections({"urgent": False, "sections": told}, TODAY)[0].label == "victim_identity"
     assert names_referrer({"sections": told})
     assert not names_referrer({"sections": told[:1]})

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -11,6 +12,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from common.views import CATEGORIES
+from referral.domain.dates import future_dates
 from referral.domain.facts import facts_of
 from referral.domain.form import ROLE_NAMES, AnyReferral, Form, FullReferral, Internal, Shared, UrgentReferral
 from referral.domain.identifiers import is_nhs_number, is_postcode
@@ -76,6 +78,48 @@ def test_each_filled_value_of_the_example_becomes_a_fact_or_is_internal() -> Non
     assert by_path["people.2.school"].subject == ids["child-1"]
     assert by_path["referrer.phone"].subject is None
     assert by_path["reason"].quality == "professional_opinion"
+
+
+@pytest.mark.parametrize("minors", [{"child-1"}, set()])
+def test_a_minor_of_the_household_is_a_child_of_the_case(minors: set[str]) -> None:
+    document = full_form()
+    document["people"][2]["role"] = "household_member"
+    form = READ.validate_python(document)
+    assert isinstance(form, FullReferral)
+    ids = {person.ref: uuid4() for person in form.people}
+    told = {fact.path: fact.category for fact in facts_of(form, ids, RULES, minors)}
+    role = "child" if minors else "household"
+    assert (told["people.2.name.full"], told["people.2.school"]) == (f"{role}_identity", f"{role}_school")
+
+
+@pytest.mark.parametrize(
+    ("channel", "value", "category"),
+    [
+        ("post", "The lodge", "victim_address"),
+        ("in_person", "Her sister's", "victim_address"),
+        ("via_school", "Miss Oakhollow", "child_school"),
+        ("sms", "07700 900461", "victim_phone"),
+        ("email", "17 Larkspur Wynd", "victim_address"),
+        ("via_idva", "Flat 3, nz94qx", "victim_address"),
+    ],
+)
+def test_a_means_of_contact_at_a_place_is_filed_as_one(channel: str, value: str, category: str) -> None:
+    document = full_form(safeContact={"status": "known", "means": [{"channel": channel, "value": value, "safe": "yes"}]})
+    form = READ.validate_python(document)
+    assert isinstance(form, FullReferral)
+    told = {fact.path: fact.category for fact in facts_of(form, {person.ref: uuid4() for person in form.people}, RULES)}
+    assert told["safe_contact.means.0.value"] == category
+
+
+@pytest.mark.parametrize(("ahead", "refused"), [(59, []), (61, ["/incident/occurredAt", "/risk/assessedOn"])])
+def test_a_clock_that_is_ahead_is_forgiven_as_far_as_the_rules_say(ahead: int, refused: list[str]) -> None:
+    document = full_form()
+    document["incident"]["occurredAt"] = "2026-11-21T00:00:00Z"
+    document["risk"]["assessedOn"] = "2026-11-21"
+    form = READ.validate_python(document)
+    assert isinstance(form, FullReferral)
+    now = datetime(2026, 11, 21, tzinfo=UTC) - timedelta(minutes=ahead)
+    assert [fault.pointer for fault in future_dates(form, RULES, now)] == refused
 
 
 def test_do_not_call_is_a_fact_of_an_urgent_referral() -> None:

@@ -5,7 +5,7 @@ Preview, delivery, export and audit view all call `content`, so what was shown b
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
@@ -140,6 +140,10 @@ class Projection:
     permitted: Mapping[Parcel, str]
     clauses: tuple[ClauseText, ...]
     """The clauses relied on, leading one first."""
+    decided_at: datetime | None = None
+    """When it was decided, by which safe contact is judged; None means when the snapshot was received."""
+    advocate: bool = False
+    """Whether the recipient speaks for the victim, and so still sees last-known means once nobody vouches for them."""
 
 
 def category(code: str) -> Category:
@@ -254,7 +258,7 @@ class Reading:
             "sections": list(_sections(snapshot, projection, seen, names)),
         }
         if any(parcel.category == "victim_safe_contact" for parcel in projection.permitted):
-            made["safeContact"] = _safe_contact(snapshot, seen)
+            made["safeContact"] = _safe_contact(snapshot, projection, seen)
         return made
 
 
@@ -312,11 +316,12 @@ def _sections(
             yield {"category": code, "label": about.label, "clause": min(clauses[code]), "items": items[code]}
 
 
-def _safe_contact(snapshot: CaseSnapshot, seen: Sequence[_Shown]) -> dict[str, Any]:
+def _safe_contact(snapshot: CaseSnapshot, projection: Projection, seen: Sequence[_Shown]) -> dict[str, Any]:
     """The strip that stands above everything else. Anything but a plain yes means: do not contact (design section 13, rule 2).
 
     The number of a means of contact stands with its rule only when phone numbers are permitted too, a postal address only when
-    the address is.
+    the address is. `safeUntil` is the last day on which "safe" holds: who shows this later judges anew. Means that are not verified
+    any longer are for the advocate alone (rule 5).
     """
     rules: list[_Shown] = []
     means: dict[str, list[_Shown]] = {}
@@ -328,28 +333,41 @@ def _safe_contact(snapshot: CaseSnapshot, seen: Sequence[_Shown]) -> dict[str, A
             rules.append(each)
     stated = [each.fact for each in rules]
     verified = next((str(fact.value) for fact in stated if _leaf(fact) == "last_verified"), None)
-    status = _safe_status(snapshot, stated, [each.fact for group in means.values() for each in group], verified)
+    on = (projection.decided_at or snapshot.received_at).astimezone(UTC).date()
+    day = _day_verified(verified, on)
+    # The limit is the rules' under which the referral was made; a snapshot that states none vouches for nothing.
+    until = day + timedelta(days=snapshot.safe_contact_days) if day and snapshot.safe_contact_days else None
+    status = _safe_status(stated, [each.fact for group in means.values() for each in group], known=day is not None)
+    if status == "safe" and (until is None or on > until):
+        status = "unverified"
+    told = () if status == "unverified" and not projection.advocate else means.values()
     return {
         "status": status,
         "doNotContact": status != "safe",
         "lastVerified": verified,
+        "safeUntil": None if until is None else until.isoformat(),
+        "advocate": projection.advocate,
         "items": [each.item for each in rules],
-        "means": [[each.item for each in group] for group in means.values()],
+        "means": [[each.item for each in group] for group in told],
     }
 
 
-def _safe_status(snapshot: CaseSnapshot, rules: list[Fact], means: list[Fact], verified: str | None) -> str:
+def _day_verified(verified: str | None, on: date) -> date | None:
+    """The day, if it is one. One that has not come yet is a slip of the keyboard, and would vouch for years."""
+    try:
+        day = None if verified is None else date.fromisoformat(verified)
+    except ValueError:
+        return None
+    return None if day is None or day > on else day
+
+
+def _safe_status(rules: list[Fact], means: list[Fact], *, known: bool) -> str:
+    """What the form says, `known` if it also says when that was verified."""
     stated = {fact.value for fact in rules if _leaf(fact) == "status"}
     if stated == {"do_not_contact"}:
         return "unsafe"
-    if stated != {"known"} or verified is None or not any(_leaf(fact) == "safe" and fact.value == "yes" for fact in means):
-        return "unknown"
-    try:
-        age = (snapshot.received_at.date() - date.fromisoformat(verified)).days
-    except ValueError:
-        return "unknown"
-    # The limit is the rules' under which the referral was made; a snapshot that states none vouches for nothing.
-    return "safe" if snapshot.safe_contact_days and age <= snapshot.safe_contact_days else "unverified"
+    named = any(_leaf(fact) == "safe" and fact.value == "yes" for fact in means)
+    return "safe" if stated == {"known"} and known and named else "unknown"
 
 
 def _leaf(fact: Fact) -> str:

@@ -1,15 +1,33 @@
-"""Which of a victim's numbers and addresses may be used: one rule for the portal and for `hubctl`."""
+"""Which of a victim's numbers and addresses may be used, and until when: one rule for the portal and for `hubctl`."""
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any, Final
 
 SAFE_LABEL: Final = "Safe to use"
 """Label of the one fact in a means of contact that says whether it may be used (referral's form)."""
 VALUE_LABEL: Final = "Number or address of this channel"
 
+_HER_NUMBERS: Final = "victim_phone"
 _PUNCTUATION: Final = re.compile(r"[\s().-]")
 _ABROAD: Final = re.compile(r"^(\+|00)44(?=\d)")
+
+
+def on_day(safe: Mapping[str, Any] | None, day: date) -> Mapping[str, Any] | None:
+    """A package's `safeContact` as it stands on `day`, by the reader's own clock; None when it was not shared.
+
+    What was safe when it was decided is unverified after `safeUntil`, and without one. Unverified means are the advocate's alone to
+    see (design section 13, rule 5).
+    """
+    if safe is None:
+        return None
+    status = safe["status"]
+    if status == "safe" and not _holds(safe.get("safeUntil"), day):
+        status = "unverified"
+    hidden = status == "unverified" and not safe.get("advocate")
+    stop = bool(safe["doNotContact"]) or status != "safe"
+    return {**safe, "status": status, "doNotContact": stop, "means": [] if hidden else safe["means"]}
 
 
 def usable(means: Iterable[Mapping[str, Any]], *, stop: bool) -> bool:
@@ -18,17 +36,34 @@ def usable(means: Iterable[Mapping[str, Any]], *, stop: bool) -> bool:
 
 
 class Unsafe:
-    """The numbers and addresses that the safe-contact rule of a package does not call safe, wherever else they are shown."""
+    """What the safe-contact rule of a package does not allow on a day, wherever else it is shown."""
 
-    def __init__(self, safe: Mapping[str, Any] | None) -> None:
-        """`safe` is the package's `safeContact`, None when it was not shared."""
-        means = [] if safe is None else [one for one in safe["means"] if not usable(one, stop=bool(safe["doNotContact"]))]
-        self._values = {_plain(item["value"]) for one in means for item in one if item["label"] == VALUE_LABEL and item["value"]}
+    def __init__(self, safe: Mapping[str, Any] | None, day: date) -> None:
+        """`safe` is the package's `safeContact` as it came, None when it was not shared."""
+        now = on_day(safe, day)
+        stop = now is None or bool(now["doNotContact"])
+        means = [] if safe is None else list(safe["means"])
+        self._usable = {value for one in means if usable(one, stop=stop) for value in _values(one)}
+        self._unsafe = {value for one in means if not usable(one, stop=stop) for value in _values(one)}
 
-    def __contains__(self, value: object) -> bool:
-        """Whether this is one of them, however it is spaced or prefixed: a missed warning reaches the wrong person."""
-        each = value if isinstance(value, list | tuple) else (value,)
-        return any(_plain(one) in self._values for one in each)
+    def warns(self, category: str, value: object) -> bool:
+        """Whether this may not be used, however it is spaced or prefixed: a missed warning reaches the wrong person.
+
+        A number of hers may be used only where the rule names it safe; any other thing is warned of where the rule names it.
+        """
+        each = [_plain(one) for one in (value if isinstance(value, list | tuple) else (value,))]
+        return any(one in self._unsafe or (category == _HER_NUMBERS and one not in self._usable) for one in each)
+
+
+def _holds(until: object, day: date) -> bool:
+    try:
+        return isinstance(until, str) and day <= date.fromisoformat(until)
+    except ValueError:
+        return False
+
+
+def _values(means: Iterable[Mapping[str, Any]]) -> list[str]:
+    return [_plain(item["value"]) for item in means if item["label"] == VALUE_LABEL and item["value"]]
 
 
 def _plain(value: object) -> str:

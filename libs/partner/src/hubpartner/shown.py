@@ -1,10 +1,11 @@
 """A delivery in words for a person at a terminal: what may be said of its proof, then safe contact before anything else."""
 
 from collections.abc import Iterator, Mapping
+from datetime import date
 from typing import Any
 
 from common.package_proof import Verdict
-from hubpartner.safe_contact import Unsafe, usable
+from hubpartner.safe_contact import Unsafe, on_day, usable
 
 
 def standing(verdict: Verdict) -> str:
@@ -16,18 +17,20 @@ def standing(verdict: Verdict) -> str:
     return f"proven: entry {verdict.index} of a log of {verdict.size}{witnessed}"
 
 
-def shown(verdict: Verdict) -> str:
-    """The whole content as text."""
-    return "\n".join(_lines(verdict))
+def shown(verdict: Verdict, day: date) -> str:
+    """The whole content as text, its safe-contact rule as it stands on `day`."""
+    return "\n".join(_lines(verdict, day))
 
 
-def _lines(verdict: Verdict) -> Iterator[str]:
+def _lines(verdict: Verdict, day: date) -> Iterator[str]:
     content = verdict.content
     yield f"Case {content['caseReference']}   {'URGENT, provisional' if content['provisional'] else ''}".rstrip()
     yield f"Proof: {standing(verdict)}"
-    if "safeContact" in content:
-        safe = content["safeContact"]
-        yield "SAFE CONTACT: " + (f"DO NOT CONTACT ({safe['status']})" if safe["doNotContact"] else "safe, only as follows")
+    safe = on_day(content.get("safeContact"), day)
+    if safe is not None:
+        since = f" since {safe['lastVerified']}" if safe["status"] == "unverified" and safe["lastVerified"] else ""
+        stop = f"DO NOT CONTACT ({safe['status']}{since})"
+        yield "SAFE CONTACT: " + (stop if safe["doNotContact"] else f"safe until {safe['safeUntil']}, only as follows")
         yield from (f"  {line}" for line in map(_item, safe["items"]))
         for means in safe["means"]:
             yield f"  - {'may be used' if usable(means, stop=safe['doNotContact']) else 'DO NOT USE'}: " + "; ".join(map(_item, means))
@@ -38,10 +41,12 @@ def _lines(verdict: Verdict) -> Iterator[str]:
     yield f"Purpose {content['purpose']}; basis {content['lawfulBasis']}; condition {content['condition']}; gateway {content['gateway']}"
     for obligation in content["obligations"]:
         yield f"You must: {obligation['text']}"
-    unsafe = Unsafe(content.get("safeContact"))
+    unsafe = Unsafe(content.get("safeContact"), day)
     for section in content["sections"]:
         yield f"{section['label']}"
-        yield from (f"  {_item(item)}{'  DO NOT USE' if item['value'] in unsafe else ''}" for item in section["items"])
+        yield from (
+            f"  {_item(item)}{'  DO NOT USE' if unsafe.warns(section['category'], item['value']) else ''}" for item in section["items"]
+        )
 
 
 def _item(item: Mapping[str, Any]) -> str:

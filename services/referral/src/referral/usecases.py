@@ -15,6 +15,7 @@ from common.problems import Fault, Problem
 from common.web.attempts import Attempt
 from referral.domain import risk as risk_rules
 from referral.domain.completion import completed
+from referral.domain.dates import future_dates
 from referral.domain.facts import facts_of, level_facts, risk_facts, unknown_contact
 from referral.domain.form import FullReferral, Person, UrgentReferral
 from referral.domain.rules import Instrument, RuleBook, Rules, RulesUnknown
@@ -52,7 +53,8 @@ class Intake:
 def plan_intake(granted: Granted, form: FullReferral | UrgentReferral, desk: Desk) -> Intake:
     """Check a form against the dated rules and plan everything that storing it means; nothing is stored here.
 
-    Raises Problem(validation-failed) with pointers when the area, instrument or a concept is unknown.
+    Raises Problem(validation-failed) with pointers when the area, instrument or a concept is unknown, or something is to have
+    happened in the future.
     """
     _allow("submit_referral", granted)
     now = desk.clock.now()
@@ -245,6 +247,8 @@ def _plan_urgent(granted: Granted, form: UrgentReferral, desk: Desk, rules: Rule
 
 
 def _plan_full(granted: Granted, form: FullReferral, desk: Desk, rules: Rules, now: datetime) -> Intake:
+    if future := future_dates(form, rules, now):
+        raise Problem("validation-failed", errors=future)
     instrument = _instrument(form, desk)
     try:
         summary = risk_rules.assess(form.risk, rules, instrument)
@@ -264,7 +268,8 @@ def _plan_full(granted: Granted, form: FullReferral, desk: Desk, rules: Rules, n
         gateway=form.consent.gateway,
     )
     victim = next(s.subject_id for s in subjects if s.role == "victim")
-    facts = facts_of(form, ids, rules) + risk_facts(form, instrument, summary, victim)
+    minors = {person.ref for person, subject in zip(form.people, subjects, strict=True) if subject.under_18}
+    facts = facts_of(form, ids, rules, minors) + risk_facts(form, instrument, summary, victim)
     return _intake(granted, form, desk, rules, now, subjects, summary, consent, facts, form.incident.occurred_at)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from common.clock import SystemClock
 from common.envelope import EnvelopeRefused
 from common.events.agency import TakingUp
 from common.package_proof import PackageRefused
@@ -55,7 +56,8 @@ def show(context: typer.Context, delivery_id: str, as_json: JsonOption = False) 
     if as_json:
         say_json({"content": delivery.verdict.content, "verdict": standing(delivery.verdict)})
         return
-    say(shown(delivery.verdict))
+    # By this machine's own day: a rule that was safe when it was sent may not be any more.
+    say(shown(delivery.verdict, SystemClock().now().astimezone().date()))
 
 
 @app.command()

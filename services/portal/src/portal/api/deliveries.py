@@ -9,6 +9,7 @@ from common.envelope import EnvelopeRefused
 from common.package_proof import PackageRefused
 from portal import usecases
 from portal.api.visit import ANYONE, Visit, Visiting, desk, form, page, see_other
+from portal.domain.dates import london_day
 from portal.domain.delivery import TO_ACCEPT
 from portal.domain.shown import names_referrer, risk_level, sections, strip
 from portal.domain.wording import reasons
@@ -39,7 +40,7 @@ async def show_delivery(request: Request, delivery_id: UUID, here: Visit = Visit
         return page(request, "own_system.html")
     except (PackageRefused, EnvelopeRefused) as refused:
         return page(request, "not_verified.html", code=refused.code)
-    content = delivery.verdict.content
+    content, today = delivery.verdict.content, london_day(here.clock.now())
     return page(
         request,
         "delivery.html",
@@ -49,8 +50,8 @@ async def show_delivery(request: Request, delivery_id: UUID, here: Visit = Visit
         state=state,
         to_accept=state in TO_ACCEPT,
         may_accept=here.session.grantings.allows("disclosure.acknowledge"),
-        strip=strip(content.get("safeContact")),
-        sections=sections(content),
+        strip=strip(content.get("safeContact"), today),
+        sections=sections(content, today),
         risk=risk_level(content),
         referrer=names_referrer(content),
         reasons=reasons(content),

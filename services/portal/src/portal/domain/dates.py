@@ -10,6 +10,11 @@ _MONTHS: Final = (
 )  # fmt: skip
 
 
+def london_day(at: datetime) -> date:
+    """The date in London at that moment."""
+    return at.astimezone(_LONDON).date()
+
+
 def day(value: str | date) -> str:
     """A date as "20 November 2026"; text that is no ISO date stays as it is."""
     try:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
-from hubpartner.safe_contact import SAFE_LABEL, VALUE_LABEL, Unsafe, usable
+from hubpartner.safe_contact import SAFE_LABEL, VALUE_LABEL, Unsafe, on_day, usable
 from portal.domain import dates
 from portal.domain.wording import BASES, CONDITIONS, GATEWAYS, fact, sentence
 
@@ -50,6 +51,8 @@ class Strip:
     means: tuple[Means, ...]
     facts: tuple[tuple[str, str], ...]
     checked_on: str
+    until: str
+    """The last day on which these means count as safe; "" where none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +77,23 @@ class Section:
     items: tuple[Item, ...]
 
 
-def strip(safe: Mapping[str, Any] | None) -> Strip:
-    """The strip for a package's `safeContact`; a package without one means do not contact (design section 13, rule 5)."""
-    if safe is None:
-        return Strip("Do not contact: the safe-contact rule was not shared with you", stop=True, means=(), facts=(), checked_on="")
-    stop = bool(safe["doNotContact"])
-    checked = dates.day(safe["lastVerified"]) if safe["lastVerified"] else ""
-    means = sorted((_means(one, stop) for one in safe["means"]), key=lambda one: not one.usable)
-    facts = tuple((item["label"], sentence(fact(item["value"]))) for item in safe["items"] if item["label"] not in _STATED_ELSEWHERE)
-    return Strip(_heading(safe["status"], checked, stop=stop), stop, tuple(means), facts, checked)
+def strip(safe: Mapping[str, Any] | None, today: date) -> Strip:
+    """The strip for a package's `safeContact` as it stands `today`; a package without one means do not contact (design section 13, rule 5)."""
+    now = on_day(safe, today)
+    if now is None:
+        heading = "Do not contact: the safe-contact rule was not shared with you"
+        return Strip(heading, stop=True, means=(), facts=(), checked_on="", until="")
+    stop = bool(now["doNotContact"])
+    checked = dates.day(now["lastVerified"]) if now["lastVerified"] else ""
+    means = sorted((_means(one, stop) for one in now["means"]), key=lambda one: not one.usable)
+    facts = tuple((item["label"], sentence(fact(item["value"]))) for item in now["items"] if item["label"] not in _STATED_ELSEWHERE)
+    until = "" if stop else dates.day(now["safeUntil"])
+    return Strip(_heading(now, checked, stop=stop), stop, tuple(means), facts, checked, until)
 
 
-def sections(content: Mapping[str, Any]) -> list[Section]:
-    """Every section of the content, none left out."""
-    unsafe = Unsafe(content.get("safeContact"))
+def sections(content: Mapping[str, Any], today: date) -> list[Section]:
+    """Every section of the content, none left out; what may not be used `today` is marked."""
+    unsafe = Unsafe(content.get("safeContact"), today)
     first = _URGENT_FIRST if content.get("urgent") else ()
     places = {category: place for place, category in enumerate(first, -len(first))} | {_LAST: 1}
     ordered = sorted(content["sections"], key=lambda one: places.get(one["category"], 0))
@@ -107,11 +113,14 @@ def risk_level(content: Mapping[str, Any]) -> str:
     return ""
 
 
-def _heading(status: str, checked: str, *, stop: bool) -> str:
+def _heading(safe: Mapping[str, Any], checked: str, *, stop: bool) -> str:
+    status = safe["status"]
     if not stop:
         return "Contact only as follows"
     if status == "unsafe":
         return "Do not contact"
+    if status == "unverified" and not safe.get("advocate"):
+        return "Do not contact: what was safe is no longer verified. Ask her advocate"
     if status == "unverified":
         return f"Do not contact: unverified since {checked}" if checked else "Do not contact: never verified"
     return "Do not contact: nobody knows yet what is safe"
@@ -135,12 +144,14 @@ def _means(items: Sequence[Mapping[str, Any]], stop: bool) -> Means:
 def _section(raw: Mapping[str, Any], unsafe: Unsafe) -> Section:
     told = {_QUALITIES.get(item["quality"], "") for item in raw["items"]}
     common = told.pop() if len(told) == 1 and len(raw["items"]) > 1 else ""
-    items = tuple(_item(item, raw["label"], common=bool(common), unsafe=unsafe) for item in raw["items"])
+    items = tuple(
+        _item(item, raw["label"], common=bool(common), warned=unsafe.warns(raw["category"], item["value"])) for item in raw["items"]
+    )
     contact = raw["category"] in {"victim_phone", "callback"}
     return Section(raw["label"], common, contact, items)
 
 
-def _item(raw: Mapping[str, Any], heading: str, *, common: bool, unsafe: Unsafe) -> Item:
+def _item(raw: Mapping[str, Any], heading: str, *, common: bool, warned: bool) -> Item:
     label, value = str(raw["label"]), str(raw["value"])
     meaning = _CODED.get(label, {}).get(value, "")
     about = str(raw.get("about", ""))
@@ -150,7 +161,7 @@ def _item(raw: Mapping[str, Any], heading: str, *, common: bool, unsafe: Unsafe)
         text=meaning or _text(label, raw["value"]),
         code=value if meaning else "",
         quality="" if common else _QUALITIES.get(raw["quality"], ""),
-        warned=raw["value"] in unsafe,
+        warned=warned,
     )
 
 

@@ -1,6 +1,6 @@
 """From a form to categorised facts: walks the annotated fields, so a field nobody categorised cannot slip through."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
@@ -25,14 +25,16 @@ class Uncategorised(TypeError):
     """A form field carries neither a data category nor a reason to stay internal: refused before anything is stored."""
 
 
-def facts_of(form: FullReferral | UrgentReferral, subjects: Mapping[str, UUID], rules: Rules) -> tuple[Fact, ...]:
+def facts_of(
+    form: FullReferral | UrgentReferral, subjects: Mapping[str, UUID], rules: Rules, minors: Collection[str] = ()
+) -> tuple[Fact, ...]:
     """Every filled field of `form` as a fact under its category. `subjects` maps a person's ref to the subject id.
 
     Under which category can depend on what was typed: an area that the rules do not list, or a means of contact at a place, is an
-    address. Raises Uncategorised if a filled field has no category.
+    address; a member of the household whose ref is among the `minors` is a child who lives with the abuse. Raises Uncategorised if a filled field has no category.
     """
     victim = subjects["victim"] if isinstance(form, UrgentReferral) else _victim(form, subjects)
-    return tuple(_walk(form, "", _Owner(victim, "victim"), _Filing(subjects, rules)))
+    return tuple(_walk(form, "", _Owner(victim, "victim"), _Filing(subjects, rules, minors)))
 
 
 def answered_items(form: FullReferral, instrument: Instrument) -> Iterator[tuple[int, str, str]]:
@@ -97,9 +99,11 @@ class _Filing:
 
     subjects: Mapping[str, UUID]
     rules: Rules
+    minors: Collection[str]
 
     def owner(self, person: Person) -> _Owner:
-        return _Owner(self.subjects[person.ref], person.role)
+        child = person.role == "household_member" and person.ref in self.minors
+        return _Owner(self.subjects[person.ref], "child" if child else person.role)
 
     def mark(self, kind: Shared, part: BaseModel, value: Any) -> Shared:
         """The field's category, or a place's where the value tells one: an address in the wrong field stays an address."""

@@ -22,6 +22,8 @@ class Rules:
     critical: tuple[str, ...]
     adult_at: int
     safe_contact_days: int
+    ahead_minutes: int = 0
+    """By how many minutes what has happened may seem to be in the future, for clocks that differ."""
     area_codes: tuple[str, ...] = ()
     """What may leave as somebody's area; with none, no area leaves as one."""
 
@@ -87,6 +89,7 @@ def read_rule_book(texts: Iterable[str]) -> RuleBook:
                 critical=tuple(risk["critical"]),
                 adult_at=raw["people"]["adult_at"],
                 safe_contact_days=raw["safe_contact"]["lasts_days"],
+                ahead_minutes=raw["dates"]["ahead_minutes"],
                 area_codes=tuple(raw["areas"]["codes"]),
             )
         )

@@ -64,6 +64,8 @@ class Terms(_Part):
     review_by: date
     owner: str
     parties: tuple[str, ...]
+    advocates: tuple[str, ...] = ()
+    """Agency types that speak for the victim, and so still see last-known means of contact once they are unverified."""
     clause: tuple[Clause, ...]
     obligation: Mapping[str, str]
     veto: Mapping[str, str]

@@ -114,7 +114,7 @@ def conclude(
     by_recipient: dict[Agency, list[tuple[Question, Ruling]]] = {}
     for question, ruling in zip(asked, rulings, strict=True):
         by_recipient.setdefault(question.recipient, []).append((question, ruling))
-    decided = tuple(_recipient(agreement, agency, answers, as_of.date()) for agency, answers in by_recipient.items())
+    decided = tuple(_recipient(agreement, agency, answers, as_of) for agency, answers in by_recipient.items())
     return SharingDecision(
         as_of=as_of, agreement=agreement.terms.id, agreement_version=agreement.terms.version, agreement_hash=agreement.hash,
         inputs_hash=inputs_hash(snapshot), recipients=decided,
@@ -133,11 +133,11 @@ def child_present(snapshot: CaseSnapshot) -> bool:
     return any(fact.category == "incident_children" and fact.value == "yes" for fact in snapshot.facts)
 
 
-def _recipient(agreement: Agreement, agency: Agency, answers: list[tuple[Question, Ruling]], on: date) -> RecipientDecision:
+def _recipient(agreement: Agreement, agency: Agency, answers: list[tuple[Question, Ruling]], as_of: datetime) -> RecipientDecision:
     permitted: dict[Parcel, frozenset[str]] = {}
     withheld: dict[Parcel, str] = {}
     for question, ruling in answers:
-        clauses, reason = _weigh(agreement, ruling, on)
+        clauses, reason = _weigh(agreement, ruling, as_of.date())
         if clauses:
             permitted[question.parcel] = clauses
         else:
@@ -147,7 +147,9 @@ def _recipient(agreement: Agreement, agency: Agency, answers: list[tuple[Questio
     # A parcel that two clauses permit goes under the leading one; a clause that then carries nothing is not mentioned.
     under = {parcel: agreement.order(clauses)[0].id for parcel, clauses in permitted.items()}
     told = tuple(agreement.told(clause, agency.type) for clause in used if clause.id in under.values())
-    return RecipientDecision(agency, Projection(agency.id, under, told), withheld, "" if under else _sum(withheld))
+    advocate = agency.type in agreement.terms.advocates
+    projection = Projection(agency.id, under, told, decided_at=as_of, advocate=advocate)
+    return RecipientDecision(agency, projection, withheld, "" if under else _sum(withheld))
 
 
 def _weigh(agreement: Agreement, ruling: Ruling, on: date) -> tuple[frozenset[str], str]:
