@@ -59,7 +59,9 @@ def test_only_one_principal_writes_each_topic_and_every_principal_writes_somethi
     assert {row.pattern for row in rows if row.kind == "topic"} == {"literal"}
 
 
-@pytest.mark.parametrize("agency", ["", "audit", "broker", "doorkeeper", "A-b", "a.b", "a_b", "-a", "a-", "a--b", "a b", "x" * 65, "ä", "a\n"])
+@pytest.mark.parametrize(
+    "agency", ["", "audit", "broker", "doorkeeper", "A-b", "a.b", "a_b", "-a", "a-", "a--b", "a b", "x" * 65, "ä", "a\n"]
+)
 def test_an_agency_id_that_could_reach_into_another_name_is_refused(agency: str) -> None:
     with pytest.raises(ValueError):
         topics([agency])
