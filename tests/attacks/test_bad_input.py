@@ -168,6 +168,9 @@ async def test_a_body_of_another_kind_is_refused(hub: InnerHub) -> None:
         POLICE, "POST", "referral", "/v1/referrals", content=f"<name>{MARKER}</name>", headers={"Content-Type": "text/xml"}
     )
     refused(hub, answer, 415, "unsupported-media-type")
+    latin = json.dumps(fresh(FULL), ensure_ascii=False).encode("latin-1", "replace")
+    kind = {"Content-Type": "application/json; charset=latin-1"}
+    refused(hub, await hub.call(POLICE, "POST", "referral", "/v1/referrals", content=latin, headers=kind), 415, "unsupported-media-type")
 
 
 async def test_more_text_than_a_package_can_seal_is_refused_and_just_under_it_arrives(hub: InnerHub) -> None:

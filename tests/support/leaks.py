@@ -6,8 +6,10 @@ A search that finds nothing proves nothing until a planted value shows that it c
 import base64
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +21,11 @@ SHORTEST = 6
 
 PUBLIC = frozenset({"northmoor", "northmoor east", "northmoor west"})
 """Values of the example that name the area itself and stand in every agency's id."""
+
+
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_POSTCODE: Final = re.compile(r"[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}")
+_SPACING: Final = re.compile(r"[\s().-]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +135,28 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def seeded_values(form: Mapping[str, Any]) -> dict[str, str]:
-    """Names, phones, addresses, identifiers and narrative phrases of a referral, labelled by where they stood."""
+    """Names, birth dates, phones, addresses, identifiers and narrative phrases of a referral, labelled by where they stood.
+
+    Each also in the forms a program makes of it: see `normal_forms`.
+    """
     wanted = {"full", "knownAs", "phone", "value", "lines", "postcode", "nhsNumber", "school", "codeWord", "safeToTalkTo", "notSafeToTalkTo",
-              "summary", "reason", "place", "danger", "name", "whereabouts", "victimsView", "note", "email", "externalReference", "whoMayAnswer"}  # fmt: skip
+              "summary", "reason", "place", "danger", "name", "whereabouts", "victimsView", "note", "email", "externalReference", "whoMayAnswer",
+              "birthDates", "aliases", "doctor", "landlord", "employer", "officerInCase", "crimeReference"}  # fmt: skip
     return dict(_walk(form, "", wanted))
+
+
+def normal_forms(value: str) -> Iterator[tuple[str, str]]:
+    """What is stored, compared or shown instead of a number, postcode or date: without spaces, with the country's prefix, day first."""
+    if _DATE.fullmatch(value):
+        day = date.fromisoformat(value)
+        yield "day first", f"{day:%d/%m/%Y}"
+        yield "in words", f"{day.day} {day:%B %Y}"
+    elif (compact := _SPACING.sub("", value)) and compact.isdigit():
+        yield "digits", compact
+        if compact.startswith("0"):
+            yield "international", f"44{compact[1:]}"
+    elif _POSTCODE.fullmatch(value):
+        yield "closed up", compact
 
 
 def _walk(value: Any, path: str, wanted: set[str]) -> Iterator[tuple[str, str]]:
@@ -143,6 +168,7 @@ def _walk(value: Any, path: str, wanted: set[str]) -> Iterator[tuple[str, str]]:
             yield from _walk(inner, f"{path}.{place}", wanted)
     elif isinstance(value, str) and any(part in wanted for part in path.split(".")[-2:]):
         yield path, value
+        yield from ((f"{path} ({label})", form) for label, form in normal_forms(value))
         # A narrative rarely leaks whole: a run of its words is enough to know it.
         words = value.split()
         if len(words) > 6:

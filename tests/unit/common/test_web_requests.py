@@ -79,6 +79,19 @@ async def test_other_media_types_are_415(bed: Bed, media: str) -> None:
     problem(await post(bed, b"{}", **{"Content-Type": media}), 415, "unsupported-media-type")
 
 
+@pytest.mark.parametrize("charset", ["latin-1", "ISO-8859-1", '"utf-16"', "", "utf-8; charset=latin-1"])
+async def test_another_character_set_is_415(bed: Bed, charset: str) -> None:
+    content = json.dumps(GOOD).encode()
+    problem(await post(bed, content, **{"Content-Type": f"application/json; charset={charset}"}), 415, "unsupported-media-type")
+    assert bed.effects == []
+
+
+@pytest.mark.parametrize("parameters", ["; charset=UTF-8", ';charset="utf-8"', "; Charset=us-ascii", "; profile=x", ";"])
+async def test_what_is_utf_8_is_taken(bed: Bed, parameters: str) -> None:
+    content = json.dumps(GOOD).encode()
+    assert (await post(bed, content, **{"Content-Type": f"application/json{parameters}"})).status_code == 201
+
+
 async def test_a_compressed_body_is_415(bed: Bed) -> None:
     problem(await post(bed, b"{}", **{"Content-Encoding": "gzip"}), 415, "unsupported-media-type")
 

@@ -105,8 +105,9 @@ class Edge:
 
     def _fault(self, scope: Scope, body: bytes) -> Problem | None:
         kinds = [v for k, v in scope["headers"] if k == b"content-type"]
-        media = kinds[0].split(b";")[0].strip().lower().decode("latin-1") if len(kinds) == 1 else ""
-        if media not in self._media_types:
+        media, *parameters = kinds[0].lower().decode("latin-1").split(";") if len(kinds) == 1 else [""]
+        media = media.strip()
+        if media not in self._media_types or not all(map(_is_utf8, parameters)):
             return Problem("unsupported-media-type")
         if any(k == b"content-encoding" for k, _ in scope["headers"]):
             return Problem("unsupported-media-type", "Send the body without a content encoding.")
@@ -119,6 +120,12 @@ class Edge:
         headers.append((b"x-correlation-id", correlation_id.encode()))
         headers.extend((k, v) for k, v in self._headers if k not in present)
         return headers
+
+
+def _is_utf8(parameter: str) -> bool:
+    """False for a `charset` that is not UTF-8 or its part ASCII: the body is read as UTF-8, whatever its sender means by it."""
+    name, _, value = parameter.partition("=")
+    return name.strip() != "charset" or value.strip().strip('"') in {"utf-8", "utf8", "us-ascii"}
 
 
 async def _read(receive: Receive) -> tuple[bytes, bool]:
