@@ -10,7 +10,7 @@ from common.field_sets import KINDS, read, written
 from common.views import CATEGORIES
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = json.loads((ROOT / "tests/vectors/audit_record/kinds_1.json").read_text("utf-8"))
+GOLDEN = json.loads((ROOT / "tests/vectors/field_sets/kinds_1.json").read_text("utf-8"))
 
 
 @given(st.lists(st.sampled_from(KINDS), unique=True, min_size=1))
