@@ -17,6 +17,7 @@ COMMON = {
     "bus_log": "the embedded bus's log on disk",
     "canonical": "one byte representation per value",
     "case_reference": "a case's name towards one agency",
+    "categories": "the kinds of information an agreement can permit; referral, sharing and portal read the table",
     "clock": "time as a port",
     "database": "engines and transactions for both databases",
     "directory": "keys and standing of agencies and services",

@@ -9,18 +9,9 @@ from uuid import UUID
 import pytest
 
 from common.canonical import canonical
+from common.categories import CATEGORIES, CategoryUnknown, category
 from common.events.case import CaseSnapshot, CaseSubject, Fact
-from common.views import (
-    CATEGORIES,
-    CategoryUnknown,
-    ClauseText,
-    Parcel,
-    Projection,
-    category,
-    content,
-    is_location_shielded,
-    parcels,
-)
+from common.views import ClauseText, Parcel, Projection, content, is_location_shielded, parcels
 from tests.support.snapshots import ADDRESS, ELDER, POSTCODE, SUSPECT, VICTIM, YOUNGER, marking, snapshot, urgent
 
 DELIVERY = UUID("01932000-0000-8000-8000-0000000000d1")

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from common.categories import CATEGORIES
 from common.field_sets import KINDS, written
-from common.views import CATEGORIES
 from portal.domain import dates, wording
 from portal.domain.shown import names_referrer, risk_level, sections, strip
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from common.views import CATEGORIES
+from common.categories import CATEGORIES
 from referral.domain.dates import future_dates
 from referral.domain.facts import facts_of
 from referral.domain.form import ROLE_NAMES, AnyReferral, Form, FullReferral, Internal, Shared, UrgentReferral

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from common.audit_record import Leaf, content_commitment, new_salt, record_hash
 from common.canonical import canonical
+from common.categories import CATEGORIES
 from common.events.case import Fact, Marking
 from common.tlog import Signer, format_proof, leaf_hash
 from common.tlog.checkpoint import Checkpoint
-from common.views import CATEGORIES, Parcel, Reading, is_location_shielded, parcels
+from common.views import Parcel, Reading, is_location_shielded, parcels
 from sharing.domain.deciding import Agency, child_present, covers, questions
 from sharing.domain.disclosure import Disclosure, Evidence, Prepared, ProofWrong, check_proof, delivery_id, fingerprint, package, wait
 from tests.support.snapshots import ELDER, SUSPECT, VICTIM, YOUNGER, marking, snapshot

@@ -11,7 +11,7 @@ Cause = Literal["referral_submitted", "urgent_referral", "referral_completed", "
 
 
 class Fact(Part):
-    """One field of one form, under exactly one data category (`common.views.CATEGORIES`)."""
+    """One field of one form, under exactly one data category (`common.categories.CATEGORIES`)."""
 
     path: str
     """Where it stood in the form, such as ``people.0.name``; stable within a snapshot, never shown."""

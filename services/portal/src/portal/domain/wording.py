@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from common import field_sets
-from common.views import CATEGORIES
+from common.categories import CATEGORIES
 from portal.domain import dates
 from portal.domain.meanings import FORMS, REASONS, ROLES, SIGN_INS
 

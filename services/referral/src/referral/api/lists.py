@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from common.access import Granted
-from common.views import CATEGORIES
+from common.categories import CATEGORIES
 from common.web import documents, guard, paging
 from common.web.models import ApiModel, Timestamp
 from referral import usecases

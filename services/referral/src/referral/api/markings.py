@@ -8,8 +8,8 @@ from fastapi.responses import Response
 from pydantic import Field, field_validator
 
 from common.access import Granted
+from common.categories import CATEGORIES
 from common.problems import FieldError
-from common.views import CATEGORIES
 from common.web import guard, idempotency
 from common.web.attempts import Answer, Attempt
 from common.web.models import ApiModel

@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from common.views import CATEGORIES, ClauseText
+from common.categories import CATEGORIES
+from common.views import ClauseText
 
 Purpose = Literal["protect_victim", "protect_child", "protect_adult", "manage_perpetrator", "prevent_crime", "support_offer", "review_death",
                   "audit", "subject_right", "statistics"]  # fmt: skip

@@ -14,9 +14,9 @@ import cedarpy
 from pydantic import ValidationError
 
 from common.canonical import CanonicalError, b64u, canonical, parse, unb64u
+from common.categories import CATEGORIES
 from common.events.case import CaseSnapshot
 from common.keys import KeyRefused, SigningKey, VerificationKey
-from common.views import CATEGORIES
 from sharing.domain.agreement import Agreement, Terms
 from sharing.domain.deciding import RULE_FAILED, Agency, Question, Ruling, child_present
 

@@ -11,11 +11,12 @@ from common import field_sets
 from common.access import Granted
 from common.audit_record import Actor, AuditEntry, content_commitment, new_salt
 from common.canonical import canonical
+from common.categories import CATEGORIES
 from common.events.case import CaseSnapshot
 from common.events.sharing import RecipientOutcome, SnapshotDecided
 from common.ids import uuid7
 from common.problems import Problem
-from common.views import CATEGORIES, Kind, Parcel, Reading
+from common.views import Kind, Parcel, Reading
 from sharing.domain.deciding import RULE_FAILED, RecipientDecision, SharingDecision, conclude, due, questions
 from sharing.domain.disclosure import SUPERSEDED, THIRD_PARTY, Disclosure, Evidence, delivery_id, fingerprint
 from sharing.permissions import may
