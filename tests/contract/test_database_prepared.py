@@ -5,10 +5,10 @@ from typing import Any, Final
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Column, Integer, LargeBinary, String, Table, bindparam, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Column, Integer, LargeBinary, String, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError, InvalidRequestError, MultipleResultsFound, NoResultFound
 
-from common.database import Database, JsonDocument, Prepared, RowNumber, UtcDateTime, UuidType, new_metadata
+from common.database import Database, JsonDocument, Prepared, RowNumber, Unit, UtcDateTime, UuidType, among, new_metadata
 from common.ids import uuid7
 from tests.support.databases import database, database_url
 
@@ -31,6 +31,8 @@ RAISE: Final = Prepared(
     update(THING).where(THING.c.id == bindparam("which")).values(count=THING.c.count + bindparam("by") + 1).returning(THING.c.count)
 )
 DROP: Final = Prepared(delete(THING).where(THING.c.name == bindparam("called")))
+FIND: Final = Prepared(select(*(THING.c[name] for name in COLUMNS)).where(THING.c.count >= bindparam("least")).order_by(THING.c.seq))
+COUNT: Final = Prepared(select(func.count(), THING.c.name, func.max(THING.c.at)).group_by(THING.c.name).limit(1))
 MOMENT: Final = datetime(2026, 4, 1, 10, 30, 0, 5, tzinfo=timezone(timedelta(hours=1)))
 
 
@@ -78,6 +80,93 @@ async def test_rows_are_found_by_parameters(database: Database) -> None:
     await database.write(lambda unit: NEW.run_many(unit.connection, [row(), row(name="other")]))
     await database.write(lambda unit: DROP.run(unit.connection, {"called": "50 % of ?"}))
     assert [each["name"] for each in await rows(database)] == ["other"]
+
+
+async def test_rows_are_what_the_ordinary_road_reads(database: Database) -> None:
+    given = [row(), row(words=None, blob=None, at=None, name=None), row(words={"n": [1, None]}, count=0)]
+    await database.write(lambda unit: NEW.run_many(unit.connection, given))
+    found = await database.read(lambda connection: FIND.run(connection, {"least": 0}))
+    assert [each._asdict() for each in found] == await rows(database)
+    assert [each.id for each in found] == [each["id"] for each in given]
+    assert (await database.read(lambda connection: FIND.run(connection, {"least": 2}))).first() is None
+
+
+async def test_columns_without_a_name_have_a_place_and_their_type(database: Database) -> None:
+    await database.write(lambda unit: NEW.run_many(unit.connection, [row(), row()]))
+    count, name, newest = await database.read(lambda connection: COUNT.run(connection).one())
+    assert (count, name, newest) == (2, "50 % of ?", MOMENT.astimezone(UTC))
+
+
+@pytest.mark.parametrize("column", ["id", "name", "count"])
+async def test_one_parameter_holds_a_list(database: Database, column: str) -> None:
+    given = [row(name=name, count=count) for name, count in (('it\'s "{a}", \\ ?%', 1), ("Zoë 名", 2), ("1", 3))]
+    await database.write(lambda unit: NEW.run_many(unit.connection, given))
+    listed = Prepared(lambda dialect: select(THING.c[column]).where(among(THING.c[column], "these", dialect)).order_by(THING.c.seq))
+    for wanted in ([], given[:1], given[1:], given):
+        these = [each[column] for each in wanted]
+        found = await database.read(lambda connection, these=these: listed.run(connection, {"these": these}))  # type: ignore[misc]
+        assert found.scalars() == these
+
+
+async def test_an_update_says_how_many_rows_it_met(database: Database) -> None:
+    await database.write(lambda unit: NEW.run_many(unit.connection, [row(), row(), row(name="other")]))
+    rename = Prepared(update(THING).where(THING.c.name == bindparam("b_name")), "name")
+    for expected in (2, 0):
+        changed = await database.write(lambda unit: rename.run(unit.connection, {"b_name": "50 % of ?", "name": "new"}))
+        assert changed.rowcount == expected
+
+
+async def test_one_row_means_one(database: Database) -> None:
+    for made, one, one_or_none in ((0, NoResultFound, None), (1, None, None), (2, MultipleResultsFound, MultipleResultsFound)):
+        await database.write(lambda unit: unit.connection.execute(delete(THING)).close())
+        await database.write(lambda unit, made=made: NEW.run_many(unit.connection, [row() for _ in range(made)]))  # type: ignore[misc]
+        found = await database.read(lambda connection: FIND.run(connection, {"least": 0}))
+        for call, refused in (
+            (found.one, one),
+            (found.scalar_one, one),
+            (found.one_or_none, one_or_none),
+            (found.scalar_one_or_none, one_or_none),
+        ):
+            if refused is None:
+                assert (call() is None) == (made == 0)
+            else:
+                with pytest.raises(refused):
+                    call()
+
+
+async def test_nothing_runs_outside_a_transaction(database: Database) -> None:
+    def end_it(unit: Unit) -> None:
+        unit.connection.rollback()
+        NEW.run(unit.connection, row())
+
+    def behind_a_failed_step(unit: Unit) -> None:
+        step = unit.connection.begin_nested()
+        step.rollback()
+        NEW.run(unit.connection, row())
+
+    with pytest.raises(InvalidRequestError):
+        await database.write(end_it)
+    assert await rows(database) == []
+    await database.write(behind_a_failed_step)
+    assert len(await rows(database)) == 1
+
+
+async def test_what_a_failed_step_did_is_undone(database: Database) -> None:
+    twice = row()
+
+    def step(unit: Unit) -> None:
+        with unit.attempt():
+            NEW.run(unit.connection, row())
+            NEW.run(unit.connection, twice)
+
+    def work(unit: Unit) -> None:
+        NEW.run(unit.connection, twice)
+        with pytest.raises(IntegrityError):
+            step(unit)
+        NEW.run(unit.connection, row(name="after"))
+
+    await database.write(work)
+    assert [each["name"] for each in await rows(database)] == [twice["name"], "after"]
 
 
 async def test_a_value_left_out_is_an_error_and_not_a_null(database: Database) -> None:

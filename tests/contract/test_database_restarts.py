@@ -9,7 +9,7 @@ from psycopg import Connection as DriverConnection
 from sqlalchemy import Column, Connection, Integer, String, Table, event, insert, select, text, update
 
 from common.clock import SystemClock
-from common.database import CommitUnknown, Database, DatabaseUnavailable, Unit, ensure_schema, new_metadata
+from common.database import CommitUnknown, Database, DatabaseUnavailable, Prepared, Unit, ensure_schema, new_metadata
 from deploy.stack.postgres import PostgresServer
 from tests.support.members import until
 
@@ -69,6 +69,34 @@ async def test_reads_and_writes_survive_ended_sessions(database: Database) -> No
     await database.read(lambda c: c.execute(ends).all())
     await database.write(lambda unit: add(2, unit))
     assert await stored(database) == [1, 2]
+
+
+async def test_a_prepared_statement_that_finds_its_session_ended_is_run_again_on_another(database: Database) -> None:
+    """The session ends between two statements of one unit, so that the prepared one is the first to notice."""
+    find, new = Prepared(select(WORK.c.n)), Prepared(insert(WORK), "n")
+    end = text("SELECT pg_terminate_backend(:pid)")
+    tried: list[int] = []
+
+    def cut(connection: Connection) -> None:
+        tried.append(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+        if len(tried) == 1:
+            other = asyncio.run_coroutine_threadsafe(database.read(lambda c: c.execute(end, {"pid": tried[0]}).all()), loop)
+            other.result()
+
+    def write(unit: Unit) -> None:
+        cut(unit.connection)
+        new.run(unit.connection, {"n": 1})
+
+    def read(connection: Connection) -> list[int]:
+        cut(connection)
+        return find.run(connection).scalars()
+
+    loop = asyncio.get_running_loop()
+    await database.write(write)
+    assert len(set(tried)) == 2
+    tried.clear()
+    assert await database.read(read) == [1]
+    assert len(set(tried)) == 2
 
 
 async def test_a_lock_is_lost_with_its_session_and_can_be_taken_again(database: Database) -> None:

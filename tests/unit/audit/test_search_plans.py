@@ -19,7 +19,7 @@ CASE, ACTOR = b"1" * 16, b"2" * 16
 def connection() -> Iterator[Connection]:
     engine = create_engine("sqlite://")
     METADATA.create_all(engine)
-    with engine.connect() as connected:
+    with engine.connect() as connected, connected.begin():
         yield connected
     engine.dispose()
 

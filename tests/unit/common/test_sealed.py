@@ -201,7 +201,7 @@ def test_a_key_lives_and_dies_with_its_transaction(engine: Engine, keys: Subject
         keys.create(conn, SUBJECT)
         keys.get(conn, SUBJECT)
         transaction.rollback()
-    with engine.connect() as conn, pytest.raises(SubjectUnknown):
+    with engine.connect() as conn, conn.begin(), pytest.raises(SubjectUnknown):
         keys.get(conn, SUBJECT)
 
 

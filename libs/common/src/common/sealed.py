@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from common.clock import Clock
-from common.database import Prepared
+from common.database import Prepared, among
 from common.keyring import Keyring
 
 _HEAD: Final = struct.Struct(">BH")  # format, key version
@@ -38,7 +38,6 @@ _FORMAT: Final = 1
 _NONCE: Final = 12
 _TAG: Final = 16
 _CACHED: Final = 2048  # unwrapped keys kept in memory: a few pages of people, so that a remote keyring is not asked for each
-_PER_QUERY: Final = 5000  # bound parameters one statement may carry on both databases, with room
 
 
 class SealRefused(ValueError):
@@ -143,16 +142,16 @@ class SubjectKeys:
         self._table = table
         self._clock = clock
         # Made once: building a statement costs as much as running it, and a referral makes a key for each of its people.
-        self._before = select(table.c.destroyed_at).where(table.c.subject_id == bindparam("subject"))
+        self._before = Prepared(select(table.c.destroyed_at).where(table.c.subject_id == bindparam("subject")))
         self._insert = Prepared(insert(table), "subject_id", "version", "kek_id", "wrapped")
-        these = table.c.subject_id.in_(bindparam("ids", expanding=True)) & table.c.wrapped.is_not(None)
-        self._keys_of = select(table.c.subject_id, table.c.version, table.c.wrapped).where(these)
+        keys = select(table.c.subject_id, table.c.version, table.c.wrapped).where(table.c.wrapped.is_not(None))
+        self._keys_of = Prepared(lambda dialect: keys.where(among(table.c.subject_id, "ids", dialect)))
         self._cache: OrderedDict[bytes, tuple[UUID, int, bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
     def create(self, conn: Connection, subject_id: UUID) -> SubjectKey:
         """Make the first key of a new subject. Raises ValueError when it has one, SubjectErased when it had one."""
-        before = conn.execute(self._before, {"subject": subject_id}).scalars().all()
+        before = self._before.run(conn, {"subject": subject_id}).scalars()
         if any(before):
             raise SubjectErased("the subject's keys were destroyed")
         if before:
@@ -189,10 +188,8 @@ class SubjectKeys:
     def load(self, conn: Connection, ids: Collection[UUID]) -> dict[UUID, SubjectKey]:
         """The keys of many subjects in one query; erased and unknown ones are absent. Raises KeyringRefused for damaged rows."""
         deks: dict[UUID, dict[int, bytes]] = {}
-        wanted = list(set(ids))
-        for start in range(0, len(wanted), _PER_QUERY):
-            for subject_id, version, wrapped in conn.execute(self._keys_of, {"ids": wanted[start : start + _PER_QUERY]}):
-                deks.setdefault(subject_id, {})[version] = self._unwrapped(subject_id, version, wrapped)
+        for subject_id, version, wrapped in self._keys_of.run(conn, {"ids": list(set(ids))}) if ids else ():
+            deks.setdefault(subject_id, {})[version] = self._unwrapped(subject_id, version, wrapped)
         return {subject_id: SubjectKey(subject_id, max(versions), versions) for subject_id, versions in deks.items()}
 
     def renew(self, conn: Connection, subject_id: UUID) -> SubjectKey:

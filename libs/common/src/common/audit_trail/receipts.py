@@ -9,13 +9,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from opentelemetry import metrics
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 
 from common.audit_record import Leaf, RecordRefused
 from common.audit_trail.tables import PENDING
 from common.canonical import CanonicalError, unb64u
 from common.clock import Clock
-from common.database import Prepared, Unit
+from common.database import Prepared, Unit, among
 from common.events.audit import AuditReceipts, AuditRejected, ReceiptItem
 from common.outbox import Outbox
 from common.tlog import ProofRefused, format_proof
@@ -33,16 +33,20 @@ def is_open() -> ColumnElement[bool]:
 
 
 # Made once: every batch of receipts runs them.
-_WANTED: Final = select(PENDING).where(
-    PENDING.c.src == bindparam("b_src"), PENDING.c.epoch == bindparam("b_epoch"), PENDING.c.seq.in_(bindparam("b_seqs", expanding=True))
+_WANTED: Final = Prepared(
+    lambda dialect: select(PENDING).where(
+        PENDING.c.src == bindparam("b_src"), PENDING.c.epoch == bindparam("b_epoch"), among(PENDING.c.seq, "b_seqs", dialect)
+    )
 )
 _RECEIPTED: Final = Prepared(
     update(PENDING)
     .where(PENDING.c.record_id == bindparam("record"))
     .values(receipted_at=bindparam("now"), leaf=bindparam("leaf"), log_index=bindparam("index"), proof=bindparam("proof"))
 )
-_STILL_OPEN: Final = select(PENDING.c.batch_id).where(PENDING.c.batch_id.in_(bindparam("b_batches", expanding=True)), is_open()).distinct()
-_OLDEST_OPEN: Final = select(func.min(PENDING.c.created_at)).where(is_open())
+_STILL_OPEN: Final = Prepared(
+    lambda dialect: select(PENDING.c.batch_id).where(among(PENDING.c.batch_id, "b_batches", dialect), is_open()).distinct()
+)
+_OLDEST_OPEN: Final = Prepared(select(func.min(PENDING.c.created_at)).where(is_open()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +123,7 @@ def _count(outcomes: Mapping[str, int]) -> None:
         _receipts.add(count, {"outcome": outcome})
 
 
-def _checked(row: Row[Any] | None, item: ReceiptItem, receipts: AuditReceipts) -> Receipt | None:
+def _checked(row: Any | None, item: ReceiptItem, receipts: AuditReceipts) -> Receipt | None:
     """The receipt when leaf, place and hash are ours; None for a repeat. Raises ReceiptDiffers."""
     if row is None:
         raise ReceiptDiffers("record-unknown")
@@ -145,8 +149,8 @@ def _hash(text: str) -> bytes:
     return data
 
 
-def _rows(connection: Connection, src: str, epoch: int, seqs: Sequence[int]) -> Mapping[int, Row[Any]]:
-    found = connection.execute(_WANTED, {"b_src": src, "b_epoch": epoch, "b_seqs": list(seqs)})
+def _rows(connection: Connection, src: str, epoch: int, seqs: Sequence[int]) -> Mapping[int, Any]:
+    found = _WANTED.run(connection, {"b_src": src, "b_epoch": epoch, "b_seqs": list(seqs)})
     return {row.seq: row for row in found}
 
 
@@ -161,10 +165,10 @@ def _confirm(unit: Unit, outbox: Outbox, batches: Sequence[UUID | None]) -> None
     ids = {each for each in batches if each is not None}
     if not ids:
         return
-    still = unit.connection.execute(_STILL_OPEN, {"b_batches": list(ids)})
+    still = _STILL_OPEN.run(unit.connection, {"b_batches": list(ids)})
     outbox.confirm(unit, list(ids - set(still.scalars())))
 
 
 def oldest_open(connection: Connection) -> Any:
     """When the oldest record without an answer was written, or None."""
-    return connection.execute(_OLDEST_OPEN).scalar_one()
+    return _OLDEST_OPEN.run(connection).scalar_one()

@@ -6,11 +6,11 @@ from common.database.locks import ProcessLock
 from common.database.prepared import Prepared
 from common.database.schema import ensure_schema, migrate, schema_drift
 from common.database.signals import Listener, announce
-from common.database.types import NAMING, JsonDocument, RowNumber, UtcDateTime, UuidType, new_metadata
+from common.database.types import NAMING, JsonDocument, RowNumber, UtcDateTime, UuidType, among, new_metadata
 from common.database.unit import GroupCommit, Unit
 
 __all__ = [
     "NAMING", "CommitUnknown", "Database", "DatabaseStopped", "DatabaseUnavailable", "GroupCommit", "JsonDocument", "Listener", "Prepared", "ProcessLock",
-    "RowNumber", "StatementCount", "TransactionBroken", "Unit", "UtcDateTime", "UuidType", "announce", "ensure_schema", "migrate", "new_metadata", "schema_drift",
+    "RowNumber", "StatementCount", "TransactionBroken", "Unit", "UtcDateTime", "UuidType", "among", "announce", "ensure_schema", "migrate", "new_metadata", "schema_drift",
     "worth_retrying",
 ]  # fmt: skip

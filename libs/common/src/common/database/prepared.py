@@ -1,54 +1,116 @@
 """Statements compiled once: SQLAlchemy writes the SQL and converts the values, and no work is done anew for each call but that."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import namedtuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, CursorResult, Delete, Dialect, Insert, Update
+from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
+from sqlalchemy.exc import InvalidRequestError, MultipleResultsFound, NoResultFound
 
 _Converter = Callable[[Any], Any]
+_Statement = Select[Any] | Insert | Update | Delete
+
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """The SQL of one dialect, its parameters in order with what converts them, and those whose value is the statement's own."""
+    """The SQL of one dialect; its parameters in order, and its columns if it answers any, with what converts their values."""
 
     sql: str
     names: tuple[tuple[str, _Converter | None], ...]
     own: Mapping[str, Any]
+    """Parameters whose value is the statement's own, as the driver wants it."""
     positional: bool
+    row: Callable[[Any], Any] | None
+    converters: tuple[_Converter | None, ...]
+    """Of the columns; empty when the driver gives every value as it is."""
 
     def bound(self, row: Mapping[str, Any]) -> Any:
         """The row as the driver wants it. Raises KeyError for a value left out."""
-        own = self.own
+        if self.own:
+            row = {**row, **self.own}
         if self.positional:
-            return tuple(own[name] if name in own else row[name] if convert is None else convert(row[name]) for name, convert in self.names)
-        return {name: own[name] if name in own else row[name] if convert is None else convert(row[name]) for name, convert in self.names}
+            return tuple([row[name] if convert is None else convert(row[name]) for name, convert in self.names])
+        return {name: row[name] if convert is None else convert(row[name]) for name, convert in self.names}
+
+    def answered(self, found: Sequence[Sequence[Any]]) -> list[Any]:
+        """What the driver fetched, as rows."""
+        made, converters = self.row, self.converters
+        if made is None:
+            return []
+        if not converters:
+            return [made(each) for each in found]
+        return [
+            made([value if convert is None else convert(value) for value, convert in zip(each, converters, strict=True)]) for each in found
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a statement answered, all of it read: named tuples. `rowcount` is how many rows an UPDATE or DELETE without RETURNING met."""
+
+    found: list[Any]
+    rowcount: int
+
+    def __iter__(self) -> Iterator[Any]:
+        """The rows, in the order of the database."""
+        return iter(self.found)
+
+    def first(self) -> Any | None:
+        """The first row, or None."""
+        return self.found[0] if self.found else None
+
+    def one_or_none(self) -> Any | None:
+        """The only row, or None. Raises MultipleResultsFound."""
+        if len(self.found) > 1:
+            raise MultipleResultsFound("one row was expected")
+        return self.first()
+
+    def one(self) -> Any:
+        """The only row. Raises NoResultFound, MultipleResultsFound."""
+        if not self.found:
+            raise NoResultFound("a row was expected")
+        return self.one_or_none()
+
+    def scalar_one(self) -> Any:
+        """The first value of the only row. Raises NoResultFound, MultipleResultsFound."""
+        return self.one()[0]
+
+    def scalar_one_or_none(self) -> Any | None:
+        """The first value of the only row, or None. Raises MultipleResultsFound."""
+        return self.one()[0] if self.found else None
+
+    def scalars(self) -> list[Any]:
+        """The first value of each row."""
+        return [row[0] for row in self.found]
 
 
 class Prepared:
-    """One INSERT, UPDATE or DELETE with its parameters by name, for what every request runs.
+    """One statement with its parameters by name, for what every request runs.
 
-    What an ordinary execution of the same statement does besides costs several times the statement itself. Every row gives
-    every parameter; what RETURNING answers comes as the driver gives it, so return numbers and bytes only.
+    What an ordinary execution of the same statement does besides costs many times the statement itself, so this one goes
+    to the driver: inside a transaction of the connection, with errors and lost connections as SQLAlchemy has them. Every
+    row gives every parameter.
     """
 
-    def __init__(self, statement: Insert | Update | Delete | Callable[[str], Insert | Update | Delete], *columns: str) -> None:
-        """`statement`, or a function that makes it for a dialect's name. `columns` are those an INSERT fills."""
+    def __init__(self, statement: _Statement | Callable[[str], _Statement], *columns: str) -> None:
+        """`statement`, or a function that makes it for a dialect's name. `columns` are those an INSERT or UPDATE fills by name."""
         self._statement = statement
         self._columns = columns
         self._compiled: dict[str, _Compiled] = {}
 
-    def run(self, connection: Connection, row: Mapping[str, Any]) -> CursorResult[Any]:
-        """Execute once."""
+    def run(self, connection: Connection, row: Mapping[str, Any] = _NOTHING) -> Rows:
+        """Execute once. Raises KeyError for a parameter left out, DBAPIError, InvalidRequestError outside a transaction."""
         compiled = self._for(connection.dialect)
-        return connection.exec_driver_sql(compiled.sql, compiled.bound(row))
+        return _execute(connection, compiled, compiled.bound(row), many=False)
 
     def run_many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Execute for each row, as one statement; nothing for no rows."""
+        """Execute for each row, as one statement; nothing for no rows. Raises as `run`."""
         if rows:
             compiled = self._for(connection.dialect)
-            connection.exec_driver_sql(compiled.sql, [compiled.bound(row) for row in rows])
+            _execute(connection, compiled, [compiled.bound(row) for row in rows], many=True)
 
     def _for(self, dialect: Dialect) -> _Compiled:
         found = self._compiled.get(dialect.name)
@@ -64,4 +126,38 @@ class Prepared:
         own = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
         own = {name: value if (convert := converters[name]) is None else convert(value) for name, value in own.items()}
         order = made.positiontup if made.positional and made.positiontup is not None else list(binds)
-        return _Compiled(str(made), tuple((name, converters[name]) for name in order), own, made.positional)
+        names = tuple((name, None if name in own else converters[name]) for name in order)
+        return _Compiled(str(made), names, own, made.positional, *_answering(statement, dialect))
+
+
+def _answering(statement: _Statement, dialect: Dialect) -> tuple[Callable[[Any], Any] | None, tuple[_Converter | None, ...]]:
+    """What makes a row of the statement's answer, None if it has none, and what converts the values first."""
+    columns = list(statement.exported_columns)
+    if not columns:
+        return None, ()
+    # What has no name of its own, such as a count, gets its place as one.
+    row = namedtuple("Row", [column.key or "" for column in columns], rename=True)  # type: ignore[misc]  # noqa: PYI024 - names known at run time only
+    converters = tuple(column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns)
+    return row._make, converters if any(converters) else ()
+
+
+def _execute(connection: Connection, compiled: _Compiled, parameters: Any, *, many: bool) -> Rows:
+    nested = connection.get_nested_transaction()
+    if not connection.in_transaction() or (nested is not None and not nested.is_active):
+        # SQLAlchemy would begin one here, or refuse; the driver would commit the statement alone.
+        raise InvalidRequestError("a prepared statement runs inside a transaction only")
+    cursor, sql = None, compiled.sql
+    try:
+        cursor = connection.connection.cursor()
+        for listener in connection.dispatch.before_cursor_execute:
+            sql, parameters = listener(connection, cursor, sql, parameters, None, many)
+        if many:
+            cursor.executemany(sql, parameters)
+        else:
+            cursor.execute(sql, parameters)
+        found = [] if many or compiled.row is None else cursor.fetchall()
+        rowcount = cursor.rowcount
+    except connection.dialect.loaded_dbapi.Error as error:
+        # What SQLAlchemy's own execution does with it: names it, hides the values, gives up a connection that was lost.
+        connection._handle_dbapi_exception(error, sql, parameters, cursor, None)
+    return Rows(compiled.answered(found), rowcount)

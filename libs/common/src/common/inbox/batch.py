@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Insert, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common.clock import Clock
-from common.database import Prepared, Unit
+from common.database import Prepared, Unit, among
 from common.events import Event, EventMalformed, EventUnknown, parse
 from common.events.routes import strays
 from common.inbox import quarantine
@@ -27,12 +27,19 @@ _gaps = _meter.create_counter("hub_inbox_gaps", description="Numbers missing in 
 _late = _meter.create_counter("hub_inbox_late", description="Events that came after their successors")
 _repeats = _meter.create_counter("hub_inbox_repeats", description="Events seen before")
 
-# Made once: every batch of every consumer runs them.
-_SEEN: Final = select(INBOX.c.source, INBOX.c.event_id, INBOX.c.state).where(
-    INBOX.c.consumer == bindparam("b_consumer"), INBOX.c.event_id.in_(bindparam("b_ids", expanding=True))
+# Made once: every batch of every consumer runs them. They name the source too, though others' rows would be no harm: without the
+# middle of the key a database reads all that the consumer has ever seen.
+_SEEN: Final = Prepared(
+    lambda dialect: select(INBOX.c.source, INBOX.c.event_id, INBOX.c.state).where(
+        INBOX.c.consumer == bindparam("b_consumer"), among(INBOX.c.source, "b_sources", dialect), among(INBOX.c.event_id, "b_ids", dialect)
+    )
 )
-_STREAMS: Final = select(INBOX_STREAM).where(
-    INBOX_STREAM.c.consumer == bindparam("b_consumer"), INBOX_STREAM.c.stream.in_(bindparam("b_streams", expanding=True))
+_STREAMS: Final = Prepared(
+    lambda dialect: select(INBOX_STREAM).where(
+        INBOX_STREAM.c.consumer == bindparam("b_consumer"),
+        among(INBOX_STREAM.c.source, "b_sources", dialect),
+        among(INBOX_STREAM.c.stream, "b_streams", dialect),
+    )
 )
 _MARKED: Final = Prepared(insert(INBOX), *INBOX.c.keys())
 
@@ -218,9 +225,10 @@ class Batch:
         if not received:
             return
         connection = self._unit.connection
-        seen = connection.execute(_SEEN, {"b_consumer": self._consumer, "b_ids": list({got.id for got in received})})
+        wanted = {"b_consumer": self._consumer, "b_sources": list({got.source for got in received})}
+        seen = _SEEN.run(connection, {**wanted, "b_ids": list({got.id for got in received})})
         self._seen = {(row.source, row.event_id): row.state for row in seen}
-        streams = connection.execute(_STREAMS, {"b_consumer": self._consumer, "b_streams": list({got.stream for got in received})})
+        streams = _STREAMS.run(connection, {**wanted, "b_streams": list({got.stream for got in received})})
         self._streams = {(row.source, row.stream): _Stream(row.last, row.missing) for row in streams}
 
     def _save(self) -> None:

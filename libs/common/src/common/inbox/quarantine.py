@@ -9,14 +9,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from opentelemetry import metrics
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, TextClause, bindparam, delete, exists, insert, select, update
 
 from common import topics
 from common.bus import Incoming, Outgoing
 from common.clock import Clock
-from common.database import Unit
+from common.database import Prepared, Unit, among
 from common.inbox.received import Item, envelope_digest
-from common.inbox.tables import QUARANTINE
+from common.inbox.tables import HOLDING, QUARANTINE
 from common.outbox import Outbox
 
 _log = logging.getLogger(__name__)
@@ -128,19 +128,22 @@ def held(connection: Connection, *, key: bytes | None, stream: str | None, topic
     if key is None and stream is None:
         raise ValueError("name a key or a stream")
     given = {"b_key": key, "b_stream": stream, "b_topics": list(topics)}
-    return bool(connection.execute(_holding(key is not None, stream is not None, bool(topics)), given).scalar_one())
+    return bool(_holding(key is not None, stream is not None, bool(topics)).run(connection, given).scalar_one())
 
 
 @lru_cache
-def _holding(by_key: bool, by_stream: bool, by_topic: bool) -> Select[Any]:
-    wanted: list[ColumnElement[bool]] = [QUARANTINE.c.authentic, QUARANTINE.c.replayed_at.is_(None)]
-    if by_key:
-        wanted.append(QUARANTINE.c.key == bindparam("b_key"))
-    if by_stream:
-        wanted.append(QUARANTINE.c.stream == bindparam("b_stream"))
-    if by_topic:
-        wanted.append(QUARANTINE.c.topic.in_(bindparam("b_topics", expanding=True)))
-    return select(exists().where(*wanted))
+def _holding(by_key: bool, by_stream: bool, by_topic: bool) -> Prepared:
+    def wanted(dialect: str) -> Select[Any]:
+        asked: list[ColumnElement[bool] | TextClause] = [HOLDING]
+        if by_key:
+            asked.append(QUARANTINE.c.key == bindparam("b_key"))
+        if by_stream:
+            asked.append(QUARANTINE.c.stream == bindparam("b_stream"))
+        if by_topic:
+            asked.append(among(QUARANTINE.c.topic, "b_topics", dialect))
+        return select(exists().where(*asked))
+
+    return Prepared(wanted)
 
 
 def listing(connection: Connection) -> Sequence[Quarantined]:

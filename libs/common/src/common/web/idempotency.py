@@ -49,6 +49,7 @@ class Idempotency:
     def __init__(self, answers: Table, secret: bytes, clock: Clock) -> None:
         """`answers` is made by `table`; `secret` is the keyring's "idempotency" (32 bytes)."""
         self._answers = answers
+        self._known = Prepared(select(answers.c.request, answers.c.answer).where(answers.c.id == bindparam("attempt")))
         self._answered = Prepared(update(answers).where(answers.c.id == bindparam("attempt")).values(answer=bindparam("sealed")))
         self._hash_key = hmac.digest(secret, b"hub idempotency hash", "sha256")
         self._cipher = AESGCM(hmac.digest(secret, b"hub idempotency answer", "sha256"))
@@ -81,9 +82,7 @@ class Idempotency:
         return answer
 
     def _stored(self, connection: Connection, attempt: Attempt) -> Answer:
-        row = connection.execute(
-            select(self._answers.c.request, self._answers.c.answer).where(self._answers.c.id == attempt.id)
-        ).one_or_none()
+        row = self._known.run(connection, {"attempt": attempt.id}).one_or_none()
         if row is None or row.answer is None:
             raise Problem("idempotency-in-flight", headers={"Retry-After": "1"})
         if not hmac.compare_digest(row.request, attempt.request):

@@ -5,30 +5,50 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Insert, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from audit.domain import Entry, Known, LogHalted, LogState
 from audit.storage.tables import ENTRY, EPOCH, GAP, KINDS, LOG_STATE, LOOKUP, PRODUCER, TOKEN, WANTED
 from common.audit_record import Leaf
 from common.canonical import b64u
+from common.database import Prepared
 
 _STATE_ROW: Final = 1
 _FIELDS: Final = ("size", "root", "edge", "last_tr", "own_src", "own_seq", "fence", "receipted", "published")
 
 
-_STATE: Final = select(*(LOG_STATE.c[name] for name in _FIELDS))
-_STATE_LOCKED: Final = _STATE.with_for_update()
-_ADVANCED: Final = update(LOG_STATE).where(
-    LOG_STATE.c.size == bindparam("b_size"), LOG_STATE.c.root == bindparam("b_root"), LOG_STATE.c.fence == bindparam("b_fence")
+# Made once: each batch runs them.
+_STATE: Final = Prepared(select(*(LOG_STATE.c[name] for name in _FIELDS)))
+_STATE_LOCKED: Final = Prepared(select(*(LOG_STATE.c[name] for name in _FIELDS)).with_for_update())
+_UNMOVED: Final = (
+    LOG_STATE.c.size == bindparam("b_size"),
+    LOG_STATE.c.root == bindparam("b_root"),
+    LOG_STATE.c.fence == bindparam("b_fence"),
 )
-_SERVICE_OF: Final = select(PRODUCER.c.service).where(PRODUCER.c.src == bindparam("b_src"))
-_HIGHEST: Final = select(EPOCH.c.highest).where(EPOCH.c.src == bindparam("b_src"), EPOCH.c.ep == bindparam("b_epoch"))
+_ADVANCED: Final = Prepared(update(LOG_STATE).where(*_UNMOVED), "size", "root", "edge", "last_tr", "own_seq")
+_SERVICE_OF: Final = Prepared(select(PRODUCER.c.service).where(PRODUCER.c.src == bindparam("b_src")))
+_HIGHEST: Final = Prepared(select(EPOCH.c.highest).where(EPOCH.c.src == bindparam("b_src"), EPOCH.c.ep == bindparam("b_epoch")))
+_KNOWN: Final = Prepared(
+    select(ENTRY.c.seq, ENTRY.c.idx, ENTRY.c.leaf, ENTRY.c.rejected).where(
+        ENTRY.c.src == bindparam("b_src"),
+        ENTRY.c.ep == bindparam("b_epoch"),
+        ENTRY.c.seq.between(bindparam("b_first"), bindparam("b_last")),
+    )
+)
+
+
+def _hearing(dialect: str) -> Insert:
+    new = postgresql.insert(EPOCH) if dialect == "postgresql" else sqlite.insert(EPOCH)
+    return new.on_conflict_do_update(index_elements=["src", "ep"], set_={"highest": new.excluded.highest, "heard": new.excluded.heard})
+
+
+_HEARD: Final = Prepared(_hearing, *EPOCH.c.keys())
 
 
 def read_state(connection: Connection, *, lock: bool = False) -> LogState | None:
     """The state row; with `lock`, no other transaction may move it until this one ends."""
-    row = connection.execute(_STATE_LOCKED if lock else _STATE).one_or_none()
+    row = (_STATE_LOCKED if lock else _STATE).run(connection).one_or_none()
     return None if row is None else LogState(*row)
 
 
@@ -51,7 +71,7 @@ class SqlLogTx:
         """Compare-and-swap the state. Raises LogHalted when another writer was here."""
         expected = {"b_size": old.size, "b_root": old.root, "b_fence": old.fence}
         values = {"size": new.size, "root": new.root, "edge": new.edge, "last_tr": new.last_tr, "own_seq": new.own_seq}
-        if self._connection.execute(_ADVANCED, {**expected, **values}).rowcount != 1:
+        if _ADVANCED.run(self._connection, {**expected, **values}).rowcount != 1:
             raise LogHalted("state-moved")
 
     def add(self, entries: Sequence[Entry]) -> None:
@@ -61,7 +81,7 @@ class SqlLogTx:
 
     def service_of(self, src: str) -> str | None:
         """The service a producer code belongs to."""
-        service: str | None = self._connection.execute(_SERVICE_OF, {"b_src": src}).scalar()
+        service: str | None = _SERVICE_OF.run(self._connection, {"b_src": src}).scalar_one_or_none()
         return service
 
     def bind(self, src: str, service: str, at: int) -> None:
@@ -70,18 +90,17 @@ class SqlLogTx:
 
     def highest(self, src: str, epoch: int) -> int:
         """The highest sequence number seen in the epoch; 0 for none."""
-        found = self._connection.execute(_HIGHEST, {"b_src": src, "b_epoch": epoch}).scalar()
+        found = _HIGHEST.run(self._connection, {"b_src": src, "b_epoch": epoch}).scalar_one_or_none()
         return int(found or 0)
 
     def heard(self, src: str, epoch: int, highest: int, at: int) -> None:
         """Note the highest sequence number and when the producer was last heard."""
         row = {"src": src, "ep": epoch, "highest": highest, "heard": at}
-        self._connection.execute(_hearing(self._connection.dialect.name), row)
+        _HEARD.run(self._connection, row)
 
     def known(self, src: str, epoch: int, first: int, last: int) -> dict[int, Known]:
         """What the log holds of the epoch between two sequence numbers."""
-        places = (ENTRY.c.src == src) & (ENTRY.c.ep == epoch) & ENTRY.c.seq.between(first, last)
-        rows = self._connection.execute(select(ENTRY.c.seq, ENTRY.c.idx, ENTRY.c.leaf, ENTRY.c.rejected).where(places))
+        rows = _KNOWN.run(self._connection, {"b_src": src, "b_epoch": epoch, "b_first": first, "b_last": last})
         return {row.seq: Known(row.idx, Leaf.decode(row.leaf).h, row.rejected) for row in rows}
 
     def open_gap(self, src: str, epoch: int, first: int, last: int, at: int) -> None:
@@ -126,12 +145,6 @@ def _inserting(dialect: str, table: Table) -> str:
     mark = "?" if dialect == "sqlite" else "%s"
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     return f"INSERT INTO {table.name} ({columns}) VALUES ({', '.join([mark] * len(table.columns))})"  # noqa: S608 - our own names
-
-
-@lru_cache
-def _hearing(dialect: str) -> Any:
-    new = postgresql.insert(EPOCH) if dialect == "postgresql" else sqlite.insert(EPOCH)
-    return new.on_conflict_do_update(index_elements=["src", "ep"], set_={"highest": new.excluded.highest, "heard": new.excluded.heard})
 
 
 def _lookup_row(index: int, fields: Mapping[str, Any]) -> tuple[Any, ...]:

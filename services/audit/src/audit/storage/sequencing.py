@@ -12,7 +12,7 @@ from audit.storage.log import read_state
 from audit.storage.tables import ENTRY, HEAD, LOG_STATE, WANTED
 from audit.usecases.intake import SERVICE
 from common import topics
-from common.database import Database, Unit
+from common.database import Database, Prepared, Unit
 from common.events.audit import AuditReceipts, AuditRejected
 from common.faults import crash_point
 from common.outbox import Outbox
@@ -21,13 +21,18 @@ _LOGGED: Final = (
     ENTRY.c.idx, ENTRY.c.leaf, ENTRY.c.service, ENTRY.c.record_id, ENTRY.c.rejected, ENTRY.c.src, ENTRY.c.ep, ENTRY.c.seq, ENTRY.c.claimed,
 )  # fmt: skip
 # Made once: a round reads and writes these for every batch.
-_UNSIGNED: Final = select(*_LOGGED).where(ENTRY.c.idx >= bindparam("b_first"), ENTRY.c.idx < bindparam("b_end")).order_by(ENTRY.c.idx)
-_ASKED_AGAIN: Final = select(*_LOGGED).join(WANTED, WANTED.c.idx == ENTRY.c.idx).order_by(ENTRY.c.idx)
-_RECEIPTED: Final = update(LOG_STATE).where(
-    LOG_STATE.c.fence == bindparam("b_fence"), LOG_STATE.c.receipted == bindparam("b_before"), LOG_STATE.c.size >= bindparam("b_size")
+_UNSIGNED: Final = Prepared(
+    select(*_LOGGED).where(ENTRY.c.idx >= bindparam("b_first"), ENTRY.c.idx < bindparam("b_end")).order_by(ENTRY.c.idx)
 )
-_HEAD_ROOT: Final = select(HEAD.c.root).where(HEAD.c.size == bindparam("b_size"))
-_NEW_HEAD: Final = insert(HEAD)
+_ASKED_AGAIN: Final = Prepared(select(*_LOGGED).join(WANTED, WANTED.c.idx == ENTRY.c.idx).order_by(ENTRY.c.idx))
+_RECEIPTED: Final = Prepared(
+    update(LOG_STATE).where(
+        LOG_STATE.c.fence == bindparam("b_fence"), LOG_STATE.c.receipted == bindparam("b_before"), LOG_STATE.c.size >= bindparam("b_size")
+    ),
+    "receipted",
+)
+_HEAD_ROOT: Final = Prepared(select(HEAD.c.root).where(HEAD.c.size == bindparam("b_size")))
+_NEW_HEAD: Final = Prepared(insert(HEAD), *HEAD.c.keys())
 
 
 class SqlSequencerStore:
@@ -69,7 +74,7 @@ class SqlSequencerStore:
 
         def work(unit: Unit) -> None:
             unchanged = {"b_fence": before.fence, "b_before": before.receipted, "b_size": head.size}
-            if unit.connection.execute(_RECEIPTED, {**unchanged, "receipted": head.size}).rowcount != 1:
+            if _RECEIPTED.run(unit.connection, {**unchanged, "receipted": head.size}).rowcount != 1:
                 raise LogHalted("fence-lost")
             _keep_head(unit.connection, head)
             for reply in replies:
@@ -110,9 +115,9 @@ class SqlSequencerStore:
 
 def _keep_head(connection: Connection, head: Head) -> None:
     """Store a head; one of the same size may only be the same."""
-    kept = connection.execute(_HEAD_ROOT, {"b_size": head.size}).scalar_one_or_none()
+    kept = _HEAD_ROOT.run(connection, {"b_size": head.size}).scalar_one_or_none()
     if kept is None:
-        connection.execute(_NEW_HEAD, {"size": head.size, "root": head.root, "note": head.note})
+        _NEW_HEAD.run(connection, {"size": head.size, "root": head.root, "note": head.note})
     elif bytes(kept) != head.root:
         raise LogHalted("head-would-fork")
 
@@ -121,8 +126,8 @@ def _waiting(connection: Connection) -> Waiting:
     state = read_state(connection)
     if state is None:
         raise LogHalted("no-genesis")
-    entries = connection.execute(_UNSIGNED, {"b_first": state.receipted, "b_end": state.size})
-    return Waiting(state, tuple(map(_logged, entries)), tuple(map(_logged, connection.execute(_ASKED_AGAIN))))
+    entries = _UNSIGNED.run(connection, {"b_first": state.receipted, "b_end": state.size})
+    return Waiting(state, tuple(map(_logged, entries)), tuple(map(_logged, _ASKED_AGAIN.run(connection))))
 
 
 def _logged(row: Sequence[Any]) -> Logged:

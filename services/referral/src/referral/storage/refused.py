@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, bindparam, delete, false, func, insert, or_, select, update
 
+from common.database import Prepared
 from common.ids import uuid7
 from common.sealed import blind_index
 from referral.ports import RefusedIntake
@@ -20,8 +21,8 @@ _LIMIT: Final = 1_000
 # Made once: each accepted intake runs one of these.
 _OWN = _REFUSED.c.agency == bindparam("sender")
 _BY_KEY = _REFUSED.c.key_mark == bindparam("key")
-_CORRECT_KEY = delete(_REFUSED).where(_OWN, _BY_KEY)
-_CORRECT = delete(_REFUSED).where(_OWN, or_(_BY_KEY, _REFUSED.c.reference_mark == bindparam("reference")))
+_CORRECT_KEY = Prepared(delete(_REFUSED).where(_OWN, _BY_KEY))
+_CORRECT = Prepared(delete(_REFUSED).where(_OWN, or_(_BY_KEY, _REFUSED.c.reference_mark == bindparam("reference"))))
 
 
 class RefusedIntakes:
@@ -49,7 +50,10 @@ class RefusedIntakes:
         """Those of the same key or reference end."""
         reference = self._reference_mark(agency, external_reference)
         marks = {"sender": agency, "key": key_mark}
-        self._conn.execute(*((_CORRECT_KEY, marks) if reference is None else (_CORRECT, {**marks, "reference": reference})))
+        if reference is None:
+            _CORRECT_KEY.run(self._conn, marks)
+        else:
+            _CORRECT.run(self._conn, {**marks, "reference": reference})
 
     def acknowledge(self, agency: str, refused_id: UUID) -> RefusedIntake | None:
         """One predicate, id and agency, so that another's and none at all are the same work."""

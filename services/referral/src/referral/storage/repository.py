@@ -38,7 +38,21 @@ _NEW_CASE = Prepared(insert(_CASE), "id", "area", "version", "head_ct", "changed
 _NEW_REFERRAL = Prepared(insert(_REFERRAL), *_REFERRAL.c.keys())
 _NEW_FACTS = Prepared(insert(_FACTS), *_FACTS.c.keys())
 _NEW_SENT = Prepared(insert(_SENT), *_SENT.c.keys())
-_BY_EXTERNAL = select(_REFERRAL.c.id).where(_REFERRAL.c.agency == bindparam("sender"), _REFERRAL.c.external_bi == bindparam("reference"))
+_BY_EXTERNAL = Prepared(
+    select(_REFERRAL.c.id).where(_REFERRAL.c.agency == bindparam("sender"), _REFERRAL.c.external_bi == bindparam("reference"))
+)
+_STATE = Prepared(select(_CASE.c.version, _CASE.c.head_ct).where(_CASE.c.id == bindparam("b_case")))
+_HERE = (_OUTCOME.c.case_id == bindparam("b_case"), _OUTCOME.c.recipient == bindparam("b_recipient"))
+_KNOWN_OUTCOME = Prepared(select(_OUTCOME.c.snapshot_version, _OUTCOME.c.state, _OUTCOME.c.proof).where(*_HERE))
+_NEW_OUTCOME = Prepared(insert(_OUTCOME), *_OUTCOME.c.keys())
+_TOLD = ("snapshot_version", "state", "clause", "proof", "reason_code", "changed_at")
+_CHANGED_OUTCOME = Prepared(update(_OUTCOME).where(*_HERE), *_TOLD)
+_DECIDED = (_SENT.c.case_id == bindparam("b_case"), _SENT.c.version <= bindparam("b_version"))
+_SENT_BY = Prepared(select(_SENT.c.message_id).where(*_DECIDED))
+_NO_LONGER_SENT = Prepared(delete(_SENT).where(*_DECIDED))
+_UNDECIDED = Prepared(
+    select(_SENT.c.version).where(_SENT.c.case_id == bindparam("b_case"), _SENT.c.version >= bindparam("b_version")).limit(1)
+)
 
 _RANK = {"withheld": 0, "decided": 1, "blocked": 2, "released": 3, "saved": 4}
 
@@ -116,7 +130,8 @@ class SqlTx:
     def find_by_external(self, granted: Granted, external_reference: str) -> UUID | None:
         """By blind index, within the sender's own agency."""
         wanted = {"sender": granted.principal.agency, "reference": self._external_index(external_reference)}
-        return self._conn.execute(_BY_EXTERNAL, wanted).scalar_one_or_none()
+        found: UUID | None = _BY_EXTERNAL.run(self._conn, wanted).scalar_one_or_none()
+        return found
 
     def facts(self, granted: Granted, case_id: UUID) -> tuple[Fact, ...]:
         """All facts of the current version, in the order of the form."""
@@ -150,7 +165,7 @@ class SqlTx:
 
     def case_state(self, case_id: UUID) -> CaseState | None:
         """Version and markings from the sealed head."""
-        row = self._conn.execute(select(_CASE.c.version, _CASE.c.head_ct).where(_CASE.c.id == case_id)).first()
+        row = _STATE.run(self._conn, {"b_case": case_id}).first()
         if row is None:
             return None
         key = self._sealing.subject_keys.get(self._conn, case_id)
@@ -176,37 +191,30 @@ class SqlTx:
 
         The proof of what left on a promise is told afterwards, and changes nothing else.
         """
-        here = (_OUTCOME.c.case_id == case_id, _OUTCOME.c.recipient == outcome.recipient)
-        row = self._conn.execute(select(_OUTCOME.c.snapshot_version, _OUTCOME.c.state, _OUTCOME.c.proof).where(*here)).first()
-        values = {
-            "snapshot_version": outcome.snapshot_version,
-            "state": outcome.state,
-            "clause": outcome.clause,
-            "proof": outcome.proof,
-            "reason_code": outcome.reason_code,
-            "changed_at": outcome.changed_at,
-        }
+        here = {"b_case": case_id, "b_recipient": outcome.recipient}
+        row = _KNOWN_OUTCOME.run(self._conn, here).first()
+        values = {name: getattr(outcome, name) for name in _TOLD}
         if row is None:
-            self._conn.execute(insert(_OUTCOME).values(case_id=case_id, recipient=outcome.recipient, first_at=outcome.changed_at, **values))
+            first = {"case_id": case_id, "recipient": outcome.recipient, "first_at": outcome.changed_at}
+            _NEW_OUTCOME.run(self._conn, {**first, **values})
         elif outcome.state == "withheld" and row.state in ("released", "saved"):
             return
         elif (outcome.snapshot_version, _RANK[outcome.state]) > (row.snapshot_version, _RANK[row.state]):
-            self._conn.execute(update(_OUTCOME).where(*here).values(**values))
+            _CHANGED_OUTCOME.run(self._conn, {**here, **values})
         elif (row.snapshot_version, row.proof, outcome.proof) == (outcome.snapshot_version, "promised", "proven"):
-            self._conn.execute(update(_OUTCOME).where(*here).values(proof="proven"))
+            self._conn.execute(update(_OUTCOME).where(*_HERE).values(proof="proven"), here)
 
     def snapshot_decided(self, case_id: UUID, version: int) -> None:
         """End-to-end confirmation: what the broker acknowledged may be page cache, what sharing decided on is durable there."""
-        done = (_SENT.c.case_id == case_id, _SENT.c.version <= version)
-        found = self._conn.execute(select(_SENT.c.message_id).where(*done)).scalars().all()
+        done = {"b_case": case_id, "b_version": version}
+        found = _SENT_BY.run(self._conn, done).scalars()
         if found:
-            self._sealing.outbox.confirm(self._unit, list(found))
-            self._conn.execute(delete(_SENT).where(*done))
+            self._sealing.outbox.confirm(self._unit, found)
+            _NO_LONGER_SENT.run(self._conn, done)
 
     def is_decided(self, case_id: UUID, version: int) -> bool:
         """Decided snapshots have no row waiting."""
-        waiting = select(_SENT.c.version).where(_SENT.c.case_id == case_id, _SENT.c.version >= version)
-        return self._conn.execute(waiting).first() is None
+        return _UNDECIDED.run(self._conn, {"b_case": case_id, "b_version": version}).first() is None
 
     def note_refused_intake(self, agency: str, *, code: str, at: datetime, key_mark: bytes | None, external_reference: str | None) -> None:
         """Without content."""

@@ -1,12 +1,13 @@
 """What the release worker and the desk look at without a writing transaction: states, times and counts, no person."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, true
 
+from common.database import Prepared
 from sharing.ports import Due, Stuck, Withheld
 from sharing.storage.tables import DELIVERY, PASSED_OVER, CaseRow, DisclosureRow, table_of
 
@@ -17,13 +18,13 @@ _DISCLOSURE = table_of(DisclosureRow)
 _DUES: Final = select(_DISCLOSURE.c.id, _DISCLOSURE.c.case_id, _DISCLOSURE.c.snapshot_version, _CASE.c.vetting).join(
     _CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id
 )
-_DUE: Final = (
+_DUE: Final = Prepared(
     _DUES.where(_DISCLOSURE.c.state == "proven", _DISCLOSURE.c.next_at <= bindparam("b_now"))
     .order_by(_DISCLOSURE.c.next_at, _DISCLOSURE.c.id)
     .limit(bindparam("b_limit"))
 )
-_NEXT_DUE: Final = select(func.min(_DISCLOSURE.c.next_at)).where(_DISCLOSURE.c.state == "proven")
-_NEXT_DELIVERY: Final = (
+_NEXT_DUE: Final = Prepared(select(func.min(_DISCLOSURE.c.next_at)).where(_DISCLOSURE.c.state == "proven"))
+_NEXT_DELIVERY: Final = Prepared(
     select(DELIVERY.c.visible_at)
     .where(DELIVERY.c.agency == bindparam("b_agency"), DELIVERY.c.position > bindparam("b_after"))
     .order_by(DELIVERY.c.position)
@@ -39,11 +40,11 @@ class SqlView:
 
     def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
         """Oldest first."""
-        return self._dues(_DUE, b_now=now, b_limit=limit)
+        return _dues(_DUE.run(self._conn, {"b_now": now, "b_limit": limit}))
 
     def next_due(self) -> datetime | None:
         """The earliest time of all proven ones."""
-        found: datetime | None = self._conn.execute(_NEXT_DUE).scalar_one()
+        found: datetime | None = _NEXT_DUE.run(self._conn).scalar_one()
         return found
 
     def promised_with_proof(self, after: UUID | None, limit: int) -> tuple[Due, ...]:
@@ -67,7 +68,7 @@ class SqlView:
 
     def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
         """Only the very next one counts: a reader's place must not jump over it."""
-        visible: datetime | None = self._conn.execute(_NEXT_DELIVERY, {"b_agency": agency, "b_after": after}).scalar_one_or_none()
+        visible: datetime | None = _NEXT_DELIVERY.run(self._conn, {"b_agency": agency, "b_after": after}).scalar_one_or_none()
         return visible is not None and visible <= now
 
     def stuck(self) -> tuple[Stuck, ...]:
@@ -96,11 +97,11 @@ class SqlView:
         return tuple(self._conn.execute(select(case_id).where(here).distinct().order_by(case_id).limit(limit)).scalars())
 
     def _due(self, here: ColumnElement[bool], limit: int) -> tuple[Due, ...]:
-        return self._dues(_DUES.where(here).order_by(_DISCLOSURE.c.id).limit(limit))
+        return _dues(self._conn.execute(_DUES.where(here).order_by(_DISCLOSURE.c.id).limit(limit)))
 
-    def _dues(self, query: Select[Any], **values: object) -> tuple[Due, ...]:
-        rows = self._conn.execute(query, values)
-        return tuple(Due(row.id, row.case_id, row.snapshot_version, tuple(UUID(one) for one in row.vetting["subjects"])) for row in rows)
+
+def _dues(rows: Iterable[Any]) -> tuple[Due, ...]:
+    return tuple(Due(row.id, row.case_id, row.snapshot_version, tuple(UUID(one) for one in row.vetting["subjects"])) for row in rows)
 
 
 def _behind(after: UUID | None) -> ColumnElement[bool]:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Boolean, Insert, Row, Select, and_, bindparam, case, delete, false, func, insert, or_, select, update
+from sqlalchemy import Boolean, Insert, and_, bindparam, case, delete, false, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common import topics
@@ -16,7 +17,7 @@ from common.audit_record import AuditEntry
 from common.audit_trail import AuditTrail
 from common.canonical import canonical, parse
 from common.clock import Clock
-from common.database import Database, Prepared, Unit, UuidType
+from common.database import Database, Prepared, Unit, UuidType, among
 from common.events import Event
 from common.events.agency import DisclosurePackage
 from common.events.case import CaseSnapshot
@@ -40,25 +41,31 @@ _REFERRAL: Final = "svc:referral"
 
 # Made once: building a statement costs several times what running it does.
 _CASES: Final = select(_CASE.c.case_id, _CASE.c.version, _CASE.c.referrer, _CASE.c.vetting)
-_CASE_BY_ID: Final = _CASES.where(_CASE.c.case_id == bindparam("b_case"))
-_CASE_HELD: Final = _CASE_BY_ID.with_for_update()
-_CASE_BY_REFERENCE: Final = _CASES.where(_CASE.c.referrer == bindparam("b_agency"), _CASE.c.referrer_reference == bindparam("b_reference"))
-_CASE_KEY: Final = select(_CASE.c.key_id).where(_CASE.c.case_id == bindparam("b_case"))
-_CASE_KNOWN: Final = select(_CASE.c.key_id, _CASE.c.version, _CASE.c.vetting).where(_CASE.c.case_id == bindparam("b_case"))
-_CASE_SNAPSHOT: Final = select(_CASE.c.key_id, _CASE.c.snapshot_ct).where(_CASE.c.case_id == bindparam("b_case"))
-_NEW_CASE: Final = insert(_CASE)
-_CHANGED_CASE: Final = update(_CASE).where(_CASE.c.case_id == bindparam("b_case"))
-_DECISIONS: Final = (
+_THIS_CASE: Final = _CASE.c.case_id == bindparam("b_case")
+_CASE_BY_ID: Final = Prepared(_CASES.where(_THIS_CASE))
+_CASE_HELD: Final = Prepared(_CASES.where(_THIS_CASE).with_for_update())
+_CASE_BY_REFERENCE: Final = Prepared(
+    _CASES.where(_CASE.c.referrer == bindparam("b_agency"), _CASE.c.referrer_reference == bindparam("b_reference"))
+)
+_CASE_KEY: Final = Prepared(select(_CASE.c.key_id).where(_THIS_CASE))
+_CASE_KNOWN: Final = Prepared(select(_CASE.c.key_id, _CASE.c.version, _CASE.c.vetting).where(_THIS_CASE))
+_CASE_SNAPSHOT: Final = Prepared(select(_CASE.c.key_id, _CASE.c.snapshot_ct).where(_THIS_CASE))
+_NEW_CASE: Final = Prepared(insert(_CASE), *_CASE.c.keys())
+_CHANGED_CASE: Final = Prepared(update(_CASE).where(_THIS_CASE), *(column.key for column in _CASE.c if not column.primary_key))
+_EMPTIED_CASE: Final = Prepared(update(_CASE).where(_THIS_CASE), "key_id", "snapshot_ct")
+_DECISIONS: Final = Prepared(
     select(func.count())
     .select_from(_DECISION)
     .where(_DECISION.c.case_id == bindparam("b_case"), _DECISION.c.snapshot_version == bindparam("b_version"))
 )
-_NEW_DECISION: Final = insert(_DECISION)
+_NEW_DECISION: Final = Prepared(insert(_DECISION), *_DECISION.c.keys())
 _NEW_DISCLOSURE: Final = Prepared(insert(_DISCLOSURE), *_OWN, "key_id", "evidence_ct")
 _DISCLOSURES: Final = select(*(_DISCLOSURE.c[name] for name in _OWN))
-_BY_ID: Final = _DISCLOSURES.where(_DISCLOSURE.c.id == bindparam("b_id")).with_for_update()
-_BY_RECORD: Final = _DISCLOSURES.where(_DISCLOSURE.c.record_id == bindparam("b_record")).with_for_update()
-_OF_CASE: Final = _DISCLOSURES.where(_DISCLOSURE.c.case_id == bindparam("b_case")).order_by(_DISCLOSURE.c.decided_at, _DISCLOSURE.c.id)
+_BY_ID: Final = Prepared(_DISCLOSURES.where(_DISCLOSURE.c.id == bindparam("b_id")).with_for_update())
+_BY_RECORD: Final = Prepared(_DISCLOSURES.where(_DISCLOSURE.c.record_id == bindparam("b_record")).with_for_update())
+_OF_CASE: Final = Prepared(
+    _DISCLOSURES.where(_DISCLOSURE.c.case_id == bindparam("b_case")).order_by(_DISCLOSURE.c.decided_at, _DISCLOSURE.c.id)
+)
 _UNPROVEN: Final = (
     _DISCLOSURES.add_columns(_CASE.c.referrer_reference, _CASE.c.vetting)
     .join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id)
@@ -73,18 +80,17 @@ _UNPROVEN: Final = (
     )
     .limit(bindparam("b_limit"))
 )
-_EVIDENCE: Final = select(_DISCLOSURE.c.key_id, _DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof).where(
-    _DISCLOSURE.c.id == bindparam("b_id")
-)
-_ADVANCED: Final = update(_DISCLOSURE).where(
-    _DISCLOSURE.c.id == bindparam("b_id"), _DISCLOSURE.c.state.in_(bindparam("b_expected", expanding=True))
+_EVIDENCE: Final = Prepared(
+    select(_DISCLOSURE.c.key_id, _DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof).where(
+        _DISCLOSURE.c.id == bindparam("b_id")
+    )
 )
 _PROVEN: Final = Prepared(
     update(_DISCLOSURE)
     .where(_DISCLOSURE.c.id == bindparam("b_id"), _DISCLOSURE.c.proof.is_(None))
     .values(leaf=bindparam("b_leaf"), leaf_index=bindparam("b_index"), proof=bindparam("b_proof"))
 )
-_PASSED_OVER: Final = select(PASSED_OVER.c.agency).where(PASSED_OVER.c.case_id == bindparam("b_case"))
+_PASSED_OVER: Final = Prepared(select(PASSED_OVER.c.agency).where(PASSED_OVER.c.case_id == bindparam("b_case")))
 _DELIVERY_FIELDS: Final = tuple(field.name for field in fields(Delivery))
 _NEW_DELIVERY: Final = Prepared(insert(DELIVERY), "agency", *_DELIVERY_FIELDS)
 _SHOWN: Final = (
@@ -92,10 +98,12 @@ _SHOWN: Final = (
     .join(_DISCLOSURE, _DISCLOSURE.c.id == DELIVERY.c.delivery_id)
     .join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id)
 )
-_ENVELOPES: Final = _SHOWN.where(DELIVERY.c.agency == bindparam("b_agency"), DELIVERY.c.delivery_id == bindparam("b_delivery")).order_by(
-    DELIVERY.c.position
+_ENVELOPES: Final = Prepared(
+    _SHOWN.where(DELIVERY.c.agency == bindparam("b_agency"), DELIVERY.c.delivery_id == bindparam("b_delivery")).order_by(
+        DELIVERY.c.position
+    )
 )
-_BEHIND: Final = (
+_BEHIND: Final = Prepared(
     _SHOWN.where(DELIVERY.c.agency == bindparam("b_agency"), DELIVERY.c.position > bindparam("b_after"))
     .order_by(DELIVERY.c.position)
     .limit(bindparam("b_limit"))
@@ -109,6 +117,15 @@ def _placing(dialect: str) -> Insert:
 
 
 _PLACED: Final = Prepared(_placing, "agency", "last")
+
+
+@lru_cache
+def _advancing(changed: tuple[str, ...]) -> Prepared:
+    """The compare-and-swap that also sets these columns; our own code names few sets of them."""
+    return Prepared(
+        lambda dialect: update(_DISCLOSURE).where(_DISCLOSURE.c.id == bindparam("b_id"), among(_DISCLOSURE.c.state, "b_expected", dialect)),
+        *changed,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +184,7 @@ class SqlTx:
     def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str) -> None:
         """Insert or replace, sealed whole under the case's key."""
         case_id = snapshot.case_id
-        known = self._conn.execute(_CASE_KNOWN, {"b_case": case_id}).one_or_none()
+        known = _CASE_KNOWN.run(self._conn, {"b_case": case_id}).one_or_none()
         key = self._sealing.subject_keys.ensure(self._conn, known.key_id if known else uuid7())
         since = _markings(known) if known else {}
         values = {
@@ -186,13 +203,13 @@ class SqlTx:
             "changed_at": self._sealing.clock.now(),
         }
         if known is None:
-            self._conn.execute(_NEW_CASE, {"case_id": case_id, **values})
+            _NEW_CASE.run(self._conn, {"case_id": case_id, **values})
         else:
-            self._conn.execute(_CHANGED_CASE, {"b_case": case_id, **values})
+            _CHANGED_CASE.run(self._conn, {"b_case": case_id, **values})
 
     def passed_over(self, case_id: UUID) -> frozenset[str]:
         """By the case."""
-        return frozenset(self._conn.execute(_PASSED_OVER, {"b_case": case_id}).scalars())
+        return frozenset(_PASSED_OVER.run(self._conn, {"b_case": case_id}).scalars())
 
     def keep_passed_over(self, case_id: UUID, agencies: Collection[str]) -> None:
         """The difference only."""
@@ -205,7 +222,7 @@ class SqlTx:
 
     def snapshot(self, granted: Granted, case_id: UUID) -> CaseSnapshot:
         """Opened; Sealed when the key is gone."""
-        row = self._conn.execute(_CASE_SNAPSHOT, {"b_case": case_id}).first()
+        row = _CASE_SNAPSHOT.run(self._conn, {"b_case": case_id}).first()
         if row is None or not row.snapshot_ct:
             raise Sealed("no-snapshot")
         return CaseSnapshot.model_validate(parse(self._key(row.key_id).open("case_file", "snapshot_ct", case_id, row.snapshot_ct)))
@@ -213,24 +230,24 @@ class SqlTx:
     def forget(self, case_id: UUID, subject_id: UUID) -> None:
         """Crypto-erasure: the rows stay for the counts, nothing in them opens again."""
         self._sealing.trail.destroy_subject(self._unit, subject_id)
-        key_id = self._conn.execute(_CASE_KEY, {"b_case": case_id}).scalar_one_or_none()
+        key_id = _CASE_KEY.run(self._conn, {"b_case": case_id}).scalar_one_or_none()
         if key_id is not None:
             self._keys.pop(key_id, None)
             with suppress(SubjectUnknown):
                 self._sealing.subject_keys.destroy(self._conn, key_id)
-            self._conn.execute(_CHANGED_CASE, {"b_case": case_id, "key_id": uuid7(), "snapshot_ct": b""})
+            _EMPTIED_CASE.run(self._conn, {"b_case": case_id, "key_id": uuid7(), "snapshot_ct": b""})
         self.keep_passed_over(case_id, ())
 
     def keep_decision(self, decision_id: UUID, case_id: UUID, version: int, summary: Mapping[str, Any], detail: str) -> None:
         """Behind the decisions there already are on this version."""
         key = self._case_key(case_id)
-        ordinal = self._conn.execute(_DECISIONS, {"b_case": case_id, "b_version": version}).scalar_one()
+        ordinal = _DECISIONS.run(self._conn, {"b_case": case_id, "b_version": version}).scalar_one()
         row = {
             "id": decision_id, "case_id": case_id, "key_id": key.subject_id, "snapshot_version": version, "ordinal": ordinal, "as_of": summary["asOf"],
             "agreement": summary["agreement"], "agreement_version": summary["agreementVersion"], "agreement_hash": summary["agreementHash"],
             "inputs_hash": summary["inputsHash"], "detail_ct": key.seal("decision", "detail_ct", decision_id, detail),
         }  # fmt: skip
-        self._conn.execute(_NEW_DECISION, row)
+        _NEW_DECISION.run(self._conn, row)
 
     def add_disclosure(self, granted: Granted, disclosure: Disclosure, evidence: Evidence) -> None:
         """Waiting for its receipt."""
@@ -245,7 +262,7 @@ class SqlTx:
 
     def evidence(self, granted: Granted, disclosure: Disclosure) -> Evidence:
         """Opened; Sealed when the key is gone."""
-        row = self._conn.execute(_EVIDENCE, {"b_id": disclosure.id}).one()
+        row = _EVIDENCE.run(self._conn, {"b_id": disclosure.id}).one()
         text = self._key(row.key_id).open("disclosure", "evidence_ct", disclosure.id, row.evidence_ct)
         return Evidence.decode(text, leaf=row.leaf, proof=row.proof)
 
@@ -255,7 +272,7 @@ class SqlTx:
 
     def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
         """Oldest first."""
-        return tuple(_disclosure(row) for row in self._conn.execute(_OF_CASE, {"b_case": case_id}))
+        return tuple(_disclosure(row) for row in _OF_CASE.run(self._conn, {"b_case": case_id}))
 
     def unproven(self, referrer: str, limit: int, delivery_id: UUID | None = None) -> tuple[Unproven, ...]:
         """Opened is nothing: states, times and names of agencies."""
@@ -266,7 +283,8 @@ class SqlTx:
 
     def advance(self, delivery_id: UUID, expected: Sequence[str], **changes: Any) -> bool:
         """Compare-and-swap on the state."""
-        done = self._conn.execute(_ADVANCED, {"b_id": delivery_id, "b_expected": list(expected), **changes}).rowcount == 1
+        this = {"b_id": delivery_id, "b_expected": list(expected)}
+        done = _advancing(tuple(changes)).run(self._conn, {**this, **changes}).rowcount == 1
         if done and changes.get("state") == "proven":
             self._unit.after_commit(lambda: self._sealing.left(""))
         return done
@@ -320,7 +338,7 @@ class SqlTx:
         return Record(made.id, made.record, made.salt)
 
     def _case_key(self, case_id: UUID) -> SubjectKey:
-        return self._key(self._conn.execute(_CASE_KEY, {"b_case": case_id}).scalar_one())
+        return self._key(_CASE_KEY.run(self._conn, {"b_case": case_id}).scalar_one())
 
     def _key(self, key_id: UUID) -> SubjectKey:
         if key_id not in self._keys:
@@ -330,18 +348,18 @@ class SqlTx:
                 raise Sealed("case-key-gone") from None
         return self._keys[key_id]
 
-    def _case(self, query: Select[Any], **values: object) -> CaseFile | None:
-        row = self._conn.execute(query, values).first()
+    def _case(self, query: Prepared, **values: object) -> CaseFile | None:
+        row = query.run(self._conn, values).first()
         if row is None:
             return None
         subjects = tuple(UUID(one) for one in row.vetting["subjects"])
         return CaseFile(row.case_id, row.version, row.referrer, subjects, _markings(row), row.vetting.get("source", ""))
 
-    def _one(self, query: Select[Any], **values: object) -> Disclosure | None:
-        row = self._conn.execute(query, values).first()
+    def _one(self, query: Prepared, **values: object) -> Disclosure | None:
+        row = query.run(self._conn, values).first()
         return None if row is None else _disclosure(row)
 
-    def _shown(self, query: Select[Any], **values: object) -> tuple[Shown, ...]:
+    def _shown(self, query: Prepared, **values: object) -> tuple[Shown, ...]:
         return tuple(
             Shown(
                 Delivery(r.position, r.delivery_id, r.kind, bytes(r.envelope), r.digest, r.event_id, r.visible_at),
@@ -350,7 +368,7 @@ class SqlTx:
                 r.saved_at,
                 r.acknowledged_at,
             )
-            for r in self._conn.execute(query, values)
+            for r in query.run(self._conn, values)
         )
 
     def _place(self, agency: str) -> int:
@@ -365,5 +383,6 @@ def _markings(row: Any) -> Mapping[UUID, int]:
     return {UUID(one): version for one, version in first.items()}
 
 
-def _disclosure(row: Row[Any]) -> Disclosure:
-    return Disclosure(**row._mapping)
+def _disclosure(row: Sequence[Any]) -> Disclosure:
+    """From the columns of `_OWN`, in their order."""
+    return Disclosure(*row)
