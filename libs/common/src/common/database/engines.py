@@ -9,6 +9,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool, QueuePool
 
+from common.database.prepared import send
+
 BUSY_TIMEOUT_MS: Final = 5_000
 CONNECT_TIMEOUT_S: Final = 5
 
@@ -86,7 +88,7 @@ def _sqlite_engine(url: URL, begin: str, *, read_only: bool, **pool: Any) -> Eng
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        send(connection, begin)
 
     return engine
 

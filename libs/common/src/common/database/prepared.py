@@ -146,18 +146,28 @@ def _execute(connection: Connection, compiled: _Compiled, parameters: Any, *, ma
     if not connection.in_transaction() or (nested is not None and not nested.is_active):
         # SQLAlchemy would begin one here, or refuse; the driver would commit the statement alone.
         raise InvalidRequestError("a prepared statement runs inside a transaction only")
-    cursor, sql = None, compiled.sql
+    found, rowcount = send(connection, compiled.sql, parameters, many=many)
+    return Rows(compiled.answered(found), rowcount)
+
+
+def send(connection: Connection, sql: str, parameters: Any = None, *, many: bool = False) -> tuple[list[Any], int]:
+    """Plain SQL straight to the driver: the rows as it gives them, and how many were changed. Raises DBAPIError.
+
+    For what stands around transactions; inside one, the caller sees to it that it is open. With `many`, once for each of
+    `parameters`, and no rows.
+    """
+    cursor = None
     try:
         cursor = connection.connection.cursor()
         for listener in connection.dispatch.before_cursor_execute:
             sql, parameters = listener(connection, cursor, sql, parameters, None, many)
         if many:
             cursor.executemany(sql, parameters)
+        elif parameters is None:
+            cursor.execute(sql)
         else:
             cursor.execute(sql, parameters)
-        found = [] if many or compiled.row is None else cursor.fetchall()
-        rowcount = cursor.rowcount
+        return [] if many or cursor.description is None else list(cursor.fetchall()), cursor.rowcount
     except connection.dialect.loaded_dbapi.Error as error:
         # What SQLAlchemy's own execution does with it: names it, hides the values, gives up a connection that was lost.
         connection._handle_dbapi_exception(error, sql, parameters, cursor, None)
-    return Rows(compiled.answered(found), rowcount)

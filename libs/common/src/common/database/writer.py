@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, RootTransaction
 from sqlalchemy.exc import DBAPIError
 
 from common.database.errors import CommitUnknown, DatabaseUnavailable, TransactionBroken, connection_lost, worth_retrying
+from common.database.prepared import send
 from common.database.unit import GroupCommit, Unit
 from common.faults import crash_point
 from common.telemetry import describe
@@ -273,14 +274,15 @@ class _UnitSavepoint:
         self._dirty = False
 
     def _say(self, sql: str) -> None:
-        self._connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+        send(self._connection, sql)
 
 
 def _transaction_id(connection: Connection) -> str | None:
     """The id by which PostgreSQL can later say whether this transaction was committed; None on SQLite, which has no wire to lose."""
     if connection.dialect.name != "postgresql":
         return None
-    return str(connection.exec_driver_sql("SELECT pg_current_xact_id()::text").scalar_one())
+    [(identity,)], _ = send(connection, "SELECT pg_current_xact_id()::text")
+    return str(identity)
 
 
 def _pause(attempt: int) -> None:
