@@ -343,3 +343,27 @@ async def test_a_mark_rides_along_with_the_next_commit_or_is_made_soon(database:
     await database.write(lambda u: u.connection.exec_driver_sql("SELECT 1"))
     assert None not in await column(database, "sent_at")
     assert database.groups <= before + 3  # its commit, the next one, and one of its own where 50 ms went by between them
+
+
+async def test_however_busy_what_waits_in_the_table_is_looked_at_in_time(
+    database: Database, bus: Unruly, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "_REFUSED_TOPIC_S", 0.5)
+    await outbox.start()
+    await database.write(lambda u: send(outbox, u))
+    await until(lambda: outbox.relay.sent == 1)
+    bus.closed = frozenset({topics.SHARING})
+    await database.write(lambda u: send(outbox, u, "refused", topics.SHARING))
+    await database.write(lambda u: send(outbox, u, "delayed", not_before=datetime.now(UTC) + timedelta(seconds=0.3)))
+    if database.dialect == "postgresql":  # SQLite has no other process
+        silent = outbox_of(database, bus, SystemClock(), "svc:referral")
+        silent.relay.holding = True  # so it announces nothing: its word is lost
+        await database.write(lambda u: send(silent, u, "another"))
+    bus.closed = frozenset()
+    wanted = {"delayed", "refused"} | ({"another"} if database.dialect == "postgresql" else set())
+    seen: set[str] = set()
+    async with asyncio.timeout(20):
+        # Without a pause longer than a mark waits for company: the relay never comes to rest.
+        while not wanted <= seen:
+            await database.write(lambda u: send(outbox, u, "busy"))
+            seen = {opened(record)[0] for topic in (topics.CASE, topics.SHARING) for record in await bus.read(topic)}

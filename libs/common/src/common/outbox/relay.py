@@ -108,6 +108,7 @@ class Relay:
         self._task: asyncio.Task[None] | None = None
         self._refused: dict[str, float] = {}
         self._look = True
+        self._looked = clock.monotonic()
         self._again: datetime | None = None
         self._handed: list[Stored] = []
         self._streams: OrderedDict[str, int] = OrderedDict()
@@ -204,12 +205,23 @@ class Relay:
         """Wait for a commit. A mark that found no company is made by itself; a delay that ends, or too long a silence, means a look."""
         if self._unmarked and not await self._woken(_MARK_WITHIN_S):
             await self._mark_now()
-        limit = SAFETY_POLL_S if self._database.dialect == "postgresql" or self._refused else None
+        limit = SAFETY_POLL_S if self._polls else None
         if self._again is not None:
             due = max((self._again - self._clock.now()).total_seconds(), 0.001)
             limit = due if limit is None else min(due, limit)
         if not await self._woken(limit):
             self._look = True
+
+    @property
+    def _polls(self) -> bool:
+        """Whether something may come to wait in the table without a word to us: another process's, or what a topic refused."""
+        return self._database.dialect == "postgresql" or bool(self._refused)
+
+    def _is_due(self) -> bool:
+        """Whether the table must be looked at now, however busy what is handed over keeps us."""
+        if self._again is not None and self._again <= self._clock.now():
+            return True
+        return self._polls and self._clock.monotonic() - self._looked >= SAFETY_POLL_S
 
     async def _woken(self, seconds: float | None) -> bool:
         try:
@@ -221,16 +233,17 @@ class Relay:
 
     async def _step(self) -> bool:
         """Send what was handed over, or a batch from the table. Returns whether to go on at once: nobody would wake us for the rest."""
-        waiting = self._next_handed()
+        self._look = self._look or self._is_due()
+        waiting = [] if self._look else self._next_handed()
         if not waiting and self._look:
             await self._mark_now()  # what is out but not marked must not be read as waiting
             self._look = False
             self._handed.clear()  # committed before this, so it is in the table
-            now, closed = self._clock.now(), self._closed_topics()
+            now, closed, self._looked = self._clock.now(), self._closed_topics(), self._clock.monotonic()
             waiting, self._again = await self._database.read(lambda connection: _due(connection, now, closed))
             self._look = self._look or len(waiting) == BATCH
         if not waiting:
-            return False
+            return self._look
         crash_point("outbox.before-send")
         gone = await self._publish(waiting)
         # Dying here repeats the batch after the restart: same bytes, same ids.
@@ -292,8 +305,11 @@ class Relay:
 
     def _closed_topics(self) -> list[str]:
         now = self._clock.monotonic()
-        self._refused = {topic: until for topic, until in self._refused.items() if until > now}
-        return list(self._refused)
+        kept = {topic: until for topic, until in self._refused.items() if until > now}
+        if len(kept) < len(self._refused):
+            self._look = True  # what it refused waits in the table, and nobody will hand it over again
+        self._refused = kept
+        return list(kept)
 
     def _mark_along(self, group: GroupCommit) -> None:
         """In the writer's thread, before any commit: what is out is marked with it, and costs no commit of its own."""
