@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -217,3 +217,15 @@ def test_no_word_on_safe_contact_means_do_not_contact() -> None:
     told = tuple(fact for fact in snapshot().facts if fact.category != "victim_safe_contact")
     strip = shown(snapshot(facts=told), Parcel("victim_safe_contact", VICTIM))["safeContact"]
     assert (strip["status"], strip["doNotContact"], strip["items"]) == ("unknown", True, [])
+
+
+def test_just_after_a_summer_midnight_today_is_a_day_that_has_come() -> None:
+    """Verified on 1 July and decided half an hour into that day, when it is still 30 June in UTC."""
+    snap = snapshot()
+    facts = tuple(f.model_copy(update={"value": "2027-07-01"}) if f.path == "safe_contact.last_verified" else f for f in snap.facts)
+    parcel = Parcel("victim_safe_contact", VICTIM)
+    night = datetime(2027, 6, 30, 23, 30, tzinfo=UTC)
+    projection = Projection("northmoor-idva", {parcel: "NM-2"}, (CLAUSE,), decided_at=night)
+    made = content(snapshot(facts=facts), projection, kind="disclosure", delivery_id=DELIVERY, case_reference="NM-1")
+    assert json.loads(made)["safeContact"]["lastVerified"] == "2027-07-01"
+    assert json.loads(made)["safeContact"]["safeUntil"] == "2027-07-31"

@@ -10,6 +10,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from common.canonical import canonical
 from common.categories import CATEGORIES, FROM_SNAPSHOT, category
@@ -17,6 +18,9 @@ from common.events.case import CaseSnapshot, Fact
 from common.shield import REMOVED, Shield, is_area
 
 CONTENT_VERSION: Final = 1
+
+_LONDON: Final = ZoneInfo("Europe/London")
+"""A day on a form is a day where its people live: just after a summer midnight it is still yesterday in UTC."""
 
 Kind = Literal["disclosure", "correction", "withdrawal", "notice"]
 _ORDER: Final[Mapping[str, int]] = {code: place for place, code in enumerate(CATEGORIES)}
@@ -251,7 +255,7 @@ def _safe_contact(snapshot: CaseSnapshot, projection: Projection, seen: Sequence
             rules.append(each)
     stated = [each.fact for each in rules]
     verified = next((str(fact.value) for fact in stated if _leaf(fact) == "last_verified"), None)
-    on = (projection.decided_at or snapshot.received_at).astimezone(UTC).date()
+    on = (projection.decided_at or snapshot.received_at).astimezone(_LONDON).date()
     day = _day_verified(verified, on)
     # The limit is the rules' under which the referral was made; a snapshot that states none vouches for nothing.
     until = day + timedelta(days=snapshot.safe_contact_days) if day and snapshot.safe_contact_days else None

@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from opentelemetry import metrics
-from sqlalchemy import Connection, bindparam, case, exists, func, null, or_, select, update
+from sqlalchemy import Connection, Update, bindparam, case, exists, func, null, or_, select, update
 
 from common.bus import Bus, BusUnavailable, MessageTooLarge, NotAllowed, Outgoing, TopicUnknown
 from common.clock import Clock
@@ -59,12 +59,21 @@ _NOW: Final = bindparam("now", type_=UtcDateTime())
 _NEXT_DELAYED: Final = select(func.min(OUTBOX.c.not_before)).where(OUTBOX.c.sent_at.is_(None), OUTBOX.c.not_before > _NOW)
 _MAY_GO: Final = (OUTBOX.c.sent_at.is_(None), OUTBOX.c.body.is_not(None), or_(OUTBOX.c.not_before.is_(None), OUTBOX.c.not_before <= _NOW))
 _NEXT: Final = select(*_COLUMNS).where(*_MAY_GO).order_by(OUTBOX.c.seq).limit(BATCH)
+
+
 # What nobody will confirm is forgotten with the bus's own word for it.
-_MARK: Final = Prepared(
-    update(OUTBOX)
-    .where(OUTBOX.c.id == bindparam("message"), OUTBOX.c.sent_at.is_(None))
-    .values(sent_at=_NOW, body=case((OUTBOX.c.confirmed_at.is_not(None), null()), else_=OUTBOX.c.body))
-)
+def _marking(dialect: str) -> Update:
+    """Skips what another process has locked: it is confirming it, which says that it was sent. Waiting for it could deadlock."""
+    here = OUTBOX.c.id == bindparam("message")
+    if dialect == "postgresql":
+        here = (
+            OUTBOX.c.id == select(OUTBOX.c.id).where(here, OUTBOX.c.sent_at.is_(None)).with_for_update(skip_locked=True).scalar_subquery()
+        )
+    body = case((OUTBOX.c.confirmed_at.is_not(None), null()), else_=OUTBOX.c.body)
+    return update(OUTBOX).where(here, OUTBOX.c.sent_at.is_(None)).values(sent_at=_NOW, body=body)
+
+
+_MARK: Final = Prepared(_marking)
 
 
 @dataclass(frozen=True, slots=True)
