@@ -25,7 +25,8 @@ def told(delivery_id: UUID, **changes: Any) -> bytes:
 
 def at(delivery_id: UUID, minute: int, value: bytes | None, state: str = "delivered", kind: str = "disclosure") -> Waiting:
     """As the inbox lists it."""
-    return Waiting(str(delivery_id), kind, state, f"2026-11-21T02:{minute:02}:00Z", value)
+    when = f"2026-11-21T02:{minute:02}:00Z"
+    return Waiting(str(delivery_id), kind, state, when, value, saved_at=when if state == "acknowledged" else "")
 
 
 async def rows(bed: PortalBed) -> list[tuple[str, str]]:

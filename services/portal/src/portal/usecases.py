@@ -15,7 +15,7 @@ from common.package_proof import PackageRefused
 from common.problems import Problem
 from common.tlog import ProofRefused, Verifier, verify_proof
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
-from portal.domain.delivery import TO_ACCEPT, Known, Waiting, WorkRow, known_of, one_each, ordered
+from portal.domain.delivery import Known, Waiting, WorkRow, known_of, one_each, ordered
 from portal.domain.emergency import Unproven, UnprovenList, most_pressing
 from portal.domain.visit import AUTHORITY, Session
 from portal.permissions import SCREENS
@@ -68,7 +68,7 @@ async def work_list(desk: PortalDesk, granted: Granted, hub: Hub) -> list[WorkRo
     known = dict(await desk.shelf.known(agency, [one.delivery_id for one in waiting]))
     opening = desk.custody.opening(granted)
     for one in waiting:
-        if opening and one.state in TO_ACCEPT and one.delivery_id not in known:
+        if opening and one.to_accept and one.delivery_id not in known:
             handling = _handling(desk, one, agency, opening)
             if handling is not None:
                 known[one.delivery_id] = handling
@@ -89,8 +89,8 @@ def _handling(desk: PortalDesk, one: Waiting, me: str, opening: Mapping[str, Ope
     return known_of(delivery.verdict.content, one.delivered_at, promised=delivery.verdict.standing == "promised", opened=False)
 
 
-async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: str) -> tuple[Delivery, str]:
-    """Fetch, open, verify and record a delivery for one person, then return it with its state.
+async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: str) -> tuple[Delivery, Waiting]:
+    """Fetch, open, verify and record a delivery for one person, then return it with how it stands.
 
     The record is durable before anything leaves this function, and names the case, so that who looked can be found by it;
     a delivery that does not verify is recorded too. If we crash after the record, an entry stands for a look that never
@@ -115,7 +115,7 @@ async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: st
     known = known_of(delivery.verdict.content, item.waiting.delivered_at, promised=promised, opened=True)
     await desk.recorder.record(replace(looked, case_references=(known.case_reference,)))
     await desk.shelf.remember(me, delivery_id, known, desk.clock.now())
-    return delivery, item.waiting.state
+    return delivery, item.waiting
 
 
 async def accept(desk: PortalDesk, granted: Granted, read: Granted, hub: Hub, delivery_id: str) -> None:
@@ -125,14 +125,15 @@ async def accept(desk: PortalDesk, granted: Granted, read: Granted, hub: Hub, de
     what is missing.
     """
     _allow("accept_delivery", granted)
-    delivery, state = await open_for(desk, read, hub, delivery_id)
+    delivery, standing = await open_for(desk, read, hub, delivery_id)
     signer = desk.custody.signing(granted)
     if signer is None:
         raise NoCustody
     role = min(granted.principal.roles, default="practitioner")
-    if state == "delivered":
+    if not standing.saved_at:
         await hub.send_receipt(delivery_id, saved_receipt(delivery, signer=signer, system=f"portal, accepted by {role}"))
-    await hub.acknowledge(delivery_id, role)
+    if not standing.taken_up:
+        await hub.acknowledge(delivery_id, role)
     reference = str(delivery.verdict.content["caseReference"])
     await desk.recorder.record(replace(_entry("acknowledged", granted, delivery_id), case_references=(reference,)))
 

@@ -5,10 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-TO_ACCEPT: Final = frozenset({"delivered", "saved"})
-"""States in which nobody here has taken it up yet; `saved` alone means that we died between receipt and acknowledgement."""
-
-
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A delivery as the inbox lists it: metadata, and its envelope still sealed (None when its bytes are not what their digest says)."""
@@ -20,6 +16,18 @@ class Waiting:
     envelope: bytes | None = field(default=None, repr=False)
     proof_followed: bool = False
     """It left on a promise, and a later envelope of the same delivery brought its proof."""
+    saved_at: str = ""
+    """When the agency signed for it; "" while it has not, whatever `state` says: an acknowledgement alone is no receipt."""
+
+    @property
+    def taken_up(self) -> bool:
+        """Whether a role has acknowledged it."""
+        return self.state == "acknowledged"
+
+    @property
+    def to_accept(self) -> bool:
+        """Whether anything is missing: the receipt, or the acknowledgement when we died between the two."""
+        return not (self.saved_at and self.taken_up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +62,11 @@ class WorkRow:
 
     @property
     def state(self) -> str:
-        """One of new, opened, accepted."""
-        if self.waiting.state not in TO_ACCEPT:
+        """One of new, opened, acknowledged (but not signed for), accepted."""
+        if not self.waiting.to_accept:
             return "accepted"
+        if self.waiting.taken_up:
+            return "acknowledged"
         return "opened" if self.known is not None and self.known.opened else "new"
 
     @property
@@ -79,7 +89,9 @@ def one_each(listed: Sequence[Waiting]) -> list[Waiting]:
     for one in listed:
         first = found.get(one.delivery_id)
         followed = first is not None and (first.proof_followed or (one.kind == "notice" and first.kind != "notice"))
-        found[one.delivery_id] = one if first is None else replace(first, state=one.state, envelope=one.envelope, proof_followed=followed)
+        found[one.delivery_id] = one if first is None else replace(
+            first, state=one.state, envelope=one.envelope, proof_followed=followed, saved_at=one.saved_at
+        )
     return list(found.values())
 
 
