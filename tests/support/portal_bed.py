@@ -109,6 +109,7 @@ class MemoryHub:
     value: bytes
     state: str = "delivered"
     saved_at: str = ""
+    kind: str = "disclosure"
     done: list[str] = field(default_factory=list)
     served_entry: dict[str, Any] = field(default_factory=dict)
     without_proof: list[Unproven] = field(default_factory=list)
@@ -124,7 +125,7 @@ class MemoryHub:
 
     async def delivery(self, delivery_id: str) -> Sealed:
         self.done.append("fetched")
-        return Sealed(Waiting(delivery_id, "disclosure", self.state, "2026-11-21T02:05:00Z", saved_at=self.saved_at), self.value)
+        return Sealed(Waiting(delivery_id, self.kind, self.state, "2026-11-21T02:05:00Z", saved_at=self.saved_at), self.value)
 
     async def send_receipt(self, delivery_id: str, receipt: str) -> None:
         self.done.append("receipt")
