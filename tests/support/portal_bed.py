@@ -108,6 +108,8 @@ class MemoryHub:
 
     value: bytes
     state: str = "delivered"
+    saved_at: str = ""
+    kind: str = "disclosure"
     done: list[str] = field(default_factory=list)
     served_entry: dict[str, Any] = field(default_factory=dict)
     without_proof: list[Unproven] = field(default_factory=list)
@@ -119,15 +121,15 @@ class MemoryHub:
     found: list[dict[str, Any]] = field(default_factory=list)
 
     async def waiting(self) -> Sequence[Waiting]:
-        return self.listed or [Waiting(str(DELIVERY), "disclosure", self.state, "2026-11-21T02:05:00Z", self.value)]
+        return self.listed or [Waiting(str(DELIVERY), "disclosure", self.state, "2026-11-21T02:05:00Z", self.value, saved_at=self.saved_at)]
 
     async def delivery(self, delivery_id: str) -> Sealed:
         self.done.append("fetched")
-        return Sealed(Waiting(delivery_id, "disclosure", self.state, "2026-11-21T02:05:00Z"), self.value)
+        return Sealed(Waiting(delivery_id, self.kind, self.state, "2026-11-21T02:05:00Z", saved_at=self.saved_at), self.value)
 
     async def send_receipt(self, delivery_id: str, receipt: str) -> None:
         self.done.append("receipt")
-        self.state = "saved"
+        self.state, self.saved_at = "saved", "2026-11-21T02:06:00Z"
 
     async def acknowledge(self, delivery_id: str, role: str) -> None:
         self.done.append(f"acknowledged as {role}")

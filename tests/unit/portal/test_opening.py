@@ -112,11 +112,29 @@ async def test_accepting_signs_then_acknowledges_once(bed: PortalBed) -> None:
 
 
 async def test_accepting_again_after_a_crash_sends_only_what_is_missing(bed: PortalBed) -> None:
-    bed.hub.state = "saved"
+    bed.hub.state, bed.hub.saved_at = "saved", "2026-11-21T02:06:00Z"
     assert "Accept this delivery" in (await bed.get(PAGE)).text
     await bed.post(f"{PAGE}/accept")
     assert "receipt" not in bed.hub.done
     assert "acknowledged as idva" in bed.hub.done
+
+
+async def test_acknowledged_alone_is_still_to_be_signed_for(bed: PortalBed) -> None:
+    bed.hub.state = "acknowledged"
+    shown = (await bed.get(PAGE)).text
+    assert "Acknowledged, still to be signed for" in shown
+    assert "Accept this delivery" in shown
+    assert "Your agency has signed for it" not in shown
+    listed = (await bed.get("/work")).text
+    assert "Acknowledged, still to be signed for" in listed
+    assert "Nothing accepted yet." in listed
+    bed.hub.done.clear()
+    await bed.post(f"{PAGE}/accept")
+    assert "receipt" in bed.hub.done
+    assert "acknowledged as idva" not in bed.hub.done, "only what is missing is sent"
+    bed.hub.state = "acknowledged"
+    assert "Your agency has signed for it" in (await bed.get(PAGE)).text
+    assert "Nothing is waiting for you." in (await bed.get("/work")).text
 
 
 async def test_the_list_names_the_case_only_once_it_was_opened(bed: PortalBed) -> None:

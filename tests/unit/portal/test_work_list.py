@@ -18,14 +18,17 @@ TWO_DAYS = [{"code": "acknowledge-two-days", "text": "Acknowledge within two wor
 
 
 def told(delivery_id: UUID, **changes: Any) -> bytes:
-    """A sound delivery under this id."""
-    made = package({**CONTENT, "deliveryId": str(delivery_id), **changes}, delivery_id=delivery_id)
+    """A sound delivery under this id, on a case of its own unless told otherwise."""
+    case = CONTENT["caseReference"] if delivery_id == DELIVERY else f"NM-{str(delivery_id)[-2:].upper()}00-0000-0000"
+    content = {**CONTENT, "deliveryId": str(delivery_id), "caseReference": case, **changes}
+    made = package(content, delivery_id=delivery_id, kind=content["kind"])
     return envelope(made)
 
 
 def at(delivery_id: UUID, minute: int, value: bytes | None, state: str = "delivered", kind: str = "disclosure") -> Waiting:
     """As the inbox lists it."""
-    return Waiting(str(delivery_id), kind, state, f"2026-11-21T02:{minute:02}:00Z", value)
+    when = f"2026-11-21T02:{minute:02}:00Z"
+    return Waiting(str(delivery_id), kind, state, when, value, saved_at=when if state == "acknowledged" else "")
 
 
 async def rows(bed: PortalBed) -> list[tuple[str, str]]:
@@ -93,9 +96,78 @@ async def test_a_kept_promise_is_one_line_with_its_newest_standing(tmp_path: Pat
         await bed.get(f"/deliveries/{DELIVERY}")
         hub.listed.append(at(DELIVERY, 5, envelope(package()), kind="notice"))
         ((_, line),) = await rows(bed)
-        assert "Disclosure" in line
+        assert "New information" in line
         assert "2:01am" in line, "it came when it first came"
         assert "Promised" not in line
+
+
+async def test_what_left_in_an_emergency_is_urgent_while_promised_and_after(tmp_path: Path) -> None:
+    calm = {**CONTENT, "urgent": False, "obligations": TWO_DAYS}
+    async with portal_bed(envelope(promised(calm)), tmp_path) as bed:
+        hub = bed.hub
+        hub.listed = [at(DELIVERY, 1, hub.value), at(ROUTINE, 9, told(ROUTINE, urgent=False, obligations=TWO_DAYS))]
+        for _ in range(2):
+            first, second = await rows(bed)
+            assert first[0] == "21"
+            assert "Urgent" in first[1]
+            assert "21 November 2026 at 3:01am" in first[1], "an hour, like danger that says so itself"
+            assert "Urgent" not in second[1]
+            page = (await bed.get(f"/deliveries/{DELIVERY}")).text
+            assert "Urgent" in page
+            assert "Accept by 21 November 2026 at 3:01am" in page
+        hub.value = envelope(package(calm))
+        hub.listed.append(at(DELIVERY, 30, hub.value, kind="notice"))
+        for fresh in (False, True):
+            if fresh:
+                bed.shelf.kept.clear()
+            first = (await rows(bed))[0]
+            assert first[0] == "21", "the proof has followed; the danger has not passed"
+            assert "Urgent" in first[1]
+            assert "3:01am" in first[1]
+            assert "Promised" not in first[1]
+            assert "Urgent" in (await bed.get(f"/deliveries/{DELIVERY}")).text
+
+
+async def test_the_page_of_a_proof_is_still_that_of_an_emergency(tmp_path: Path) -> None:
+    async with portal_bed(envelope(package({**CONTENT, "urgent": False})), tmp_path) as bed:
+        bed.hub.kind = "notice"
+        assert "Urgent" in (await bed.get(f"/deliveries/{DELIVERY}")).text
+
+
+async def test_a_fuller_referral_is_called_so_presses_and_is_named_on_the_urgent_one(tmp_path: Path) -> None:
+    same = {"caseReference": CONTENT["caseReference"], "urgent": False, "obligations": TWO_DAYS}
+    async with portal_bed(envelope(package()), tmp_path) as bed:
+        hub = bed.hub
+        hub.listed = [
+            at(DELIVERY, 1, told(DELIVERY, obligations=ONE_HOUR)),
+            at(ROUTINE, 9, told(ROUTINE, **same), kind="correction"),
+        ]
+        first, second = await rows(bed)
+        assert (first[0], second[0]) == ("21", "a1")
+        assert "Fuller referral" in second[1]
+        assert "Urgent" in second[1], "whoever goes there should read it before the older one"
+        assert "NM-7F3K" not in str((first, second)), "the case is still named only once a person has opened it"
+        page = (await bed.get(f"/deliveries/{DELIVERY}")).text
+        assert f'href="/deliveries/{ROUTINE}">A newer delivery on this case came on 21 November 2026 at 2:09am</a>' in page
+        hub.value = told(ROUTINE, **same, kind="correction")
+        newer = (await bed.get(f"/deliveries/{ROUTINE}")).text
+        assert "Fuller referral" in newer
+        assert "A newer delivery" not in newer
+        hub.listed.append(at(LATER, 12, told(LATER, **same), kind="correction"))
+        lines = dict(await rows(bed))
+        assert "Update" in lines["a2"], "what changes after that is an update"
+        assert "Urgent" in lines["a2"]
+        assert "Fuller referral" in lines["a1"]
+        assert "Urgent" not in lines["a1"]
+        hub.listed[0] = at(DELIVERY, 1, told(DELIVERY), state="acknowledged")
+        assert "Urgent" not in dict(await rows(bed))["a2"], "the danger was taken up"
+
+
+async def test_an_unreadable_delivery_stands_alone(tmp_path: Path) -> None:
+    async with portal_bed(envelope(package()), tmp_path) as bed:
+        bed.hub.listed = [at(DELIVERY, 1, told(DELIVERY)), at(ROUTINE, 2, b"{}"), at(LATER, 3, None)]
+        assert ["Urgent" in line for _, line in await rows(bed)] == [True, False, False]
+        assert "A newer delivery" not in (await bed.get(f"/deliveries/{DELIVERY}")).text
 
 
 @pytest.mark.parametrize(

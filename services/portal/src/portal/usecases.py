@@ -15,7 +15,8 @@ from common.package_proof import PackageRefused
 from common.problems import Problem
 from common.tlog import ProofRefused, Verifier, verify_proof
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
-from portal.domain.delivery import TO_ACCEPT, Known, Waiting, WorkRow, known_of, one_each, ordered
+from portal.domain.cases import related
+from portal.domain.delivery import Known, Waiting, WorkRow, known_of, one_each, ordered
 from portal.domain.emergency import Unproven, UnprovenList, most_pressing
 from portal.domain.visit import AUTHORITY, Session
 from portal.permissions import SCREENS
@@ -65,15 +66,20 @@ async def work_list(desk: PortalDesk, granted: Granted, hub: Hub) -> list[WorkRo
     """
     _allow("read_deliveries", granted)
     waiting, agency = one_each(await hub.waiting()), granted.principal.agency
-    known = dict(await desk.shelf.known(agency, [one.delivery_id for one in waiting]))
+    known = await desk.shelf.known(agency, [one.delivery_id for one in waiting])
+    found = dict(known)
     opening = desk.custody.opening(granted)
     for one in waiting:
-        if opening and one.state in TO_ACCEPT and one.delivery_id not in known:
+        if opening and one.to_accept and one.delivery_id not in found:
             handling = _handling(desk, one, agency, opening)
             if handling is not None:
-                known[one.delivery_id] = handling
-                await desk.shelf.remember(agency, one.delivery_id, handling, desk.clock.now())
-    return ordered([WorkRow(one, known.get(one.delivery_id)) for one in waiting])
+                found[one.delivery_id] = handling
+    rows = related([WorkRow(one, found.get(one.delivery_id)) for one in waiting])
+    for row in rows:
+        # Kept also so that a delivery's page can say what came after it, without another look into the whole inbox.
+        if row.known is not None and row.known != known.get(row.waiting.delivery_id):
+            await desk.shelf.remember(agency, row.waiting.delivery_id, row.known, desk.clock.now())
+    return ordered(rows)
 
 
 def _handling(desk: PortalDesk, one: Waiting, me: str, opening: Mapping[str, OpeningKey]) -> Known | None:
@@ -86,11 +92,21 @@ def _handling(desk: PortalDesk, one: Waiting, me: str, opening: Mapping[str, Ope
         return None
     if delivery.delivery_id != one.delivery_id:
         return None
-    return known_of(delivery.verdict.content, one.delivered_at, promised=delivery.verdict.standing == "promised", opened=False)
+    promised = one.proof_followed or delivery.verdict.standing == "promised"
+    return known_of(delivery.verdict.content, one.delivered_at, promised=promised, opened=False)
 
 
-async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: str) -> tuple[Delivery, str]:
-    """Fetch, open, verify and record a delivery for one person, then return it with its state.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A delivery that verified, how it stands, and what the work list told of it."""
+
+    delivery: Delivery
+    standing: Waiting
+    known: Known
+
+
+async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: str) -> Opened:
+    """Fetch, open, verify and record a delivery for one person, then return it with how it stands.
 
     The record is durable before anything leaves this function, and names the case, so that who looked can be found by it;
     a delivery that does not verify is recorded too. If we crash after the record, an entry stands for a look that never
@@ -111,11 +127,21 @@ async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: st
     except (EnvelopeRefused, PackageRefused) as refused:
         await desk.recorder.record(replace(looked, outcome="failed", reason_code=refused.code))
         raise
-    promised = delivery.verdict.standing == "promised"
-    known = known_of(delivery.verdict.content, item.waiting.delivered_at, promised=promised, opened=True)
+    known = await _known_now(desk, delivery, item.waiting, me)
     await desk.recorder.record(replace(looked, case_references=(known.case_reference,)))
     await desk.shelf.remember(me, delivery_id, known, desk.clock.now())
-    return delivery, item.waiting.state
+    return Opened(delivery, item.waiting, known)
+
+
+async def _known_now(desk: PortalDesk, delivery: Delivery, standing: Waiting, me: str) -> Known:
+    """What it says of its own handling, beside what the work list knew: when it first came, how it left, what came after it."""
+    before = (await desk.shelf.known(me, [delivery.delivery_id])).get(delivery.delivery_id)
+    # A notice is the proof that follows a promise.
+    promised = delivery.verdict.standing == "promised" or standing.kind == "notice" or (before is not None and before.promised)
+    known = known_of(delivery.verdict.content, standing.delivered_at, promised=promised, opened=True)
+    if before is None:
+        return known
+    return replace(known, accept_by=before.accept_by, fuller=before.fuller, newer_id=before.newer_id, newer_at=before.newer_at)
 
 
 async def accept(desk: PortalDesk, granted: Granted, read: Granted, hub: Hub, delivery_id: str) -> None:
@@ -125,14 +151,16 @@ async def accept(desk: PortalDesk, granted: Granted, read: Granted, hub: Hub, de
     what is missing.
     """
     _allow("accept_delivery", granted)
-    delivery, state = await open_for(desk, read, hub, delivery_id)
+    opened = await open_for(desk, read, hub, delivery_id)
+    delivery, standing = opened.delivery, opened.standing
     signer = desk.custody.signing(granted)
     if signer is None:
         raise NoCustody
     role = min(granted.principal.roles, default="practitioner")
-    if state == "delivered":
+    if not standing.saved_at:
         await hub.send_receipt(delivery_id, saved_receipt(delivery, signer=signer, system=f"portal, accepted by {role}"))
-    await hub.acknowledge(delivery_id, role)
+    if not standing.taken_up:
+        await hub.acknowledge(delivery_id, role)
     reference = str(delivery.verdict.content["caseReference"])
     await desk.recorder.record(replace(_entry("acknowledged", granted, delivery_id), case_references=(reference,)))
 

@@ -10,7 +10,6 @@ from common.package_proof import PackageRefused
 from portal import usecases
 from portal.api.visit import ANYONE, Visit, Visiting, desk, form, page, see_other
 from portal.domain.dates import london_day
-from portal.domain.delivery import TO_ACCEPT
 from portal.domain.shown import names_referrer, risk_level, sections, strip
 from portal.domain.wording import reasons
 from portal.usecases import NoCustody
@@ -35,20 +34,21 @@ async def show_delivery(request: Request, delivery_id: UUID, here: Visit = Visit
     """One delivery, safe contact first; the look is in the audit log before this page is made."""
     granted = here.granted("disclosure.read", "consultation")
     try:
-        delivery, state = await usecases.open_for(desk(request), granted, here.hub, str(delivery_id))
+        opened = await usecases.open_for(desk(request), granted, here.hub, str(delivery_id))
     except NoCustody:
         return page(request, "own_system.html")
     except (PackageRefused, EnvelopeRefused) as refused:
         return page(request, "not_verified.html", code=refused.code)
-    content, today = delivery.verdict.content, london_day(here.clock.now())
+    content, today = opened.delivery.verdict.content, london_day(here.clock.now())
     return page(
         request,
         "delivery.html",
         delivery_id=str(delivery_id),
         content=content,
-        verdict=delivery.verdict,
-        state=state,
-        to_accept=state in TO_ACCEPT,
+        verdict=opened.delivery.verdict,
+        standing=opened.standing,
+        known=opened.known,
+        urgent=opened.known.urgent or opened.known.promised,
         may_accept=here.session.grantings.allows("disclosure.acknowledge"),
         strip=strip(content.get("safeContact"), today),
         sections=sections(content, today),

@@ -128,4 +128,4 @@ def _waiting(raw: Mapping[str, Any]) -> Waiting:
         envelope = envelope_of(raw)
     except ValueError:  # listed all the same: one that is damaged must not hide the others
         envelope = None
-    return Waiting(raw["deliveryId"], raw["kind"], raw["state"], raw["deliveredAt"], envelope)
+    return Waiting(raw["deliveryId"], raw["kind"], raw["state"], raw["deliveredAt"], envelope, saved_at=raw.get("savedAt") or "")

@@ -1,12 +1,10 @@
 """Deliveries as a work list shows them."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
-
-TO_ACCEPT: Final = frozenset({"delivered", "saved"})
-"""States in which nobody here has taken it up yet; `saved` alone means that we died between receipt and acknowledgement."""
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +18,18 @@ class Waiting:
     envelope: bytes | None = field(default=None, repr=False)
     proof_followed: bool = False
     """It left on a promise, and a later envelope of the same delivery brought its proof."""
+    saved_at: str = ""
+    """When the agency signed for it; "" while it has not, whatever `state` says: an acknowledgement alone is no receipt."""
+
+    @property
+    def taken_up(self) -> bool:
+        """Whether a role has acknowledged it."""
+        return self.state == "acknowledged"
+
+    @property
+    def to_accept(self) -> bool:
+        """Whether anything is missing: the receipt, or the acknowledgement when we died between the two."""
+        return not (self.saved_at and self.taken_up)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,15 @@ class Known:
     accept_by: str = ""
     """ISO moment in UTC; "" where no clause sets a time."""
     promised: bool = False
+    """It left on a promise; stays so when the proof has followed."""
     opened: bool = True
+    case_mark: str = ""
+    """The same for every delivery on one case, and tells nothing of the case by itself."""
+    fuller: bool = False
+    """The first of its case that came with time to spare, after danger was told in a hurry."""
+    newer_id: str = ""
+    """The newest delivery on the same case; "" when this is it, as far as the work list had seen."""
+    newer_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +69,27 @@ class WorkRow:
 
     waiting: Waiting
     known: Known | None
+    presses: bool = False
+    """The newest of its case while an earlier urgent one is still to accept: whoever goes there should read this one."""
 
     @property
     def state(self) -> str:
-        """One of new, opened, accepted."""
-        if self.waiting.state not in TO_ACCEPT:
+        """One of new, opened, acknowledged (but not signed for), accepted."""
+        if not self.waiting.to_accept:
             return "accepted"
+        if self.waiting.taken_up:
+            return "acknowledged"
         return "opened" if self.known is not None and self.known.opened else "new"
 
     @property
     def urgent(self) -> bool:
-        """Whether it says that there is danger now."""
-        return self.known is not None and self.known.urgent
+        """Whether there is danger now: it says so, it left in an emergency (its proof changes nothing of that), or it presses."""
+        return self.presses or self.waiting.proof_followed or (self.known is not None and (self.known.urgent or self.known.promised))
+
+    @property
+    def fuller(self) -> bool:
+        """Whether it fills in what an urgent one before it left open."""
+        return self.known is not None and self.known.fuller
 
     @property
     def promised(self) -> bool:
@@ -79,7 +106,9 @@ def one_each(listed: Sequence[Waiting]) -> list[Waiting]:
     for one in listed:
         first = found.get(one.delivery_id)
         followed = first is not None and (first.proof_followed or (one.kind == "notice" and first.kind != "notice"))
-        found[one.delivery_id] = one if first is None else replace(first, state=one.state, envelope=one.envelope, proof_followed=followed)
+        found[one.delivery_id] = (
+            one if first is None else replace(first, state=one.state, envelope=one.envelope, proof_followed=followed, saved_at=one.saved_at)
+        )
     return list(found.values())
 
 
@@ -96,11 +125,17 @@ def _pressing(row: WorkRow) -> tuple[bool, bool, str]:
 
 
 def known_of(content: Mapping[str, Any], delivered_at: str, *, promised: bool, opened: bool) -> Known:
-    """What a verified delivery says of its own handling; the case is named only once a person has opened it."""
-    codes = {str(one["code"]) for one in content["obligations"]}
+    """What a verified delivery says of its own handling; the case is named only once a person has opened it.
+
+    What left on a promise left because somebody's life is in danger, so it is to be accepted as soon as what says so itself.
+    """
+    codes = {"acknowledge-one-hour"} if promised else {str(one["code"]) for one in content["obligations"]}
     by = accept_by(codes, datetime.fromisoformat(delivered_at))
-    reference = str(content["caseReference"]) if opened else ""
-    return Known(reference, bool(content["urgent"]), "" if by is None else by.astimezone(UTC).isoformat(), promised, opened)
+    case = str(content["caseReference"])
+    return Known(
+        case if opened else "", bool(content["urgent"]), "" if by is None else by.astimezone(UTC).isoformat(), promised, opened,
+        case_mark=hashlib.sha256(f"case\0{case}".encode()).hexdigest()[:32],
+    )  # fmt: skip
 
 
 def accept_by(codes: set[str], delivered: datetime) -> datetime | None:

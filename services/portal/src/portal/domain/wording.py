@@ -116,7 +116,7 @@ _LABELS: Final[dict[str, str]] = {
     "id": "Record id",
 }
 _KINDS: Final[dict[str, str]] = {
-    "disclosure": "Disclosure", "correction": "Correction", "withdrawal": "Withdrawal", "notice": "Notice",
+    "disclosure": "New information", "correction": "Update", "withdrawal": "Withdrawal", "notice": "Notice",
 }  # fmt: skip
 
 
@@ -172,8 +172,10 @@ def reason(codes: str) -> str:
     return "; ".join(REASONS.get(one, sentence(one)) for one in codes.split(",") if one)
 
 
-def kind(code: str) -> str:
-    """What a delivery is."""
+def kind(code: str, fuller: bool = False) -> str:
+    """What a delivery is; an update that fills in an urgent one is called by what it brings."""
+    if fuller and code == "correction":
+        return "Fuller referral"
     return _KINDS.get(code, "Delivery")
 
 
