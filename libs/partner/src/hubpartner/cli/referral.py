@@ -24,6 +24,7 @@ refused = typer.Typer(help="Referrals of yours that were refused and stand so.")
 app.add_typer(refused, name="refused")
 
 _MEANING = {
+    "already-completed": ": the form was taken in before this repeat; acknowledge: sent-again",
     "external-reference-exists": ": another referral stands under this reference. If it is the same one, acknowledge: sent-again",
 }
 _STATES = {
