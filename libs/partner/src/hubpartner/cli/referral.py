@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hubpartner.cli.session import JsonOption, command, say, say_error, say_json, with_hub
+from hubpartner.cli.session import JsonOption, command, profile_of, say, say_error, say_json, with_hub
 
 
 class Became(StrEnum):
@@ -55,10 +55,12 @@ def submit(
     if as_json:
         say_json(answer)
         return
-    risk = answer["risk"]
+    risk, sender = answer["risk"], profile_of(context).agency
     if dry_run:
+        say(f"Checked as {sender}.")
         say(f"Would be taken in. Risk {risk['level']} ({risk['rule']}). Nothing was stored.")
         return
+    say(f"Sent as {sender}.")
     say(f"Referral {answer['referralId']} taken in, your case reference {answer['caseReference']}.")
     say(f"Risk {risk['level']} ({risk['rule']}).")
     say(f"What became of it: {command(context, 'referral show ' + answer['referralId'])}")
