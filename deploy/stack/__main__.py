@@ -41,7 +41,9 @@ def _run(arguments: argparse.Namespace) -> None:
             stack.start()
             print(stack.describe())
         case "stop":
+            ran = stack.running()
             stack.stop()
+            print("The stack is stopped; its data stay." if ran else f"No stack runs in {stack.folder}.")
         case "compose":
             (parts.ROOT / compose.FILE).write_text(compose.text())
         case "prepare":

@@ -15,6 +15,10 @@ from deploy.stack.postgres import PostgresServer
 PATIENCE = 120.0  # seconds for a service to migrate its database and join its groups on a busy two-core machine
 
 
+BASE = "base-port"
+"""File in the stack's folder: the base port it was last started with, so that a start on others is seen."""
+
+
 @dataclass(frozen=True)
 class Stack:
     """The running topology in `folder` (data, keys, logs and process ids), its ports counted from `base_port`."""
@@ -51,7 +55,12 @@ class Stack:
         return self.folder / "demo"
 
     def start(self) -> None:
-        """Start what is not running yet and wait until all of it is ready. On failure everything is stopped again."""
+        """Start what is not running yet and wait until all of it is ready. On failure what this call started is stopped again.
+
+        Raises NotReady before anything is written when the stack of this folder runs on other ports, or a port is somebody else's.
+        """
+        found = self.running()
+        self._refuse_strangers(found)
         try:
             self.start_servers()
             for service in topology.SERVICES:
@@ -59,12 +68,40 @@ class Stack:
             for service in topology.SERVICES:
                 self.wait_ready(service)
         except BaseException:
-            self.stop()
+            self.stop(leave=found)
             raise
+
+    def running(self) -> frozenset[str]:
+        """Names of the parts that run in this folder, on whichever ports; looked up without writing anything."""
+        found = {name for name in topology.SERVICES if processes.running(self._processes, name) is not None}
+        if processes.running(self.folder / "kafka", "broker") is not None:
+            found.add("kafka")
+        if (self.folder / "postgres").exists() and self.postgres.running():
+            found.add("postgres")
+        return frozenset(found)
+
+    def _refuse_strangers(self, found: frozenset[str]) -> None:
+        known = self._known_base()
+        if found and known not in (None, self.base_port):
+            raise processes.NotReady(
+                f"the stack in {self.folder} already runs on STACK_PORT={known}; nothing was changed. "
+                "Stop it first with: make stack-stop, or choose another folder with HUB_DIR"
+            )
+        for part, port in topology.listens(self.base_port):
+            if part not in found and processes.port_is_taken(port):
+                raise processes.NotReady(f"port {port} for {part} is in use by another process; choose another base with STACK_PORT")
+
+    def _known_base(self) -> int | None:
+        """The base port that the stack in this folder was last started with."""
+        try:
+            return int((self.folder / BASE).read_text())
+        except (FileNotFoundError, ValueError):
+            return None
 
     def start_servers(self) -> None:
         """Kafka and PostgreSQL, provisioned; keys and profiles."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / BASE).write_text(f"{self.base_port}\n")
         setup.prepare(self.folder, self.urls, self.servers, passphrase=self.passphrase)
         self.postgres.start()
         self.kafka.start()
@@ -120,16 +157,19 @@ class Stack:
         """SIGKILL one service."""
         processes.end(self._processes, service, how=processes.KILL)
 
-    def stop(self) -> None:
-        """Stop the services, audit last so that it records what the others still say; then Kafka and PostgreSQL. Data stay."""
-        others = [service for service in topology.SERVICES if service != "audit"]
+    def stop(self, leave: frozenset[str] = frozenset()) -> None:
+        """Stop the services, audit last so that it records what the others still say; then Kafka and PostgreSQL. Data stay.
+
+        What is in `leave` runs on.
+        """
+        others = [service for service in topology.SERVICES if service not in leave | {"audit"}]
         for service in others:
             processes.send(self._processes, service, signal.SIGTERM)
-        for service in (*others, "audit"):
+        for service in (*others, *({"audit"} - leave)):
             self.stop_service(service)
-        if (self.folder / "kafka").exists():
+        if (self.folder / "kafka").exists() and "kafka" not in leave:
             self.kafka.stop()
-        if (self.folder / "postgres").exists():
+        if (self.folder / "postgres").exists() and "postgres" not in leave:
             self.postgres.stop()
 
     def describe(self) -> str:

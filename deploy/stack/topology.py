@@ -22,8 +22,13 @@ def port(part: str, base: int = BASE_PORT) -> int:
 
 
 def ports(base: int = BASE_PORT) -> list[int]:
-    """Every TCP port the topology listens on; Kafka's controller is beside Kafka."""
-    return [*(port(part, base) for part in OFFSETS), port("kafka", base) + 1]
+    """Every TCP port the topology listens on."""
+    return [number for _, number in listens(base)]
+
+
+def listens(base: int = BASE_PORT) -> list[tuple[str, int]]:
+    """Every part with each TCP port it listens on; Kafka's controller is beside Kafka."""
+    return [*((part, port(part, base)) for part in OFFSETS), ("kafka", port("kafka", base) + 1)]
 
 
 def kafka_topics() -> list[Topic]:

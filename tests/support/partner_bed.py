@@ -105,6 +105,10 @@ class FakeHub:
         if method == "POST" and path == f"/sharing/v1/disclosures/{DELIVERY}/receipt":
             self.receipts.append(json.loads(content)["receipt"])
             return _json({"state": "saved"})
+        if path == "/referral/v1/referrals":
+            return _json({"referralId": "r", "caseReference": "NM-1", "risk": {"level": "high", "rule": "VHR"}}, 201)
+        if path == "/sharing/openapi.json":
+            return _json({"paths": {"/v1/inbox/{delivery_id}": {"get": {"security": [{"hub": ["disclosure.read"]}]}}}})
         if path == "/sharing/v1/disclosures/stuck":
             return _json(_STUCK)
         if path == "/sharing/v1/disclosures/decide-again":

@@ -91,6 +91,20 @@ async def test_an_urgent_referral_is_completed_once(hub: InnerHub) -> None:
     assert alone["caseReference"] != urgent["caseReference"]
 
 
+@pytest.mark.parametrize("change", [{}, {"reason": "Said in other words."}, {"externalReference": "T-another-number"}])
+async def test_the_completing_form_sent_again_is_told_what_it_became(hub: InnerHub, change: dict[str, Any]) -> None:
+    """Under its reference, or word for word under another: an honest retry must not become a second case."""
+    urgent = await sent(hub, fresh(URGENT))
+    form = fresh(FULL, completes=urgent["referralId"])
+    became = await sent(hub, form)
+    for path in ("/v1/referrals", "/v1/referrals?dryRun=true"):
+        answer = await hub.submit({**form, **change}, path=path)
+        body = answer.json()
+        assert (answer.status_code, body["code"], body["referralId"]) == (409, "already-completed", became["referralId"])
+        assert became["referralId"] in body["detail"]
+        assert "of its own" not in answer.text
+
+
 async def test_danger_is_never_refused_for_its_reference(hub: InnerHub) -> None:
     """One incident, one number: new danger under it, and the full forms that complete both, are taken in on the right case."""
     number = f"INC-{opaque(6)}"

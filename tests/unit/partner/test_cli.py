@@ -107,6 +107,18 @@ def test_save_over_an_older_envelope_of_the_same_delivery_is_refused(shell: Shel
     assert len(shell.hub.receipts) == 1
 
 
+def test_the_proof_of_a_promise_is_saved_beside_it(shell: Shell) -> None:
+    shell.hub.envelope = shell.parties.envelope(draft().promised())
+    assert shell.run("inbox", "save", str(DELIVERY))[0] == 0
+    promised = shell.hub.envelope
+    shell.hub.envelope = shell.parties.envelope(draft().package())
+    for _ in range(2):
+        code, out, _ = shell.run("inbox", "save", str(DELIVERY))
+        assert (code, "the proof of what was promised" in out) == (0, True)
+    assert read_package(shell.folder / f"{DELIVERY}.package.json") == promised
+    assert read_package(shell.folder / f"{DELIVERY}.proven.package.json") == shell.hub.envelope
+
+
 def test_what_proves_nothing_is_neither_kept_nor_signed_for(shell: Shell) -> None:
     shell.hub.envelope = shell.parties.envelope(draft().package(content_salt=""))
     assert shell.run("inbox", "save", str(DELIVERY))[0] == 1

@@ -6,7 +6,9 @@ import pytest
 
 from common.tlog import EMPTY_ROOT
 from common.tlog.checkpoint import Checkpoint
-from tests.support.packages import DELIVERY, LOG, ORIGIN
+from hubpartner.cli.session import profile_first
+from tests.support.packages import DELIVERY, LOG, ME, ORIGIN
+from tests.support.partner_bed import BASE
 from tests.support.partner_shell import Shell
 
 URL = "http://hub.example.org/audit/log"
@@ -88,3 +90,32 @@ def test_a_promise_that_was_not_kept_is_told_in_words(shell: Shell) -> None:
     assert code == 0
     assert "inbox, promised in an emergency; there will be no proof (" in out
     assert "inbox, proven; an earlier version was promised in an emergency; its proof is overdue (" in out
+
+
+@pytest.mark.parametrize("arguments", [("suspend", "northmor-school", "--reason-code", "exercise"), ("restore", "northmor-school")])
+def test_an_agency_that_nobody_knows_is_said_to_be_unknown(shell: Shell, arguments: tuple[str, ...]) -> None:
+    code, out, err = shell.run("agency", *arguments)
+    assert (code, out, "no such agency: northmor-school" in err) == (1, "", True)
+
+
+def test_a_profile_after_the_command_is_the_profile(shell: Shell) -> None:
+    for given in (["--profile", str(shell.profile)], [f"--profile={shell.profile}"]):
+        code, out, err = shell.run("inbox", *given, profile=False)
+        assert (code, err, str(DELIVERY) in out) == (0, "", True)
+    assert profile_first(["x", "--", "--profile", "f"]) == ["x", "--", "--profile", "f"]
+
+
+@pytest.mark.parametrize("dry", [True, False])
+def test_the_first_word_about_a_referral_is_who_sent_it(shell: Shell, dry: bool) -> None:
+    (shell.folder / "r.json").write_text("{}")
+    code, out, _ = shell.run("referral", "submit", "r.json", *(["--dry-run"] if dry else []))
+    assert (code, out.splitlines()[0]) == (0, f"{'Checked' if dry else 'Sent'} as {ME}.")
+
+
+def test_headers_for_the_wrong_scope_are_not_printed(shell: Shell) -> None:
+    url = f"{BASE}/sharing/v1/inbox/{DELIVERY}"
+    code, out, err = shell.run("headers", "GET", url, "--scope", "referral.read")
+    assert (code, out, "needs the scope disclosure.read" in err) == (2, "", True)
+    code, out, err = shell.run("headers", "GET", url, "--scope", "disclosure.read")
+    assert (code, "DPoP: " in out, err) == (0, True, "")
+    assert shell.run("headers", "GET", f"{BASE}/audit/v1/entries", "--scope", "audit.read")[0] == 0, "its document cannot be read"

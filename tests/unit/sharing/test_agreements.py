@@ -11,7 +11,7 @@ import yaml
 from common.events.case import CaseSnapshot, Consent, Fact, RiskSummary
 from common.keys import generate_signing
 from common.views import Reading
-from sharing.domain.agreement import Agreement
+from sharing.domain.agreement import Agreement, Clause
 from sharing.domain.deciding import RULE_FAILED, Agency, SharingDecision, conclude, due, questions
 from sharing.storage.agreements import AgreementRefused, Bundle, CedarRules, load, read_bundle, sign_bundle, verify_bundle
 from tests.support.snapshots import VICTIM, marking, snapshot, urgent
@@ -246,3 +246,34 @@ class TestBundle:
         assert old in BUNDLE.parts[part]
         with pytest.raises(AgreementRefused, match=code):
             CedarRules(Bundle({**BUNDLE.parts, part: BUNDLE.parts[part].replace(old, new, 1)}))
+
+
+_PERSON_WORDS = ("names", "dates of birth", "gender", "nhs number")
+NAMED: dict[str, tuple[str, ...]] = {
+    "danger_summary": ("immediate danger",), "danger_place": ("in danger, where",), "callback": ("called back",),
+    "concern": ("kind of concern",), "risk_summary": ("how high the risk is",), "victim_identity": _PERSON_WORDS,
+    "child_identity": ("who the child", *_PERSON_WORDS), "perpetrator_identity": ("cause the harm",), "victim_phone": ("phone numbers",),
+    "victim_safe_contact": ("safely be contacted",), "victim_area": ("area",), "child_school": ("school",), "child_needs": ("child needs",),
+    "relationship": ("how the people are related",), "incident": ("when", "crime reference", "weapons"), "incident_place": ("where it happened",),
+    "incident_children": ("whether children were there",), "referrer": ("who sent the referral and how to reach them",),
+}  # fmt: skip
+"""The words by which a clause's text names a category; a category that is new to a clause needs some."""
+WHOLE = "the whole referral apart from what is shielded"
+
+
+@pytest.mark.parametrize("clause", RULES.agreement.terms.clause, ids=lambda clause: clause.id)
+def test_the_text_of_a_clause_is_never_narrower_than_what_it_carries(clause: Clause) -> None:
+    text = clause.text.replace("when and where", "when it happened and where").casefold()
+    if WHOLE not in text:
+        unnamed = {category: word for category in clause.categories for word in NAMED[category] if word not in text}
+        assert not unnamed
+
+
+def test_the_idva_is_not_told_to_speak_with_herself() -> None:
+    terms = RULES.agreement.terms
+    for clause in terms.clause:
+        if "idva_service" in clause.recipient_types:
+            texts = [terms.obligation[code] for code in clause.obligations]
+            assert not [
+                text for text in texts if "speaking with the IDVA" in text or "Tell the victim's IDVA" in text or "through her" in text
+            ]

@@ -109,6 +109,10 @@ class ReferralTx(Protocol):
         """The referral with which the agency already claimed this reference of its own."""
         ...
 
+    def completion(self, granted: Granted, case_id: UUID) -> StoredReferral | None:
+        """The agency's full referral that completed the urgent one of this case, or None."""
+        ...
+
     def facts(self, granted: Granted, case_id: UUID) -> tuple[Fact, ...]:
         """The facts of the case's current version, decrypted."""
         ...

@@ -14,7 +14,7 @@ from common.ids import uuid7
 from common.problems import Fault, Problem
 from common.web.attempts import Attempt
 from referral.domain import risk as risk_rules
-from referral.domain.completion import completed
+from referral.domain.completion import completed, says_the_same
 from referral.domain.dates import future_dates
 from referral.domain.facts import facts_of, level_facts, risk_facts, unknown_contact
 from referral.domain.form import FullReferral, Person, UrgentReferral
@@ -67,8 +67,8 @@ def plan_intake(granted: Granted, form: FullReferral | UrgentReferral, desk: Des
 def check_intake(tx: ReferralTx, granted: Granted, form: FullReferral | UrgentReferral, desk: Desk) -> Intake:
     """Everything that can refuse a referral, in the order a submission meets it; stores nothing, so a dry run answers alike.
 
-    Raises Problem: `validation-failed` (bad part, or no such urgent referral that waits to be completed), `external-reference-exists`,
-    `body-too-large`.
+    Raises Problem: `validation-failed` (bad part, or no such urgent referral that waits to be completed), `already-completed`,
+    `external-reference-exists`, `body-too-large`.
     """
     intake = plan_intake(granted, form, desk)
     if isinstance(form, FullReferral) and form.completes is not None:
@@ -334,11 +334,25 @@ def _complete(tx: ReferralTx, granted: Granted, urgent_id: UUID, intake: Intake)
     if found is None or found.form != "urgent":
         raise Problem("validation-failed", errors=[Fault("/completes", "must be an urgent referral your agency sent")])
     if not found.snapshot_head["provisional"]:
+        _refuse_repeat(tx, granted, found.case_id, intake)
         # A second one might be another family's, and would be told under this one's reference.
         raise Problem("validation-failed", errors=[Fault("/completes", "was completed before; send this one as a referral of its own")])
     snapshot = completed(intake.snapshot, found.snapshot_head, tx.facts(granted, found.case_id))
     referral = replace(intake.referral, case_id=found.case_id, version=snapshot.version, snapshot_head=head_of(snapshot))
     return Intake(referral, snapshot, replace(intake.entry, case_id=found.case_id, resource_version=snapshot.version))
+
+
+def _refuse_repeat(tx: ReferralTx, granted: Granted, case_id: UUID, intake: Intake) -> None:
+    """A form that completed this case already is told what it became, so that nobody makes a second case of it."""
+    before = tx.completion(granted, case_id)
+    if before is None:
+        return
+    same_reference = before.external_reference == intake.referral.external_reference
+    if same_reference or says_the_same(intake.snapshot.facts, tx.facts(granted, case_id)):
+        raise Problem(
+            "already-completed", f"It became referral {before.referral_id}: read that one; there is nothing to send again.",
+            members={"referralId": str(before.referral_id)},
+        )  # fmt: skip
 
 
 def _replace(tx: ReferralTx, granted: Granted, referral: StoredReferral, snapshot: CaseSnapshot) -> None:

@@ -10,7 +10,7 @@ from common.tlog import ProofRefused
 from common.web.client import CallFailed, ProblemAnswer, TokenRefused
 from hubpartner.cli import agency, audit, inbox, proof, referral, service
 from hubpartner.cli.headers import headers
-from hubpartner.cli.session import say_error, use_profile
+from hubpartner.cli.session import profile_first, say_error, use_profile
 from hubpartner.package_file import PackageFileRefused
 from hubpartner.profile import ProfileRefused
 
@@ -38,7 +38,7 @@ _TOKEN_ADVICE = {
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 refused or not verified, 2 used wrongly, 3 the hub cannot be reached."""
     try:
-        app()
+        app(profile_first(sys.argv[1:]))
     except ProblemAnswer as problem:
         say_error(f"The hub refused ({problem.status} {problem.code}). {problem.detail}")
         for fault in problem.errors:

@@ -1,11 +1,12 @@
 """hubctl agency: an operator suspends or restores an agency."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from hubpartner.cli.session import say, with_hub
+from common.web.client import ProblemAnswer
+from hubpartner.cli.session import say, say_error, with_hub
 from hubpartner.client import HubClient
 
 
@@ -36,7 +37,14 @@ def suspend(
     ],
 ) -> None:
     """From now on nothing of this agency counts: no token, no delivery."""
-    with_hub(context, lambda client: client.suspend(agency, reason_code.value))
+
+    async def work(client: HubClient) -> None:
+        try:
+            await client.suspend(agency, reason_code.value)
+        except ProblemAnswer as problem:
+            _refuse_unknown(agency, problem)
+
+    with_hub(context, work)
     say(f"{agency} is suspended; every service denies it within seconds, and after sixty without news denies anyway.")
 
 
@@ -45,9 +53,19 @@ def restore(context: typer.Context, agency: str) -> None:
     """The agency may act again."""
 
     async def work(client: HubClient) -> bool:
-        was_suspended = bool((await client.agency(agency))["suspended"])
+        try:
+            was_suspended = bool((await client.agency(agency))["suspended"])
+        except ProblemAnswer as problem:
+            _refuse_unknown(agency, problem)
         if was_suspended:
             await client.restore(agency)
         return was_suspended
 
     say(f"{agency} is restored." if with_hub(context, work) else f"{agency} is not suspended; nothing was changed.")
+
+
+def _refuse_unknown(agency: str, problem: ProblemAnswer) -> NoReturn:
+    if problem.code != "not-found":
+        raise problem
+    say_error(f"There is no such agency: {agency}. Nothing was changed. An agency's name is that of its profile, such as northmoor-school.")
+    raise typer.Exit(1)

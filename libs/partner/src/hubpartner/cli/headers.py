@@ -1,7 +1,8 @@
 """hubctl headers: the two headers one request needs, so that any program, curl for one, can call the hub."""
 
 import asyncio
-from typing import Annotated
+import re
+from typing import Annotated, Any
 
 import httpx2
 import typer
@@ -9,7 +10,7 @@ import typer
 from common.clock import SystemClock
 from common.dpop import make_proof
 from common.web.client import TokenSource
-from hubpartner.cli.session import profile_of, say
+from hubpartner.cli.session import profile_of, say, say_error
 from hubpartner.profile import Profile, ProfileRefused
 
 
@@ -21,12 +22,15 @@ def headers(
 ) -> None:
     """Print Authorization and DPoP headers for exactly one request; use with: curl -H @<(hubctl headers POST URL --scope S)."""
     profile = profile_of(context)
-    token, proof = asyncio.run(_made(profile, method.upper(), url.partition("?")[0], scope))
+    token, proof, needed = asyncio.run(_made(profile, method.upper(), url.partition("?")[0], scope))
+    if needed and scope not in needed:
+        say_error(f"This request needs the scope {' or '.join(needed)}; with {scope} the hub would refuse it. No headers were printed.")
+        raise typer.Exit(2)
     say(f"Authorization: DPoP {token}")
     say(f"DPoP: {proof}")
 
 
-async def _made(profile: Profile, method: str, url: str, scope: str) -> tuple[str, str]:
+async def _made(profile: Profile, method: str, url: str, scope: str) -> tuple[str, str, list[str]]:
     services = (profile.referral_url, profile.sharing_url, profile.audit_url, profile.identity_url)
     audience = next((base for base in services if url.startswith(base + "/")), None)
     if audience is None:
@@ -35,4 +39,17 @@ async def _made(profile: Profile, method: str, url: str, scope: str) -> tuple[st
         clock = SystemClock()
         source = TokenSource(profile.issuer, profile.client_id, signing=profile.signing, dpop_key=profile.dpop, http=http, clock=clock)
         token = await source.token(audience, scope)
-        return token, make_proof(profile.dpop, method, url, at=clock.now(), token=token)
+        needed = await _scopes(http, audience, method.lower(), url.removeprefix(audience))
+        return token, make_proof(profile.dpop, method, url, at=clock.now(), token=token), needed
+
+
+async def _scopes(http: httpx2.AsyncClient, base: str, method: str, path: str) -> list[str]:
+    """What the service's own OpenAPI document says this request needs; nothing when it cannot be asked or does not know the path."""
+    try:
+        paths: dict[str, Any] = (await http.get(f"{base}/openapi.json")).json()["paths"]
+    except (httpx2.HTTPError, ValueError, KeyError):
+        return []
+    for template, operations in paths.items():
+        if method in operations and re.fullmatch(re.sub(r"\\{[^/]*\\}", "[^/]+", re.escape(template)), path):
+            return [scope for way in operations[method].get("security", []) for scopes in way.values() for scope in scopes]
+    return []

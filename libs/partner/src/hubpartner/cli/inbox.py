@@ -10,10 +10,12 @@ from common.envelope import EnvelopeRefused
 from common.events.agency import TakingUp
 from common.package_proof import PackageRefused
 from hubpartner.cli.session import JsonOption, command, say, say_json, with_hub
-from hubpartner.client import HubClient, InboxItem
+from hubpartner.client import HubClient, InboxItem, open_with
 from hubpartner.delivery import Delivery
-from hubpartner.package_file import keep_package
+from hubpartner.package_file import PackageFileRefused, keep_package, read_package
 from hubpartner.shown import shown, standing
+
+_PLAIN, _PROVEN = ".package.json", ".proven.package.json"
 
 app = typer.Typer(help="Receive deliveries: list, show, save and acknowledge.")
 
@@ -68,16 +70,18 @@ def save(
     system: Annotated[str, typer.Option(help="Name of the system of record that holds it now")] = "hubctl file",
 ) -> None:
     """Check a delivery, save it durably, then sign a receipt for exactly what was saved."""
-    file = to or Path(f"{delivery_id}.package.json")
 
-    async def work(client: HubClient) -> str:
+    async def work(client: HubClient) -> tuple[Path, str]:
         item = await client.delivery(delivery_id)
         delivery = client.open(item)
+        file = to or _file(client, delivery)
         keep_package(file, item.envelope)
         # Crash here: saved but not signed for; the hub keeps offering the delivery and a second `save` signs.
-        return str((await client.send_receipt(delivery, system))["state"])
+        return file, str((await client.send_receipt(delivery, system))["state"])
 
-    state = with_hub(context, work)
+    file, state = with_hub(context, work)
+    if file.name.endswith(_PROVEN):
+        say(f"This is the proof of what was promised in an emergency. What you saved as {delivery_id}{_PLAIN} stays beside it.")
     say(f"Saved to {file}; receipt accepted, delivery is {state}.")
 
 
@@ -98,6 +102,17 @@ def _count(rows: list[dict[str, Any]]) -> str:
         return "Nothing new."
     unsaved = len({row["deliveryId"] for row in rows if row["state"] == "delivered"})
     return f"{len(rows)} listed, the newest last; {unsaved} neither saved nor acknowledged."
+
+
+def _file(client: HubClient, delivery: Delivery) -> Path:
+    """Where a delivery is saved when nobody says: beside the promise that this one is the proof of, if that is what was saved before."""
+    plain = Path(f"{delivery.delivery_id}{_PLAIN}")
+    try:
+        before = open_with(client.profile, read_package(plain))
+    except (PackageFileRefused, PackageRefused, EnvelopeRefused):
+        return plain  # nothing is there yet, or `keep_package` says that something else is
+    promised = (before.delivery_id, before.verdict.standing) == (delivery.delivery_id, "promised")
+    return Path(f"{delivery.delivery_id}{_PROVEN}") if promised and delivery.verdict.standing == "proven" else plain
 
 
 async def _opened(client: HubClient, delivery_id: str) -> Delivery:

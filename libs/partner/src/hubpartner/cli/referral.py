@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hubpartner.cli.session import JsonOption, command, say, say_error, say_json, with_hub
+from hubpartner.cli.session import JsonOption, command, profile_of, say, say_error, say_json, with_hub
 
 
 class Became(StrEnum):
@@ -24,6 +24,7 @@ refused = typer.Typer(help="Referrals of yours that were refused and stand so.")
 app.add_typer(refused, name="refused")
 
 _MEANING = {
+    "already-completed": ": the form was taken in before this repeat; acknowledge: sent-again",
     "external-reference-exists": ": another referral stands under this reference. If it is the same one, acknowledge: sent-again",
 }
 _STATES = {
@@ -54,10 +55,12 @@ def submit(
     if as_json:
         say_json(answer)
         return
-    risk = answer["risk"]
+    risk, sender = answer["risk"], profile_of(context).agency
     if dry_run:
+        say(f"Checked as {sender}.")
         say(f"Would be taken in. Risk {risk['level']} ({risk['rule']}). Nothing was stored.")
         return
+    say(f"Sent as {sender}.")
     say(f"Referral {answer['referralId']} taken in, your case reference {answer['caseReference']}.")
     say(f"Risk {risk['level']} ({risk['rule']}).")
     say(f"What became of it: {command(context, 'referral show ' + answer['referralId'])}")

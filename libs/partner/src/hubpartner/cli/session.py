@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -26,6 +26,20 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Answer as JSON, for pr
 def use_profile(context: typer.Context, profile: ProfileOption = None) -> None:
     """Send referrals, receive and check deliveries, verify the audit log."""
     context.obj = profile
+
+
+def profile_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with --profile FILE moved before the command, where it belongs, wherever it was typed."""
+    ends = arguments.index("--") if "--" in arguments else len(arguments)
+    found: list[str] = []
+    rest: list[str] = []
+    words = iter(arguments[:ends])
+    for word in words:
+        if word == "--profile":
+            found += [word, *(file for file in [next(words, None)] if file is not None)]
+        else:
+            (found if word.startswith("--profile=") else rest).append(word)
+    return [*found, *rest, *arguments[ends:]]
 
 
 def chosen_profile(context: typer.Context) -> Path | None:

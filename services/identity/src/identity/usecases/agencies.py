@@ -26,7 +26,7 @@ def suspend(tx: Tx, clock: Clock, granted: Granted, agency: str, *, reason_code:
     """
     now = clock.now()
     if tx.agency(agency) is None:
-        raise Problem("not-found")
+        raise _no_such_agency()
     if tx.set_suspended(agency, now, reason_code):
         ended = tx.revoke_agency(agency)
         accounts.agency_changed(tx, granted, agency, suspended=True, reason_code=reason_code, note=note, ended=ended)
@@ -37,7 +37,7 @@ def suspend(tx: Tx, clock: Clock, granted: Granted, agency: str, *, reason_code:
 def restore(tx: Tx, clock: Clock, granted: Granted, agency: str, *, reason_code: str) -> AgencyState:
     """Let an agency act again. Tokens revoked by the suspension stay revoked. Raises Problem."""
     if tx.agency(agency) is None:
-        raise Problem("not-found")
+        raise _no_such_agency()
     if tx.set_suspended(agency, None, ""):
         accounts.agency_changed(tx, granted, agency, suspended=False, reason_code=reason_code, note="", ended=0)
         tx.publish(AgencyRestored(agency=agency, state_epoch=tx.advance_epoch(), at=clock.now()))
@@ -57,5 +57,10 @@ def beat(tx: Tx, clock: Clock) -> DirectoryHeartbeat:
 def _present(tx: Tx, agency: str) -> AgencyState:
     state = tx.agency(agency)
     if state is None:
-        raise Problem("not-found")
+        raise _no_such_agency()
     return state
+
+
+def _no_such_agency() -> Problem:
+    """Said to operators, who may see them all; a misspelt name must not look like a missing right."""
+    return Problem("not-found", "There is no such agency; GET /v1/agencies lists them.")

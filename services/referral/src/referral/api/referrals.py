@@ -23,6 +23,12 @@ define(
     "This external reference was used before",
     "Read the referral you sent under it; use a new reference for a new referral.",
 )
+define(
+    "already-completed",
+    409,
+    "This urgent referral was completed before, by this form",
+    "Read the referral that the detail names; there is nothing to send again.",
+)
 
 router = APIRouter(prefix="/v1/referrals", tags=["referrals"])
 Write = Annotated[Granted, guard.requires("referral.write", operation="collection", rate=urgent_when("form", "urgent"), rehearsal="dryRun")]

@@ -1,5 +1,6 @@
 """What a full form makes of the urgent one it completes: nothing that was sent is lost, nothing that was protected opens."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import UUID
@@ -33,6 +34,16 @@ def completed(full: CaseSnapshot, urgent_head: Mapping[str, Any], urgent_facts: 
             "facts": (*facts, *_carried(urgent_facts, victim, facts)),
         }
     )
+
+
+def says_the_same(full: Iterable[Fact], stored: Iterable[Fact]) -> bool:
+    """Whether a full form says what the case holds since it was completed: the same form, sent again."""
+    return _said(full) == _said(stored)
+
+
+def _said(facts: Iterable[Fact]) -> set[tuple[str, str, str]]:
+    data = [fact.model_dump(mode="json") for fact in facts if not fact.path.startswith("urgent.") and fact.path not in _LEVEL]
+    return {(fact["path"], fact["category"], json.dumps(fact["value"], sort_keys=True)) for fact in data}
 
 
 def _kept(markings: Iterable[Mapping[str, Any]]) -> Iterable[Marking]:

@@ -134,6 +134,15 @@ class SqlTx:
         found: UUID | None = _BY_EXTERNAL.run(self._conn, wanted).scalar_one_or_none()
         return found
 
+    def completion(self, granted: Granted, case_id: UUID) -> StoredReferral | None:
+        """A case that began with an urgent form has at most one full one."""
+        row = self._conn.execute(
+            select(_REFERRAL.c.id).where(
+                _REFERRAL.c.case_id == case_id, _REFERRAL.c.agency == granted.principal.agency, _REFERRAL.c.form == "full"
+            )
+        ).first()
+        return None if row is None else self.find(granted, row.id)
+
     def facts(self, granted: Granted, case_id: UUID) -> tuple[Fact, ...]:
         """All facts of the current version, in the order of the form."""
         rows = self._conn.execute(select(_FACTS).where(_FACTS.c.case_id == case_id)).mappings().all()
