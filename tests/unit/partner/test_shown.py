@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from common.package_proof import Verdict, verify_package
+from hubpartner.safe_contact import Unsafe
 from hubpartner.shown import shown, standing
 from tests.support.packages import LOG, ME, Draft, draft
 from tests.support.snapshots import urgent
@@ -154,3 +155,15 @@ def test_a_number_on_record_is_not_for_use_where_nobody_said_that_it_is_safe() -
         {"category": "victim_phone", "label": "Phone", "clause": "NM-4", "items": [item("Phone on record", "07700 900461")]}
     ]
     assert text(made.commit()).endswith("Phone on record: 07700 900461  DO NOT USE")
+
+
+@pytest.mark.parametrize(("status", "warned"), [("unsafe", True), ("unverified", True), ("safe", True), ("unknown", False)])
+def test_what_an_urgent_form_said_to_ring_is_for_use_only_until_there_is_a_rule(status: str, warned: bool) -> None:
+    """Danger first said "ring her on …"; the full form then said what is safe, and this number is not among it."""
+    safe = {
+        "status": status, "doNotContact": status != "safe", "lastVerified": "2026-11-20", "safeUntil": "2026-12-20", "advocate": True,
+        "items": [], "means": [],
+    }  # fmt: skip
+    unsafe = Unsafe(safe, TODAY)
+    assert unsafe.warns("callback", "07700 900461") is warned
+    assert unsafe.warns("callback", "Any time, she is alone") is warned

@@ -10,6 +10,8 @@ SAFE_LABEL: Final = "Safe to use"
 VALUE_LABEL: Final = "Number or address of this channel"
 
 _HER_NUMBERS: Final = "victim_phone"
+_CALL_BACK: Final = "callback"
+"""What an urgent form gave to ring, before anybody said what is safe."""
 _PUNCTUATION: Final = re.compile(r"[\s().-]")
 _ABROAD: Final = re.compile(r"^(\+|00)44(?=\d)")
 
@@ -43,16 +45,19 @@ class Unsafe:
         now = on_day(safe, day)
         stop = now is None or bool(now["doNotContact"])
         means = [] if safe is None else list(safe["means"])
+        self._ruled = now is not None and now["status"] != "unknown"
         self._usable = {value for one in means if usable(one, stop=stop) for value in _values(one)}
         self._unsafe = {value for one in means if not usable(one, stop=stop) for value in _values(one)}
 
     def warns(self, category: str, value: object) -> bool:
         """Whether this may not be used, however it is spaced or prefixed: a missed warning reaches the wrong person.
 
-        A number of hers may be used only where the rule names it safe; any other thing is warned of where the rule names it.
+        A number of hers may be used only where the rule names it safe, and so may what an urgent form said to ring once there is a
+        rule; any other thing is warned of where the rule names it.
         """
+        hers = category == _HER_NUMBERS or (category == _CALL_BACK and self._ruled)
         each = [_plain(one) for one in (value if isinstance(value, list | tuple) else (value,))]
-        return any(one in self._unsafe or (category == _HER_NUMBERS and one not in self._usable) for one in each)
+        return any(one in self._unsafe or (hers and one not in self._usable) for one in each)
 
 
 def _holds(until: object, day: date) -> bool:
