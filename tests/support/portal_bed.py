@@ -241,12 +241,13 @@ class MemorySessions:
         if cookie in self.open:
             self.open[cookie] = session
 
-    async def find(self, cookie: str, now: Any) -> Session | None:
+    async def find(self, cookie: str, now: Any, *, used: bool = True) -> Session | None:
         found = self.open.get(cookie)
         if found is None or found.over(now):
             self.open.pop(cookie, None)
             return None
-        self.open[cookie] = replace(found, seen=now)
+        if used:
+            self.open[cookie] = replace(found, seen=now)
         return found
 
     async def end(self, cookie: str) -> None:

@@ -24,8 +24,10 @@ _AWAY: Final = ("The service is not available now", "Nothing was lost. Try again
 
 REFUSED: Final = (
     "Sign-in was refused",
-    "You are not signed in, and trying again will not change that unless you cancelled it yourself. "
-    "Your agency's access may be suspended, or yours may have ended. Call the hub's support on 01632 960000, any hour.",
+    (
+        "You are not signed in, and trying again will not change that unless you cancelled it yourself. "
+        "Your agency's access may be suspended, or yours may have ended. Call the hub's support on 01632 960000, any hour."
+    ),
 )
 """What identity says for a suspended agency, an ended account and a cancelled sign-in alike."""
 
