@@ -119,6 +119,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row | Open]]] = {
         "GET /hidden": Open(200),
         "GET /accessibility": Open(200),
         "GET /work": Open(401),
+        "GET /work/renewed": Open(401),
         "GET /deliveries/{delivery_id}": Open(401),
         "POST /deliveries/{delivery_id}/accept": Open(401),
         "GET /emergency": Open(401),

@@ -67,7 +67,8 @@ def test_an_advocate_accepts_a_delivery(hub: StandaloneHub, person: Visitor) -> 
     assert re.search(r"Do not use: Text message 07700 900461", text)
     assert re.search(r"on record\s+07700 900461 Do not use", text), "an unsafe number is marked wherever it stands"
     assert "Safeguarding vulnerable individuals" in text
-    assert "6ea_safeguarding" in text
+    assert "6ea_safeguarding" not in text, "the law by its name, without our code"
+    assert "shielded" in text.split("Why you were told")[0], "that accounts may be held back is said"
     assert "Larkspur" not in text, "a shielded address leaves to nobody"
     assert outcome(hub, referral, "northmoor-idva") == "released"
 
@@ -79,6 +80,29 @@ def test_an_advocate_accepts_a_delivery(hub: StandaloneHub, person: Visitor) -> 
     person.go("/work")
     row = person.page.inner_text(f"tr:has-text('{reference}')")
     assert "Accepted" in row, "the list knows the case once it was opened"
+    assert not person.seen.console
+
+
+def test_an_open_work_list_shows_what_comes_without_being_touched(hub: StandaloneHub, person: Visitor) -> None:
+    person.page.clock.install()
+    person.sign_in(ADVOCATE)
+    before = person.page.locator("tbody a").count()
+    refer(hub, "urgent")
+    for _ in range(10):
+        person.page.clock.fast_forward(60_000)
+        person.page.wait_for_timeout(500)
+        if person.page.locator("tbody a").count() > before:
+            break
+    assert person.page.locator("tbody a").count() > before
+    assert person.page.locator(".govuk-tag:has-text('Urgent')").count() >= 1
+    assert person.page.inner_text("#renewal") == "The work list has changed", "a listener is told"
+    assert person.path == "/work"
+    by = person.page.locator(".hub-work--by td:nth-child(4)").first
+    rows = by.evaluate(
+        "cell => { const all = document.createRange(); all.selectNodeContents(cell);"
+        " return new Set([...all.getClientRects()].map((one) => Math.round(one.top))).size; }"
+    )
+    assert 1 <= rows <= 2, "a date takes two lines at most"
     assert not person.seen.console
 
 

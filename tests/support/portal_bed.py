@@ -30,7 +30,7 @@ from portal.api.pages import environment
 from portal.domain.delivery import Known, Sealed, Waiting
 from portal.domain.emergency import Unproven, UnprovenList
 from portal.domain.visit import Draft, Grantings, PendingSignIn, Person, Session
-from portal.ports import Redirect
+from portal.ports import Redirect, SignInFailed
 from portal.usecases import PortalDesk
 
 BASE = "http://portal.example.org"
@@ -116,11 +116,14 @@ class MemoryHub:
     room: int = 100
     against: Exception | None = None
     unread: Exception | None = None
+    unlisted: Exception | None = None
     listed: list[Waiting] | None = None
     gone: Unproven | None = None
     found: list[dict[str, Any]] = field(default_factory=list)
 
     async def waiting(self) -> Sequence[Waiting]:
+        if self.unlisted is not None:
+            raise self.unlisted
         return self.listed or [Waiting(str(DELIVERY), "disclosure", self.state, "2026-11-21T02:05:00Z", self.value, saved_at=self.saved_at)]
 
     async def delivery(self, delivery_id: str) -> Sealed:
@@ -229,7 +232,7 @@ class MemorySessions:
         self.begun[cookie] = pending
 
     async def take(self, cookie: str, now: object) -> PendingSignIn | None:
-        return None
+        return self.begun.pop(cookie, None)
 
     async def put(self, cookie: str, session: Session) -> None:
         self.open[cookie] = session
@@ -238,12 +241,13 @@ class MemorySessions:
         if cookie in self.open:
             self.open[cookie] = session
 
-    async def find(self, cookie: str, now: Any) -> Session | None:
+    async def find(self, cookie: str, now: Any, *, used: bool = True) -> Session | None:
         found = self.open.get(cookie)
         if found is None or found.over(now):
             self.open.pop(cookie, None)
             return None
-        self.open[cookie] = replace(found, seen=now)
+        if used:
+            self.open[cookie] = replace(found, seen=now)
         return found
 
     async def end(self, cookie: str) -> None:
@@ -255,13 +259,14 @@ class NoAuthorization:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Draft | None]] = []
+        self.against = ""
 
     async def begin(self, also: str = "", draft: Draft | None = None) -> Redirect:
         self.asked.append((also, draft))
         return Redirect("http://identity.example.org/authorize", PendingSignIn("s", "v", {}, ManualClock().now(), draft))
 
     async def complete(self, pending: PendingSignIn, *, code: str, state: str, iss: str) -> Grantings:
-        raise AssertionError("nobody signs in here")
+        raise SignInFailed(self.against)
 
     async def revoke(self, session: Session) -> None:
         return

@@ -56,6 +56,23 @@ async def test_an_entry_is_verified_from_its_bytes(auditor: PortalBed) -> None:
     assert "kq3Xh2" in text
 
 
+async def test_an_entry_leads_back_to_the_results_it_was_found_in(auditor: PortalBed) -> None:
+    auditor.hub.served_entry = served()
+    results = (await auditor.post("/audit-log", **SOUND, recipient="")).headers["location"]
+    back = f'<a href="{results}" class="govuk-back-link">Results of your search</a>'
+    entry = (await auditor.get("/audit-log/entries/1")).text
+    assert back in entry
+    assert ">New search</a>" in entry
+    asked = len(auditor.hub.done)
+    assert "NM-7F3K-9QXA-2C4T" in (await auditor.get(results)).text
+    assert len(auditor.hub.done) == asked, "going back states no purpose anew"
+
+
+async def test_an_entry_without_a_search_of_this_visit_leads_to_a_new_one(auditor: PortalBed) -> None:
+    auditor.hub.served_entry = served()
+    assert '<a href="/audit-log" class="govuk-back-link">New search</a>' in (await auditor.get("/audit-log/entries/1")).text
+
+
 @pytest.mark.parametrize(
     ("changes", "code"),
     [

@@ -10,6 +10,7 @@ import pytest
 
 from common.canonical import b64u, canonical
 from common.keys import generate_signing
+from common.web.client import ProblemAnswer, TokenRefused
 from portal.domain.visit import ABSOLUTE, IDLE
 from tests.support.portal_bed import (
     CONTENT,
@@ -206,6 +207,38 @@ async def test_origin_is_enough_for_a_browser_without_fetch_metadata(bed: Portal
     form = {"csrf": bed.session.csrf}
     answer = await bed.client.post(f"{PAGE}/accept", data=form, headers={"Origin": "http://portal.example.org"})
     assert answer.status_code == 303
+
+
+BACK = "/sign-in/callback?state=s&iss=http://identity.example.org"
+
+
+@pytest.mark.parametrize(
+    ("way", "against", "refused"),
+    [
+        (f"{BACK}&error=access_denied", "", True),
+        (f"{BACK}&code=c", "unauthorized_client", True),
+        (f"{BACK}&code=c", "invalid_grant", False),
+        (f"{BACK}&error=server_error", "", False),
+    ],
+)
+async def test_a_refused_sign_in_says_so_and_whom_to_ring(bed: PortalBed, way: str, against: str, refused: bool) -> None:
+    bed.authorization.against = against
+    await bed.client.post("/sign-in", headers={"Sec-Fetch-Site": "same-origin"})
+    answer = await bed.client.get(way)
+    assert answer.status_code == (403 if refused else 400)
+    assert ("Sign-in was refused" in answer.text) == refused
+    assert ("support on 01632 960000" in answer.text) == refused
+    assert ("Start again" in answer.text) != refused, "no loop"
+    assert ("Go to the start" in answer.text) != refused
+
+
+@pytest.mark.parametrize("failure", [TokenRefused("unauthorized_client"), ProblemAnswer(403, {"code": "agency-suspended"})])
+async def test_an_agency_suspended_during_a_visit_is_told_whom_to_ring(bed: PortalBed, failure: Exception) -> None:
+    bed.hub.unlisted = failure
+    answer = await bed.get("/work")
+    assert answer.status_code == 403
+    assert "Sign-in was refused" in answer.text
+    assert "01632 960000" in answer.text
 
 
 async def test_hiding_ends_the_visit_and_clears_the_browser(bed: PortalBed) -> None:

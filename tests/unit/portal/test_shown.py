@@ -8,7 +8,7 @@ import pytest
 from common.categories import CATEGORIES
 from common.field_sets import KINDS, written
 from portal.domain import dates, wording
-from portal.domain.shown import names_referrer, risk_level, sections, strip
+from portal.domain.shown import held_back, names_referrer, risk_level, sections, strip
 
 
 def item(label: str, value: Any, **more: Any) -> dict[str, Any]:
@@ -106,14 +106,48 @@ def test_an_unsafe_number_is_marked_wherever_it_stands_and_nothing_is_dropped() 
     assert [one.quality for one in answers.items] == ["", ""]
 
 
-def test_codes_keep_their_code_and_own_words_stay_as_said() -> None:
+def test_codes_are_put_in_words_and_own_words_stay_as_said() -> None:
     told = [item("Lawful basis", "P3_necessary"), item("What she wants", "not to be found"), item("NHS number", "9990000018")]
     (shown,) = sections({"sections": [{"category": "consent", "label": "Consent", "items": told}]}, TODAY)
-    assert [(one.text, one.code) for one in shown.items] == [
-        ("Necessary for a law-enforcement task (DPA 2018 s.35(2)(b))", "P3_necessary"),
-        ("not to be found", ""),
-        ("999 000 0018", ""),
+    assert [one.text for one in shown.items] == [
+        "Necessary for a law-enforcement task (DPA 2018 s.35(2)(b))",
+        "not to be found",
+        "999 000 0018",
     ]
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("VHR: 14 or more yes", "Visible high risk: 14 or more yes"),
+        ("PJ: professional judgement raises", "Professional judgement raised it"),
+        ("fewer than 10 yes", "fewer than 10 yes"),
+    ],
+)
+def test_the_rule_that_gave_the_level_is_in_words(rule: str, words: str) -> None:
+    told = {"category": "risk_summary", "label": "Risk", "items": [item("Rule that gave the level", rule)]}
+    ((shown,),) = (one.items for one in sections({"sections": [told]}, TODAY))
+    assert (shown.label, shown.text) == ("Why this level", words)
+
+
+def _content(clause: str, value: str, *also: str) -> dict[str, Any]:
+    told = [{"category": code, "label": code, "items": [item("x", value)]} for code in ("concern", *also)]
+    return {"clause": {"text": clause}, "otherClauses": [], "sections": told}
+
+
+def test_what_a_shield_holds_back_is_said_where_the_content_says_there_is_one() -> None:
+    assert held_back(_content("Danger is told at once.", "Domestic abuse")) == ""
+    sure = held_back(_content("Danger is told at once.", "seen at [removed] twice", "referrer"))
+    assert sure.startswith("An address on this case is shielded.")
+    assert "ask whoever sent it" in sure
+    by_clause = _content("All of it apart from what is shielded.", "Domestic abuse")
+    assert held_back(by_clause).startswith("When an address on a case is shielded")
+    assert "01632 960000" in held_back(by_clause), "somebody to ask though the sender is not named"
+    richer = {
+        **by_clause,
+        "sections": [*by_clause["sections"], {"category": "incident_narrative", "label": "n", "items": [item("x", "y")]}],
+    }
+    assert held_back(by_clause) == held_back(richer), "it tells nothing of whether anything was held back"
 
 
 def test_the_level_of_risk_is_found_or_not_claimed() -> None:

@@ -71,6 +71,15 @@ async def test_use_keeps_a_visit_and_idleness_ends_it(database: Database) -> Non
     assert await sessions.find("a", clock.now() - IDLE) is None, "gone, not only hidden"
 
 
+async def test_a_page_that_renews_itself_does_not_keep_a_visit(database: Database) -> None:
+    clock, sessions = ManualClock(), SqlSessions(database, b"k" * 32)
+    await sessions.put("a", signed_in(clock))
+    clock.advance(IDLE - timedelta(seconds=1))
+    assert await sessions.find("a", clock.now(), used=False) is not None
+    clock.advance(timedelta(seconds=2))
+    assert await sessions.find("a", clock.now(), used=False) is None
+
+
 async def test_a_row_in_anothers_place_opens_nothing(database: Database) -> None:
     clock, sessions, shelf = ManualClock(), SqlSessions(database, b"k" * 32), SqlShelf(database, b"s" * 32)
     await sessions.put("mine", signed_in(clock))

@@ -1,14 +1,16 @@
 """The work list: danger at the door stands first before anybody has opened it, and a kept promise is one line."""
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from portal.domain.dates import time_of_day
 from portal.domain.delivery import Waiting, accept_by
+from portal.domain.visit import IDLE
 from tests.support.portal_bed import CONTENT, DELIVERY, SECRET_NAME, PortalBed, envelope, package, portal_bed, promised
 
 ROUTINE = UUID("01932000-0000-7000-8000-0000000000a1")
@@ -168,6 +170,31 @@ async def test_an_unreadable_delivery_stands_alone(tmp_path: Path) -> None:
         bed.hub.listed = [at(DELIVERY, 1, told(DELIVERY)), at(ROUTINE, 2, b"{}"), at(LATER, 3, None)]
         assert ["Urgent" in line for _, line in await rows(bed)] == [True, False, False]
         assert "A newer delivery" not in (await bed.get(f"/deliveries/{DELIVERY}")).text
+
+
+async def test_the_list_says_as_of_when_and_renews_itself_without_keeping_the_visit(tmp_path: Path) -> None:
+    async with portal_bed(envelope(package()), tmp_path) as bed:
+        bed.hub.listed = []
+        text = (await bed.get("/work")).text
+        assert f'As of <b class="hub-as-of">{time_of_day(bed.clock.now())}</b>' in text
+        assert '<noscript><meta http-equiv="refresh" content="60; url=/work/renewed"></noscript>' in text
+        assert 'data-from="/work/renewed"' in text
+        still = (await bed.get("/work?still=yes")).text
+        assert "As of" in still
+        assert "http-equiv" not in still
+        assert "hub-renewal" not in still
+        bed.hub.listed = [at(DELIVERY, 1, told(DELIVERY))]
+        spent = timedelta(0)
+        while spent < IDLE:
+            renewed = await bed.get("/work/renewed")
+            assert renewed.status_code == 200
+            assert "Urgent" in renewed.text
+            assert f'As of <b class="hub-as-of">{time_of_day(bed.clock.now())}</b>' in renewed.text
+            assert 'href="/work" aria-current="page"' in renewed.text
+            bed.clock.advance(timedelta(minutes=1))
+            spent += timedelta(minutes=1)
+        bed.clock.advance(timedelta(seconds=1))
+        assert (await bed.get("/work/renewed")).status_code == 401, "a screen left alone signs out all the same"
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ class Sessions(Protocol):
         """Keep what changed in an open session; one that has ended meanwhile stays ended."""
         ...
 
-    async def find(self, cookie: str, now: datetime) -> Session | None:
-        """The session of this cookie if it is not over, marked as seen; an over one is deleted."""
+    async def find(self, cookie: str, now: datetime, *, used: bool = True) -> Session | None:
+        """The session of this cookie if it is not over, marked as seen if a person `used` it; an over one is deleted."""
         ...
 
     async def end(self, cookie: str) -> None:

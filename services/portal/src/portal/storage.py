@@ -82,7 +82,7 @@ class SqlSessions:
         own = (_VISIT.c.id == name, _VISIT.c.kind == "session")
         await self._database.write(lambda unit: unit.connection.execute(update(_VISIT).where(*own).values(sealed=sealed)).rowcount)
 
-    async def find(self, cookie: str, now: datetime) -> Session | None:
+    async def find(self, cookie: str, now: datetime, *, used: bool = True) -> Session | None:
         """Marked as seen at most once every few seconds, so that a page of requests is not a page of writes."""
         name = hashed(cookie)
         query = select(_VISIT).where(_VISIT.c.id == name, _VISIT.c.kind == "session")
@@ -96,7 +96,7 @@ class SqlSessions:
         if session.over(now):
             await self.end(cookie)
             return None
-        if (now - session.seen).total_seconds() > 5:
+        if used and (now - session.seen).total_seconds() > 5:
             await self._database.write(
                 lambda unit: unit.connection.execute(update(_VISIT).where(_VISIT.c.id == name).values(seen=now)).rowcount
             )

@@ -86,7 +86,13 @@ async def show_entry(request: Request, index: _Index, here: Visit = Visiting) ->
         checked = usecases.check_entry(desk(request), await here.hub.entry(index))
     except ProblemAnswer as problem:
         return _purpose_again(request, here, problem)
-    return page(request, "audit_entry.html", checked=checked, rows=record_rows(checked.record, desk(request).agencies))
+    return page(
+        request,
+        "audit_entry.html",
+        checked=checked,
+        rows=record_rows(checked.record, desk(request).agencies),
+        results=here.session.asked.get("id", ""),
+    )
 
 
 @router.get("/audit-log/entries/{index}/proof")

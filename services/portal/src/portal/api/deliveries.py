@@ -8,9 +8,9 @@ from starlette.responses import Response
 from common.envelope import EnvelopeRefused
 from common.package_proof import PackageRefused
 from portal import usecases
-from portal.api.visit import ANYONE, Visit, Visiting, desk, form, page, see_other
+from portal.api.visit import ANYONE, Visit, Visiting, Watching, desk, form, page, see_other
 from portal.domain.dates import london_day
-from portal.domain.shown import names_referrer, risk_level, sections, strip
+from portal.domain.shown import held_back, names_referrer, risk_level, sections, strip
 from portal.domain.wording import reasons
 from portal.usecases import NoCustody
 
@@ -18,15 +18,28 @@ router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
 
 
 @router.get("/work")
-async def show_work(request: Request, here: Visit = Visiting) -> Response:
-    """What came for the person's agency: to accept first, then accepted. No names: they show only when a delivery is opened."""
+async def show_work(request: Request, here: Visit = Visiting, still: bool = False) -> Response:
+    """What came for the person's agency: to accept first, then accepted. No names: they show only when a delivery is opened.
+
+    `still` is for whom a list that changes by itself disturbs (WCAG 2.2.2).
+    """
+    return await _work_page(request, here, still=still)
+
+
+@router.get("/work/renewed")
+async def renew_work(request: Request, here: Visit = Watching) -> Response:
+    """The same list as the open page asks for it once a minute: a screen left alone at night shows what came, and still signs out."""
+    return await _work_page(request, here)
+
+
+async def _work_page(request: Request, here: Visit, *, still: bool = False) -> Response:
     granted = here.granted("disclosure.read", "consultation")
     rows = await usecases.work_list(desk(request), granted, here.hub)
     groups = [
         ("new", "To accept", "Nothing is waiting for you.", [row for row in rows if row.state != "accepted"]),
         ("accepted", "Accepted", "Nothing accepted yet.", [row for row in rows if row.state == "accepted"]),
     ]
-    return page(request, "work.html", groups=groups, custody=bool(desk(request).custody.opening(granted)))
+    return page(request, "work.html", groups=groups, still=still, custody=bool(desk(request).custody.opening(granted)))
 
 
 @router.get("/deliveries/{delivery_id}")
@@ -53,6 +66,7 @@ async def show_delivery(request: Request, delivery_id: UUID, here: Visit = Visit
         strip=strip(content.get("safeContact"), today),
         sections=sections(content, today),
         risk=risk_level(content),
+        held_back=held_back(content),
         referrer=names_referrer(content),
         reasons=reasons(content),
     )

@@ -22,6 +22,22 @@ _WORDS: Final[dict[int, tuple[str, str]]] = {
 _AWAY: Final = ("The service is not available now", "Nothing was lost. Try again in a minute. If somebody is in danger, call 999.")
 
 
+REFUSED: Final = (
+    "Sign-in was refused",
+    (
+        "You are not signed in, and trying again will not change that unless you cancelled it yourself. "
+        "Your agency's access may be suspended, or yours may have ended. Call the hub's support on 01632 960000, any hour."
+    ),
+)
+"""What identity says for a suspended agency, an ended account and a cancelled sign-in alike."""
+
+
+def sign_in_refused(request: Request) -> Response:
+    """Says whom to ring, and offers no way round in a circle."""
+    heading, text = REFUSED
+    return page(request, "problem.html", 403, heading=heading, text=text, onward=False)
+
+
 async def error_page(request: Request, problem: Problem) -> Response | None:
     """A page for a problem raised in a route; service endpoints keep their JSON."""
     if request.url.path.startswith(("/v1/", "/healthz", "/readyz", "/metrics", "/openapi")):
@@ -46,6 +62,8 @@ def register(app: FastAPI) -> None:
 
     @app.exception_handler(ProblemAnswer)
     async def refused(request: Request, error: Exception) -> Response:
+        if isinstance(error, ProblemAnswer) and error.code == "agency-suspended":
+            return sign_in_refused(request)
         status = error.status if isinstance(error, ProblemAnswer) else 502
         return words(request, 503 if status == 401 else status)
 
@@ -53,6 +71,8 @@ def register(app: FastAPI) -> None:
     async def no_token(request: Request, error: Exception) -> Response:
         if isinstance(error, TokenRefused) and error.code == "unreachable":
             return words(request, 503)
+        if isinstance(error, TokenRefused) and error.code == "unauthorized_client":
+            return sign_in_refused(request)
         return page(request, "start.html", 401, again=True)
 
     @app.exception_handler(CallFailed)

@@ -27,6 +27,7 @@ def environment() -> Environment:
     strict.globals["service_name"] = SERVICE_NAME
     strict.filters["moment"] = dates.moment
     strict.filters["day"] = dates.day
+    strict.filters["time_of_day"] = dates.time_of_day
     for name in ("fact", "sentence", "operation", "outcome", "reason", "kind", "agency"):
         strict.filters[name] = getattr(wording, name)
     return strict

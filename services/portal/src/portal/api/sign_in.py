@@ -9,6 +9,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from common.database import DatabaseStopped, DatabaseUnavailable
+from portal.api.failures import sign_in_refused
 from portal.api.visit import (
     ANYONE,
     Visit,
@@ -69,12 +70,14 @@ async def complete_sign_in(
     at = desk(request)
     before = request.cookies.get(cookie_name(request), "")
     pending = await sessions(request).take(before, at.clock.now()) if before else None
+    if error == "access_denied":
+        return sign_in_refused(request)
     if pending is None or error or not code:
         return _not_signed_in(request)
     try:
         grantings = await authorization(request).complete(pending, code=code, state=state, iss=iss)
-    except SignInFailed:
-        return _not_signed_in(request)
+    except SignInFailed as failed:
+        return sign_in_refused(request) if failed.code == "unauthorized_client" else _not_signed_in(request)
     now = at.clock.now()
     nobody = Person(id="", name="", agency="", roles=())
     session = Session(

@@ -76,15 +76,24 @@ def authorization(request: Request) -> Authorization:
     return cast(Authorization, request.app.state.authorization)
 
 
-async def session_of(request: Request) -> Session | None:
-    """The session behind this request's cookie, if there is one and it is not over."""
+async def session_of(request: Request, *, used: bool = True) -> Session | None:
+    """The session behind this request's cookie, if there is one and it is not over; `used` by a person, unless a page renews itself."""
     cookie = request.cookies.get(cookie_name(request), "")
-    return await sessions(request).find(cookie, desk(request).clock.now()) if cookie else None
+    return await sessions(request).find(cookie, desk(request).clock.now(), used=used) if cookie else None
 
 
 async def visit(request: Request) -> Visit:
     """The visit of this request. Raises SignInNeeded."""
-    session = await session_of(request)
+    return await _visit(request, used=True)
+
+
+async def watched(request: Request) -> Visit:
+    """The visit of a page that asks by itself: it ends as if nobody had asked. Raises SignInNeeded."""
+    return await _visit(request, used=False)
+
+
+async def _visit(request: Request, *, used: bool) -> Visit:
+    session = await session_of(request, used=used)
     if session is None:
         raise SignInNeeded
     request.state.visit = session
@@ -92,6 +101,7 @@ async def visit(request: Request) -> Visit:
 
 
 Visiting = Depends(visit)
+Watching = Depends(watched)
 ANYONE = guard.anyone(OWN_SESSION)
 
 

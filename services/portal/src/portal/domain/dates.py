@@ -27,6 +27,11 @@ def day(value: str | date) -> str:
 def moment(value: str | datetime) -> str:
     """A moment as "21 November 2026 at 2:05am", or "… at 9am" on the hour. Raises ValueError for text that is no ISO moment."""
     at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return f"{day(london_day(at))} at {time_of_day(at)}"
+
+
+def time_of_day(at: datetime) -> str:
+    """The time in London as "2:05am", or "9am" on the hour."""
     local = at.astimezone(_LONDON)
     minutes = f":{local.minute:02}" if local.minute else ""
-    return f"{day(local.date())} at {local.hour % 12 or 12}{minutes}{'am' if local.hour < 12 else 'pm'}"
+    return f"{local.hour % 12 or 12}{minutes}{'am' if local.hour < 12 else 'pm'}"

@@ -1,10 +1,11 @@
 """A delivery's content as its page shows it: the safe-contact strip first, then the sections."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from common.shield import REMOVED
 from hubpartner.safe_contact import SAFE_LABEL, VALUE_LABEL, Unsafe, on_day, usable
 from portal.domain import dates
 from portal.domain.wording import BASES, CONDITIONS, GATEWAYS, fact, sentence
@@ -18,11 +19,20 @@ _QUALITIES: Final[dict[str, str]] = {
     "self_report": "as the person told it",
     "third_party_report": "reported by a third party",
 }
+_RULE: Final = "Rule that gave the level"
 _CODED: Final[dict[str, Mapping[str, str]]] = {
     "Lawful basis": BASES, "Condition for special-category data": CONDITIONS, "Statutory gateway": GATEWAYS,
 }  # fmt: skip
-_RENAMED: Final[dict[str, str]] = {VALUE_LABEL: "In the safe-contact rule"}
-"""A label that is clear inside the strip says nothing outside it."""
+_RENAMED: Final[dict[str, str]] = {VALUE_LABEL: "In the safe-contact rule", _RULE: "Why this level"}
+"""A label that is clear to whoever made it, or inside the strip says nothing outside it."""
+_RULES: Final[dict[str, str]] = {
+    "VHR: ": "Visible high risk: ",
+    "PJ: professional judgement raises": "Professional judgement raised it",
+    "PE: ": "Potential escalation: ",
+    "RPT: ": "Repeat: ",
+    "urgent: ": "Urgent: ",
+}
+"""How a rule that gave the level begins, in words instead of letters."""
 _LAST: Final = "risk_answers"
 """Two dozen answers stand between the level of risk and who it is about; they are shown, but after the people."""
 
@@ -62,7 +72,6 @@ class Item:
     label: str
     about: str
     text: str
-    code: str
     quality: str
     warned: bool
 
@@ -103,6 +112,35 @@ def sections(content: Mapping[str, Any], today: date) -> list[Section]:
 def names_referrer(content: Mapping[str, Any]) -> bool:
     """Whether the clause let this agency know who referred, and the sender said so."""
     return any(one["category"] == "referrer" for one in content["sections"])
+
+
+def held_back(content: Mapping[str, Any]) -> str:
+    """What to say of an address shield: "" unless the content itself says that there is one, or may be.
+
+    It names no kind of information and counts nothing: what else was withheld leaves no trace (design section 13, rule 12).
+    """
+    ask = "whoever sent it" if names_referrer(content) else "the hub's support on 01632 960000, who can reach the sender"
+    values = [item["value"] for section in content["sections"] for item in section["items"]]
+    if any(REMOVED in text for text in _strings([values, content.get("safeContact")])):
+        return f"An address on this case is shielded. Accounts that may name the place are held back from every agency. If you need them, ask {ask}."
+    texts = [content["clause"]["text"], *(one["text"] for one in content["otherClauses"])]
+    if any("shielded" in text for text in texts):
+        return (
+            "When an address on a case is shielded, accounts that may name the place are held back from every agency, "
+            f"what happened and why it was referred among them. If you miss them here, ask {ask}."
+        )
+    return ""
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)
 
 
 def risk_level(content: Mapping[str, Any]) -> str:
@@ -159,7 +197,6 @@ def _item(raw: Mapping[str, Any], heading: str, *, common: bool, warned: bool) -
         label=_RENAMED.get(label, label),
         about="" if heading.startswith(about) or about.lower() == value.lower() else about,
         text=meaning or _text(label, raw["value"]),
-        code=value if meaning else "",
         quality="" if common else _QUALITIES.get(raw["quality"], ""),
         warned=warned,
     )
@@ -168,6 +205,10 @@ def _item(raw: Mapping[str, Any], heading: str, *, common: bool, warned: bool) -
 def _text(label: str, value: Any) -> str:
     if label == "NHS number" and isinstance(value, str) and len(value) == 10:
         return f"{value[:3]} {value[3:6]} {value[6:]}"
+    if label == _RULE:
+        for code, words in _RULES.items():
+            if str(value).startswith(code):
+                return words + str(value).removeprefix(code)
     text = fact(value)
     # A capital for codes and single words only: somebody's own words stay as they were said.
     return sentence(text) if text != str(value) or text.isalpha() else text

@@ -1,4 +1,4 @@
-"""Codes in plain words. A code always stays beside its meaning, so that a reader can look it up."""
+"""Codes in plain words. For an auditor a code stays beside its meaning; a practitioner reads the law's own name instead."""
 
 import re
 from collections.abc import Mapping
@@ -179,15 +179,15 @@ def kind(code: str, fuller: bool = False) -> str:
     return _KINDS.get(code, "Delivery")
 
 
-def reasons(content: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Why a disclosure was made: label, meaning, code ("" where the text is no code)."""
+def reasons(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Why a disclosure was made: label and meaning."""
     clause = content["clause"]
     others = ", ".join(one["id"] for one in content["otherClauses"])
     agreement = f"{clause['id']} of the {sentence(clause['agreement'])} sharing agreement, version {clause['version']}"
-    rows = [("Clause", agreement, "")]
+    rows = [("Clause", agreement)]
     if others:
-        rows.append(("Also under", others, ""))
-    rows.append(("Why it is needed", str(content["necessity"]), ""))
+        rows.append(("Also under", others))
+    rows.append(("Why it is needed", str(content["necessity"])))
     for label, name, meanings in (
         ("Purpose", "purpose", _PURPOSES_OF_SHARING),
         ("Lawful basis", "lawfulBasis", BASES),
@@ -195,7 +195,7 @@ def reasons(content: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ("Statutory gateway", "gateway", GATEWAYS),
     ):
         code = str(content[name])
-        rows.append((label, meanings.get(code, sentence(code)), code))
+        rows.append((label, meanings.get(code, sentence(code))))
     return rows
 
 

@@ -62,3 +62,34 @@ if (idle) {
   tabs.postMessage("used");
   wait();
 }
+
+// The work list asks for itself once a minute, which does not count as use: the visit ends as if nobody had asked. Where the
+// keyboard is stays where it is, and a listener is told only when something other than the time has changed.
+const renewal = document.querySelector('[data-module="hub-renewal"]');
+if (renewal) {
+  const told = (list) => [...list.querySelectorAll("tbody tr")].map((row) => row.textContent).join();
+  const renew = async () => {
+    const answer = await fetch(renewal.dataset.from).catch(() => null);
+    if (answer && (answer.status === 401 || answer.status === 403)) {
+      window.location.replace("/");
+      return;
+    }
+    if (!answer || !answer.ok) {
+      return; // "As of" says how old the list is; the next minute tries again
+    }
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.querySelector('[data-module="hub-renewal"]');
+    if (!fresh) {
+      return;
+    }
+    if (told(fresh) === told(renewal)) {
+      renewal.querySelector(".hub-as-of").textContent = fresh.querySelector(".hub-as-of").textContent;
+      return;
+    }
+    const held = renewal.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    renewal.replaceChildren(...fresh.childNodes);
+    [...renewal.querySelectorAll("a")].find((link) => link.getAttribute("href") === held)?.focus();
+    document.querySelector("#renewal").textContent = "The work list has changed";
+  };
+  setInterval(renew, 60_000);
+}
