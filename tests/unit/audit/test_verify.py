@@ -48,6 +48,14 @@ async def test_the_command_refuses_by_name(bed: LogBed, capsys: pytest.CaptureFi
     assert "file-missing" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["--vkey", "--older", "--keep"])
+async def test_a_file_that_cannot_be_used_is_named(bed: LogBed, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    where = [str(bed.folder / "log"), "--vkey", str(bed.folder / "vkey")]
+    for strange in (bed.folder / "no" / "such", bed.folder):
+        assert main([*where, option, str(strange)]) == 2
+        assert str(strange) in capsys.readouterr().err
+
+
 async def test_a_log_read_over_http_is_the_same_log(bed: LogBed) -> None:
     def served(request: httpx2.Request) -> httpx2.Response:
         path = bed.folder / "log" / request.url.path.removeprefix("/audit/log/")

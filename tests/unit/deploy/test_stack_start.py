@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.stack import __main__ as program
 from deploy.stack import processes, topology
 from deploy.stack.services import BASE, Stack
 
@@ -61,3 +62,11 @@ def test_a_start_that_fails_stops_only_what_it_started(half: Stack, monkeypatch:
 
 def test_every_port_of_the_topology_is_looked_at() -> None:
     assert {part for part, _ in topology.listens()} == {*topology.SERVICES, "kafka", "postgres"}
+
+
+def test_a_stop_says_what_it_did(half: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["stack", "stop"])
+    monkeypatch.setenv("HUB_DIR", str(half.folder.parent))
+    for said in ("The stack is stopped; its data stay.", f"No stack runs in {half.folder}."):
+        assert program.main() == 0
+        assert said in capsys.readouterr().out

@@ -10,7 +10,7 @@ import pytest
 from common.bus_embedded import EmbeddedBus
 from common.topics import topics
 from standalone import __main__ as program
-from standalone.claim import BUS_LOCK, Taken, claim_folder, claim_port
+from standalone.claim import BUS_LOCK, LOCK, Taken, claim_folder, claim_port
 
 
 @pytest.fixture
@@ -51,6 +51,24 @@ def test_a_folder_in_use_keeps_its_profiles(monkeypatch: pytest.MonkeyPatch, tmp
     assert f"a hub is already running in {tmp_path} (or its bus is locked); stop it or choose another HUB_DIR=" in said
     assert profile.read_text() == "of the running hub"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["demo", "hub.lock"]
+
+
+def test_the_end_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("HUB_DIR", str(tmp_path))
+    monkeypatch.setattr(program, "_run", interrupted)
+    program.main()
+    assert f"The hub is stopped. Its data stay in {tmp_path}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file", "lock is a folder"])
+def test_a_folder_that_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, kind: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "hub" / LOCK).mkdir(parents=True)
+    folder = {"a file": tmp_path / "file", "below a file": tmp_path / "file" / "hub", "lock is a folder": tmp_path / "hub"}[kind]
+    assert f"the folder {folder} cannot be used" in started(monkeypatch, folder, free)
 
 
 async def test_a_bus_that_is_served_counts_as_a_running_hub(tmp_path: Path) -> None:

@@ -92,16 +92,16 @@ def http_reader(client: httpx2.Client, prefix: str) -> Read:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 0 when the log is verified, 1 when it is refused."""
+    """The command line; 0 when the log is verified, 1 when it is refused, 2 when a file named here cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m audit.verify", description="Check a whole audit log from outside.")
     parser.add_argument("log", help="folder of a copied log, or the URL prefix it is served under (…/log)")
-    parser.add_argument("--vkey", required=True, type=Path, help="file with the log's verifier key, taken from the bootstrap file")
+    parser.add_argument("--vkey", required=True, type=Path, help="file with the log's verifier key: the line log_vkey of a profile, or vkey.txt of hubctl proof export")
     parser.add_argument("--older", type=Path, help="a checkpoint kept from an earlier run: the log must extend it")
     parser.add_argument("--keep", type=Path, help="write the verified checkpoint here for the next run")
     given = parser.parse_args(arguments)
     try:
-        log = Verifier.parse(given.vkey.read_text("utf-8"))
-        older = given.older.read_text("utf-8") if given.older else None
+        log = Verifier.parse(_text(given.vkey))
+        older = _text(given.older) if given.older else None
         with httpx2.Client(timeout=_TIMEOUT_SECONDS, follow_redirects=False, trust_env=False) as client:
             remote = str(given.log).startswith(("http://", "https://"))
             report = verify(http_reader(client, given.log) if remote else folder_reader(Path(given.log)), log, older=older)
@@ -111,10 +111,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ProofRefused as refused:
         sys.stdout.write(f"REFUSED: {refused.code}\n")
         return 1
-    if given.keep:
-        given.keep.write_text(report.whole.note, "utf-8")
+    except _Unusable as unusable:
+        sys.stderr.write(f"Nothing was verified: {unusable}.\n")
+        return 2
     sys.stdout.write("\n".join(report.lines()) + "\n")
+    try:
+        if given.keep:
+            given.keep.write_text(report.whole.note, "utf-8")
+    except OSError:
+        sys.stderr.write(f"The log is verified, but the checkpoint could not be written to {given.keep}.\n")
+        return 2
     return 0
+
+
+class _Unusable(Exception):
+    """A file named on the command line cannot be used; the text says which."""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise _Unusable(f"there is no file {path}") from None
+    except (OSError, UnicodeDecodeError):
+        raise _Unusable(f"the file {path} cannot be read as text") from None
 
 
 if __name__ == "__main__":

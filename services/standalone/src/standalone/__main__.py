@@ -29,7 +29,7 @@ def main() -> None:
     except (SettingsError, Taken) as error:
         sys.exit(f"The hub did not start: {error}.")
     except KeyboardInterrupt:
-        pass
+        print(f"\nThe hub is stopped. Its data stay in {_folder()}; make demo-reset deletes them.", flush=True)
 
 
 async def _run() -> None:

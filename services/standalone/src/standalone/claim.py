@@ -34,7 +34,10 @@ def claim_port(host: str, port: int) -> socket.socket:
 
 def claim_folder(folder: Path) -> int:
     """Lock `folder` until the descriptor closes or the process ends; made if it is not there. Raises Taken, with nothing else touched."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, error) from None
     held = _locked(folder / LOCK, folder)
     if (folder / BUS_LOCK).exists():
         try:
@@ -45,8 +48,15 @@ def claim_folder(folder: Path) -> int:
     return held
 
 
+def _unusable(folder: Path, error: OSError) -> Taken:
+    return Taken(f"the folder {folder} cannot be used ({os.strerror(error.errno or 0)}); choose another HUB_DIR=")
+
+
 def _locked(path: Path, folder: Path) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(folder, error) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
