@@ -83,29 +83,6 @@ def test_an_advocate_accepts_a_delivery(hub: StandaloneHub, person: Visitor) -> 
     assert not person.seen.console
 
 
-def test_an_open_work_list_shows_what_comes_without_being_touched(hub: StandaloneHub, person: Visitor) -> None:
-    person.page.clock.install()
-    person.sign_in(ADVOCATE)
-    before = person.page.locator("tbody a").count()
-    refer(hub, "urgent")
-    for _ in range(10):
-        person.page.clock.fast_forward(60_000)
-        person.page.wait_for_timeout(500)
-        if person.page.locator("tbody a").count() > before:
-            break
-    assert person.page.locator("tbody a").count() > before
-    assert person.page.locator(".govuk-tag:has-text('Urgent')").count() >= 1
-    assert person.page.inner_text("#renewal") == "The work list has changed", "a listener is told"
-    assert person.path == "/work"
-    by = person.page.locator(".hub-work--by td:nth-child(4)").first
-    rows = by.evaluate(
-        "cell => { const all = document.createRange(); all.selectNodeContents(cell);"
-        " return new Set([...all.getClientRects()].map((one) => Math.round(one.top))).size; }"
-    )
-    assert 1 <= rows <= 2, "a date takes two lines at most"
-    assert not person.seen.console
-
-
 def test_an_auditor_finds_the_entry_and_proves_it(hub: StandaloneHub, browser: Browser, person: Visitor, tmp_path: Path) -> None:
     refer(hub)
     with visitor(browser, hub.url("portal")) as advocate:
@@ -168,6 +145,29 @@ def _leaves(hub: StandaloneHub, index: int) -> bytes:
     for _ in range(within):
         data = data[2 + int.from_bytes(data[:2], "big") :]
     return data[2 : 2 + int.from_bytes(data[:2], "big")]
+
+
+def test_an_open_work_list_shows_what_comes_without_being_touched(hub: StandaloneHub, person: Visitor) -> None:
+    person.page.clock.install()
+    person.sign_in(ADVOCATE)
+    before = person.page.locator("tbody a").count()
+    refer(hub, "urgent")
+    for _ in range(10):
+        person.page.clock.fast_forward(60_000)
+        person.page.wait_for_timeout(500)
+        if person.page.locator("tbody a").count() > before:
+            break
+    assert person.page.locator("tbody a").count() > before
+    assert person.page.locator(".govuk-tag:has-text('Urgent')").count() >= 1
+    assert person.page.inner_text("#renewal") == "The work list has changed", "a listener is told"
+    assert person.path == "/work"
+    by = person.page.locator(".hub-work--by td:nth-child(4)").first
+    rows = by.evaluate(
+        "cell => { const all = document.createRange(); all.selectNodeContents(cell);"
+        " return new Set([...all.getClientRects()].map((one) => Math.round(one.top))).size; }"
+    )
+    assert 1 <= rows <= 2, "a date takes two lines at most"
+    assert not person.seen.console
 
 
 def _until(there: Any, person: Visitor) -> None:
