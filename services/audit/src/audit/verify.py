@@ -95,7 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 0 when the log is verified, 1 when it is refused, 2 when a file named here cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m audit.verify", description="Check a whole audit log from outside.")
     parser.add_argument("log", help="folder of a copied log, or the URL prefix it is served under (…/log)")
-    parser.add_argument("--vkey", required=True, type=Path, help="file with the log's verifier key: the line log_vkey of a profile, or vkey.txt of hubctl proof export")
+    parser.add_argument(
+        "--vkey",
+        required=True,
+        type=Path,
+        help="file with the log's verifier key: the line log_vkey of a profile, or vkey.txt of hubctl proof export",
+    )
     parser.add_argument("--older", type=Path, help="a checkpoint kept from an earlier run: the log must extend it")
     parser.add_argument("--keep", type=Path, help="write the verified checkpoint here for the next run")
     given = parser.parse_args(arguments)
