@@ -1,8 +1,10 @@
 """The catalogue of problems in docs/problems.md is exactly the registry, and every problem a document shows is in it."""
 
 import importlib
+import json
+import re
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from common import problems
 from tests.support.inner_hub import inner_hub
@@ -48,6 +50,34 @@ async def test_a_status_of_the_catalogue_is_one_that_some_operation_answers(tmp_
     answered = {status for made in documents for path in made["paths"].values() for each in path.values() for status in each["responses"]}
     promised = {str(kind.status) for kind in problems.kinds() if not kind.code.startswith("test-")}
     assert promised - answered == ANYWHERE
+
+
+OURS: Final = re.compile(r"design (section )?[0-9]|design section|domain reference", re.IGNORECASE)
+
+
+async def test_what_a_partner_reads_needs_no_document_it_does_not_have(tmp_path: Path) -> None:
+    async with inner_hub(tmp_path) as hub:
+        read = {name: (await hub.raw("GET", name, "/openapi.json")).text for name in ("referral", "sharing", "audit", "identity")}
+    read |= {path.name: path.read_text("utf-8") for path in PAGE.parent.rglob("*") if path.suffix in (".md", ".json")}
+    assert {name: found[0] for name, text in read.items() if (found := OURS.search(text))} == {}
+
+
+async def test_every_field_of_the_two_forms_says_what_it_asks_for(tmp_path: Path) -> None:
+    async with inner_hub(tmp_path) as hub:
+        schemas: dict[str, Any] = json.loads((await hub.raw("GET", "referral", "/openapi.json")).text)["components"]["schemas"]
+    reached, ahead = set(), {"FullReferral", "UrgentReferral"}
+    while ahead:
+        name = ahead.pop()
+        reached.add(name)
+        ahead |= set(re.findall(r"#/components/schemas/(\w+)", json.dumps(schemas[name]))) - reached
+    assert reached >= {"Person", "SafeContact", "ContactMeans", "Callback", "RiskAnswer"}
+    bare = [
+        f"{name}.{field}"
+        for name in reached
+        for field, schema in schemas[name].get("properties", {}).items()
+        if not schema.get("description", "").endswith(".")
+    ]
+    assert not bare
 
 
 def test_every_problem_says_what_the_caller_can_do() -> None:

@@ -1,8 +1,9 @@
 """Every field of every form has a category, and a form becomes exactly the facts it holds."""
 
 import json
+import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -155,3 +156,13 @@ def test_identifiers() -> None:
     assert not is_nhs_number("999000001٣")
     assert is_postcode("NZ9 4QX")
     assert not is_postcode("somewhere")
+
+
+def test_the_readme_makes_the_example_one_that_was_verified_today() -> None:
+    root = Path(__file__).parents[3]
+    (line,) = [line.strip() for line in (root / "README.md").read_text("utf-8").splitlines() if line.strip().startswith("sed -E")]
+    made = subprocess.run(["sh", "-c", line.partition(" > ")[0]], cwd=root, capture_output=True, text=True, check=True).stdout
+    example, today = json.loads((root / "examples" / "referral-full.json").read_text("utf-8")), json.loads(made)
+    assert abs((date.fromisoformat(today["safeContact"]["lastVerified"]) - datetime.now(UTC).date()).days) <= 1
+    assert today["externalReference"] != example["externalReference"]
+    assert today["people"] == example["people"]

@@ -56,7 +56,7 @@ class Marking(Part):
 
 
 class Consent(Part):
-    """Three separate facts, none of which implies another (design section 13, rule 9)."""
+    """Three separate facts, none of which implies another."""
 
     aware: Literal["yes", "no", "not_safe_to_tell", "unknown"]
     agrees_to_support: Literal["yes", "no", "not_asked", "unknown"]

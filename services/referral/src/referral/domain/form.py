@@ -7,11 +7,14 @@ from datetime import date
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from common.problems import FieldError
 from common.web.models import StrictBool, Timestamp
+from referral.domain.explained import EXPLAINED
 from referral.domain.identifiers import is_nhs_number, is_postcode
 from referral.domain.wording import (
     Agrees,
@@ -85,6 +88,14 @@ class Form(BaseModel):
     """A part of a form: camel case outside, no unknown field, no silent conversion of types."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True, frozen=True, str_strip_whitespace=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Each property with what it asks for."""
+        schema = handler(core_schema)
+        for name, described in handler.resolve_ref_schema(schema).get("properties", {}).items():
+            described.setdefault("description", EXPLAINED[cls.__name__][name])
+        return schema
 
 
 class Name(Form):
@@ -205,7 +216,7 @@ class Risk(Form):
 
 
 class ConsentAnswers(Form):
-    """Aware, agrees to support, and lawful basis: three separate facts (design section 13, rule 9)."""
+    """Aware, agrees to support, and lawful basis: three separate facts."""
 
     aware: Annotated[Aware, Shared("consent", "Knows of this referral")]
     agrees_to_support: Annotated[Agrees, Shared("consent", "Agrees to be offered support")]
@@ -225,7 +236,7 @@ class Referrer(Form):
 
 
 class FullReferral(Form):
-    """The whole referral form for domestic abuse (domain reference 2.4)."""
+    """The whole referral form for domestic abuse."""
 
     form: Annotated[Literal["full"], Internal("which form")]
     kind: Annotated[Kind, Internal("which kind of referral")]
@@ -265,7 +276,7 @@ class Callback(Form):
 
 
 class UrgentReferral(Form):
-    """Danger now: name, place, danger. No contact is asked for: a callback left out is unknown, which means do not call (design 13, rule 2)."""
+    """Danger now: name, place, danger. No contact is asked for: a callback left out is unknown, which means do not call."""
 
     form: Annotated[Literal["urgent"], Internal("which form")]
     external_reference: Annotated[Text | None, Internal("the sender's own reference")] = None
