@@ -1,6 +1,7 @@
 """Small things every started process needs: a free port, a pid file, a bounded wait, an end that is certain."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -8,8 +9,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 KILL = signal.SIGKILL
+_SINGLE_PORTS: Final = range(10_000, 12_000)
 
 
 class NotReady(RuntimeError):
@@ -17,10 +20,18 @@ class NotReady(RuntimeError):
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nothing listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on 127.0.0.1 that nobody had a moment ago, below those that the system gives to outgoing connections.
+
+    One of theirs could be taken by any connection of any process before a server starts on it, or while it is restarted.
+    """
+    for port in random.sample(_SINGLE_PORTS, len(_SINGLE_PORTS)):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise NotReady("no free port")
 
 
 def port_is_taken(port: int) -> bool:

@@ -15,6 +15,7 @@ from deploy.stack.postgres import PostgresServer
 from deploy.stack.provision import Provisioner
 from deploy.stack.secrets import write
 from deploy.stack.services import Stack
+from tests.support.ports import free_base
 
 pytestmark = pytest.mark.stack
 
@@ -24,7 +25,7 @@ KAFKA = parts.ROOT / "deploy" / "kafka"
 @pytest.fixture
 def contained_broker(tmp_path: Path) -> Iterator[tuple[Path, int]]:
     """A broker started by deploy/kafka/start.sh, as its image starts it; yields the hub's folder and the port."""
-    folder, port = tmp_path / "hub", processes.free_port()
+    folder, port = tmp_path / "hub", free_base()  # its controller takes the next one
     setup.prepare(folder, _urls(), setup.Servers(f"127.0.0.1:{port}", "127.0.0.1", 1))
     (tmp_path / "data").mkdir()
     environment = {
