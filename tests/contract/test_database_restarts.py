@@ -40,12 +40,17 @@ async def test_a_server_killed_under_load_loses_no_answered_write_and_doubles_no
     database: Database, own_postgres_server: PostgresServer
 ) -> None:
     answered: list[int] = []
+    unknown: set[int] = set()
     numbers = iter(range(100_000))
     running = True
 
     async def load() -> None:
         while running:
-            answered.append(await database.write(partial(add, next(numbers))))
+            number = next(numbers)
+            try:
+                answered.append(await database.write(partial(add, number)))
+            except CommitUnknown:  # nobody could say, and the caller is told so
+                unknown.add(number)
 
     tasks = [asyncio.create_task(load()) for _ in range(8)]
     for _ in range(2):
@@ -58,7 +63,7 @@ async def test_a_server_killed_under_load_loses_no_answered_write_and_doubles_no
     await asyncio.gather(*tasks)
     found = await stored(database)
     assert len(found) == len(set(found))
-    assert sorted(answered) == found
+    assert set(answered) <= set(found) <= set(answered) | unknown
 
 
 async def test_reads_and_writes_survive_ended_sessions(database: Database) -> None:

@@ -26,6 +26,7 @@ GROUP_LIMIT: Final = 128
 CONFLICT_ATTEMPTS: Final = 8
 _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 1.0
+_IN_THE_FUTURE: Final = "22023"
 
 Hook = Callable[[GroupCommit], None]
 
@@ -215,8 +216,9 @@ class Writer(threading.Thread):
                 connection = self._connect()
                 with connection.begin():
                     status = connection.exec_driver_sql("SELECT pg_xact_status(%s::xid8)", (lost.transaction,)).scalar()
-            except DBAPIError:
-                status = "unreachable"
+            except DBAPIError as error:
+                # A server that came back from a crash and calls the id one of the future never had its commit.
+                status = "aborted" if getattr(error.orig, "sqlstate", None) == _IN_THE_FUTURE else "unreachable"
             if status == "aborted":
                 return False
             if status == "committed":
