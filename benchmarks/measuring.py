@@ -1,4 +1,5 @@
-"""What every measurement shares: sides taken in turn, medians with their range, the machine, the load, and the result file."""
+"""What every measurement shares: sides taken in turn, medians with their range, the machine, the
+load, and the result file."""
 
 import argparse
 import json
@@ -24,14 +25,23 @@ def parser(about: str | None, *, rounds: int = 6) -> argparse.ArgumentParser:
     """The command line of every benchmark; each adds its own options."""
     made = argparse.ArgumentParser(description=about)
     made.add_argument(
-        "--rounds", type=int, default=rounds, help="rounds of each side, taken in turn; the first warms up and is not counted"
+        "--rounds",
+        type=int,
+        default=rounds,
+        help="rounds of each side, taken in turn; the first warms up and is not counted",
     )
-    made.add_argument("--smoke", action="store_true", help="the smallest run that goes through every step; its figures mean nothing")
+    made.add_argument(
+        "--smoke",
+        action="store_true",
+        help="the smallest run that goes through every step; its figures mean nothing",
+    )
     return made
 
 
 def in_turn(rounds: int, sides: Mapping[str, Callable[[], T]]) -> dict[str, list[T]]:
-    """Run each side once per round, in turn, so that a slow minute of the machine meets all of them. The first round is dropped."""
+    """Run each side once per round, in turn, so that a slow minute of the machine meets all of
+    them. The first round is dropped.
+    """
     found: dict[str, list[T]] = {name: [] for name in sides}
     for number in range(max(rounds, 1)):
         for name, side in sides.items():
@@ -57,11 +67,19 @@ class Figure:
     def line(self) -> str:
         """For people."""
         low, high = min(self.values), max(self.values)
-        return f"  {self.name:<52} {shown(self.median):>9} {self.unit:<9} ({shown(low)} to {shown(high)}, {len(self.values)} rounds)"
+        return (
+            f"  {self.name:<52} {shown(self.median):>9} {self.unit:<9} ({shown(low)} to "
+            f"{shown(high)}, {len(self.values)} rounds)"
+        )
 
     def plain(self) -> dict[str, Any]:
         """For the result file."""
-        return {"name": self.name, "unit": self.unit, "median": self.median, "values": list(self.values)}
+        return {
+            "name": self.name,
+            "unit": self.unit,
+            "median": self.median,
+            "values": list(self.values),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +94,9 @@ class Ratio:
     def line(self) -> str:
         """For people."""
         verdict = "" if self.reached is None else (": reached" if self.reached else ": MISSED")
-        return f"  {self.name:<70} {self.value:6.2f}×" + (f"   (aim {self.aim}{verdict})" if self.aim else "")
+        return f"  {self.name:<70} {self.value:6.2f}×" + (
+            f"   (aim {self.aim}{verdict})" if self.aim else ""
+        )
 
 
 @dataclass(slots=True)
@@ -100,7 +120,14 @@ class Report:
         self.figures.append(made)
         return made
 
-    def ratio(self, name: str, value: float, *, at_most: float | None = None, at_least: float | None = None) -> None:
+    def ratio(
+        self,
+        name: str,
+        value: float,
+        *,
+        at_most: float | None = None,
+        at_least: float | None = None,
+    ) -> None:
         """Add a ratio, held against an aim if there is one."""
         if at_most is not None:
             self.ratios.append(Ratio(name, value, f"≤ {at_most:g}", value <= at_most))
@@ -115,7 +142,10 @@ class Report:
         print(f"  N: {self.samples}")
         print(f"  machine: {machine()}")
         print(f"  versions: {', '.join(f'{each} {version(each)}' for each in self.packages)}")
-        print(f"  load average: {self.began[0]:.1f} at the start, {os.getloadavg()[0]:.1f} at the end, {os.cpu_count()} cores")
+        print(
+            f"  load average: {self.began[0]:.1f} at the start, {os.getloadavg()[0]:.1f} at the "
+            f"end, {os.cpu_count()} cores"
+        )
         for figure in self.figures:
             print(figure.line())
         for ratio in self.ratios:
@@ -130,14 +160,26 @@ class Report:
     def _write(self) -> None:
         RESULTS.mkdir(exist_ok=True)
         body = {
-            "name": self.name, "at": datetime.now(UTC).isoformat(timespec="seconds"), "smoke": self.smoke, "compared": self.compared,
-            "n": self.samples, "machine": machine(), "versions": {each: version(each) for each in self.packages},
-            "load": {"start": self.began, "end": os.getloadavg()}, "figures": [figure.plain() for figure in self.figures],
-            "ratios": [{"name": r.name, "value": r.value, "aim": r.aim, "reached": r.reached} for r in self.ratios],
-            "bottleneck": self.bottleneck, "notes": self.notes,
-        }  # fmt: skip
+            "name": self.name,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "smoke": self.smoke,
+            "compared": self.compared,
+            "n": self.samples,
+            "machine": machine(),
+            "versions": {each: version(each) for each in self.packages},
+            "load": {"start": self.began, "end": os.getloadavg()},
+            "figures": [figure.plain() for figure in self.figures],
+            "ratios": [
+                {"name": r.name, "value": r.value, "aim": r.aim, "reached": r.reached}
+                for r in self.ratios
+            ],
+            "bottleneck": self.bottleneck,
+            "notes": self.notes,
+        }
         name = f"{self.name}-smoke" if self.smoke else self.name
-        (RESULTS / f"{name}.json").write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        (RESULTS / f"{name}.json").write_text(
+            json.dumps(body, indent=1, ensure_ascii=False) + "\n", "utf-8"
+        )
 
 
 def shown(value: float) -> str:
@@ -149,13 +191,27 @@ def shown(value: float) -> str:
 
 def machine() -> str:
     """Processor, cores, memory, kernel and Python; no host name."""
-    model = next((line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    total = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
-    return f"{model}, {os.cpu_count()} cores, {total / 2**20:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
+    model = next(
+        (
+            line.partition(":")[2].strip()
+            for line in _lines("/proc/cpuinfo")
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    total = next(
+        (int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0
+    )
+    return (
+        f"{model}, {os.cpu_count()} cores, {total / 2**20:.0f} GiB, Linux "
+        f"{platform.release()}, Python {platform.python_version()}"
+    )
 
 
 def cpu_seconds(pids: Sequence[int]) -> float:
-    """CPU time these processes have used so far, user and system, all their threads (resolution: one clock tick)."""
+    """CPU time these processes have used so far, user and system, all their threads (resolution:
+    one clock tick).
+    """
     total = 0
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
@@ -174,7 +230,11 @@ def family(pid: int) -> list[int]:
 
 def resident_mib(pid: int) -> float:
     """Memory a process holds now, in MiB."""
-    return next(int(line.split()[1]) / 1024 for line in _lines(f"/proc/{pid}/status") if line.startswith("VmRSS"))
+    return next(
+        int(line.split()[1]) / 1024
+        for line in _lines(f"/proc/{pid}/status")
+        if line.startswith("VmRSS")
+    )
 
 
 def quantile(values: Sequence[float], share: float) -> float:
@@ -185,7 +245,9 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 @contextmanager
 def idle_share() -> Iterator[dict[str, float]]:
-    """Fills in, at the end of the block, which share of the machine's CPU nobody used ("idle") while it ran."""
+    """Fills in, at the end of the block, which share of the machine's CPU nobody used ("idle")
+    while it ran.
+    """
     said: dict[str, float] = {}
     before = _machine_ticks()
     yield said

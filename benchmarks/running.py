@@ -1,4 +1,5 @@
-"""Hubs to measure: fresh ones of either mode in a folder of their own, and the process ids of their parts."""
+"""Hubs to measure: fresh ones of either mode in a folder of their own, and the process ids of their
+parts."""
 
 import shutil
 import tempfile
@@ -12,13 +13,21 @@ from tests.support.ports import free_base
 
 
 @contextmanager
-def hub(mode: str, *, spread_ms: int = 0, extra: Mapping[str, str] | None = None) -> Iterator[RunningHub]:
-    """A started hub of that mode, as its users run it apart from the spread of deliveries; stopped and deleted at the end."""
+def hub(
+    mode: str, *, spread_ms: int = 0, extra: Mapping[str, str] | None = None
+) -> Iterator[RunningHub]:
+    """A started hub of that mode, as its users run it apart from the spread of deliveries; stopped
+    and deleted at the end.
+    """
     folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
-    folder.chmod(0o711)  # PostgreSQL runs under an account of its own and must be able to pass through
+    folder.chmod(
+        0o711
+    )  # PostgreSQL runs under an account of its own and must be able to pass through
     given = {"HUB_DELIVERY_SPREAD_MS": str(spread_ms), **(extra or {})}
     made: RunningHub = (
-        StackHub(folder, free_base(), extra=given) if mode == "stack" else StandaloneHub(folder, processes.free_port(), extra=given)
+        StackHub(folder, free_base(), extra=given)
+        if mode == "stack"
+        else StandaloneHub(folder, processes.free_port(), extra=given)
     )
     try:
         made.start()
@@ -29,7 +38,9 @@ def hub(mode: str, *, spread_ms: int = 0, extra: Mapping[str, str] | None = None
 
 
 def pid_of(running: RunningHub, service: str) -> int:
-    """The process that runs a service: its own in the stack, the one of the hub in standalone mode."""
+    """The process that runs a service: its own in the stack, the one of the hub in standalone
+    mode.
+    """
     if isinstance(running, StackHub):
         found = processes.running(running.stack.folder / "processes", service)
     else:

@@ -1,1 +1,2 @@
-"""Deployment: one description of the topology, started here as plain processes or written out for Compose."""
+"""Deployment: one description of the topology, started here as plain processes or written out for
+Compose."""

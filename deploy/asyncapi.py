@@ -1,4 +1,5 @@
-"""Writes docs/asyncapi.json (AsyncAPI 3) and docs/events.md from the event classes and the topic list, so that neither can drift."""
+"""Writes docs/asyncapi.json (AsyncAPI 3) and docs/events.md from the event classes and the topic
+list, so that neither can drift."""
 
 import inspect
 import json
@@ -15,11 +16,14 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENT: Final = ROOT / "docs" / "asyncapi.json"
 PAGE: Final = ROOT / "docs" / "events.md"
 AGENCY: Final = "agency"
-"""Stands for any agency; it is a valid agency id, so that the real topic list can be asked for it."""
+"""Stands for any agency; it is a valid agency id, so that the real topic list can be asked for it.
+"""
 
 CARRIES: Final[Mapping[str, routes.Events]] = {
-    **routes.SHARED, topics.disclosure(AGENCY): routes.DELIVERED, topics.inbound(AGENCY): routes.SPOKEN,
-}  # fmt: skip
+    **routes.SHARED,
+    topics.disclosure(AGENCY): routes.DELIVERED,
+    topics.inbound(AGENCY): routes.SPOKEN,
+}
 """Which events travel on which topic. Quarantines carry what their topic carries, untouched."""
 
 _MEMBER: Final = {"type": "string", "contentEncoding": "base64url"}
@@ -43,10 +47,14 @@ def document() -> dict[str, Any]:
             "version": "1",
             "license": {"name": "Apache-2.0"},
             "description": (
-                "Every message is an envelope of the format hub-event+jwe v1: a signed statement (JWS, ES256) sealed to its recipients "
-                "(JWE General JSON, ECDH-ES+A256KW). `payload` is what stands on the topic; `x-data` is the `data` member of the signed "
-                "statement inside, which only a recipient can open. Nothing personal stands in key, header, topic name or clear metadata. "
-                "A reader signs in with SASL SCRAM-SHA-512, and its consumer group's name begins with its own and a dot."
+                "Every message is an envelope of the format hub-event+jwe v1: a signed statement "
+                "(JWS, ES256) sealed to its recipients "
+                "(JWE General JSON, ECDH-ES+A256KW). `payload` is what stands on the topic; "
+                "`x-data` is the `data` member of the signed "
+                "statement inside, which only a recipient can open. Nothing personal stands in "
+                "key, header, topic name or clear metadata. "
+                "A reader signs in with SASL SCRAM-SHA-512, and its consumer group's name begins "
+                "with its own and a dot."
             ),
         },
         "defaultContentType": CONTENT_TYPE,
@@ -55,7 +63,12 @@ def document() -> dict[str, Any]:
         "components": {
             "messages": {_message_id(event): _message(event) for event in ALL},
             "schemas": dict(sorted(schemas.items())),
-            "securitySchemes": {"sasl": {"type": "scramSha512", "description": "The account of the service or agency."}},
+            "securitySchemes": {
+                "sasl": {
+                    "type": "scramSha512",
+                    "description": "The account of the service or agency.",
+                }
+            },
         },
     }
 
@@ -65,29 +78,61 @@ def page() -> str:
     lines = [
         "# Events",
         "",
-        "<!-- Written by `python -m deploy.asyncapi` from common.events and common.topics. Do not edit. -->",
+        (
+            "<!-- Written by `python -m deploy.asyncapi` from common.events and common.topics. Do not "
+            "edit. -->"
+        ),
         "",
-        "What the services say to each other and to agencies. Each is sealed to its reader; the tables show what stands inside.",
-        "For programs: [asyncapi.json](asyncapi.json). A sent event is frozen: a change is a new version with a new golden file in",
-        "`tests/vectors/events`. Each topic has a quarantine of the same name with `.quarantine` behind it.",
+        (
+            "What the services say to each other and to agencies. Each is sealed to its reader; the "
+            "tables show what stands inside."
+        ),
+        (
+            "For programs: [asyncapi.json](asyncapi.json). A sent event is frozen: a change is a new "
+            "version with a new golden file in"
+        ),
+        (
+            "`tests/vectors/events`. Each topic has a quarantine of the same name with `.quarantine` "
+            "behind it."
+        ),
         "",
         "## Topics",
         "",
         "| Topic | Written by | Read by | Carries |",
         "|---|---|---|---|",
         *(
-            f"| `{_address(spec.name)}` | {_who(spec.producers)} | {_who(spec.consumers)} | {', '.join(e.__name__ for e in CARRIES[spec.name])} |"
+            f"| `{_address(spec.name)}` | {_who(spec.producers)} | {_who(spec.consumers)} | "
+            f"{', '.join(e.__name__ for e in CARRIES[spec.name])} |"
             for spec in specs()
         ),
         "",
-        f"All are kept for {topics.RETENTION_HOURS // 24} days: a topic is transport, not an archive.",
+        (
+            f"All are kept for {topics.RETENTION_HOURS // 24} days: a topic is transport, not an "
+            "archive."
+        ),
         "",
-        "Sign in with SASL `SCRAM-SHA-512`; TLS (`SASL_SSL`) wherever the brokers are on another machine. The name of a consumer group must begin",
-        "with the account's and a dot, such as `northmoor-idva.inbox`: any other is refused (`GROUP_AUTHORIZATION_FAILED`). No topic is made by",
-        "being asked for, and a suspended agency cannot read its own (`TOPIC_AUTHORIZATION_FAILED`) until it is restored.",
+        (
+            "Sign in with SASL `SCRAM-SHA-512`; TLS (`SASL_SSL`) wherever the brokers are on another "
+            "machine. The name of a consumer group must begin"
+        ),
+        (
+            "with the account's and a dot, such as `northmoor-idva.inbox`: any other is refused "
+            "(`GROUP_AUTHORIZATION_FAILED`). No topic is made by"
+        ),
+        (
+            "being asked for, and a suspended agency cannot read its own "
+            "(`TOPIC_AUTHORIZATION_FAILED`) until it is restored."
+        ),
     ]
     for event in sorted(ALL, key=lambda each: each.__name__):
-        lines += ["", f"## {event.__name__}", "", f"`{event.TYPE}` version {event.VERSION}. {_words(event)}", "", *_fields(event)]
+        lines += [
+            "",
+            f"## {event.__name__}",
+            "",
+            f"`{event.TYPE}` version {event.VERSION}. {_words(event)}",
+            "",
+            *_fields(event),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -106,8 +151,16 @@ def main() -> None:
 def _channel(spec: TopicSpec) -> dict[str, Any]:
     made: dict[str, Any] = {
         "address": _address(spec.name),
-        "messages": {_message_id(event): {"$ref": f"#/components/messages/{_message_id(event)}"} for event in CARRIES[spec.name]},
-        "bindings": {"kafka": {"topic": spec.name.replace(f".{AGENCY}.", ".<agency>."), "partitions": spec.partitions}},
+        "messages": {
+            _message_id(event): {"$ref": f"#/components/messages/{_message_id(event)}"}
+            for event in CARRIES[spec.name]
+        },
+        "bindings": {
+            "kafka": {
+                "topic": spec.name.replace(f".{AGENCY}.", ".<agency>."),
+                "partitions": spec.partitions,
+            }
+        },
         "x-retention-hours": spec.retention_hours,
         "x-quarantine": topics.quarantine(_address(spec.name)),
     }
@@ -121,10 +174,18 @@ def _operations() -> Iterator[tuple[str, Any]]:
         channel = _slug(spec.name)
         for action, parties in (("send", spec.producers), ("receive", spec.consumers)):
             for party in parties:
-                made: dict[str, Any] = {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "tags": [{"name": party}]}
+                made: dict[str, Any] = {
+                    "action": action,
+                    "channel": {"$ref": f"#/channels/{channel}"},
+                    "tags": [{"name": party}],
+                }
                 if action == "receive":
                     own = "{agency}" if party == AGENCY else party
-                    made["bindings"] = {"kafka": {"groupId": {"type": "string", "description": f"Begins with `{own}.`"}}}
+                    made["bindings"] = {
+                        "kafka": {
+                            "groupId": {"type": "string", "description": f"Begins with `{own}.`"}
+                        }
+                    }
                 yield f"{party}-{action}-{channel}", made
 
 
@@ -157,18 +218,23 @@ def _envelope() -> dict[str, Any]:
     names = ("protected", "aad", "iv", "ciphertext", "tag")
     return {
         "title": "SealedEnvelope",
-        "description": "JWE General JSON (RFC 7516 section 7.2.1) around a compact JWS; hub-event+jwe v1. Its size tells one of four classes only.",
+        "description": "JWE General JSON (RFC 7516 section 7.2.1) around a compact JWS; "
+        "hub-event+jwe v1. Its size tells one of four classes only.",
         "type": "object",
         "additionalProperties": False,
         "required": [*names, "recipients"],
-        "properties": {**dict.fromkeys(names, _MEMBER), "recipients": {"type": "array", "items": recipient, "minItems": 1}},
+        "properties": {
+            **dict.fromkeys(names, _MEMBER),
+            "recipients": {"type": "array", "items": recipient, "minItems": 1},
+        },
     }
 
 
 def _headers() -> dict[str, Any]:
     return {
         "title": "Headers",
-        "description": "CloudEvents 1.0 metadata for routing and tracing; never used for a decision, and equal to what is authenticated inside.",
+        "description": "CloudEvents 1.0 metadata for routing and tracing; never used for a "
+        "decision, and equal to what is authenticated inside.",
         "type": "object",
         "required": ["ce_id", "ce_type", "ce_source", "content-type"],
         "properties": {
@@ -189,7 +255,9 @@ def _fields(event: type[Event]) -> Iterator[str]:
     for name, about in schema["properties"].items():
         yield f"| `{name}` | {_type(about)} | {'yes' if name in needed else ''} |"
     for part, inner in schema.get("$defs", {}).items():
-        members = ", ".join(f"`{name}` {_type(about)}" for name, about in inner["properties"].items())
+        members = ", ".join(
+            f"`{name}` {_type(about)}" for name, about in inner["properties"].items()
+        )
         yield f"| *{part}* | {members} | |"
 
 
@@ -222,7 +290,11 @@ def _slug(name: str) -> str:
 
 
 def _who(parties: Sequence[str]) -> str:
-    return "every service" if tuple(parties) == topics.SERVICES else ", ".join(f"the {p}" if p == AGENCY else p for p in parties)
+    return (
+        "every service"
+        if tuple(parties) == topics.SERVICES
+        else ", ".join(f"the {p}" if p == AGENCY else p for p in parties)
+    )
 
 
 if __name__ == "__main__":

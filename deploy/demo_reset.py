@@ -21,7 +21,10 @@ def main() -> int:
 
 
 def reset(folder: Path) -> int:
-    """0 when the demo data are gone. Refuses (1) a folder that is not a demo hub's, so that a slip of HUB_DIR deletes nothing else."""
+    """0 when the demo data are gone.
+
+    Refuses (1) a folder that is not a demo hub's, so that a slip of HUB_DIR deletes nothing else.
+    """
     if not folder.exists() or not any(path.name not in KEPT for path in folder.iterdir()):
         print(f"{folder} holds no demo data", file=sys.stderr)
         return 0
@@ -29,7 +32,8 @@ def reset(folder: Path) -> int:
     if refusal:
         print(f"{folder} was left alone: {refusal}", file=sys.stderr)
         return 1
-    # bootstrap.json last: if we are killed half way, the next call still knows the folder for a demo hub's.
+    # bootstrap.json last: if we are killed half way, the next call still knows the folder for a
+    # demo hub's.
     for path in sorted(folder.iterdir(), key=lambda path: path.name == "bootstrap.json"):
         if path.name not in KEPT:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

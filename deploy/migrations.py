@@ -1,6 +1,8 @@
-"""Writes the next revision of a service's Alembic history by comparing its tables with its newest revision.
+"""Writes the next revision of a service's Alembic history by comparing its tables with its newest
+revision.
 
-`python -m deploy.migrations referral "what changes for the reader"`; read what it wrote before committing it.
+`python -m deploy.migrations referral "what changes for the reader"`; read what it wrote before
+committing it.
 """
 
 import importlib
@@ -53,14 +55,18 @@ def folder(service: str) -> Path:
 
 def tables(service: str) -> MetaData:
     """The tables a service expects."""
-    importlib.import_module(f"{service}.wiring")  # where a service may add the plumbing's tables to its own
+    importlib.import_module(
+        f"{service}.wiring"
+    )  # where a service may add the plumbing's tables to its own
     room = f"{service}.storage"
     storage = importlib.import_module(f"{room}.tables" if _is_folder(room) else room)
     return next(value for value in vars(storage).values() if isinstance(value, MetaData))
 
 
 def _is_folder(room: str) -> bool:
-    return importlib.util.find_spec(room) is not None and hasattr(importlib.import_module(room), "__path__")
+    return importlib.util.find_spec(room) is not None and hasattr(
+        importlib.import_module(room), "__path__"
+    )
 
 
 def write_next(service: str, message: str) -> Path | None:
@@ -74,7 +80,12 @@ def write_next(service: str, message: str) -> Path | None:
             migrate(url, place)
         with create_engine(url).connect() as connection:
             context = MigrationContext.configure(
-                connection, opts={"compare_type": True, "render_as_batch": True, "target_metadata": tables(service)}
+                connection,
+                opts={
+                    "compare_type": True,
+                    "render_as_batch": True,
+                    "target_metadata": tables(service),
+                },
             )
             script = produce_migrations(context, tables(service))
     if script.upgrade_ops is None or script.upgrade_ops.is_empty() or script.downgrade_ops is None:
@@ -90,9 +101,14 @@ def write_next(service: str, message: str) -> Path | None:
     for name in ("postgresql", "Text", "common.database.types"):
         if not re.search(rf"(?<!import ){re.escape(name)}[.(]", text):
             text = re.sub(rf"^(from \S+ )?import {re.escape(name)}\n", "", text, flags=re.MULTILINE)
-    # SQLModel's own string type is a plain one; a history must not depend on the library that wrote the tables.
+    # SQLModel's own string type is a plain one; a history must not depend on the library that wrote
+    # the tables.
     text = text.replace("sqlmodel.sql.sqltypes.AutoString", "sa.String")
-    file = place / "versions" / f"{number}_{re.sub(r'[^a-z0-9]+', '_', message.lower()).strip('_')[:40]}.py"
+    file = (
+        place
+        / "versions"
+        / f"{number}_{re.sub(r'[^a-z0-9]+', '_', message.lower()).strip('_')[:40]}.py"
+    )
     file.write_text(text, "utf-8")
     return file
 
@@ -100,7 +116,9 @@ def write_next(service: str, message: str) -> Path | None:
 def main() -> int:
     """Command line."""
     if len(sys.argv) != 3 or sys.argv[1] not in SERVICES:
-        sys.stderr.write(f'usage: python -m deploy.migrations {"|".join(SERVICES)} "what changes"\n')
+        sys.stderr.write(
+            f'usage: python -m deploy.migrations {"|".join(SERVICES)} "what changes"\n'
+        )
         return 2
     written = write_next(sys.argv[1], sys.argv[2])
     sys.stdout.write(f"{written}\n" if written else "nothing to change\n")

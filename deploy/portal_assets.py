@@ -1,6 +1,8 @@
-"""Takes the design-system files the portal serves out of their npm packages; run by hand (python -m deploy.portal_assets), never at install.
+"""Takes the design-system files the portal serves out of their npm packages; run by hand (python -m
+deploy.portal_assets), never at install.
 
-No Node: the packages are plain tar files. What is taken, from which version, is written to static/vendor/LOCK.json.
+No Node: the packages are plain tar files. What is taken, from which version, is written to
+static/vendor/LOCK.json.
 """
 
 import base64
@@ -20,13 +22,17 @@ FONTS = '"Helvetica Neue",Helvetica,Arial,"Liberation Sans","Noto Sans",sans-ser
 PACKAGES = {
     "govuk-frontend": (
         "6.3.0",
-        {"package/dist/govuk/govuk-frontend.min.css": "govuk.css", "package/dist/govuk/govuk-frontend.min.js": "govuk.js"},
+        {
+            "package/dist/govuk/govuk-frontend.min.css": "govuk.css",
+            "package/dist/govuk/govuk-frontend.min.js": "govuk.js",
+        },
     ),
     "@ministryofjustice/frontend": ("11.1.0", {"package/moj/moj-frontend.min.css": "moj.css"}),
 }
 
 
-# Both packages say "MIT" in package.json and carry no licence file; these are the copyright lines of their source repositories.
+# Both packages say "MIT" in package.json and carry no licence file; these are the copyright lines
+# of their source repositories.
 LICENCE = """govuk-frontend: Copyright (c) 2017 Crown Copyright (Government Digital Service). The MIT License.
 @ministryofjustice/frontend: Copyright (c) 2018 Crown Copyright (Ministry of Justice). The MIT License.
 
@@ -48,13 +54,19 @@ def registry() -> str:
     """Where npm packages come from on this machine: the environment, else npm's own setting."""
     chosen = os.environ.get("NPM_CONFIG_REGISTRY")
     if not chosen:
-        chosen = subprocess.run(["npm", "config", "get", "registry"], check=True, capture_output=True, text=True).stdout.strip()
+        chosen = subprocess.run(
+            ["npm", "config", "get", "registry"], check=True, capture_output=True, text=True
+        ).stdout.strip()
     return chosen.rstrip("/")
 
 
 def fetch(name: str, version: str) -> tuple[tarfile.TarFile, str]:
-    """The package as an open tar, its SHA-512 checked against the registry's integrity. Raises ValueError on a mismatch."""
-    with urllib.request.urlopen(f"{registry()}/{urllib.parse.quote(name, safe='@')}") as answer:  # noqa: S310 - the configured registry
+    """The package as an open tar, its SHA-512 checked against the registry's integrity.
+
+    Raises ValueError on a mismatch.
+    """
+    # The configured registry
+    with urllib.request.urlopen(f"{registry()}/{urllib.parse.quote(name, safe='@')}") as answer:  # noqa: S310
         dist = json.load(answer)["versions"][version]["dist"]
     with urllib.request.urlopen(dist["tarball"]) as answer:  # noqa: S310
         data = answer.read()

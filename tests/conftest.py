@@ -3,9 +3,23 @@
 import pytest
 
 from tests.support import scheduling, stack_parts
-from tests.support.stack_parts import hub_stack, kafka_broker, own_hub_stack, own_kafka_broker, own_postgres_server, postgres_server
+from tests.support.stack_parts import (
+    hub_stack,
+    kafka_broker,
+    own_hub_stack,
+    own_kafka_broker,
+    own_postgres_server,
+    postgres_server,
+)
 
-__all__ = ["hub_stack", "kafka_broker", "own_hub_stack", "own_kafka_broker", "own_postgres_server", "postgres_server"]
+__all__ = [
+    "hub_stack",
+    "kafka_broker",
+    "own_hub_stack",
+    "own_kafka_broker",
+    "own_postgres_server",
+    "postgres_server",
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,7 +1,9 @@
-"""`python -m benchmarks.audit_log`: entries per second, durable and published, beside Tessera POSIX in the same run."""
+"""`python -m benchmarks.audit_log`: entries per second, durable and published, beside Tessera POSIX in
+the same run."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from benchmarks import measuring
@@ -20,18 +22,24 @@ def main() -> None:
     rounds = 1 if chosen.smoke else chosen.rounds
     program = tessera_posix.build()
     with measuring.idle_share() as machine:
-        found = measuring.in_turn(
-            rounds,
-            {
-                **{f"tessera, batch {size}": lambda size=size: tessera_posix.append(program, entries, size) for size in BATCHES},  # type: ignore[misc]
-                **{f"log layer, batch {size}": lambda size=size: ours.log_layer(entries, size) for size in BATCHES},  # type: ignore[misc]
-                "whole ingest": lambda: ours.whole_ingest(entries),
+        subjects: dict[str, Callable[[], Appended]] = {
+            **{
+                f"tessera, batch {size}": partial(tessera_posix.append, program, entries, size)
+                for size in BATCHES
             },
-        )
+            **{
+                f"log layer, batch {size}": partial(ours.log_layer, entries, size)
+                for size in BATCHES
+            },
+            "whole ingest": lambda: ours.whole_ingest(entries),
+        }
+        found = measuring.in_turn(rounds, subjects)
     report = measuring.Report(
         "audit_log",
-        f"Tessera {tessera_posix.VERSION} POSIX, our log layer on a synced file (a proof for every entry), and our whole ingest on SQLite",
-        f"{entries:,} entries a run, {max(rounds - 1, 1)} counted runs a side; leaves of {ours.LEAF_BYTES} B, records of {ours.record_bytes()} B",
+        f"Tessera {tessera_posix.VERSION} POSIX, our log layer on a synced file (a proof for "
+        "every entry), and our whole ingest on SQLite",
+        f"{entries:,} entries a run, {max(rounds - 1, 1)} counted runs a side; leaves of "
+        f"{ours.LEAF_BYTES} B, records of {ours.record_bytes()} B",
         smoke=chosen.smoke,
         packages=("cryptography", "sqlalchemy"),
     )
@@ -44,22 +52,42 @@ def _say(report: measuring.Report, found: dict[str, list[Appended]], idle: float
     shares: dict[str, float] = {}
     prices: dict[str, float] = {}
     for name, runs in found.items():
-        report.figure(f"{name}: sequenced, durable", "/s", [run.entries / run.sequenced_s for run in runs])
-        rates[name] = report.figure(f"{name}: published", "/s", [run.entries / run.published_s for run in runs]).median
-        prices[name] = report.figure(f"{name}: CPU per entry", "µs", [run.cpu_s / run.entries * 1e6 for run in runs]).median
-        shares[name] = measuring.Figure(name, "", [run.cpu_s / run.published_s for run in runs]).median
+        report.figure(
+            f"{name}: sequenced, durable", "/s", [run.entries / run.sequenced_s for run in runs]
+        )
+        rates[name] = report.figure(
+            f"{name}: published", "/s", [run.entries / run.published_s for run in runs]
+        ).median
+        prices[name] = report.figure(
+            f"{name}: CPU per entry", "µs", [run.cpu_s / run.entries * 1e6 for run in runs]
+        ).median
+        shares[name] = measuring.Figure(
+            name, "", [run.cpu_s / run.published_s for run in runs]
+        ).median
         report.figure(f"{name}: memory at the end", "MiB", [run.resident_mib for run in runs])
     best = max(rates[f"tessera, batch {size}"] for size in BATCHES)
     layer = max(rates[f"log layer, batch {size}"] for size in BATCHES)
-    report.ratio("log layer, published / Tessera, published (best batch size of each)", layer / best, at_least=1)
+    report.ratio(
+        "log layer, published / Tessera, published (best batch size of each)",
+        layer / best,
+        at_least=1,
+    )
     cheapest = min(prices[f"tessera, batch {size}"] for size in BATCHES)
-    report.ratio("log layer / Tessera, CPU per entry", min(prices[f"log layer, batch {size}"] for size in BATCHES) / cheapest)
+    report.ratio(
+        "log layer / Tessera, CPU per entry",
+        min(prices[f"log layer, batch {size}"] for size in BATCHES) / cheapest,
+    )
     report.ratio("whole ingest / Tessera, CPU per entry", prices["whole ingest"] / cheapest)
     report.ratio("whole ingest, published / Tessera, published", rates["whole ingest"] / best)
-    report.ratio("whole ingest / the aim of 10,000 entries a second", rates["whole ingest"] / 10_000, at_least=1)
+    report.ratio(
+        "whole ingest / the aim of 10,000 entries a second",
+        rates["whole ingest"] / 10_000,
+        at_least=1,
+    )
     report.bottleneck = _bottleneck(shares, idle)
     report.notes.append(
-        "Tessera does neither checks, search rows, sealed receipts nor a proof per entry; the log layer does the last of these"
+        "Tessera does neither checks, search rows, sealed receipts nor a proof per entry; the log "
+        "layer does the last of these"
     )
 
 
@@ -67,7 +95,8 @@ def _bottleneck(shares: dict[str, float], idle: float) -> str:
     parts: Sequence[str] = [f"{name} used {share:.2f} of a core" for name, share in shares.items()]
     return (
         "; ".join(parts)
-        + f". A Python side near 1.0 is out of CPU on its one interpreter; far below it waits for fsync. Machine idle {idle:.0%}"
+        + ". A Python side near 1.0 is out of CPU on its one interpreter; far below it waits for "
+        f"fsync. Machine idle {idle:.0%}"
     )
 
 

@@ -1,4 +1,5 @@
-"""Our two sides: the log layer alone (sequencer, tiles, heads, proofs), and everything a record goes through in the real service."""
+"""Our two sides: the log layer alone (sequencer, tiles, heads, proofs), and everything a record
+goes through in the real service."""
 
 import asyncio
 import os
@@ -33,7 +34,9 @@ PATIENCE_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """One run: seconds until every entry was sequenced durably, and until the checkpoint covered it; CPU of the process."""
+    """One run: seconds until every entry was sequenced durably, and until the checkpoint covered
+    it; CPU of the process.
+    """
 
     entries: int
     sequenced_s: float
@@ -43,15 +46,25 @@ class Appended:
 
 
 def log_layer(entries: int, batch: int) -> Appended:
-    """600 B leaves through `Sequencer`, `TileFolder` and `HeadSigner`, a synced file in place of the database; a proof for each."""
+    """600 B leaves through `Sequencer`, `TileFolder` and `HeadSigner`, a synced file in place of
+    the database; a proof for each.
+    """
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(_log_layer(Path(folder), entries, batch))
 
 
 async def _log_layer(folder: Path, entries: int, batch: int) -> Appended:
     journal, files = Journal(folder / "journal"), TileFolder(folder / "log")
-    sequencer = Sequencer(journal, files, HeadSigner("log.example.org/bench", secrets.token_bytes(32)), lambda code: None)
-    batches = [[os.urandom(LEAF_BYTES) for _ in range(min(batch, entries - first))] for first in range(0, entries, batch)]
+    sequencer = Sequencer(
+        journal,
+        files,
+        HeadSigner("log.example.org/bench", secrets.token_bytes(32)),
+        lambda code: None,
+    )
+    batches = [
+        [os.urandom(LEAF_BYTES) for _ in range(min(batch, entries - first))]
+        for first in range(0, entries, batch)
+    ]
     await sequencer.boot()
     began, cpu, published = time.perf_counter(), time.process_time(), time.perf_counter()
     for leaves in batches:
@@ -71,7 +84,9 @@ async def _log_layer(folder: Path, entries: int, batch: int) -> Appended:
 
 
 def whole_ingest(entries: int) -> Appended:
-    """Sealed batches from the embedded bus through inbox, checks, search rows, tree, heads and sealed receipts, on SQLite."""
+    """Sealed batches from the embedded bus through inbox, checks, search rows, tree, heads and
+    sealed receipts, on SQLite.
+    """
     with tempfile.TemporaryDirectory() as folder:
         return asyncio.run(_whole_ingest(Path(folder), entries))
 
@@ -80,7 +95,9 @@ async def _whole_ingest(folder: Path, entries: int) -> Appended:
     async with running_audit(folder) as bed:
         sequencer: Sequencer = bed.service.app.state.log.sequencer
         await bed.receipted(1)
-        bed.producer.pause()  # the receipts go out on the bus; reading them is the producer's work, in a process of its own
+        # the receipts go out on the bus; reading them is the producer's work, in a process of its
+        # own
+        bed.producer.pause()
         await bed.service.pause()
         await bed.bus.door("sharing").publish(_messages(bed, entries))
         target = sequencer.signed_size + entries
@@ -88,7 +105,13 @@ async def _whole_ingest(folder: Path, entries: int) -> Appended:
         await bed.service.resume()
         sequenced = await _reached(lambda: sequencer.signed_size >= target, began)
         published = await _reached(lambda: sequencer.published_size >= target, began)
-        return Appended(entries, sequenced, published, time.process_time() - cpu, measuring.resident_mib(os.getpid()))
+        return Appended(
+            entries,
+            sequenced,
+            published,
+            time.process_time() - cpu,
+            measuring.resident_mib(os.getpid()),
+        )
 
 
 async def _reached(true: Callable[[], bool], began: float) -> float:
@@ -105,30 +128,69 @@ def _messages(bed: AuditBed, entries: int) -> list[Outgoing]:
     src, topic = opaque(), topics.audit("sharing")
     made = []
     for number, first in enumerate(range(1, entries + 1, PER_ENVELOPE), start=1):
-        items = tuple(_item(seq, bed.clock.micros()) for seq in range(first, min(first + PER_ENVELOPE, entries + 1)))
+        items = tuple(
+            _item(seq, bed.clock.micros())
+            for seq in range(first, min(first + PER_ENVELOPE, entries + 1))
+        )
         event = AuditBatch(service="sharing", src=src, epoch=1, first_seq=first, items=items)
         value = seal(
-            type=event.TYPE, version=event.VERSION, data=event.data(), sender=sender, recipients=[recipient], stream=f"{topic}/{src}",
-            seq=number, id=uuid7(), issued_at=bed.clock.now(),
-        )  # fmt: skip
+            type=event.TYPE,
+            version=event.VERSION,
+            data=event.data(),
+            sender=sender,
+            recipients=[recipient],
+            stream=f"{topic}/{src}",
+            seq=number,
+            id=uuid7(),
+            issued_at=bed.clock.now(),
+        )
         made.append(Outgoing(topic, src.encode(), value))
     return made
 
 
 def _item(seq: int, at: int) -> AuditItem:
-    """A record of a disclosure with every field such records have: about 600 bytes, with tokens and a sealed subject part."""
+    """A record of a disclosure with every field such records have: about 600 bytes, with tokens and
+    a sealed subject part.
+    """
     digest = b64u(secrets.token_bytes(32))
     record: dict[str, Any] = {
-        "v": 1, "id": str(uuid7()), "te": at, "op": "disclosure", "out": "permit", "svc": "sharing", "org": "northmoor-police",
-        "act": opaque(), "role": "system", "case": opaque(), "cl": "nm-3", "ag": "northmoor-2026", "dec": str(uuid7()),
-        "rcp": "northmoor-idva", "ch": "hub", "dl": str(uuid7()), "dc": digest, "lb": "ukgdpr-6-1-e", "gw": "cda-1998-s115",
-        "pu": "protect", "sub": [opaque()], "ss": digest, "sa": digest, "ps": digest, "pa": digest,
-    }  # fmt: skip
-    tokens: dict[str, tuple[str, ...]] = {kind: (b64u(secrets.token_bytes(16)),) for kind in ("subject", "case", "delivery")}
+        "v": 1,
+        "id": str(uuid7()),
+        "te": at,
+        "op": "disclosure",
+        "out": "permit",
+        "svc": "sharing",
+        "org": "northmoor-police",
+        "act": opaque(),
+        "role": "system",
+        "case": opaque(),
+        "cl": "nm-3",
+        "ag": "northmoor-2026",
+        "dec": str(uuid7()),
+        "rcp": "northmoor-idva",
+        "ch": "hub",
+        "dl": str(uuid7()),
+        "dc": digest,
+        "lb": "ukgdpr-6-1-e",
+        "gw": "cda-1998-s115",
+        "pu": "protect",
+        "sub": [opaque()],
+        "ss": digest,
+        "sa": digest,
+        "ps": digest,
+        "pa": digest,
+    }
+    tokens: dict[str, tuple[str, ...]] = {
+        kind: (b64u(secrets.token_bytes(16)),) for kind in ("subject", "case", "delivery")
+    }
     return AuditItem(
-        seq=seq, record=b64u(canonical(record)), salt=b64u(secrets.token_bytes(SALT_BYTES)), tokens=tokens,
-        subject_sealed=b64u(os.urandom(96)), actor_sealed=b64u(os.urandom(96)),
-    )  # fmt: skip
+        seq=seq,
+        record=b64u(canonical(record)),
+        salt=b64u(secrets.token_bytes(SALT_BYTES)),
+        tokens=tokens,
+        subject_sealed=b64u(os.urandom(96)),
+        actor_sealed=b64u(os.urandom(96)),
+    )
 
 
 def record_bytes() -> int:

@@ -1,4 +1,5 @@
-"""`python -m benchmarks.envelope`: our seal and open per event, beside the primitives alone and beside joserfc's JWS in JWE."""
+"""`python -m benchmarks.envelope`: our seal and open per event, beside the primitives alone and beside
+joserfc's JWS in JWE."""
 
 import json
 import time
@@ -36,17 +37,24 @@ def main() -> None:
     rounds = 1 if chosen.smoke else chosen.rounds
     report = measuring.Report(
         "envelope",
-        "common.envelope seal and open, beside the same primitives with nothing around them, and beside joserfc (JWS ES256 in JWE JSON)",
-        f"{rounds - 1 if rounds > 1 else 1} counted rounds of {per_round} s for each side of each case",
+        "common.envelope seal and open, beside the same primitives with nothing around them, and "
+        "beside joserfc (JWS ES256 in JWE JSON)",
+        f"{rounds - 1 if rounds > 1 else 1} counted rounds of {per_round} s for each side of each "
+        "case",
         smoke=chosen.smoke,
         packages=("cryptography", "joserfc"),
     )
     for recipients, body in CASES:
         subject = _subject(recipients, body)
-        times = measuring.in_turn(rounds, {name: _timed(work, per_round) for name, work in subject.sides.items()})
+        times = measuring.in_turn(
+            rounds, {name: _timed(work, per_round) for name, work in subject.sides.items()}
+        )
         _say(report, subject, times)
     _where_it_goes(report, per_round)
-    report.bottleneck = "CPU of this one process: P-256 arithmetic in OpenSSL; the share of each primitive is listed above"
+    report.bottleneck = (
+        "CPU of this one process: P-256 arithmetic in OpenSSL; the share of each "
+        "primitive is listed above"
+    )
     report.finish()
 
 
@@ -62,37 +70,64 @@ def _subject(recipients: int, body: str) -> Subject:
     privates = [key.private for key in mine]
     sides: dict[str, Callable[[], object]] = {
         "ours seal": lambda: _sealed(data, sender, mine),
-        "floor seal": primitives.sealing(payload, sender.private, [key.public_key() for key in privates]),
+        "floor seal": primitives.sealing(
+            payload, sender.private, [key.public_key() for key in privates]
+        ),
         "joserfc seal": jose_seal,
-        "ours open": lambda: open_envelope(value, me=mine[0].owner, opening={mine[0].kid: mine[0]}, keys=keys),
+        "ours open": lambda: open_envelope(
+            value, me=mine[0].owner, opening={mine[0].kid: mine[0]}, keys=keys
+        ),
         "floor open": primitives.opening(payload, sender.private, privates[0]),
         "joserfc open": jose_open,
     }
-    return Subject(f"{recipients} recipient{'s' if recipients > 1 else ''}, {len(payload):,} B signed", len(payload), sides)
+    return Subject(
+        f"{recipients} recipient{'s' if recipients > 1 else ''}, {len(payload):,} B signed",
+        len(payload),
+        sides,
+    )
 
 
 def _data(body: str) -> dict[str, Any]:
-    form: dict[str, Any] = json.loads((measuring.ROOT / "examples/referral-full.json").read_text("utf-8"))
+    form: dict[str, Any] = json.loads(
+        (measuring.ROOT / "examples/referral-full.json").read_text("utf-8")
+    )
     # A small event is one receipt's worth; the full referral stands for a case snapshot.
-    return {"externalReference": form["externalReference"], "kind": form["kind"]} if body == "small" else form
+    return (
+        {"externalReference": form["externalReference"], "kind": form["kind"]}
+        if body == "small"
+        else form
+    )
 
 
 def _sealed(data: Mapping[str, Any], sender: Any, mine: list[OpeningKey]) -> bytes:
     return seal(
-        type="CaseSnapshot", version=1, data=data, sender=sender, recipients=[key.public() for key in mine], stream="hub.case.v1/x", seq=1,
-        id=uuid7(), issued_at=datetime.now(UTC),
-    )  # fmt: skip
+        type="CaseSnapshot",
+        version=1,
+        data=data,
+        sender=sender,
+        recipients=[key.public() for key in mine],
+        stream="hub.case.v1/x",
+        seq=1,
+        id=uuid7(),
+        issued_at=datetime.now(UTC),
+    )
 
 
-def _joserfc(payload: str, signing: dict[str, str], mine: list[OpeningKey]) -> tuple[Callable[[], object], Callable[[], object]]:
-    """The same work by a general library: sign, then encrypt to each recipient; the first recipient decrypts and verifies."""
+def _joserfc(
+    payload: str, signing: dict[str, str], mine: list[OpeningKey]
+) -> tuple[Callable[[], object], Callable[[], object]]:
+    """The same work by a general library: sign, then encrypt to each recipient; the first recipient
+    decrypts and verifies.
+    """
     signer = ECKey.import_key(dict(signing))
     readers = [ECKey.import_key(dict(key.jwk(private=True))) for key in mine]
     claims = payload.split(".")[1]
     algorithms = ["ECDH-ES+A256KW", "A256GCM"]
 
     def sealed() -> dict[str, Any]:
-        text = jws.serialize_compact({"alg": "ES256", "kid": signing["kid"]}, claims, signer, algorithms=["ES256"])
+        text = jws.serialize_compact(
+            {"alg": "ES256", "kid": signing["kid"]}, claims, signer, algorithms=["ES256"]
+        )
         message = jwe.GeneralJSONEncryption({"enc": "A256GCM"}, text.encode(), aad=b"aad")
         for reader, key in zip(readers, mine, strict=True):
             message.add_recipient({"alg": "ECDH-ES+A256KW", "kid": key.kid}, reader)
@@ -102,7 +137,9 @@ def _joserfc(payload: str, signing: dict[str, str], mine: list[OpeningKey]) -> t
 
     def opened() -> object:
         received = json.loads(value)
-        received["recipients"] = received["recipients"][:1]  # it would try the other recipients' entries too
+        received["recipients"] = received["recipients"][
+            :1
+        ]  # it would try the other recipients' entries too
         message = jwe.decrypt_json(received, readers[0], algorithms=algorithms)
         assert message.plaintext is not None
         return jws.deserialize_compact(message.plaintext, signer, algorithms=["ES256"])
@@ -124,11 +161,19 @@ def _timed(work: Callable[[], object], seconds: float) -> Callable[[], float]:
 
 
 def _say(report: measuring.Report, subject: Subject, times: Mapping[str, list[float]]) -> None:
-    found = {name: report.figure(f"{name}: {subject.name}", "µs", values).median for name, values in times.items()}
+    found = {
+        name: report.figure(f"{name}: {subject.name}", "µs", values).median
+        for name, values in times.items()
+    }
     for direction in ("seal", "open"):
         ours = found[f"ours {direction}"]
-        report.ratio(f"{direction}, {subject.name}: ours / primitives alone", ours / found[f"floor {direction}"])
-        report.ratio(f"{direction}, {subject.name}: ours / joserfc", ours / found[f"joserfc {direction}"])
+        report.ratio(
+            f"{direction}, {subject.name}: ours / primitives alone",
+            ours / found[f"floor {direction}"],
+        )
+        report.ratio(
+            f"{direction}, {subject.name}: ours / joserfc", ours / found[f"joserfc {direction}"]
+        )
 
 
 def _where_it_goes(report: measuring.Report, seconds: float) -> None:

@@ -1,4 +1,5 @@
-"""The floor: only the cryptography that the format cannot do without, with no structure, no checks and no encoding."""
+"""The floor: only the cryptography that the format cannot do without, with no structure, no checks
+and no encoding."""
 
 import hashlib
 import secrets
@@ -14,8 +15,14 @@ VERIFY = ec.ECDSA(hashes.SHA256())
 CURVE = ec.SECP256R1()
 
 
-def sealing(payload: bytes, signer: ec.EllipticCurvePrivateKey, recipients: Sequence[ec.EllipticCurvePublicKey]) -> Callable[[], None]:
-    """One signature, one digest, one AES-GCM, and per recipient a fresh key, one ECDH and one key wrap."""
+def sealing(
+    payload: bytes,
+    signer: ec.EllipticCurvePrivateKey,
+    recipients: Sequence[ec.EllipticCurvePublicKey],
+) -> Callable[[], None]:
+    """One signature, one digest, one AES-GCM, and per recipient a fresh key, one ECDH and one key
+    wrap.
+    """
 
     def work() -> None:
         signer.sign(payload, SIGN)
@@ -29,13 +36,17 @@ def sealing(payload: bytes, signer: ec.EllipticCurvePrivateKey, recipients: Sequ
     return work
 
 
-def opening(payload: bytes, signer: ec.EllipticCurvePrivateKey, mine: ec.EllipticCurvePrivateKey) -> Callable[[], None]:
+def opening(
+    payload: bytes, signer: ec.EllipticCurvePrivateKey, mine: ec.EllipticCurvePrivateKey
+) -> Callable[[], None]:
     """One ECDH, one unwrap, one AES-GCM, one digest, one signature check."""
     signature = signer.sign(payload, SIGN)
     verifying = signer.public_key()
     ephemeral = ec.generate_private_key(CURVE)
     content_key, nonce = secrets.token_bytes(32), secrets.token_bytes(12)
-    wrapped = aes_key_wrap(hashlib.sha256(ephemeral.exchange(ec.ECDH(), mine.public_key())).digest(), content_key)
+    wrapped = aes_key_wrap(
+        hashlib.sha256(ephemeral.exchange(ec.ECDH(), mine.public_key())).digest(), content_key
+    )
     sealed = AESGCM(content_key).encrypt(nonce, payload, b"aad")
     point = ephemeral.public_key()
 

@@ -1,4 +1,5 @@
-"""`python -m benchmarks.intake`: POST /v1/referrals with everything on, beside bare FastAPI and one INSERT, in both modes."""
+"""`python -m benchmarks.intake`: POST /v1/referrals with everything on, beside bare FastAPI and one
+INSERT, in both modes."""
 
 import asyncio
 import json
@@ -19,7 +20,9 @@ from tests.support.hubs import RunningHub, StackHub, as_agency
 
 CONNECTIONS: Final = 8
 REQUESTS: Final = 640
-FORM: Final[dict[str, Any]] = json.loads((measuring.ROOT / "examples/referral-full.json").read_text("utf-8"))
+FORM: Final[dict[str, Any]] = json.loads(
+    (measuring.ROOT / "examples/referral-full.json").read_text("utf-8")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +42,12 @@ def main() -> None:
     requests, rounds = (24, 1) if args.smoke else (REQUESTS, args.rounds)
     report = measuring.Report(
         "intake",
-        "POST /v1/referrals of the full example (token, DPoP, idempotency, sealing, audit record, outbox; sharing and audit paused), "
-        "beside FastAPI with a dict body and one durable INSERT on the same database and uvicorn settings",
-        f"up to {requests} requests a round over {CONNECTIONS} connections, {max(rounds - 1, 1)} counted rounds a side",
+        "POST /v1/referrals of the full example (token, DPoP, idempotency, sealing, audit record, "
+        "outbox; sharing and audit paused), "
+        "beside FastAPI with a dict body and one durable INSERT on the same database and uvicorn "
+        "settings",
+        f"up to {requests} requests a round over {CONNECTIONS} connections, {max(rounds - 1, 1)} "
+        "counted rounds a side",
         smoke=args.smoke,
         packages=("fastapi", "uvicorn", "sqlalchemy", "psycopg"),
     )
@@ -52,7 +58,15 @@ def main() -> None:
     report.finish()
 
 
-def _compare(report: measuring.Report, running: RunningHub, bare_url: str, bare_pid: int, *, requests: int, rounds: int) -> None:
+def _compare(
+    report: measuring.Report,
+    running: RunningHub,
+    bare_url: str,
+    bare_pid: int,
+    *,
+    requests: int,
+    rounds: int,
+) -> None:
     callers, service = load.Callers(running.profiles), pid_of(running, "referral")
     database = _database(running)
 
@@ -61,29 +75,63 @@ def _compare(report: measuring.Report, running: RunningHub, bare_url: str, bare_
         return _round(callers.url, callers.requests(FORM, requests), service, database)
 
     def bare() -> Taken:
-        return _round(bare_url, [load.request(bare_url, load.numbered(FORM), {}) for _ in range(requests)], bare_pid, database)
+        return _round(
+            bare_url,
+            [load.request(bare_url, load.numbered(FORM), {}) for _ in range(requests)],
+            bare_pid,
+            database,
+        )
 
     with measuring.idle_share() as machine:
         found = measuring.in_turn(rounds, {"ours": ours, "bare": bare})
     medians: dict[str, measuring.Figure] = {}
     for name, taken in found.items():
-        medians[f"{name} rate"] = report.figure(f"{running.mode}, {name}: requests", "/s", [each.per_second for each in taken])
-        medians[f"{name} cpu"] = report.figure(f"{running.mode}, {name}: CPU of the service", "µs/req", [each.server_us for each in taken])
+        medians[f"{name} rate"] = report.figure(
+            f"{running.mode}, {name}: requests", "/s", [each.per_second for each in taken]
+        )
+        medians[f"{name} cpu"] = report.figure(
+            f"{running.mode}, {name}: CPU of the service",
+            "µs/req",
+            [each.server_us for each in taken],
+        )
         if database:
-            report.figure(f"{running.mode}, {name}: CPU of PostgreSQL", "µs/req", [each.database_us for each in taken])
-    report.ratio(f"{running.mode}: ours / bare, requests a second", medians["ours rate"].median / medians["bare rate"].median, at_least=0.5)
-    report.ratio(f"{running.mode}: ours / bare, CPU per request", medians["ours cpu"].median / medians["bare cpu"].median)
+            report.figure(
+                f"{running.mode}, {name}: CPU of PostgreSQL",
+                "µs/req",
+                [each.database_us for each in taken],
+            )
+    report.ratio(
+        f"{running.mode}: ours / bare, requests a second",
+        medians["ours rate"].median / medians["bare rate"].median,
+        at_least=0.5,
+    )
+    report.ratio(
+        f"{running.mode}: ours / bare, CPU per request",
+        medians["ours cpu"].median / medians["bare cpu"].median,
+    )
     busy = medians["ours rate"].median * medians["ours cpu"].median / 1e6
-    report.bottleneck += f"{running.mode}: the service's process used {busy:.2f} of a core, machine idle {machine['idle']:.0%}. "
-    report.notes.append(f"{running.mode}: the service held {measuring.resident_mib(service):.0f} MiB at the end")
+    report.bottleneck += (
+        f"{running.mode}: the service's process used {busy:.2f} of a core, "
+        f"machine idle {machine['idle']:.0%}. "
+    )
+    report.notes.append(
+        f"{running.mode}: the service held {measuring.resident_mib(service):.0f} MiB at the end"
+    )
 
 
 def _round(url: str, requests: Sequence[bytes], service: int, database: list[int]) -> Taken:
     before, stored = measuring.cpu_seconds([service]), measuring.cpu_seconds(_all(database))
     done = load.drive(url, requests, CONNECTIONS)
-    used, stored = measuring.cpu_seconds([service]) - before, measuring.cpu_seconds(_all(database)) - stored
-    assert done.statuses == {201: done.requests}, f"not every referral was taken: {dict(done.statuses)}"
-    return Taken(done.requests / done.seconds, used / done.requests * 1e6, stored / done.requests * 1e6)
+    used, stored = (
+        measuring.cpu_seconds([service]) - before,
+        measuring.cpu_seconds(_all(database)) - stored,
+    )
+    assert done.statuses == {201: done.requests}, (
+        f"not every referral was taken: {dict(done.statuses)}"
+    )
+    return Taken(
+        done.requests / done.seconds, used / done.requests * 1e6, stored / done.requests * 1e6
+    )
 
 
 def _all(roots: list[int]) -> list[int]:
@@ -94,13 +142,19 @@ def _database(running: RunningHub) -> list[int]:
     """PostgreSQL's first process, where there is one."""
     if not isinstance(running, StackHub):
         return []
-    return [int((running.stack.postgres.data / "postmaster.pid").read_text("ascii").splitlines()[0])]
+    return [
+        int((running.stack.postgres.data / "postmaster.pid").read_text("ascii").splitlines()[0])
+    ]
 
 
 async def _hold(running: RunningHub) -> None:
     """Keep what comes after intake from working at the same time: intake alone is measured."""
     for service in ("sharing", "audit"):
-        await as_agency(running, "operator", lambda client, service=service: client.switch(service, "pause"))  # type: ignore[misc]
+        await as_agency(
+            running,
+            "operator",
+            lambda client, service=service: client.switch(service, "pause"),  # type: ignore[misc]
+        )
 
 
 @contextmanager
@@ -112,9 +166,16 @@ def _bare(running: RunningHub) -> Iterator[tuple[str, int]]:
             place = running.stack.postgres.database("bare").replace("+psycopg", "")
         port = processes.free_port()
         command = [sys.executable, "-m", "benchmarks.intake.bare", str(port), place]
-        pid = processes.spawn(command, Path(folder), "bare", {**os.environ, "PYTHONPATH": str(measuring.ROOT)})
+        pid = processes.spawn(
+            command, Path(folder), "bare", {**os.environ, "PYTHONPATH": str(measuring.ROOT)}
+        )
         try:
-            processes.wait_until(lambda: processes.port_is_taken(port), 60, "the bare application", Path(folder) / "bare.log")
+            processes.wait_until(
+                lambda: processes.port_is_taken(port),
+                60,
+                "the bare application",
+                Path(folder) / "bare.log",
+            )
             yield f"http://127.0.0.1:{port}/v1/referrals", pid
         finally:
             processes.end(Path(folder), "bare")

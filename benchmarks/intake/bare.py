@@ -1,4 +1,5 @@
-"""The peer: FastAPI, one POST, one INSERT of the body as it came, no security. Run as `python -m benchmarks.intake.bare PORT URL`."""
+"""The peer: FastAPI, one POST, one INSERT of the body as it came, no security. Run as `python -m
+benchmarks.intake.bare PORT URL`."""
 
 import asyncio
 import json
@@ -30,11 +31,15 @@ def application(insert: Insert) -> FastAPI:
 
 
 def into_sqlite(path: str) -> Insert:
-    """One connection, WAL, synchronous=FULL, a commit per request, on the event loop: less CPU than handing it to a thread."""
+    """One connection, WAL, synchronous=FULL, a commit per request, on the event loop: less CPU than
+    handing it to a thread.
+    """
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("CREATE TABLE IF NOT EXISTS referral (id TEXT PRIMARY KEY, body TEXT NOT NULL)")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS referral (id TEXT PRIMARY KEY, body TEXT NOT NULL)"
+    )
 
     async def insert(key: str, body: str) -> None:
         connection.execute("INSERT INTO referral VALUES (?, ?)", (key, body))
@@ -47,7 +52,9 @@ async def into_postgres(url: str) -> Insert:
     pool = AsyncConnectionPool(url, min_size=8, max_size=8, open=False, kwargs={"autocommit": True})
     await pool.open(wait=True)
     async with pool.connection() as connection:
-        await connection.execute("CREATE TABLE IF NOT EXISTS referral (id text PRIMARY KEY, body text NOT NULL)")
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS referral (id text PRIMARY KEY, body text NOT NULL)"
+        )
 
     async def insert(key: str, body: str) -> None:
         async with pool.connection() as connection:
@@ -59,9 +66,18 @@ async def into_postgres(url: str) -> Insert:
 async def _serve(port: int, url: str) -> None:
     insert = await into_postgres(url) if url.startswith("postgresql:") else into_sqlite(url)
     config = uvicorn.Config(
-        application(insert), host="127.0.0.1", port=port, loop="none", http="httptools", ws="none", lifespan="off", access_log=False,
-        log_config=None, server_header=False, proxy_headers=False,
-    )  # fmt: skip
+        application(insert),
+        host="127.0.0.1",
+        port=port,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+    )
     await uvicorn.Server(config).serve()
 
 

@@ -1,4 +1,5 @@
-"""A closed loop of connections that costs little itself: requests are made before the clock starts, answers are barely read."""
+"""A closed loop of connections that costs little itself: requests are made before the clock starts,
+answers are barely read."""
 
 import asyncio
 import itertools
@@ -38,7 +39,9 @@ class Driven:
 
 
 class Callers:
-    """All agencies of a hub that may refer: rate limits are per caller, so a loop takes turns among them."""
+    """All agencies of a hub that may refer: rate limits are per caller, so a loop takes turns among
+    them.
+    """
 
     def __init__(self, profiles: Path) -> None:
         self._profiles = [read_profile(path) for path in sorted(profiles.glob("northmoor-*.toml"))]
@@ -54,12 +57,22 @@ class Callers:
         async with httpx2.AsyncClient(timeout=30.0) as http:
             for profile in self._profiles:
                 source = TokenSource(
-                    profile.issuer, profile.client_id, signing=profile.signing, dpop_key=profile.dpop, http=http, clock=_CLOCK
-                )  # fmt: skip
-                self._tokens[profile.agency] = await source.token(profile.referral_url, "referral.write")
+                    profile.issuer,
+                    profile.client_id,
+                    signing=profile.signing,
+                    dpop_key=profile.dpop,
+                    http=http,
+                    clock=_CLOCK,
+                )
+                self._tokens[profile.agency] = await source.token(
+                    profile.referral_url, "referral.write"
+                )
 
     def requests(self, form: dict[str, Any], count: int) -> list[bytes]:
-        """Fresh requests: each with its own reference, idempotency key and DPoP proof. Proofs are good for a minute."""
+        """Fresh requests: each with its own reference, idempotency key and DPoP proof.
+
+        Proofs are good for a minute.
+        """
         turns = itertools.cycle(self._profiles)
         return [self._request(next(turns), form) for _ in range(count)]
 
@@ -72,19 +85,28 @@ class Callers:
 
 def numbered(form: dict[str, Any]) -> bytes:
     """The form's bytes under a reference that was not used before."""
-    return json.dumps({**form, "externalReference": f"NP-2026-{next(_NUMBER)}"}, ensure_ascii=False).encode()
+    return json.dumps(
+        {**form, "externalReference": f"NP-2026-{next(_NUMBER)}"}, ensure_ascii=False
+    ).encode()
 
 
 def request(url: str, body: bytes, headers: dict[str, str]) -> bytes:
     """One POST as it goes over the wire."""
     place = urlsplit(url)
-    given = {"Host": place.netloc, "Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
+    given = {
+        "Host": place.netloc,
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        **headers,
+    }
     lines = [f"POST {place.path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 def drive(url: str, requests: Sequence[bytes], connections: int) -> Driven:
-    """Send over that many connections, each sending its next request when the last is answered, for at most LONGEST_S seconds."""
+    """Send over that many connections, each sending its next request when the last is answered, for
+    at most LONGEST_S seconds.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_drive(url, requests, connections))
 
@@ -102,7 +124,12 @@ async def _drive(url: str, requests: Sequence[bytes], connections: int) -> Drive
     return Driven(statuses.total(), seconds, statuses)
 
 
-async def _one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, queue: Iterator[bytes], statuses: Counter[int]) -> None:
+async def _one(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    queue: Iterator[bytes],
+    statuses: Counter[int],
+) -> None:
     for raw in queue:
         writer.write(raw)
         head = await reader.readuntil(b"\r\n\r\n")

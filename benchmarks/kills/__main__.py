@@ -1,4 +1,5 @@
-"""`python -m benchmarks.kills`: 300 times kill -9 under load in both modes; what was acknowledged must exist once and be disclosed once."""
+"""`python -m benchmarks.kills`: 300 times kill -9 under load in both modes; what was acknowledged must
+exist once and be disclosed once."""
 
 import argparse
 import asyncio
@@ -38,7 +39,10 @@ def main() -> None:
     for mode in shares:
         _figures(report, mode, [each for each in found if each.mode == mode])
     wrong = [each for each in found if each.verdict.wrong]
-    report.bottleneck = "starting processes: nearly all the time goes into Python's and the group coordinator's start after each death"
+    report.bottleneck = (
+        "starting processes: nearly all the time goes into Python's and the group "
+        "coordinator's start after each death"
+    )
     report.notes += [each.told() for each in wrong]
     report.finish()
     sys.exit(1 if wrong else 0)
@@ -59,7 +63,10 @@ def _shares(kills: int, mode: str) -> dict[str, int]:
 
 
 def _said(shares: dict[str, int], seed: int) -> str:
-    return ", ".join(f"{kills} kills in mode {mode}" for mode, kills in shares.items()) + f"; seed {seed}"
+    return (
+        ", ".join(f"{kills} kills in mode {mode}" for mode, kills in shares.items())
+        + f"; seed {seed}"
+    )
 
 
 def _in_mode(mode: str, kills: int, seed: int) -> list[Ordeal]:
@@ -69,8 +76,14 @@ def _in_mode(mode: str, kills: int, seed: int) -> list[Ordeal]:
         kills -= number
         here = seed + len(found)
         with hub(mode) as running:
-            found.append(asyncio.run(ordeal(running, _PLANS[mode](number, random.Random(here)), seed=here)))
-        print(f"  {found[-1].figures()}: {'WRONG' if found[-1].verdict.wrong else 'right'} (seed {here})", flush=True)
+            found.append(
+                asyncio.run(ordeal(running, _PLANS[mode](number, random.Random(here)), seed=here))
+            )
+        print(
+            f"  {found[-1].figures()}: {'WRONG' if found[-1].verdict.wrong else 'right'} (seed "
+            f"{here})",
+            flush=True,
+        )
     return found
 
 
@@ -83,10 +96,18 @@ def _figures(report: Report, mode: str, found: list[Ordeal]) -> None:
         for what in ("referrals", "deliveries", "log entries", "heads")
     }
     report.figure(f"{mode}: kills", "", [float(len(deaths))])
-    report.figure(f"{mode}: of these at a named crash point", "", [float(sum(1 for each in deaths if each.kill.point and each.reached))])
+    report.figure(
+        f"{mode}: of these at a named crash point",
+        "",
+        [float(sum(1 for each in deaths if each.kill.point and each.reached))],
+    )
     for what, number in sums.items():
         report.figure(f"{mode}: {what}", "", [number])
-    report.figure(f"{mode}: found wrong (lost, repeated, unproven …)", "", [float(sum(len(each.verdict.wrong) for each in found))])
+    report.figure(
+        f"{mode}: found wrong (lost, repeated, unproven …)",
+        "",
+        [float(sum(len(each.verdict.wrong) for each in found))],
+    )
     report.figure(f"{mode}: ready again after", "s", [each.back for each in deaths])
 
 

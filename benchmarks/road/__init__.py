@@ -1,1 +1,2 @@
-"""The whole road, latency and CPU, beside a bare chain of as many hops and the sum of its unavoidable parts."""
+"""The whole road, latency and CPU, beside a bare chain of as many hops and the sum of its
+unavoidable parts."""

@@ -1,4 +1,5 @@
-"""Open-loop arrivals: referrals on a schedule, and the moment each recipient could fetch its package, from the intended start."""
+"""Open-loop arrivals: referrals on a schedule, and the moment each recipient could fetch its
+package, from the intended start."""
 
 import asyncio
 import itertools
@@ -18,7 +19,9 @@ from hubpartner.profile import read_profile
 
 RECIPIENTS: Final = ("northmoor-idva", "northmoor-social-care", "northmoor-victim-support")
 SENDER: Final = "northmoor-police"
-FORM: Final[dict[str, Any]] = json.loads((measuring.ROOT / "examples/referral-full.json").read_text("utf-8"))
+FORM: Final[dict[str, Any]] = json.loads(
+    (measuring.ROOT / "examples/referral-full.json").read_text("utf-8")
+)
 PATIENCE_S: Final = 60.0
 _NUMBERS: Final = itertools.count(700_000)
 
@@ -44,11 +47,15 @@ class Flight:
 
 
 class Partners:
-    """The sending agency and the receiving ones, with their connections, tokens and places in their inboxes kept between rounds."""
+    """The sending agency and the receiving ones, with their connections, tokens and places in their
+    inboxes kept between rounds.
+    """
 
     def __init__(self, profiles: Path, http: httpx2.AsyncClient) -> None:
         self.sender = HubClient(read_profile(profiles / f"{SENDER}.toml"), http)
-        self.readers = {name: HubClient(read_profile(profiles / f"{name}.toml"), http) for name in RECIPIENTS}
+        self.readers = {
+            name: HubClient(read_profile(profiles / f"{name}.toml"), http) for name in RECIPIENTS
+        }
         self._cursors: dict[str, str | None] = dict.fromkeys(RECIPIENTS)
 
     async def fly(self, rate: float, count: int) -> Flight:
@@ -56,32 +63,44 @@ class Partners:
         marks = [self._mark() for _ in range(count)]
         flight = Flight(count)
         seen: dict[str, list[tuple[float, InboxItem]]] = {name: [] for name in RECIPIENTS}
-        watchers = [asyncio.create_task(self._watch(name, count, seen[name])) for name in RECIPIENTS]
+        watchers = [
+            asyncio.create_task(self._watch(name, count, seen[name])) for name in RECIPIENTS
+        ]
         await asyncio.sleep(0.3)  # the long polls are held before the first referral comes
         began = time.perf_counter() + 0.05
         due = [began + number / rate for number in range(count)]
-        await asyncio.gather(*(self._send(mark, at, flight) for mark, at in zip(marks, due, strict=True)))
+        await asyncio.gather(
+            *(self._send(mark, at, flight) for mark, at in zip(marks, due, strict=True))
+        )
         _, waiting = await asyncio.wait(watchers, timeout=PATIENCE_S)
         for task in waiting:
             task.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
         for name in RECIPIENTS:
-            flight.delivered[name] = self._latencies(name, seen[name], dict(zip(marks, due, strict=True)))
+            flight.delivered[name] = self._latencies(
+                name, seen[name], dict(zip(marks, due, strict=True))
+            )
         return flight
 
     async def send(self, count: int, rate: float) -> None:
         """Send on schedule without anybody reading."""
         began = time.perf_counter()
         flight = Flight(count)
-        await asyncio.gather(*(self._send(self._mark(), began + number / rate, flight) for number in range(count)))
+        await asyncio.gather(
+            *(self._send(self._mark(), began + number / rate, flight) for number in range(count))
+        )
 
     async def settle(self, quiet_s: float) -> None:
-        """Read on at every recipient until nothing has come for that many seconds: what was sent before is not counted later."""
+        """Read on at every recipient until nothing has come for that many seconds: what was sent
+        before is not counted later.
+        """
         await asyncio.gather(*(self._drain(name, quiet_s) for name in RECIPIENTS))
 
     async def _drain(self, name: str, quiet_s: float) -> None:
         while True:
-            page = await self.readers[name].inbox(cursor=self._cursors[name], limit=100, wait=max(1, int(quiet_s)))
+            page = await self.readers[name].inbox(
+                cursor=self._cursors[name], limit=100, wait=max(1, int(quiet_s))
+            )
             self._cursors[name] = page.cursor
             if not page.items:
                 return
@@ -93,9 +112,14 @@ class Partners:
     async def _send(self, mark: str, at: float, flight: Flight) -> None:
         await asyncio.sleep(max(0.0, at - time.perf_counter()))
         flight.late_start = max(flight.late_start, time.perf_counter() - at)
-        people = [{**person, "name": {**person["name"], "full": f"{person['name']['full']} Q{mark}z"}} for person in FORM["people"]]
+        people = [
+            {**person, "name": {**person["name"], "full": f"{person['name']['full']} Q{mark}z"}}
+            for person in FORM["people"]
+        ]
         number = "".join(str(ord(letter) - ord("a")) for letter in mark)
-        await self.sender.submit_referral({**FORM, "externalReference": f"NP-2026-{number}", "people": people})
+        await self.sender.submit_referral(
+            {**FORM, "externalReference": f"NP-2026-{number}", "people": people}
+        )
         flight.answered.append(time.perf_counter() - at)
 
     async def _watch(self, name: str, count: int, seen: list[tuple[float, InboxItem]]) -> None:
@@ -107,7 +131,9 @@ class Partners:
             left -= len(page.items)
             self._cursors[name] = page.cursor
 
-    def _latencies(self, name: str, seen: Sequence[tuple[float, InboxItem]], due: dict[str, float]) -> list[float]:
+    def _latencies(
+        self, name: str, seen: Sequence[tuple[float, InboxItem]], due: dict[str, float]
+    ) -> list[float]:
         """Open each package (after the clock has stopped) and find whose it is."""
         found = []
         for at, item in seen:

@@ -1,4 +1,5 @@
-"""The peer: a bare chain of four hops, each a consumer that re-produces and commits, with no hub in it."""
+"""The peer: a bare chain of four hops, each a consumer that re-produces and commits, with no hub in
+it."""
 
 import asyncio
 import os
@@ -24,7 +25,10 @@ PATIENCE_S: Final = 60.0
 
 
 class Chain(ABC):
-    """Four hops. `fly` sends on a schedule and gives the seconds from the intended start to the last consumer."""
+    """Four hops.
+
+    `fly` sends on a schedule and gives the seconds from the intended start to the last consumer.
+    """
 
     def __init__(self, sizes: Sequence[int]) -> None:
         self._bodies = [os.urandom(size) for size in sizes]
@@ -76,15 +80,20 @@ class Chain(ABC):
 
 
 class KafkaChain(Chain):
-    """On the hub's own broker, as its superuser: aiokafka as it comes, acks=all, idempotent, one commit per batch."""
+    """On the hub's own broker, as its superuser: aiokafka as it comes, acks=all, idempotent, one
+    commit per batch.
+    """
 
     def __init__(self, broker: KafkaBroker, sizes: Sequence[int]) -> None:
         super().__init__(sizes)
         broker.provision(topics=[Topic(name) for name in TOPICS])
         self._access: dict[str, Any] = {
-            "bootstrap_servers": broker.bootstrap, "security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "SCRAM-SHA-512",
-            "sasl_plain_username": broker.superuser, "sasl_plain_password": broker.password,
-        }  # fmt: skip
+            "bootstrap_servers": broker.bootstrap,
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": broker.superuser,
+            "sasl_plain_password": broker.password,
+        }
         self._producers: list[Any] = []
         self._consumers: list[Any] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,7 +103,11 @@ class KafkaChain(Chain):
         for hop, topic in enumerate(TOPICS):
             producer = AIOKafkaProducer(acks="all", enable_idempotence=True, **self._access)
             consumer = AIOKafkaConsumer(
-                topic, group_id=f"bench-{hop}", enable_auto_commit=False, auto_offset_reset="earliest", **self._access
+                topic,
+                group_id=f"bench-{hop}",
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                **self._access,
             )
             await producer.start()
             await consumer.start()
@@ -124,11 +137,15 @@ class KafkaChain(Chain):
 
 
 class EmbeddedChain(Chain):
-    """On the embedded bus: the hub's own bus, for want of a foreign one with its promises, with nothing of the hub on it."""
+    """On the embedded bus: the hub's own bus, for want of a foreign one with its promises, with
+    nothing of the hub on it.
+    """
 
     def __init__(self, folder: Path, sizes: Sequence[int]) -> None:
         super().__init__(sizes)
-        self._bus = EmbeddedBus(folder / "chain.db", [TopicSpec(name, 1, 24, ("bench",), ("bench",)) for name in TOPICS])
+        self._bus = EmbeddedBus(
+            folder / "chain.db", [TopicSpec(name, 1, 24, ("bench",), ("bench",)) for name in TOPICS]
+        )
 
     async def start(self) -> None:
         """One consumer per hop."""
@@ -142,7 +159,9 @@ class EmbeddedChain(Chain):
 
     async def publish(self, hop: int, heads: Sequence[bytes]) -> None:
         """One durable publish."""
-        await self._bus.door("bench").publish([Outgoing(TOPICS[hop], head, self.body(hop, head)) for head in heads])
+        await self._bus.door("bench").publish(
+            [Outgoing(TOPICS[hop], head, self.body(hop, head)) for head in heads]
+        )
 
     def _handler(self, hop: int) -> Any:
         async def handle(records: Sequence[Incoming]) -> None:

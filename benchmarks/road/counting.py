@@ -1,4 +1,5 @@
-"""What one referral to three recipients makes the hub do, counted on the running hub: signatures, seals, commits, messages."""
+"""What one referral to three recipients makes the hub do, counted on the running hub: signatures,
+seals, commits, messages."""
 
 import asyncio
 import statistics
@@ -29,7 +30,9 @@ _CIPHERS: Final = (envelope, keyring, sealed, sealing, idempotency)
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Per referral: how often each unavoidable thing was done; the sizes of the bus messages; one policy call as it was made."""
+    """Per referral: how often each unavoidable thing was done; the sizes of the bus messages; one
+    policy call as it was made.
+    """
 
     per_referral: dict[str, float]
     sizes: tuple[int, int, int, int]
@@ -45,7 +48,8 @@ def count(referrals: int) -> Counted:
 async def _count(folder: Path, referrals: int) -> Counted:
     async with road(folder) as hub:
         calls: list[tuple[Any, ...]] = []
-        # The first decision of its kind asks Cedar about everything; what later ones ask is counted below.
+        # The first decision of its kind asks Cedar about everything; what later ones ask is counted
+        # below.
         with _watching(calls):
             await hub.refer(example("referral-full", externalReference="NP-2026-500000"))
             await _delivered(hub, 1)
@@ -53,18 +57,34 @@ async def _count(folder: Path, referrals: int) -> Counted:
             await asyncio.sleep(1.0)
             idle = Counter(seen)
             for number in range(referrals):
-                await hub.refer(example("referral-full", externalReference=f"NP-2026-{500_001 + number}"))
+                await hub.refer(
+                    example("referral-full", externalReference=f"NP-2026-{500_001 + number}")
+                )
                 await _delivered(hub, number + 2)
             await asyncio.sleep(1.0)
-        found = {name: max(0.0, (total - 2 * idle[name]) / referrals) for name, total in seen.items()}
-        chain = (topics.CASE, topics.audit("sharing"), topics.AUDIT_RECEIPT, topics.disclosure(RECIPIENTS[0]))
-        sizes = [statistics.median_high([len(each.value) for each in await hub.bus.read(topic)]) for topic in chain]
-        return Counted(dict(sorted(found.items())), (sizes[0], sizes[1], sizes[2], sizes[3]), calls[-1])
+        found = {
+            name: max(0.0, (total - 2 * idle[name]) / referrals) for name, total in seen.items()
+        }
+        chain = (
+            topics.CASE,
+            topics.audit("sharing"),
+            topics.AUDIT_RECEIPT,
+            topics.disclosure(RECIPIENTS[0]),
+        )
+        sizes = [
+            statistics.median_high([len(each.value) for each in await hub.bus.read(topic)])
+            for topic in chain
+        ]
+        return Counted(
+            dict(sorted(found.items())), (sizes[0], sizes[1], sizes[2], sizes[3]), calls[-1]
+        )
 
 
 async def _delivered(hub: Road, count: int) -> None:
     async def all_there() -> bool:
-        return all([len(await hub.bus.read(topics.disclosure(name))) >= count for name in RECIPIENTS])
+        return all(
+            [len(await hub.bus.read(topics.disclosure(name))) >= count for name in RECIPIENTS]
+        )
 
     await until(all_there, seconds=60)
 
@@ -74,14 +94,25 @@ def _watching(calls: list[tuple[Any, ...]]) -> Iterator[Counter[str]]:
     seen: Counter[str] = Counter()
     with ExitStack() as stack:
         for owner, name, label in (
-            (SigningKey, "sign", "ECDSA sign"), (VerificationKey, "verify", "ECDSA verify"), (envelope, "_wrap", "recipient wrap"),
-            (envelope, "_unwrap", "recipient unwrap"), (Writer, "_run_group", "commit"),
-        ):  # fmt: skip
-            stack.enter_context(patch.object(owner, name, _counted(getattr(owner, name), label, seen)))
+            (SigningKey, "sign", "ECDSA sign"),
+            (VerificationKey, "verify", "ECDSA verify"),
+            (envelope, "_wrap", "recipient wrap"),
+            (envelope, "_unwrap", "recipient unwrap"),
+            (Writer, "_run_group", "commit"),
+        ):
+            stack.enter_context(
+                patch.object(owner, name, _counted(getattr(owner, name), label, seen))
+            )
         for module in _CIPHERS:
             stack.enter_context(patch.object(module, "AESGCM", _cipher(seen)))
-        stack.enter_context(patch.object(EmbeddedDoor, "publish", _published(EmbeddedDoor.publish, seen)))
-        stack.enter_context(patch.object(cedarpy, "is_authorized_batch", _asked(cedarpy.is_authorized_batch, seen, calls)))
+        stack.enter_context(
+            patch.object(EmbeddedDoor, "publish", _published(EmbeddedDoor.publish, seen))
+        )
+        stack.enter_context(
+            patch.object(
+                cedarpy, "is_authorized_batch", _asked(cedarpy.is_authorized_batch, seen, calls)
+            )
+        )
         yield seen
 
 
@@ -118,7 +149,9 @@ def _published(call: Callable[..., Any], seen: Counter[str]) -> Callable[..., An
     return publish
 
 
-def _asked(call: Callable[..., Any], seen: Counter[str], calls: list[tuple[Any, ...]]) -> Callable[..., Any]:
+def _asked(
+    call: Callable[..., Any], seen: Counter[str], calls: list[tuple[Any, ...]]
+) -> Callable[..., Any]:
     def asked(*args: Any) -> Any:
         seen["policy batch"] += 1
         calls.append(args)

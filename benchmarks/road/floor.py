@@ -1,4 +1,5 @@
-"""What a referral's unavoidable parts cost, each measured by itself: the CPU a hub could not do without."""
+"""What a referral's unavoidable parts cost, each measured by itself: the CPU a hub could not do
+without."""
 
 import asyncio
 import os
@@ -25,13 +26,17 @@ _IN_FLIGHT: Final = 64
 
 
 def crypto_and_policy(counted: Counted, seconds: float) -> dict[str, float]:
-    """Microseconds of CPU of each primitive, and of one policy batch exactly as the hub asked it."""
+    """Microseconds of CPU of each primitive, and of one policy batch exactly as the hub asked
+    it.
+    """
     single = primitives.singles(bytes(16_384))
     body = primitives.singles(bytes(1_024))
     return {
         "ECDSA sign": _cpu(single["ECDSA sign (deterministic)"], seconds),
         "ECDSA verify": _cpu(single["ECDSA verify"], seconds),
-        "recipient wrap": sum(_cpu(single[name], seconds) for name in ("P-256 key generation", "ECDH", "AES key wrap")),
+        "recipient wrap": sum(
+            _cpu(single[name], seconds) for name in ("P-256 key generation", "ECDH", "AES key wrap")
+        ),
         "recipient unwrap": _cpu(single["ECDH"], seconds) + _cpu(single["AES key wrap"], seconds),
         "AES-GCM": _cpu(body["AES-GCM seal"], seconds),
         "policy batch": _cpu(lambda: cedarpy.is_authorized_batch(*counted.policy_call), seconds),
@@ -57,7 +62,9 @@ def sqlite_commit(count: int) -> float:
 def postgres_commit(url: str, count: int) -> float:
     """The same on PostgreSQL, autocommit: this process's share, microseconds of CPU."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS floor (id bigserial PRIMARY KEY, body bytea)")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS floor (id bigserial PRIMARY KEY, body bytea)"
+        )
         body = os.urandom(4096)
         began = time.process_time()
         for _ in range(count):
@@ -66,16 +73,21 @@ def postgres_commit(url: str, count: int) -> float:
 
 
 def kafka_message(broker: KafkaBroker, size: int, count: int = _MESSAGES) -> float:
-    """Sending and receiving one message of that size with many in flight, microseconds of CPU of this process."""
+    """Sending and receiving one message of that size with many in flight, microseconds of CPU of
+    this process.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_kafka_message(broker, size, count))
 
 
 async def _kafka_message(broker: KafkaBroker, size: int, count: int) -> float:
     access: dict[str, Any] = {
-        "bootstrap_servers": broker.bootstrap, "security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "SCRAM-SHA-512",
-        "sasl_plain_username": broker.superuser, "sasl_plain_password": broker.password,
-    }  # fmt: skip
+        "bootstrap_servers": broker.bootstrap,
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": broker.superuser,
+        "sasl_plain_password": broker.password,
+    }
     producer = AIOKafkaProducer(acks="all", enable_idempotence=True, **access)
     consumer = AIOKafkaConsumer(group_id="bench-floor", enable_auto_commit=False, **access)
     await producer.start()
@@ -85,7 +97,10 @@ async def _kafka_message(broker: KafkaBroker, size: int, count: int) -> float:
     body, mark = os.urandom(size), secrets.token_bytes(8)
     began, got = time.process_time(), 0
     for first in range(0, count, _IN_FLIGHT):
-        sent = [await producer.send(TOPICS[-1], body, key=mark) for _ in range(min(_IN_FLIGHT, count - first))]
+        sent = [
+            await producer.send(TOPICS[-1], body, key=mark)
+            for _ in range(min(_IN_FLIGHT, count - first))
+        ]
         await asyncio.gather(*sent)
     async with asyncio.timeout(60):
         while got < count:

@@ -1,1 +1,2 @@
-"""The production topology (Kafka with SASL and ACLs, PostgreSQL, one process per service) without containers or root."""
+"""The production topology (Kafka with SASL and ACLs, PostgreSQL, one process per service) without
+containers or root."""

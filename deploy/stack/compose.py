@@ -1,4 +1,5 @@
-"""docker-compose.yml, written from the topology: the same services, topics, access rules and settings as `make stack`."""
+"""docker-compose.yml, written from the topology: the same services, topics, access rules and
+settings as `make stack`."""
 
 import json
 from pathlib import PurePosixPath
@@ -37,8 +38,17 @@ def project() -> dict[str, Any]:
         "otel-collector": _collector(),
         **{name: _service(name) for name in topology.SERVICES},
     }
-    volumes = ["hub", "kafka-data", "postgres-data", *(f"{name}-data" for name in topology.SERVICES)]
-    return {"name": "safeguarding-hub", "services": services, "volumes": {name: {} for name in volumes}}
+    volumes = [
+        "hub",
+        "kafka-data",
+        "postgres-data",
+        *(f"{name}-data" for name in topology.SERVICES),
+    ]
+    return {
+        "name": "safeguarding-hub",
+        "services": services,
+        "volumes": {name: {} for name in volumes},
+    }
 
 
 def address(part: str) -> str:
@@ -84,7 +94,11 @@ def _service(name: str) -> Container:
 
 
 def _setup(command: str, after: dict[str, Any]) -> Container:
-    description = {"urls": _urls(), "kafka": f"{address('kafka')}:{KAFKA}", "postgres": {"host": "postgres", "port": POSTGRES}}
+    description = {
+        "urls": _urls(),
+        "kafka": f"{address('kafka')}:{KAFKA}",
+        "postgres": {"host": "postgres", "port": POSTGRES},
+    }
     return {
         "build": {"context": ".", "dockerfile": "deploy/setup/Dockerfile"},
         "image": "safeguarding-hub-setup",
@@ -109,7 +123,8 @@ def _kafka() -> Container:
             {"type": "volume", "source": "kafka-data", "target": "/data"},
         ],
         "depends_on": {"prepare": DONE},
-        # An open port says only that the process lives; `provision` waits until every partition has a leader.
+        # An open port says only that the process lives; `provision` waits until every partition has
+        # a leader.
         "healthcheck": _probe(["CMD", "bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{KAFKA}"]),
         "stop_grace_period": "60s",
         "restart": "unless-stopped",
@@ -135,7 +150,9 @@ def _postgres() -> Container:
         ],
         "tmpfs": ["/tmp", "/var/run/postgresql:mode=1777"],  # noqa: S108 - mounts of the container
         "depends_on": {"prepare": DONE},
-        "healthcheck": _probe(["CMD", "pg_isready", "-h", "127.0.0.1", "-p", str(POSTGRES), "-U", "postgres"]),
+        "healthcheck": _probe(
+            ["CMD", "pg_isready", "-h", "127.0.0.1", "-p", str(POSTGRES), "-U", "postgres"]
+        ),
         "stop_grace_period": "60s",
         "restart": "unless-stopped",
     }
@@ -162,8 +179,15 @@ def _confined() -> Container:
 
 
 def _part(subpath: str, *, read_only: bool = False) -> Container:
-    """A mount of one folder of the volume `hub`, at the same path the set-up container wrote it to."""
-    mount = {"type": "volume", "source": "hub", "target": str(HUB / subpath), "volume": {"subpath": subpath}}
+    """A mount of one folder of the volume `hub`, at the same path the set-up container wrote it
+    to.
+    """
+    mount = {
+        "type": "volume",
+        "source": "hub",
+        "target": str(HUB / subpath),
+        "volume": {"subpath": subpath},
+    }
     return mount | ({"read_only": True} if read_only else {})
 
 
@@ -172,13 +196,26 @@ def _probe(test: list[str]) -> Container:
 
 
 def _yaml(value: object, depth: int) -> str:
-    """Block style for maps and for lists of maps; everything else as JSON, which YAML reads as it is."""
+    """Block style for maps and for lists of maps; everything else as JSON, which YAML reads as it
+    is.
+    """
     pad = "  " * depth
     if isinstance(value, dict) and value:
         lines = []
         for key, item in value.items():
-            nested = isinstance(item, dict | list) and item and not (isinstance(item, list) and all(isinstance(each, str) for each in item))
-            lines.append(f"{pad}{key}:" + ("\n" + _yaml(item, depth + 1) if nested else f" {json.dumps(item, ensure_ascii=False)}"))
+            nested = (
+                isinstance(item, dict | list)
+                and item
+                and not (isinstance(item, list) and all(isinstance(each, str) for each in item))
+            )
+            lines.append(
+                f"{pad}{key}:"
+                + (
+                    "\n" + _yaml(item, depth + 1)
+                    if nested
+                    else f" {json.dumps(item, ensure_ascii=False)}"
+                )
+            )
         return "\n".join(lines)
     if isinstance(value, list):
         return "\n".join(f"{pad}- " + _yaml(item, depth + 1).lstrip() for item in value)

@@ -1,4 +1,5 @@
-"""The broker's jars: resolved once by jgo, locked with SHA-256 in deploy/kafka/jars.lock, checked at every install."""
+"""The broker's jars: resolved once by jgo, locked with SHA-256 in deploy/kafka/jars.lock, checked
+at every install."""
 
 import hashlib
 import os
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
     from jgo.maven import Artifact, MavenContext
 
 LOCK = Path(__file__).resolve().parents[1] / "kafka" / "jars.lock"
-# log4j-slf4j-impl gives the broker a log at all; kafka-tools is left out because it drags kafka-clients back to 3.8 under jgo.
+# log4j-slf4j-impl gives the broker a log at all; kafka-tools is left out because it drags
+# kafka-clients back to 3.8 under jgo.
 ENDPOINT = "org.apache.kafka:kafka_2.13:4.3.1+org.apache.kafka:kafka-clients:4.3.1+org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"
 
 
@@ -36,12 +38,18 @@ class Jar:
 
 def locked(lock: Path = LOCK) -> list[Jar]:
     """The jars of a lock file (deploy/kafka/jars.lock), in file order."""
-    rows = [line.replace(":", " ").split() for line in lock.read_text().splitlines() if line and not line.startswith("#")]
+    rows = [
+        line.replace(":", " ").split()
+        for line in lock.read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
     return [Jar(group, artifact, version, digest) for digest, group, artifact, version in rows]
 
 
 def install(folder: Path, cache: Path, lock: Path = LOCK) -> None:
-    """Bring every locked jar into `folder`, checking its sum; download only what is absent or damaged."""
+    """Bring every locked jar into `folder`, checking its sum; download only what is absent or
+    damaged.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     wanted = locked(lock)
     for stale in {path.name for path in folder.glob("*.jar")} - {jar.file for jar in wanted}:
@@ -51,9 +59,13 @@ def install(folder: Path, cache: Path, lock: Path = LOCK) -> None:
         return
     context = _context(cache)
     for jar in missing:
-        source = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
+        source = (
+            context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
+        )
         if not _matches(source, jar):
-            raise JarMismatch(f"{jar.file}: SHA-256 differs from {lock}; delete {source} and look into why")
+            raise JarMismatch(
+                f"{jar.file}: SHA-256 differs from {lock}; delete {source} and look into why"
+            )
         part = folder / f".{jar.file}.part"
         shutil.copyfile(source, part)
         part.replace(folder / jar.file)  # a killed install leaves no half jar under a final name
@@ -64,11 +76,16 @@ def relock(cache: Path) -> int:
     from jgo import resolve  # noqa: PLC0415 - jgo is a development package
 
     os.environ["M2_REPO"] = str(cache)
-    lines = sorted(f"{_digest(artifact.resolve())}  {_coordinate(artifact)}" for artifact in resolve(ENDPOINT))
+    lines = sorted(
+        f"{_digest(artifact.resolve())}  {_coordinate(artifact)}" for artifact in resolve(ENDPOINT)
+    )
     lines.sort(key=lambda line: line.split()[1])
     header = [
         f"# {ENDPOINT}",
-        "# written by `python -m deploy.stack lock-jars`; SHA-256 and Maven coordinate of every jar on the class path",
+        (
+            "# written by `python -m deploy.stack lock-jars`; SHA-256 and Maven coordinate of every "
+            "jar on the class path"
+        ),
     ]
     LOCK.write_text("\n".join([*header, *lines]) + "\n")
     return len(lines)

@@ -1,4 +1,5 @@
-"""A one-node Kafka (KRaft) with SASL/SCRAM-SHA-512 and ACLs, denied by default, in a chosen folder on chosen ports."""
+"""A one-node Kafka (KRaft) with SASL/SCRAM-SHA-512 and ACLs, denied by default, in a chosen folder
+on chosen ports."""
 
 import re
 import signal
@@ -16,16 +17,26 @@ SUPERUSER = "broker"
 
 
 class KafkaBroker:
-    """One broker. `folder` holds its settings, data, log and process id; starting again in the same folder keeps the data.
+    """One broker.
 
-    `advertised_port` is what clients are told to connect to, for a fault-injecting proxy between them and the broker.
-    `settings` are broker settings that replace or follow those of `server.properties`, such as a listener with TLS.
+    `folder` holds its settings, data, log and process id; starting again in the same folder keeps
+    the data.
+
+    `advertised_port` is what clients are told to connect to, for a fault-injecting proxy between
+    them and the broker.
+    `settings` are broker settings that replace or follow those of `server.properties`, such as a
+    listener with TLS.
     """
 
     def __init__(
-        self, folder: Path, port: int, *, controller_port: int | None = None, advertised_port: int | None = None,
+        self,
+        folder: Path,
+        port: int,
+        *,
+        controller_port: int | None = None,
+        advertised_port: int | None = None,
         settings: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.folder = folder.resolve()
         self.port = port
         self.controller_port = controller_port or processes.free_port()
@@ -40,12 +51,16 @@ class KafkaBroker:
 
     @property
     def superuser(self) -> str:
-        """Name of the principal no ACL binds; for provisioning and for tests that look at everything."""
+        """Name of the principal no ACL binds; for provisioning and for tests that look at
+        everything.
+        """
         return SUPERUSER
 
     @property
     def password(self) -> str:
-        """The superuser's password, made at first use and kept in the folder, readable by its owner only."""
+        """The superuser's password, made at first use and kept in the folder, readable by its owner
+        only.
+        """
         return root_secret(self.folder / "superuser.secret")
 
     def password_of(self, user: str) -> str:
@@ -53,14 +68,27 @@ class KafkaBroker:
         return derived(self.password, "kafka-user", user)
 
     def start(self, patience: float = 60.0) -> None:
-        """Format the storage if it is new, start the broker and wait until every partition has a leader."""
+        """Format the storage if it is new, start the broker and wait until every partition has a
+        leader.
+        """
         if processes.running(self.folder, "broker") is None:
             if processes.port_is_taken(self.port):
-                raise processes.NotReady(f"port {self.port} is in use by another process; choose another (STACK_PORT) or stop it")
+                raise processes.NotReady(
+                    f"port {self.port} is in use by another process; choose another (STACK_PORT) "
+                    "or stop it"
+                )
             self._write_settings()
             self._format()
-            flags = ["-Xms192m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "--enable-native-access=ALL-UNNAMED"]
-            processes.spawn([*self._java(flags), "kafka.Kafka", str(self._properties)], self.folder, "broker")
+            flags = [
+                "-Xms192m",
+                "-Xmx384m",
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "--enable-native-access=ALL-UNNAMED",
+            ]
+            processes.spawn(
+                [*self._java(flags), "kafka.Kafka", str(self._properties)], self.folder, "broker"
+            )
         self.wait_ready(patience)
 
     def stop(self) -> None:
@@ -68,13 +96,20 @@ class KafkaBroker:
         processes.end(self.folder, "broker", patience=30)
 
     def kill(self) -> None:
-        """SIGKILL, as a power cut would; the next start waits for the old session to end (about 4 s)."""
+        """SIGKILL, as a power cut would; the next start waits for the old session to end (about 4
+        s).
+        """
         processes.end(self.folder, "broker", how=signal.SIGKILL)
 
     def pause(self) -> None:
-        """SIGSTOP: the broker hangs, connections stay open. Returns once no thread of it runs, so that nothing is answered any more."""
+        """SIGSTOP: the broker hangs, connections stay open.
+
+        Returns once no thread of it runs, so that nothing is answered any more.
+        """
         processes.send(self.folder, "broker", signal.SIGSTOP)
-        processes.wait_until(lambda: processes.stands_still(self.folder, "broker"), 10, "the broker's last thread")
+        processes.wait_until(
+            lambda: processes.stands_still(self.folder, "broker"), 10, "the broker's last thread"
+        )
 
     def resume(self) -> None:
         """SIGCONT after `pause`."""
@@ -85,9 +120,22 @@ class KafkaBroker:
         self.stop()
         self.start()
 
-    def provision(self, topics: Iterable[Topic] = (), users: Mapping[str, str] | Iterable[str] = (), acls: Iterable[Acl] = ()) -> None:
-        """Create what is missing. Users given by name alone get `password_of(name)`. Returns when every partition has a leader."""
-        named = users if isinstance(users, Mapping) else {user: self.password_of(user) for user in users}
+    def provision(
+        self,
+        topics: Iterable[Topic] = (),
+        users: Mapping[str, str] | Iterable[str] = (),
+        acls: Iterable[Acl] = (),
+    ) -> None:
+        """Create what is missing.
+
+        Users given by name alone get `password_of(name)`. Returns when every partition has a
+        leader.
+        """
+        named = (
+            users
+            if isinstance(users, Mapping)
+            else {user: self.password_of(user) for user in users}
+        )
         self.provisioner().apply(topics, named, acls)
 
     def provisioner(self) -> Provisioner:
@@ -95,9 +143,16 @@ class KafkaBroker:
         return Provisioner(self.bootstrap, SUPERUSER, self.password)
 
     def wait_ready(self, patience: float = 60.0) -> None:
-        """Wait until the broker answers metadata and no partition is without a leader: a TCP connect proves neither."""
+        """Wait until the broker answers metadata and no partition is without a leader: a TCP
+        connect proves neither.
+        """
         provisioner = self.provisioner()
-        processes.wait_until(lambda: self._ready(provisioner), patience, f"Kafka on port {self.port}", self.folder / "broker.log")
+        processes.wait_until(
+            lambda: self._ready(provisioner),
+            patience,
+            f"Kafka on port {self.port}",
+            self.folder / "broker.log",
+        )
 
     def _ready(self, provisioner: Provisioner) -> bool:
         if processes.running(self.folder, "broker") is None:
@@ -124,13 +179,16 @@ class KafkaBroker:
         text = re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], PROPERTIES.read_text())
         self._properties.touch(mode=0o600)
         # Of two lines with one name the last counts.
-        self._properties.write_text(text + "".join(f"{name}={value}\n" for name, value in self._settings.items()))
+        self._properties.write_text(
+            text + "".join(f"{name}={value}\n" for name, value in self._settings.items())
+        )
 
     def _format(self) -> None:
         if (self.folder / "data" / "meta.properties").exists():
             return
         scram = f"SCRAM-SHA-512=[name={SUPERUSER},password={self.password}]"
-        cluster = "aHViLXN0YWNrLWthZmthMA"  # any 16 bytes, base64url: the folder, not this id, tells clusters apart
+        # any 16 bytes, base64url: the folder, not this id, tells clusters apart
+        cluster = "aHViLXN0YWNrLWthZmthMA"
         command = [
             *self._java(["-Xmx128m"]),
             "kafka.tools.StorageTool",
@@ -141,10 +199,17 @@ class KafkaBroker:
             str(self._properties),
             "--standalone",
         ]
-        done = subprocess.run([*command, "--add-scram", scram], capture_output=True, text=True, check=False, cwd=self.folder)
+        done = subprocess.run(
+            [*command, "--add-scram", scram],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+        )
         if done.returncode:
             raise processes.NotReady(
-                f"Kafka storage could not be formatted in {self.folder}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+                "Kafka storage could not be formatted in "
+                f"{self.folder}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
             )
 
     def _java(self, flags: list[str]) -> list[str]:

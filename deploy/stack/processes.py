@@ -1,4 +1,5 @@
-"""Small things every started process needs: a free port, a pid file, a bounded wait, an end that is certain."""
+"""Small things every started process needs: a free port, a pid file, a bounded wait, an end that is
+certain."""
 
 import os
 import random
@@ -16,13 +17,18 @@ _SINGLE_PORTS: Final = range(10_000, 12_000)
 
 
 class NotReady(RuntimeError):
-    """Something that was started did not answer in time. The message ends with the tail of its log."""
+    """Something that was started did not answer in time.
+
+    The message ends with the tail of its log.
+    """
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody had a moment ago, below those that the system gives to outgoing connections.
+    """A TCP port on 127.0.0.1 that nobody had a moment ago, below those that the system gives to
+    outgoing connections.
 
-    One of theirs could be taken by any connection of any process before a server starts on it, or while it is restarted.
+    One of theirs could be taken by any connection of any process before a server starts on it, or
+    while it is restarted.
     """
     for port in random.sample(_SINGLE_PORTS, len(_SINGLE_PORTS)):
         with socket.socket() as probe:
@@ -41,8 +47,12 @@ def port_is_taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def spawn(command: Sequence[str], folder: Path, name: str, env: Mapping[str, str] | None = None) -> int:
-    """Start a detached process; its output goes to `<name>.log`, its id to `<name>.pid` in `folder`. Returns the process id."""
+def spawn(
+    command: Sequence[str], folder: Path, name: str, env: Mapping[str, str] | None = None
+) -> int:
+    """Start a detached process; its output goes to `<name>.log`, its id to `<name>.pid` in
+    `folder`. Returns the process id.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     program = shutil.which(command[0])
     if program is None:
@@ -73,7 +83,9 @@ def running(folder: Path, name: str) -> int | None:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process still runs, any thread of it: a dying JVM is a zombie whose other threads still hold its port."""
+    """Whether the process still runs, any thread of it: a dying JVM is a zombie whose other threads
+    still hold its port.
+    """
     with suppress(ChildProcessError):  # not ours: init, or whoever started it, reaps it
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             return False
@@ -85,8 +97,12 @@ def alive(pid: int) -> bool:
     return state != "Z" or threads > 1
 
 
-def end(folder: Path, name: str, how: signal.Signals = signal.SIGTERM, patience: float = 20.0) -> None:
-    """Stop the process of `<name>.pid` and its group; after `patience` seconds without effect it is killed. Idempotent."""
+def end(
+    folder: Path, name: str, how: signal.Signals = signal.SIGTERM, patience: float = 20.0
+) -> None:
+    """Stop the process of `<name>.pid` and its group; after `patience` seconds without effect it is
+    killed. Idempotent.
+    """
     pid = running(folder, name)
     if pid is not None:
         _signal_group(pid, how)
@@ -107,17 +123,25 @@ def send(folder: Path, name: str, what: signal.Signals) -> None:
 
 
 def stands_still(folder: Path, name: str) -> bool:
-    """Whether no thread of the process of `<name>.pid` runs: SIGSTOP reaches those on other cores a moment after it was sent."""
-    threads = Path(f"/proc/{running(folder, name)}/task").glob("*/stat")  # without /proc there are none to wait for
+    """Whether no thread of the process of `<name>.pid` runs: SIGSTOP reaches those on other cores a
+    moment after it was sent.
+    """
+    threads = Path(f"/proc/{running(folder, name)}/task").glob(
+        "*/stat"
+    )  # without /proc there are none to wait for
     return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
 
 
-def wait_until(true: Callable[[], bool], seconds: float, what: str, log: Path | None = None) -> None:
+def wait_until(
+    true: Callable[[], bool], seconds: float, what: str, log: Path | None = None
+) -> None:
     """Poll until `true()`; raise NotReady naming `what`, with the end of `log`, after `seconds`."""
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            tail = log.read_text(errors="replace")[-3000:] if log is not None and log.exists() else ""
+            tail = (
+                log.read_text(errors="replace")[-3000:] if log is not None and log.exists() else ""
+            )
             raise NotReady(f"{what}: not within {seconds:.0f} s\n{tail}")
         time.sleep(0.05)
 

@@ -1,4 +1,5 @@
-"""Topics, users and ACLs of a Kafka cluster, made through its admin protocol; used for provisioning only, never by a service."""
+"""Topics, users and ACLs of a Kafka cluster, made through its admin protocol; used for provisioning
+only, never by a service."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from confluent_kafka.cimpl import NewTopic
 
 from deploy.stack import processes
 
-Kind = Literal["TOPIC", "GROUP", "TRANSACTIONAL_ID", "BROKER"]  # BROKER is librdkafka's word for the cluster
+Kind = Literal[
+    "TOPIC", "GROUP", "TRANSACTIONAL_ID", "BROKER"
+]  # BROKER is librdkafka's word for the cluster
 Operation = Literal["READ", "WRITE", "DESCRIBE", "ALTER"]
 HOUR_MS = 3_600_000
 
@@ -35,7 +38,9 @@ class Topic:
 
 @dataclass(frozen=True, order=True)
 class Acl:
-    """One allowance: `user` may do `operation` on the resource, or on every resource whose name starts so if `prefixed`."""
+    """One allowance: `user` may do `operation` on the resource, or on every resource whose name
+    starts so if `prefixed`.
+    """
 
     user: str
     kind: Kind
@@ -55,24 +60,34 @@ class Provisioner:
             "sasl.username": user,
             "sasl.password": password,
             "reconnect.backoff.max.ms": 200,
-            "log_level": 0,  # a broker that is still starting refuses connections; that is expected, not news
+            # a broker that is still starting refuses connections; that is expected, not news
+            "log_level": 0,
         }
         self._admin = AdminClient(self._access)
 
-    def apply(self, topics: Iterable[Topic] = (), users: Mapping[str, str] | None = None, acls: Iterable[Acl] = ()) -> None:
+    def apply(
+        self,
+        topics: Iterable[Topic] = (),
+        users: Mapping[str, str] | None = None,
+        acls: Iterable[Acl] = (),
+    ) -> None:
         """Create what is missing and set passwords; return when every partition has a leader."""
         names, wanted = dict(users or {}), set(acls)
         self._create_users(names)
         self._create_topics(list(topics))
         self._create_acls(sorted(wanted))
         self._warm_up_groups()
-        # The controller's word comes before the broker has applied it: a client that connects at once could still be refused.
+        # The controller's word comes before the broker has applied it: a client that connects at
+        # once could still be refused.
         processes.wait_until(lambda: wanted <= self.acls(), 30, "access rules in force")
         processes.wait_until(lambda: not names or self.knows(names), 30, "users known")
         processes.wait_until(self.every_partition_has_a_leader, 30, "leaders for all partitions")
 
     def acls(self) -> set[Acl]:
-        """Every allowance in force. A refusal, such as a suspended agency's, is not ours to count or to change."""
+        """Every allowance in force.
+
+        A refusal, such as a suspended agency's, is not ours to count or to change.
+        """
         everything = AclBindingFilter(
             ResourceType.ANY,
             None,  # type: ignore[arg-type]  # None is how the protocol says any name
@@ -102,7 +117,11 @@ class Provisioner:
     def topics(self) -> dict[str, int]:
         """Names of the existing topics, Kafka's own excepted, with their number of partitions."""
         found = self._admin.list_topics(timeout=60).topics
-        return {name: len(topic.partitions) for name, topic in found.items() if not name.startswith("__")}
+        return {
+            name: len(topic.partitions)
+            for name, topic in found.items()
+            if not name.startswith("__")
+        }
 
     def delete_topics(self, names: Iterable[str]) -> None:
         """Delete topics and wait for the controller's word."""
@@ -115,14 +134,22 @@ class Provisioner:
             found = self._admin.list_topics(timeout=10)
         except KafkaException:
             return False
-        leaders = [partition.leader for topic in found.topics.values() for partition in topic.partitions.values()]
+        leaders = [
+            partition.leader
+            for topic in found.topics.values()
+            for partition in topic.partitions.values()
+        ]
         return bool(found.brokers) and -1 not in leaders
 
     def _warm_up_groups(self) -> None:
-        """Make Kafka create its offsets topic now, so that the first service to join a group is not told to come back later."""
+        """Make Kafka create its offsets topic now, so that the first service to join a group is not
+        told to come back later.
+        """
         consumer = Consumer({**self._access, "group.id": "warm-up"})
         try:
-            processes.wait_until(lambda: _has_coordinator(consumer), 30, "a coordinator for consumer groups")
+            processes.wait_until(
+                lambda: _has_coordinator(consumer), 30, "a coordinator for consumer groups"
+            )
         finally:
             consumer.close()
 
@@ -133,7 +160,10 @@ class Provisioner:
                 topic.name,
                 num_partitions=topic.partitions,
                 replication_factor=topic.replication,
-                config={"retention.ms": str(topic.retention_hours * HOUR_MS), "cleanup.policy": "delete"},
+                config={
+                    "retention.ms": str(topic.retention_hours * HOUR_MS),
+                    "cleanup.policy": "delete",
+                },
             )
             for topic in topics
             if topic.name not in existing
@@ -144,9 +174,12 @@ class Provisioner:
     def _create_users(self, users: Mapping[str, str]) -> None:
         scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
         changes: list[UserScramCredentialAlteration] = [
-            UserScramCredentialUpsertion(user, scram, password.encode()) for user, password in users.items()
+            UserScramCredentialUpsertion(user, scram, password.encode())
+            for user, password in users.items()
         ]
-        for future in (self._admin.alter_user_scram_credentials(changes) if changes else {}).values():
+        for future in (
+            self._admin.alter_user_scram_credentials(changes) if changes else {}
+        ).values():
             future.result(timeout=60)
 
     def _create_acls(self, acls: list[Acl]) -> None:

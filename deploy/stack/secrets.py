@@ -1,4 +1,5 @@
-"""Passwords of Kafka principals and database roles, derived from one root secret per server and handed out one file each."""
+"""Passwords of Kafka principals and database roles, derived from one root secret per server and
+handed out one file each."""
 
 import hashlib
 import hmac

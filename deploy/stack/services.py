@@ -1,4 +1,5 @@
-"""`make stack`: Kafka, PostgreSQL, provisioning, then one process per service, each waited for; and the way back down."""
+"""`make stack`: Kafka, PostgreSQL, provisioning, then one process per service, each waited for; and
+the way back down."""
 
 import os
 import signal
@@ -12,16 +13,21 @@ from deploy.stack import processes, setup, topology
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.postgres import PostgresServer
 
-PATIENCE = 120.0  # seconds for a service to migrate its database and join its groups on a busy two-core machine
+# seconds for a service to migrate its database and join its groups on a busy two-core machine
+PATIENCE = 120.0
 
 
 BASE = "base-port"
-"""File in the stack's folder: the base port it was last started with, so that a start on others is seen."""
+"""File in the stack's folder: the base port it was last started with, so that a start on others is
+seen.
+"""
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The running topology in `folder` (data, keys, logs and process ids), its ports counted from `base_port`."""
+    """The running topology in `folder` (data, keys, logs and process ids), its ports counted from
+    `base_port`.
+    """
 
     folder: Path
     base_port: int = topology.BASE_PORT
@@ -31,7 +37,9 @@ class Stack:
     def kafka(self) -> KafkaBroker:
         """The broker, running or not."""
         return KafkaBroker(
-            self.folder / "kafka", topology.port("kafka", self.base_port), controller_port=topology.port("kafka", self.base_port) + 1
+            self.folder / "kafka",
+            topology.port("kafka", self.base_port),
+            controller_port=topology.port("kafka", self.base_port) + 1,
         )
 
     @property
@@ -42,7 +50,10 @@ class Stack:
     @property
     def urls(self) -> dict[str, str]:
         """Base URL of each service."""
-        return {name: f"http://127.0.0.1:{topology.port(name, self.base_port)}" for name in topology.SERVICES}
+        return {
+            name: f"http://127.0.0.1:{topology.port(name, self.base_port)}"
+            for name in topology.SERVICES
+        }
 
     @property
     def servers(self) -> setup.Servers:
@@ -55,9 +66,12 @@ class Stack:
         return self.folder / "demo"
 
     def start(self) -> None:
-        """Start what is not running yet and wait until all of it is ready. On failure what this call started is stopped again.
+        """Start what is not running yet and wait until all of it is ready.
 
-        Raises NotReady before anything is written when the stack of this folder runs on other ports, or a port is somebody else's.
+        On failure what this call started is stopped again.
+
+        Raises NotReady before anything is written when the stack of this folder runs on other
+        ports, or a port is somebody else's.
         """
         found = self.running()
         self._refuse_strangers(found)
@@ -72,8 +86,14 @@ class Stack:
             raise
 
     def running(self) -> frozenset[str]:
-        """Names of the parts that run in this folder, on whichever ports; looked up without writing anything."""
-        found = {name for name in topology.SERVICES if processes.running(self._processes, name) is not None}
+        """Names of the parts that run in this folder, on whichever ports; looked up without writing
+        anything.
+        """
+        found = {
+            name
+            for name in topology.SERVICES
+            if processes.running(self._processes, name) is not None
+        }
         if processes.running(self.folder / "kafka", "broker") is not None:
             found.add("kafka")
         if (self.folder / "postgres").exists() and self.postgres.running():
@@ -84,12 +104,16 @@ class Stack:
         known = self._known_base()
         if found and known not in (None, self.base_port):
             raise processes.NotReady(
-                f"the stack in {self.folder} already runs on STACK_PORT={known}; nothing was changed. "
+                f"the stack in {self.folder} already runs on STACK_PORT={known}; nothing was "
+                "changed. "
                 "Stop it first with: make stack-stop, or choose another folder with HUB_DIR"
             )
         for part, port in topology.listens(self.base_port):
             if part not in found and processes.port_is_taken(port):
-                raise processes.NotReady(f"port {port} for {part} is in use by another process; choose another base with STACK_PORT")
+                raise processes.NotReady(
+                    f"port {port} for {part} is in use by another process; choose another base "
+                    "with STACK_PORT"
+                )
 
     def _known_base(self) -> int | None:
         """The base port that the stack in this folder was last started with."""
@@ -112,14 +136,23 @@ class Stack:
         if processes.running(self._processes, service) is None:
             port = topology.port(service, self.base_port)
             if processes.port_is_taken(port):
-                raise processes.NotReady(f"port {port} for {service} is in use by another process; choose another base with STACK_PORT")
-            processes.spawn([sys.executable, "-m", service], self._processes, service, self.environment(service))
+                raise processes.NotReady(
+                    f"port {port} for {service} is in use by another process; choose another base "
+                    "with STACK_PORT"
+                )
+            processes.spawn(
+                [sys.executable, "-m", service], self._processes, service, self.environment(service)
+            )
         if wait:
             self.wait_ready(service)
 
     def environment(self, service: str) -> dict[str, str]:
-        """The whole environment of a service's process; HUB_* variables of the caller that the topology does not set pass through."""
-        inherited = {name: value for name, value in os.environ.items() if name != "HUB_KEYRING_PASSPHRASE"}  # handed over by file
+        """The whole environment of a service's process; HUB_* variables of the caller that the
+        topology does not set pass through.
+        """
+        inherited = {
+            name: value for name, value in os.environ.items() if name != "HUB_KEYRING_PASSPHRASE"
+        }  # handed over by file
         return {**inherited, **topology.environment(service, self.place(service))}
 
     def place(self, service: str) -> topology.Place:
@@ -139,12 +172,17 @@ class Stack:
         )
 
     def wait_ready(self, service: str) -> None:
-        """Wait until the service answers 200 on /readyz; its end, or PATIENCE without an answer, is an error with its log."""
+        """Wait until the service answers 200 on /readyz; its end, or PATIENCE without an answer, is
+        an error with its log.
+        """
         log = self._processes / f"{service}.log"
 
         def ready() -> bool:
             if processes.running(self._processes, service) is None:
-                raise processes.NotReady(f"{service} ended while starting; {log} ends with:\n{log.read_text(errors='replace')[-3000:]}")
+                raise processes.NotReady(
+                    f"{service} ended while starting; {log} ends "
+                    f"with:\n{log.read_text(errors='replace')[-3000:]}"
+                )
             return _answers(f"{self.urls[service]}/readyz")
 
         processes.wait_until(ready, PATIENCE, f"{service} at {self.urls[service]}/readyz", log)
@@ -158,7 +196,8 @@ class Stack:
         processes.end(self._processes, service, how=processes.KILL)
 
     def stop(self, leave: frozenset[str] = frozenset()) -> None:
-        """Stop the services, audit last so that it records what the others still say; then Kafka and PostgreSQL. Data stay.
+        """Stop the services, audit last so that it records what the others still say; then Kafka
+        and PostgreSQL. Data stay.
 
         What is in `leave` runs on.
         """
@@ -175,13 +214,22 @@ class Stack:
     def describe(self) -> str:
         """What a person needs to know once it runs."""
         lines = [f"  {name:9} {url}" for name, url in self.urls.items()]
-        lines += [f"  {'kafka':9} {self.kafka.bootstrap} (SASL/SCRAM)", f"  {'postgres':9} 127.0.0.1:{self.postgres.port}"]
+        lines += [
+            f"  {'kafka':9} {self.kafka.bootstrap} (SASL/SCRAM)",
+            f"  {'postgres':9} 127.0.0.1:{self.postgres.port}",
+        ]
         return "\n".join(
             [
                 "The hub is running:",
                 *lines,
-                f"Profiles: {self.profiles} {'' if self.passphrase else '(keys unprotected: for demonstrations only)'}",
-                f"          such as: .venv/bin/hubctl --profile {self.profiles}/northmoor-idva.toml inbox",
+                (
+                    f"Profiles: {self.profiles} "
+                    f"{'' if self.passphrase else '(keys unprotected: for demonstrations only)'}"
+                ),
+                (
+                    "          such as: .venv/bin/hubctl --profile "
+                    f"{self.profiles}/northmoor-idva.toml inbox"
+                ),
                 f"Sign in:  {self.urls['portal']}/",
                 f"The log:  .venv/bin/hubctl audit verify {self.urls['audit']}/log",
                 f"Logs:     {self._processes}",
@@ -196,7 +244,8 @@ class Stack:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - always http to this machine
+        # Always http to this machine
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -1,4 +1,5 @@
-"""What both kinds of deployment do before the first service starts: make keys and passwords, then provision the servers."""
+"""What both kinds of deployment do before the first service starts: make keys and passwords, then
+provision the servers."""
 
 import json
 import shutil
@@ -41,35 +42,64 @@ def postgres_password(folder: Path, role: str) -> str:
     return root if role == POSTGRES_SUPERUSER else derived(root, "postgres-role", role)
 
 
-def prepare(folder: Path, urls: Mapping[str, str], servers: Servers, *, passphrase: str | None = None) -> None:
-    """Make keys, the bootstrap file, the demo profiles and one folder of passwords per service. Needs no server; may be repeated.
+def prepare(
+    folder: Path, urls: Mapping[str, str], servers: Servers, *, passphrase: str | None = None
+) -> None:
+    """Make keys, the bootstrap file, the demo profiles and one folder of passwords per service.
 
-    A `passphrase` locks the keyrings and makes the bootstrap file one of a hub that is no demonstration.
+    Needs no server; may be repeated.
+
+    A `passphrase` locks the keyrings and makes the bootstrap file one of a hub that is no
+    demonstration.
     """
     folder.mkdir(parents=True, exist_ok=True)
     root_secret(folder / "kafka" / "controller.secret")
     passwords = {agency: kafka_password(folder, agency) for agency in topology.AGENCIES}
-    bootstrap = create(folder, urls, kafka={"bootstrap": servers.kafka, "passwords": passwords}, passphrase=passphrase)
+    bootstrap = create(
+        folder,
+        urls,
+        kafka={"bootstrap": servers.kafka, "passwords": passwords},
+        passphrase=passphrase,
+    )
     sign_agreement(folder, bootstrap.area.id)
-    for name in ("bootstrap.json", "operator.jwk"):  # what every service may read, apart from what only one may
+    for name in (
+        "bootstrap.json",
+        "operator.jwk",
+    ):
+        # What every service may read, apart from what only one may
         (folder / "public").mkdir(exist_ok=True)
         shutil.copyfile(folder / name, folder / "public" / name)
     shutil.copytree(folder / "agreements", folder / "public" / "agreements", dirs_exist_ok=True)
     for service in topology.SERVICES:
-        database = databases.url(service, postgres_password(folder, service), servers.postgres_host, servers.postgres_port)
+        database = databases.url(
+            service,
+            postgres_password(folder, service),
+            servers.postgres_host,
+            servers.postgres_port,
+        )
         write(folder / "secrets" / service / "database-url", database)
         write(folder / "secrets" / service / "kafka-password", kafka_password(folder, service))
         if service == "identity":  # who suspends an agency closes its topic; nobody else holds this
-            write(folder / "secrets" / service / "kafka-doorkeeper-password", kafka_password(folder, topics.DOORKEEPER))
+            write(
+                folder / "secrets" / service / "kafka-doorkeeper-password",
+                kafka_password(folder, topics.DOORKEEPER),
+            )
         if passphrase:
             write(folder / "secrets" / service / "keyring-passphrase", passphrase)
         (folder / "data" / service).mkdir(parents=True, exist_ok=True)
 
 
 def provision(folder: Path, servers: Servers) -> None:
-    """Create topics, users, access rules, databases and roles on running servers. May be repeated."""
-    provisioner = Provisioner(servers.kafka, KAFKA_SUPERUSER, kafka_password(folder, KAFKA_SUPERUSER))
-    processes.wait_until(provisioner.every_partition_has_a_leader, PATIENCE, f"Kafka at {servers.kafka}")
+    """Create topics, users, access rules, databases and roles on running servers.
+
+    May be repeated.
+    """
+    provisioner = Provisioner(
+        servers.kafka, KAFKA_SUPERUSER, kafka_password(folder, KAFKA_SUPERUSER)
+    )
+    processes.wait_until(
+        provisioner.every_partition_has_a_leader, PATIENCE, f"Kafka at {servers.kafka}"
+    )
     users = {user: kafka_password(folder, user) for user in topology.PRINCIPALS}
     provisioner.apply(topology.kafka_topics(), users, topology.kafka_acls())
     with psycopg.connect(
@@ -88,4 +118,6 @@ def provision(folder: Path, servers: Servers) -> None:
 def of_deployment(description: str) -> tuple[Mapping[str, str], Servers]:
     """URLs and servers from the JSON that docker-compose.yml hands to its set-up container."""
     found = json.loads(description)
-    return found["urls"], Servers(found["kafka"], found["postgres"]["host"], found["postgres"]["port"])
+    return found["urls"], Servers(
+        found["kafka"], found["postgres"]["host"], found["postgres"]["port"]
+    )

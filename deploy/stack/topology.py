@@ -1,4 +1,5 @@
-"""The production topology, once: `make stack` starts it as processes, docker-compose.yml is written from it."""
+"""The production topology, once: `make stack` starts it as processes, docker-compose.yml is written
+from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,16 +9,27 @@ from common import topics as bus
 from deploy.stack.provision import Acl, Topic
 from identity.bootstrap import northmoor
 
-# In order of start: audit first, because nothing may be disclosed or read before it can be recorded.
+# In order of start: audit first, because nothing may be disclosed or read before it can be
+# recorded.
 SERVICES = ("audit", "identity", "referral", "sharing", "portal")
 AGENCIES = tuple(northmoor.AGENCIES)
 BASE_PORT = 8100
-OFFSETS: Mapping[str, int] = {"portal": 0, "referral": 1, "sharing": 2, "audit": 3, "identity": 4, "postgres": 32, "kafka": 92}
+OFFSETS: Mapping[str, int] = {
+    "portal": 0,
+    "referral": 1,
+    "sharing": 2,
+    "audit": 3,
+    "identity": 4,
+    "postgres": 32,
+    "kafka": 92,
+}
 PRINCIPALS = (*SERVICES, *AGENCIES, bus.DOORKEEPER)
 
 
 def port(part: str, base: int = BASE_PORT) -> int:
-    """The TCP port of a service, of `kafka` or of `postgres`, when the topology's ports begin at `base`."""
+    """The TCP port of a service, of `kafka` or of `postgres`, when the topology's ports begin at
+    `base`.
+    """
     return base + OFFSETS[part]
 
 
@@ -33,17 +45,26 @@ def listens(base: int = BASE_PORT) -> list[tuple[str, int]]:
 
 def kafka_topics() -> list[Topic]:
     """Every topic of the demo area's hub, quarantine topics included."""
-    return [Topic(spec.name, spec.partitions, spec.retention_hours) for spec in bus.topics(AGENCIES)]
+    return [
+        Topic(spec.name, spec.partitions, spec.retention_hours) for spec in bus.topics(AGENCIES)
+    ]
 
 
 def kafka_acls() -> list[Acl]:
     """Every allowance; whatever is not here is denied."""
-    # Kafka has no smaller right by which a rule can be changed; it opens no topic and no group by itself.
+    # Kafka has no smaller right by which a rule can be changed; it opens no topic and no group by
+    # itself.
     doorkeeper = Acl(bus.DOORKEEPER, "BROKER", "kafka-cluster", "ALTER")
     return [
         doorkeeper,
         *(
-            Acl(rule.principal, "TOPIC" if rule.kind == "topic" else "GROUP", rule.resource, rule.operation, rule.pattern == "prefixed")
+            Acl(
+                rule.principal,
+                "TOPIC" if rule.kind == "topic" else "GROUP",
+                rule.resource,
+                rule.operation,
+                rule.pattern == "prefixed",
+            )
             for rule in bus.acls(bus.topics(AGENCIES))
         ),
     ]
@@ -51,7 +72,10 @@ def kafka_acls() -> list[Acl]:
 
 @dataclass(frozen=True)
 class Place:
-    """What differs between processes and containers: addresses and folders. Everything else a service is told is the same."""
+    """What differs between processes and containers: addresses and folders.
+
+    Everything else a service is told is the same.
+    """
 
     urls: Mapping[str, str]
     host: str
@@ -66,7 +90,10 @@ class Place:
 
 
 def environment(service: str, place: Place) -> dict[str, str]:
-    """The HUB_* settings of one service. Secrets are named by file, so that neither `ps` nor `docker inspect` shows one."""
+    """The HUB_* settings of one service.
+
+    Secrets are named by file, so that neither `ps` nor `docker inspect` shows one.
+    """
     settings = {
         "HUB_SERVICE_URL": place.urls[service],
         "HUB_ISSUER": place.urls["identity"],
@@ -80,9 +107,15 @@ def environment(service: str, place: Place) -> dict[str, str]:
         "HUB_DATA_DIR": str(place.data),
         "HUB_HOST": place.host,
         "HUB_PORT": str(place.ports[service]),
-        **({"HUB_KEYRING_PASSPHRASE_FILE": str(place.secrets / "keyring-passphrase")} if place.locked else {"HUB_DEMO": "1"}),
+        **(
+            {"HUB_KEYRING_PASSPHRASE_FILE": str(place.secrets / "keyring-passphrase")}
+            if place.locked
+            else {"HUB_DEMO": "1"}
+        ),
         **{f"HUB_{other.upper()}_URL": place.urls[other] for other in SERVICES},
     }
     if service == "identity":
-        settings["HUB_KAFKA_DOORKEEPER_PASSWORD_FILE"] = str(place.secrets / "kafka-doorkeeper-password")
+        settings["HUB_KAFKA_DOORKEEPER_PASSWORD_FILE"] = str(
+            place.secrets / "kafka-doorkeeper-password"
+        )
     return settings | ({"HUB_OTLP_ENDPOINT": place.otlp} if place.otlp else {})

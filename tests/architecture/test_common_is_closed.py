@@ -17,7 +17,8 @@ COMMON = {
     "bus_log": "the embedded bus's log on disk",
     "canonical": "one byte representation per value",
     "case_reference": "a case's name towards one agency",
-    "categories": "the kinds of information an agreement can permit; referral, sharing and portal read the table",
+    "categories": "the kinds of information an agreement can permit; referral, sharing and portal "
+    "read the table",
     "clock": "time as a port",
     "database": "engines and transactions for both databases",
     "directory": "keys and standing of agencies and services",
@@ -25,7 +26,8 @@ COMMON = {
     "envelope": "the sealed event, version 1",
     "events": "the published language, one file per publisher",
     "faults": "named crash points for tests",
-    "field_sets": "how an audit record names kinds of information; sharing writes it, portal reads it",
+    "field_sets": "how an audit record names kinds of information; sharing writes it, portal "
+    "reads it",
     "ids": "UUIDv7 and opaque ids",
     "inbox": "once-only effects of what was delivered at least once",
     "keyring": "private keys and key-encryption keys of one process",
@@ -44,9 +46,22 @@ COMMON = {
     "views": "what a recipient may see, as a pure function",
     "web": "the application factory every service's API is made with",
 }
-PLUMBING = {"bus_embedded", "bus_kafka", "bus_kafka_member", "bus_log", "faults", "shield", "statement", "testing", "views"}
-"""Adapters chosen in one place, parts of another module of common, or for tests: one user is right. Of `views` the design says that
-preview, delivery, export, search and audit view all come from it; of these only sharing's are there yet."""
+PLUMBING = {
+    "bus_embedded",
+    "bus_kafka",
+    "bus_kafka_member",
+    "bus_log",
+    "faults",
+    "shield",
+    "statement",
+    "testing",
+    "views",
+}
+"""Adapters chosen in one place, parts of another module of common, or for tests: one user is right.
+
+Of `views` the design says that preview, delivery, export, search and audit view all come from it;
+of these only sharing's are there yet.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +78,11 @@ def test_each_module_has_two_users(graph: grimp.ImportGraph) -> None:
     lonely = {}
     for name in sorted(set(COMMON) - PLUMBING):
         module = f"common.{name}"
-        importers = {user for part in (module, *graph.find_descendants(module)) for user in graph.find_modules_that_directly_import(part)}
+        importers = {
+            user
+            for part in (module, *graph.find_descendants(module))
+            for user in graph.find_modules_that_directly_import(part)
+        }
         users = {user.split(".")[0] for user in importers if not user.startswith("common.")}
         inside = {user.split(".")[1] for user in importers if user.startswith("common.")} - {name}
         if len(users) + len(inside) < 2:

@@ -1,4 +1,5 @@
-"""What an alarm is about reaches the line: a field that no line may hold would be dropped in silence."""
+"""What an alarm is about reaches the line: a field that no line may hold would be dropped in
+silence."""
 
 import ast
 from collections.abc import Iterator
@@ -12,14 +13,20 @@ def _given(source: ast.AST) -> Iterator[tuple[int, str]]:
     for call in ast.walk(source):
         for keyword in call.keywords if isinstance(call, ast.Call) else ():
             if keyword.arg == "extra" and isinstance(keyword.value, ast.Dict):
-                yield from ((key.lineno, str(key.value)) for key in keyword.value.keys if isinstance(key, ast.Constant))
+                yield from (
+                    (key.lineno, str(key.value))
+                    for key in keyword.value.keys
+                    if isinstance(key, ast.Constant)
+                )
 
 
 def test_every_field_we_log_is_one_a_line_may_hold() -> None:
     dropped: list[str] = []
     found = 0
     for path in tree.python_files():
-        for line, name in _given(tree.parsed(path)) if path.parts[0] in {"libs", "services"} else ():
+        for line, name in (
+            _given(tree.parsed(path)) if path.parts[0] in {"libs", "services"} else ()
+        ):
             found += 1
             if name not in LOG_FIELDS:
                 dropped.append(f"{path}:{line} {name}")

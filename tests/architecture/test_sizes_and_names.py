@@ -1,4 +1,5 @@
-"""Limits on the tail: what makes code tiring is its longest file and its vaguest name, not its average."""
+"""Limits on the tail: what makes code tiring is its longest file and its vaguest name, not its
+average."""
 
 import ast
 from pathlib import Path
@@ -11,8 +12,14 @@ BANNED = {"utils", "util", "helpers", "helper", "misc", "core", "base", "manager
 
 # Imports inside functions, each with its reason. Anything else belongs at the top of its file.
 LOCAL_IMPORTS: dict[tuple[str, str], str] = {
-    ("deploy/stack/jars.py", "jgo"): "a development package; the rest of the file serves without it",
-    ("deploy/stack/jars.py", "jgo.maven"): "a development package; the rest of the file serves without it",
+    (
+        "deploy/stack/jars.py",
+        "jgo",
+    ): "a development package; the rest of the file serves without it",
+    (
+        "deploy/stack/jars.py",
+        "jgo.maven",
+    ): "a development package; the rest of the file serves without it",
 }
 
 
@@ -20,7 +27,8 @@ def test_no_file_is_too_long() -> None:
     long = {
         str(path): lines
         for path in tree.python_files()
-        if (lines := len((tree.ROOT / path).read_text().splitlines())) > (TEST_FILE_LIMIT if tree.is_test(path) else FILE_LIMIT)
+        if (lines := len((tree.ROOT / path).read_text().splitlines()))
+        > (TEST_FILE_LIMIT if tree.is_test(path) else FILE_LIMIT)
     }
     assert not long, "split these by what they are about"
 
@@ -37,7 +45,11 @@ def test_no_function_is_too_long() -> None:
 
 
 def test_no_name_that_says_nothing() -> None:
-    vague = [str(path) for path in tree.files() if BANNED & {part.lower() for part in (*path.parts[:-1], path.stem)}]
+    vague = [
+        str(path)
+        for path in tree.files()
+        if BANNED & {part.lower() for part in (*path.parts[:-1], path.stem)}
+    ]
     assert not vague, "name these for what they hold"
 
 
@@ -93,4 +105,8 @@ def test_a_suppressed_finding_names_its_rule_and_its_reason() -> None:
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> list[str]:
-    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+    return (
+        [alias.name for alias in node.names]
+        if isinstance(node, ast.Import)
+        else [node.module or ""]
+    )

@@ -1,4 +1,5 @@
-"""The repository as the architecture tests see it: tracked and new files, never what was installed or generated."""
+"""The repository as the architecture tests see it: tracked and new files, never what was installed
+or generated."""
 
 import ast
 import subprocess
@@ -12,9 +13,17 @@ ROOT = Path(__file__).resolve().parents[2]
 def files() -> tuple[Path, ...]:
     """Every file git tracks or would track, relative to the root, that exists now."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    return tuple(sorted({Path(name) for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}))
+    return tuple(
+        sorted(
+            {Path(name) for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()}
+        )
+    )
 
 
 def python_files() -> list[Path]:

@@ -1,16 +1,25 @@
-"""Which roles of people may call what, with the most that a sign-in can ever give them. What has no row is refused to all of them."""
+"""Which roles of people may call what, with the most that a sign-in can ever give them. What has no
+row is refused to all of them."""
 
 from collections.abc import Mapping
 from typing import Final
 
 AGENCY_OF: Final[Mapping[str, str]] = {
-    "idva": "northmoor-idva", "idva_manager": "northmoor-idva", "police_officer": "northmoor-police", "marac_coordinator": "northmoor-police",
-    "social_worker": "northmoor-social-care", "safeguarding_lead": "northmoor-school", "auditor": "northmoor", "operator": "northmoor",
-}  # fmt: skip
+    "idva": "northmoor-idva",
+    "idva_manager": "northmoor-idva",
+    "police_officer": "northmoor-police",
+    "marac_coordinator": "northmoor-police",
+    "social_worker": "northmoor-social-care",
+    "safeguarding_lead": "northmoor-school",
+    "auditor": "northmoor",
+    "operator": "northmoor",
+}
 """Every role there is, and an agency such a person works for."""
 
 EVERYBODY: Final = frozenset(AGENCY_OF)
-PRACTITIONERS: Final = frozenset({"idva", "idva_manager", "police_officer", "marac_coordinator", "social_worker"})
+PRACTITIONERS: Final = frozenset(
+    {"idva", "idva_manager", "police_officer", "marac_coordinator", "social_worker"}
+)
 FRONT_LINE: Final = PRACTITIONERS | {"safeguarding_lead"}
 AUTHORITY: Final = frozenset({"idva_manager", "marac_coordinator"})
 OPERATOR: Final = frozenset({"operator"})
@@ -53,7 +62,8 @@ PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {
         "POST /v1/verifications": (EVERYBODY - {"safeguarding_lead"}, 422),
         "POST /v1/search-rows/check": (OPERATOR, 200),
         "POST /v1/search-rows/rebuild": (OPERATOR, 200),
-        # What an auditor may look at depends on the mandate and the question, not on the role: an auditor without them is refused.
+        # What an auditor may look at depends on the mandate and the question, not on the role: an
+        # auditor without them is refused.
     },
     "identity": {
         **_OPERATED,

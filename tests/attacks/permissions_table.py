@@ -1,4 +1,5 @@
-"""Who may call what, route by route: a reviewer reads it, a test holds every service to it, and what has no row fails the test."""
+"""Who may call what, route by route: a reviewer reads it, a test holds every service to it, and
+what has no row fails the test."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,10 +7,16 @@ from typing import Final
 
 AGENCIES: Final = frozenset(
     {
-        "northmoor-police", "northmoor-idva", "northmoor-social-care", "northmoor-victim-support", "northmoor-probation",
-        "northmoor-housing", "northmoor-health", "northmoor-school",
+        "northmoor-police",
+        "northmoor-idva",
+        "northmoor-social-care",
+        "northmoor-victim-support",
+        "northmoor-probation",
+        "northmoor-housing",
+        "northmoor-health",
+        "northmoor-school",
     }
-)  # fmt: skip
+)
 OPERATOR: Final = frozenset({"operator"})
 AUDITOR: Final = frozenset({"auditor"})
 SERVICES: Final = frozenset({"svc-sharing", "svc-referral"})
@@ -19,7 +26,9 @@ NOBODY: Final[frozenset[str]] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Those in `who` pass the guard and get `then` for a bare request; all others 403, and 401 without a token."""
+    """Those in `who` pass the guard and get `then` for a bare request; all others 403, and 401
+    without a token.
+    """
 
     who: frozenset[str]
     then: int
@@ -71,7 +80,9 @@ TABLE: Final[Mapping[str, Mapping[str, Row | Open]]] = {
         "GET /v1/disclosures/stuck": Row(OPERATOR, 200),
         "GET /v1/disclosures/unproven": Row(NOBODY, 403),  # a named person alone
         "POST /v1/disclosures/decide-again": Row(OPERATOR, 422),
-        "POST /v1/disclosures/{delivery_id}/emergency-release": Row(NOBODY, 403),  # a named person alone
+        "POST /v1/disclosures/{delivery_id}/emergency-release": Row(
+            NOBODY, 403
+        ),  # a named person alone
     },
     "audit": {
         **_OPERATED,
@@ -106,7 +117,8 @@ TABLE: Final[Mapping[str, Mapping[str, Row | Open]]] = {
         "GET /v1/directory/keys": Open(200),
         "GET /v1/me": Row(NOBODY, 403),  # people alone
     },
-    # A session cookie decides in the portal; without one its pages say 401 and show the way to sign in, whatever token comes along.
+    # A session cookie decides in the portal; without one its pages say 401 and show the way to sign
+    # in, whatever token comes along.
     "portal": {
         **_OPERATED,
         "GET /": Open(200),

@@ -1,4 +1,5 @@
-"""Bad tokens, keys used twice, other agencies' objects, suspended senders, and danger that is never refused for form."""
+"""Bad tokens, keys used twice, other agencies' objects, suspended senders, and danger that is never
+refused for form."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -49,9 +50,15 @@ async def test_the_same_key_and_body_give_the_same_answer_and_nothing_twice(hub:
     again = await hub.submit(body, key=key)
     assert (first.status_code, again.status_code) == (201, 201)
     assert again.content == first.content
-    assert (again.headers["location"], again.headers["etag"]) == (first.headers["location"], first.headers["etag"])
+    assert (again.headers["location"], again.headers["etag"]) == (
+        first.headers["location"],
+        first.headers["etag"],
+    )
     assert again.headers["idempotency-replayed"] == "true"
-    assert hub.counts("referral", STORED) == {**before, "snapshot_sent": hub.counts("referral", STORED)["snapshot_sent"]}
+    assert hub.counts("referral", STORED) == {
+        **before,
+        "snapshot_sent": hub.counts("referral", STORED)["snapshot_sent"],
+    }
     assert await hub.outcomes(first.json()["referralId"]) == {"released"}
 
 
@@ -60,7 +67,9 @@ async def test_the_same_key_at_once_stores_one(hub: InnerHub) -> None:
     before = hub.counts("referral", ["referral"])["referral"]
     answers = await asyncio.gather(*(hub.submit(body, key=key) for _ in range(8)))
     assert {answer.status_code for answer in answers} <= {201, 409}
-    assert len({answer.json()["referralId"] for answer in answers if answer.status_code == 201}) == 1
+    assert (
+        len({answer.json()["referralId"] for answer in answers if answer.status_code == 201}) == 1
+    )
     assert hub.counts("referral", ["referral"])["referral"] == before + 1
 
 
@@ -68,35 +77,56 @@ async def test_a_key_used_for_another_body_is_refused_and_audited(hub: InnerHub)
     key = opaque()
     first = await hub.submit(fresh(URGENT), key=key)
     assert first.status_code == 201
-    await hub.outcomes(first.json()["referralId"])  # so that nothing of the first is still on its way when we count
+    await hub.outcomes(
+        first.json()["referralId"]
+    )  # so that nothing of the first is still on its way when we count
     before, known = hub.counts("referral", STORED), len(denials(hub, POLICE))
-    refused(hub, await hub.submit(fresh(URGENT, name=MARKER), key=key), 422, "idempotency-key-reused")
+    refused(
+        hub, await hub.submit(fresh(URGENT, name=MARKER), key=key), 422, "idempotency-key-reused"
+    )
     after = hub.counts("referral", STORED)
-    assert {name: after[name] for name in after if name != "snapshot_sent"} == {n: before[n] for n in before if n != "snapshot_sent"}
+    assert {name: after[name] for name in after if name != "snapshot_sent"} == {
+        n: before[n] for n in before if n != "snapshot_sent"
+    }
     await denied_in_the_log(hub, POLICE, known, "idempotency-key-reused")
 
 
 async def test_a_key_is_the_callers_own(hub: InnerHub) -> None:
-    """Two agencies that happen to choose one key do not meet: neither an answer nor a refusal crosses."""
+    """Two agencies that happen to choose one key do not meet: neither an answer nor a refusal
+    crosses.
+    """
     key, body = opaque(), fresh(URGENT)
     first, other = await hub.submit(body, key=key), await hub.submit(body, who=HOUSING, key=key)
     assert (first.status_code, other.status_code) == (201, 201)
     assert first.json()["referralId"] != other.json()["referralId"]
 
 
-@pytest.mark.parametrize("key", ["", "short", MARKER * 20, f"{MARKER} with space"], ids=["none", "short", "long", "space"])
+@pytest.mark.parametrize(
+    "key",
+    ["", "short", MARKER * 20, f"{MARKER} with space"],
+    ids=["none", "short", "long", "space"],
+)
 async def test_a_missing_or_strange_key_is_refused(hub: InnerHub, key: str) -> None:
     before = hub.counts("referral", STORED)
     headers = {"Idempotency-Key": key} if key else {}
-    refused(hub, await hub.submit(fresh(URGENT), key="", headers=headers), 400, "idempotency-key-missing")
+    refused(
+        hub,
+        await hub.submit(fresh(URGENT), key="", headers=headers),
+        400,
+        "idempotency-key-missing",
+    )
     assert hub.counts("referral", STORED)["referral"] == before["referral"]
 
 
-async def test_a_full_forms_external_reference_counts_once_also_for_a_dry_run(hub: InnerHub) -> None:
+async def test_a_full_forms_external_reference_counts_once_also_for_a_dry_run(
+    hub: InnerHub,
+) -> None:
     body = fresh(FULL, externalReference=f"{MARKER}-{opaque(6)}")
     assert (await hub.submit(body)).status_code == 201
     refused(hub, await hub.submit(body), 409, "external-reference-exists")
-    refused(hub, await hub.submit(body, path=f"{PATH}?dryRun=true"), 409, "external-reference-exists")
+    refused(
+        hub, await hub.submit(body, path=f"{PATH}?dryRun=true"), 409, "external-reference-exists"
+    )
     assert (await hub.submit(body, who=HOUSING)).status_code == 201
 
 
@@ -109,10 +139,23 @@ async def test_a_dry_run_stores_nothing_sends_nothing_and_alarms_nobody(hub: Inn
     path = f"{PATH}?dryRun=true"
     answer = await hub.submit(fresh(FULL), path=path)
     assert (answer.status_code, answer.json()["risk"]["level"]) == (200, "high")
-    refused(hub, await hub.submit(fresh(FULL, kind=MARKER), path=path), 422, "validation-failed", "/kind")
-    unreadable = await hub.call(POLICE, "POST", "referral", path, content=b"{", headers={"Content-Type": "application/json"})
+    refused(
+        hub,
+        await hub.submit(fresh(FULL, kind=MARKER), path=path),
+        422,
+        "validation-failed",
+        "/kind",
+    )
+    unreadable = await hub.call(
+        POLICE, "POST", "referral", path, content=b"{", headers={"Content-Type": "application/json"}
+    )
     refused(hub, unreadable, 400, "malformed-json")
-    refused(hub, await hub.submit(fresh(FULL), path=path, scope="directory.read"), 403, "insufficient-scope")
+    refused(
+        hub,
+        await hub.submit(fresh(FULL), path=path, scope="directory.read"),
+        403,
+        "insufficient-scope",
+    )
     assert hub.counts("referral", STORED) == before
     assert await alarms(hub) == open_before
 
@@ -147,27 +190,49 @@ async def bad_token(hub: InnerHub, defect: str) -> tuple[str, dict[str, str]]:
         case "no proof":
             return good, {"DPoP": ""}
         case "proof for another place":
-            return good, {"DPoP": make_proof(caller.tokens.dpop_key, "POST", hub.url("referral"), at=CLOCK.now(), token=good)}
+            return good, {
+                "DPoP": make_proof(
+                    caller.tokens.dpop_key, "POST", hub.url("referral"), at=CLOCK.now(), token=good
+                )
+            }
         case "proof used twice":
             await hub.raw("GET", "referral", PATH, headers=proof)
-            await hub.raw("POST", "referral", PATH, headers={**proof, "Idempotency-Key": opaque()}, json=fresh(URGENT))
+            await hub.raw(
+                "POST",
+                "referral",
+                PATH,
+                headers={**proof, "Idempotency-Key": opaque()},
+                json=fresh(URGENT),
+            )
             return good, proof
         case _:
             return MARKER, {"Authorization": MARKER}
 
 
 DEFECTS = {
-    "expired": "unauthorized", "unbound": "unauthorized", "wrong audience": "unauthorized", "other issuer": "unauthorized",
-    "no agency": "unauthorized", "changed": "unauthorized", "bearer": "unauthorized", "nonsense": "unauthorized",
-    "another key's proof": "dpop-proof-refused", "no proof": "dpop-proof-refused", "proof for another place": "dpop-proof-refused",
+    "expired": "unauthorized",
+    "unbound": "unauthorized",
+    "wrong audience": "unauthorized",
+    "other issuer": "unauthorized",
+    "no agency": "unauthorized",
+    "changed": "unauthorized",
+    "bearer": "unauthorized",
+    "nonsense": "unauthorized",
+    "another key's proof": "dpop-proof-refused",
+    "no proof": "dpop-proof-refused",
+    "proof for another place": "dpop-proof-refused",
     "proof used twice": "dpop-proof-refused",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("defect", DEFECTS)
-async def test_a_token_that_proves_nothing_is_refused_and_stores_nothing(hub: InnerHub, defect: str) -> None:
+async def test_a_token_that_proves_nothing_is_refused_and_stores_nothing(
+    hub: InnerHub, defect: str
+) -> None:
     token, headers = await bad_token(hub, defect)
-    before = hub.counts("referral", ["case_file", "referral", "fact_group", "subject_key", "idempotent_answer"])
+    before = hub.counts(
+        "referral", ["case_file", "referral", "fact_group", "subject_key", "idempotent_answer"]
+    )
     answer = await hub.submit(fresh(URGENT, name=MARKER), token=token, headers=headers)
     refused(hub, answer, 401, DEFECTS[defect])
     assert "www-authenticate" in answer.headers
@@ -176,7 +241,9 @@ async def test_a_token_that_proves_nothing_is_refused_and_stores_nothing(hub: In
 
 async def test_nobody_gets_a_401_before_anything_about_the_body(hub: InnerHub) -> None:
     for content in (b"", b"{", b"x" * 2_000_000):
-        answer = await hub.raw("POST", "referral", PATH, content=content, headers={"Content-Type": "application/json"})
+        answer = await hub.raw(
+            "POST", "referral", PATH, content=content, headers={"Content-Type": "application/json"}
+        )
         refused(hub, answer, 401, "unauthorized")
 
 
@@ -204,7 +271,9 @@ async def test_a_missing_scope_is_named_and_audited(hub: InnerHub) -> None:
 
 async def test_a_token_names_an_agency_and_nobody_can_act_for_another(hub: InnerHub) -> None:
     """The agency of a referral is the token's: a body cannot say otherwise."""
-    body = refused(hub, await hub.submit(fresh(URGENT, agency=HOUSING)), 422, "validation-failed", "/agency")
+    body = refused(
+        hub, await hub.submit(fresh(URGENT, agency=HOUSING)), 422, "validation-failed", "/agency"
+    )
     assert body["errors"][0]["detail"] == "is not a known field"
 
 
@@ -214,24 +283,40 @@ async def test_a_token_names_an_agency_and_nobody_can_act_for_another(hub: Inner
 def _alike(one: httpx2.Response, other: httpx2.Response) -> None:
     """Same bytes: nothing tells an object that is another's from one that never was."""
     assert one.content == other.content
-    kept = [[(n, v) for n, v in answer.headers.multi_items() if not n.startswith("ratelimit")] for answer in (one, other)]
+    kept = [
+        [(n, v) for n, v in answer.headers.multi_items() if not n.startswith("ratelimit")]
+        for answer in (one, other)
+    ]
     assert kept[0] == kept[1]
 
 
-@pytest.mark.parametrize(("method", "suffix", "scope", "body"), [
-    ("GET", "", "referral.read", None),
-    ("POST", "/must-not-disclose", "referral.write", {"reason": MARKER}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "suffix", "scope", "body"),
+    [
+        ("GET", "", "referral.read", None),
+        ("POST", "/must-not-disclose", "referral.write", {"reason": MARKER}),
+    ],
+)
 async def test_anothers_referral_answers_like_none(
     hub: InnerHub, method: str, suffix: str, scope: str, body: dict[str, Any] | None
 ) -> None:
     theirs = (await hub.submit(fresh(URGENT))).json()["referralId"]
-    version = (await hub.call(POLICE, "GET", "referral", f"{PATH}/{theirs}", scope="referral.read")).json()["version"]
+    version = (
+        await hub.call(POLICE, "GET", "referral", f"{PATH}/{theirs}", scope="referral.read")
+    ).json()["version"]
     known = len(denials(hub, HOUSING))
     headers = {"X-Correlation-ID": str(uuid7())}
     answers = []
     for number, place in enumerate((theirs, str(uuid7()))):
-        answer = await hub.call(HOUSING, method, "referral", f"{PATH}/{place}{suffix}", scope=scope, json=body, headers=headers)
+        answer = await hub.call(
+            HOUSING,
+            method,
+            "referral",
+            f"{PATH}/{place}{suffix}",
+            scope=scope,
+            json=body,
+            headers=headers,
+        )
         refused(hub, answer, 404, "not-found")
         found = await denied_in_the_log(hub, HOUSING, known + number, "not-found")
         answers.append((answer, found[0]))
@@ -239,7 +324,9 @@ async def test_anothers_referral_answers_like_none(
     assert {name: len(str(value)) for name, value in answers[0][1].items()} == {
         name: len(str(value)) for name, value in answers[1][1].items()
     }
-    after = (await hub.call(POLICE, "GET", "referral", f"{PATH}/{theirs}", scope="referral.read")).json()
+    after = (
+        await hub.call(POLICE, "GET", "referral", f"{PATH}/{theirs}", scope="referral.read")
+    ).json()
     assert after["version"] == version
 
 
@@ -250,11 +337,24 @@ async def test_anothers_delivery_and_case_reference_answer_like_none(hub: InnerH
     headers = {"X-Correlation-ID": str(uuid7())}
     asked = [
         ("GET", "/v1/inbox/{}", "disclosure.read", None),
-        ("POST", "/v1/disclosures/{}/acknowledgement", "disclosure.acknowledge", {"role": "housing_officer"}),
+        (
+            "POST",
+            "/v1/disclosures/{}/acknowledgement",
+            "disclosure.acknowledge",
+            {"role": "housing_officer"},
+        ),
     ]
     for method, path, scope, body in asked:
         pair = [
-            await hub.call(HOUSING, method, "sharing", path.format(place), scope=scope, json=body, headers=headers)
+            await hub.call(
+                HOUSING,
+                method,
+                "sharing",
+                path.format(place),
+                scope=scope,
+                json=body,
+                headers=headers,
+            )
             for place in (theirs, str(uuid7()))
         ]
         for answer in pair:
@@ -262,7 +362,13 @@ async def test_anothers_delivery_and_case_reference_answer_like_none(hub: InnerH
         _alike(*pair)
     pair = [
         await hub.call(
-            HOUSING, "POST", "sharing", "/v1/decisions/preview", scope="sharing.request", json={"caseReference": ref}, headers=headers
+            HOUSING,
+            "POST",
+            "sharing",
+            "/v1/decisions/preview",
+            scope="sharing.request",
+            json={"caseReference": ref},
+            headers=headers,
         )
         for ref in (referral["caseReference"], "NM-0000-0000-0000")
     ]
@@ -271,14 +377,23 @@ async def test_anothers_delivery_and_case_reference_answer_like_none(hub: InnerH
     _alike(*pair)
 
 
-async def test_a_role_the_hub_does_not_know_takes_nothing_up_and_a_second_acknowledgement_changes_nothing(hub: InnerHub) -> None:
+async def test_a_role_the_hub_does_not_know_takes_nothing_up_and_a_second_acknowledgement_changes_nothing(
+    hub: InnerHub,
+) -> None:
     referral = (await hub.submit(fresh(FULL))).json()
     assert await hub.outcomes(referral["referralId"]) == {"released"}
     delivery = (await hub.client("northmoor-idva").inbox(limit=100)).items[-1].delivery_id
     path = f"/v1/disclosures/{delivery}/acknowledgement"
 
     async def say(role: str) -> httpx2.Response:
-        return await hub.call("northmoor-idva", "POST", "sharing", path, scope="disclosure.acknowledge", json={"role": role})
+        return await hub.call(
+            "northmoor-idva",
+            "POST",
+            "sharing",
+            path,
+            scope="disclosure.acknowledge",
+            json={"role": role},
+        )
 
     answer = await say("king")
     refused(hub, answer, 422, "validation-failed")
@@ -292,7 +407,9 @@ async def test_a_role_the_hub_does_not_know_takes_nothing_up_and_a_second_acknow
 # Suspension
 
 
-async def test_a_suspended_agency_is_refused_with_the_token_it_has_and_comes_back(hub: InnerHub) -> None:
+async def test_a_suspended_agency_is_refused_with_the_token_it_has_and_comes_back(
+    hub: InnerHub,
+) -> None:
     sender = "northmoor-health"
     assert (await hub.submit(fresh(URGENT), who=sender)).status_code == 201
     operator, known = hub.client("operator"), len(denials(hub, sender))
@@ -334,11 +451,19 @@ async def test_a_veto_on_an_agency_nobody_knows_is_refused(hub: InnerHub) -> Non
         ({"agency": HOUSING}, "/reason"),
         ({"agency": HOUSING, "reason": "r", "until": MARKER}, "/until"),
     ):
-        refused(hub, await hub.call(POLICE, "POST", "referral", path, json=body), 422, "validation-failed", place)
+        refused(
+            hub,
+            await hub.call(POLICE, "POST", "referral", path, json=body),
+            422,
+            "validation-failed",
+            place,
+        )
     await denied_in_the_log(hub, POLICE, known, "validation-failed")
     read = await hub.call(POLICE, "GET", "referral", f"{PATH}/{referral}", scope="referral.read")
     assert read.json()["version"] == 1
-    assert (await hub.call(POLICE, "POST", "referral", path, json={"agency": HOUSING, "reason": "r"})).status_code == 201
+    assert (
+        await hub.call(POLICE, "POST", "referral", path, json={"agency": HOUSING, "reason": "r"})
+    ).status_code == 201
 
 
 # Danger is never refused for form
@@ -346,13 +471,30 @@ async def test_a_veto_on_an_agency_nobody_knows_is_refused(hub: InnerHub) -> Non
 
 DANGER = [
     pytest.param({**URGENT, "callback": "unknown"}, id="callback-unknown"),
-    pytest.param({name: value for name, value in URGENT.items() if name != "callback"}, id="callback-left-out"),
-    pytest.param({**URGENT, "callback": {"note": "after six, by the neighbour"}}, id="callback-without-number"),
+    pytest.param(
+        {name: value for name, value in URGENT.items() if name != "callback"},
+        id="callback-left-out",
+    ),
+    pytest.param(
+        {**URGENT, "callback": {"note": "after six, by the neighbour"}},
+        id="callback-without-number",
+    ),
     pytest.param({**URGENT, "name": "unknown", "place": "unknown"}, id="name-and-place-unknown"),
-    pytest.param({"form": "urgent", "name": "a woman", "place": "by the canal", "danger": "screams"}, id="nothing-else"),
+    pytest.param(
+        {"form": "urgent", "name": "a woman", "place": "by the canal", "danger": "screams"},
+        id="nothing-else",
+    ),
     pytest.param({**FULL, "safeContact": {"status": "unknown"}}, id="safe-contact-unknown"),
-    pytest.param({name: value for name, value in FULL.items() if name != "risk"}, id="not-assessed"),
-    pytest.param({**FULL, "consent": {"aware": "unknown", "agreesToSupport": "unknown", "lawfulBasis": "6d"}}, id="consent-unknown"),
+    pytest.param(
+        {name: value for name, value in FULL.items() if name != "risk"}, id="not-assessed"
+    ),
+    pytest.param(
+        {
+            **FULL,
+            "consent": {"aware": "unknown", "agreesToSupport": "unknown", "lawfulBasis": "6d"},
+        },
+        id="consent-unknown",
+    ),
 ]
 
 
@@ -365,18 +507,27 @@ async def test_danger_is_taken_with_what_is_known(hub: InnerHub, form: dict[str,
 
 
 async def test_unknown_safe_contact_reaches_the_advocate_as_do_not_contact(hub: InnerHub) -> None:
-    answer = await hub.submit(fresh({name: value for name, value in URGENT.items() if name != "callback"}))
+    answer = await hub.submit(
+        fresh({name: value for name, value in URGENT.items() if name != "callback"})
+    )
     assert await hub.outcomes(answer.json()["referralId"]) == {"released"}
     client = hub.client("northmoor-idva")
     contents = [client.open(item).verdict.content for item in (await client.inbox(limit=100)).items]
-    unknown = [content for content in contents if "Unknown: do not call" in _values(content, "callback")]
+    unknown = [
+        content for content in contents if "Unknown: do not call" in _values(content, "callback")
+    ]
     assert unknown
     assert all(content["safeContact"]["doNotContact"] is True for content in unknown)
 
 
 def _values(content: Mapping[str, Any], category: str) -> list[Any]:
     """The values of one category's section."""
-    return [item["value"] for section in content["sections"] if section["category"] == category for item in section["items"]]
+    return [
+        item["value"]
+        for section in content["sections"]
+        if section["category"] == category
+        for item in section["items"]
+    ]
 
 
 async def test_an_urgent_form_for_an_area_nobody_serves_is_taken_in_at_home(hub: InnerHub) -> None:

@@ -1,4 +1,5 @@
-"""The same bad bodies at every door that takes one: each service refuses them as documented problems, repeats nothing, does nothing."""
+"""The same bad bodies at every door that takes one: each service refuses them as documented
+problems, repeats nothing, does nothing."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -17,7 +18,11 @@ BAD = {
     "2 MB": (b'{"a": "' + b"x" * 2_000_000 + b'"}', 413, "body-too-large"),
     "invalid UTF-8": (b'{"a": "\xff\xfe"}', 400, "malformed-json"),
     "truncated": (b'{"a": "' + MARKER.encode(), 400, "malformed-json"),
-    "unknown field": (f'{{"zzMarkerZz_07700900461": "{MARKER}"}}'.encode(), 422, "validation-failed"),
+    "unknown field": (
+        f'{{"zzMarkerZz_07700900461": "{MARKER}"}}'.encode(),
+        422,
+        "validation-failed",
+    ),
     "a text": (f'"{MARKER}"'.encode(), 422, "validation-failed"),
 }
 WRONG: dict[str, dict[str, Any]] = {
@@ -27,13 +32,29 @@ WRONG: dict[str, dict[str, Any]] = {
     "POST /v1/queries": {"purpose": MARKER, "justification": 7, "filter": {"subject": MARKER}},
     "POST /v1/verifications": {"leaf": 7, "proof": [MARKER]},
     "POST /v1/agencies/{agency_id}/suspension": {"reasonCode": MARKER},
-    "POST /v1/disclosures/decide-again": {"deliveryIds": [MARKER], "reason": 7, "agency": f"{MARKER}!", "caseReference": "x"},
-    "POST /v1/operator/quarantine/discard": {"topic": f"{MARKER} topic", "why": MARKER, "reason": 7, "digests": MARKER},
-    "POST /v1/operator/quarantine/replay": {"topic": f"{MARKER} topic", "reason": 7, "digests": MARKER},
+    "POST /v1/disclosures/decide-again": {
+        "deliveryIds": [MARKER],
+        "reason": 7,
+        "agency": f"{MARKER}!",
+        "caseReference": "x",
+    },
+    "POST /v1/operator/quarantine/discard": {
+        "topic": f"{MARKER} topic",
+        "why": MARKER,
+        "reason": 7,
+        "digests": MARKER,
+    },
+    "POST /v1/operator/quarantine/replay": {
+        "topic": f"{MARKER} topic",
+        "reason": 7,
+        "digests": MARKER,
+    },
     "POST /v1/refused-intakes/{refused_id}/acknowledgement": {"reason": MARKER},
     "POST /v1/release-checks": {"caseId": MARKER, "snapshotVersion": True, "subjectIds": [MARKER]},
 }
-"""A body of the wrong types for each operation that takes one, beside those of tests/attacks/test_bad_input.py."""
+"""A body of the wrong types for each operation that takes one, beside those of
+tests/attacks/test_bad_input.py.
+"""
 SCOPES = {"operator": "agency.manage", "auditor": "audit.read", "svc-sharing": "case.read"}
 AGENCY_OF = {"operator": "northmoor", "auditor": "northmoor", "svc-sharing": "svc:sharing"}
 
@@ -54,7 +75,9 @@ def doors(hub: InnerHub, service: str) -> Iterator[tuple[str, str, str, str]]:
             if asks and isinstance(row, Row):
                 scope = operation["security"][0]["hubToken"][0]
                 who = next((name for name, held in SCOPES.items() if held == scope), POLICE)
-                filled = "/".join(str(uuid7()) if part.startswith("{") else part for part in path.split("/"))
+                filled = "/".join(
+                    str(uuid7()) if part.startswith("{") else part for part in path.split("/")
+                )
                 yield f"{method.upper()} {path}", filled, who, scope
 
 
@@ -64,7 +87,15 @@ async def test_a_bad_body_is_refused_at_every_door_and_audited(hub: InnerHub, se
     for operation, path, who, scope in doors(hub, service):
         for content, status, code in BAD.values():
             known = len(denials(hub, AGENCY_OF.get(who, who)))
-            answer = await hub.call(who, "POST", service, path, scope=scope, content=content, headers={"Content-Type": "application/json"})
+            answer = await hub.call(
+                who,
+                "POST",
+                service,
+                path,
+                scope=scope,
+                content=content,
+                headers={"Content-Type": "application/json"},
+            )
             if operation.endswith("emergency-release"):
                 status_, code_ = 403, "forbidden"  # a system may not, whatever it sends
             else:
@@ -74,8 +105,15 @@ async def test_a_bad_body_is_refused_at_every_door_and_audited(hub: InnerHub, se
             tried += 1
         wrong = WRONG.get(operation)
         if wrong is not None:
-            body = refused(hub, await hub.call(who, "POST", service, path, scope=scope, json=wrong), 422, "validation-failed")
-            assert {fault["pointer"].split("/")[1] for fault in body["errors"]} <= set(wrong), operation
+            body = refused(
+                hub,
+                await hub.call(who, "POST", service, path, scope=scope, json=wrong),
+                422,
+                "validation-failed",
+            )
+            assert {fault["pointer"].split("/")[1] for fault in body["errors"]} <= set(wrong), (
+                operation
+            )
     assert tried > 0
 
 
@@ -91,16 +129,38 @@ async def test_every_operation_with_a_body_has_a_wrong_one(hub: InnerHub) -> Non
 
 
 async def test_an_unknown_agency_in_a_path_is_not_there_and_not_repeated(hub: InnerHub) -> None:
-    asked: tuple[tuple[str, dict[str, str] | None], ...] = (("GET", None), ("POST", {"reasonCode": "exercise"}))
+    asked: tuple[tuple[str, dict[str, str] | None], ...] = (
+        ("GET", None),
+        ("POST", {"reasonCode": "exercise"}),
+    )
     for method, body in asked:
         path = f"/v1/agencies/{MARKER.lower()}" + ("" if method == "GET" else "/suspension")
         scope = "directory.read" if method == "GET" else "agency.manage"
-        refused(hub, await hub.call("operator", method, "identity", path, scope=scope, json=body), 404, "not-found")
+        refused(
+            hub,
+            await hub.call("operator", method, "identity", path, scope=scope, json=body),
+            404,
+            "not-found",
+        )
 
 
-@pytest.mark.parametrize("path", ["/v1/inbox", "/v1/inbox?limit=0", "/v1/inbox?limit=1000", "/v1/inbox?wait=9999"])
-async def test_pages_and_waits_have_bounds_and_a_cursor_is_not_made_by_hand(hub: InnerHub, path: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["/v1/inbox", "/v1/inbox?limit=0", "/v1/inbox?limit=1000", "/v1/inbox?wait=9999"]
+)
+async def test_pages_and_waits_have_bounds_and_a_cursor_is_not_made_by_hand(
+    hub: InnerHub, path: str
+) -> None:
     if "?" in path:
-        refused(hub, await hub.call(POLICE, "GET", "sharing", path, scope="disclosure.read"), 422, "validation-failed")
+        refused(
+            hub,
+            await hub.call(POLICE, "GET", "sharing", path, scope="disclosure.read"),
+            422,
+            "validation-failed",
+        )
     forged = f"/v1/inbox?cursor={MARKER}"
-    refused(hub, await hub.call(POLICE, "GET", "sharing", forged, scope="disclosure.read"), 400, "invalid-cursor")
+    refused(
+        hub,
+        await hub.call(POLICE, "GET", "sharing", forged, scope="disclosure.read"),
+        400,
+        "invalid-cursor",
+    )

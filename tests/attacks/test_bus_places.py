@@ -1,4 +1,5 @@
-"""An authentic sender on the right topic with the wrong thing to say: an agency's key opens that agency's mouth and no other door."""
+"""An authentic sender on the right topic with the wrong thing to say: an agency's key opens that
+agency's mouth and no other door."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -14,7 +15,16 @@ from common.events.routes import SHARED, carried, strays
 from common.events.sharing import DisclosureReleased
 from common.ids import opaque, uuid7
 from common.keys import SigningKey
-from tests.attacks.test_bus_attacks import CLOCK, case_of, last_snapshot, opened_snapshot, released, sealed, set_aside, until
+from tests.attacks.test_bus_attacks import (
+    CLOCK,
+    case_of,
+    last_snapshot,
+    opened_snapshot,
+    released,
+    sealed,
+    set_aside,
+    until,
+)
 from tests.support.inner_hub import FULL, POLICE, InnerHub, inner_hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,17 +45,31 @@ def stolen(hub: InnerHub) -> SigningKey:
 
 def kept(hub: InnerHub, case_id: UUID) -> int:
     """How many bytes sharing holds of the case."""
-    return int(hub.rows("sharing", "SELECT length(snapshot_ct) FROM case_file WHERE case_id = ?", case_id.hex)[0][0])
+    return int(
+        hub.rows(
+            "sharing", "SELECT length(snapshot_ct) FROM case_file WHERE case_id = ?", case_id.hex
+        )[0][0]
+    )
 
 
 async def test_an_agencys_key_erases_no_case(hub: InnerHub) -> None:
     case_id = case_of(hub, await released(hub))
     before = kept(hub, case_id)
     assert before > 0
-    subject = UUID(opened_snapshot(hub, await last_snapshot(hub, case_id))["subjects"][0]["subjectId"])
+    subject = UUID(
+        opened_snapshot(hub, await last_snapshot(hub, case_id))["subjects"][0]["subjectId"]
+    )
     said = SubjectErased(subject_id=subject, case_ids=(case_id,), erased_at=CLOCK.now())
     forged = sealed(hub, stolen(hub), said.data(), type_=SubjectErased.TYPE)
-    await set_aside(hub, "sharing", topics.inbound(HOUSING), forged, str(case_id).encode(), "wrong-topic", holds=True)
+    await set_aside(
+        hub,
+        "sharing",
+        topics.inbound(HOUSING),
+        forged,
+        str(case_id).encode(),
+        "wrong-topic",
+        holds=True,
+    )
     assert kept(hub, case_id) == before
 
 
@@ -56,23 +80,40 @@ async def test_an_agencys_key_holds_no_case_but_its_own_words(hub: InnerHub, typ
     data = opened_snapshot(hub, await last_snapshot(hub, case_id))
     forged = sealed(hub, stolen(hub), data, type_=type_)
     reason = "wrong-topic" if type_ == "hub.case-snapshot" else "event-unknown"
-    await set_aside(hub, "sharing", topics.inbound(HOUSING), forged, str(case_id).encode(), reason, holds=True)
+    await set_aside(
+        hub, "sharing", topics.inbound(HOUSING), forged, str(case_id).encode(), reason, holds=True
+    )
     # New facts of that very case leave all the same.
     body = {**FULL, "externalReference": f"T-{opaque(9)}", "completes": referral}
     assert (await hub.submit(body)).status_code == 201
-    query = "SELECT count(*) FROM disclosure WHERE case_id = ? AND snapshot_version = 2 AND state = 'released'"
-    await until(lambda: hub.rows("sharing", query, case_id.hex)[0][0] == 3, "three corrections left")
+    query = (
+        "SELECT count(*) FROM disclosure WHERE case_id = ? AND snapshot_version = 2 AND state "
+        "= 'released'"
+    )
+    await until(
+        lambda: hub.rows("sharing", query, case_id.hex)[0][0] == 3, "three corrections left"
+    )
 
 
 async def test_referral_believes_sharing_alone(hub: InnerHub) -> None:
     referral = await released(hub)
     case_id = case_of(hub, referral)
     said = DisclosureReleased(
-        case_id=case_id, snapshot_version=9, delivery_id=uuid7(), recipient=HOUSING, clause="NM-1", released_at=CLOCK.now(), proof="proven"
+        case_id=case_id,
+        snapshot_version=9,
+        delivery_id=uuid7(),
+        recipient=HOUSING,
+        clause="NM-1",
+        released_at=CLOCK.now(),
+        proof="proven",
     )
     forged = sealed(hub, stolen(hub), said.data(), to="referral", type_=DisclosureReleased.TYPE)
-    await set_aside(hub, "referral", topics.SHARING, forged, str(case_id).encode(), "wrong-source", holds=False)
-    read = await hub.call(POLICE, "GET", "referral", f"/v1/referrals/{referral}", scope="referral.read")
+    await set_aside(
+        hub, "referral", topics.SHARING, forged, str(case_id).encode(), "wrong-source", holds=False
+    )
+    read = await hub.call(
+        POLICE, "GET", "referral", f"/v1/referrals/{referral}", scope="referral.read"
+    )
     assert HOUSING not in canonical(read.json()["outcomes"]).decode()
 
 

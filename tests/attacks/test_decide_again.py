@@ -1,4 +1,5 @@
-"""The operator's door to what is blocked, through the whole hub: one way to name it, counts alone for an answer, once each out."""
+"""The operator's door to what is blocked, through the whole hub: one way to name it, counts alone
+for an answer, once each out."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -31,17 +32,28 @@ async def test_what_is_blocked_leaves_once_each_after_a_new_decision(hub: InnerH
     referral = (await hub.submit({**FULL, "externalReference": f"T-{opaque(9)}"})).json()
     assert await hub.outcomes(referral["referralId"], until="decided") == {"decided"}
     case = case_of(hub, referral["referralId"])
-    blocked = update(DISCLOSURE).where(DISCLOSURE.c.case_id == case).values(state="blocked", reason="audit-rejected")
+    blocked = (
+        update(DISCLOSURE)
+        .where(DISCLOSURE.c.case_id == case)
+        .values(state="blocked", reason="audit-rejected")
+    )
     await hub.frame("sharing").database.write(lambda unit: unit.connection.execute(blocked))
-    assert [(row["state"], row["reason"], row["count"]) for row in (await operator.stuck())["items"]] == [("blocked", "audit-rejected", 3)]
+    assert [
+        (row["state"], row["reason"], row["count"]) for row in (await operator.stuck())["items"]
+    ] == [("blocked", "audit-rejected", 3)]
     came_to = await operator.decide_again(reason="audit-rejected")
     assert came_to == {"cases": 1, "prepared": 3, "unchanged": 0, "failed": 0, "more": False}
     assert (await operator.decide_again(reason="audit-rejected"))["cases"] == 0
     await operator.switch("audit", "resume")
     assert await hub.outcomes(referral["referralId"]) == {"released"}
-    counts = "SELECT count(*), count(DISTINCT agency) FROM delivery d JOIN disclosure x ON x.id = d.delivery_id WHERE x.case_id = ?"
+    counts = (
+        "SELECT count(*), count(DISTINCT agency) FROM delivery d JOIN disclosure x ON x.id = "
+        "d.delivery_id WHERE x.case_id = ?"
+    )
     assert hub.rows("sharing", counts, case.hex) == [(3, 3)]
-    whole = await operator.decide_again(agency="northmoor-police", case_reference=referral["caseReference"])
+    whole = await operator.decide_again(
+        agency="northmoor-police", case_reference=referral["caseReference"]
+    )
     assert (whole["cases"], whole["prepared"]) == (1, 0)
     assert hub.rows("sharing", counts, case.hex) == [(3, 3)]
 
@@ -56,7 +68,9 @@ async def test_what_is_blocked_leaves_once_each_after_a_new_decision(hub: InnerH
         {"reason": "veto", "caseReference": "NM-0000-0000-0000"},
     ],
 )
-async def test_what_is_meant_is_named_in_exactly_one_way(hub: InnerHub, body: dict[str, Any]) -> None:
+async def test_what_is_meant_is_named_in_exactly_one_way(
+    hub: InnerHub, body: dict[str, Any]
+) -> None:
     answer = await hub.call("operator", "POST", "sharing", AGAIN, scope="agency.manage", json=body)
     assert (answer.status_code, answer.json()["code"]) == (422, "validation-failed")
 

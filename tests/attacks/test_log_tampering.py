@@ -1,4 +1,5 @@
-"""Every attack on the stored log that audit-log.md lists and one writer can try: each must be refused, or stop the log, by name."""
+"""Every attack on the stored log that audit-log.md lists and one writer can try: each must be
+refused, or stop the log, by name."""
 
 import base64
 import shutil
@@ -24,7 +25,9 @@ TOKEN = "AAAAAAAAAAAAAAAAAAAAAA"
 async def bed(tmp_path: Path) -> AsyncIterator[LogBed]:
     made = await LogBed(tmp_path).open()
     for start in range(1, 600, 150):
-        await made.append(records(start, start + 149, rcp="northmoor-idva", tokens={"case": (TOKEN,)}))
+        await made.append(
+            records(start, start + 149, rcp="northmoor-idva", tokens={"case": (TOKEN,)})
+        )
         await made.cycle()
     yield made
     await made.close()
@@ -87,7 +90,9 @@ async def test_a_missing_or_shortened_file_is_refused(bed: LogBed) -> None:
         path.write_bytes(good)
 
 
-async def test_a_log_rolled_back_to_an_older_head_is_refused_by_whoever_kept_the_newer(bed: LogBed, tmp_path: Path) -> None:
+async def test_a_log_rolled_back_to_an_older_head_is_refused_by_whoever_kept_the_newer(
+    bed: LogBed, tmp_path: Path
+) -> None:
     kept = tmp_path / "kept"
     shutil.copytree(bed.folder / "log", kept)
     await bed.append(records(601, 700))
@@ -116,7 +121,9 @@ async def test_a_rewritten_history_is_refused_although_the_true_key_signed_it(
 async def test_a_head_of_another_key_or_another_log_is_refused(bed: LogBed) -> None:
     root = check_whole_log(bed.reader(), bed.log).checkpoint.root
     stranger = Signer(ORIGIN, b"\x66" * 32)
-    (bed.folder / "log" / "checkpoint").write_text(stranger.sign(Checkpoint(ORIGIN, 601, root).text()))
+    (bed.folder / "log" / "checkpoint").write_text(
+        stranger.sign(Checkpoint(ORIGIN, 601, root).text())
+    )
     with pytest.raises(LogRefused, match="no-known-signature"):
         check_whole_log(bed.reader(), bed.log)
 
@@ -128,19 +135,32 @@ async def test_a_forged_receipt_proves_nothing(bed: LogBed) -> None:
     path = [base64.b64decode(node) for node in first.path]
     forged = {
         "another index": format_proof(second.index, path, receipts.checkpoint),
-        "another path": format_proof(first.index, [base64.b64decode(node) for node in second.path], receipts.checkpoint),
+        "another path": format_proof(
+            first.index, [base64.b64decode(node) for node in second.path], receipts.checkpoint
+        ),
         "a shorter path": format_proof(first.index, path[:-1], receipts.checkpoint),
         "an older head": format_proof(first.index, path, bed.receipts()[0].checkpoint),
         "a self-made head": format_proof(
-            first.index, path, Signer(ORIGIN, b"\x66" * 32).sign(receipts.checkpoint.split("\n\n", maxsplit=1)[0] + "\n")
+            first.index,
+            path,
+            Signer(ORIGIN, b"\x66" * 32).sign(
+                receipts.checkpoint.split("\n\n", maxsplit=1)[0] + "\n"
+            ),
         ),
     }
-    assert verify_proof(format_proof(first.index, path, receipts.checkpoint), leaf, bed.log).index == first.index
+    assert (
+        verify_proof(format_proof(first.index, path, receipts.checkpoint), leaf, bed.log).index
+        == first.index
+    )
     for name, proof in forged.items():
         with pytest.raises(ProofRefused):
             pytest.fail(f"{name} was accepted: {verify_proof(proof, leaf, bed.log)}")
     with pytest.raises(ProofRefused):
-        verify_proof(format_proof(first.index, path, receipts.checkpoint), leaf.replace(b'"seq":', b'"seq":1'), bed.log)
+        verify_proof(
+            format_proof(first.index, path, receipts.checkpoint),
+            leaf.replace(b'"seq":', b'"seq":1'),
+            bed.log,
+        )
 
 
 @pytest.mark.parametrize(
@@ -153,22 +173,32 @@ async def test_a_forged_receipt_proves_nothing(bed: LogBed) -> None:
         ("UPDATE head SET root = zeroblob(32) WHERE size = 601", "head-differs"),
         ("DELETE FROM head WHERE size = 601", "head-missing"),
         ("UPDATE log_state SET receipted = 301", ""),
-        ("UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE idx = 599) WHERE idx = 600", "tiles-differ-from-head"),
-        ("UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE idx = 300) WHERE idx = 400", "bundle-differs-from-tile"),
+        (
+            "UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE idx = 599) WHERE idx = 600",
+            "tiles-differ-from-head",
+        ),
+        (
+            "UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE idx = 300) WHERE idx = 400",
+            "bundle-differs-from-tile",
+        ),
         ("DELETE FROM entry WHERE idx = 600", "entries-missing"),
         ("DELETE FROM log_state", ""),
     ],
 )
-async def test_an_edited_database_stops_the_log_at_the_next_start(bed: LogBed, statement: str, code: str) -> None:
+async def test_an_edited_database_stops_the_log_at_the_next_start(
+    bed: LogBed, statement: str, code: str
+) -> None:
     await sql(bed, statement)
     if statement == "DELETE FROM log_state":
-        # A fresh state over an old log: entry 0 collides with the entry that is there, so nothing starts at all.
+        # A fresh state over an old log: entry 0 collides with the entry that is there, so nothing
+        # starts at all.
         await bed.close()
         with pytest.raises(Exception, match="UNIQUE"):
             await bed.open()
         return
     if "receipted = 301" in statement:
-        # Going back to an older signed head is harmless by itself: the same entries give the same newer head again.
+        # Going back to an older signed head is harmless by itself: the same entries give the same
+        # newer head again.
         assert await halt_of_restart(bed) == ""
         assert bed.sequencer.signed_size == 601
         return
@@ -178,7 +208,9 @@ async def test_an_edited_database_stops_the_log_at_the_next_start(bed: LogBed, s
 
 
 @pytest.mark.parametrize("name", ["tile/0/001", "tile/entries/001", "tile/0/000"])
-async def test_an_edited_or_missing_tile_stops_the_log_at_the_next_start(bed: LogBed, name: str) -> None:
+async def test_an_edited_or_missing_tile_stops_the_log_at_the_next_start(
+    bed: LogBed, name: str
+) -> None:
     path = bed.folder / "log" / name
     overwrite(path, path.read_bytes()[:-1] + b"\x00")
     assert await halt_of_restart(bed) in {"tiles-differ-from-head", "bundle-differs-from-tile"}
@@ -190,7 +222,9 @@ async def test_an_edited_or_missing_tile_stops_the_log_at_the_next_start(bed: Lo
 
 async def test_one_bit_flipped_between_commit_and_signature_is_never_signed(bed: LogBed) -> None:
     await bed.append(records(601, 620))
-    await sql(bed, "UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE idx = 611) WHERE idx = 610")
+    await sql(
+        bed, "UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE idx = 611) WHERE idx = 610"
+    )
     with pytest.raises(LogHalted, match="root-differs"):
         await bed.sequencer.round()
     assert (await bed.state()).receipted == 601
@@ -220,7 +254,9 @@ async def test_a_clock_set_back_repeats_the_last_time_then_stops_the_log(tmp_pat
     await bed.close()
 
 
-async def test_an_insider_who_edits_the_search_rows_is_found_and_the_rows_are_rebuilt(bed: LogBed) -> None:
+async def test_an_insider_who_edits_the_search_rows_is_found_and_the_rows_are_rebuilt(
+    bed: LogBed,
+) -> None:
     await bed.append(batch([item(601, bg=True)]))
     assert await bed.database.read(index_differences) == []
     await sql(bed, "DELETE FROM lookup WHERE idx = 17")

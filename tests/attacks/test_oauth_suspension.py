@@ -1,4 +1,5 @@
-"""A suspended agency gets nothing any more: no token, no sign-in, no use of what it had; and only the operator decides that."""
+"""A suspended agency gets nothing any more: no token, no sign-in, no use of what it had; and only
+the operator decides that."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,13 +26,23 @@ async def stage(folder: Path, tmp_path: Path) -> AsyncIterator[Stage]:
 
 async def _operator(stage: Stage) -> tuple[Party, str]:
     operator = stage.tool("operator")
-    token = (await stage.token(operator, scope="agency.manage directory.read", resource=URLS["identity"])).json()["access_token"]
+    token = (
+        await stage.token(operator, scope="agency.manage directory.read", resource=URLS["identity"])
+    ).json()["access_token"]
     return operator, token
 
 
-async def _suspend(stage: Stage, agency: str, reason: str = "key-compromise", note: str = "Keys on a lost laptop.") -> None:
+async def _suspend(
+    stage: Stage, agency: str, reason: str = "key-compromise", note: str = "Keys on a lost laptop."
+) -> None:
     operator, token = await _operator(stage)
-    answer = await stage.call(operator, token, "POST", f"/v1/agencies/{agency}/suspension", json={"reasonCode": reason, "note": note})
+    answer = await stage.call(
+        operator,
+        token,
+        "POST",
+        f"/v1/agencies/{agency}/suspension",
+        json={"reasonCode": reason, "note": note},
+    )
     assert answer.status_code == 200, answer.text
     assert answer.json()["suspended"] is True
 
@@ -40,15 +51,28 @@ async def test_suspension_stops_tokens_at_once_and_tells_every_service(stage: St
     police, idva = stage.system("northmoor-police"), stage.system("northmoor-idva")
     token = (await stage.token(police, scope="referral.write")).json()["access_token"]
     await _suspend(stage, "northmoor-police")
-    assert (await stage.token(police, scope="referral.write")).json()["error"] == "unauthorized_client"
+    assert (await stage.token(police, scope="referral.write")).json()[
+        "error"
+    ] == "unauthorized_client"
     assert (await stage.token(idva, scope="referral.write")).status_code == 200
-    assert (await stage.post("/introspect", stage.service("referral").form(token=token))).json() == {"active": False}
+    assert (
+        await stage.post("/introspect", stage.service("referral").form(token=token))
+    ).json() == {"active": False}
     told = next(event for event in stage.sent.events if isinstance(event, AgencySuspended))
-    assert (told.agency, told.reason_code, told.state_epoch) == ("northmoor-police", "key-compromise", 1)
+    assert (told.agency, told.reason_code, told.state_epoch) == (
+        "northmoor-police",
+        "key-compromise",
+        1,
+    )
     beat = stage.sent.events[-1]
     assert isinstance(beat, DirectoryHeartbeat)
     assert (beat.suspended, beat.state_epoch) == (("northmoor-police",), 1)
-    assert set(stage.sent.recipients[-1]) == {"svc:referral", "svc:sharing", "svc:audit", "svc:portal"}
+    assert set(stage.sent.recipients[-1]) == {
+        "svc:referral",
+        "svc:sharing",
+        "svc:audit",
+        "svc:portal",
+    }
     entry = next(entry for entry in stage.sent.entries if entry.resource_type == "agency")
     assert (entry.operation, entry.resource_id, entry.reason_code, entry.count) == (
         "permission_change",
@@ -61,7 +85,9 @@ async def test_suspension_stops_tokens_at_once_and_tells_every_service(stage: St
 
 async def test_a_token_from_before_is_refused_by_identity_itself(stage: Stage) -> None:
     police = stage.system("northmoor-police")
-    token = (await stage.token(police, scope="directory.read", resource=URLS["identity"])).json()["access_token"]
+    token = (await stage.token(police, scope="directory.read", resource=URLS["identity"])).json()[
+        "access_token"
+    ]
     assert (await stage.call(police, token, "GET", "/v1/agencies")).status_code == 200
     await _suspend(stage, "northmoor-police")
     refused = await stage.call(police, token, "GET", "/v1/agencies")
@@ -76,7 +102,9 @@ async def test_people_of_a_suspended_agency_are_signed_out_and_stay_out(stage: S
     await _suspend(stage, "northmoor-idva")
     assert location(await stage.click(waiting, idva))["error"] == "access_denied"
     assert (await stage.redeem(portal, code, VERIFIER)).json()["error"] == "unauthorized_client"
-    assert (await stage.token(portal, grant_type="refresh_token", refresh_token=first["refresh_token"])).json()["error"] == "invalid_grant"
+    assert (
+        await stage.token(portal, grant_type="refresh_token", refresh_token=first["refresh_token"])
+    ).json()["error"] == "invalid_grant"
 
 
 async def test_restoring_lets_new_tokens_out_but_revives_no_old_one(stage: Stage) -> None:
@@ -88,9 +116,15 @@ async def test_restoring_lets_new_tokens_out_but_revives_no_old_one(stage: Stage
     assert (await stage.call(operator, token, "DELETE", path)).status_code == 422
     answer = await stage.call(operator, token, "DELETE", f"{path}?reasonCode=resolved")
     assert answer.json()["suspended"] is False
-    assert any(isinstance(event, AgencyRestored) and event.state_epoch == 2 for event in stage.sent.events)
-    assert (await stage.token(stage.system("northmoor-idva"), scope="referral.write")).status_code == 200
-    assert (await stage.token(portal, grant_type="refresh_token", refresh_token=first["refresh_token"])).json()["error"] == "invalid_grant"
+    assert any(
+        isinstance(event, AgencyRestored) and event.state_epoch == 2 for event in stage.sent.events
+    )
+    assert (
+        await stage.token(stage.system("northmoor-idva"), scope="referral.write")
+    ).status_code == 200
+    assert (
+        await stage.token(portal, grant_type="refresh_token", refresh_token=first["refresh_token"])
+    ).json()["error"] == "invalid_grant"
 
 
 async def test_suspending_twice_happens_once(stage: Stage) -> None:
@@ -102,36 +136,56 @@ async def test_suspending_twice_happens_once(stage: Stage) -> None:
 
 async def test_only_the_operator_may_suspend(stage: Stage) -> None:
     police = stage.system("northmoor-police")
-    token = (await stage.token(police, scope="directory.read", resource=URLS["identity"])).json()["access_token"]
+    token = (await stage.token(police, scope="directory.read", resource=URLS["identity"])).json()[
+        "access_token"
+    ]
     path, body = "/v1/agencies/northmoor-idva/suspension", {"reasonCode": "exercise"}
     assert (await stage.call(police, token, "POST", path, json=body)).status_code == 403
     assert (await stage.http.post(URLS["identity"] + path, json=body)).status_code == 401
     operator, token = await _operator(stage)
-    assert (await stage.call(operator, token, "POST", path, json=body, scheme="Bearer")).status_code == 401
+    assert (
+        await stage.call(operator, token, "POST", path, json=body, scheme="Bearer")
+    ).status_code == 401
     assert (await stage.call(police, token, "POST", path, json=body)).status_code == 401
     assert not [event for event in stage.sent.events if isinstance(event, AgencySuspended)]
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"reasonCode": "because"}, {"reasonCode": "exercise", "extra": 1}, {"reasonCode": "exercise", "note": "x" * 2001}]
+    "body",
+    [
+        {},
+        {"reasonCode": "because"},
+        {"reasonCode": "exercise", "extra": 1},
+        {"reasonCode": "exercise", "note": "x" * 2001},
+    ],
 )
 async def test_a_suspension_needs_a_listed_reason(stage: Stage, body: dict[str, object]) -> None:
     operator, token = await _operator(stage)
-    answer = await stage.call(operator, token, "POST", "/v1/agencies/northmoor-idva/suspension", json=body)
+    answer = await stage.call(
+        operator, token, "POST", "/v1/agencies/northmoor-idva/suspension", json=body
+    )
     assert answer.status_code == 422
     assert "because" not in answer.text
 
 
 async def test_an_unknown_agency_is_not_found(stage: Stage) -> None:
     operator, token = await _operator(stage)
-    answer = await stage.call(operator, token, "POST", "/v1/agencies/southmoor-police/suspension", json={"reasonCode": "exercise"})
+    answer = await stage.call(
+        operator,
+        token,
+        "POST",
+        "/v1/agencies/southmoor-police/suspension",
+        json={"reasonCode": "exercise"},
+    )
     assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
     assert "southmoor" not in answer.text
 
 
 async def test_without_a_heartbeat_for_sixty_seconds_identity_denies(stage: Stage) -> None:
     police = stage.system("northmoor-police")
-    token = (await stage.token(police, scope="directory.read", resource=URLS["identity"])).json()["access_token"]
+    token = (await stage.token(police, scope="directory.read", resource=URLS["identity"])).json()[
+        "access_token"
+    ]
     stage.clock.advance(61)
     stale = await stage.call(police, token, "GET", "/v1/agencies")
     assert (stale.status_code, stale.json()["code"]) == (503, "directory-stale")
@@ -139,11 +193,17 @@ async def test_without_a_heartbeat_for_sixty_seconds_identity_denies(stage: Stag
     assert (await stage.call(police, token, "GET", "/v1/agencies")).status_code == 200
 
 
-async def test_the_directory_lists_agencies_by_pages_and_keys_under_their_roots(stage: Stage) -> None:
+async def test_the_directory_lists_agencies_by_pages_and_keys_under_their_roots(
+    stage: Stage,
+) -> None:
     police = stage.system("northmoor-police")
-    token = (await stage.token(police, scope="directory.read", resource=URLS["identity"])).json()["access_token"]
+    token = (await stage.token(police, scope="directory.read", resource=URLS["identity"])).json()[
+        "access_token"
+    ]
     first = (await stage.call(police, token, "GET", "/v1/agencies?limit=5")).json()
-    rest = (await stage.call(police, token, "GET", f"/v1/agencies?limit=5&cursor={first['nextCursor']}")).json()
+    rest = (
+        await stage.call(police, token, "GET", f"/v1/agencies?limit=5&cursor={first['nextCursor']}")
+    ).json()
     assert [len(first["items"]), len(rest["items"])] == [5, 3]
     assert rest.get("nextCursor") is None
     assert {item["id"] for item in first["items"] + rest["items"]} == set(stage.bootstrap.agencies)
@@ -156,8 +216,12 @@ async def test_the_directory_lists_agencies_by_pages_and_keys_under_their_roots(
 async def test_me_is_for_people(stage: Stage) -> None:
     portal = stage.portal()
     code = await stage.code(portal, VERIFIER, stage.person("idva"), scope="directory.read")
-    token = (await stage.redeem(portal, code, VERIFIER, resource=URLS["identity"])).json()["access_token"]
+    token = (await stage.redeem(portal, code, VERIFIER, resource=URLS["identity"])).json()[
+        "access_token"
+    ]
     assert (await stage.call(portal, token, "GET", "/v1/me")).json()["name"] == "Amina Yusuf"
     police = stage.system("northmoor-police")
-    machine = (await stage.token(police, scope="directory.read", resource=URLS["identity"])).json()["access_token"]
+    machine = (await stage.token(police, scope="directory.read", resource=URLS["identity"])).json()[
+        "access_token"
+    ]
     assert (await stage.call(police, machine, "GET", "/v1/me")).status_code == 403

@@ -1,4 +1,5 @@
-"""Every route of every service against the committed table, for every kind of caller; and every read is recorded before it is answered."""
+"""Every route of every service against the committed table, for every kind of caller; and every
+read is recorded before it is answered."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -17,7 +18,13 @@ from tests.support.inner_hub import CLOCK, FULL, POLICE, InnerHub, inner_hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-FILLED = {"index": "1", "place": "nothing", "agency_id": "northmoor-nowhere", "version": "v", "name": "n.css"}
+FILLED = {
+    "index": "1",
+    "place": "nothing",
+    "agency_id": "northmoor-nowhere",
+    "version": "v",
+    "name": "n.css",
+}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -31,7 +38,9 @@ def routes(hub: InnerHub, service: str) -> Iterator[tuple[str, Guard | None]]:
     """Every `METHOD /path` of a service's app and the guard it has, if it asks for a token."""
     for context in iter_route_contexts(hub.service(service).app.routes):
         if isinstance(context.original_route, APIRoute):
-            guards = [dep.call for dep in context.dependant.dependencies if isinstance(dep.call, Guard)]
+            guards = [
+                dep.call for dep in context.dependant.dependencies if isinstance(dep.call, Guard)
+            ]
             for method in sorted(context.methods or ()):
                 yield f"{method} {context.path_format}", guards[0] if guards else None
 
@@ -45,7 +54,9 @@ def bare(route: str) -> tuple[str, str]:
 
 
 async def token_of(hub: InnerHub, who: str, service: str, scope: str) -> str:
-    """The caller's token with that scope, or, when it may not have it, with the one scope that all have."""
+    """The caller's token with that scope, or, when it may not have it, with the one scope that all
+    have.
+    """
     source = hub.caller(who).tokens
     try:
         return await source.token(hub.url(service), scope)
@@ -67,7 +78,9 @@ async def asked(hub: InnerHub, who: str | None, service: str, route: str, scope:
     if who is not None:
         return await asked_with(hub, await token_of(hub, who, service, scope), service, route, who)
     method, path, more = request_for(service, route)
-    return (await hub.raw(method, service, path, headers={"Idempotency-Key": opaque()}, **more)).status_code
+    return (
+        await hub.raw(method, service, path, headers={"Idempotency-Key": opaque()}, **more)
+    ).status_code
 
 
 async def asked_with(hub: InnerHub, token: str, service: str, route: str, who: str = POLICE) -> int:
@@ -83,7 +96,9 @@ def request_for(service: str, route: str) -> tuple[str, str, dict[str, Any]]:
     """Method, path and a body of the kind the route takes, with nothing of use in it."""
     method, path = bare(route)
     form = service in {"identity", "portal"} and not path.startswith("/v1/")
-    more: dict[str, Any] = {} if method != "POST" else {"data": {"x": "y"}} if form else {"json": {}}
+    more: dict[str, Any] = (
+        {} if method != "POST" else {"data": {"x": "y"}} if form else {"json": {}}
+    )
     return method, path, more
 
 
@@ -93,7 +108,9 @@ async def test_every_route_has_a_row_and_every_row_a_route(hub: InnerHub, servic
     found = dict(routes(hub, service))
     assert set(found) == set(TABLE[service])
     for route, row in TABLE[service].items():
-        assert isinstance(row, Row) == (found[route] is not None), f"{route}: the table and the guard differ on whether a token is needed"
+        assert isinstance(row, Row) == (found[route] is not None), (
+            f"{route}: the table and the guard differ on whether a token is needed"
+        )
 
 
 @pytest.mark.parametrize("service", TABLE)
@@ -103,7 +120,9 @@ async def test_every_caller_gets_what_the_table_says(hub: InnerHub, service: str
     for route, row in TABLE[service].items():
         guard = guards[route]
         scope = guard.scope if guard is not None else "directory.read"
-        for who in (None, POLICE, "operator") if isinstance(row, Open) else (None, *sorted(EVERYONE)):
+        for who in (
+            (None, POLICE, "operator") if isinstance(row, Open) else (None, *sorted(EVERYONE))
+        ):
             expected = due(row, who)
             status = await asked(hub, who, service, route, scope)
             if status != expected:
@@ -113,7 +132,9 @@ async def test_every_caller_gets_what_the_table_says(hub: InnerHub, service: str
 
 @pytest.mark.parametrize("service", PEOPLE)
 async def test_every_person_gets_what_the_table_says(hub: InnerHub, service: str) -> None:
-    """Each role with the scope a route asks for, if a sign-in can give it at all, and an otherwise perfect token."""
+    """Each role with the scope a route asks for, if a sign-in can give it at all, and an otherwise
+    perfect token.
+    """
     assert set(AGENCY_OF) == set(ROLE_SCOPES), "a role without a place in the table"
     wrong: list[str] = []
     guarded = {route: guard for route, guard in routes(hub, service) if guard is not None}
@@ -137,9 +158,17 @@ async def test_every_person_gets_what_the_table_says(hub: InnerHub, service: str
     assert wrong == [], "\n".join(wrong)
 
 
-@pytest.mark.parametrize(("age", "status"), [(None, 401), (16 * 60, 401), (14 * 60, 422)], ids=["never", "too-long-ago", "lately"])
-async def test_an_emergency_release_asks_for_a_sign_in_of_the_last_quarter_hour(hub: InnerHub, age: int | None, status: int) -> None:
-    """At the real route, with a token that is right in everything else; 422 is the bare request's own fault."""
+@pytest.mark.parametrize(
+    ("age", "status"),
+    [(None, 401), (16 * 60, 401), (14 * 60, 422)],
+    ids=["never", "too-long-ago", "lately"],
+)
+async def test_an_emergency_release_asks_for_a_sign_in_of_the_last_quarter_hour(
+    hub: InnerHub, age: int | None, status: int
+) -> None:
+    """At the real route, with a token that is right in everything else; 422 is the bare request's
+    own fault.
+    """
     route = "POST /v1/disclosures/{delivery_id}/emergency-release"
     may, _ = PEOPLE["sharing"][route]
     now = int(CLOCK.now().timestamp())
@@ -152,7 +181,9 @@ async def test_an_emergency_release_asks_for_a_sign_in_of_the_last_quarter_hour(
             "acr": "urn:hub:acr:demo",
         }
         signed_in = None if age is None else now - age
-        token = hub.minted(POLICE, "sharing", **person, scope="sharing.request", auth_time=signed_in)
+        token = hub.minted(
+            POLICE, "sharing", **person, scope="sharing.request", auth_time=signed_in
+        )
         method, path = bare(route)
         answer = await hub.call(POLICE, method, "sharing", path, token=token, json={})
         assert answer.status_code == status, f"{role}: {answer.text}"
@@ -162,18 +193,31 @@ async def test_an_emergency_release_asks_for_a_sign_in_of_the_last_quarter_hour(
 
 READS = {
     "referral": {"GET /v1/referrals/{referral_id}"},
-    "sharing": {"GET /v1/inbox", "GET /v1/inbox/{delivery_id}", "POST /v1/decisions/preview", "GET /v1/disclosures", "GET /v1/disclosures/unproven"},
+    "sharing": {
+        "GET /v1/inbox",
+        "GET /v1/inbox/{delivery_id}",
+        "POST /v1/decisions/preview",
+        "GET /v1/disclosures",
+        "GET /v1/disclosures/unproven",
+    },
     "audit": {
-        "POST /v1/queries", "GET /v1/queries/{query_id}/entries", "GET /v1/entries/{index}", "GET /v1/entries/{index}/proof",
+        "POST /v1/queries",
+        "GET /v1/queries/{query_id}/entries",
+        "GET /v1/entries/{index}",
+        "GET /v1/entries/{index}/proof",
         "GET /v1/completeness",
     },
-}  # fmt: skip
+}
 """Routes that show what is held about people or their records; each is exercised below."""
 
 
 async def test_every_route_that_reads_is_one_of_those_below(hub: InnerHub) -> None:
     for service in TABLE:
-        found = {route for route, guard in routes(hub, service) if guard is not None and guard.operation == "consultation"}
+        found = {
+            route
+            for route, guard in routes(hub, service)
+            if guard is not None and guard.operation == "consultation"
+        }
         assert found == READS.get(service, set())
 
 
@@ -189,20 +233,50 @@ async def test_a_read_is_on_record_when_its_answer_comes(hub: InnerHub) -> None:
     assert await hub.outcomes(referral["referralId"]) == {"released"}
     delivery = (await hub.client("northmoor-idva").inbox(limit=1, wait=5)).items[0].delivery_id
     asked_for = [
-        (POLICE, "GET", "referral", f"/v1/referrals/{referral['referralId']}", "referral.read", None),
+        (
+            POLICE,
+            "GET",
+            "referral",
+            f"/v1/referrals/{referral['referralId']}",
+            "referral.read",
+            None,
+        ),
         ("northmoor-idva", "GET", "sharing", "/v1/inbox", "disclosure.read", None),
         ("northmoor-idva", "GET", "sharing", f"/v1/inbox/{delivery}", "disclosure.read", None),
-        (POLICE, "POST", "sharing", "/v1/decisions/preview", "sharing.request", {"caseReference": referral["caseReference"]}),
-        (POLICE, "GET", "sharing", f"/v1/disclosures?caseReference={referral['caseReference']}", "sharing.request", None),
+        (
+            POLICE,
+            "POST",
+            "sharing",
+            "/v1/decisions/preview",
+            "sharing.request",
+            {"caseReference": referral["caseReference"]},
+        ),
+        (
+            POLICE,
+            "GET",
+            "sharing",
+            f"/v1/disclosures?caseReference={referral['caseReference']}",
+            "sharing.request",
+            None,
+        ),
     ]
     for who, method, service, path, scope, body in asked_for:
         before = consultations(hub, service)
         read = await hub.call(who, method, service, path, scope=scope, json=body)
         assert read.status_code == 200, f"{path}: {read.text}"
-        assert consultations(hub, service) == before + 1, f"{method} {path} answered without a record of it"
+        assert consultations(hub, service) == before + 1, (
+            f"{method} {path} answered without a record of it"
+        )
     before = consultations(hub, "sharing")
-    person: dict[str, Any] = {"sub": "p-1", "client_id": "portal", "roles": ["marac_coordinator"], "acr": "urn:hub:acr:demo"}
-    token = hub.minted(POLICE, "sharing", **person, scope="sharing.request", auth_time=int(CLOCK.now().timestamp()))
+    person: dict[str, Any] = {
+        "sub": "p-1",
+        "client_id": "portal",
+        "roles": ["marac_coordinator"],
+        "acr": "urn:hub:acr:demo",
+    }
+    token = hub.minted(
+        POLICE, "sharing", **person, scope="sharing.request", auth_time=int(CLOCK.now().timestamp())
+    )
     read = await hub.call(POLICE, "GET", "sharing", "/v1/disclosures/unproven", token=token)
     assert read.status_code == 200, read.text
     assert consultations(hub, "sharing") == before + 1
@@ -213,17 +287,29 @@ async def test_an_auditors_question_and_each_entry_opened_are_entries_first(hub:
         found: int = hub.rows("audit", "SELECT count(*) FROM lookup WHERE op = ?", operation)[0][0]
         return found
 
-    question = {"purpose": "verify_lawfulness", "justification": "Spot check.", "filter": {"operation": "collection"}}
+    question = {
+        "purpose": "verify_lawfulness",
+        "justification": "Spot check.",
+        "filter": {"operation": "collection"},
+    }
     operations = {row[0] for row in hub.rows("audit", "SELECT DISTINCT op FROM lookup")}
     before = {operation: entries(operation) for operation in operations}
-    asked_ = await hub.call("auditor", "POST", "audit", "/v1/queries", scope="audit.read", json=question)
+    asked_ = await hub.call(
+        "auditor", "POST", "audit", "/v1/queries", scope="audit.read", json=question
+    )
     assert asked_.status_code == 201, asked_.text
     own = hub.rows("audit", "SELECT op, count(*) FROM lookup GROUP BY op")
-    assert sum(count for _, count in own) > sum(before.values()), "the question was answered without an entry"
-    found = await hub.call("auditor", "GET", "audit", f"/v1/queries/{asked_.json()['id']}/entries", scope="audit.read")
+    assert sum(count for _, count in own) > sum(before.values()), (
+        "the question was answered without an entry"
+    )
+    found = await hub.call(
+        "auditor", "GET", "audit", f"/v1/queries/{asked_.json()['id']}/entries", scope="audit.read"
+    )
     index = found.json()["items"][0]["index"]
     for path in (f"/v1/entries/{index}", f"/v1/entries/{index}/proof"):
         size = hub.rows("audit", "SELECT count(*) FROM entry")[0][0]
         opened = await hub.call("auditor", "GET", "audit", path, scope="audit.read")
         assert opened.status_code == 200
-        assert hub.rows("audit", "SELECT count(*) FROM entry")[0][0] > size, f"{path} answered without an entry"
+        assert hub.rows("audit", "SELECT count(*) FROM entry")[0][0] > size, (
+            f"{path} answered without an entry"
+        )

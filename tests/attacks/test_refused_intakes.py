@@ -1,4 +1,5 @@
-"""A refused intake alarms its sender's desk until that very one is corrected, or the desk says what became of it (design 13, rule 2)."""
+"""A refused intake alarms its sender's desk until that very one is corrected, or the desk says what
+became of it (design 13, rule 2)."""
 
 import json
 from collections.abc import AsyncIterator
@@ -51,7 +52,9 @@ async def pages(hub: InnerHub, who: str = POLICE) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while not found or found[-1]["nextCursor"]:
         cursor = f"?cursor={found[-1]['nextCursor']}" if found else ""
-        answer = await hub.call(who, "GET", "referral", f"/v1/refused-intakes{cursor}", scope="referral.read")
+        answer = await hub.call(
+            who, "GET", "referral", f"/v1/refused-intakes{cursor}", scope="referral.read"
+        )
         assert answer.status_code == 200
         found.append(answer.json())
     return found
@@ -59,8 +62,18 @@ async def pages(hub: InnerHub, who: str = POLICE) -> list[dict[str, Any]]:
 
 async def stand(hub: InnerHub, count: int, agency: str = POLICE) -> list[str]:
     """That many open alarms of before, all of one moment; their ids as the list has them."""
-    rows = [{"id": uuid7(), "agency": agency, "code": "malformed-json", "at": datetime(2026, 11, 1, tzinfo=UTC)} for _ in range(count)]
-    await hub.frame("referral").database.write(lambda unit: unit.connection.execute(insert(table_of(RefusedIntake)), rows))
+    rows = [
+        {
+            "id": uuid7(),
+            "agency": agency,
+            "code": "malformed-json",
+            "at": datetime(2026, 11, 1, tzinfo=UTC),
+        }
+        for _ in range(count)
+    ]
+    await hub.frame("referral").database.write(
+        lambda unit: unit.connection.execute(insert(table_of(RefusedIntake)), rows)
+    )
     return sorted(str(row["id"]) for row in rows)
 
 
@@ -69,18 +82,33 @@ async def codes(hub: InnerHub, who: str = POLICE) -> list[str]:
     return [one["code"] for one in await refusals(hub, who)]
 
 
-async def acknowledged(hub: InnerHub, refused_id: str, who: str = POLICE, reason: str = "told-otherwise") -> Any:
+async def acknowledged(
+    hub: InnerHub, refused_id: str, who: str = POLICE, reason: str = "told-otherwise"
+) -> Any:
     """The desk's word about one."""
-    return await hub.call(who, "POST", "referral", f"/v1/refused-intakes/{refused_id}/acknowledgement", json={"reason": reason})
+    return await hub.call(
+        who,
+        "POST",
+        "referral",
+        f"/v1/refused-intakes/{refused_id}/acknowledgement",
+        json={"reason": reason},
+    )
 
 
 async def test_what_cannot_be_told_apart_alarms_each_by_itself(hub: InnerHub) -> None:
     refused(hub, await hub.submit(fresh(danger=7)), 422, "validation-failed", "/danger")
-    answer = await hub.call(POLICE, "POST", "referral", PATH, content=b"{", headers={"Content-Type": "application/json"})
+    answer = await hub.call(
+        POLICE, "POST", "referral", PATH, content=b"{", headers={"Content-Type": "application/json"}
+    )
     refused(hub, answer, 400, "malformed-json")
     refused(hub, await hub.submit(fresh(), key="", headers={}), 400, "idempotency-key-missing")
     refused(hub, await hub.submit(fresh(), scope="directory.read"), 403, "insufficient-scope")
-    assert await codes(hub) == ["validation-failed", "malformed-json", "idempotency-key-missing", "insufficient-scope"]
+    assert await codes(hub) == [
+        "validation-failed",
+        "malformed-json",
+        "idempotency-key-missing",
+        "insufficient-scope",
+    ]
     assert await codes(hub, HOUSING) == []
 
 
@@ -101,7 +129,15 @@ async def test_the_same_reference_corrects_it_for_its_own_agency_alone(hub: Inne
 
 async def test_the_same_key_corrects_what_had_no_readable_reference(hub: InnerHub) -> None:
     key = opaque()
-    answer = await hub.call(POLICE, "POST", "referral", PATH, key=key, content=b'{"form', headers={"Content-Type": "application/json"})
+    answer = await hub.call(
+        POLICE,
+        "POST",
+        "referral",
+        PATH,
+        key=key,
+        content=b'{"form',
+        headers={"Content-Type": "application/json"},
+    )
     refused(hub, answer, 400, "malformed-json")
     form = {name: value for name, value in URGENT.items() if name != "externalReference"}
     assert (await hub.submit(form, who=HOUSING, key=key)).status_code == 201
@@ -112,12 +148,28 @@ async def test_the_same_key_corrects_what_had_no_readable_reference(hub: InnerHu
 
 async def test_tried_again_and_refused_again_it_is_still_one(hub: InnerHub) -> None:
     key, form = opaque(), fresh()
-    answer = await hub.call(POLICE, "POST", "referral", PATH, key=key, content=b"{", headers={"Content-Type": "application/json"})
+    answer = await hub.call(
+        POLICE,
+        "POST",
+        "referral",
+        PATH,
+        key=key,
+        content=b"{",
+        headers={"Content-Type": "application/json"},
+    )
     refused(hub, answer, 400, "malformed-json")
     first = (await refusals(hub))[0]
     for _ in range(3):
-        refused(hub, await hub.submit({**form, "danger": 7}, key=key), 422, "validation-failed", "/danger")
-    refused(hub, await hub.submit({**form, "place": 7}), 422, "validation-failed", "/place")  # a new key, the reference we now know
+        refused(
+            hub,
+            await hub.submit({**form, "danger": 7}, key=key),
+            422,
+            "validation-failed",
+            "/danger",
+        )
+    refused(
+        hub, await hub.submit({**form, "place": 7}), 422, "validation-failed", "/place"
+    )  # a new key, the reference we now know
     assert await refusals(hub) == [{**first, "code": "validation-failed"}]
     assert (await hub.submit(form)).status_code == 201
     assert await codes(hub) == []
@@ -129,12 +181,19 @@ async def test_the_desk_says_what_became_of_it_and_that_is_on_record(hub: InnerH
     one, other = await refusals(hub)
     refused(hub, await acknowledged(hub, one["id"], HOUSING), 404, "not-found")
     refused(hub, await acknowledged(hub, str(uuid7())), 404, "not-found")
-    refused(hub, await acknowledged(hub, one["id"], reason=MARKER), 422, "validation-failed", "/reason")
+    refused(
+        hub, await acknowledged(hub, one["id"], reason=MARKER), 422, "validation-failed", "/reason"
+    )
     answer = await acknowledged(hub, one["id"], reason="told-otherwise")
     assert (answer.status_code, answer.json()) == (200, one)
     assert await refusals(hub) == [other]
-    records = [json.loads(row[0]) for row in hub.rows("referral", "SELECT record FROM audit_pending ORDER BY epoch, seq")]
-    written = [(r["op"], r["out"], r["org"], r["why"]) for r in records if r.get("rt") == "refused-intake"]
+    records = [
+        json.loads(row[0])
+        for row in hub.rows("referral", "SELECT record FROM audit_pending ORDER BY epoch, seq")
+    ]
+    written = [
+        (r["op"], r["out"], r["org"], r["why"]) for r in records if r.get("rt") == "refused-intake"
+    ]
     assert written[-1] == ("alteration", "done", POLICE, "told-otherwise")
     refused(hub, await acknowledged(hub, one["id"]), 404, "not-found")
 
@@ -144,13 +203,21 @@ async def test_the_alarm_is_in_the_log_and_the_reference_nowhere(hub: InnerHub) 
     reference = f"{MARKER}-{opaque(6)}"
     answer = await hub.submit(fresh(externalReference=reference, danger=7))
     lines = [json.loads(line) for line in hub.said().splitlines() if '"alarm"' in line]
-    assert [(line["alarm"], line["agency"], line["code"]) for line in lines] == [("intake-refused", POLICE, "validation-failed")]
+    assert [(line["alarm"], line["agency"], line["code"]) for line in lines] == [
+        ("intake-refused", POLICE, "validation-failed")
+    ]
     assert MARKER not in answer.text
-    assert [path.name for path in hub.folder.rglob("*") if path.is_file() and reference.encode() in path.read_bytes()] == []
+    assert [
+        path.name
+        for path in hub.folder.rglob("*")
+        if path.is_file() and reference.encode() in path.read_bytes()
+    ] == []
     assert await codes(hub) == ["validation-failed"]
 
 
-async def test_not_one_falls_off_the_list_however_many_there_are_and_a_person_is_told(hub: InnerHub) -> None:
+async def test_not_one_falls_off_the_list_however_many_there_are_and_a_person_is_told(
+    hub: InnerHub,
+) -> None:
     before = await stand(hub, 998)
     await stand(hub, 1, HOUSING)
     hub.said()
@@ -160,13 +227,23 @@ async def test_not_one_falls_off_the_list_however_many_there_are_and_a_person_is
         refused(hub, await hub.submit({**form, "danger": 7}), 422, "validation-failed", "/danger")
     found = await pages(hub)
     shown = [one["id"] for page in found for one in page["refused"]]
-    assert (shown[:998], len(set(shown)), {page["total"] for page in found}) == (before, 1_001, {1_001})
+    assert (shown[:998], len(set(shown)), {page["total"] for page in found}) == (
+        before,
+        1_001,
+        {1_001},
+    )
     assert (await hub.submit(forms[2])).status_code == 201
-    assert [one["id"] for one in await refusals(hub)] == shown[:-1], "the last of them is known again, too"
+    assert [one["id"] for one in await refusals(hub)] == shown[:-1], (
+        "the last of them is known again, too"
+    )
     cursor = found[0]["nextCursor"]
-    answer = await hub.call(HOUSING, "GET", "referral", f"/v1/refused-intakes?cursor={cursor}", scope="referral.read")
+    answer = await hub.call(
+        HOUSING, "GET", "referral", f"/v1/refused-intakes?cursor={cursor}", scope="referral.read"
+    )
     refused(hub, answer, 400, "invalid-cursor")
-    await hub.frame("referral").database.write(lambda unit: unit.connection.execute(delete(table_of(RefusedIntake))))
+    await hub.frame("referral").database.write(
+        lambda unit: unit.connection.execute(delete(table_of(RefusedIntake)))
+    )
 
 
 async def test_a_thousand_alarm_once_until_there_are_fewer(hub: InnerHub) -> None:
@@ -176,15 +253,31 @@ async def test_a_thousand_alarm_once_until_there_are_fewer(hub: InnerHub) -> Non
         refused_form = await hub.submit(fresh(danger=7))
         assert refused_form.status_code == 422
     alarms = [json.loads(line) for line in hub.said().splitlines() if '"alarm"' in line]
-    assert [line["agency"] for line in alarms if line["alarm"] == "refused-intakes-many"] == [POLICE]
-    await hub.frame("referral").database.write(lambda unit: unit.connection.execute(delete(table_of(RefusedIntake))))
+    assert [line["agency"] for line in alarms if line["alarm"] == "refused-intakes-many"] == [
+        POLICE
+    ]
+    await hub.frame("referral").database.write(
+        lambda unit: unit.connection.execute(delete(table_of(RefusedIntake)))
+    )
 
 
 async def test_a_mark_is_looked_up_without_going_through_the_agencys_others(hub: InnerHub) -> None:
-    query = str(_CORRECTION.compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True}))
-    steps = [row[3] for row in hub.rows("referral", f"EXPLAIN QUERY PLAN {query}", "a", b"k", "a", b"r")]
-    assert not [step for step in steps if "ix_refused_intake_listed" in step or step.startswith("SCAN refused_intake")], steps
-    assert [index for index in ("key", "reference") if any(f"ix_refused_intake_{index}" in step for step in steps)] == [
+    query = str(
+        _CORRECTION.compile(dialect=sqlite.dialect(), compile_kwargs={"render_postcompile": True})
+    )
+    steps = [
+        row[3] for row in hub.rows("referral", f"EXPLAIN QUERY PLAN {query}", "a", b"k", "a", b"r")
+    ]
+    assert not [
+        step
+        for step in steps
+        if "ix_refused_intake_listed" in step or step.startswith("SCAN refused_intake")
+    ], steps
+    assert [
+        index
+        for index in ("key", "reference")
+        if any(f"ix_refused_intake_{index}" in step for step in steps)
+    ] == [
         "key",
         "reference",
     ], steps

@@ -1,4 +1,5 @@
-"""Forged, stretched, borrowed and replayed access tokens: each is refused with the same words, and nothing happens."""
+"""Forged, stretched, borrowed and replayed access tokens: each is refused with the same words, and
+nothing happens."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
@@ -30,7 +31,9 @@ Forge = Callable[[Bed], str]
 
 FORGED: dict[str, Forge] = {
     "signed by another key": lambda bed: bed.token(key=generate_signing("svc:identity")),
-    "signed by another key under a known kid": lambda bed: bed.token(key=generate_signing("x"), head={"kid": bed.issuer_key.kid}),
+    "signed by another key under a known kid": lambda bed: bed.token(
+        key=generate_signing("x"), head={"kid": bed.issuer_key.kid}
+    ),
     "algorithm none": lambda bed: bed.token(head={"alg": "none"}).rpartition(".")[0] + ".",
     "algorithm HS256": lambda bed: bed.token(head={"alg": "HS256"}),
     "algorithm RS256": lambda bed: bed.token(head={"alg": "RS256"}),
@@ -39,7 +42,9 @@ FORGED: dict[str, Forge] = {
     "a proof as a token": lambda bed: bed.token(head={"typ": "dpop+jwt"}),
     "no key id": lambda bed: bed.token(head={"kid": 7}),
     "an unknown critical header": lambda bed: bed.token(head={"crit": ["b64"], "b64": False}),
-    "its own key in the header": lambda bed: bed.token(key=(own := generate_signing("x")), head={"jwk": own.public().jwk()}),
+    "its own key in the header": lambda bed: bed.token(
+        key=(own := generate_signing("x")), head={"jwk": own.public().jwk()}
+    ),
     "another issuer": lambda bed: bed.token(iss="https://issuer.example.org"),
     "another audience": lambda bed: bed.token(aud="http://127.0.0.1:8102"),
     "no audience": lambda bed: bed.token(aud=None),
@@ -74,7 +79,9 @@ async def test_a_token_that_is_not_ours_is_refused_in_one_way(bed: Bed, defect: 
     body = problem(await bed.make(token=token), 401, "unauthorized")
     other = problem(await bed.make(token="x.y.z"), 401, "unauthorized")
     changing = {"correlationId", "instance"}
-    assert {k: v for k, v in body.items() if k not in changing} == {k: v for k, v in other.items() if k not in changing}
+    assert {k: v for k, v in body.items() if k not in changing} == {
+        k: v for k, v in other.items() if k not in changing
+    }
     assert bed.effects == []
 
 
@@ -87,7 +94,9 @@ async def test_the_answer_says_which_scheme_and_algorithms(bed: Bed) -> None:
 
 
 async def test_a_bound_token_as_bearer_is_refused(bed: Bed) -> None:
-    answer = await bed.call("GET", "/v1/things/1", headers={"Authorization": f"Bearer {bed.token()}"})
+    answer = await bed.call(
+        "GET", "/v1/things/1", headers={"Authorization": f"Bearer {bed.token()}"}
+    )
     problem(answer, 401, "unauthorized")
 
 
@@ -110,11 +119,15 @@ async def test_a_remembered_token_still_expires(bed: Bed) -> None:
 async def test_a_missing_scope_is_named_in_the_challenge(bed: Bed) -> None:
     answer = await bed.make(token=bed.token(scope="referral.read"))
     problem(answer, 403, "insufficient-scope")
-    assert answer.headers["www-authenticate"] == 'DPoP error="insufficient_scope", scope="referral.write"'
+    assert (
+        answer.headers["www-authenticate"]
+        == 'DPoP error="insufficient_scope", scope="referral.write"'
+    )
     assert bed.effects == []
-    assert [(one.principal.client_id if one.principal else None, dict(one.reasons), one.route) for one in bed.refusals] == [
-        ("police-rms", {"insufficient-scope": 1}, "/v1/things")
-    ]
+    assert [
+        (one.principal.client_id if one.principal else None, dict(one.reasons), one.route)
+        for one in bed.refusals
+    ] == [("police-rms", {"insufficient-scope": 1}, "/v1/things")]
 
 
 def _proof(bed: Bed, **changes: Any) -> dict[str, Any]:
@@ -140,7 +153,9 @@ async def test_a_proof_for_something_else_is_refused(bed: Bed, defect: str) -> N
     token = bed.token()
     arguments = {"token": token, **BAD_PROOFS[defect](bed)}
     answer = await bed.raw(
-        "GET", "/v1/things/1", headers={"Authorization": f"DPoP {token}", "DPoP": make_proof(bed.client_key, **arguments)}
+        "GET",
+        "/v1/things/1",
+        headers={"Authorization": f"DPoP {token}", "DPoP": make_proof(bed.client_key, **arguments)},
     )
     problem(answer, 401, "dpop-proof-refused")
     assert 'error="invalid_dpop_proof"' in answer.headers["www-authenticate"]
@@ -148,14 +163,29 @@ async def test_a_proof_for_something_else_is_refused(bed: Bed, defect: str) -> N
 
 async def test_another_keys_proof_does_not_carry_a_stolen_token(bed: Bed) -> None:
     token = bed.token()
-    thief = make_proof(generate_signing("thief"), "GET", f"{SERVICE}/v1/things/1", at=bed.clock.now(), token=token)
-    problem(await bed.raw("GET", "/v1/things/1", headers={"Authorization": f"DPoP {token}", "DPoP": thief}), 401, "dpop-proof-refused")
+    thief = make_proof(
+        generate_signing("thief"), "GET", f"{SERVICE}/v1/things/1", at=bed.clock.now(), token=token
+    )
+    problem(
+        await bed.raw(
+            "GET", "/v1/things/1", headers={"Authorization": f"DPoP {token}", "DPoP": thief}
+        ),
+        401,
+        "dpop-proof-refused",
+    )
 
 
 async def test_no_proof_and_two_proofs_are_refused(bed: Bed) -> None:
     token = bed.token()
-    problem(await bed.raw("GET", "/v1/things/1", headers={"Authorization": f"DPoP {token}"}), 401, "dpop-proof-refused")
-    proofs = [make_proof(bed.client_key, "GET", f"{SERVICE}/v1/things/1", at=bed.clock.now(), token=token) for _ in range(2)]
+    problem(
+        await bed.raw("GET", "/v1/things/1", headers={"Authorization": f"DPoP {token}"}),
+        401,
+        "dpop-proof-refused",
+    )
+    proofs = [
+        make_proof(bed.client_key, "GET", f"{SERVICE}/v1/things/1", at=bed.clock.now(), token=token)
+        for _ in range(2)
+    ]
     twice = [("Authorization", f"DPoP {token}"), ("DPoP", proofs[0]), ("DPoP", proofs[1])]
     problem(await bed.raw("GET", "/v1/things/1", headers=twice), 401, "dpop-proof-refused")
 
@@ -170,8 +200,19 @@ async def test_a_proof_works_once_and_a_restart_does_not_change_that(bed: Bed) -
 
 async def test_a_forged_host_header_does_not_move_the_proof(bed: Bed) -> None:
     token = bed.token()
-    elsewhere = make_proof(bed.client_key, "GET", "http://evil.example.org/v1/things/1", at=bed.clock.now(), token=token)
-    headers = {"Authorization": f"DPoP {token}", "DPoP": elsewhere, "Host": "evil.example.org", "X-Forwarded-Host": "evil.example.org"}
+    elsewhere = make_proof(
+        bed.client_key,
+        "GET",
+        "http://evil.example.org/v1/things/1",
+        at=bed.clock.now(),
+        token=token,
+    )
+    headers = {
+        "Authorization": f"DPoP {token}",
+        "DPoP": elsewhere,
+        "Host": "evil.example.org",
+        "X-Forwarded-Host": "evil.example.org",
+    }
     problem(await bed.raw("GET", "/v1/things/1", headers=headers), 401, "dpop-proof-refused")
 
 
@@ -205,7 +246,9 @@ async def test_an_issuer_that_never_answered_is_503_and_known_keys_outlive_it(be
 async def test_a_suspended_agency_is_refused_whatever_its_token_says(bed: Bed) -> None:
     token = bed.token()
     assert (await bed.call("GET", "/v1/things/1", token=token)).status_code == 200
-    bed.directory.apply(AgencySuspended(agency=AGENCY, reason_code="exercise", state_epoch=2, at=bed.clock.now()))
+    bed.directory.apply(
+        AgencySuspended(agency=AGENCY, reason_code="exercise", state_epoch=2, at=bed.clock.now())
+    )
     problem(await bed.call("GET", "/v1/things/1", token=token), 403, "agency-suspended")
     assert bed.refusals[-1].principal is not None, "the token is genuine, so the refusal has a name"
     bed.directory.apply(AgencyRestored(agency=AGENCY, state_epoch=3, at=bed.clock.now()))
@@ -228,10 +271,21 @@ async def test_a_system_cannot_pass_for_a_person_and_an_old_sign_in_is_not_fresh
     problem(await bed.call("GET", path, token=bed.token(**scope)), 403, "forbidden")
     answer = await bed.call("GET", path, token=bed.token(sub="p-1", auth_time=now - 301, **scope))
     problem(answer, 401, "step-up-required")
-    assert 'error="insufficient_user_authentication", max_age="300"' in answer.headers["www-authenticate"]
-    problem(await bed.call("GET", path, token=bed.token(sub="p-1", **scope)), 401, "step-up-required")
-    assert (await bed.call("GET", path, token=bed.token(sub="p-1", auth_time=now - 300, **scope))).status_code == 200
+    assert (
+        'error="insufficient_user_authentication", max_age="300"'
+        in answer.headers["www-authenticate"]
+    )
+    problem(
+        await bed.call("GET", path, token=bed.token(sub="p-1", **scope)), 401, "step-up-required"
+    )
+    assert (
+        await bed.call("GET", path, token=bed.token(sub="p-1", auth_time=now - 300, **scope))
+    ).status_code == 200
 
 
 async def test_scopes_nobody_defined_grant_nothing(bed: Bed) -> None:
-    problem(await bed.make(token=bed.token(scope="* referral.* REFERRAL.WRITE referral.writer")), 403, "insufficient-scope")
+    problem(
+        await bed.make(token=bed.token(scope="* referral.* REFERRAL.WRITE referral.writer")),
+        403,
+        "insufficient-scope",
+    )

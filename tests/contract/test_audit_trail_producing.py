@@ -1,4 +1,5 @@
-"""What the audit trail promises its service, on both dialects, against a log that really proves inclusion."""
+"""What the audit trail promises its service, on both dialects, against a log that really proves
+inclusion."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,7 +12,15 @@ from sqlalchemy import func, select
 
 from common import topics
 from common.audit_record import Actor, AuditEntry, RecordRefused, check_record, record_hash
-from common.audit_trail import AuditTrail, PartDestroyed, PartRefused, Receipt, RecordRef, Rejection, audit_trail_tables
+from common.audit_trail import (
+    AuditTrail,
+    PartDestroyed,
+    PartRefused,
+    Receipt,
+    RecordRef,
+    Rejection,
+    audit_trail_tables,
+)
 from common.audit_trail.tables import PENDING
 from common.bus import Outgoing
 from common.bus_embedded import EmbeddedBus
@@ -30,7 +39,16 @@ from common.outbox.tables import OUTBOX
 from common.testing import ManualClock
 from common.tlog import verify_proof
 from tests.support.databases import database, database_url
-from tests.support.members import KEYS, OPENING, SIGNING, embedded_bus, inbox_of, opening_of, outbox_of, until
+from tests.support.members import (
+    KEYS,
+    OPENING,
+    SIGNING,
+    embedded_bus,
+    inbox_of,
+    opening_of,
+    outbox_of,
+    until,
+)
 from tests.support.small_log import SmallLog
 
 __all__ = ["database", "database_url"]
@@ -41,18 +59,27 @@ inbox_tables(METADATA)
 audit_trail_tables(METADATA)
 
 ALICE = UUID("01932000-0000-7000-8000-00000000000a")
-ACTOR = Actor(subject="https://example.org|officer-7", agency="northmoor-police", role="officer", name="Officer Seven")
+ACTOR = Actor(
+    subject="https://example.org|officer-7",
+    agency="northmoor-police",
+    role="officer",
+    name="Officer Seven",
+)
 
 
 class Producer:
     """Referral's audit trail, wired as in production."""
 
-    def __init__(self, database: Database, bus: EmbeddedBus, folder: Path, clock: SystemClock | ManualClock) -> None:
+    def __init__(
+        self, database: Database, bus: EmbeddedBus, folder: Path, clock: SystemClock | ManualClock
+    ) -> None:
         self.database, self.bus, self.clock = database, bus, clock
         self.outbox = outbox_of(database, bus, clock, "svc:referral")
         self.inbox = inbox_of(database, self.outbox, clock, "svc:referral")
         self.keyring = FileKeyring(folder / "keyring", passphrase=None, open_allowed=True)
-        self.trail = AuditTrail(database, self.outbox, self.inbox, clock=clock, keyring=self.keyring, service="referral")
+        self.trail = AuditTrail(
+            database, self.outbox, self.inbox, clock=clock, keyring=self.keyring, service="referral"
+        )
         self.receipts: list[Receipt] = []
         self.rejections: list[Rejection] = []
         self.trail.on_receipt(lambda unit, receipt: self.receipts.append(receipt))
@@ -70,13 +97,18 @@ class Producer:
         await self.trail.stop()
 
     async def record(self, entry: AuditEntry | None = None) -> RecordRef:
-        return await self.database.write(lambda unit: self.trail.record(unit, entry or consultation()))
+        return await self.database.write(
+            lambda unit: self.trail.record(unit, entry or consultation())
+        )
 
     async def batches(self, records: int) -> list[AuditBatch]:
         """The batches on the bus, once they hold that many records."""
         async with asyncio.timeout(20):
             while True:
-                found = [self._batch(record.value) for record in await self.bus.read(topics.audit("referral"))]
+                found = [
+                    self._batch(record.value)
+                    for record in await self.bus.read(topics.audit("referral"))
+                ]
                 if sum(len(batch.items) for batch in found) >= records:
                     return found
                 await asyncio.sleep(0.02)
@@ -89,12 +121,26 @@ class Producer:
         return batch
 
 
-async def say(bus: EmbeddedBus, event: Event, *, seq: int = 1, to: str = "svc:referral", source: str = "svc:audit") -> None:
+async def say(
+    bus: EmbeddedBus,
+    event: Event,
+    *,
+    seq: int = 1,
+    to: str = "svc:referral",
+    source: str = "svc:audit",
+) -> None:
     """Publish an event on the receipt topic as the audit service does."""
     value = seal(
-        type=event.TYPE, version=event.VERSION, data=event.data(), sender=SIGNING[source], recipients=[OPENING[to].public()],
-        stream=f"receipts-{to}", seq=seq, id=uuid7(), issued_at=SystemClock().now(),
-    )  # fmt: skip
+        type=event.TYPE,
+        version=event.VERSION,
+        data=event.data(),
+        sender=SIGNING[source],
+        recipients=[OPENING[to].public()],
+        stream=f"receipts-{to}",
+        seq=seq,
+        id=uuid7(),
+        issued_at=SystemClock().now(),
+    )
     await bus.publish([Outgoing(topics.AUDIT_RECEIPT, b"receipts", value)])
 
 
@@ -116,10 +162,17 @@ async def producer(database: Database, bus: EmbeddedBus, tmp_path: Path) -> Asyn
 
 def consultation(*subjects: UUID) -> AuditEntry:
     return AuditEntry(
-        operation="consultation", outcome="permit", actor=ACTOR, subjects=subjects or (ALICE,), case_id=uuid7(),
-        case_references=("NM-7F3K-9QXA-2C4T",), resource_type="case", resource_id="case-17", purpose="safeguarding",
+        operation="consultation",
+        outcome="permit",
+        actor=ACTOR,
+        subjects=subjects or (ALICE,),
+        case_id=uuid7(),
+        case_references=("NM-7F3K-9QXA-2C4T",),
+        resource_type="case",
+        resource_id="case-17",
+        purpose="safeguarding",
         detail={"reason": "typed by a person"},
-    )  # fmt: skip
+    )
 
 
 async def pending(database: Database) -> list[tuple[int, int]]:
@@ -127,14 +180,19 @@ async def pending(database: Database) -> list[tuple[int, int]]:
     return [(row.epoch, row.seq) for row in await database.read(lambda c: c.execute(wanted).all())]
 
 
-async def test_records_are_numbered_without_a_gap_whatever_fails(producer: Producer, database: Database) -> None:
+async def test_records_are_numbered_without_a_gap_whatever_fails(
+    producer: Producer, database: Database
+) -> None:
     def fails(unit: Unit) -> None:
         producer.trail.record(unit, consultation())
         raise LookupError
 
     works = [producer.record() for _ in range(30)]
     failures = [database.write(fails) for _ in range(30)]
-    results = await asyncio.gather(*[each for pair in zip(works, failures, strict=True) for each in pair], return_exceptions=True)
+    results = await asyncio.gather(
+        *[each for pair in zip(works, failures, strict=True) for each in pair],
+        return_exceptions=True,
+    )
     assert sum(isinstance(result, RecordRef) for result in results) == 30
     batches = await producer.batches(30)
     assert [item.seq for batch in batches for item in batch.items] == list(range(1, 31))
@@ -153,30 +211,43 @@ async def test_the_log_gets_the_record_as_returned(producer: Producer) -> None:
     assert check_record(ref.record)["id"] == str(ref.id)
 
 
-async def test_many_records_of_one_unit_are_split_into_batches_that_fit(producer: Producer, database: Database) -> None:
-    await database.write(lambda unit: [producer.trail.record(unit, consultation()) for _ in range(300)] and None)
+async def test_many_records_of_one_unit_are_split_into_batches_that_fit(
+    producer: Producer, database: Database
+) -> None:
+    await database.write(
+        lambda unit: [producer.trail.record(unit, consultation()) for _ in range(300)] and None
+    )
     batches = await producer.batches(300)
     assert len(batches) > 2
     assert [item.seq for batch in batches for item in batch.items] == list(range(1, 301))
 
 
-async def test_a_receipt_brings_a_proof_that_verifies_and_frees_the_batch(producer: Producer, bus: EmbeddedBus, database: Database) -> None:
+async def test_a_receipt_brings_a_proof_that_verifies_and_frees_the_batch(
+    producer: Producer, bus: EmbeddedBus, database: Database
+) -> None:
     refs = await asyncio.gather(*[producer.record() for _ in range(5)])
     log = SmallLog()
     for batch in await producer.batches(5):
         receipts = log.append(batch)
         await database.write(lambda unit, receipts=receipts: producer.trail.receive(unit, receipts))  # type: ignore[misc]
-    assert sorted(receipt.record_id for receipt in producer.receipts) == sorted(ref.id for ref in refs)
+    assert sorted(receipt.record_id for receipt in producer.receipts) == sorted(
+        ref.id for ref in refs
+    )
     by_id = {ref.id: ref for ref in refs}
     for receipt in producer.receipts:
-        assert (receipt.record, receipt.salt) == (by_id[receipt.record_id].record, by_id[receipt.record_id].salt)
+        assert (receipt.record, receipt.salt) == (
+            by_id[receipt.record_id].record,
+            by_id[receipt.record_id].salt,
+        )
         proven = verify_proof(receipt.proof, receipt.leaf, log.signer.verifier)
         assert proven.index == receipt.index
     bodies = select(OUTBOX.c.body).where(OUTBOX.c.topic == topics.audit("referral"))
     assert set(await database.read(lambda c: c.execute(bodies).scalars().all())) == {None}
 
 
-async def test_receipts_over_the_bus_reach_their_producer_only(producer: Producer, bus: EmbeddedBus) -> None:
+async def test_receipts_over_the_bus_reach_their_producer_only(
+    producer: Producer, bus: EmbeddedBus
+) -> None:
     await producer.record()
     (batch,) = await producer.batches(1)
     receipts = SmallLog().append(batch)
@@ -189,7 +260,9 @@ async def test_receipts_over_the_bus_reach_their_producer_only(producer: Produce
     assert producer.inbox.tally.quarantined == 0
 
 
-async def test_nobody_but_the_log_can_say_that_something_is_logged(producer: Producer, bus: EmbeddedBus) -> None:
+async def test_nobody_but_the_log_can_say_that_something_is_logged(
+    producer: Producer, bus: EmbeddedBus
+) -> None:
     await producer.record()
     (batch,) = await producer.batches(1)
     await say(bus, SmallLog().append(batch), source="svc:sharing")
@@ -214,7 +287,9 @@ async def test_a_receipt_that_differs_from_what_we_wrote_is_not_taken_and_stops_
         "garbage": {"leaf": "!!!"},
         "unknown": {"seq": 99},
     }
-    spoiled = receipts[0].model_copy(update={"items": (items[0].model_copy(update=spoilers[what]), *receipts[0].items[1:])})
+    spoiled = receipts[0].model_copy(
+        update={"items": (items[0].model_copy(update=spoilers[what]), *receipts[0].items[1:])}
+    )
     for each in (spoiled, *receipts[1:]):
         await database.write(lambda unit, each=each: producer.trail.receive(unit, each))  # type: ignore[misc]
     assert [str(receipt.record_id) for receipt in producer.receipts] == [items[1].record_id]
@@ -222,13 +297,18 @@ async def test_a_receipt_that_differs_from_what_we_wrote_is_not_taken_and_stops_
     assert len(producer.receipts) == 2
 
 
-async def test_a_rejected_record_tells_who_waits_on_it(producer: Producer, bus: EmbeddedBus) -> None:
+async def test_a_rejected_record_tells_who_waits_on_it(
+    producer: Producer, bus: EmbeddedBus
+) -> None:
     ref = await producer.record()
     (batch,) = await producer.batches(1)
     rejected = AuditRejected(src=batch.src, epoch=1, seq=1, code="record-malformed", index=7)
     await say(bus, rejected)
     await until(lambda: producer.inbox.tally.applied == 1)
-    assert (producer.rejections[0].record_id, producer.rejections[0].code) == (ref.id, "record-malformed")
+    assert (producer.rejections[0].record_id, producer.rejections[0].code) == (
+        ref.id,
+        "record-malformed",
+    )
     with pytest.raises(LookupError):
         await producer.trail.promise(ref.id)
     await say(bus, rejected, seq=2)
@@ -236,7 +316,9 @@ async def test_a_rejected_record_tells_who_waits_on_it(producer: Producer, bus: 
     assert len(producer.rejections) == 1
 
 
-async def test_reads_are_refused_when_the_log_is_silent_for_fifteen_minutes(database: Database, bus: EmbeddedBus, tmp_path: Path) -> None:
+async def test_reads_are_refused_when_the_log_is_silent_for_fifteen_minutes(
+    database: Database, bus: EmbeddedBus, tmp_path: Path
+) -> None:
     clock = ManualClock()
     producer = Producer(database, bus, tmp_path, clock)
     await producer.start()
@@ -260,7 +342,14 @@ async def test_a_restart_goes_on_in_the_same_sequence_and_a_restore_in_a_new_epo
     await producer.record()
     src = producer.trail.src
     await producer.trail.stop()
-    again = AuditTrail(database, producer.outbox, producer.inbox, clock=producer.clock, keyring=producer.keyring, service="referral")
+    again = AuditTrail(
+        database,
+        producer.outbox,
+        producer.inbox,
+        clock=producer.clock,
+        keyring=producer.keyring,
+        service="referral",
+    )
     await again.start()
     assert again.src == src
     await database.write(lambda unit: again.record(unit, consultation()))
@@ -300,17 +389,30 @@ async def test_a_heartbeat_says_the_highest_number(producer: Producer, database:
     assert (fields["op"], fields["n"]) == ("heartbeat", 1)
 
 
-async def test_a_code_that_is_typed_text_undoes_the_work_it_belongs_to(producer: Producer, database: Database) -> None:
+async def test_a_code_that_is_typed_text_undoes_the_work_it_belongs_to(
+    producer: Producer, database: Database
+) -> None:
     with pytest.raises(RecordRefused):
-        await producer.record(AuditEntry(operation="consultation", outcome="permit", actor=ACTOR, purpose="señora"))
+        await producer.record(
+            AuditEntry(operation="consultation", outcome="permit", actor=ACTOR, purpose="señora")
+        )
     await producer.record()
     assert await pending(database) == [(1, 1)]
 
 
-async def test_sealed_parts_open_for_their_record_until_the_subject_is_destroyed(producer: Producer, database: Database) -> None:
+async def test_sealed_parts_open_for_their_record_until_the_subject_is_destroyed(
+    producer: Producer, database: Database
+) -> None:
     ref, other = await producer.record(), await producer.record(consultation(uuid7()))
-    items = {check_record(unb64u(item.record))["id"]: item for batch in await producer.batches(2) for item in batch.items}
-    subject, actor = (unb64u(text) for text in (items[str(ref.id)].subject_sealed, items[str(ref.id)].actor_sealed))
+    items = {
+        check_record(unb64u(item.record))["id"]: item
+        for batch in await producer.batches(2)
+        for item in batch.items
+    }
+    subject, actor = (
+        unb64u(text)
+        for text in (items[str(ref.id)].subject_sealed, items[str(ref.id)].actor_sealed)
+    )
     opened = await producer.trail.unseal(ref.id, "subject", subject)
     assert opened["detail"] == {"reason": "typed by a person"}
     assert [each["id"] for each in opened["subjects"]] == [str(ALICE)]  # type: ignore[attr-defined]
@@ -327,28 +429,45 @@ async def test_sealed_parts_open_for_their_record_until_the_subject_is_destroyed
     assert await producer.trail.unseal(other.id, "subject", stranger)
 
 
-async def test_records_of_a_group_cost_a_fixed_number_of_statements(producer: Producer, database: Database) -> None:
+async def test_records_of_a_group_cost_a_fixed_number_of_statements(
+    producer: Producer, database: Database
+) -> None:
     await producer.outbox.stop()
 
     async def once(count: int) -> int:
         with database.counting() as counted:
-            await database.write(lambda unit: [producer.trail.record(unit, consultation()) for _ in range(count)] and None)
+            await database.write(
+                lambda unit: (
+                    [producer.trail.record(unit, consultation()) for _ in range(count)] and None
+                )
+            )
         return counted.statements
 
     async def cost(count: int) -> int:
-        """The least of three: the inbox looks after itself on the same database and may be counted along."""
+        """The least of three: the inbox looks after itself on the same database and may be counted
+        along.
+        """
         return min([await once(count) for _ in range(3)])
 
-    assert await cost(1) == await cost(40) == (6 if database.dialect == "sqlite" else 7)  # PostgreSQL also wakes the relay
+    assert (
+        await cost(1) == await cost(40) == (6 if database.dialect == "sqlite" else 7)
+    )  # PostgreSQL also wakes the relay
 
 
-async def test_a_service_may_hand_its_batches_over_itself(database: Database, bus: EmbeddedBus, tmp_path: Path) -> None:
+async def test_a_service_may_hand_its_batches_over_itself(
+    database: Database, bus: EmbeddedBus, tmp_path: Path
+) -> None:
     producer = Producer(database, bus, tmp_path, SystemClock())
     shipped: list[tuple[Unit, AuditBatch]] = []
     trail = AuditTrail(
-        database, producer.outbox, producer.inbox, clock=producer.clock, keyring=producer.keyring, service="audit",
+        database,
+        producer.outbox,
+        producer.inbox,
+        clock=producer.clock,
+        keyring=producer.keyring,
+        service="audit",
         ship=lambda unit, batch: shipped.append((unit, batch)),
-    )  # fmt: skip
+    )
     await ensure_schema(database, METADATA)
     await trail.start()
     await database.write(lambda unit: trail.record(unit, consultation()))

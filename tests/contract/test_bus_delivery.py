@@ -1,4 +1,5 @@
-"""What every bus owes about order, groups, repeats, rights and reading back; run on the embedded bus and on Kafka."""
+"""What every bus owes about order, groups, repeats, rights and reading back; run on the embedded
+bus and on Kafka."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,7 +8,15 @@ from itertools import pairwise
 
 import pytest
 
-from common.bus import MAX_MESSAGE_BYTES, Incoming, MessageTooLarge, NotAllowed, Outgoing, TopicUnknown, partition_of
+from common.bus import (
+    MAX_MESSAGE_BYTES,
+    Incoming,
+    MessageTooLarge,
+    NotAllowed,
+    Outgoing,
+    TopicUnknown,
+    partition_of,
+)
 from tests.support.bus_bed import Bed, Recorder, message, number, until
 
 
@@ -25,7 +34,9 @@ async def test_records_of_one_key_arrive_in_the_order_of_publishing(bed: Bed) ->
     await asyncio.gather(*(publish(key) for key in keys))
     await until(lambda: len(seen.records) >= 720)
     for key in keys:
-        assert [number(record) for record in seen.records if record.key == key.encode()] == list(range(60))
+        assert [number(record) for record in seen.records if record.key == key.encode()] == list(
+            range(60)
+        )
     assert max(len(batch) for batch in seen.batches) <= 7
     assert len({record.partition for record in seen.records}) > 1
     assert seen.overlaps == 0
@@ -51,7 +62,10 @@ async def test_a_record_comes_back_as_it_was_sent(bed: Bed) -> None:
     names = bed.names
     writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
     sent = Outgoing(
-        names.single, b"\x00key\xff", bytes(range(256)) * 1400, (("ce_id", b"\x00\xff"), ("ce_id", b""), ("traceparent", b"00-ab"))
+        names.single,
+        b"\x00key\xff",
+        bytes(range(256)) * 1400,
+        (("ce_id", b"\x00\xff"), ("ce_id", b""), ("traceparent", b"00-ab")),
     )
     await writer.publish([sent, Outgoing(names.single, b"k", b"plain")])
     seen = Recorder()
@@ -59,7 +73,11 @@ async def test_a_record_comes_back_as_it_was_sent(bed: Bed) -> None:
     await until(lambda: len(seen.records) == 2)
     first, second = seen.records
     assert (first.key, first.value, first.headers) == (sent.key, sent.value, sent.headers)
-    assert (second.headers, first.offset + 1, first.partition) == ((), second.offset, second.partition)
+    assert (second.headers, first.offset + 1, first.partition) == (
+        (),
+        second.offset,
+        second.partition,
+    )
     assert first.timestamp_ms > 1_700_000_000_000
 
 
@@ -78,18 +96,30 @@ async def test_each_group_sees_every_record_from_the_oldest(bed: Bed) -> None:
         assert sorted(number(record) for record in each.records) == list(range(100))
 
 
-async def test_members_of_a_group_share_its_partitions_and_take_over_from_one_that_leaves(bed: Bed) -> None:
+async def test_members_of_a_group_share_its_partitions_and_take_over_from_one_that_leaves(
+    bed: Bed,
+) -> None:
     names = bed.names
     writer = await bed.connect(names.writer)
     seen = [Recorder(), Recorder()]
-    members = [await (await bed.connect(names.worker)).consume("shared", [names.main], each) for each in seen]
+    members = [
+        await (await bed.connect(names.worker)).consume("shared", [names.main], each)
+        for each in seen
+    ]
     # The second join may still be rebalancing: what counts is the state it settles in.
     keys = [f"k{n}" for n in range(40)]
     for settling in range(40):
         before = [len(each.records) for each in seen]
         await writer.publish([message(names.main, key, settling) for key in keys])
-        await until(lambda before=before: sum(len(each.records) for each in seen) >= sum(before) + len(keys))  # type: ignore[misc]
-        shares = [{record.partition for record in each.records[count:]} for each, count in zip(seen, before, strict=True)]
+        await until(
+            lambda before=before: (  # type: ignore[misc]
+                sum(len(each.records) for each in seen) >= sum(before) + len(keys)
+            )
+        )
+        shares = [
+            {record.partition for record in each.records[count:]}
+            for each, count in zip(seen, before, strict=True)
+        ]
         if all(shares):
             break
     assert not shares[0] & shares[1]
@@ -97,11 +127,18 @@ async def test_members_of_a_group_share_its_partitions_and_take_over_from_one_th
     await members[0].stop()
     left = len(seen[0].records)
     await writer.publish([message(names.main, key, 1000) for key in keys])
-    await until(lambda: {record.key.decode() for record in seen[1].records if number(record) == 1000} == set(keys))
+    await until(
+        lambda: (
+            {record.key.decode() for record in seen[1].records if number(record) == 1000}
+            == set(keys)
+        )
+    )
     assert len(seen[0].records) == left
     assert seen[0].overlaps == seen[1].overlaps == 0
     for key in keys:
-        both = [number(record) for each in seen for record in each.records if record.key == key.encode()]
+        both = [
+            number(record) for each in seen for record in each.records if record.key == key.encode()
+        ]
         assert set(both) == {*range(settling + 1), 1000}
 
 
@@ -184,8 +221,12 @@ async def test_unknown_topics_and_missing_rights_are_refused_by_name(bed: Bed) -
         await writer.read(names.main)
     with pytest.raises(NotAllowed):
         await worker.read(names.closed)
-    for refused in (worker.publish([message("no.such.topic", "k", 1)]), worker.read("no.such.topic")):
-        with pytest.raises((TopicUnknown, NotAllowed)):  # which of the two would tell an outsider what exists
+    for refused in (
+        worker.publish([message("no.such.topic", "k", 1)]),
+        worker.read("no.such.topic"),
+    ):
+        with pytest.raises((TopicUnknown, NotAllowed)):
+            # Which of the two would tell an outsider what exists
             await refused
     # After every refusal the same connections still work.
     await worker.publish([message(names.single, "k", 7)])
@@ -198,8 +239,13 @@ async def test_a_long_topic_is_read_in_pieces_that_together_are_the_whole(bed: B
     names = bed.names
     writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
     await writer.publish([message(names.main, f"k{n % 5}", n) for n in range(50)])
-    whole, pieces = await worker.read(names.main), [piece async for piece in worker.pieces(names.main, at_most=7)]
-    assert [(r.partition, r.offset) for piece in pieces for r in piece] == [(r.partition, r.offset) for r in whole]
+    whole, pieces = (
+        await worker.read(names.main),
+        [piece async for piece in worker.pieces(names.main, at_most=7)],
+    )
+    assert [(r.partition, r.offset) for piece in pieces for r in piece] == [
+        (r.partition, r.offset) for r in whole
+    ]
     assert (len(whole), max(map(len, pieces))) == (50, 7)
     assert await worker.read(names.main, limit=9) == whole[:9]
     async with aclosing(worker.pieces(names.main, at_most=7)) as some:
@@ -213,7 +259,9 @@ async def test_a_message_too_large_is_refused_and_nothing_of_its_call_is_stored(
     names = bed.names
     writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
     with pytest.raises(MessageTooLarge):
-        await writer.publish([message(names.single, "k", 1), message(names.single, "k", 2, size=MAX_MESSAGE_BYTES)])
+        await writer.publish(
+            [message(names.single, "k", 1), message(names.single, "k", 2, size=MAX_MESSAGE_BYTES)]
+        )
     largest = message(names.single, "k", 3, size=MAX_MESSAGE_BYTES - 10)
     await writer.publish([largest])
     assert [record.value for record in await worker.read(names.single)] == [largest.value]

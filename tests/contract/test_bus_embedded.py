@@ -1,4 +1,5 @@
-"""What only the embedded bus must show: one hub per folder, shared fsyncs, waking without polling, retention, a full disk."""
+"""What only the embedded bus must show: one hub per folder, shared fsyncs, waking without polling,
+retention, a full disk."""
 
 import asyncio
 import sqlite3
@@ -34,11 +35,18 @@ async def test_a_second_hub_is_kept_off_the_folder(tmp_path: Path) -> None:
     await second.stop()
 
 
-async def test_concurrent_publishes_share_their_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_concurrent_publishes_share_their_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commits: list[int] = []
     commit = bus_log.DurableLog._commit
 
-    def counted(log: bus_log.DurableLog, connection: sqlite3.Connection, jobs: list[bus_log._Job], ends: dict[int, int]) -> None:
+    def counted(
+        log: bus_log.DurableLog,
+        connection: sqlite3.Connection,
+        jobs: list[bus_log._Job],
+        ends: dict[int, int],
+    ) -> None:
         commits.append(len(jobs))
         commit(log, connection, jobs, ends)
 
@@ -49,11 +57,15 @@ async def test_concurrent_publishes_share_their_commits(tmp_path: Path, monkeypa
     assert len(commits) < 200
 
 
-async def test_an_idle_consumer_reads_nothing_and_a_publish_wakes_only_its_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_consumer_reads_nothing_and_a_publish_wakes_only_its_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reads: list[str] = []
     fetch = bus_log.DurableLog.fetch
 
-    async def counted(log: bus_log.DurableLog, partition: bus_log.Partition, offset: int, limit: int) -> list[object]:
+    async def counted(
+        log: bus_log.DurableLog, partition: bus_log.Partition, offset: int, limit: int
+    ) -> list[object]:
         reads.append(partition.topic)
         return [*await fetch(log, partition, offset, limit)]
 
@@ -77,18 +89,24 @@ async def test_who_keeps_up_is_served_without_the_file_and_who_is_behind_reads_t
     from_file: list[int] = []
     fetch = bus_log.DurableLog._fetch
 
-    def counted(log: bus_log.DurableLog, partition: bus_log.Partition, offset: int, limit: int) -> list[Incoming]:
+    def counted(
+        log: bus_log.DurableLog, partition: bus_log.Partition, offset: int, limit: int
+    ) -> list[Incoming]:
         from_file.append(offset)
         return fetch(log, partition, offset, limit)
 
     monkeypatch.setattr(bus_log.DurableLog, "_fetch", counted)
     size = message(NAMES.single, "k", 0).size
-    monkeypatch.setattr(bus_log, "_TAIL_BYTES", 10 * size)  # a few records: keys and headers are not counted
+    monkeypatch.setattr(
+        bus_log, "_TAIL_BYTES", 10 * size
+    )  # a few records: keys and headers are not counted
     bus = await _open(tmp_path)
     keeping_up, behind = Recorder(), Recorder()
     await bus.consume("a", [NAMES.single], keeping_up)
     for n in range(100):
-        await bus.publish([replace(message(NAMES.single, "k", n), headers=(("h", bytes([n, 255])),))])
+        await bus.publish(
+            [replace(message(NAMES.single, "k", n), headers=(("h", bytes([n, 255])),))]
+        )
         await until(lambda n=n: len(keeping_up.records) == n + 1)  # type: ignore[misc]
     assert from_file == []
     await bus.consume("b", [NAMES.single], behind)
@@ -116,7 +134,9 @@ async def test_records_past_their_retention_go_and_offsets_go_on(tmp_path: Path)
     assert await bus.prune() == 10
     await bus.publish([message(NAMES.main, "k1", 5000)])
     await until(lambda: number(seen.records[-1]) == 5000)
-    assert seen.records[-1].offset > max(record.offset for record in left if record.partition == seen.records[-1].partition)
+    assert seen.records[-1].offset > max(
+        record.offset for record in left if record.partition == seen.records[-1].partition
+    )
     await member.stop()
     await bus.stop()
     again = await _open(tmp_path, clock)
@@ -128,7 +148,9 @@ async def test_records_past_their_retention_go_and_offsets_go_on(tmp_path: Path)
     await again.stop()
 
 
-async def test_a_full_disk_is_said_aloud_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_said_aloud_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     limit = 200
     connect = bus_log._connect
 
@@ -140,7 +162,8 @@ async def test_a_full_disk_is_said_aloud_and_loses_nothing(tmp_path: Path, monke
     monkeypatch.setattr(bus_log, "_connect", small)
     bus = await _open(tmp_path)
     stored = 0
-    with pytest.raises(BusUnavailable):  # noqa: PT012 - which publish meets the limit does not matter
+    # Which publish meets the limit does not matter
+    with pytest.raises(BusUnavailable):  # noqa: PT012
         while True:
             await bus.publish([message(NAMES.single, "k", stored, size=50_000)])
             stored += 1
@@ -169,7 +192,11 @@ async def test_a_stopped_bus_refuses_and_a_damaged_file_does_not_open(tmp_path: 
     await bus.stop()
     await bus.stop()
     assert not await bus.healthy()
-    for refused in (bus.publish([message(NAMES.single, "k", 2)]), bus.read(NAMES.single), bus.consume("g", [NAMES.single], Recorder())):
+    for refused in (
+        bus.publish([message(NAMES.single, "k", 2)]),
+        bus.read(NAMES.single),
+        bus.consume("g", [NAMES.single], Recorder()),
+    ):
         with pytest.raises(BusUnavailable):
             await refused
     (tmp_path / "bus.db").write_bytes(b"not a database" * 100)
@@ -182,7 +209,10 @@ async def test_a_topic_keeps_the_partitions_it_was_made_with(tmp_path: Path) -> 
     await bus.publish([message(NAMES.main, f"k{n}", n) for n in range(30)])
     before = {record.key: record.partition for record in await bus.read(NAMES.main)}
     await bus.stop()
-    fewer = tuple(type(spec)(spec.name, 2, spec.retention_hours, spec.producers, spec.consumers) for spec in NAMES.specs())
+    fewer = tuple(
+        type(spec)(spec.name, 2, spec.retention_hours, spec.producers, spec.consumers)
+        for spec in NAMES.specs()
+    )
     bus = EmbeddedBus(tmp_path / "bus.db", fewer)
     await bus.start()
     await bus.publish([message(NAMES.main, f"k{n}", n) for n in range(30)])

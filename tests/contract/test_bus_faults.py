@@ -1,4 +1,5 @@
-"""The faulty bus does what it says, plays the same again from its seed, and loses nothing it acknowledged."""
+"""The faulty bus does what it says, plays the same again from its seed, and loses nothing it
+acknowledged."""
 
 import asyncio
 from pathlib import Path
@@ -29,7 +30,15 @@ async def _play(folder: Path, seed: int) -> tuple[list[int], dict[str, int], set
 
 async def test_every_publish_fault_happens_and_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     stored, counts, acknowledged = await _play(tmp_path, seed=7)
-    assert set(counts) == {"fail_before", "fail_after", "fail_part", "duplicate", "replay", "reorder", "delay"}
+    assert set(counts) == {
+        "fail_before",
+        "fail_after",
+        "fail_part",
+        "duplicate",
+        "replay",
+        "reorder",
+        "delay",
+    }
     assert acknowledged <= set(stored)
     assert len(stored) > len(set(stored))
     assert stored != sorted(stored)

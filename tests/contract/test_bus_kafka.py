@@ -1,4 +1,5 @@
-"""What only Kafka can do to a service: die, hang, rebalance under a slow handler, take a right away."""
+"""What only Kafka can do to a service: die, hang, rebalance under a slow handler, take a right
+away."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -31,7 +32,9 @@ async def shared_bed(kafka_broker: KafkaBroker) -> AsyncIterator[KafkaBed]:
 
 
 async def _publish_until_taken(bus: Bus, topic: str, count: int) -> int:
-    """Publish 0 to count-1 one by one as an outbox does, again and again until each is taken; says how often one was not."""
+    """Publish 0 to count-1 one by one as an outbox does, again and again until each is taken; says
+    how often one was not.
+    """
     refused = 0
     for n in range(count):
         while True:
@@ -62,7 +65,9 @@ async def test_nothing_acknowledged_is_lost_when_the_broker_is_killed_and_comes_
     await until(lambda: {number(record) for record in seen.records} == set(range(200)), 120)
     stored = [number(record) for record in await worker.read(names.single)]
     assert set(stored) == set(range(200))
-    assert list(dict.fromkeys(stored)) == list(range(200))  # a repeat may stand late; the first of each is in order
+    assert list(dict.fromkeys(stored)) == list(
+        range(200)
+    )  # a repeat may stand late; the first of each is in order
     assert await writer.healthy()
     assert await worker.healthy()
 
@@ -108,8 +113,12 @@ async def test_a_wrong_password_does_not_start(kafka_broker: KafkaBroker) -> Non
     await bus.stop()
 
 
-async def test_a_member_killed_off_by_a_rebalance_hands_over_without_loss_or_overlap(shared_bed: KafkaBed) -> None:
-    """Members come and go while handlers are slow: every record is handled, and no partition by two at once."""
+async def test_a_member_killed_off_by_a_rebalance_hands_over_without_loss_or_overlap(
+    shared_bed: KafkaBed,
+) -> None:
+    """Members come and go while handlers are slow: every record is handled, and no partition by two
+    at once.
+    """
     names = shared_bed.names
     writer = await shared_bed.connect(names.writer)
     inside: set[int] = set()
@@ -126,9 +135,13 @@ async def test_a_member_killed_off_by_a_rebalance_hands_over_without_loss_or_ove
         handled.extend(number(record) for record in records)
 
     await writer.publish([message(names.main, f"k{n}", n) for n in range(400)])
-    stayer = await (await shared_bed.connect(names.worker)).consume("churn", [names.main], slow, max_batch=5)
+    stayer = await (await shared_bed.connect(names.worker)).consume(
+        "churn", [names.main], slow, max_batch=5
+    )
     for _ in range(3):
-        passing = await (await shared_bed.connect(names.worker)).consume("churn", [names.main], slow, max_batch=5)
+        passing = await (await shared_bed.connect(names.worker)).consume(
+            "churn", [names.main], slow, max_batch=5
+        )
         await asyncio.sleep(0.3)
         await passing.stop()
     await until(lambda: set(handled) == set(range(400)), 60)
@@ -137,7 +150,9 @@ async def test_a_member_killed_off_by_a_rebalance_hands_over_without_loss_or_ove
     await stayer.stop()
 
 
-async def test_a_topic_deleted_under_a_consumer_leaves_its_other_topics_working(shared_bed: KafkaBed, kafka_broker: KafkaBroker) -> None:
+async def test_a_topic_deleted_under_a_consumer_leaves_its_other_topics_working(
+    shared_bed: KafkaBed, kafka_broker: KafkaBroker
+) -> None:
     names = shared_bed.names
     writer, other = await shared_bed.connect(names.writer), await shared_bed.connect(names.other)
     seen = Recorder()

@@ -1,4 +1,5 @@
-"""Kafka over TLS, as a deployment across machines needs it: a real broker with a certificate, believed only by who was told to."""
+"""Kafka over TLS, as a deployment across machines needs it: a real broker with a certificate,
+believed only by who was told to."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -32,13 +33,22 @@ def certificate(address: str) -> tuple[str, str]:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker.example.org")])
     now = datetime.now(UTC)
     made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    return made.public_bytes(Encoding.PEM).decode(), key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    )
+    return made.public_bytes(Encoding.PEM).decode(), key.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    ).decode()
 
 
 class SecureBroker:
@@ -54,7 +64,9 @@ class SecureBroker:
             "listener.security.protocol.map": "CLIENT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT,SECURE:SASL_SSL",
             "listener.name.secure.scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
             "listener.name.secure.ssl.keystore.type": "PEM",
-            "listener.name.secure.ssl.keystore.certificate.chain": self.certificate.replace("\n", "\\n"),
+            "listener.name.secure.ssl.keystore.certificate.chain": self.certificate.replace(
+                "\n", "\\n"
+            ),
             "listener.name.secure.ssl.keystore.key": key.replace("\n", "\\n"),
         }
         self.broker = KafkaBroker(folder, port, controller_port=controller, settings=settings)
@@ -67,7 +79,11 @@ class SecureBroker:
 
     def settings(self, ca_file: Path, host: str = "127.0.0.1") -> Settings:
         """A service's settings for the TLS listener."""
-        kafka = {"HUB_BUS": "kafka", "HUB_KAFKA_BOOTSTRAP": f"{host}:{self.port}", "HUB_KAFKA_USER": USER}
+        kafka = {
+            "HUB_BUS": "kafka",
+            "HUB_KAFKA_BOOTSTRAP": f"{host}:{self.port}",
+            "HUB_KAFKA_USER": USER,
+        }
         kafka["HUB_KAFKA_PASSWORD"] = self.broker.password_of(USER)
         return Settings.from_env({**GOOD, **kafka, "HUB_KAFKA_CA_FILE": str(ca_file)})
 
@@ -89,7 +105,9 @@ def pem(folder: Path, text: str) -> Path:
     return folder / "ca.pem"
 
 
-async def test_a_service_that_was_told_whom_to_believe_speaks_tls(secure: SecureBroker, tmp_path: Path) -> None:
+async def test_a_service_that_was_told_whom_to_believe_speaks_tls(
+    secure: SecureBroker, tmp_path: Path
+) -> None:
     bus = kafka_bus("referral", secure.settings(pem(tmp_path, secure.certificate)))
     await bus.start()
     try:
@@ -101,7 +119,9 @@ async def test_a_service_that_was_told_whom_to_believe_speaks_tls(secure: Secure
 
 
 @pytest.mark.parametrize("lie", ["another certificate", "another name"])
-async def test_a_broker_nobody_vouches_for_is_not_spoken_to(secure: SecureBroker, tmp_path: Path, lie: str) -> None:
+async def test_a_broker_nobody_vouches_for_is_not_spoken_to(
+    secure: SecureBroker, tmp_path: Path, lie: str
+) -> None:
     if lie == "another name":
         settings = secure.settings(pem(tmp_path, secure.certificate), host="localhost")
     else:
@@ -112,7 +132,9 @@ async def test_a_broker_nobody_vouches_for_is_not_spoken_to(secure: SecureBroker
     await bus.stop()
 
 
-def test_a_file_without_certificates_is_an_error_that_names_the_variable(secure: SecureBroker, tmp_path: Path) -> None:
+def test_a_file_without_certificates_is_an_error_that_names_the_variable(
+    secure: SecureBroker, tmp_path: Path
+) -> None:
     for file in (pem(tmp_path, "no certificate"), tmp_path / "absent.pem"):
         with pytest.raises(SettingsError, match="HUB_KAFKA_CA_FILE") as refused:
             kafka_bus("referral", secure.settings(file))

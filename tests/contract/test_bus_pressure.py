@@ -1,4 +1,5 @@
-"""What every bus owes under load: bounded memory, the low-priority lane, pause and resume; and after a kill -9."""
+"""What every bus owes under load: bounded memory, the low-priority lane, pause and resume; and
+after a kill -9."""
 
 import asyncio
 import gc
@@ -27,7 +28,9 @@ async def test_a_slow_handler_does_not_grow_memory(bed: Bed) -> None:
         gc.collect()
         before, _ = tracemalloc.get_traced_memory()
         for first in range(0, 100, 5):
-            await writer.publish([message(names.single, "k", n, size=300_000) for n in range(first, first + 5)])
+            await writer.publish(
+                [message(names.single, "k", n, size=300_000) for n in range(first, first + 5)]
+            )
         await until(lambda: bool(sizes))
         await asyncio.sleep(1.0)
         gc.collect()
@@ -41,7 +44,9 @@ async def test_a_slow_handler_does_not_grow_memory(bed: Bed) -> None:
 
 
 @pytest.mark.parametrize("batch", [5, 64])
-async def test_low_priority_topics_wait_until_the_others_have_no_backlog(bed: Bed, batch: int) -> None:
+async def test_low_priority_topics_wait_until_the_others_have_no_backlog(
+    bed: Bed, batch: int
+) -> None:
     names = bed.names
     writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
     await writer.publish([message(names.bulk, "import", n) for n in range(60)])
@@ -144,12 +149,16 @@ async def test_what_publish_returned_for_survives_kill_9(bed: Bed, after: int) -
     await child.read_lines(after)
     await child.kill()
     acknowledged = int(child.lines[-1])
-    found = [number(record) for record in await (await bed.connect(names.worker)).read(names.single)]
+    found = [
+        number(record) for record in await (await bed.connect(names.worker)).read(names.single)
+    ]
     assert found == list(range(len(found)))  # in order, none twice, none missing
     assert len(found) > acknowledged
     writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
     await writer.publish([message(names.single, "k", len(found))])
-    assert [number(record) for record in await worker.read(names.single)] == list(range(len(found) + 1))
+    assert [number(record) for record in await worker.read(names.single)] == list(
+        range(len(found) + 1)
+    )
 
 
 async def test_a_consumer_killed_between_handling_and_commit_gets_its_batch_again(bed: Bed) -> None:
@@ -157,7 +166,9 @@ async def test_a_consumer_killed_between_handling_and_commit_gets_its_batch_agai
     writer = await bed.connect(names.writer)
     await writer.publish([message(names.single, "k", n) for n in range(30)])
     await bed.release()
-    child = await Child.start(bed, names.worker, "consume", "crash", names.single, crash_at="bus-handled")
+    child = await Child.start(
+        bed, names.worker, "consume", "crash", names.single, crash_at="bus-handled"
+    )
     await child.died()
     assert [int(line) for line in child.lines] == [0, 1, 2, 3, 4]
     seen = Recorder()

@@ -1,4 +1,5 @@
-"""SIGKILL on both sides of every commit and every send: nothing acknowledged is lost, nothing happens twice, no number is missing."""
+"""SIGKILL on both sides of every commit and every send: nothing acknowledged is lost, nothing
+happens twice, no number is missing."""
 
 import asyncio
 import os
@@ -28,16 +29,38 @@ __all__ = ["database_url"]
 
 ROOT = Path(__file__).parents[2]
 POINTS = [
-    "database.before-commit", "database.after-commit", "outbox.stored", "audit.numbered", "outbox.before-send", "outbox.after-send",
-    "outbox.after-mark", "inbox.before-commit", "inbox.after-commit",
-]  # fmt: skip
+    "database.before-commit",
+    "database.after-commit",
+    "outbox.stored",
+    "audit.numbered",
+    "outbox.before-send",
+    "outbox.after-send",
+    "outbox.after-mark",
+    "inbox.before-commit",
+    "inbox.after-commit",
+]
 
 
 def work(url: str, folder: Path, crash_at: str, after: int, total: int) -> tuple[int, set[UUID]]:
     """Run the worker; its exit code and what it acknowledged."""
-    line = [sys.executable, "-m", "tests.support.crash_worker", url, str(folder), crash_at, str(after), str(total)]
+    line = [
+        sys.executable,
+        "-m",
+        "tests.support.crash_worker",
+        url,
+        str(folder),
+        crash_at,
+        str(after),
+        str(total),
+    ]
     done = subprocess.run(
-        line, cwd=ROOT, env={**os.environ, "HUB_TEST_BUILD": "1"}, capture_output=True, text=True, timeout=120, check=False
+        line,
+        cwd=ROOT,
+        env={**os.environ, "HUB_TEST_BUILD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     # A line cut short by the kill was not acknowledged to anyone.
     return done.returncode, {UUID(text) for text in done.stdout.split("\n")[:-1]}
@@ -45,13 +68,18 @@ def work(url: str, folder: Path, crash_at: str, after: int, total: int) -> tuple
 
 async def sent(bus: EmbeddedBus, topic: str, me: str) -> list[tuple[int, UUID, dict[str, object]]]:
     """What is on the bus: number, id and data, in order."""
-    opened = [open_envelope(record.value, me=me, opening=opening_of(me), keys=KEYS) for record in await bus.read(topic)]
+    opened = [
+        open_envelope(record.value, me=me, opening=opening_of(me), keys=KEYS)
+        for record in await bus.read(topic)
+    ]
     return [(each.seq, each.id, each.data) for each in opened]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
-async def test_death_at_any_point_loses_nothing_acknowledged_and_repeats_no_effect(database_url: str, tmp_path: Path, point: str) -> None:
+async def test_death_at_any_point_loses_nothing_acknowledged_and_repeats_no_effect(
+    database_url: str, tmp_path: Path, point: str
+) -> None:
     code, first = await asyncio.to_thread(work, database_url, tmp_path, point, 10, 100)
     assert code == -signal.SIGKILL
     assert 10 <= len(first) < 100
@@ -76,15 +104,27 @@ async def _judge(database: Database, bus: EmbeddedBus, acknowledged: set[UUID]) 
     assert sorted(effects) == sorted(stored)  # each once, and only for what was committed
     cases = await sent(bus, topics.CASE, "svc:sharing")
     assert sorted({seq for seq, _, _ in cases}) == list(range(1, len(stored) + 1))
-    assert len({message_id for _, message_id, _ in cases}) == len(stored)  # a repeat is the same bytes under the same id
+    assert len({message_id for _, message_id, _ in cases}) == len(
+        stored
+    )  # a repeat is the same bytes under the same id
     firsts = list(dict.fromkeys(seq for seq, _, _ in cases))
     assert firsts == sorted(firsts)
     batches = {
-        message_id: AuditBatch.model_validate(data) for _, message_id, data in await sent(bus, topics.audit("referral"), "svc:audit")
+        message_id: AuditBatch.model_validate(data)
+        for _, message_id, data in await sent(bus, topics.audit("referral"), "svc:audit")
     }
     numbers = [item.seq for batch in batches.values() for item in batch.items]
-    assert sorted(numbers) == list(range(1, 2 * len(stored) + 1))  # one record for the work, one for its effect
-    pending = await database.read(lambda c: list(c.execute(select(PENDING.c.seq).order_by(PENDING.c.seq)).scalars()))
+    assert sorted(numbers) == list(
+        range(1, 2 * len(stored) + 1)
+    )  # one record for the work, one for its effect
+    pending = await database.read(
+        lambda c: list(c.execute(select(PENDING.c.seq).order_by(PENDING.c.seq)).scalars())
+    )
     assert pending == sorted(numbers)
-    assert await database.read(lambda c: c.execute(select(OUTBOX.c.id).where(OUTBOX.c.sent_at.is_(None))).all()) == []
+    assert (
+        await database.read(
+            lambda c: c.execute(select(OUTBOX.c.id).where(OUTBOX.c.sent_at.is_(None))).all()
+        )
+        == []
+    )
     assert await database.read(lambda c: c.execute(select(QUARANTINE.c.digest)).all()) == []

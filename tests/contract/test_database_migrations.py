@@ -6,7 +6,15 @@ import pytest
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, String, Table
 
 from common.clock import SystemClock
-from common.database import Database, UtcDateTime, UuidType, ensure_schema, migrate, new_metadata, schema_drift
+from common.database import (
+    Database,
+    UtcDateTime,
+    UuidType,
+    ensure_schema,
+    migrate,
+    new_metadata,
+    schema_drift,
+)
 from tests.support.databases import database_url
 
 __all__ = ["database_url"]
@@ -51,10 +59,17 @@ def upgrade():
 def described() -> MetaData:
     metadata = new_metadata()
     Table(
-        "person", metadata, Column("id", UuidType, primary_key=True), Column("at", UtcDateTime),
-        Column("word", String(20), nullable=False, server_default="x"), CheckConstraint("word <> ''", name="word"), Index("ix_person_word", "word"),
-    )  # fmt: skip
-    Table("link", metadata, Column("person_id", UuidType, ForeignKey("person.id"), primary_key=True))
+        "person",
+        metadata,
+        Column("id", UuidType, primary_key=True),
+        Column("at", UtcDateTime),
+        Column("word", String(20), nullable=False, server_default="x"),
+        CheckConstraint("word <> ''", name="word"),
+        Index("ix_person_word", "word"),
+    )
+    Table(
+        "link", metadata, Column("person_id", UuidType, ForeignKey("person.id"), primary_key=True)
+    )
     return metadata
 
 
@@ -67,7 +82,9 @@ def history(tmp_path: Path) -> Path:
     return versions.parent
 
 
-def test_the_history_leads_to_the_described_tables_and_running_it_again_changes_nothing(database_url: str, history: Path) -> None:
+def test_the_history_leads_to_the_described_tables_and_running_it_again_changes_nothing(
+    database_url: str, history: Path
+) -> None:
     migrate(database_url, history, target="0001")
     assert schema_drift(database_url, described())
     migrate(database_url, history)

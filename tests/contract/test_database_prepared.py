@@ -5,10 +5,32 @@ from typing import Any, Final
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Column, Integer, LargeBinary, String, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import IntegrityError, InvalidRequestError, MultipleResultsFound, NoResultFound
 
-from common.database import Database, JsonDocument, Prepared, RowNumber, Unit, UtcDateTime, UuidType, among, new_metadata
+from common.database import (
+    Database,
+    JsonDocument,
+    Prepared,
+    RowNumber,
+    Unit,
+    UtcDateTime,
+    UuidType,
+    among,
+    new_metadata,
+)
 from common.ids import uuid7
 from tests.support.databases import database, database_url
 
@@ -16,7 +38,8 @@ __all__ = ["database", "database_url"]
 
 METADATA = new_metadata()
 THING: Final = Table(
-    "thing", METADATA,
+    "thing",
+    METADATA,
     Column("seq", RowNumber, primary_key=True),
     Column("id", UuidType, unique=True, nullable=False),
     Column("words", JsonDocument),
@@ -24,21 +47,39 @@ THING: Final = Table(
     Column("at", UtcDateTime),
     Column("name", String(20)),
     Column("count", Integer, nullable=False),
-)  # fmt: skip
+)
 COLUMNS: Final = ("id", "words", "blob", "at", "name", "count")
 NEW: Final = Prepared(insert(THING).inline(), *COLUMNS)
 RAISE: Final = Prepared(
-    update(THING).where(THING.c.id == bindparam("which")).values(count=THING.c.count + bindparam("by") + 1).returning(THING.c.count)
+    update(THING)
+    .where(THING.c.id == bindparam("which"))
+    .values(count=THING.c.count + bindparam("by") + 1)
+    .returning(THING.c.count)
 )
 DROP: Final = Prepared(delete(THING).where(THING.c.name == bindparam("called")))
-FIND: Final = Prepared(select(*(THING.c[name] for name in COLUMNS)).where(THING.c.count >= bindparam("least")).order_by(THING.c.seq))
-COUNT: Final = Prepared(select(func.count(), THING.c.name, func.max(THING.c.at)).group_by(THING.c.name).limit(1))
+FIND: Final = Prepared(
+    select(*(THING.c[name] for name in COLUMNS))
+    .where(THING.c.count >= bindparam("least"))
+    .order_by(THING.c.seq)
+)
+COUNT: Final = Prepared(
+    select(func.count(), THING.c.name, func.max(THING.c.at)).group_by(THING.c.name).limit(1)
+)
 MOMENT: Final = datetime(2026, 4, 1, 10, 30, 0, 5, tzinfo=timezone(timedelta(hours=1)))
 
 
 def row(**changes: Any) -> dict[str, Any]:
-    """A row with every type that is converted on its way, and what a careless SQL text would trip over."""
-    given = {"id": uuid7(), "words": [["a", "?%(name)s"]], "blob": b"\x00\xff", "at": MOMENT, "name": "50 % of ?", "count": 1}
+    """A row with every type that is converted on its way, and what a careless SQL text would trip
+    over.
+    """
+    given = {
+        "id": uuid7(),
+        "words": [["a", "?%(name)s"]],
+        "blob": b"\x00\xff",
+        "at": MOMENT,
+        "name": "50 % of ?",
+        "count": 1,
+    }
     return {**given, **changes}
 
 
@@ -51,7 +92,9 @@ async def tables(database: Database) -> None:
 async def rows(database: Database) -> list[dict[str, Any]]:
     """What is stored, as the ordinary road reads it."""
     found = select(*(THING.c[name] for name in COLUMNS)).order_by(THING.c.seq)
-    return await database.read(lambda connection: [dict(each) for each in connection.execute(found).mappings()])
+    return await database.read(
+        lambda connection: [dict(each) for each in connection.execute(found).mappings()]
+    )
 
 
 async def test_values_are_stored_as_the_ordinary_road_stores_them(database: Database) -> None:
@@ -62,18 +105,30 @@ async def test_values_are_stored_as_the_ordinary_road_stores_them(database: Data
     plain = row()
     await database.write(lambda unit: unit.connection.execute(insert(THING), plain))
     found = await rows(database)
-    assert found == [{**each, "at": each["at"] and each["at"].astimezone(UTC)} for each in (one, two, empty, plain)]
+    assert found == [
+        {**each, "at": each["at"] and each["at"].astimezone(UTC)}
+        for each in (one, two, empty, plain)
+    ]
     assert isinstance(found[0]["id"], UUID)
 
 
-async def test_what_returning_answers_and_the_statements_own_values_count(database: Database) -> None:
+async def test_what_returning_answers_and_the_statements_own_values_count(
+    database: Database,
+) -> None:
     mine = row(count=5)
     await database.write(lambda unit: NEW.run_many(unit.connection, [mine, row()]))
     answers = [
-        await database.write(lambda unit: RAISE.run(unit.connection, {"which": mine["id"], "by": 10}).scalar_one()) for _ in range(2)
+        await database.write(
+            lambda unit: RAISE.run(unit.connection, {"which": mine["id"], "by": 10}).scalar_one()
+        )
+        for _ in range(2)
     ]
     assert answers == [16, 27]
-    assert (await database.write(lambda unit: RAISE.run(unit.connection, {"which": uuid7(), "by": 1}).first())) is None
+    assert (
+        await database.write(
+            lambda unit: RAISE.run(unit.connection, {"which": uuid7(), "by": 1}).first()
+        )
+    ) is None
 
 
 async def test_rows_are_found_by_parameters(database: Database) -> None:
@@ -83,12 +138,18 @@ async def test_rows_are_found_by_parameters(database: Database) -> None:
 
 
 async def test_rows_are_what_the_ordinary_road_reads(database: Database) -> None:
-    given = [row(), row(words=None, blob=None, at=None, name=None), row(words={"n": [1, None]}, count=0)]
+    given = [
+        row(),
+        row(words=None, blob=None, at=None, name=None),
+        row(words={"n": [1, None]}, count=0),
+    ]
     await database.write(lambda unit: NEW.run_many(unit.connection, given))
     found = await database.read(lambda connection: FIND.run(connection, {"least": 0}))
     assert [each._asdict() for each in found] == await rows(database)
     assert [each.id for each in found] == [each["id"] for each in given]
-    assert (await database.read(lambda connection: FIND.run(connection, {"least": 2}))).first() is None
+    assert (
+        await database.read(lambda connection: FIND.run(connection, {"least": 2}))
+    ).first() is None
 
 
 async def test_columns_without_a_name_have_a_place_and_their_type(database: Database) -> None:
@@ -99,27 +160,52 @@ async def test_columns_without_a_name_have_a_place_and_their_type(database: Data
 
 @pytest.mark.parametrize("column", ["id", "name", "count"])
 async def test_one_parameter_holds_a_list(database: Database, column: str) -> None:
-    given = [row(name=name, count=count) for name, count in (('it\'s "{a}", \\ ?%', 1), ("Zoë 名", 2), ("1", 3))]
+    given = [
+        row(name=name, count=count)
+        for name, count in (('it\'s "{a}", \\ ?%', 1), ("Zoë 名", 2), ("1", 3))
+    ]
     await database.write(lambda unit: NEW.run_many(unit.connection, given))
-    listed = Prepared(lambda dialect: select(THING.c[column]).where(among(THING.c[column], "these", dialect)).order_by(THING.c.seq))
+    listed = Prepared(
+        lambda dialect: (
+            select(THING.c[column])
+            .where(among(THING.c[column], "these", dialect))
+            .order_by(THING.c.seq)
+        )
+    )
     for wanted in ([], given[:1], given[1:], given):
         these = [each[column] for each in wanted]
-        found = await database.read(lambda connection, these=these: listed.run(connection, {"these": these}))  # type: ignore[misc]
+        found = await database.read(
+            lambda connection, these=these: listed.run(  # type: ignore[misc]
+                connection, {"these": these}
+            )
+        )
         assert found.scalars() == these
 
 
 async def test_an_update_says_how_many_rows_it_met(database: Database) -> None:
-    await database.write(lambda unit: NEW.run_many(unit.connection, [row(), row(), row(name="other")]))
+    await database.write(
+        lambda unit: NEW.run_many(unit.connection, [row(), row(), row(name="other")])
+    )
     rename = Prepared(update(THING).where(THING.c.name == bindparam("b_name")), "name")
     for expected in (2, 0):
-        changed = await database.write(lambda unit: rename.run(unit.connection, {"b_name": "50 % of ?", "name": "new"}))
+        changed = await database.write(
+            lambda unit: rename.run(unit.connection, {"b_name": "50 % of ?", "name": "new"})
+        )
         assert changed.rowcount == expected
 
 
 async def test_one_row_means_one(database: Database) -> None:
-    for made, one, one_or_none in ((0, NoResultFound, None), (1, None, None), (2, MultipleResultsFound, MultipleResultsFound)):
+    for made, one, one_or_none in (
+        (0, NoResultFound, None),
+        (1, None, None),
+        (2, MultipleResultsFound, MultipleResultsFound),
+    ):
         await database.write(lambda unit: unit.connection.execute(delete(THING)).close())
-        await database.write(lambda unit, made=made: NEW.run_many(unit.connection, [row() for _ in range(made)]))  # type: ignore[misc]
+        await database.write(
+            lambda unit, made=made: NEW.run_many(  # type: ignore[misc]
+                unit.connection, [row() for _ in range(made)]
+            )
+        )
         found = await database.read(lambda connection: FIND.run(connection, {"least": 0}))
         for call, refused in (
             (found.one, one),
@@ -186,7 +272,9 @@ async def test_a_refusal_is_the_usual_error_and_shows_no_value(database: Databas
 
 async def test_a_naive_moment_is_refused(database: Database) -> None:
     with pytest.raises(ValueError, match="time zone"):
-        await database.write(lambda unit: NEW.run(unit.connection, row(at=MOMENT.replace(tzinfo=None))))
+        await database.write(
+            lambda unit: NEW.run(unit.connection, row(at=MOMENT.replace(tzinfo=None)))
+        )
 
 
 async def test_it_counts_as_one_statement(database: Database) -> None:

@@ -7,7 +7,18 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, String, Table, func, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Integer,
+    String,
+    Table,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
 from common.clock import SystemClock
@@ -32,15 +43,21 @@ __all__ = ["database", "database_url"]
 
 METADATA = new_metadata()
 NOTE = Table(
-    "note", METADATA,
+    "note",
+    METADATA,
     Column("seq", RowNumber, primary_key=True),
     Column("id", UuidType, unique=True),
     Column("word", String, unique=True),
     Column("at", UtcDateTime),
     Column("extra", JsonDocument),
     Column("parent", ForeignKey("note.seq", deferrable=True, initially="DEFERRED")),
-)  # fmt: skip
-TALLY = Table("tally", METADATA, Column("name", String, primary_key=True), Column("n", Integer, nullable=False))
+)
+TALLY = Table(
+    "tally",
+    METADATA,
+    Column("name", String, primary_key=True),
+    Column("n", Integer, nullable=False),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +68,9 @@ async def _schema(database: Database) -> None:
 
 async def words(database: Database) -> list[str]:
     """All stored words, in row order."""
-    return await database.read(lambda c: [row.word for row in c.execute(select(NOTE.c.word).order_by(NOTE.c.seq))])
+    return await database.read(
+        lambda c: [row.word for row in c.execute(select(NOTE.c.word).order_by(NOTE.c.seq))]
+    )
 
 
 def add(word: str, unit: Unit) -> str:
@@ -110,7 +129,9 @@ async def test_a_failing_unit_undoes_only_itself(database: Database) -> None:
         add("lost", unit)
         raise LookupError("mine")
 
-    results = await together(database, lambda u: add("a", u), fails, lambda u: add("a", u), lambda u: add("b", u))
+    results = await together(
+        database, lambda u: add("a", u), fails, lambda u: add("a", u), lambda u: add("b", u)
+    )
     assert results[0] == "a"
     assert isinstance(results[1], LookupError)
     assert isinstance(results[2], IntegrityError)
@@ -128,7 +149,9 @@ async def test_a_failing_unit_alone_leaves_nothing(database: Database) -> None:
     assert await words(database) == []
 
 
-async def test_after_commit_runs_on_the_loop_before_the_caller_goes_on_and_never_for_a_failed_unit(database: Database) -> None:
+async def test_after_commit_runs_on_the_loop_before_the_caller_goes_on_and_never_for_a_failed_unit(
+    database: Database,
+) -> None:
     seen: list[tuple[str, int]] = []
 
     def fails(unit: Unit) -> None:
@@ -153,7 +176,9 @@ async def test_an_after_commit_call_that_fails_harms_nobody(database: Database) 
     assert await database.write(works) == "kept"
 
 
-async def test_the_hook_runs_once_per_group_inside_it_and_sees_what_surviving_units_kept(database: Database) -> None:
+async def test_the_hook_runs_once_per_group_inside_it_and_sees_what_surviving_units_kept(
+    database: Database,
+) -> None:
     groups: list[list[str]] = []
 
     def hook(group: GroupCommit) -> None:
@@ -166,7 +191,9 @@ async def test_the_hook_runs_once_per_group_inside_it_and_sees_what_surviving_un
             raise LookupError
 
     database.before_commit(hook)
-    await together(database, lambda u: keeps("x", u), lambda u: keeps("bad", u), lambda u: keeps("y", u))
+    await together(
+        database, lambda u: keeps("x", u), lambda u: keeps("bad", u), lambda u: keeps("y", u)
+    )
     assert groups == [[], ["x", "y"]]
     assert await words(database) == ["hook1", "hook2"]
 
@@ -181,7 +208,9 @@ async def test_a_hook_that_refuses_one_unit_makes_only_that_unit_fail(database: 
         return add(word, unit)
 
     database.before_commit(hook)
-    results = await together(database, lambda u: keeps("a", u), lambda u: keeps("bad", u), lambda u: keeps("b", u))
+    results = await together(
+        database, lambda u: keeps("a", u), lambda u: keeps("bad", u), lambda u: keeps("b", u)
+    )
     assert results[0] == "a"
     assert isinstance(results[1], ValueError)
     assert results[2] == "b"
@@ -199,7 +228,9 @@ async def test_a_constraint_checked_at_commit_makes_only_its_unit_fail(database:
     assert await words(database) == ["a", "b"]
 
 
-async def test_an_attempt_inside_a_unit_undoes_its_sql_and_what_it_collected(database: Database) -> None:
+async def test_an_attempt_inside_a_unit_undoes_its_sql_and_what_it_collected(
+    database: Database,
+) -> None:
     called: list[str] = []
     kept: list[object] = []
     database.before_commit(lambda group: kept.extend(group.kept("k")))
@@ -225,12 +256,16 @@ async def test_an_attempt_inside_a_unit_undoes_its_sql_and_what_it_collected(dat
 
 
 @pytest.mark.parametrize("company", [0, 2])
-async def test_a_unit_that_ends_the_shared_transaction_is_refused(database: Database, company: int) -> None:
+async def test_a_unit_that_ends_the_shared_transaction_is_refused(
+    database: Database, company: int
+) -> None:
     def ends(unit: Unit) -> None:
         add("x", unit)
         unit.connection.rollback()
 
-    results = await together(database, ends, *[lambda u, n=n: add(f"ok{n}", u) for n in range(company)])
+    results = await together(
+        database, ends, *[lambda u, n=n: add(f"ok{n}", u) for n in range(company)]
+    )
     assert isinstance(results[0], TransactionBroken)
     assert await words(database) == [f"ok{n}" for n in range(company)]
 
@@ -247,7 +282,9 @@ async def test_a_read_sees_one_snapshot(database: Database) -> None:
 
     def counts(connection: object) -> tuple[int, int]:
         first = connection.execute(select(func.count()).select_from(NOTE)).scalar_one()  # type: ignore[attr-defined]
-        asyncio.run_coroutine_threadsafe(database.write(lambda u: add("during", u)), loop).result(30)
+        asyncio.run_coroutine_threadsafe(database.write(lambda u: add("during", u)), loop).result(
+            30
+        )
         return first, connection.execute(select(func.count()).select_from(NOTE)).scalar_one()  # type: ignore[attr-defined]
 
     assert await database.read(counts) == (1, 1)
@@ -278,17 +315,25 @@ async def test_types_mean_the_same_on_both_dialects(database: Database) -> None:
     at = datetime(2026, 7, 1, 12, 30, 15, 123456, tzinfo=timezone(timedelta(hours=1)))
     row = {"id": identity, "word": "w", "at": at, "extra": {"a": [1, None]}}
     await database.write(lambda u: u.connection.execute(insert(NOTE), row))
-    found = await database.read(lambda c: c.execute(select(NOTE.c.id, NOTE.c.at, NOTE.c.extra)).one())
+    found = await database.read(
+        lambda c: c.execute(select(NOTE.c.id, NOTE.c.at, NOTE.c.extra)).one()
+    )
     assert isinstance(found.id, UUID)
     assert (found.id, found.at, found.extra) == (identity, at, {"a": [1, None]})
     assert found.at.tzinfo is UTC
     later = at + timedelta(microseconds=1)
-    assert await database.read(lambda c: c.execute(select(func.count()).where(NOTE.c.at < later)).scalar_one()) == 1
+    assert (
+        await database.read(
+            lambda c: c.execute(select(func.count()).where(NOTE.c.at < later)).scalar_one()
+        )
+        == 1
+    )
 
 
 async def test_a_naive_datetime_is_refused(database: Database) -> None:
+    naive = datetime(2026, 1, 1)  # noqa: DTZ001  that is the point
     with pytest.raises(StatementError, match="time zone"):
-        await database.write(lambda u: u.connection.execute(insert(NOTE), {"at": datetime(2026, 1, 1)}))  # noqa: DTZ001  that is the point
+        await database.write(lambda u: u.connection.execute(insert(NOTE), {"at": naive}))
 
 
 async def test_stop_finishes_what_was_accepted_and_then_refuses(database: Database) -> None:
@@ -304,7 +349,9 @@ async def test_stop_finishes_what_was_accepted_and_then_refuses(database: Databa
     assert len(await words(database)) == 50
 
 
-async def test_a_cancelled_caller_who_waited_in_the_queue_leaves_nothing(database: Database) -> None:
+async def test_a_cancelled_caller_who_waited_in_the_queue_leaves_nothing(
+    database: Database,
+) -> None:
     hold = Hold(database)
     await hold.begun()
     task = asyncio.create_task(database.write(lambda u: add("nobody waits", u)))
@@ -340,19 +387,29 @@ async def test_a_database_that_cannot_be_reached_says_so(database_url: str) -> N
         with pytest.raises(ValueError):
             Database("sqlite:///:memory:", clock=SystemClock(), name="x")
         return
-    gone = Database("postgresql+psycopg://nobody:none@127.0.0.1:1/none", clock=SystemClock(), name="x", retry_for=0.2)
+    gone = Database(
+        "postgresql+psycopg://nobody:none@127.0.0.1:1/none",
+        clock=SystemClock(),
+        name="x",
+        retry_for=0.2,
+    )
     with pytest.raises(DatabaseUnavailable):
         await gone.start()
 
 
 async def test_connections_are_set_to_be_durable(database: Database) -> None:
     if database.dialect == "postgresql":
-        shown = await database.write(lambda u: u.connection.execute(text("SHOW synchronous_commit")).scalar_one())
+        shown = await database.write(
+            lambda u: u.connection.execute(text("SHOW synchronous_commit")).scalar_one()
+        )
         assert shown == "on"
         return
 
     def pragmas(unit: Unit) -> list[object]:
-        return [unit.connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("journal_mode", "synchronous", "foreign_keys")]
+        return [
+            unit.connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
 
     assert await database.write(pragmas) == ["wal", 2, 1]
 
@@ -361,7 +418,10 @@ async def test_an_error_never_shows_the_values_of_a_statement(database: Database
     await database.write(lambda u: add("Marta Quillfeather", u))
     with pytest.raises(IntegrityError) as caught:
         await database.write(
-            lambda u: u.connection.execute(insert(NOTE), {"seq": 1, "word": "Marta Quillfeather", "extra": {"a": "07700 900123"}})
+            lambda u: u.connection.execute(
+                insert(NOTE),
+                {"seq": 1, "word": "Marta Quillfeather", "extra": {"a": "07700 900123"}},
+            )
         )
     assert "07700" not in str(caught.value)
     with pytest.raises(DBAPIError) as refused:

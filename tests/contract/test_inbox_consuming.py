@@ -21,11 +21,28 @@ from common.events.identity import DirectoryHeartbeat
 from common.ids import uuid7
 from common.inbox import Received, Refused, Transient, Waiting
 from common.inbox.tables import INBOX_STREAM
-from common.keys import KeySource, RecipientKey, SigningKey, StaticKeys, VerificationKey, generate_signing
+from common.keys import (
+    KeySource,
+    RecipientKey,
+    SigningKey,
+    StaticKeys,
+    VerificationKey,
+    generate_signing,
+)
 from tests.support.databases import database, database_url
 from tests.support.key_directory import POLICE
 from tests.support.key_directory import Directory as KeyDirectory
-from tests.support.members import KEYS, METADATA, OPENING, SIGNING, STRANGER, embedded_bus, inbox_of, outbox_of, until
+from tests.support.members import (
+    KEYS,
+    METADATA,
+    OPENING,
+    SIGNING,
+    STRANGER,
+    embedded_bus,
+    inbox_of,
+    outbox_of,
+    until,
+)
 
 __all__ = ["database", "database_url"]
 
@@ -60,7 +77,11 @@ class Consumer:
 
     async def settle(self, applied: int = 0, quarantined: int = 0, repeats: int = 0) -> None:
         tally = self.inbox.tally
-        await until(lambda: (tally.applied, tally.quarantined, tally.repeats) == (applied, quarantined, repeats))
+        await until(
+            lambda: (
+                (tally.applied, tally.quarantined, tally.repeats) == (applied, quarantined, repeats)
+            )
+        )
 
     async def quarantine(self) -> list[Incoming]:
         """Records of the quarantine topic, once the outbox is empty."""
@@ -104,7 +125,9 @@ def directory() -> Directory:
 
 
 @pytest.fixture
-async def consumer(database: Database, bus: EmbeddedBus, directory: Directory) -> AsyncIterator[Consumer]:
+async def consumer(
+    database: Database, bus: EmbeddedBus, directory: Directory
+) -> AsyncIterator[Consumer]:
     await ensure_schema(database, METADATA)
     made = Consumer(database, bus, directory)
     yield made
@@ -113,22 +136,41 @@ async def consumer(database: Database, bus: EmbeddedBus, directory: Directory) -
 
 
 def envelope(
-    seq: int, *, type: str = SubjectErased.TYPE, version: int = 1, data: dict[str, Any] | None = None, id: UUID | None = None,  # noqa: A002
-    sender: SigningKey = SIGNING["svc:referral"], to: str = "svc:sharing",
-) -> Outgoing:  # fmt: skip
+    seq: int,
+    *,
+    type: str = SubjectErased.TYPE,  # noqa: A002
+    version: int = 1,
+    data: dict[str, Any] | None = None,
+    id: UUID | None = None,  # noqa: A002
+    sender: SigningKey = SIGNING["svc:referral"],
+    to: str = "svc:sharing",
+) -> Outgoing:
     value = seal(
-        type=type, version=version, data=data if data is not None else SubjectErased(subject_id=uuid7(), case_ids=(), erased_at=AT).data(),
-        sender=sender, recipients=[OPENING[to].public()], stream="case-1", seq=seq, id=id or uuid7(), issued_at=AT,
-    )  # fmt: skip
+        type=type,
+        version=version,
+        data=data
+        if data is not None
+        else SubjectErased(subject_id=uuid7(), case_ids=(), erased_at=AT).data(),
+        sender=sender,
+        recipients=[OPENING[to].public()],
+        stream="case-1",
+        seq=seq,
+        id=id or uuid7(),
+        issued_at=AT,
+    )
     return Outgoing(topics.CASE, b"case-1", value)
 
 
 async def waiting(consumer: Consumer) -> Sequence[Waiting]:
     """What stands in quarantine."""
-    return await consumer.database.read(lambda c: consumer.inbox.waiting(c, topic=None, reason=None, limit=10))
+    return await consumer.database.read(
+        lambda c: consumer.inbox.waiting(c, topic=None, reason=None, limit=10)
+    )
 
 
-async def test_events_are_applied_once_in_order_whatever_is_repeated(bus: EmbeddedBus, consumer: Consumer) -> None:
+async def test_events_are_applied_once_in_order_whatever_is_repeated(
+    bus: EmbeddedBus, consumer: Consumer
+) -> None:
     one, two = envelope(1), envelope(2)
     await bus.publish([one, one, two, one])
     await consumer.start()
@@ -136,7 +178,9 @@ async def test_events_are_applied_once_in_order_whatever_is_repeated(bus: Embedd
     await bus.publish([two])
     await consumer.settle(applied=2, repeats=3)
     assert await consumer.applied() == [1, 2]
-    assert [(got.source, got.topic, got.key, got.late) for got in consumer.seen] == [("svc:referral", topics.CASE, b"case-1", False)] * 2
+    assert [(got.source, got.topic, got.key, got.late) for got in consumer.seen] == [
+        ("svc:referral", topics.CASE, b"case-1", False)
+    ] * 2
     assert await consumer.quarantine() == []
 
 
@@ -150,7 +194,9 @@ async def test_a_handler_may_ask_for_repeats(bus: EmbeddedBus, consumer: Consume
     assert [got.repeat for got in consumer.seen] == [False, True]
 
 
-async def test_a_gap_is_accepted_and_what_fills_it_is_late(bus: EmbeddedBus, consumer: Consumer, database: Database) -> None:
+async def test_a_gap_is_accepted_and_what_fills_it_is_late(
+    bus: EmbeddedBus, consumer: Consumer, database: Database
+) -> None:
     await bus.publish([envelope(1), envelope(4), envelope(2)])
     await consumer.start()
     await consumer.settle(applied=3)
@@ -169,7 +215,9 @@ async def test_a_forged_signature_is_quarantined_and_holds_nothing(
     await consumer.settle(applied=1, quarantined=1)
     (record,) = await consumer.quarantine()
     assert (record.value, record.key) == (forged.value, b"case-1")
-    assert [vars(line)["alarm"] for line in caplog.records if line.msg == "envelope quarantined"] == ["envelope-quarantined"]
+    assert [
+        vars(line)["alarm"] for line in caplog.records if line.msg == "envelope quarantined"
+    ] == ["envelope-quarantined"]
     assert dict(record.headers)["hub-reason"] == b"unknown-key"
     assert not await database.read(lambda c: consumer.inbox.held(c, key="case-1"))
 
@@ -180,7 +228,10 @@ async def test_a_forged_signature_is_quarantined_and_holds_nothing(
         (Outgoing(topics.CASE, b"k", b"not an envelope"), "malformed"),
         (Outgoing(topics.CASE, b"k", b"x" * 500_000), "too-large"),
         (envelope(1, to="svc:audit"), "not-for-us"),
-        (Outgoing(topics.CASE, b"k", envelope(1).value, (("ce_source", b"svc:audit"),)), "headers-mismatch"),
+        (
+            Outgoing(topics.CASE, b"k", envelope(1).value, (("ce_source", b"svc:audit"),)),
+            "headers-mismatch",
+        ),
     ],
 )
 async def test_what_cannot_be_opened_is_quarantined_untouched_once(
@@ -196,7 +247,9 @@ async def test_what_cannot_be_opened_is_quarantined_untouched_once(
     assert (listed.reason, listed.holds, listed.source) == (reason, False, None)
 
 
-async def test_a_source_that_may_not_speak_on_the_topic_is_quarantined(bus: EmbeddedBus, consumer: Consumer) -> None:
+async def test_a_source_that_may_not_speak_on_the_topic_is_quarantined(
+    bus: EmbeddedBus, consumer: Consumer
+) -> None:
     await bus.publish([envelope(1, sender=SIGNING["svc:audit"]), envelope(1)])
     await consumer.start(senders=lambda topic: ("svc:referral",) if topic == topics.CASE else ())
     await consumer.settle(applied=1, quarantined=1)
@@ -239,7 +292,9 @@ async def test_a_refusal_names_its_own_reason(bus: EmbeddedBus, consumer: Consum
     assert dict((await consumer.quarantine())[0].headers)["hub-reason"] == b"wrong-recipient-agency"
 
 
-async def test_an_event_without_handler_is_held_unless_ignored_by_name(bus: EmbeddedBus, consumer: Consumer) -> None:
+async def test_an_event_without_handler_is_held_unless_ignored_by_name(
+    bus: EmbeddedBus, consumer: Consumer
+) -> None:
     consumer.inbox.ignore(SubjectErased)
     await bus.publish([envelope(1)])
     await consumer.start()
@@ -257,7 +312,9 @@ async def test_an_event_without_handler_is_held_unless_ignored_by_name(bus: Embe
     await other.outbox.stop()
 
 
-async def test_a_replay_applies_what_was_held_once_and_frees_the_case(bus: EmbeddedBus, consumer: Consumer, database: Database) -> None:
+async def test_a_replay_applies_what_was_held_once_and_frees_the_case(
+    bus: EmbeddedBus, consumer: Consumer, database: Database
+) -> None:
     consumer.trouble[1] = KeyError()
     await bus.publish([envelope(1), envelope(2)])
     await consumer.start()
@@ -275,7 +332,9 @@ async def test_a_replay_applies_what_was_held_once_and_frees_the_case(bus: Embed
     assert len(await consumer.quarantine()) == 1
 
 
-async def test_a_key_that_became_known_lets_a_refused_envelope_back_in(bus: EmbeddedBus, consumer: Consumer, directory: Directory) -> None:
+async def test_a_key_that_became_known_lets_a_refused_envelope_back_in(
+    bus: EmbeddedBus, consumer: Consumer, directory: Directory
+) -> None:
     new = generate_signing("svc:referral")
     await bus.publish([envelope(1, sender=new)])
     await consumer.start()
@@ -286,7 +345,9 @@ async def test_a_key_that_became_known_lets_a_refused_envelope_back_in(bus: Embe
     assert await consumer.applied() == [1]
 
 
-async def test_a_replay_asks_again_who_may_speak(bus: EmbeddedBus, consumer: Consumer, database: Database) -> None:
+async def test_a_replay_asks_again_who_may_speak(
+    bus: EmbeddedBus, consumer: Consumer, database: Database
+) -> None:
     """By the rule of the group that set it aside, though nobody repeats it to the replay."""
     stray, forged = envelope(1, sender=SIGNING["svc:audit"]), envelope(2, sender=STRANGER)
     await bus.publish([stray, forged])
@@ -299,7 +360,9 @@ async def test_a_replay_asks_again_who_may_speak(bus: EmbeddedBus, consumer: Con
     assert [row.reason for row in await waiting(consumer)] == ["wrong-source", "unknown-key"]
 
 
-async def test_a_group_that_is_gone_replays_nothing(bus: EmbeddedBus, consumer: Consumer, database: Database) -> None:
+async def test_a_group_that_is_gone_replays_nothing(
+    bus: EmbeddedBus, consumer: Consumer, database: Database
+) -> None:
     await bus.publish([envelope(1, sender=SIGNING["svc:audit"])])
     await consumer.start(senders=lambda _: ("svc:referral",))
     await consumer.settle(quarantined=1)
@@ -310,20 +373,36 @@ async def test_a_group_that_is_gone_replays_nothing(bus: EmbeddedBus, consumer: 
     assert await consumer.applied() == []
 
 
-async def test_a_replay_of_these_alone_or_of_one_reason(bus: EmbeddedBus, consumer: Consumer) -> None:
-    consumer.trouble = {1: Refused("agency-suspended"), 2: Refused("agency-suspended"), 3: Refused("another")}
+async def test_a_replay_of_these_alone_or_of_one_reason(
+    bus: EmbeddedBus, consumer: Consumer
+) -> None:
+    consumer.trouble = {
+        1: Refused("agency-suspended"),
+        2: Refused("agency-suspended"),
+        3: Refused("another"),
+    }
     await bus.publish([envelope(n) for n in (1, 2, 3)])
     await consumer.start()
     await consumer.settle(quarantined=3)
     consumer.trouble.clear()
     begun: list[int] = []
     only = (await waiting(consumer))[1].digest
-    assert (await consumer.inbox.replay_quarantine(bus, topics.CASE, digests=[only], begin=lambda _, n: begun.append(n))).applied == 1
+    assert (
+        await consumer.inbox.replay_quarantine(
+            bus, topics.CASE, digests=[only], begin=lambda _, n: begun.append(n)
+        )
+    ).applied == 1
     assert await consumer.applied() == [2]
-    assert (await consumer.inbox.replay_quarantine(bus, reason="agency-suspended", begin=lambda _, n: begun.append(n))).applied == 1
+    assert (
+        await consumer.inbox.replay_quarantine(
+            bus, reason="agency-suspended", begin=lambda _, n: begun.append(n)
+        )
+    ).applied == 1
     assert await consumer.applied() == [2, 1]
     assert [row.reason for row in await waiting(consumer)] == ["another"]
-    await consumer.inbox.replay_quarantine(bus, reason="agency-suspended", begin=lambda _, n: begun.append(n))
+    await consumer.inbox.replay_quarantine(
+        bus, reason="agency-suspended", begin=lambda _, n: begun.append(n)
+    )
     assert begun == [1, 1]
 
 
@@ -340,7 +419,9 @@ async def test_what_was_taken_for_a_forgery_and_is_authentic_holds_until_it_can_
     directory.after_refresh = StaticKeys(*SIGNING.values(), *OPENING.values(), new)
     assert (await consumer.inbox.replay_quarantine(bus, topics.CASE)).quarantined == 1
     assert await database.read(lambda c: consumer.inbox.held(c, key="case-1"))
-    assert [(row.reason, row.source) for row in await waiting(consumer)] == [("agency-suspended", "svc:referral")]
+    assert [(row.reason, row.source) for row in await waiting(consumer)] == [
+        ("agency-suspended", "svc:referral")
+    ]
     consumer.trouble.clear()
     assert (await consumer.inbox.replay_quarantine(bus, topics.CASE)).applied == 1
     assert not await database.read(lambda c: consumer.inbox.held(c, key="case-1"))
@@ -364,7 +445,9 @@ async def test_an_envelope_whose_event_came_another_way_leaves_quarantine_withou
     assert await waiting(consumer) == []
 
 
-async def test_an_unknown_key_asks_the_directory_once_before_it_counts(bus: EmbeddedBus, consumer: Consumer, directory: Directory) -> None:
+async def test_an_unknown_key_asks_the_directory_once_before_it_counts(
+    bus: EmbeddedBus, consumer: Consumer, directory: Directory
+) -> None:
     new = generate_signing("svc:referral")
     directory.after_refresh = StaticKeys(*SIGNING.values(), *OPENING.values(), new)
     await bus.publish([envelope(1, sender=new), envelope(2, sender=new)])
@@ -388,8 +471,12 @@ async def test_while_the_directory_is_away_an_unknown_key_keeps_the_offset(
     await consumer.settle(applied=1)
 
 
-async def test_a_genuine_envelope_under_a_new_key_waits_while_identity_cannot_be_asked(database: Database, bus: EmbeddedBus) -> None:
-    """With the hub's own copy of the directory: it says so when it could not ask, also while it is not asking again."""
+async def test_a_genuine_envelope_under_a_new_key_waits_while_identity_cannot_be_asked(
+    database: Database, bus: EmbeddedBus
+) -> None:
+    """With the hub's own copy of the directory: it says so when it could not ask, also while it is
+    not asking again.
+    """
     await ensure_schema(database, METADATA)
     identity, new = KeyDirectory(), generate_signing(POLICE)
     identity.served, identity.away = {"keySets": {POLICE: identity.area.key_set(200, new)}}, True
@@ -401,7 +488,9 @@ async def test_a_genuine_envelope_under_a_new_key_waits_while_identity_cannot_be
         assert (await consumer.applied(), await consumer.quarantine()) == ([], [])
         identity.away = False
         await asyncio.sleep(1.2)
-        assert (identity.asked, await consumer.applied()) == (1, []), "not before the ten seconds are over, and still not set aside"
+        assert (identity.asked, await consumer.applied()) == (1, []), (
+            "not before the ten seconds are over, and still not set aside"
+        )
         identity.clock.advance(10)
         await consumer.settle(applied=1)
         assert (identity.asked, await consumer.quarantine()) == (2, [])
@@ -412,7 +501,9 @@ async def test_a_genuine_envelope_under_a_new_key_waits_while_identity_cannot_be
 
 
 @pytest.mark.parametrize("error", [Transient("later"), DatabaseUnavailable("down")])
-async def test_a_passing_failure_keeps_the_offset_and_undoes_the_batch(bus: EmbeddedBus, consumer: Consumer, error: Exception) -> None:
+async def test_a_passing_failure_keeps_the_offset_and_undoes_the_batch(
+    bus: EmbeddedBus, consumer: Consumer, error: Exception
+) -> None:
     consumer.trouble[2] = error
     await bus.publish([envelope(1), envelope(2), envelope(3)])
     await consumer.start()
@@ -423,7 +514,9 @@ async def test_a_passing_failure_keeps_the_offset_and_undoes_the_batch(bus: Embe
     assert await consumer.applied() == [1, 2, 3]
 
 
-async def test_one_bad_handler_among_good_ones_leaves_no_trace_of_itself(bus: EmbeddedBus, consumer: Consumer) -> None:
+async def test_one_bad_handler_among_good_ones_leaves_no_trace_of_itself(
+    bus: EmbeddedBus, consumer: Consumer
+) -> None:
     consumer.trouble = {2: ValueError(), 4: ValueError()}
     await bus.publish([envelope(n) for n in range(1, 7)])
     await consumer.start()
@@ -432,17 +525,23 @@ async def test_one_bad_handler_among_good_ones_leaves_no_trace_of_itself(bus: Em
     assert [got.seq for got in consumer.seen] == [1, 3, 5, 6]
 
 
-async def test_envelopes_for_others_are_skipped_only_where_the_topic_has_such(bus: EmbeddedBus, consumer: Consumer) -> None:
+async def test_envelopes_for_others_are_skipped_only_where_the_topic_has_such(
+    bus: EmbeddedBus, consumer: Consumer
+) -> None:
     await bus.publish([envelope(1, to="svc:audit"), envelope(1)])
     await consumer.start(others=True)
     await consumer.settle(applied=1)
     assert await consumer.quarantine() == []
 
 
-async def test_a_batch_costs_a_fixed_number_of_statements(bus: EmbeddedBus, consumer: Consumer, database: Database) -> None:
+async def test_a_batch_costs_a_fixed_number_of_statements(
+    bus: EmbeddedBus, consumer: Consumer, database: Database
+) -> None:
     async def cost(first: int, count: int) -> int:
         records = [
-            Incoming(topics.CASE, b"case-1", out.value, tuple(routing_headers(peek(out.value))), 0, n, 0)
+            Incoming(
+                topics.CASE, b"case-1", out.value, tuple(routing_headers(peek(out.value))), 0, n, 0
+            )
             for n, out in enumerate(envelope(seq) for seq in range(first, first + count))
         ]
         with database.counting() as counted:
@@ -450,4 +549,9 @@ async def test_a_batch_costs_a_fixed_number_of_statements(bus: EmbeddedBus, cons
         return counted.statements - count  # less one insert per event by the handler
 
     assert await cost(1, 1) == await cost(2, 30) == 4
-    assert await database.read(lambda c: c.execute(select(func.count()).select_from(APPLIED)).scalar_one()) == 31
+    assert (
+        await database.read(
+            lambda c: c.execute(select(func.count()).select_from(APPLIED)).scalar_one()
+        )
+        == 31
+    )

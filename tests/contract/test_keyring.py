@@ -1,4 +1,5 @@
-"""The Keyring port's promises, run on every adapter; an adapter joins by adding its factory to ADAPTERS."""
+"""The Keyring port's promises, run on every adapter; an adapter joins by adding its factory to
+ADAPTERS."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -79,19 +80,31 @@ def test_everything_survives_a_restart(keyring: Keyring, another: Opener) -> Non
     assert again.secret("blind-index") == secret
     assert again.signing_key("service").jwk(private=True) == signing.jwk(private=True)
     assert again.signing_key("service").owner == "svc:test"
-    assert {kid: key.owner for kid, key in again.opening_keys("service").items()} == {opening.kid: "svc:test"}
+    assert {kid: key.owner for kid, key in again.opening_keys("service").items()} == {
+        opening.kid: "svc:test"
+    }
     assert again.kek_id == keyring.kek_id
 
 
 def test_secrets_are_32_bytes_and_differ_by_name(keyring: Keyring) -> None:
-    names = ["blind-index", "case-reference", "idempotency", "cursor", "audit-index", "with:colon", "with_underscore"]
+    names = [
+        "blind-index",
+        "case-reference",
+        "idempotency",
+        "cursor",
+        "audit-index",
+        "with:colon",
+        "with_underscore",
+    ]
     secrets = {keyring.secret(name) for name in names}
     assert len(secrets) == len(names)
     assert {len(secret) for secret in secrets} == {32}
     assert {keyring.secret(name) for name in names} == secrets
 
 
-@pytest.mark.parametrize("name", ["", "../root", "UPPER", "a/b", "a.b", "é", "a" * 65, "a\n", "-a", "a=b"])
+@pytest.mark.parametrize(
+    "name", ["", "../root", "UPPER", "a/b", "a.b", "é", "a" * 65, "a\n", "-a", "a=b"]
+)
 def test_names_that_could_reach_elsewhere_are_refused(keyring: Keyring, name: str) -> None:
     for call in (keyring.secret, keyring.signing_key, keyring.opening_keys):
         with pytest.raises(ValueError):
@@ -113,8 +126,14 @@ def test_putting_a_signing_key_again_replaces_it(keyring: Keyring) -> None:
     assert keyring.signing_key("service").kid == new.kid
 
 
-def test_opening_keys_add_up_and_are_destroyed_one_by_one(keyring: Keyring, another: Opener) -> None:
-    old, new, elsewhere = generate_opening("svc:test"), generate_opening("svc:test"), generate_opening("svc:test")
+def test_opening_keys_add_up_and_are_destroyed_one_by_one(
+    keyring: Keyring, another: Opener
+) -> None:
+    old, new, elsewhere = (
+        generate_opening("svc:test"),
+        generate_opening("svc:test"),
+        generate_opening("svc:test"),
+    )
     for name, key in [("service", old), ("service", new), ("service-two", elsewhere)]:
         keyring.put_opening_key(name, key)
     assert set(keyring.opening_keys("service")) == {old.kid, new.kid}
@@ -124,7 +143,9 @@ def test_opening_keys_add_up_and_are_destroyed_one_by_one(keyring: Keyring, anot
         assert set(ring.opening_keys("service-two")) == {elsewhere.kid}
 
 
-def test_rotation_keeps_old_blobs_and_wraps_under_the_new_key(keyring: Keyring, another: Opener) -> None:
+def test_rotation_keeps_old_blobs_and_wraps_under_the_new_key(
+    keyring: Keyring, another: Opener
+) -> None:
     first, blob = keyring.kek_id, keyring.wrap(DEK, b"c")
     second = keyring.rotate_kek()
     assert keyring.kek_id == second != first
@@ -145,7 +166,9 @@ def test_the_current_and_unknown_key_encryption_keys_are_not_destroyed(keyring: 
     assert keyring.unwrap(keyring.wrap(DEK, b"c"), b"c") == DEK
 
 
-def test_a_second_process_follows_a_rotation_and_never_wraps_under_a_destroyed_key(keyring: Keyring, another: Opener) -> None:
+def test_a_second_process_follows_a_rotation_and_never_wraps_under_a_destroyed_key(
+    keyring: Keyring, another: Opener
+) -> None:
     other = another()
     first, blob = other.kek_id, other.wrap(DEK, b"c")
     second = keyring.rotate_kek()
@@ -162,7 +185,9 @@ def _ask(folder: Path, adapter: Callable[[Path], Keyring]) -> tuple[bytes, bytes
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.__name__)
-def test_processes_that_start_together_agree(adapter: Callable[[Path], Keyring], tmp_path: Path) -> None:
+def test_processes_that_start_together_agree(
+    adapter: Callable[[Path], Keyring], tmp_path: Path
+) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
         answers = pool.starmap(_ask, [(tmp_path / "keyring", adapter)] * 8)
     assert len({secret for secret, _ in answers}) == 1

@@ -1,4 +1,5 @@
-"""The log's storage promises on both databases: one writer, compare-and-swap, gaps, repeats, searches that cannot see too much."""
+"""The log's storage promises on both databases: one writer, compare-and-swap, gaps, repeats,
+searches that cannot see too much."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -47,7 +48,10 @@ async def test_what_goes_in_comes_out_signed_also_after_a_restart(bed: LogBed) -
 async def test_gaps_open_split_and_close(bed: LogBed) -> None:
     async def gaps() -> list[tuple[int, int]]:
         found = select(GAP.c.first, GAP.c.last).order_by(GAP.c.first)
-        return [(row.first, row.last) for row in await bed.database.read(lambda connection: connection.execute(found).all())]
+        return [
+            (row.first, row.last)
+            for row in await bed.database.read(lambda connection: connection.execute(found).all())
+        ]
 
     await bed.append(records(5, 5))
     assert await gaps() == [(1, 4)]
@@ -68,14 +72,18 @@ async def test_two_sequencers_that_take_over_in_turn_never_both_write(bed: LogBe
     first, second = bed.sequencer, bed.new_sequencer()
     await second.boot()
     outcomes = await asyncio.gather(
-        bed.append(records(1, 10), sequencer=first), bed.append(records(1, 10), sequencer=second), return_exceptions=True
+        bed.append(records(1, 10), sequencer=first),
+        bed.append(records(1, 10), sequencer=second),
+        return_exceptions=True,
     )
     assert [isinstance(outcome, LogHalted) for outcome in outcomes] == [True, False]
     assert (await bed.state()).size == 11
 
 
 async def test_parallel_batches_get_one_order(bed: LogBed) -> None:
-    sent = [batch([item(seq) for seq in range(1, 21)], src=f"producer-{number}") for number in range(8)]
+    sent = [
+        batch([item(seq) for seq in range(1, 21)], src=f"producer-{number}") for number in range(8)
+    ]
     await asyncio.gather(*(bed.append(each) for each in sent))
     await bed.cycle()
     assert sorted(check_receipts(bed.receipts(), bed.log).values()) == list(range(1, 161))
@@ -87,12 +95,27 @@ def question(agency: str | None, size: int, **wanted: Any) -> Question:
 
 async def test_searches_find_exactly_what_was_asked_and_may_be_seen(bed: LogBed) -> None:
     token: dict[str, Any] = {"tokens": {"case": (b64u(CASE),)}}
-    await bed.append(batch([item(1, org="a", rcp="b", **token), item(2, org="b", rcp="c", dl="d-1"), item(3, org="c", bg=True, **token)]))
+    await bed.append(
+        batch(
+            [
+                item(1, org="a", rcp="b", **token),
+                item(2, org="b", rcp="c", dl="d-1"),
+                item(3, org="c", bg=True, **token),
+            ]
+        )
+    )
     await bed.append(batch([item(4, org="a", operation="search")]))
 
-    async def found(agency: str | None = None, below: int = 99, limit: int = 10, **wanted: Any) -> list[int]:
+    async def found(
+        agency: str | None = None, below: int = 99, limit: int = 10, **wanted: Any
+    ) -> list[int]:
         asked = question(agency, 5, **wanted)
-        return [one.index for one in await bed.database.read(lambda connection: SqlQueryView(connection).search(asked, below, limit))]
+        return [
+            one.index
+            for one in await bed.database.read(
+                lambda connection: SqlQueryView(connection).search(asked, below, limit)
+            )
+        ]
 
     assert await found(case=CASE) == [3, 1]
     assert await found(case=CASE, limit=1) == [3]

@@ -1,4 +1,5 @@
-"""Each service's history brings an empty database, on both dialects, to exactly the tables its code expects, and back."""
+"""Each service's history brings an empty database, on both dialects, to exactly the tables its code
+expects, and back."""
 
 from pathlib import Path
 

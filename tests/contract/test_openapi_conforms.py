@@ -1,4 +1,5 @@
-"""Every service's own OpenAPI document, tried against the running service with generated requests: no 5xx, every answer as described."""
+"""Every service's own OpenAPI document, tried against the running service with generated requests:
+no 5xx, every answer as described."""
 
 import asyncio
 import threading
@@ -38,7 +39,9 @@ CHECKS: Final = [
 
 
 class Aside:
-    """A hub on a loop of its own in another thread, because generated requests come from ordinary functions."""
+    """A hub on a loop of its own in another thread, because generated requests come from ordinary
+    functions.
+    """
 
     def __init__(self, folder: Any) -> None:
         self._folder = folder
@@ -72,7 +75,9 @@ def aside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aside]:
 
 
 def caller_of(service: str, operation: Any) -> tuple[str, str] | None:
-    """Who may call the operation by the permission table, and the scope it asks for; None for an open one."""
+    """Who may call the operation by the permission table, and the scope it asks for; None for an
+    open one.
+    """
     row = TABLE[service][f"{operation.method.upper()} {operation.path}"]
     if not isinstance(row, Row):
         return None
@@ -89,7 +94,11 @@ def sent(aside: Aside, service: str, case: Any, caller: tuple[str, str] | None) 
         case.query["wait"] = 0  # nobody waits half a minute for nothing
     prepared = requests.Request(**case.as_transport_kwargs(base_url=hub.url(service))).prepare()
     assert prepared.url is not None
-    headers = {name: value for name, value in prepared.headers.items() if name.lower() not in {"authorization", "dpop", "content-length"}}
+    headers = {
+        name: value
+        for name, value in prepared.headers.items()
+        if name.lower() not in {"authorization", "dpop", "content-length"}
+    }
     path = prepared.url.removeprefix(hub.url(service))
     body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
 
@@ -115,11 +124,20 @@ def operations(aside: Aside, service: str) -> Iterator[Any]:
 
 
 def tried(aside: Aside, service: str, operation: Any, mode: GenerationMode) -> int:
-    """How many generated requests the operation answered as its document says. Raises what the first wrong answer raises."""
+    """How many generated requests the operation answered as its document says.
+
+    Raises what the first wrong answer raises.
+    """
     caller, count = caller_of(service, operation), 0
 
     @seeded(SEED)
-    @settings(max_examples=EXAMPLES, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=EXAMPLES,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
     @given(case=operation.as_strategy(generation_mode=mode))
     def attempt(case: Any) -> None:
         nonlocal count
@@ -133,15 +151,25 @@ def tried(aside: Aside, service: str, operation: Any, mode: GenerationMode) -> i
     return count
 
 
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["as described", "not as described"])
+@pytest.mark.parametrize(
+    "mode",
+    [GenerationMode.POSITIVE, GenerationMode.NEGATIVE],
+    ids=["as described", "not as described"],
+)
 @pytest.mark.parametrize("service", ["referral", "sharing", "audit", "identity", "portal"])
-def test_every_answer_is_one_the_document_describes(aside: Aside, service: str, mode: GenerationMode) -> None:
+def test_every_answer_is_one_the_document_describes(
+    aside: Aside, service: str, mode: GenerationMode
+) -> None:
     wrong: list[str] = []
     count = 0
     for operation in operations(aside, service):
         try:
             count += tried(aside, service, operation, mode)
-        except (AssertionError, FailureGroup, Exception) as error:  # noqa: BLE001 - every operation is tried and all failures shown
-            wrong.append(f"{operation.label}: {error}\n{[str(one) for one in getattr(error, 'exceptions', ())]}"[:1_500])
+        # Every operation is tried and all failures shown
+        except (AssertionError, FailureGroup, Exception) as error:  # noqa: BLE001
+            wrong.append(
+                f"{operation.label}: "
+                f"{error}\n{[str(one) for one in getattr(error, 'exceptions', ())]}"[:1_500]
+            )
     assert wrong == [], "\n\n".join(wrong)
     assert count > 0 or mode is GenerationMode.NEGATIVE

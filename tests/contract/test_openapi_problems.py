@@ -1,4 +1,5 @@
-"""The catalogue of problems in docs/problems.md is exactly the registry, and every problem a document shows is in it."""
+"""The catalogue of problems in docs/problems.md is exactly the registry, and every problem a
+document shows is in it."""
 
 import importlib
 import json
@@ -11,7 +12,9 @@ from tests.support.inner_hub import inner_hub
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "problems.md"
 ANYWHERE: Final = {"406", "431", "502"}
-"""Of no operation in particular: the frame answers them for whatever was asked, and a document has them under `default`."""
+"""Of no operation in particular: the frame answers them for whatever was asked, and a document has
+them under `default`.
+"""
 
 HEAD: Final = """# Problems
 
@@ -46,8 +49,17 @@ def test_the_catalogue_is_the_registry() -> None:
 
 async def test_a_status_of_the_catalogue_is_one_that_some_operation_answers(tmp_path: Path) -> None:
     async with inner_hub(tmp_path) as hub:
-        documents = [(await hub.raw("GET", service, "/openapi.json")).json() for service in ("referral", "sharing", "audit", "identity")]
-    answered = {status for made in documents for path in made["paths"].values() for each in path.values() for status in each["responses"]}
+        documents = [
+            (await hub.raw("GET", service, "/openapi.json")).json()
+            for service in ("referral", "sharing", "audit", "identity")
+        ]
+    answered = {
+        status
+        for made in documents
+        for path in made["paths"].values()
+        for each in path.values()
+        for status in each["responses"]
+    }
     promised = {str(kind.status) for kind in problems.kinds() if not kind.code.startswith("test-")}
     assert promised - answered == ANYWHERE
 
@@ -57,14 +69,23 @@ OURS: Final = re.compile(r"design (section )?[0-9]|design section|domain referen
 
 async def test_what_a_partner_reads_needs_no_document_it_does_not_have(tmp_path: Path) -> None:
     async with inner_hub(tmp_path) as hub:
-        read = {name: (await hub.raw("GET", name, "/openapi.json")).text for name in ("referral", "sharing", "audit", "identity")}
-    read |= {path.name: path.read_text("utf-8") for path in PAGE.parent.rglob("*") if path.suffix in (".md", ".json")}
+        read = {
+            name: (await hub.raw("GET", name, "/openapi.json")).text
+            for name in ("referral", "sharing", "audit", "identity")
+        }
+    read |= {
+        path.name: path.read_text("utf-8")
+        for path in PAGE.parent.rglob("*")
+        if path.suffix in (".md", ".json")
+    }
     assert {name: found[0] for name, text in read.items() if (found := OURS.search(text))} == {}
 
 
 async def test_every_field_of_the_two_forms_says_what_it_asks_for(tmp_path: Path) -> None:
     async with inner_hub(tmp_path) as hub:
-        schemas: dict[str, Any] = json.loads((await hub.raw("GET", "referral", "/openapi.json")).text)["components"]["schemas"]
+        schemas: dict[str, Any] = json.loads(
+            (await hub.raw("GET", "referral", "/openapi.json")).text
+        )["components"]["schemas"]
     reached, ahead = set(), {"FullReferral", "UrgentReferral"}
     while ahead:
         name = ahead.pop()

@@ -1,4 +1,5 @@
-"""The production pair, PostgreSQL and Kafka, through the death of the broker: every event once, in order, none missing."""
+"""The production pair, PostgreSQL and Kafka, through the death of the broker: every event once, in
+order, none missing."""
 
 import asyncio
 import secrets
@@ -23,7 +24,13 @@ from tests.support.members import inbox_of, outbox_of, until
 METADATA = new_metadata()
 outbox_tables(METADATA)
 inbox_tables(METADATA)
-EFFECT = Table("effect", METADATA, Column("n", Integer, primary_key=True), Column("subject", UuidType), Column("seq", Integer))
+EFFECT = Table(
+    "effect",
+    METADATA,
+    Column("n", Integer, primary_key=True),
+    Column("subject", UuidType),
+    Column("seq", Integer),
+)
 STREAMS = 4
 
 
@@ -33,7 +40,9 @@ async def test_a_broker_that_dies_loses_nothing_and_repeats_no_effect(
     own_kafka_broker.provision([Topic(topics.CASE, 3), Topic(topics.quarantine(topics.CASE), 1)])
     bus = KafkaBus(own_kafka_broker.bootstrap, "broker", own_kafka_broker.password)
     clock = SystemClock()
-    database = Database(postgres_server.database(f"t{secrets.token_hex(8)}"), clock=clock, name="test")
+    database = Database(
+        postgres_server.database(f"t{secrets.token_hex(8)}"), clock=clock, name="test"
+    )
     await database.start()
     await bus.start()
     await ensure_schema(database, METADATA)
@@ -50,11 +59,15 @@ async def test_a_broker_that_dies_loses_nothing_and_repeats_no_effect(
     def send(number: int, unit: Unit) -> UUID:
         event = SubjectErased(subject_id=uuid7(), case_ids=(), erased_at=clock.now())
         stream = f"case-{number % STREAMS}"
-        outbox.send(unit, topic=topics.CASE, key=stream, event=event, to=["svc:sharing"], stream=stream)
+        outbox.send(
+            unit, topic=topics.CASE, key=stream, event=event, to=["svc:sharing"], stream=stream
+        )
         return event.subject_id
 
     async def load(first: int, count: int) -> list[UUID]:
-        return [await database.write(partial(send, number)) for number in range(first, first + count)]
+        return [
+            await database.write(partial(send, number)) for number in range(first, first + count)
+        ]
 
     try:
         before = await load(0, 40)

@@ -1,4 +1,5 @@
-"""One winner among parallel requests, on both dialects and with several writers: spent proofs and idempotent answers."""
+"""One winner among parallel requests, on both dialects and with several writers: spent proofs and
+idempotent answers."""
 
 import asyncio
 import threading
@@ -36,15 +37,21 @@ async def second(database: Database, database_url: str) -> AsyncIterator[Databas
 
 async def test_a_proof_is_spent_once_among_replicas(database: Database, second: Database) -> None:
     guards = [SqlReplayGuard(one, PROOFS, SystemClock()) for one in (database, second)]
-    told = await asyncio.gather(*(guards[number % 2].first_use("key", "jti", UNTIL) for number in range(20)))
+    told = await asyncio.gather(
+        *(guards[number % 2].first_use("key", "jti", UNTIL) for number in range(20))
+    )
     assert sorted(told) == [False] * 19 + [True]
     assert await guards[1].first_use("key", "other", UNTIL)
 
 
 def attempt(answers: Idempotency, request: bytes = b"request") -> Attempt:
     """An attempt of one caller with one key."""
-    principal = Principal("i", "rms", "rms", "system", "northmoor-police", scopes=frozenset({"referral.write"}))
-    granted = grant(principal, scope="referral.write", operation="collection", at=SystemClock().now())
+    principal = Principal(
+        "i", "rms", "rms", "system", "northmoor-police", scopes=frozenset({"referral.write"})
+    )
+    granted = grant(
+        principal, scope="referral.write", operation="collection", at=SystemClock().now()
+    )
     return answers.attempt(granted, "k" * 20, request)
 
 
@@ -77,7 +84,9 @@ async def test_an_effect_happens_once_among_replicas(database: Database, second:
     assert await ask(1) == (1, True)
 
 
-async def test_an_effect_that_was_undone_may_be_tried_again(database: Database, second: Database) -> None:
+async def test_an_effect_that_was_undone_may_be_tried_again(
+    database: Database, second: Database
+) -> None:
     answers = Idempotency(ANSWERS, b"s" * 32, SystemClock())
 
     def fail() -> Answer:
@@ -85,11 +94,15 @@ async def test_an_effect_that_was_undone_may_be_tried_again(database: Database, 
 
     with pytest.raises(OSError, match="disk full"):
         await database.write(lambda unit: answers.once(unit.connection, attempt(answers), fail))
-    answer = await second.write(lambda unit: answers.once(unit.connection, attempt(answers), lambda: Answer(201, {})))
+    answer = await second.write(
+        lambda unit: answers.once(unit.connection, attempt(answers), lambda: Answer(201, {}))
+    )
     assert not answer.replayed
 
 
 async def test_expired_rows_leave(database: Database, second: Database) -> None:
     guard = SqlReplayGuard(database, PROOFS, SystemClock())
     await guard.first_use("key", "old", datetime.now(UTC) - timedelta(seconds=1))
-    assert await SqlReplayGuard(second, PROOFS, SystemClock()).first_use("key", "old", UNTIL), "it could not be used again anyway"
+    assert await SqlReplayGuard(second, PROOFS, SystemClock()).first_use("key", "old", UNTIL), (
+        "it could not be used again anyway"
+    )

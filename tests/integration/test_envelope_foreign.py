@@ -1,4 +1,5 @@
-"""hub-event+jwe v1 in other hands: npm `jose` on Node and a plain JDK open what we seal, refuse what we refuse, and seal to us."""
+"""hub-event+jwe v1 in other hands: npm `jose` on Node and a plain JDK open what we seal, refuse
+what we refuse, and seal to us."""
 
 import json
 import subprocess
@@ -18,16 +19,25 @@ VECTORS = TESTS / "vectors" / "envelope"
 CASES: list[dict[str, str]] = json.loads((VECTORS / "cases.json").read_text())
 OPENED = {case["file"] for case in CASES if case["expect"] == "opened"}
 
-# Where JavaScript's JSON and base64 readers, and RFC 7516 itself, are more generous than v1. In each the text, the
-# signature and the audience are authentic, so a generous reader learns nothing false; a strict one alarms.
-FORM_ONLY = {"duplicate_json_key.json", "unknown_member.json", "padded_base64url.json", "epk_protected_for_two.json"}
+# Where JavaScript's JSON and base64 readers, and RFC 7516 itself, are more generous than v1. In
+# each the text, the
+# signature and the audience are authentic, so a generous reader learns nothing false; a strict one
+# alarms.
+FORM_ONLY = {
+    "duplicate_json_key.json",
+    "unknown_member.json",
+    "padded_base64url.json",
+    "epk_protected_for_two.json",
+}
 
 Program = Callable[[list[str], str], str]
 
 
 def run(command: list[str], stdin: str = "") -> str:
     """The program's standard output; its complaints when it fails."""
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, input=stdin, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
@@ -35,7 +45,11 @@ def run(command: list[str], stdin: str = "") -> str:
 @pytest.fixture(scope="module")
 def jose() -> Program:
     """The partner's side on npm jose."""
-    command = [str(parts.node()), str(TESTS / "interop-node" / "envelope.mjs"), str(parts.node_modules())]
+    command = [
+        str(parts.node()),
+        str(TESTS / "interop-node" / "envelope.mjs"),
+        str(parts.node_modules()),
+    ]
     return lambda arguments, stdin: run([*command, *arguments], stdin)
 
 
@@ -43,12 +57,28 @@ def jose() -> Program:
 def jdk(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """The partner's side on a plain JDK, compiled now."""
     classes = tmp_path_factory.mktemp("classes")
-    run([str(parts.java()), "-jar", str(parts.java_compiler()), "-17", "-d", str(classes), str(TESTS / "interop-java" / "Envelope.java")])
-    return lambda arguments, stdin: run([str(parts.java()), "-cp", str(classes), "Envelope", *arguments], stdin)
+    run(
+        [
+            str(parts.java()),
+            "-jar",
+            str(parts.java_compiler()),
+            "-17",
+            "-d",
+            str(classes),
+            str(TESTS / "interop-java" / "Envelope.java"),
+        ]
+    )
+    return lambda arguments, stdin: run(
+        [str(parts.java()), "-cp", str(classes), "Envelope", *arguments], stdin
+    )
 
 
-def sealed_abroad(program: Program, recipients: list[OpeningKey]) -> tuple[bytes, dict[str, Any], StaticKeys]:
-    """An event signed and sealed by the foreign program, its claims, and the keys to check it with."""
+def sealed_abroad(
+    program: Program, recipients: list[OpeningKey]
+) -> tuple[bytes, dict[str, Any], StaticKeys]:
+    """An event signed and sealed by the foreign program, its claims, and the keys to check it
+    with.
+    """
     police = generate_signing("northmoor-police")
     claims: dict[str, Any] = {
         "iss": "northmoor-police",
@@ -59,9 +89,19 @@ def sealed_abroad(program: Program, recipients: list[OpeningKey]) -> tuple[bytes
         "version": 1,
         "stream": "northmoor-police/svc:sharing",
         "seq": 1,
-        "data": {"text": 'Zoë says "ring", 名前, 🐝, \\ and \n', "score": 16, "urgent": True, "end": None, "items": [{"a": []}]},
+        "data": {
+            "text": 'Zoë says "ring", 名前, 🐝, \\ and \n',
+            "score": 16,
+            "urgent": True,
+            "end": None,
+            "items": [{"a": []}],
+        },
     }
-    asked = {"claims": claims, "signing": police.jwk(private=True), "recipients": [key.public().jwk() for key in recipients]}
+    asked = {
+        "claims": claims,
+        "signing": police.jwk(private=True),
+        "recipients": [key.public().jwk() for key in recipients],
+    }
     return program(["seal"], json.dumps(asked)).encode(), claims, StaticKeys(police)
 
 
@@ -78,7 +118,9 @@ def test_a_plain_jdk_opens_every_good_file_and_refuses_every_other(jdk: Program)
     assert [answer[0] for answer in answers] == [case["file"] for case in CASES]
     assert {file for file, verdict, _ in answers if verdict == "opened"} == OPENED
     claims = json.loads(unb64u(answers[0][2]))
-    assert {name: claims[name] for name in claims if name not in {"pad", "salt"}} == json.loads((VECTORS / "opened.json").read_text())
+    assert {name: claims[name] for name in claims if name not in {"pad", "salt"}} == json.loads(
+        (VECTORS / "opened.json").read_text()
+    )
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -89,4 +131,8 @@ def test_we_open_what_they_seal(name: str, count: int, request: pytest.FixtureRe
     for key in recipients:
         found = open_envelope(value, me=key.owner, opening={key.kid: key}, keys=keys)
         assert found.data == claims["data"]
-        assert (found.source, found.type, found.to) == (claims["iss"], claims["type"], tuple(claims["aud"]))
+        assert (found.source, found.type, found.to) == (
+            claims["iss"],
+            claims["type"],
+            tuple(claims["aud"]),
+        )

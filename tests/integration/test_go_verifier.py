@@ -1,4 +1,5 @@
-"""Go's own note and tlog packages, code we did not write, accept our log and our proofs, and refuse every change to them."""
+"""Go's own note and tlog packages, code we did not write, accept our log and our proofs, and refuse
+every change to them."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -41,15 +42,28 @@ async def test_go_accepts_each_proof_for_its_entry_only(bed: LogBed, go: GoVerif
         entry = await bed.leaf(index)
         proof.write_text(await bed.sequencer.prove(index))
         leaf.write_bytes(entry)
-        assert go.proof(proof, leaf, bed.log.format()) == (True, f"accepted index={index} size=1401")
+        assert go.proof(proof, leaf, bed.log.format()) == (
+            True,
+            f"accepted index={index} size=1401",
+        )
         other.write_bytes(entry[:-2] + b"x}")
         assert not go.proof(proof, other, bed.log.format())[0]
 
 
-async def test_go_refuses_another_key_a_flipped_byte_and_a_rewritten_history(bed: LogBed, go: GoVerifier) -> None:
+async def test_go_refuses_another_key_a_flipped_byte_and_a_rewritten_history(
+    bed: LogBed, go: GoVerifier
+) -> None:
     vkey, folder = bed.log.format(), bed.folder / "log"
-    assert not go.log(folder, Signer("log.example.org/northmoor", b"\x55" * 32).verifier.format())[0]
-    for name in ("tile/entries/001", "tile/0/002", "tile/1/000.p/5", "tile/entries/005.p/121", "checkpoint"):
+    assert not go.log(folder, Signer("log.example.org/northmoor", b"\x55" * 32).verifier.format())[
+        0
+    ]
+    for name in (
+        "tile/entries/001",
+        "tile/0/002",
+        "tile/1/000.p/5",
+        "tile/entries/005.p/121",
+        "checkpoint",
+    ):
         path = folder / name
         good = path.read_bytes()
         path.chmod(0o644)

@@ -1,4 +1,5 @@
-"""Thirty times kill -9 while referrals come in: nothing acknowledged is lost, nothing is disclosed twice, the log stays whole."""
+"""Thirty times kill -9 while referrals come in: nothing acknowledged is lost, nothing is disclosed
+twice, the log stays whole."""
 
 import os
 import random
@@ -14,11 +15,16 @@ from tests.support.ordeal import ordeal
 
 pytestmark = [pytest.mark.xdist_group("hubs"), pytest.mark.timeout(900)]
 
-PLANS: dict[str, tuple[int, Callable[[int, random.Random], list[Kill]]]] = {"standalone": (16, standalone_plan), "stack": (14, stack_plan)}
+PLANS: dict[str, tuple[int, Callable[[int, random.Random], list[Kill]]]] = {
+    "standalone": (16, standalone_plan),
+    "stack": (14, stack_plan),
+}
 
 
 @pytest.fixture(params=MODES)
-def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+def hub(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningHub]:
     """A fresh hub for this test alone: the oracle knows every referral it ever had."""
     with fresh_hub(request.param, tmp_path_factory.mktemp(f"kills-{request.param}")) as made:
         yield made
@@ -30,5 +36,7 @@ async def test_kills_lose_nothing_and_repeat_nothing(hub: RunningHub) -> None:
     kills, plan = PLANS[hub.mode]
     result = await ordeal(hub, plan(kills, random.Random(seed)), seed=seed)
     assert len(result.deaths) == kills
-    assert result.verdict.figures["referrals"] >= kills, "too little was sent for the deaths to matter"
+    assert result.verdict.figures["referrals"] >= kills, (
+        "too little was sent for the deaths to matter"
+    )
     assert not result.verdict.wrong, result.told()

@@ -1,4 +1,5 @@
-"""Emergency release in a real browser: the log is silent, a coordinator lets one go in her own name, and it says promised, not proven."""
+"""Emergency release in a real browser: the log is silent, a coordinator lets one go in her own
+name, and it says promised, not proven."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +7,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.browser import ADVOCATE, COORDINATOR, WIDTHS, Visitor, accessible, chromium, fits, visitor
+from tests.support.browser import (
+    ADVOCATE,
+    COORDINATOR,
+    WIDTHS,
+    Visitor,
+    accessible,
+    chromium,
+    fits,
+    visitor,
+)
 from tests.support.hubs import StandaloneHub, hubctl
 from tests.support.portal_stage import outcome, refer, running
 
@@ -61,10 +71,14 @@ def an_advocate_is_told_so(hub: StandaloneHub, browser: Browser) -> None:
 
 def its_page_says_when_the_proof_has_come(person: Visitor, path: str) -> None:
     """Not "Nothing waits here": it left, when, and that it is proven now."""
-    person.reload_until(path, lambda page: page.locator("h1:has-text('Released, and proven now')").count() == 1)
+    person.reload_until(
+        path, lambda page: page.locator("h1:has-text('Released, and proven now')").count() == 1
+    )
     shown = person.page.inner_text("main")
     assert "Proven. It left" in shown
-    assert "the whole referral apart from what is shielded" in shown, "the clause's sentence, not its code alone"
+    assert "the whole referral apart from what is shielded" in shown, (
+        "the clause's sentence, not its code alone"
+    )
     looked_at(person)
 
 
@@ -115,13 +129,17 @@ def test_a_coordinator_lets_one_go_on_a_promise(hub: StandaloneHub, browser: Bro
         assert hubctl(hub, "operator", "service", "resume", "audit").status == 0
 
 
-def test_what_was_written_waits_for_the_same_person_alone(hub: StandaloneHub, browser: Browser, tmp_path: Path) -> None:
+def test_what_was_written_waits_for_the_same_person_alone(
+    hub: StandaloneHub, browser: Browser, tmp_path: Path
+) -> None:
     """She wrote, had to sign in again and finds it; somebody else at her browser does not."""
     delivery = "01932000-0000-7000-8000-00000000ffff"
     with visitor(browser, hub.url("portal")) as person:
         person.sign_in(COORDINATOR)
         person.go(f"/emergency/{delivery}")
-        person.page.locator("main input[name=reason]").evaluate("(field, text) => { field.value = text }", REASON)
+        person.page.locator("main input[name=reason]").evaluate(
+            "(field, text) => { field.value = text }", REASON
+        )
         sign_in_again(person, ADVOCATE)
         assert person.path == "/work"
         person.go(f"/emergency/{delivery}")

@@ -1,4 +1,5 @@
-"""Every page, seen by a real browser: accessible at two widths and in its error states, silent, private, and fetching from nobody else."""
+"""Every page, seen by a real browser: accessible at two widths and in its error states, silent,
+private, and fetching from nobody else."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,15 +10,33 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Page, Response
 
-from tests.support.browser import ADVOCATE, AUDITOR, OPERATOR, SOCIAL_WORKER, WIDTHS, Seen, Visitor, accessible, chromium, fits, visitor
+from tests.support.browser import (
+    ADVOCATE,
+    AUDITOR,
+    OPERATOR,
+    SOCIAL_WORKER,
+    WIDTHS,
+    Seen,
+    Visitor,
+    accessible,
+    chromium,
+    fits,
+    visitor,
+)
 from tests.support.hubs import StandaloneHub
 from tests.support.leaks import seeded_values
 from tests.support.portal_stage import example, refer, running
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("portal"),
+    pytest.mark.timeout(300),
+]
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src "
+    "'self'; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'; manifest-src 'self'"
 )
 Look = Callable[[Page], None]
@@ -45,7 +64,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 
 def as_stranger(person: Visitor, look: Look) -> None:
     """What anybody sees."""
-    for path in ("/", "/accessibility", "/hidden", "/work", "/nowhere", "/sign-in/callback?code=x&state=y"):
+    for path in (
+        "/",
+        "/accessibility",
+        "/hidden",
+        "/work",
+        "/nowhere",
+        "/sign-in/callback?code=x&state=y",
+    ):
         person.go(path)
         look(person.page)
     person.go("/")
@@ -92,8 +118,11 @@ def as_others(person: Visitor, look: Look) -> None:
 
 
 WALKS: dict[str, Callable[[Visitor, Look], None]] = {
-    "stranger": as_stranger, "advocate": as_advocate, "auditor": as_auditor, "others": as_others,
-}  # fmt: skip
+    "stranger": as_stranger,
+    "advocate": as_advocate,
+    "auditor": as_auditor,
+    "others": as_others,
+}
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -110,19 +139,30 @@ def test_every_page_is_accessible_fits_and_keeps_quiet(stage: Stage, who: str, w
 
 
 def quiet_and_private(seen: Seen) -> None:
-    """No console message, no stranger asked, no address told, nothing kept, one strict policy, no name in titles or URLs."""
+    """No console message, no stranger asked, no address told, nothing kept, one strict policy, no
+    name in titles or URLs.
+    """
     assert seen.console == []
     assert seen.foreign == []
-    # identity tells itself, on purpose, where its own click came from; nobody else is told anything.
+    # identity tells itself, on purpose, where its own click came from; nobody else is told
+    # anything.
     assert [one for one in seen.referers if one.count("/identity/authorize") != 2] == []
     assert seen.pages
     for page in seen.pages:
         private(page)
-    names = {value for form in (example("full"), example("urgent")) for value in seeded_values(form).values()}
-    names = {name for name in names if len(name) > 3 and name != "Northmoor"}  # the area's own name stands in every title
+    names = {
+        value
+        for form in (example("full"), example("urgent"))
+        for value in seeded_values(form).values()
+    }
+    names = {
+        name for name in names if len(name) > 3 and name != "Northmoor"
+    }  # the area's own name stands in every title
     told = " ".join([*seen.titles, *seen.addresses, *seen.requests])
     assert not [name for name in names if name.lower() in told.lower()]
-    assert not re.search(r"abuse|marac|victim", " ".join([*seen.titles, *seen.addresses]), re.IGNORECASE)
+    assert not re.search(
+        r"abuse|marac|victim", " ".join([*seen.titles, *seen.addresses]), re.IGNORECASE
+    )
 
 
 def private(page: Response) -> None:
@@ -132,8 +172,11 @@ def private(page: Response) -> None:
         headers.setdefault(header["name"].lower(), []).append(header["value"])
     identity = "/identity/" in page.url
     assert headers["cache-control"] == ["no-store"], page.url
-    # identity's sign-in page alone: with no-referrer a browser would send "Origin: null" with the click on a persona.
-    assert headers["referrer-policy"] == ["same-origin" if identity and page.status == 200 else "no-referrer"], page.url
+    # identity's sign-in page alone: with no-referrer a browser would send "Origin: null" with the
+    # click on a persona.
+    assert headers["referrer-policy"] == [
+        "same-origin" if identity and page.status == 200 else "no-referrer"
+    ], page.url
     assert len(headers["content-security-policy"]) == 1, page.url
     if not identity:
         assert headers["content-security-policy"] == [POLICY]
@@ -145,7 +188,8 @@ def test_the_checks_can_fail(stage: Stage) -> None:
     """A page with a picture nobody can hear, and wider than its screen, passes neither."""
     with visitor(stage.browser, stage.hub.url("portal"), width=320) as person:
         person.page.set_content(
-            '<html lang="en"><title>x</title><main><h1>x</h1><img src="data:,"><p style="width: 500px">x</p></main></html>'
+            '<html lang="en"><title>x</title><main><h1>x</h1><img src="data:,"><p style="width: '
+            '500px">x</p></main></html>'
         )
         with pytest.raises(AssertionError, match="image-alt"):
             accessible(person.page)
@@ -171,7 +215,9 @@ def test_forced_colours_keep_every_tag_in_words(stage: Stage) -> None:
         assert all(tag.inner_text().strip() for tag in person.page.locator(".govuk-tag").all())
 
 
-def test_files_are_cached_under_their_version_and_nothing_else_is_served(stage: Stage, tmp_path: Path) -> None:
+def test_files_are_cached_under_their_version_and_nothing_else_is_served(
+    stage: Stage, tmp_path: Path
+) -> None:
     base = stage.hub.url("portal")
     page = httpx2.get(f"{base}/").text
     found = re.findall(r'(?:href|src)="(/assets/[^"]+)"', page)

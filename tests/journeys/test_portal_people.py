@@ -1,4 +1,5 @@
-"""What people do in the portal, in a real browser: an advocate accepts a delivery, an auditor checks its entry, a screen is hidden."""
+"""What people do in the portal, in a real browser: an advocate accepts a delivery, an auditor
+checks its entry, a screen is hidden."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +11,17 @@ import pytest
 from playwright.sync_api import Browser
 
 from common.tlog import Verifier, verify_proof
-from tests.support.browser import ADVOCATE, AUDITOR, OPERATOR, SCHOOL_LEAD, SOCIAL_WORKER, Visitor, accessible, chromium, visitor
+from tests.support.browser import (
+    ADVOCATE,
+    AUDITOR,
+    OPERATOR,
+    SCHOOL_LEAD,
+    SOCIAL_WORKER,
+    Visitor,
+    accessible,
+    chromium,
+    visitor,
+)
 from tests.support.hubs import StandaloneHub, hubctl
 from tests.support.portal_stage import outcome, refer, running
 
@@ -53,22 +64,37 @@ def test_an_advocate_accepts_a_delivery(hub: StandaloneHub, person: Visitor) -> 
     assert person.path == "/work"
     person.reload_until("/work", lambda page: page.locator("tbody a").count() > 0)
     listed = person.page.inner_text("body")
-    assert not [value for value in ("Marisol", "Quenby", "Mari", "07700 900461", "Dorian") if value in listed]
+    assert not [
+        value
+        for value in ("Marisol", "Quenby", "Mari", "07700 900461", "Dorian")
+        if value in listed
+    ]
 
     reference = open_most_pressing(person)
     assert REFERENCE.fullmatch(reference)
     text = person.page.inner_text("main")
     order = [
         text.index(part)
-        for part in ("Contact only as follows", "Proven.", "What you must do", "Marisol", "Why you were told", "NM-2 of the Northmoor")
+        for part in (
+            "Contact only as follows",
+            "Proven.",
+            "What you must do",
+            "Marisol",
+            "Why you were told",
+            "NM-2 of the Northmoor",
+        )
     ]
     assert order == sorted(order), "the safe-contact strip comes first, then the verdict"
     assert "01632 960283" in text
     assert re.search(r"Do not use: Text message 07700 900461", text)
-    assert re.search(r"on record\s+07700 900461 Do not use", text), "an unsafe number is marked wherever it stands"
+    assert re.search(r"on record\s+07700 900461 Do not use", text), (
+        "an unsafe number is marked wherever it stands"
+    )
     assert "Safeguarding vulnerable individuals" in text
     assert "6ea_safeguarding" not in text, "the law by its name, without our code"
-    assert "shielded" in text.split("Why you were told")[0], "that accounts may be held back is said"
+    assert "shielded" in text.split("Why you were told")[0], (
+        "that accounts may be held back is said"
+    )
     assert "Larkspur" not in text, "a shielded address leaves to nobody"
     assert outcome(hub, referral, "northmoor-idva") == "released"
 
@@ -83,7 +109,9 @@ def test_an_advocate_accepts_a_delivery(hub: StandaloneHub, person: Visitor) -> 
     assert not person.seen.console
 
 
-def test_an_auditor_finds_the_entry_and_proves_it(hub: StandaloneHub, browser: Browser, person: Visitor, tmp_path: Path) -> None:
+def test_an_auditor_finds_the_entry_and_proves_it(
+    hub: StandaloneHub, browser: Browser, person: Visitor, tmp_path: Path
+) -> None:
     refer(hub)
     with visitor(browser, hub.url("portal")) as advocate:
         advocate.sign_in(ADVOCATE)
@@ -132,7 +160,9 @@ def _own_question_is_logged(person: Visitor, reference: str) -> None:
     person.page.check("text=Check that processing was lawful")
     person.page.fill("#justification", "Who has looked at this case before me")
     person.click("main button")
-    assert person.page.locator("tr:has-text('The log was searched')").count() >= 1, person.page.inner_text("main")
+    assert person.page.locator("tr:has-text('The log was searched')").count() >= 1, (
+        person.page.inner_text("main")
+    )
 
 
 def _leaves(hub: StandaloneHub, index: int) -> bytes:
@@ -147,7 +177,9 @@ def _leaves(hub: StandaloneHub, index: int) -> bytes:
     return data[2 : 2 + int.from_bytes(data[:2], "big")]
 
 
-def test_an_open_work_list_shows_what_comes_without_being_touched(hub: StandaloneHub, person: Visitor) -> None:
+def test_an_open_work_list_shows_what_comes_without_being_touched(
+    hub: StandaloneHub, person: Visitor
+) -> None:
     person.page.clock.install()
     person.sign_in(ADVOCATE)
     before = person.page.locator("tbody a").count()
@@ -194,7 +226,9 @@ def test_hide_this_screen_ends_the_visit_on_the_server(hub: StandaloneHub, perso
     assert again.status_code == 401, "a copy of the cookie is worth nothing"
 
 
-def test_shift_three_times_hides_the_screen_and_escape_does_not(hub: StandaloneHub, person: Visitor) -> None:
+def test_shift_three_times_hides_the_screen_and_escape_does_not(
+    hub: StandaloneHub, person: Visitor
+) -> None:
     refer(hub)
     person.sign_in(ADVOCATE)
     open_most_pressing(person)
@@ -231,7 +265,9 @@ def test_a_visit_about_to_end_says_so_and_can_be_kept(hub: StandaloneHub, person
     with person.page.expect_response(lambda answer: answer.url.endswith("/stay")):
         person.page.keyboard.press("Escape")
     dialog.wait_for(state="hidden")
-    assert person.path.startswith("/deliveries/"), "Escape keeps the visit; it never throws anybody out"
+    assert person.path.startswith("/deliveries/"), (
+        "Escape keeps the visit; it never throws anybody out"
+    )
     with person.page.expect_navigation():
         person.page.clock.fast_forward("15:10")
     assert not person.path.startswith("/deliveries/"), "nothing stays on a screen nobody looks at"
@@ -252,7 +288,9 @@ def test_everything_works_without_scripts(hub: StandaloneHub, browser: Browser) 
         assert person.heading == "Sign in again"
 
 
-def test_an_agency_with_its_own_keys_is_told_where_to_read(hub: StandaloneHub, person: Visitor) -> None:
+def test_an_agency_with_its_own_keys_is_told_where_to_read(
+    hub: StandaloneHub, person: Visitor
+) -> None:
     refer(hub)
     person.sign_in(SOCIAL_WORKER)
     person.reload_until("/work", lambda page: page.locator("tbody a").count() > 0)
@@ -262,7 +300,9 @@ def test_an_agency_with_its_own_keys_is_told_where_to_read(hub: StandaloneHub, p
     assert "Ottoline" not in person.page.content()
 
 
-def test_another_agencys_delivery_is_no_different_from_none(hub: StandaloneHub, browser: Browser, person: Visitor) -> None:
+def test_another_agencys_delivery_is_no_different_from_none(
+    hub: StandaloneHub, browser: Browser, person: Visitor
+) -> None:
     refer(hub)
     with visitor(browser, hub.url("portal")) as advocate:
         advocate.sign_in(ADVOCATE)
@@ -270,7 +310,11 @@ def test_another_agencys_delivery_is_no_different_from_none(hub: StandaloneHub, 
         theirs = advocate.path
     person.sign_in(SCHOOL_LEAD)
     pages = []
-    for path in (theirs, "/deliveries/01932000-0000-7000-8000-00000000ffff", "/deliveries/not-an-id"):
+    for path in (
+        theirs,
+        "/deliveries/01932000-0000-7000-8000-00000000ffff",
+        "/deliveries/not-an-id",
+    ):
         answer = person.page.goto(person.base + path)
         assert answer is not None
         assert answer.status == 404
@@ -287,7 +331,9 @@ def test_a_role_without_screens_gets_a_plain_page(person: Visitor) -> None:
     assert person.heading == "You cannot do this"
 
 
-def test_posts_from_elsewhere_or_without_the_forms_token_are_refused(hub: StandaloneHub, person: Visitor) -> None:
+def test_posts_from_elsewhere_or_without_the_forms_token_are_refused(
+    hub: StandaloneHub, person: Visitor
+) -> None:
     referral = refer(hub)["referralId"]
     person.sign_in(ADVOCATE)
     open_most_pressing(person)
@@ -315,7 +361,9 @@ def test_posts_from_elsewhere_or_without_the_forms_token_are_refused(hub: Standa
 
 
 @pytest.mark.parametrize("paused", ["sharing", "portal"])
-def test_a_paused_service_shows_a_plain_page(hub: StandaloneHub, person: Visitor, paused: str) -> None:
+def test_a_paused_service_shows_a_plain_page(
+    hub: StandaloneHub, person: Visitor, paused: str
+) -> None:
     person.sign_in(ADVOCATE)
     assert hubctl(hub, "operator", "service", "pause", paused).status == 0
     try:

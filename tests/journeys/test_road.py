@@ -1,4 +1,5 @@
-"""The road, by hand as it were: one referral from a police system to sealed, provable deliveries, in both modes."""
+"""The road, by hand as it were: one referral from a police system to sealed, provable deliveries,
+in both modes."""
 
 import json
 from collections.abc import Iterator
@@ -14,26 +15,48 @@ from common.tlog.tiles import current_tile, tiles_of
 from deploy.stack import processes, topology
 from hubpartner.client import HubClient
 from tests.support import goverify
-from tests.support.hubs import ROOT, RunningHub, Said, StackHub, StandaloneHub, as_agency, hubctl, wait_for, whole_inbox
+from tests.support.hubs import (
+    ROOT,
+    RunningHub,
+    Said,
+    StackHub,
+    StandaloneHub,
+    as_agency,
+    hubctl,
+    wait_for,
+    whole_inbox,
+)
 from tests.support.leaks import Needles, planted, seeded_values
 from tests.support.ports import free_base
 
 FULL: dict[str, Any] = json.loads((ROOT / "examples/referral-full.json").read_text("utf-8"))
 URGENT: dict[str, Any] = json.loads((ROOT / "examples/referral-urgent.json").read_text("utf-8"))
 TOLD = ("northmoor-idva", "northmoor-social-care", "northmoor-victim-support")
-NOT_TOLD = ("northmoor-probation", "northmoor-housing", "northmoor-health", "northmoor-school", "northmoor-police")
+NOT_TOLD = (
+    "northmoor-probation",
+    "northmoor-housing",
+    "northmoor-health",
+    "northmoor-school",
+    "northmoor-police",
+)
 
 pytestmark = [pytest.mark.xdist_group("hubs"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module", params=["standalone", "stack"])
-def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+def hub(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningHub]:
     """A fresh hub in each mode, its spans kept in files so that they can be searched."""
     folder = tmp_path_factory.mktemp(f"hub-{request.param}")
     # PostgreSQL runs under an account of its own and must be able to pass through.
     for parent in (folder, *folder.parents[:2]):
         parent.chmod(0o711)
-    extra = {"HUB_TRACE_RATIO": "1", "HUB_SPAN_FILE": str(folder / "spans.jsonl"), "HUB_DELIVERY_SPREAD_MS": "0"}
+    extra = {
+        "HUB_TRACE_RATIO": "1",
+        "HUB_SPAN_FILE": str(folder / "spans.jsonl"),
+        "HUB_DELIVERY_SPREAD_MS": "0",
+    }
     made: RunningHub = (
         StandaloneHub(folder, processes.free_port(), extra=extra)
         if request.param == "standalone"
@@ -55,14 +78,18 @@ async def submitted(hub: RunningHub, form: dict[str, Any]) -> dict[str, Any]:
     return await as_agency(hub, "northmoor-police", lambda client: client.submit_referral(form))
 
 
-async def verdicts(hub: RunningHub, agency: str, reference: str, *, at_least: int = 1) -> list[Verdict]:
+async def verdicts(
+    hub: RunningHub, agency: str, reference: str, *, at_least: int = 1
+) -> list[Verdict]:
     """What an agency's own checks say of its deliveries about a case, once there are enough."""
 
     async def opened(client: HubClient) -> list[Verdict]:
         found = [client.open(item).verdict for item in await whole_inbox(client)]
         return [v for v in found if v.content["caseReference"] == reference]
 
-    return await wait_for(lambda: as_agency(hub, agency, opened), lambda found: len(found) >= at_least)
+    return await wait_for(
+        lambda: as_agency(hub, agency, opened), lambda found: len(found) >= at_least
+    )
 
 
 def own_reference(hub: RunningHub, referral: dict[str, Any]) -> str:
@@ -72,15 +99,28 @@ def own_reference(hub: RunningHub, referral: dict[str, Any]) -> str:
 
 async def test_the_road_by_hubctl(hub: RunningHub, tmp_path: Path) -> None:
     """A newcomer's five minutes: submit, receive, save, hear back, verify."""
-    said = ok(hubctl(hub, "northmoor-police", "referral", "submit", str(ROOT / "examples/referral-full.json"), "--json"))
+    said = ok(
+        hubctl(
+            hub,
+            "northmoor-police",
+            "referral",
+            "submit",
+            str(ROOT / "examples/referral-full.json"),
+            "--json",
+        )
+    )
     referral = json.loads(said)
     assert referral["risk"]["level"] == "high"
 
     async def outcomes() -> dict[str, str]:
-        read = await as_agency(hub, "northmoor-police", lambda client: client.read_referral(referral["referralId"]))
+        read = await as_agency(
+            hub, "northmoor-police", lambda client: client.read_referral(referral["referralId"])
+        )
         return {outcome["recipient"]: outcome["state"] for outcome in read["outcomes"]}
 
-    states = await wait_for(outcomes, lambda found: set(found) == set(TOLD) and set(found.values()) == {"released"})
+    states = await wait_for(
+        outcomes, lambda found: set(found) == set(TOLD) and set(found.values()) == {"released"}
+    )
     assert set(states) == set(TOLD)
 
     for agency in TOLD:
@@ -94,20 +134,37 @@ async def test_the_road_by_hubctl(hub: RunningHub, tmp_path: Path) -> None:
         assert json.loads(ok(hubctl(hub, agency, "inbox", "--json")))["items"] == []
 
     await wait_for(outcomes, lambda found: set(found.values()) == {"saved"})
-    assert "saved in its system of record" in ok(hubctl(hub, "northmoor-police", "referral", "show", referral["referralId"]))
-    assert "Verified:" in ok(hubctl(hub, "northmoor-police", "audit", "verify", f"{hub.url('audit')}/log"))
+    assert "saved in its system of record" in ok(
+        hubctl(hub, "northmoor-police", "referral", "show", referral["referralId"])
+    )
+    assert "Verified:" in ok(
+        hubctl(hub, "northmoor-police", "audit", "verify", f"{hub.url('audit')}/log")
+    )
 
-    stranger = hubctl(hub, "northmoor-housing", "proof", "verify", str(tmp_path / "northmoor-idva.package.json"))
+    stranger = hubctl(
+        hub, "northmoor-housing", "proof", "verify", str(tmp_path / "northmoor-idva.package.json")
+    )
     assert stranger.status == 1
     assert "NOT OPENED" in stranger.err
 
     folder = tmp_path / "exhibit"
-    ok(hubctl(hub, "northmoor-idva", "proof", "export", str(tmp_path / "northmoor-idva.package.json"), str(folder)))
+    ok(
+        hubctl(
+            hub,
+            "northmoor-idva",
+            "proof",
+            "export",
+            str(tmp_path / "northmoor-idva.package.json"),
+            str(folder),
+        )
+    )
     vkey = (folder / "vkey.txt").read_text().strip()
     foreign = goverify.build(tmp_path / "go")
     assert foreign.proof(folder / "leaf.tlog-proof", folder / "leaf.json", vkey)[0]
     assert foreign.log(_mirrored(f"{hub.url('audit')}/log", tmp_path / "mirror"), vkey)[0]
-    (folder / "leaf.json").write_bytes((folder / "leaf.json").read_bytes().replace(b'"ep":1', b'"ep":2'))
+    (folder / "leaf.json").write_bytes(
+        (folder / "leaf.json").read_bytes().replace(b'"ep":1', b'"ep":2')
+    )
     assert not foreign.proof(folder / "leaf.tlog-proof", folder / "leaf.json", vkey)[0]
 
 
@@ -117,7 +174,9 @@ def _mirrored(prefix: str, folder: Path) -> Path:
     note = httpx2.get(f"{prefix}/checkpoint").text
     (folder / "checkpoint").write_text(note)
     size = int(note.splitlines()[1])
-    wanted = [current_tile(size, -1, number) for number in range(-(-size // 256))] + list(tiles_of(size))
+    wanted = [current_tile(size, -1, number) for number in range(-(-size // 256))] + list(
+        tiles_of(size)
+    )
     for path in sorted({tile.path() for tile in wanted}):
         answer = httpx2.get(f"{prefix}/{path}")
         answer.raise_for_status()
@@ -127,11 +186,16 @@ def _mirrored(prefix: str, folder: Path) -> Path:
 
 
 async def test_each_recipient_gets_exactly_its_part(hub: RunningHub) -> None:
-    """The IDVA gets the safe-contact rule and the risk, social care the child, victim support an offer; the shielded address nobody."""
+    """The IDVA gets the safe-contact rule and the risk, social care the child, victim support an
+    offer; the shielded address nobody.
+    """
     await submitted(hub, {**FULL, "externalReference": "NP-2026-200001"})
     parts: dict[str, str] = {}
     for agency in TOLD:
-        items = await wait_for(lambda agency=agency: as_agency(hub, agency, whole_inbox), lambda found: len(found) >= 2)  # type: ignore[misc]
+        items = await wait_for(
+            lambda agency=agency: as_agency(hub, agency, whole_inbox),  # type: ignore[misc]
+            lambda found: len(found) >= 2,
+        )
         last = await as_agency(hub, agency, lambda client, item=items[-1]: _content(client, item))  # type: ignore[misc]
         parts[agency] = json.dumps(last, ensure_ascii=False)
     for agency, text in parts.items():
@@ -170,7 +234,9 @@ async def test_pausing_audit_stops_release_and_resuming_releases_once(hub: Runni
         referral = await submitted(hub, {**FULL, "externalReference": "NP-2026-200003"})
 
         async def states() -> set[str]:
-            read = await as_agency(hub, "northmoor-police", lambda client: client.read_referral(referral["referralId"]))
+            read = await as_agency(
+                hub, "northmoor-police", lambda client: client.read_referral(referral["referralId"])
+            )
             return {outcome["state"] for outcome in read["outcomes"]}
 
         await wait_for(states, lambda found: found == {"decided"})
@@ -183,8 +249,12 @@ async def test_pausing_audit_stops_release_and_resuming_releases_once(hub: Runni
 
 
 async def test_nothing_seeded_stands_in_clear_anywhere(hub: RunningHub, tmp_path: Path) -> None:
-    """Databases, bus or broker, logs, spans, file names: no seeded value in any encoding; a planted one is found."""
-    needles = Needles({**seeded_values(FULL), **{f"urgent{k}": v for k, v in seeded_values(URGENT).items()}})
+    """Databases, bus or broker, logs, spans, file names: no seeded value in any encoding; a planted
+    one is found.
+    """
+    needles = Needles(
+        {**seeded_values(FULL), **{f"urgent{k}": v for k, v in seeded_values(URGENT).items()}}
+    )
     leaks = needles.in_tree(hub.folder)
     assert leaks == [], f"{len(leaks)} leaks, first {leaks[:5]}"
     if isinstance(hub, StackHub):
@@ -196,14 +266,20 @@ async def test_nothing_seeded_stands_in_clear_anywhere(hub: RunningHub, tmp_path
 
 
 def _search_tables(hub: StackHub, needles: Needles) -> None:
-    """Every database as its own service reads it, and once with a whole referral planted, which the server would compress."""
+    """Every database as its own service reads it, and once with a whole referral planted, which the
+    server would compress.
+    """
     for service in topology.SERVICES:
         url = hub.stack.postgres.superuser_url(service)
-        assert needles.in_postgres(url) == [], f"a seeded value stands in clear in a table of {service}"
+        assert needles.in_postgres(url) == [], (
+            f"a seeded value stands in clear in a table of {service}"
+        )
     url = hub.stack.postgres.superuser_url("referral")
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE planted (body text)")
-        connection.execute("INSERT INTO planted VALUES (%s)", [json.dumps(FULL, ensure_ascii=False)])
+        connection.execute(
+            "INSERT INTO planted VALUES (%s)", [json.dumps(FULL, ensure_ascii=False)]
+        )
         try:
             assert needles.in_postgres(url), "the search cannot find a referral planted in a table"
         finally:

@@ -1,4 +1,5 @@
-"""What stops a disclosure at the last moment: must-not-disclose while sharing is stopped, and the suspension of an agency; in both modes."""
+"""What stops a disclosure at the last moment: must-not-disclose while sharing is stopped, and the
+suspension of an agency; in both modes."""
 
 import asyncio
 import time
@@ -36,16 +37,20 @@ RELEASED = dict.fromkeys(TOLD, "released")
 
 
 @pytest.fixture(scope="module", params=MODES)
-def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHub]:
+def hub(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningHub]:
     """One hub per mode for the whole module."""
     with fresh_hub(request.param, tmp_path_factory.mktemp(f"vetoes-{request.param}")) as made:
         yield made
 
 
 async def between_receipt_and_release(hub: RunningHub) -> dict[str, Any]:
-    """A referral whose disclosures have their receipts and have not left; sharing is stopped, everything else runs.
+    """A referral whose disclosures have their receipts and have not left; sharing is stopped,
+    everything else runs.
 
-    Referral holds its answers about vetoes back until sharing is stopped, so the moment is not a matter of luck.
+    Referral holds its answers about vetoes back until sharing is stopped, so the moment is not a
+    matter of luck.
     """
     referral = await decided_and_waiting(hub)
     await switch(hub, "referral", on=False)
@@ -73,14 +78,19 @@ async def forbidden(hub: RunningHub, referral: Mapping[str, Any], agency: str) -
     await as_agency(
         hub,
         POLICE,
-        lambda client: client.forbid_disclosure(referral["referralId"], agency=agency, category="*", reason="She asked for it."),
+        lambda client: client.forbid_disclosure(
+            referral["referralId"], agency=agency, category="*", reason="She asked for it."
+        ),
     )
 
 
 def withheld(entries: list[dict[str, Any]], version: int = 2) -> set[str]:
     """Who is on record as not having been given this version."""
     return {
-        e["record"]["rcp"] for e in entries if (e["operation"], e["outcome"], e["record"].get("rv")) == ("disclosure", "withhold", version)
+        e["record"]["rcp"]
+        for e in entries
+        if (e["operation"], e["outcome"], e["record"].get("rv"))
+        == ("disclosure", "withhold", version)
     }
 
 
@@ -91,16 +101,22 @@ async def test_must_not_disclose_while_sharing_is_stopped(hub: RunningHub) -> No
     await forbidden(hub, referral, "*")
     await go_on(hub)
     logged = await until_entries(hub, referral, lambda found: set(TOLD) <= withheld(found))
-    stopped = {e["record"]["rcp"]: e["record"]["why"] for e in logged if e["operation"] == "blocked"}
+    stopped = {
+        e["record"]["rcp"]: e["record"]["why"] for e in logged if e["operation"] == "blocked"
+    }
     assert stopped.keys() == set(TOLD)
     assert not [e for e in logged if e["operation"] == "delivered"]
-    assert all(state in {"superseded", "blocked"} for state, _ in (await standing(hub, referral)).values())
+    assert all(
+        state in {"superseded", "blocked"} for state, _ in (await standing(hub, referral)).values()
+    )
     assert await counts(hub) == before
     assert "released" not in (await outcomes(hub, referral)).values()
 
 
 async def test_a_crash_between_the_last_look_and_the_release(hub: RunningHub) -> None:
-    """Sharing dies after it was told that nothing stands against it: what is set before it comes back counts all the same."""
+    """Sharing dies after it was told that nothing stands against it: what is set before it comes
+    back counts all the same.
+    """
     before = await counts(hub)
     referral = await decided_and_waiting(hub)
     await asyncio.to_thread(hub.kill, "sharing")
@@ -134,9 +150,13 @@ async def test_a_marking_for_one_agency_spares_the_others(hub: RunningHub) -> No
     referral = await between_receipt_and_release(hub)
     await forbidden(hub, referral, IDVA)
     await go_on(hub)
-    await until_outcomes(hub, referral, lambda found: {found.get(CARE), found.get(SUPPORT)} == {"released"})
+    await until_outcomes(
+        hub, referral, lambda found: {found.get(CARE), found.get(SUPPORT)} == {"released"}
+    )
     logged = await until_entries(hub, referral, lambda found: IDVA in withheld(found))
-    assert Counter(e["record"]["rcp"] for e in logged if e["operation"] == "delivered") == Counter([CARE, SUPPORT])
+    assert Counter(e["record"]["rcp"] for e in logged if e["operation"] == "delivered") == Counter(
+        [CARE, SUPPORT]
+    )
     assert await counts(hub) == before + Counter([CARE, SUPPORT])
     for agency in (CARE, SUPPORT):
         last = (await received(hub, agency))[-1]
@@ -145,19 +165,27 @@ async def test_a_marking_for_one_agency_spares_the_others(hub: RunningHub) -> No
 
 
 async def test_a_marking_after_the_release_repeats_nothing(hub: RunningHub) -> None:
-    """Those who know everything already are not told again, and nobody learns that another was marked."""
+    """Those who know everything already are not told again, and nobody learns that another was
+    marked.
+    """
     referral = await submitted(hub)
     await until_outcomes(hub, referral, lambda found: found == RELEASED)
     before = await counts(hub)
     await forbidden(hub, referral, SUPPORT)
     logged = await until_entries(hub, referral, lambda found: set(TOLD) <= withheld(found))
-    reasons = {e["record"]["rcp"]: e["record"]["why"] for e in logged if e["outcome"] == "withhold" and e["record"].get("rv") == 2}
+    reasons = {
+        e["record"]["rcp"]: e["record"]["why"]
+        for e in logged
+        if e["outcome"] == "withhold" and e["record"].get("rv") == 2
+    }
     assert reasons[IDVA] == reasons[CARE] == "nothing-new"
     assert await counts(hub) == before
 
 
 async def test_suspension_bites_with_a_valid_token(hub: RunningHub) -> None:
-    """Within sixty seconds its token opens nothing and releases to it stop; restored, it gets what waited and what it missed, once."""
+    """Within sixty seconds its token opens nothing and releases to it stop; restored, it gets what
+    waited and what it missed, once.
+    """
     before = await counts(hub)
     waiting = await decided_and_waiting(hub)
     async with httpx2.AsyncClient(timeout=20.0) as http:
@@ -169,12 +197,20 @@ async def test_suspension_bites_with_a_valid_token(hub: RunningHub) -> None:
             assert await wait_for(lambda: _refusal(suspended), bool) == (403, "agency-suspended")
             assert time.monotonic() - began < 60
             await switch(hub, "audit", on=True)
-            expected = {IDVA: ("released", ""), CARE: ("released", ""), SUPPORT: ("proven", "recipient-suspended")}
+            expected = {
+                IDVA: ("released", ""),
+                CARE: ("released", ""),
+                SUPPORT: ("proven", "recipient-suspended"),
+            }
             await wait_for(lambda: standing(hub, waiting), lambda found: found == expected)
             later = await submitted(hub)
             others = {IDVA: "released", CARE: "released"}
-            await until_outcomes(hub, later, lambda found: {who: found.get(who) for who in others} == others)
-            assert "released" not in {state for who, state in (await outcomes(hub, later)).items() if who == SUPPORT}
+            await until_outcomes(
+                hub, later, lambda found: {who: found.get(who) for who in others} == others
+            )
+            assert "released" not in {
+                state for who, state in (await outcomes(hub, later)).items() if who == SUPPORT
+            }
         finally:
             await switch(hub, "audit", on=True)
             await as_agency(hub, "operator", lambda client: client.restore(SUPPORT))

@@ -1,4 +1,5 @@
-"""For any data: what is sealed comes out, one turned bit never does, and only the named recipients get in."""
+"""For any data: what is sealed comes out, one turned bit never does, and only the named recipients
+get in."""
 
 import json
 from collections.abc import Sequence
@@ -22,7 +23,11 @@ KEYS = StaticKeys(SENDER, *AGENCIES)
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 scalars = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | text
-values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4), max_leaves=20)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
+    max_leaves=20,
+)
 documents = st.dictionaries(text, values, max_size=5)
 
 
@@ -53,12 +58,18 @@ def test_canonical_text_reads_back_and_has_one_spelling(value: object) -> None:
 
 
 @given(
-    st.text("MDAw0_-A", max_size=9), st.integers(0, 60), st.text("MDAw0_-A", max_size=9), st.integers(0, 60), st.text("MDAw", max_size=9)
+    st.text("MDAw0_-A", max_size=9),
+    st.integers(0, 60),
+    st.text("MDAw0_-A", max_size=9),
+    st.integers(0, 60),
+    st.text("MDAw", max_size=9),
 )
 @example("", 40, "", 0, "")
 @example("AAAA", 40, "AAAA", 40, "")
 @example("M", 40, "", 0, "AAA")
-def test_padding_that_is_not_decoded_is_what_decoding_gives(before: str, zeros: int, between: str, more: int, after: str) -> None:
+def test_padding_that_is_not_decoded_is_what_decoding_gives(
+    before: str, zeros: int, between: str, more: int, after: str
+) -> None:
     encoded = before + "MDAw" * zeros + between + "MDAw" * more + after
     try:
         expected = octets(encoded)
@@ -70,7 +81,9 @@ def test_padding_that_is_not_decoded_is_what_decoding_gives(before: str, zeros: 
 
 
 @given(documents, st.sets(st.sampled_from(range(4)), min_size=1), st.integers(0, 2**53 - 1))
-def test_each_recipient_gets_exactly_what_was_sealed_and_nobody_else(data: dict[str, Any], chosen: set[int], seq: int) -> None:
+def test_each_recipient_gets_exactly_what_was_sealed_and_nobody_else(
+    data: dict[str, Any], chosen: set[int], seq: int
+) -> None:
     value = sealed(data, [AGENCIES[number] for number in chosen], seq)
     for number, key in enumerate(AGENCIES):
         if number in chosen:

@@ -1,4 +1,5 @@
-"""A field set names every kind it was written with, in any number, and fits the record; a kind's number never changes."""
+"""A field set names every kind it was written with, in any number, and fits the record; a kind's
+number never changes."""
 
 import json
 from pathlib import Path

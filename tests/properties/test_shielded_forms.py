@@ -1,4 +1,5 @@
-"""Whatever field of a form a shielded address is typed into, no spelling of it comes out for anybody."""
+"""Whatever field of a form a shielded address is typed into, no spelling of it comes out for
+anybody."""
 
 import copy
 import itertools
@@ -25,20 +26,46 @@ from tests.support.packages import CLAUSE, DELIVERY
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FULL: dict[str, Any] = json.loads((EXAMPLES / "referral-full.json").read_text("utf-8"))
 READ: TypeAdapter[FullReferral | UrgentReferral] = TypeAdapter(AnyReferral)
-DESK = usecases.Desk(rules=rule_book(), clock=ManualClock(), reference_secret=b"r" * 32, home_area="northmoor", agencies=frozenset())
+DESK = usecases.Desk(
+    rules=rule_book(),
+    clock=ManualClock(),
+    reference_secret=b"r" * 32,
+    home_area="northmoor",
+    agencies=frozenset(),
+)
 
 streets = st.builds(
-    "{}{} {}".format, st.sampled_from(("17 ", "3b ", "Flat 3, 17 ", "Flat 2/1, 9 ")),
-    st.sampled_from(("Larkspur", "Ossuary", "Corran", "St Aldhelm's", "Upper Thistledown")), st.sampled_from(("Wynd", "Steps", "Road", "Close")),
-)  # fmt: skip
-postcodes = st.builds("{} {}{}".format, st.sampled_from(("NQ9", "QX2B", "Q1")), st.integers(0, 9), st.sampled_from(("AB", "VW")))
+    "{}{} {}".format,
+    st.sampled_from(("17 ", "3b ", "Flat 3, 17 ", "Flat 2/1, 9 ")),
+    st.sampled_from(("Larkspur", "Ossuary", "Corran", "St Aldhelm's", "Upper Thistledown")),
+    st.sampled_from(("Wynd", "Steps", "Road", "Close")),
+)
+postcodes = st.builds(
+    "{} {}{}".format,
+    st.sampled_from(("NQ9", "QX2B", "Q1")),
+    st.integers(0, 9),
+    st.sampled_from(("AB", "VW")),
+)
 WHERE = ("lines", "area", "post", "in_person", "phone", "child", "incident")
 """Fields that may be the only one to hold the address."""
-SPELLINGS = (str.upper, str.lower, lambda text: re.sub(r"\W+", "", text), lambda text: re.sub(r"\W+", " - ", text), lambda text: text)
+SPELLINGS = (
+    str.upper,
+    str.lower,
+    lambda text: re.sub(r"\W+", "", text),
+    lambda text: re.sub(r"\W+", " - ", text),
+    lambda text: text,
+)
 
 
 def police() -> Granted:
-    who = Principal("issuer", "police", "police", "system", "northmoor-police", scopes=frozenset({"referral.write"}))
+    who = Principal(
+        "issuer",
+        "police",
+        "police",
+        "system",
+        "northmoor-police",
+        scopes=frozenset({"referral.write"}),
+    )
     return grant(who, scope="referral.write", operation="collection", at=datetime.now(UTC))
 
 
@@ -80,11 +107,22 @@ def told_everywhere(form: dict[str, Any], text: str) -> dict[str, Any]:
 
 
 def everything(snap: CaseSnapshot) -> list[str]:
-    """Every string for somebody who is permitted all that a shield lets anybody have, which no recipient exceeds."""
+    """Every string for somebody who is permitted all that a shield lets anybody have, which no
+    recipient exceeds.
+    """
     reading = Reading(snap)
     permitted = [parcel for parcel in reading.parcels() if not reading.is_location_shielded(parcel)]
     projection = Projection("northmoor-idva", dict.fromkeys(permitted, CLAUSE.id), (CLAUSE,))
-    return list(strings(reading.content(projection, kind="disclosure", delivery_id=DELIVERY, case_reference="NM-7F3K-9QXA-2C4T")))
+    return list(
+        strings(
+            reading.content(
+                projection,
+                kind="disclosure",
+                delivery_id=DELIVERY,
+                case_reference="NM-7F3K-9QXA-2C4T",
+            )
+        )
+    )
 
 
 def strings(value: Any) -> Any:
@@ -105,12 +143,22 @@ def letters(text: str) -> str:
 
 @settings(max_examples=200, deadline=None)
 @given(street=streets, postcode=postcodes, where=st.sampled_from(WHERE), data=st.data())
-def test_no_spelling_of_a_shielded_address_comes_out_of_any_field(street: str, postcode: str, where: str, data: st.DataObject) -> None:
+def test_no_spelling_of_a_shielded_address_comes_out_of_any_field(
+    street: str, postcode: str, where: str, data: st.DataObject
+) -> None:
     spelt = data.draw(st.sampled_from(SPELLINGS))
-    said = data.draw(st.sampled_from((street, postcode, postcode.split(maxsplit=1)[0], f"{street}, {postcode}")))
-    form = told_everywhere(shielded(f"{street}, {postcode}", where), f"He goes to {spelt(said)} tonight")
+    said = data.draw(
+        st.sampled_from((street, postcode, postcode.split(maxsplit=1)[0], f"{street}, {postcode}"))
+    )
+    form = told_everywhere(
+        shielded(f"{street}, {postcode}", where), f"He goes to {spelt(said)} tonight"
+    )
     outward = postcode.split(maxsplit=1)[0].casefold()
-    secret = {pair for pair in itertools.pairwise(words(street)) if not all(word.isdigit() for word in pair)}
+    secret = {
+        pair
+        for pair in itertools.pairwise(words(street))
+        if not all(word.isdigit() for word in pair)
+    }
     for string in everything(taken_in(form)):
         assert letters(postcode) not in letters(string), string
         assert letters(street) not in letters(string), string
@@ -119,15 +167,32 @@ def test_no_spelling_of_a_shielded_address_comes_out_of_any_field(street: str, p
 
 
 @pytest.mark.parametrize(
-    "typed", ["NZ9 4QX", "nz94qx", "NZ9", "17", "Flat 3 at 17 Larkspur Wynd, Northmoor", "Larkspur Wynd estate", "Larkspur"]
+    "typed",
+    [
+        "NZ9 4QX",
+        "nz94qx",
+        "NZ9",
+        "17",
+        "Flat 3 at 17 Larkspur Wynd, Northmoor",
+        "Larkspur Wynd estate",
+        "Larkspur",
+    ],
 )
 @pytest.mark.parametrize("person", [0, 1], ids=["hers", "his"])
-def test_an_address_in_the_field_for_the_area_neither_leaves_nor_opens_the_mask(typed: str, person: int) -> None:
-    form = told_everywhere(shielded("Flat 3, 17 Larkspur Wynd, NZ9 4QX", "lines"), "Waiting at Larkspur Wynd, NZ9 4QX")
+def test_an_address_in_the_field_for_the_area_neither_leaves_nor_opens_the_mask(
+    typed: str, person: int
+) -> None:
+    form = told_everywhere(
+        shielded("Flat 3, 17 Larkspur Wynd, NZ9 4QX", "lines"), "Waiting at Larkspur Wynd, NZ9 4QX"
+    )
     form["people"][person]["addresses"][0]["areaCode"] = typed
     facts = taken_in(form).facts
-    assert [fact.value for fact in facts if fact.category.endswith("_area")] == ([] if person else ["Northmoor West"])
-    assert [fact.value for fact in facts if fact.path == f"people.{person}.addresses.0.area_code"] == [typed], "kept as sent"
+    assert [fact.value for fact in facts if fact.category.endswith("_area")] == (
+        [] if person else ["Northmoor West"]
+    )
+    assert [
+        fact.value for fact in facts if fact.path == f"people.{person}.addresses.0.area_code"
+    ] == [typed], "kept as sent"
     told = " ".join(string for string in everything(taken_in(form)))
     assert "Waiting at [removed]" in told
     for word in ("larkspurwynd", "nz94qx"):
@@ -136,7 +201,9 @@ def test_an_address_in_the_field_for_the_area_neither_leaves_nor_opens_the_mask(
 
 @pytest.mark.parametrize("typed", ["Northmoor East", "northmoor  EAST"])
 def test_a_listed_area_leaves_and_stays_readable(typed: str) -> None:
-    form = told_everywhere(shielded("17 Larkspur Wynd, Northmoor East", "lines"), "Driving to Northmoor East")
+    form = told_everywhere(
+        shielded("17 Larkspur Wynd, Northmoor East", "lines"), "Driving to Northmoor East"
+    )
     form["people"][0]["addresses"][0]["areaCode"] = typed
     told = everything(taken_in(form))
     assert typed.strip() in told

@@ -1,6 +1,8 @@
-"""A log that appends, signs and publishes until it is killed; says on its output what was durable or promised when.
+"""A log that appends, signs and publishes until it is killed; says on its output what was durable
+or promised when.
 
-Lines: `committed FIRST LAST` after the transaction, `receipted SEQ INDEX` after the second one, `published NOTE-IN-BASE64`.
+Lines: `committed FIRST LAST` after the transaction, `receipted SEQ INDEX` after the second one,
+`published NOTE-IN-BASE64`.
 """
 
 import asyncio

@@ -1,4 +1,5 @@
-"""A whole audit log on a temporary SQLite file and folder, with the receipts it would send kept for the test to read."""
+"""A whole audit log on a temporary SQLite file and folder, with the receipts it would send kept for
+the test to read."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -32,16 +33,45 @@ BOOTSTRAP_DIGEST = b"\x11" * 32
 ENVELOPE_DIGEST = b64u(b"\x22" * 32)
 
 
-def item(seq: int, *, service: str = "sharing", operation: str = "disclosure", salt: bytes | None = None, **fields: Any) -> AuditItem:
+def item(
+    seq: int,
+    *,
+    service: str = "sharing",
+    operation: str = "disclosure",
+    salt: bytes | None = None,
+    **fields: Any,
+) -> AuditItem:
     """An acceptable record at `seq`."""
     tokens = fields.pop("tokens", {})
-    record = {"v": 1, "id": str(uuid7()), "te": ManualClock().micros(), "op": operation, "out": "permit", "svc": service, **fields}
-    return AuditItem(seq=seq, record=b64u(canonical(record)), salt=b64u(salt or new_salt()), tokens=tokens)
+    record = {
+        "v": 1,
+        "id": str(uuid7()),
+        "te": ManualClock().micros(),
+        "op": operation,
+        "out": "permit",
+        "svc": service,
+        **fields,
+    }
+    return AuditItem(
+        seq=seq, record=b64u(canonical(record)), salt=b64u(salt or new_salt()), tokens=tokens
+    )
 
 
-def batch(items: Sequence[AuditItem], *, service: str = "sharing", src: str = "producer-one", epoch: int = 1) -> AuditBatch:
+def batch(
+    items: Sequence[AuditItem],
+    *,
+    service: str = "sharing",
+    src: str = "producer-one",
+    epoch: int = 1,
+) -> AuditBatch:
     """One batch as a producer sends it."""
-    return AuditBatch(service=service, src=src, epoch=epoch, first_seq=items[0].seq if items else 1, items=tuple(items))
+    return AuditBatch(
+        service=service,
+        src=src,
+        epoch=epoch,
+        first_seq=items[0].seq if items else 1,
+        items=tuple(items),
+    )
 
 
 def records(first: int, last: int, **fields: Any) -> AuditBatch:
@@ -51,11 +81,23 @@ def records(first: int, last: int, **fields: Any) -> AuditBatch:
 
 @dataclass
 class KeptOutbox:
-    """Keeps what would be sent. The unit's rollback is not mimicked: no test here rolls back after sending."""
+    """Keeps what would be sent.
+
+    The unit's rollback is not mimicked: no test here rolls back after sending.
+    """
 
     sent: list[tuple[str, AuditReceipts | AuditRejected]] = field(default_factory=list)
 
-    def send(self, _unit: Unit, *, topic: str, key: str, event: AuditReceipts | AuditRejected, to: Sequence[str], keep: bool) -> None:
+    def send(
+        self,
+        _unit: Unit,
+        *,
+        topic: str,
+        key: str,
+        event: AuditReceipts | AuditRejected,
+        to: Sequence[str],
+        keep: bool,
+    ) -> None:
         """Keep the event with its one recipient."""
         assert topic == "hub.audit-receipt.v1"
         assert key == event.src
@@ -65,7 +107,10 @@ class KeptOutbox:
 
 
 class LogBed:
-    """Database, folder, sequencer and outbox of one log. `open` may be called again after `close`, as a restart would."""
+    """Database, folder, sequencer and outbox of one log.
+
+    `open` may be called again after `close`, as a restart would.
+    """
 
     def __init__(self, folder: Path, clock: Clock | None = None, url: str = "") -> None:
         self.folder = folder
@@ -91,7 +136,9 @@ class LogBed:
         self.database = Database(self.url, clock=self.clock, name="audit")
         await self.database.start()
         await ensure_schema(self.database, METADATA)
-        await self.database.write(lambda unit: open_log(SqlLogTx(unit.connection), self.clock.micros(), BOOTSTRAP_DIGEST))
+        await self.database.write(
+            lambda unit: open_log(SqlLogTx(unit.connection), self.clock.micros(), BOOTSTRAP_DIGEST)
+        )
         self.sequencer = self.new_sequencer()
         if boot:
             await self.sequencer.boot()
@@ -102,13 +149,17 @@ class LogBed:
         await self.sequencer.stop()
         await self.database.stop()
 
-    async def append(self, sent: AuditBatch, *, service: str = "sharing", sequencer: Sequencer | None = None) -> Intake:
+    async def append(
+        self, sent: AuditBatch, *, service: str = "sharing", sequencer: Sequencer | None = None
+    ) -> Intake:
         """Take a batch in, as the consumer does."""
         fence = (sequencer or self.sequencer).fence
         sender = Sender(service, ENVELOPE_DIGEST)
 
         def work(unit: Unit) -> Intake:
-            return append_batch(SqlLogTx(unit.connection), fence, self.clock.micros(), sender, sent, lambda raw: raw)
+            return append_batch(
+                SqlLogTx(unit.connection), fence, self.clock.micros(), sender, sent, lambda raw: raw
+            )
 
         return await self.database.write(work)
 
@@ -126,7 +177,9 @@ class LogBed:
     async def leaf(self, index: int) -> bytes:
         """The exact bytes of one entry, from the database."""
         return await self.database.read(
-            lambda connection: connection.execute(select(ENTRY.c.leaf).where(ENTRY.c.idx == index)).scalar_one()
+            lambda connection: connection.execute(
+                select(ENTRY.c.leaf).where(ENTRY.c.idx == index)
+            ).scalar_one()
         )
 
     def reader(self) -> Callable[[str], bytes]:
@@ -142,14 +195,19 @@ class LogBed:
         return [event for _, event in self.outbox.sent if isinstance(event, AuditRejected)]
 
 
-def check_receipts(receipts: Sequence[AuditReceipts], log: Verifier) -> dict[tuple[str, int, int], int]:
+def check_receipts(
+    receipts: Sequence[AuditReceipts], log: Verifier
+) -> dict[tuple[str, int, int], int]:
     """Verify every receipt as a producer would; the index by (src, epoch, seq)."""
     found: dict[tuple[str, int, int], int] = {}
     for event in receipts:
         for receipt in event.items:
             leaf = base64.urlsafe_b64decode(receipt.leaf + "=" * (-len(receipt.leaf) % 4))
             path = [base64.b64decode(node) for node in receipt.path]
-            assert verify_proof(format_proof(receipt.index, path, event.checkpoint), leaf, log).index == receipt.index
+            assert (
+                verify_proof(format_proof(receipt.index, path, event.checkpoint), leaf, log).index
+                == receipt.index
+            )
             place = (event.src, event.epoch, receipt.seq)
             assert found.setdefault(place, receipt.index) == receipt.index
     return found

@@ -1,4 +1,5 @@
-"""Audit as it runs: its own wiring on the embedded bus and SQLite, with one real producer and an issuer of test tokens."""
+"""Audit as it runs: its own wiring on the embedded bus and SQLite, with one real producer and an
+issuer of test tokens."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -45,9 +46,18 @@ class AuditBed:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.clock = SystemClock()
-        self.issuer_key, self.client_key = generate_signing("svc:identity"), generate_signing("client")
+        self.issuer_key, self.client_key = (
+            generate_signing("svc:identity"),
+            generate_signing("client"),
+        )
         self.http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._issuer))
-        create(folder, {name: f"http://{name}.hub.example.org" for name in ("referral", "sharing", "audit", "identity", "portal")})
+        create(
+            folder,
+            {
+                name: f"http://{name}.hub.example.org"
+                for name in ("referral", "sharing", "audit", "identity", "portal")
+            },
+        )
         self.bootstrap: Bootstrap = read_bootstrap(folder)
         self.bus = EmbeddedBus(folder / "bus.db", topics.topics(tuple(AGENCIES)), clock=self.clock)
         self.receipts: list[Receipt] = []
@@ -62,13 +72,23 @@ class AuditBed:
         """Start audit, then the producer, and let the directory beat once."""
         settings = settings_for("audit", self.folder, ISSUER)
         self.service = await build(
-            settings, bus=self.bus.door("audit"), clock=self.clock, keyring=self.keyring("audit"), http=self.http
-        )  # fmt: skip
+            settings,
+            bus=self.bus.door("audit"),
+            clock=self.clock,
+            keyring=self.keyring("audit"),
+            http=self.http,
+        )
         await self.service.start()
         self.producer = Frame(
-            "sharing", settings_for("sharing", self.folder, ISSUER), bus=self.bus.door("sharing"), clock=self.clock,
-            keyring=self.keyring("sharing"), http=self.http, tables=_TABLES, follows_directory=False,
-        )  # fmt: skip
+            "sharing",
+            settings_for("sharing", self.folder, ISSUER),
+            bus=self.bus.door("sharing"),
+            clock=self.clock,
+            keyring=self.keyring("sharing"),
+            http=self.http,
+            tables=_TABLES,
+            follows_directory=False,
+        )
         self.producer.trail.on_receipt(lambda _unit, receipt: self.receipts.append(receipt))
         await self.producer.start()
         await self.beat()
@@ -81,23 +101,40 @@ class AuditBed:
     async def beat(self) -> None:
         """A heartbeat of identity, as identity would send it."""
         event = DirectoryHeartbeat(at=self.clock.now(), state_epoch=1, suspended=())
-        recipients = [key for name in ("audit",) if (key := self.producer.keys.recipient(f"svc:{name}")) is not None]
+        recipients = [
+            key
+            for name in ("audit",)
+            if (key := self.producer.keys.recipient(f"svc:{name}")) is not None
+        ]
         value = seal(
-            type=event.TYPE, version=event.VERSION, data=event.data(), sender=self.keyring("identity").signing_key(SERVICE_KEY),
-            recipients=recipients, stream="heartbeat", seq=1, id=uuid7(), issued_at=self.clock.now(),
-        )  # fmt: skip
+            type=event.TYPE,
+            version=event.VERSION,
+            data=event.data(),
+            sender=self.keyring("identity").signing_key(SERVICE_KEY),
+            recipients=recipients,
+            stream="heartbeat",
+            seq=1,
+            id=uuid7(),
+            issued_at=self.clock.now(),
+        )
         await self.bus.door("identity").publish([Outgoing(topics.IDENTITY, b"heartbeat", value)])
         async with asyncio.timeout(20):
-            while (await self.raw("GET", "/readyz")).status_code != 200:  # noqa: ASYNC110  readiness is asked for, it has no event
+            # Readiness is asked for, it has no event
+            while (await self.raw("GET", "/readyz")).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
     async def record(self, count: int = 1, **fields: Any) -> None:
         """Let the producer write entries, one transaction for all."""
         given: dict[str, Any] = {
-            "operation": "disclosure", "outcome": "permit", "actor": Actor(f"{ISSUER}|per-officer", POLICE, "police_officer"), **fields,
-        }  # fmt: skip
+            "operation": "disclosure",
+            "outcome": "permit",
+            "actor": Actor(f"{ISSUER}|per-officer", POLICE, "police_officer"),
+            **fields,
+        }
         entry = AuditEntry(**given)
-        await self.producer.database.write(lambda unit: [self.producer.trail.record(unit, entry) for _ in range(count)])
+        await self.producer.database.write(
+            lambda unit: [self.producer.trail.record(unit, entry) for _ in range(count)]
+        )
 
     async def receipted(self, count: int) -> None:
         """Wait for that many receipts in all, the producer's own heartbeat included."""
@@ -106,38 +143,65 @@ class AuditBed:
     def token(self, **changes: Any) -> str:
         """A token of the mandated auditor, unless told otherwise."""
         now = int(self.clock.now().timestamp())
-        auditor = next(person for person in self.bootstrap.people.values() if person.mandate is not None)
+        auditor = next(
+            person for person in self.bootstrap.people.values() if person.mandate is not None
+        )
         claims = {
-            "iss": ISSUER, "sub": auditor.id, "aud": AUDIT, "client_id": "portal", "agency": self.bootstrap.area.id, "roles": ["auditor"],
-            "scope": "audit.read audit.verify", "cnf": {"jkt": self.client_key.kid}, "jti": opaque(), "iat": now, "exp": now + 300,
-            "acr": "urn:hub:test", "auth_time": now, "name_ref": "ref", **changes,
-        }  # fmt: skip
+            "iss": ISSUER,
+            "sub": auditor.id,
+            "aud": AUDIT,
+            "client_id": "portal",
+            "agency": self.bootstrap.area.id,
+            "roles": ["auditor"],
+            "scope": "audit.read audit.verify",
+            "cnf": {"jkt": self.client_key.kid},
+            "jti": opaque(),
+            "iat": now,
+            "exp": now + 300,
+            "acr": "urn:hub:test",
+            "auth_time": now,
+            "name_ref": "ref",
+            **changes,
+        }
         header = {"alg": "ES256", "typ": "at+jwt", "kid": self.issuer_key.kid}
         signed = f"{b64u(canonical(header))}.{b64u(canonical(claims))}"
         return f"{signed}.{b64u(self.issuer_key.sign(signed.encode()))}"
 
-    async def call(self, method: str, path: str, *, token: str | None = None, **more: Any) -> httpx2.Response:
+    async def call(
+        self, method: str, path: str, *, token: str | None = None, **more: Any
+    ) -> httpx2.Response:
         """One request to audit by an authenticated caller."""
         token = token or self.token()
         url = AUDIT + path.split("?", maxsplit=1)[0]
-        headers = {"Authorization": f"DPoP {token}", "DPoP": make_proof(self.client_key, method, url, at=self.clock.now(), token=token)}
+        headers = {
+            "Authorization": f"DPoP {token}",
+            "DPoP": make_proof(self.client_key, method, url, at=self.clock.now(), token=token),
+        }
         if method == "POST":
             headers["Idempotency-Key"] = opaque()
         return await self.raw(method, path, headers=headers, **more)
 
     async def raw(self, method: str, path: str, **more: Any) -> httpx2.Response:
         """One request to audit as given."""
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(self.service.app), base_url=AUDIT) as client:
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(self.service.app), base_url=AUDIT
+        ) as client:
             return await client.request(method, path, **more)
 
     async def ask(self, wanted: Mapping[str, Any], *, token: str | None = None) -> str:
         """Ask a question; the path of its answers."""
-        body = {"purpose": "verify_lawfulness", "justification": "Dip sample, week 47.", "filter": dict(wanted)}
+        body = {
+            "purpose": "verify_lawfulness",
+            "justification": "Dip sample, week 47.",
+            "filter": dict(wanted),
+        }
         answer = await self.call("POST", "/v1/queries", token=token, json=body)
         assert answer.status_code == 201, answer.text
         return f"{answer.headers['location']}/entries"
 
-    async def found(self, wanted: Mapping[str, Any], *, token: str | None = None) -> list[dict[str, Any]]:
+    async def found(
+        self, wanted: Mapping[str, Any], *, token: str | None = None
+    ) -> list[dict[str, Any]]:
         """What a question finds on its first page."""
         answer = await self.call("GET", await self.ask(wanted, token=token), token=token)
         assert answer.status_code == 200, answer.text
@@ -146,7 +210,14 @@ class AuditBed:
 
     def _issuer(self, request: httpx2.Request) -> httpx2.Response:
         if request.url.path == "/.well-known/oauth-authorization-server":
-            return httpx2.Response(200, json={"issuer": ISSUER, "jwks_uri": f"{ISSUER}/jwks", "token_endpoint": f"{ISSUER}/token"})
+            return httpx2.Response(
+                200,
+                json={
+                    "issuer": ISSUER,
+                    "jwks_uri": f"{ISSUER}/jwks",
+                    "token_endpoint": f"{ISSUER}/token",
+                },
+            )
         if request.url.path == "/jwks":
             return httpx2.Response(200, json={"keys": [self.issuer_key.jwk()]})
         return httpx2.Response(404)

@@ -1,4 +1,5 @@
-"""A real Chromium on a running hub, and everything it saw: titles, addresses, requests, headers, console messages."""
+"""A real Chromium on a running hub, and everything it saw: titles, addresses, requests, headers,
+console messages."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,14 +7,29 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]  # ships no types
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Frame, Page, Request, Response, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Frame,
+    Page,
+    Request,
+    Response,
+    sync_playwright,
+)
 
 from deploy.stack import parts
 
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 """target-size, the rule new in 2.2, runs with the last tag only."""
 WIDTHS = (320, 1280)
-ADVOCATE, AUDITOR, OPERATOR, SOCIAL_WORKER, SCHOOL_LEAD = "Amina Yusuf", "Priya Raman", "Sam Whitlow", "Daniel Price", "Helen Brook"
+ADVOCATE, AUDITOR, OPERATOR, SOCIAL_WORKER, SCHOOL_LEAD = (
+    "Amina Yusuf",
+    "Priya Raman",
+    "Sam Whitlow",
+    "Daniel Price",
+    "Helen Brook",
+)
 COORDINATOR = "Jess Marlow"
 
 
@@ -22,7 +38,9 @@ def chromium() -> Iterator[Browser]:
     """A headless Chromium of the project's own. Raises MissingPart with how to get it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=str(parts.chromium()), args=parts.chromium_arguments(), env=dict(parts.chromium_environment())
+            executable_path=str(parts.chromium()),
+            args=parts.chromium_arguments(),
+            env=dict(parts.chromium_environment()),
         )
         try:
             yield browser
@@ -52,8 +70,14 @@ class Seen:
         page.on("framenavigated", self._moved)
 
     def _said(self, message: ConsoleMessage) -> None:
-        # Chromium notes each page whose status is an error, which is how an error page must come, and each clearing we asked for.
-        if not message.text.startswith(("Failed to load resource: the server responded with a status of 4", "Clear-Site-Data header on")):
+        # Chromium notes each page whose status is an error, which is how an error page must come,
+        # and each clearing we asked for.
+        if not message.text.startswith(
+            (
+                "Failed to load resource: the server responded with a status of 4",
+                "Clear-Site-Data header on",
+            )
+        ):
             self.console.append(message.text)
 
     def _asked(self, request: Request) -> None:
@@ -117,20 +141,30 @@ class Visitor:
         return self.page.inner_text("h1")
 
     def reload_until(self, path: str, there: Callable[[Page], bool], *, tries: int = 150) -> None:
-        """Open `path` again until `there`; what comes by event comes when it comes. Raises AssertionError when it never does."""
+        """Open `path` again until `there`; what comes by event comes when it comes.
+
+        Raises AssertionError when it never does.
+        """
         for _ in range(tries):
             self.page.goto(self.base + path)
             if there(self.page):
                 self.note()
                 return
             self.page.wait_for_timeout(200)
-        raise AssertionError(f"{path} never showed what was waited for; it shows:\n{self.page.inner_text('main')[:2000]}")
+        raise AssertionError(
+            f"{path} never showed what was waited for; it "
+            f"shows:\n{self.page.inner_text('main')[:2000]}"
+        )
 
 
 @contextmanager
-def visitor(browser: Browser, base: str, *, width: int = 1280, scripts: bool = True) -> Iterator[Visitor]:
+def visitor(
+    browser: Browser, base: str, *, width: int = 1280, scripts: bool = True
+) -> Iterator[Visitor]:
     """A fresh profile: no cookies, no history."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, java_script_enabled=scripts
+    )
     try:
         page = context.new_page()
         seen = Seen(base)
@@ -141,7 +175,10 @@ def visitor(browser: Browser, base: str, *, width: int = 1280, scripts: bool = T
 
 
 def accessible(page: Page) -> None:
-    """No WCAG 2.2 A or AA violation that a machine can find. Raises AssertionError with axe's report."""
+    """No WCAG 2.2 A or AA violation that a machine can find.
+
+    Raises AssertionError with axe's report.
+    """
     found = Axe().run(page, options={"runOnly": {"type": "tag", "values": WCAG}})
     assert found.violations_count == 0, f"{page.url}\n{found.generate_report()}"
 

@@ -1,4 +1,5 @@
-"""One bus to test, embedded or Kafka, with topics and principals of its own; also rebuilt in a child process to be killed."""
+"""One bus to test, embedded or Kafka, with topics and principals of its own; also rebuilt in a
+child process to be killed."""
 
 import asyncio
 import json
@@ -27,9 +28,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Names:
-    """A test's own topics and principals. The writer reads nothing, the worker does not read `closed`; readers write `single`.
+    """A test's own topics and principals.
 
-    Every principal may write something, as in the hub: without that Kafka gives it no idempotent producer.
+    The writer reads nothing, the worker does not read `closed`; readers write `single`.
+
+    Every principal may write something, as in the hub: without that Kafka gives it no idempotent
+    producer.
     """
 
     prefix: str
@@ -121,7 +125,11 @@ class EmbeddedBed:
 
     def child(self, principal: str) -> dict[str, str]:
         """See Bed."""
-        return {"BUS_FILE": str(self.path), "BUS_SPECS": json.dumps([asdict(spec) for spec in self.names.specs()]), "BUS_USER": principal}
+        return {
+            "BUS_FILE": str(self.path),
+            "BUS_SPECS": json.dumps([asdict(spec) for spec in self.names.specs()]),
+            "BUS_USER": principal,
+        }
 
 
 class KafkaBed:
@@ -132,13 +140,24 @@ class KafkaBed:
         self._broker = broker
         self._open: list[KafkaBus] = []
         specs = self.names.specs()
-        rules = [Acl(row.principal, _KINDS[row.kind], row.resource, row.operation, row.pattern == "prefixed") for row in acls(specs)]
+        rules = [
+            Acl(
+                row.principal,
+                _KINDS[row.kind],
+                row.resource,
+                row.operation,
+                row.pattern == "prefixed",
+            )
+            for row in acls(specs)
+        ]
         topics = [Topic(spec.name, spec.partitions, spec.retention_hours) for spec in specs]
         broker.provision(topics, [self.names.writer, self.names.worker, self.names.other], rules)
 
     async def connect(self, principal: str) -> Bus:
         """See Bed."""
-        bus = KafkaBus(self._broker.bootstrap, principal, self._broker.password_of(principal), backoff=BACKOFF)
+        bus = KafkaBus(
+            self._broker.bootstrap, principal, self._broker.password_of(principal), backoff=BACKOFF
+        )
         await _started(bus)
         self._open.append(bus)
         return bus
@@ -150,7 +169,11 @@ class KafkaBed:
 
     def child(self, principal: str) -> dict[str, str]:
         """See Bed."""
-        return {"BUS_KAFKA": self._broker.bootstrap, "BUS_USER": principal, "BUS_PASSWORD": self._broker.password_of(principal)}
+        return {
+            "BUS_KAFKA": self._broker.bootstrap,
+            "BUS_USER": principal,
+            "BUS_PASSWORD": self._broker.password_of(principal),
+        }
 
 
 _KINDS: dict[str, Kind] = {"topic": "TOPIC", "group": "GROUP"}
@@ -171,15 +194,23 @@ async def _started(bus: KafkaBus) -> None:
 @pytest_asyncio.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.stack)])
 async def bed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bed]:
     """The bus under test, twice: embedded and Kafka."""
-    made: Bed = EmbeddedBed(tmp_path) if request.param == "embedded" else KafkaBed(request.getfixturevalue("kafka_broker"))
+    made: Bed = (
+        EmbeddedBed(tmp_path)
+        if request.param == "embedded"
+        else KafkaBed(request.getfixturevalue("kafka_broker"))
+    )
     yield made
     await made.release()
 
 
 class Recorder:
-    """A handler that notes what it got, batch by batch, and checks that no partition is handled twice at once."""
+    """A handler that notes what it got, batch by batch, and checks that no partition is handled
+    twice at once.
+    """
 
-    def __init__(self, act: Callable[[Sequence[Incoming]], None] | None = None, *, seconds: float = 0.0) -> None:
+    def __init__(
+        self, act: Callable[[Sequence[Incoming]], None] | None = None, *, seconds: float = 0.0
+    ) -> None:
         self.batches: list[list[Incoming]] = []
         self.overlaps = 0
         self.running = 0
@@ -210,7 +241,12 @@ class Recorder:
 
 def message(topic: str, key: str, number: int, size: int = 0) -> Outgoing:
     """A message whose value is its number, padded to `size` bytes."""
-    return Outgoing(topic, key.encode(), b"%d" % number + b" " * max(0, size - len(str(number))), (("ce_id", b"%d" % number),))
+    return Outgoing(
+        topic,
+        key.encode(),
+        b"%d" % number + b" " * max(0, size - len(str(number))),
+        (("ce_id", b"%d" % number),),
+    )
 
 
 def number(record: Incoming) -> int:
@@ -221,7 +257,8 @@ def number(record: Incoming) -> int:
 async def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait until something holds; raises TimeoutError."""
     async with asyncio.timeout(seconds):
-        while not true():  # noqa: ASYNC110 - any condition, of any code: nobody sets an event for a test
+        # Any condition, of any code: nobody sets an event for a test
+        while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -235,9 +272,16 @@ class Child:
     @classmethod
     async def start(cls, bed: Bed, principal: str, *job: str, crash_at: str = "") -> "Child":
         """Run `tests.support.bus_child` with `job`; `crash_at` names the crash point it dies at."""
-        environment = {**os.environ, **bed.child(principal), "HUB_TEST_BUILD": "1", "HUB_CRASH_AT": crash_at}
+        environment = {
+            **os.environ,
+            **bed.child(principal),
+            "HUB_TEST_BUILD": "1",
+            "HUB_CRASH_AT": crash_at,
+        }
         command = [sys.executable, "-m", "tests.support.bus_child", *job]
-        process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(
+            *command, env=environment, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE
+        )
         return cls(process)
 
     async def read_lines(self, count: int) -> None:

@@ -1,4 +1,5 @@
-"""A process that publishes to or consumes from a bed's bus until it is killed: `publish TOPIC` or `consume GROUP TOPIC`."""
+"""A process that publishes to or consumes from a bed's bus until it is killed: `publish TOPIC` or
+`consume GROUP TOPIC`."""
 
 import asyncio
 import json
@@ -16,7 +17,9 @@ from common.topics import TopicSpec
 async def _open() -> Bus:
     environment = os.environ
     if "BUS_FILE" not in environment:
-        kafka = KafkaBus(environment["BUS_KAFKA"], environment["BUS_USER"], environment["BUS_PASSWORD"])
+        kafka = KafkaBus(
+            environment["BUS_KAFKA"], environment["BUS_USER"], environment["BUS_PASSWORD"]
+        )
         await kafka.start()
         return kafka
     specs = [TopicSpec(**spec) for spec in json.loads(environment["BUS_SPECS"])]
@@ -33,7 +36,9 @@ def _door(embedded: EmbeddedBus, specs: Sequence[TopicSpec]) -> Bus:
 
 async def _publish(bus: Bus, topic: str) -> None:
     for first in range(0, 1_000_000, 3):
-        await bus.publish([Outgoing(topic, b"stream", b"%d" % number) for number in range(first, first + 3)])
+        await bus.publish(
+            [Outgoing(topic, b"stream", b"%d" % number) for number in range(first, first + 3)]
+        )
         sys.stdout.write(f"{first + 2}\n")
         sys.stdout.flush()
 

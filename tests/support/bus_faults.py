@@ -1,4 +1,5 @@
-"""A bus that misbehaves by a seed: what brokers, networks and stalled relays do to publishes and deliveries."""
+"""A bus that misbehaves by a seed: what brokers, networks and stalled relays do to publishes and
+deliveries."""
 
 import asyncio
 import random
@@ -10,7 +11,10 @@ from common.bus import PIECE, Bus, BusUnavailable, Consumption, Handler, Incomin
 
 @dataclass(frozen=True)
 class Faults:
-    """Chances, 0 to 1, per message or call. `reorder` breaks the order per key, as a relay that stalled and woke does."""
+    """Chances, 0 to 1, per message or call.
+
+    `reorder` breaks the order per key, as a relay that stalled and woke does.
+    """
 
     fail_before: float = 0.0  # publish raises BusUnavailable, nothing stored
     fail_after: float = 0.0  # publish raises BusUnavailable, everything stored
@@ -82,7 +86,13 @@ class FaultyBus:
             raise BusUnavailable("fault: all were stored")
 
     async def consume(
-        self, group: str, topics: Sequence[str], handler: Handler, *, low_priority: Sequence[str] = (), max_batch: int = 64
+        self,
+        group: str,
+        topics: Sequence[str],
+        handler: Handler,
+        *,
+        low_priority: Sequence[str] = (),
+        max_batch: int = 64,
     ) -> Consumption:
         """See Bus.consume, with faults."""
 
@@ -93,7 +103,9 @@ class FaultyBus:
             if self._strikes("handler_fails", self._faults.handler_fails):
                 raise BusUnavailable("fault: handled, not committed")
 
-        return await self._inner.consume(group, topics, faulty, low_priority=low_priority, max_batch=max_batch)
+        return await self._inner.consume(
+            group, topics, faulty, low_priority=low_priority, max_batch=max_batch
+        )
 
     async def read(self, topic: str, *, limit: int | None = None) -> list[Incoming]:
         """See Bus.read."""
@@ -121,5 +133,6 @@ class FaultyBus:
         return sent
 
     def _strikes(self, name: str, chance: float) -> bool:
-        # Drawn even at chance zero: turning one fault off leaves the others where they were, so a failure can be shrunk.
+        # Drawn even at chance zero: turning one fault off leaves the others where they were, so a
+        # failure can be shrunk.
         return self._random.random() < chance and self.told.note(name)

@@ -33,18 +33,24 @@ async def outcomes(hub: RunningHub, referral: Mapping[str, Any]) -> dict[str, st
     return {outcome["recipient"]: outcome["state"] for outcome in read["outcomes"]}
 
 
-async def until_outcomes(hub: RunningHub, referral: Mapping[str, Any], right: Callable[[dict[str, str]], bool]) -> dict[str, str]:
+async def until_outcomes(
+    hub: RunningHub, referral: Mapping[str, Any], right: Callable[[dict[str, str]], bool]
+) -> dict[str, str]:
     """Wait until the referrer hears what satisfies `right`."""
     return await wait_for(lambda: outcomes(hub, referral), right)
 
 
 async def switch(hub: RunningHub, service: ServiceName, *, on: bool) -> None:
     """The operator holds a service, or lets it go on."""
-    await as_agency(hub, "operator", lambda client: client.switch(service, "resume" if on else "pause"))
+    await as_agency(
+        hub, "operator", lambda client: client.switch(service, "resume" if on else "pause")
+    )
 
 
 async def decided_and_waiting(hub: RunningHub) -> dict[str, Any]:
-    """A referral that sharing has decided on while audit is paused: its disclosures wait for their receipts. Audit stays paused."""
+    """A referral that sharing has decided on while audit is paused: its disclosures wait for their
+    receipts. Audit stays paused.
+    """
     await switch(hub, "audit", on=False)
     referral = await submitted(hub)
     await until_outcomes(hub, referral, lambda found: found == dict.fromkeys(TOLD, "decided"))
@@ -54,11 +60,20 @@ async def decided_and_waiting(hub: RunningHub) -> dict[str, Any]:
 def client_of(hub: RunningHub, name: str, service: str, http: httpx2.AsyncClient) -> ServiceClient:
     """A plain client of one service under a profile's keys."""
     profile, clock = read_profile(hub.profiles / f"{name}.toml"), SystemClock()
-    tokens = TokenSource(profile.issuer, profile.client_id, signing=profile.signing, dpop_key=profile.dpop, http=http, clock=clock)
+    tokens = TokenSource(
+        profile.issuer,
+        profile.client_id,
+        signing=profile.signing,
+        dpop_key=profile.dpop,
+        http=http,
+        clock=clock,
+    )
     return ServiceClient(hub.url(service), tokens, http=http, clock=clock, timeout=20.0)
 
 
-async def called(hub: RunningHub, name: str, service: str, method: str, path: str, **more: Any) -> dict[str, Any]:
+async def called(
+    hub: RunningHub, name: str, service: str, method: str, path: str, **more: Any
+) -> dict[str, Any]:
     """One call of a service by a profile's system. Raises ProblemAnswer."""
     async with httpx2.AsyncClient(timeout=20.0) as http:
         answer = await client_of(hub, name, service, http).call(method, path, **more)
@@ -67,9 +82,17 @@ async def called(hub: RunningHub, name: str, service: str, method: str, path: st
 
 
 async def standing(hub: RunningHub, referral: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Where each disclosure of the case stands at sharing: recipient → (state, reason), newest last."""
+    """Where each disclosure of the case stands at sharing: recipient → (state, reason), newest
+    last.
+    """
     found = await called(
-        hub, POLICE, "sharing", "GET", "/v1/disclosures", scope="sharing.request", params={"caseReference": referral["caseReference"]}
+        hub,
+        POLICE,
+        "sharing",
+        "GET",
+        "/v1/disclosures",
+        scope="sharing.request",
+        params={"caseReference": referral["caseReference"]},
     )
     return {item["recipient"]: (item["state"], item["reason"]) for item in found["items"]}
 
@@ -77,7 +100,13 @@ async def standing(hub: RunningHub, referral: Mapping[str, Any]) -> dict[str, tu
 async def delivery_ids(hub: RunningHub, referral: Mapping[str, Any]) -> dict[str, str]:
     """Recipient → delivery id."""
     found = await called(
-        hub, POLICE, "sharing", "GET", "/v1/disclosures", scope="sharing.request", params={"caseReference": referral["caseReference"]}
+        hub,
+        POLICE,
+        "sharing",
+        "GET",
+        "/v1/disclosures",
+        scope="sharing.request",
+        params={"caseReference": referral["caseReference"]},
     )
     return {item["recipient"]: item["deliveryId"] for item in found["items"]}
 
@@ -103,12 +132,29 @@ async def entries(hub: RunningHub, referral: Mapping[str, Any]) -> list[dict[str
         "justification": "A journey's check",
         "filter": {"caseReference": referral["caseReference"]},
     }
-    asked = await called(hub, "auditor", "audit", "POST", "/v1/queries", scope="audit.read", json=question, idempotency_key=opaque())
+    asked = await called(
+        hub,
+        "auditor",
+        "audit",
+        "POST",
+        "/v1/queries",
+        scope="audit.read",
+        json=question,
+        idempotency_key=opaque(),
+    )
     # Every look into an inbox that showed the case is found too, and a journey looks often.
     items: list[dict[str, Any]] = []
     params: dict[str, Any] = {"limit": 100}
     while True:
-        found = await called(hub, "auditor", "audit", "GET", f"/v1/queries/{asked['id']}/entries", scope="audit.read", params=params)
+        found = await called(
+            hub,
+            "auditor",
+            "audit",
+            "GET",
+            f"/v1/queries/{asked['id']}/entries",
+            scope="audit.read",
+            params=params,
+        )
         items += found["items"]
         if not found.get("nextCursor"):
             return items

@@ -1,6 +1,8 @@
-"""A process that acknowledges on its output what is durable and dies where told: ``crash_worker URL FOLDER CRASH_AT AFTER TOTAL``.
+"""A process that acknowledges on its output what is durable and dies where told: ``crash_worker URL
+FOLDER CRASH_AT AFTER TOTAL``.
 
-After AFTER acknowledgements the crash point is armed; ``-`` arms none and it ends when everything has been sent and applied."""
+After AFTER acknowledgements the crash point is armed; ``-`` arms none and it ends when everything
+has been sent and applied."""
 
 import asyncio
 import sys
@@ -25,13 +27,20 @@ outbox_tables(METADATA)
 inbox_tables(METADATA)
 audit_trail_tables(METADATA)
 WORK = Table("work", METADATA, Column("id", UuidType, primary_key=True))
-EFFECT = Table("effect", METADATA, Column("n", UuidType, primary_key=True), Column("work", UuidType, nullable=False))
+EFFECT = Table(
+    "effect",
+    METADATA,
+    Column("n", UuidType, primary_key=True),
+    Column("work", UuidType, nullable=False),
+)
 
 ACTOR = Actor(subject="svc:referral", agency="hub")
 
 
 class Worker:
-    """Referral and sharing in one process on one database: work is written, recorded, sent, received and has its effect."""
+    """Referral and sharing in one process on one database: work is written, recorded, sent,
+    received and has its effect.
+    """
 
     def __init__(self, database: Database, outbox: Outbox, trail: AuditTrail, inbox: Inbox) -> None:
         self.database, self.outbox, self.trail, self.inbox = database, outbox, trail, inbox
@@ -51,7 +60,12 @@ class Worker:
             unit.connection.execute(insert(WORK), {"id": work_id})
             event = SubjectErased(subject_id=work_id, case_ids=(), erased_at=SystemClock().now())
             self.outbox.send(unit, topic=topics.CASE, key="case-1", event=event, to=["svc:sharing"])
-            self.trail.record(unit, AuditEntry(operation="collection", outcome="done", actor=ACTOR, subjects=(work_id,)))
+            self.trail.record(
+                unit,
+                AuditEntry(
+                    operation="collection", outcome="done", actor=ACTOR, subjects=(work_id,)
+                ),
+            )
 
         await self.database.write(write)
         sys.stdout.write(f"{work_id}\n")
@@ -97,4 +111,6 @@ async def run(url: str, folder: Path, crash_at: str, after: int, total: int) -> 
 
 
 if __name__ == "__main__":
-    asyncio.run(run(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5])))
+    asyncio.run(
+        run(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+    )

@@ -1,4 +1,5 @@
-"""A hub of either mode for one test module or one measurement, in a folder that PostgreSQL's own account can reach."""
+"""A hub of either mode for one test module or one measurement, in a folder that PostgreSQL's own
+account can reach."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +14,17 @@ MODES = ("standalone", "stack")
 
 @contextmanager
 def fresh_hub(mode: str, folder: Path) -> Iterator[RunningHub]:
-    """A started hub; its deliveries are not spread in time. Stopped at the end, its data and logs stay in `folder`."""
+    """A started hub; its deliveries are not spread in time.
+
+    Stopped at the end, its data and logs stay in `folder`.
+    """
     for parent in (folder, *folder.parents[:2]):
         parent.chmod(0o711)
     extra = {"HUB_DELIVERY_SPREAD_MS": "0"}
     made: RunningHub = (
-        StandaloneHub(folder, processes.free_port(), extra=extra) if mode == "standalone" else StackHub(folder, free_base(), extra=extra)
+        StandaloneHub(folder, processes.free_port(), extra=extra)
+        if mode == "standalone"
+        else StackHub(folder, free_base(), extra=extra)
     )
     try:
         made.start()

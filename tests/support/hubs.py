@@ -1,4 +1,5 @@
-"""A whole hub as its users meet it: real processes, reached over HTTP, in either of the two modes that exist."""
+"""A whole hub as its users meet it: real processes, reached over HTTP, in either of the two modes
+that exist."""
 
 import asyncio
 import os
@@ -24,7 +25,10 @@ PATIENCE_S: Final = 60.0
 
 
 class RunningHub(Protocol):
-    """One hub under test. `kill` is SIGKILL: of one service where each has its process, of everything where there is one."""
+    """One hub under test.
+
+    `kill` is SIGKILL: of one service where each has its process, of everything where there is one.
+    """
 
     mode: str
     folder: Path
@@ -66,8 +70,16 @@ class StandaloneHub:
 
     def start(self, extra: Mapping[str, str] | None = None) -> None:
         """Start and wait until every service is ready."""
-        env = {**os.environ, "PORT": str(self.port), "HUB_DIR": str(self.folder / "hub"), **self.extra, **(extra or {})}
-        processes.spawn([sys.executable, "-m", "standalone"], self.folder / "processes", "standalone", env)
+        env = {
+            **os.environ,
+            "PORT": str(self.port),
+            "HUB_DIR": str(self.folder / "hub"),
+            **self.extra,
+            **(extra or {}),
+        }
+        processes.spawn(
+            [sys.executable, "-m", "standalone"], self.folder / "processes", "standalone", env
+        )
         for service in SERVICES:
             self._wait(service)
 
@@ -93,7 +105,10 @@ class StandaloneHub:
 
         def ready() -> bool:
             if not self.alive(service):
-                raise processes.NotReady(f"the hub ended while starting; its log ends with:\n{log.read_text(errors='replace')[-3000:]}")
+                raise processes.NotReady(
+                    "the hub ended while starting; its log ends "
+                    f"with:\n{log.read_text(errors='replace')[-3000:]}"
+                )
             return answers(f"{self.url(service)}/readyz")
 
         processes.wait_until(ready, PATIENCE_S, f"{service} of the standalone hub", log)
@@ -183,8 +198,15 @@ class Said:
 
 def hubctl(hub: RunningHub, agency: str, *words: str, folder: Path | None = None) -> Said:
     """Run the real `hubctl` under an agency's profile."""
-    command = [str(Path(sys.executable).parent / "hubctl"), "--profile", str(hub.profiles / f"{agency}.toml"), *words]
-    done = subprocess.run(command, cwd=folder or ROOT, capture_output=True, text=True, timeout=120, check=False)
+    command = [
+        str(Path(sys.executable).parent / "hubctl"),
+        "--profile",
+        str(hub.profiles / f"{agency}.toml"),
+        *words,
+    ]
+    done = subprocess.run(
+        command, cwd=folder or ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
     return Said(done.returncode, done.stdout, done.stderr)
 
 
@@ -194,8 +216,13 @@ async def as_agency(hub: RunningHub, agency: str, work: Callable[[HubClient], Aw
         return await work(HubClient(read_profile(hub.profiles / f"{agency}.toml"), http))
 
 
-async def wait_for(work: Callable[[], Awaitable[T]], until: Callable[[T], bool], *, seconds: float = PATIENCE_S) -> T:
-    """Repeat `work` until its answer satisfies `until`. Raises AssertionError with the last answer's type when it never does."""
+async def wait_for(
+    work: Callable[[], Awaitable[T]], until: Callable[[T], bool], *, seconds: float = PATIENCE_S
+) -> T:
+    """Repeat `work` until its answer satisfies `until`.
+
+    Raises AssertionError with the last answer's type when it never does.
+    """
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while True:
@@ -203,7 +230,9 @@ async def wait_for(work: Callable[[], Awaitable[T]], until: Callable[[T], bool],
         if until(answer):
             return answer
         if loop.time() > end:
-            raise AssertionError(f"not reached in {seconds} s; last was a {type(answer).__name__}: {_brief(answer)}")
+            raise AssertionError(
+                f"not reached in {seconds} s; last was a {type(answer).__name__}: {_brief(answer)}"
+            )
         await asyncio.sleep(0.1)
 
 

@@ -1,4 +1,5 @@
-"""Identity's real app over a real SQLite file, with a clock that a test sets; only the outbox and audit trail are lists."""
+"""Identity's real app over a real SQLite file, with a clock that a test sets; only the outbox and
+audit trail are lists."""
 
 import json
 import urllib.parse
@@ -59,7 +60,14 @@ def claims_of(token: str) -> dict[str, Any]:
 def assertion(client: str, key: SigningKey, issuer: str) -> str:
     """A client assertion made now."""
     now = int(SystemClock().now().timestamp())
-    claims = {"iss": client, "sub": client, "aud": issuer, "jti": opaque(), "iat": now, "exp": now + 60}
+    claims = {
+        "iss": client,
+        "sub": client,
+        "aud": issuer,
+        "jti": opaque(),
+        "iat": now,
+        "exp": now + 60,
+    }
     return compact({"alg": "ES256", "kid": key.kid}, claims, key)
 
 
@@ -73,17 +81,35 @@ class Party:
     dpop: SigningKey = field(default_factory=lambda: generate_signing("test"))
 
     def assertion(
-        self, changed: Mapping[str, Any] | None = None, *, header: Mapping[str, Any] | None = None, without: tuple[str, ...] = ()
+        self,
+        changed: Mapping[str, Any] | None = None,
+        *,
+        header: Mapping[str, Any] | None = None,
+        without: tuple[str, ...] = (),
     ) -> str:
         """A client assertion; `changed` replaces claims."""
         now = int(self.clock.now().timestamp())
-        claims = {"iss": self.id, "sub": self.id, "aud": ISSUER, "jti": opaque(), "iat": now, "exp": now + 60, **(changed or {})}
+        claims = {
+            "iss": self.id,
+            "sub": self.id,
+            "aud": ISSUER,
+            "jti": opaque(),
+            "iat": now,
+            "exp": now + 60,
+            **(changed or {}),
+        }
         kept = {name: value for name, value in claims.items() if name not in without}
-        return compact({"alg": "ES256", "kid": self.key.kid, "typ": "JWT", **(header or {})}, kept, self.key)
+        return compact(
+            {"alg": "ES256", "kid": self.key.kid, "typ": "JWT", **(header or {})}, kept, self.key
+        )
 
     def form(self, **parameters: str) -> dict[str, str]:
         """A form with a fresh assertion; an empty value leaves a parameter out."""
-        base = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": self.assertion(), "client_id": self.id}
+        base = {
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": self.assertion(),
+            "client_id": self.id,
+        }
         return {name: value for name, value in {**base, **parameters}.items() if value}
 
     def proof(self, url: str, method: str = "POST", token: str | None = None) -> str:
@@ -143,7 +169,13 @@ class Stage:
 
     def tool(self, name: str) -> Party:
         """The operator's or auditor's tool."""
-        return Party(name, signing_from_jwk(parse((self.folder / "demo" / "keys" / f"{name}.json").read_bytes()), "northmoor"), self.clock)
+        return Party(
+            name,
+            signing_from_jwk(
+                parse((self.folder / "demo" / "keys" / f"{name}.json").read_bytes()), "northmoor"
+            ),
+            self.clock,
+        )
 
     def service(self, name: str) -> Party:
         """A service of the hub."""
@@ -156,27 +188,47 @@ class Stage:
         found.id = "portal"
         return found
 
-    async def post(self, path: str, form: Mapping[str, str] | str, **headers: str) -> httpx2.Response:
+    async def post(
+        self, path: str, form: Mapping[str, str] | str, **headers: str
+    ) -> httpx2.Response:
         """POST a form to identity."""
         body = form if isinstance(form, str) else urllib.parse.urlencode(dict(form))
-        return await self.http.post(f"{ISSUER}{path}", content=body, headers={"Content-Type": FORM, **headers})
+        return await self.http.post(
+            f"{ISSUER}{path}", content=body, headers={"Content-Type": FORM, **headers}
+        )
 
-    async def token(self, party: Party, *, dpop: str | None = None, **parameters: str) -> httpx2.Response:
+    async def token(
+        self, party: Party, *, dpop: str | None = None, **parameters: str
+    ) -> httpx2.Response:
         """The token endpoint, by client_credentials unless told otherwise."""
         asked = {"grant_type": "client_credentials", "resource": URLS["referral"], **parameters}
-        return await self.post("/token", party.form(**asked), DPoP=dpop or party.proof(f"{ISSUER}/token"))
+        return await self.post(
+            "/token", party.form(**asked), DPoP=dpop or party.proof(f"{ISSUER}/token")
+        )
 
     async def push(
-        self, party: Party, verifier: str, changed: Mapping[str, str] | None = None, *, headers: Mapping[str, str] | None = None
+        self,
+        party: Party,
+        verifier: str,
+        changed: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
     ) -> httpx2.Response:
         """Push an authorization request."""
         asked = {
-            "response_type": "code", "redirect_uri": CALLBACK, "scope": "case.read disclosure.read", "state": "st-1",
-            "code_challenge": b64u(sha256(verifier.encode()).digest()), "code_challenge_method": "S256", **(changed or {}),
-        }  # fmt: skip
+            "response_type": "code",
+            "redirect_uri": CALLBACK,
+            "scope": "case.read disclosure.read",
+            "state": "st-1",
+            "code_challenge": b64u(sha256(verifier.encode()).digest()),
+            "code_challenge_method": "S256",
+            **(changed or {}),
+        }
         return await self.post("/par", party.form(**asked), **(headers or {}))
 
-    async def click(self, request_uri: str, person: str, client: str = "portal", **headers: str) -> httpx2.Response:
+    async def click(
+        self, request_uri: str, person: str, client: str = "portal", **headers: str
+    ) -> httpx2.Response:
         """Click a persona."""
         chosen = {"cancel": "1"} if person == "cancel" else {"person": person}
         asked = {"client_id": client, "request_uri": request_uri, **chosen}
@@ -188,15 +240,28 @@ class Stage:
         answer = await self.click(pushed.json()["request_uri"], person)
         return location(answer)["code"]
 
-    async def redeem(self, party: Party, code: str, verifier: str, *, dpop: str | None = None, **parameters: str) -> httpx2.Response:
+    async def redeem(
+        self, party: Party, code: str, verifier: str, *, dpop: str | None = None, **parameters: str
+    ) -> httpx2.Response:
         """Exchange a code."""
-        asked = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": verifier, **parameters}
+        asked = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": CALLBACK,
+            "code_verifier": verifier,
+            **parameters,
+        }
         return await self.token(party, dpop=dpop, **asked)
 
-    async def call(self, party: Party, token: str, method: str, path: str, *, scheme: str = "DPoP", **more: Any) -> httpx2.Response:
+    async def call(
+        self, party: Party, token: str, method: str, path: str, *, scheme: str = "DPoP", **more: Any
+    ) -> httpx2.Response:
         """Call identity's own API with a token."""
         url = f"{ISSUER}{path}"
-        headers = {"Authorization": f"{scheme} {token}", "DPoP": party.proof(url.split("?", maxsplit=1)[0], method, token)}
+        headers = {
+            "Authorization": f"{scheme} {token}",
+            "DPoP": party.proof(url.split("?", maxsplit=1)[0], method, token),
+        }
         return await self.http.request(method, url, headers=headers, **more)
 
     def person(self, role: str) -> str:
@@ -211,29 +276,64 @@ def location(answer: httpx2.Response) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def identity_stage(folder: Path, database: Path | str, *, demo: bool = True) -> AsyncIterator[Stage]:
-    """Identity over the bootstrap in `folder`, with its tables in `database`: a SQLite file, or the URL of a PostgreSQL database."""
+async def identity_stage(
+    folder: Path, database: Path | str, *, demo: bool = True
+) -> AsyncIterator[Stage]:
+    """Identity over the bootstrap in `folder`, with its tables in `database`: a SQLite file, or the
+    URL of a PostgreSQL database.
+    """
     create(folder, URLS)
     bootstrap, clock, sent = read_bootstrap(folder), ManualClock(), Sent()
     ring = FileKeyring(folder / "keyring" / "identity", passphrase=None, open_allowed=True)
     settings = Settings(
-        service_url=ISSUER, issuer=ISSUER, database_url=database if isinstance(database, str) else f"sqlite:///{database}", keyring_dir=folder, bootstrap_file=folder, data_dir=folder,
-        demo=demo, referral_url=URLS["referral"], sharing_url=URLS["sharing"], audit_url=URLS["audit"], identity_url=ISSUER, portal_url=HOST,
-    )  # fmt: skip
+        service_url=ISSUER,
+        issuer=ISSUER,
+        database_url=database if isinstance(database, str) else f"sqlite:///{database}",
+        keyring_dir=folder,
+        bootstrap_file=folder,
+        data_dir=folder,
+        demo=demo,
+        referral_url=URLS["referral"],
+        sharing_url=URLS["sharing"],
+        audit_url=URLS["audit"],
+        identity_url=ISSUER,
+        portal_url=HOST,
+    )
     tables = Database(settings.database_url, clock=clock, name="identity")
     store = SqlStore(tables, clock, sent, sent)
-    authority = authority_from(bootstrap, issuer=ISSUER, urls=URLS, token_key=ring.signing_key(TOKEN_KEY), clock=clock, demo=demo)
+    authority = authority_from(
+        bootstrap,
+        issuer=ISSUER,
+        urls=URLS,
+        token_key=ring.signing_key(TOKEN_KEY),
+        clock=clock,
+        demo=demo,
+    )
     directory = DirectoryState(clock)
     pulse = Pulse(directory, store, clock)
     transport = httpx2.ASGITransport(app=_under_identity)
     async with httpx2.AsyncClient(transport=transport) as http:
         app = create_app(
-            "identity", settings, title="Identity", description="Under test.", routers=[oauth.router, sign_in.router, agencies_api.router],
-            authenticator=access_for(settings, http=http, clock=clock, directory=directory, replay=MemoryReplayGuard()), clock=clock,
-            media_types=frozenset({"application/json", FORM}), error_page=sign_in.error_page,
-            state={"store": store, "authority": authority, "gate": ClientGate(ISSUER, authority.clients, clock), "bootstrap": bootstrap,
-                   "cursors": Cursors(bytes(32)), "pulse": pulse},
-        )  # fmt: skip
+            "identity",
+            settings,
+            title="Identity",
+            description="Under test.",
+            routers=[oauth.router, sign_in.router, agencies_api.router],
+            authenticator=access_for(
+                settings, http=http, clock=clock, directory=directory, replay=MemoryReplayGuard()
+            ),
+            clock=clock,
+            media_types=frozenset({"application/json", FORM}),
+            error_page=sign_in.error_page,
+            state={
+                "store": store,
+                "authority": authority,
+                "gate": ClientGate(ISSUER, authority.clients, clock),
+                "bootstrap": bootstrap,
+                "cursors": Cursors(bytes(32)),
+                "pulse": pulse,
+            },
+        )
         transport.app = _mounted(app)
         await tables.start()
         try:

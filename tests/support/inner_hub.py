@@ -1,4 +1,5 @@
-"""A whole hub inside the test's own process: every real service on SQLite and the embedded bus, called without a socket."""
+"""A whole hub inside the test's own process: every real service on SQLite and the embedded bus,
+called without a socket."""
 
 import asyncio
 import io
@@ -36,7 +37,9 @@ from standalone.hub import Hub, Place, assemble, settings_for
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "http://127.0.0.1:8000"
 FULL: Final[dict[str, Any]] = json.loads((ROOT / "examples/referral-full.json").read_text("utf-8"))
-URGENT: Final[dict[str, Any]] = json.loads((ROOT / "examples/referral-urgent.json").read_text("utf-8"))
+URGENT: Final[dict[str, Any]] = json.loads(
+    (ROOT / "examples/referral-urgent.json").read_text("utf-8")
+)
 POLICE: Final = "northmoor-police"
 CLOCK: Final = SystemClock()
 
@@ -78,12 +81,27 @@ class InnerHub:
         """An agency's system, `operator`, `auditor`, or a service as `svc-<name>`."""
         if name not in self.callers:
             if name.startswith("svc-"):
-                ring = FileKeyring(self.folder / "keyring" / name.removeprefix("svc-"), passphrase=None, open_allowed=True)
-                client_id, signing, dpop = name, ring.signing_key(SERVICE_KEY), generate_signing(name)
+                ring = FileKeyring(
+                    self.folder / "keyring" / name.removeprefix("svc-"),
+                    passphrase=None,
+                    open_allowed=True,
+                )
+                client_id, signing, dpop = (
+                    name,
+                    ring.signing_key(SERVICE_KEY),
+                    generate_signing(name),
+                )
             else:
                 profile = read_profile(self.folder / "demo" / f"{name}.toml")
                 client_id, signing, dpop = profile.client_id, profile.signing, profile.dpop
-            tokens = TokenSource(self.url("identity"), client_id, signing=signing, dpop_key=dpop, http=self.http, clock=CLOCK)
+            tokens = TokenSource(
+                self.url("identity"),
+                client_id,
+                signing=signing,
+                dpop_key=dpop,
+                http=self.http,
+                clock=CLOCK,
+            )
             self.callers[name] = Caller(name, client_id, tokens)
         return self.callers[name]
 
@@ -92,20 +110,44 @@ class InnerHub:
         return HubClient(read_profile(self.folder / "demo" / f"{name}.toml"), self.http)
 
     async def call(
-        self, who: str, method: str, service: str, path: str, *, scope: str = "referral.write", token: str | None = None,
-        key: str | None = None, headers: Mapping[str, str] | None = None, **more: Any,
-    ) -> httpx2.Response:  # fmt: skip
-        """One request by a caller with a token of its own (or `token`); `key` is the Idempotency-Key, made up for a POST."""
+        self,
+        who: str,
+        method: str,
+        service: str,
+        path: str,
+        *,
+        scope: str = "referral.write",
+        token: str | None = None,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> httpx2.Response:
+        """One request by a caller with a token of its own (or `token`); `key` is the
+        Idempotency-Key, made up for a POST.
+        """
         caller = self.caller(who)
         token = await caller.tokens.token(self.url(service), scope) if token is None else token
-        given = {**self.proven(caller.tokens.dpop_key, method, service, path, token), **(headers or {})}
+        given = {
+            **self.proven(caller.tokens.dpop_key, method, service, path, token),
+            **(headers or {}),
+        }
         if method == "POST" and key != "":
             given.setdefault("Idempotency-Key", key or opaque())
-        return await self.raw(method, service, path, headers={n: v for n, v in given.items() if v}, **more)
+        return await self.raw(
+            method, service, path, headers={n: v for n, v in given.items() if v}, **more
+        )
 
-    def proven(self, dpop: SigningKey, method: str, service: str, path: str, token: str) -> dict[str, str]:
+    def proven(
+        self, dpop: SigningKey, method: str, service: str, path: str, token: str
+    ) -> dict[str, str]:
         """Authorization and a fresh proof."""
-        proof = make_proof(dpop, method, self.url(service) + path.split("?", maxsplit=1)[0], at=CLOCK.now(), token=token)
+        proof = make_proof(
+            dpop,
+            method,
+            self.url(service) + path.split("?", maxsplit=1)[0],
+            at=CLOCK.now(),
+            token=token,
+        )
         return {"Authorization": f"DPoP {token}", "DPoP": proof}
 
     async def raw(self, method: str, service: str, path: str, **more: Any) -> httpx2.Response:
@@ -114,26 +156,46 @@ class InnerHub:
 
     async def submit(self, body: Any, who: str = POLICE, **more: Any) -> httpx2.Response:
         """POST a referral."""
-        return await self.call(who, "POST", "referral", more.pop("path", "/v1/referrals"), json=body, **more)
+        return await self.call(
+            who, "POST", "referral", more.pop("path", "/v1/referrals"), json=body, **more
+        )
 
-    def minted(self, who: str = POLICE, service: str = "referral", *, life: int = 300, **changes: Any) -> str:
-        """A token signed by identity's own key with claims it would never give; a change to None removes the claim."""
+    def minted(
+        self, who: str = POLICE, service: str = "referral", *, life: int = 300, **changes: Any
+    ) -> str:
+        """A token signed by identity's own key with claims it would never give; a change to None
+        removes the claim.
+        """
         caller, now = self.caller(who), int(CLOCK.now().timestamp())
         key: SigningKey = self.service("identity").app.state.authority.token_key
         good = {
-            "iss": self.url("identity"), "sub": caller.client_id, "aud": self.url(service), "client_id": caller.client_id, "agency": who,
-            "roles": ["system"], "scope": "referral.write referral.read", "cnf": {"jkt": caller.tokens.dpop_key.kid}, "jti": opaque(),
-            "iat": now, "exp": now + life,
-        }  # fmt: skip
+            "iss": self.url("identity"),
+            "sub": caller.client_id,
+            "aud": self.url(service),
+            "client_id": caller.client_id,
+            "agency": who,
+            "roles": ["system"],
+            "scope": "referral.write referral.read",
+            "cnf": {"jkt": caller.tokens.dpop_key.kid},
+            "jti": opaque(),
+            "iat": now,
+            "exp": now + life,
+        }
         claims = {name: value for name, value in {**good, **changes}.items() if value is not None}
         signed = f"{b64u(canonical({'alg': 'ES256', 'typ': 'at+jwt', 'kid': key.kid}))}.{b64u(canonical(claims))}"
         return f"{signed}.{b64u(key.sign(signed.encode()))}"
 
-    async def outcomes(self, referral_id: str, who: str = POLICE, *, until: str = "released", seconds: float = 20.0) -> set[str]:
-        """The states of a referral's outcomes, once there are some and all are `until`, or when time is up."""
+    async def outcomes(
+        self, referral_id: str, who: str = POLICE, *, until: str = "released", seconds: float = 20.0
+    ) -> set[str]:
+        """The states of a referral's outcomes, once there are some and all are `until`, or when
+        time is up.
+        """
         end = CLOCK.monotonic() + seconds
         while True:
-            read = await self.call(who, "GET", "referral", f"/v1/referrals/{referral_id}", scope="referral.read")
+            read = await self.call(
+                who, "GET", "referral", f"/v1/referrals/{referral_id}", scope="referral.read"
+            )
             states = {str(outcome["state"]) for outcome in read.json()["outcomes"]}
             if states == {until} or CLOCK.monotonic() > end:
                 return states
@@ -141,16 +203,25 @@ class InnerHub:
 
     def rows(self, service: str, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query finds in a service's database file."""
-        with closing(sqlite3.connect(f"file:{self.folder / service / service}.db?mode=ro", uri=True)) as connection:
+        with closing(
+            sqlite3.connect(f"file:{self.folder / service / service}.db?mode=ro", uri=True)
+        ) as connection:
             return connection.execute(query, values).fetchall()
 
     def counts(self, service: str, tables: Sequence[str]) -> dict[str, int]:
         """Rows of each table."""
-        return {table: self.rows(service, f"SELECT count(*) FROM {table}")[0][0] for table in tables}  # noqa: S608 - our own names
+        return {
+            table: self.rows(service, f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608 - ours
+            for table in tables
+        }
 
     def said(self) -> str:
-        """Every log line and every span since this was last asked, as they would leave the process."""
-        words = self.log.getvalue() + "".join(span.to_json() for span in self.spans.get_finished_spans())
+        """Every log line and every span since this was last asked, as they would leave the
+        process.
+        """
+        words = self.log.getvalue() + "".join(
+            span.to_json() for span in self.spans.get_finished_spans()
+        )
         self.log.seek(0)
         self.log.truncate()
         self.spans.clear()

@@ -1,4 +1,5 @@
-"""kill -9 by a seeded schedule: at random moments and at named crash points, on a hub that goes on being used."""
+"""kill -9 by a seeded schedule: at random moments and at named crash points, on a hub that goes on
+being used."""
 
 import asyncio
 import random
@@ -12,19 +13,35 @@ from deploy.stack import processes
 from tests.support.hubs import RunningHub, StackHub, environment
 
 EVERYWHERE: Final = (
-    "database.before-commit", "database.after-commit", "outbox.stored", "outbox.before-send", "outbox.after-send", "outbox.after-mark",
-    "inbox.before-commit", "inbox.after-commit", "bus-handled", "audit.numbered",
-)  # fmt: skip
+    "database.before-commit",
+    "database.after-commit",
+    "outbox.stored",
+    "outbox.before-send",
+    "outbox.after-send",
+    "outbox.after-mark",
+    "inbox.before-commit",
+    "inbox.after-commit",
+    "bus-handled",
+    "audit.numbered",
+)
 """Points every service passes; `bus-*` on the bus that the mode uses."""
 OWN: Final = {
     "audit": (
-        "audit.not-committed", "audit.tiles-written", "audit.head-signed", "audit.receipts-not-committed", "audit.receipts-committed",
-        "audit.partials-written", "audit.published-committed", "audit.checkpoint-written", "audit.bundles-written", "audit.file-not-named",
+        "audit.not-committed",
+        "audit.tiles-written",
+        "audit.head-signed",
+        "audit.receipts-not-committed",
+        "audit.receipts-committed",
+        "audit.partials-written",
+        "audit.published-committed",
+        "audit.checkpoint-written",
+        "audit.bundles-written",
+        "audit.file-not-named",
     ),
     "referral": ("referral.after-commit",),
     "sharing": ("sharing.release-checked", "sharing.package-sealed", "sharing.after-commit"),
     "identity": (),
-}  # fmt: skip
+}
 EMBEDDED: Final = ("bus-before-commit", "bus-after-commit")
 SERVERS: Final = ("kafka", "postgres")
 WHOLE: Final = "hub"
@@ -37,7 +54,11 @@ _STARTS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """One death. With a `point` the process is armed when it starts and dies there at its `passes`-th pass; without one SIGKILL after `wait` s."""
+    """One death.
+
+    With a `point` the process is armed when it starts and dies there at its `passes`-th pass;
+    without one SIGKILL after `wait` s.
+    """
 
     victim: str
     point: str
@@ -64,14 +85,22 @@ class Done:
 
 
 def standalone_plan(kills: int, rng: random.Random) -> list[Kill]:
-    """Every second death at a named point, the points in an order of their own, as many as there is room for."""
+    """Every second death at a named point, the points in an order of their own, as many as there is
+    room for.
+    """
     points = [*EVERYWHERE, *EMBEDDED, *(point for own in OWN.values() for point in own)]
     return _lane(WHOLE, points, kills, rng, pause=4)
 
 
 def stack_plan(kills: int, rng: random.Random) -> list[Kill]:
-    """Each server once in about fourteen deaths, the rest dealt over the services; sharing and audit, which do most, get most."""
-    servers = [Kill(name, "", 1, rng.uniform(3, 25)) for name in SERVERS for _ in range(max(1, kills // 14))]
+    """Each server once in about fourteen deaths, the rest dealt over the services; sharing and
+    audit, which do most, get most.
+    """
+    servers = [
+        Kill(name, "", 1, rng.uniform(3, 25))
+        for name in SERVERS
+        for _ in range(max(1, kills // 14))
+    ]
     order = ["sharing", "audit", "referral", "sharing", "audit", "referral", "identity"]
     victims = [order[place % len(order)] for place in range(kills - len(servers))]
     plan = servers
@@ -80,7 +109,9 @@ def stack_plan(kills: int, rng: random.Random) -> list[Kill]:
     return plan
 
 
-def _lane(victim: str, points: Sequence[str], kills: int, rng: random.Random, pause: float) -> list[Kill]:
+def _lane(
+    victim: str, points: Sequence[str], kills: int, rng: random.Random, pause: float
+) -> list[Kill]:
     deck: list[str] = []
     plan = []
     for place in range(kills):
@@ -94,7 +125,10 @@ def _lane(victim: str, points: Sequence[str], kills: int, rng: random.Random, pa
 
 @dataclass(slots=True)
 class Reaper:
-    """Carries a plan out. Each victim's deaths follow one another; those of different victims overlap."""
+    """Carries a plan out.
+
+    Each victim's deaths follow one another; those of different victims overlap.
+    """
 
     hub: RunningHub
     done: list[Done] = field(default_factory=list)
@@ -102,9 +136,14 @@ class Reaper:
     _spawning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def carry_out(self, plan: Sequence[Kill]) -> None:
-        """All kills; at the end everything runs again. Raises processes.NotReady when something does not come back."""
+        """All kills; at the end everything runs again.
+
+        Raises processes.NotReady when something does not come back.
+        """
         victims = list(dict.fromkeys(kill.victim for kill in plan))
-        await asyncio.gather(*(self._victim([kill for kill in plan if kill.victim == victim]) for victim in victims))
+        await asyncio.gather(
+            *(self._victim([kill for kill in plan if kill.victim == victim]) for victim in victims)
+        )
 
     def told(self) -> str:
         """The deaths in order, for a failure's message."""
@@ -137,7 +176,8 @@ class Reaper:
 
     async def _died_by_itself(self, kill: Kill) -> bool:
         end = time.monotonic() + _REACH_S
-        while self.hub.alive(kill.victim) and time.monotonic() < end:  # noqa: ASYNC110 - a process has no event to wait for
+        # A process has no event to wait for
+        while self.hub.alive(kill.victim) and time.monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
         return self._crashed(kill.victim)
 
@@ -149,9 +189,15 @@ class Reaper:
         return bool(said) and said[-1].startswith(faults.REACHED.encode())
 
     async def _start(self, victim: str, following: Kill | None) -> None:
-        """Start it as a supervisor would: again when it ends because something it needs is down too."""
+        """Start it as a supervisor would: again when it ends because something it needs is down
+        too.
+        """
         armed = following is not None and following.point
-        extra = {"HUB_TEST_BUILD": "1", "HUB_CRASH_AT": f"{following.point}:{following.passes}"} if armed and following else {}
+        extra = (
+            {"HUB_TEST_BUILD": "1", "HUB_CRASH_AT": f"{following.point}:{following.passes}"}
+            if armed and following
+            else {}
+        )
         for attempt in range(_STARTS):
             try:
                 await self._start_once(victim, extra)
@@ -168,7 +214,9 @@ class Reaper:
         if not isinstance(self.hub, StackHub):
             await asyncio.to_thread(self.hub.start, extra)
         elif victim in SERVERS:
-            await asyncio.to_thread((self.hub.stack.kafka if victim == "kafka" else self.hub.stack.postgres).start)
+            await asyncio.to_thread(
+                (self.hub.stack.kafka if victim == "kafka" else self.hub.stack.postgres).start
+            )
         else:
             await self._start_service(self.hub, victim, extra)
 

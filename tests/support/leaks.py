@@ -1,6 +1,8 @@
-"""Looks for seeded personal values in everything a hub leaves behind, in every encoding of design section 11.
+"""Looks for seeded personal values in everything a hub leaves behind, in every encoding of design
+section 11.
 
-A search that finds nothing proves nothing until a planted value shows that it can find one: see `planted`.
+A search that finds nothing proves nothing until a planted value shows that it can find one: see
+`planted`.
 """
 
 import base64
@@ -39,7 +41,11 @@ class Leak:
 
 def forms(value: str) -> Iterator[tuple[str, bytes]]:
     """Every encoding of a value worth looking for."""
-    for text_label, text in {"as is": value, "lower": value.lower(), "upper": value.upper()}.items():
+    for text_label, text in {
+        "as is": value,
+        "lower": value.lower(),
+        "upper": value.upper(),
+    }.items():
         utf8 = text.encode()
         yield f"utf-8 {text_label}", utf8
         yield f"utf-16-le {text_label}", text.encode("utf-16-le")
@@ -59,7 +65,9 @@ def forms(value: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _inner_base64(data: bytes, offset: int, *, urlsafe: bool) -> bytes:
-    """The base64 characters that depend on `data` alone when it begins `offset` bytes into a group of three."""
+    """The base64 characters that depend on `data` alone when it begins `offset` bytes into a group
+    of three.
+    """
     encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
     text = encode(b"\0" * offset + data)
     start = 0 if offset == 0 else (2 if offset == 1 else 3)
@@ -79,23 +87,30 @@ class Needles:
                 if len(needle) >= SHORTEST:
                     seen.setdefault(needle, (label, encoding))
         self._labels = list(seen.values())
-        # One pass over the data for all needles: a broker's folder and a database cluster are hundreds of megabytes.
+        # One pass over the data for all needles: a broker's folder and a database cluster are
+        # hundreds of megabytes.
         self._search = BytesAhoCorasick(list(seen))
 
     def in_bytes(self, place: str, data: bytes) -> Iterator[Leak]:
         """Every needle found in `data`, once each."""
-        for number in sorted({match[0] for match in self._search.find_matches_as_indexes(data, overlapping=True)}):
+        for number in sorted(
+            {match[0] for match in self._search.find_matches_as_indexes(data, overlapping=True)}
+        ):
             yield Leak(place, *self._labels[number])
 
     def in_postgres(self, url: str) -> list[Leak]:
-        """Search every column of every table as a query reads it: values over some 2 KB lie compressed in the server's files."""
+        """Search every column of every table as a query reads it: values over some 2 KB lie
+        compressed in the server's files.
+        """
         found: list[Leak] = []
         with psycopg.connect(url) as connection:
             listed = (
-                "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+                "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE "
+                "schemaname NOT IN ('pg_catalog', 'information_schema')"
             )
             for (table,) in connection.execute(listed).fetchall():
-                query = f"COPY (SELECT t::text FROM {table} t) TO STDOUT"  # noqa: S608 - quoted by the server itself
+                # Quoted by the server itself
+                query = f"COPY (SELECT t::text FROM {table} t) TO STDOUT"  # noqa: S608
                 with connection.cursor().copy(query) as rows:
                     data = b"".join(bytes(row) for row in rows)
                 found.extend(self.in_bytes(f"table {table}", data))
@@ -121,7 +136,9 @@ _OVERLAP: Final = 64 * 1024  # longer than any needle, so that none is cut in tw
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
-    """A file in overlapping pieces, its holes left out: a broker's index files are ten megabytes of nothing each."""
+    """A file in overlapping pieces, its holes left out: a broker's index files are ten megabytes of
+    nothing each.
+    """
     with path.open("rb") as file:
         handle, size, start = file.fileno(), path.stat().st_size, 0
         while start < size:
@@ -135,18 +152,49 @@ def _pieces(path: Path) -> Iterator[bytes]:
 
 
 def seeded_values(form: Mapping[str, Any]) -> dict[str, str]:
-    """Names, birth dates, phones, addresses, identifiers and narrative phrases of a referral, labelled by where they stood.
+    """Names, birth dates, phones, addresses, identifiers and narrative phrases of a referral,
+    labelled by where they stood.
 
     Each also in the forms a program makes of it: see `normal_forms`.
     """
-    wanted = {"full", "knownAs", "phone", "value", "lines", "postcode", "nhsNumber", "school", "codeWord", "safeToTalkTo", "notSafeToTalkTo",
-              "summary", "reason", "place", "danger", "name", "whereabouts", "victimsView", "note", "email", "externalReference", "whoMayAnswer",
-              "birthDates", "aliases", "doctor", "landlord", "employer", "officerInCase", "crimeReference"}  # fmt: skip
+    wanted = {
+        "full",
+        "knownAs",
+        "phone",
+        "value",
+        "lines",
+        "postcode",
+        "nhsNumber",
+        "school",
+        "codeWord",
+        "safeToTalkTo",
+        "notSafeToTalkTo",
+        "summary",
+        "reason",
+        "place",
+        "danger",
+        "name",
+        "whereabouts",
+        "victimsView",
+        "note",
+        "email",
+        "externalReference",
+        "whoMayAnswer",
+        "birthDates",
+        "aliases",
+        "doctor",
+        "landlord",
+        "employer",
+        "officerInCase",
+        "crimeReference",
+    }
     return dict(_walk(form, "", wanted))
 
 
 def normal_forms(value: str) -> Iterator[tuple[str, str]]:
-    """What is stored, compared or shown instead of a number, postcode or date: without spaces, with the country's prefix, day first."""
+    """What is stored, compared or shown instead of a number, postcode or date: without spaces, with
+    the country's prefix, day first.
+    """
     if _DATE.fullmatch(value):
         day = date.fromisoformat(value)
         yield "day first", f"{day:%d/%m/%Y}"
@@ -177,5 +225,9 @@ def _walk(value: Any, path: str, wanted: set[str]) -> Iterator[tuple[str, str]]:
 
 
 def planted(folder: Path, value: str) -> None:
-    """Leave `value` in a file, base64 in the middle of other bytes, as a careless log line would."""
-    (folder / "planted.log").write_bytes(b'{"event":"x","blob":"' + base64.b64encode(b"ab" + value.encode() + b"yz") + b'"}')
+    """Leave `value` in a file, base64 in the middle of other bytes, as a careless log line
+    would.
+    """
+    (folder / "planted.log").write_bytes(
+        b'{"event":"x","blob":"' + base64.b64encode(b"ab" + value.encode() + b"yz") + b'"}'
+    )

@@ -1,4 +1,5 @@
-"""Two services on one bus, wired as in production: database, outbox and inbox with real keys and real envelopes."""
+"""Two services on one bus, wired as in production: database, outbox and inbox with real keys and
+real envelopes."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,11 +19,18 @@ from common.topics import topics
 
 def _pair(owner: str, number: int) -> tuple[SigningKey, OpeningKey]:
     """The same keys in every process of a test."""
-    one, two = (ec.derive_private_key(number + offset, ec.SECP256R1()) for offset in (1_000_003, 2_000_003))
-    return SigningKey(thumbprint(one.public_key()), owner, one), OpeningKey(thumbprint(two.public_key()), owner, two)
+    one, two = (
+        ec.derive_private_key(number + offset, ec.SECP256R1()) for offset in (1_000_003, 2_000_003)
+    )
+    return SigningKey(thumbprint(one.public_key()), owner, one), OpeningKey(
+        thumbprint(two.public_key()), owner, two
+    )
 
 
-_PAIRS = {owner: _pair(owner, number) for number, owner in enumerate(("svc:referral", "svc:sharing", "svc:audit"))}
+_PAIRS = {
+    owner: _pair(owner, number)
+    for number, owner in enumerate(("svc:referral", "svc:sharing", "svc:audit"))
+}
 SIGNING = {owner: pair[0] for owner, pair in _PAIRS.items()}
 OPENING = {owner: pair[1] for owner, pair in _PAIRS.items()}
 STRANGER = generate_signing("svc:referral")
@@ -40,15 +48,25 @@ def embedded_bus(folder: Path) -> EmbeddedBus:
 
 
 def outbox_of(
-    database: Database, bus: Bus, clock: Clock, owner: str, *, keys: KeySource = KEYS, sender: SigningKey | None = None
+    database: Database,
+    bus: Bus,
+    clock: Clock,
+    owner: str,
+    *,
+    keys: KeySource = KEYS,
+    sender: SigningKey | None = None,
 ) -> Outbox:
     """The outbox of `owner`."""
     return Outbox(database, bus, clock=clock, sender=sender or SIGNING[owner], keys=keys)
 
 
-def inbox_of(database: Database, outbox: Outbox, clock: Clock, owner: str, *, keys: KeySource = KEYS) -> Inbox:
+def inbox_of(
+    database: Database, outbox: Outbox, clock: Clock, owner: str, *, keys: KeySource = KEYS
+) -> Inbox:
     """The inbox of `owner`."""
-    return Inbox(database, outbox, clock=clock, me=owner, opening=lambda: opening_of(owner), keys=keys)
+    return Inbox(
+        database, outbox, clock=clock, me=owner, opening=lambda: opening_of(owner), keys=keys
+    )
 
 
 def opening_of(owner: str) -> dict[str, OpeningKey]:
@@ -64,5 +82,6 @@ async def prepare(database: Database) -> None:
 async def until(condition: Callable[[], bool], patience: float = 20.0) -> None:
     """Wait for something to become true; AssertionError after `patience` seconds."""
     async with asyncio.timeout(patience):
-        while not condition():  # noqa: ASYNC110  what is awaited happens in another thread or process and has no event
+        # What is awaited happens in another thread or process and has no event
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)

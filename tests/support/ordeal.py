@@ -30,22 +30,32 @@ class Ordeal:
         schedule = "\n".join(str(each) for each in self.deaths)
         wrong = "\n".join(f"- {each}" for each in self.verdict.wrong[:40]) or "- nothing"
         return (
-            f"{self.mode}, HUB_KILL_SEED={self.seed}\nwrong ({len(self.verdict.wrong)}):\n{wrong}\n{self.figures()}\nschedule:\n{schedule}"
+            f"{self.mode}, HUB_KILL_SEED={self.seed}\nwrong "
+            f"({len(self.verdict.wrong)}):\n{wrong}\n{self.figures()}\nschedule:\n{schedule}"
         )
 
     def figures(self) -> str:
         """One line."""
         reached = sum(1 for each in self.deaths if each.kill.point and each.reached)
         counts = ", ".join(f"{number} {what}" for what, number in self.verdict.figures.items())
-        return f"{self.mode}: {len(self.deaths)} kills ({reached} at named points) in {self.seconds:.0f} s; {counts}; clients met {self.retries}"
+        return (
+            f"{self.mode}: {len(self.deaths)} kills ({reached} at named points) in "
+            f"{self.seconds:.0f} s; {counts}; clients met {self.retries}"
+        )
 
 
 async def ordeal(hub: RunningHub, plan: Sequence[Kill], *, seed: int, rate: float = 2.5) -> Ordeal:
-    """Carry `plan` out on a running hub that nobody else uses. Raises processes.NotReady when a part never comes back."""
+    """Carry `plan` out on a running hub that nobody else uses.
+
+    Raises processes.NotReady when a part never comes back.
+    """
     began = time.monotonic()
     senders, heads, reaper = Senders(hub, random.Random(seed), rate), Heads(hub), Reaper(hub)
     stop, end = asyncio.Event(), asyncio.Event()
-    sending, watching = asyncio.create_task(senders.run(stop)), asyncio.create_task(heads.watch(end))
+    sending, watching = (
+        asyncio.create_task(senders.run(stop)),
+        asyncio.create_task(heads.watch(end)),
+    )
     try:
         await reaper.carry_out(plan)
         await asyncio.sleep(_AFTERWARDS_S)
@@ -62,6 +72,10 @@ async def ordeal(hub: RunningHub, plan: Sequence[Kill], *, seed: int, rate: floa
         await asyncio.gather(sending, watching, return_exceptions=True)
     verdict.wrong += senders.wrong
     if len(senders.acknowledged) != senders.sent:
-        verdict.wrong.append(f"{senders.sent - len(senders.acknowledged)} referrals were never acknowledged")
+        verdict.wrong.append(
+            f"{senders.sent - len(senders.acknowledged)} referrals were never acknowledged"
+        )
     deaths = sorted(reaper.done, key=lambda one: one.at)
-    return Ordeal(hub.mode, seed, deaths, verdict, str(dict(senders.tries)), time.monotonic() - began)
+    return Ordeal(
+        hub.mode, seed, deaths, verdict, str(dict(senders.tries)), time.monotonic() - began
+    )

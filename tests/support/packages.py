@@ -1,4 +1,5 @@
-"""Deliveries as sharing makes them, small and real: content from the projection, record, leaf, tree, signed head, sealed envelope."""
+"""Deliveries as sharing makes them, small and real: content from the projection, record, leaf,
+tree, signed head, sealed envelope."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,15 +26,25 @@ ORIGIN: Final = "log.test.example.org/hub"
 LOG: Final = Signer(ORIGIN, bytes(range(32)))
 AGREEMENT: Final = b64u(bytes(32))
 CLAUSE: Final = ClauseText(
-    id="NM-2", text="High risk goes to the IDVA service.", agreement="northmoor", version="1.0", agreement_hash=AGREEMENT,
-    purpose="protect_victim", necessity="To reach her safely.", lawful_basis="6ea_safeguarding", condition="9g_para10", gateway="CDA115",
+    id="NM-2",
+    text="High risk goes to the IDVA service.",
+    agreement="northmoor",
+    version="1.0",
+    agreement_hash=AGREEMENT,
+    purpose="protect_victim",
+    necessity="To reach her safely.",
+    lawful_basis="6ea_safeguarding",
+    condition="9g_para10",
+    gateway="CDA115",
     obligations=(("safe-contact-only", "Contact only by the safe-contact rule."),),
-)  # fmt: skip
+)
 
 
 @dataclass
 class Draft:
-    """The pieces of one delivery before they are put together; a test changes a piece and looks whether that is noticed."""
+    """The pieces of one delivery before they are put together; a test changes a piece and looks
+    whether that is noticed.
+    """
 
     content: dict[str, Any]
     record: dict[str, Any]
@@ -50,10 +61,19 @@ class Draft:
 
     def leaf(self) -> Leaf:
         """The leaf that commits to the record as it stands now."""
-        return Leaf("producer-1", 1, 17, 1_795_226_400_123_456, record_hash(self.record_salt, canonical(self.record)))
+        return Leaf(
+            "producer-1",
+            1,
+            17,
+            1_795_226_400_123_456,
+            record_hash(self.record_salt, canonical(self.record)),
+        )
 
     def package(self, **changes: Any) -> DisclosurePackage:
-        """The proven package: the leaf among others in a tree whose head the log signed. `changes` replace members."""
+        """The proven package: the leaf among others in a tree whose head the log signed.
+
+        `changes` replace members.
+        """
         leaf = self.leaf().encode()
         return self._made(**{"leaf": b64u(leaf), "proof": self.proof_of(leaf), **changes})
 
@@ -64,8 +84,13 @@ class Draft:
         return self._made(**{"promise": promise, **changes})
 
     def proof_of(self, leaf: bytes) -> str:
-        """A tlog-proof for `leaf` at `index` among other leaves, made by the audit service's own tree."""
-        leaves = [Leaf("producer-2", 1, seq, 1, record_hash(bytes(32), b"{}")).encode() for seq in range(1, self.others + 1)]
+        """A tlog-proof for `leaf` at `index` among other leaves, made by the audit service's own
+        tree.
+        """
+        leaves = [
+            Leaf("producer-2", 1, seq, 1, record_hash(bytes(32), b"{}")).encode()
+            for seq in range(1, self.others + 1)
+        ]
         leaves.insert(self.index, leaf)
         hashes = [leaf_hash(each) for each in leaves]
         tree = CompactRange(0, [])
@@ -86,16 +111,38 @@ class Draft:
         return DisclosurePackage.model_validate({**made, **members})
 
 
-def draft(snap: CaseSnapshot | None = None, *, without: frozenset[str] = frozenset(), recipient: str = ME) -> Draft:
-    """A right delivery of everything in `snap` but the categories `without`; change a piece to make it wrong."""
+def draft(
+    snap: CaseSnapshot | None = None, *, without: frozenset[str] = frozenset(), recipient: str = ME
+) -> Draft:
+    """A right delivery of everything in `snap` but the categories `without`; change a piece to make
+    it wrong.
+    """
     snap = snap or snapshot()
-    permitted = [one for one in parcels(snap) if not is_location_shielded(snap, one) and one.category not in without]
+    permitted = [
+        one
+        for one in parcels(snap)
+        if not is_location_shielded(snap, one) and one.category not in without
+    ]
     projection = Projection(recipient, dict.fromkeys(permitted, CLAUSE.id), (CLAUSE,))
-    raw = content(snap, projection, kind="disclosure", delivery_id=DELIVERY, case_reference="NM-7F3K-9QXA-2C4T")
+    raw = content(
+        snap,
+        projection,
+        kind="disclosure",
+        delivery_id=DELIVERY,
+        case_reference="NM-7F3K-9QXA-2C4T",
+    )
     record = {
-        "v": 1, "id": str(uuid7()), "te": 1_795_226_400_000_000, "op": "disclosure", "out": "permit", "svc": "sharing",
-        "rcp": recipient, "dl": str(DELIVERY), "cl": CLAUSE.id, "ag": AGREEMENT,
-    }  # fmt: skip
+        "v": 1,
+        "id": str(uuid7()),
+        "te": 1_795_226_400_000_000,
+        "op": "disclosure",
+        "out": "permit",
+        "svc": "sharing",
+        "rcp": recipient,
+        "dl": str(DELIVERY),
+        "cl": CLAUSE.id,
+        "ag": AGREEMENT,
+    }
     return Draft(_read(raw), record).commit()
 
 
@@ -108,12 +155,21 @@ class Parties:
     opening: OpeningKey = field(default_factory=lambda: generate_opening(ME))
     dpop: SigningKey = field(default_factory=lambda: generate_signing(ME))
 
-    def envelope(self, event: Event, *, sender: SigningKey | None = None, to: OpeningKey | None = None) -> bytes:
+    def envelope(
+        self, event: Event, *, sender: SigningKey | None = None, to: OpeningKey | None = None
+    ) -> bytes:
         """An event sealed as sharing would seal it."""
         return seal(
-            type=event.TYPE, version=event.VERSION, data=event.data(), sender=sender or self.hub, recipients=[(to or self.opening).public()],
-            stream=ME, seq=1, id=uuid7(), issued_at=datetime(2026, 11, 21, 2, 0, tzinfo=UTC),
-        )  # fmt: skip
+            type=event.TYPE,
+            version=event.VERSION,
+            data=event.data(),
+            sender=sender or self.hub,
+            recipients=[(to or self.opening).public()],
+            stream=ME,
+            seq=1,
+            id=uuid7(),
+            issued_at=datetime(2026, 11, 21, 2, 0, tzinfo=UTC),
+        )
 
 
 def _read(raw: bytes) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""An agency's profile file, and a hub that answers `hubctl` from memory over a transport without a socket."""
+"""An agency's profile file, and a hub that answers `hubctl` from memory over a transport without a
+socket."""
 
 import json
 from dataclasses import dataclass, field
@@ -15,37 +16,71 @@ from tests.support.packages import DELIVERY, LOG, ME, Parties
 BASE: Final = "http://hub.example.org"
 
 _SET_ASIDE: Final[dict[str, Any]] = {
-    "topic": "hub.case.v1", "digest": "A" * 43, "receivedAt": "2026-11-21T02:00:05Z", "reason": "agency-suspended", "holds": True,
-    "sender": ME, "eventId": None,
-}  # fmt: skip
+    "topic": "hub.case.v1",
+    "digest": "A" * 43,
+    "receivedAt": "2026-11-21T02:00:05Z",
+    "reason": "agency-suspended",
+    "holds": True,
+    "sender": ME,
+    "eventId": None,
+}
 
-_REFUSED: Final[dict[str, Any]] = {"id": "01932000-0000-7000-8000-0000000000f1", "at": "2026-11-21T02:00:05Z", "code": "malformed-json"}
+_REFUSED: Final[dict[str, Any]] = {
+    "id": "01932000-0000-7000-8000-0000000000f1",
+    "at": "2026-11-21T02:00:05Z",
+    "code": "malformed-json",
+}
 
 
 _STUCK: Final[dict[str, Any]] = {
-    "items": [{"state": "blocked", "reason": "audit-rejected", "count": 3, "oldest": "2026-11-21T02:00:05Z"}],
-    "withheldWhileSuspended": [{"recipient": "northmoor-housing", "count": 2, "oldest": "2026-11-21T01:00:05Z"}],
+    "items": [
+        {
+            "state": "blocked",
+            "reason": "audit-rejected",
+            "count": 3,
+            "oldest": "2026-11-21T02:00:05Z",
+        }
+    ],
+    "withheldWhileSuspended": [
+        {"recipient": "northmoor-housing", "count": 2, "oldest": "2026-11-21T01:00:05Z"}
+    ],
     "promisesOverdue": 1,
 }
 
 
 def profile_file(folder: Path, parties: Parties) -> Path:
     """The profile of `parties`, written by the code that writes the demo's."""
-    services = {f"{name}_url": f"{BASE}/{name}" for name in ("referral", "sharing", "audit", "identity")}
+    services = {
+        f"{name}_url": f"{BASE}/{name}" for name in ("referral", "sharing", "audit", "identity")
+    }
     about = {
-        "agency": ME, "client_id": f"{ME}-system", "issuer": f"{BASE}/identity", **services, "portal_url": BASE,
-        "log_origin": LOG.verifier.name, "log_vkey": LOG.verifier.format(),
-    }  # fmt: skip
+        "agency": ME,
+        "client_id": f"{ME}-system",
+        "issuer": f"{BASE}/identity",
+        **services,
+        "portal_url": BASE,
+        "log_origin": LOG.verifier.name,
+        "log_vkey": LOG.verifier.format(),
+    }
     path = folder / f"{ME}.toml"
     write_profile(
-        path, about, signing=parties.signing, opening=parties.opening, dpop=parties.dpop, hub=parties.hub.public().jwk(), kafka=None
+        path,
+        about,
+        signing=parties.signing,
+        opening=parties.opening,
+        dpop=parties.dpop,
+        hub=parties.hub.public().jwk(),
+        kafka=None,
     )
     return path
 
 
 @dataclass
 class FakeHub:
-    """Answers tokens, one inbox, and receipts. `down` refuses connections; `problem` is what every call answers instead."""
+    """Answers tokens, one inbox, and receipts.
+
+    `down` refuses connections; `problem` is what every call answers instead.
+    """
 
     envelope: bytes
     down: bool = False
@@ -79,7 +114,9 @@ class FakeHub:
         if path in self.log_files:
             return httpx2.Response(200, text=self.log_files[path])
         if request.url.params.get("cursor") == "r-1":
-            return _json({"refused": [{**_REFUSED, "code": "rate-limited"}], "total": 2, "nextCursor": None})
+            return _json(
+                {"refused": [{**_REFUSED, "code": "rate-limited"}], "total": 2, "nextCursor": None}
+            )
         if path.startswith("/identity/v1/agencies/northmoor-housing"):
             return self._standing(request.method, request.content)
         if path == "/sharing/v1/inbox":
@@ -88,7 +125,9 @@ class FakeHub:
 
     def _page(self, params: httpx2.QueryParams) -> httpx2.Response:
         """As the real route: one page behind the cursor, which is always given."""
-        start, limit, wait = (int(params.get(name, "0").removeprefix("c-")) for name in ("cursor", "limit", "wait"))
+        start, limit, wait = (
+            int(params.get(name, "0").removeprefix("c-")) for name in ("cursor", "limit", "wait")
+        )
         if not 1 <= limit <= 100 or not 0 <= wait <= 30:
             return _json({"code": "validation-failed", "correlationId": "c"}, 422)
         end = min(start + limit, self.deliveries)
@@ -106,9 +145,24 @@ class FakeHub:
             self.receipts.append(json.loads(content)["receipt"])
             return _json({"state": "saved"})
         if path == "/referral/v1/referrals":
-            return _json({"referralId": "r", "caseReference": "NM-1", "risk": {"level": "high", "rule": "VHR"}}, 201)
+            return _json(
+                {
+                    "referralId": "r",
+                    "caseReference": "NM-1",
+                    "risk": {"level": "high", "rule": "VHR"},
+                },
+                201,
+            )
         if path == "/sharing/openapi.json":
-            return _json({"paths": {"/v1/inbox/{delivery_id}": {"get": {"security": [{"hub": ["disclosure.read"]}]}}}})
+            return _json(
+                {
+                    "paths": {
+                        "/v1/inbox/{delivery_id}": {
+                            "get": {"security": [{"hub": ["disclosure.read"]}]}
+                        }
+                    }
+                }
+            )
         if path == "/sharing/v1/disclosures/stuck":
             return _json(_STUCK)
         if path == "/sharing/v1/disclosures/decide-again":
@@ -116,24 +170,41 @@ class FakeHub:
             return _json({"cases": 2, "prepared": 3, "unchanged": 0, "failed": 0, "more": True})
         if path == "/referral/v1/refused-intakes":
             return _json({"refused": [_REFUSED], "total": 2, "nextCursor": "r-1"})
-        if method == "POST" and path == f"/referral/v1/refused-intakes/{_REFUSED['id']}/acknowledgement":
+        if (
+            method == "POST"
+            and path == f"/referral/v1/refused-intakes/{_REFUSED['id']}/acknowledgement"
+        ):
             self.orders.append(json.loads(content))
             return _json(_REFUSED)
         if path == "/sharing/v1/operator/quarantine":
-            return _json({"items": [_SET_ASIDE, {**_SET_ASIDE, "reason": "bad-signature", "holds": False, "sender": None}]})
+            return _json(
+                {
+                    "items": [
+                        _SET_ASIDE,
+                        {**_SET_ASIDE, "reason": "bad-signature", "holds": False, "sender": None},
+                    ]
+                }
+            )
         if path == "/sharing/v1/operator/quarantine/replay":
             self.orders.append(json.loads(content))
             return _json({"applied": 2, "known": 0, "stillAside": 1, "absent": 0})
         if path == "/sharing/v1/operator/quarantine/discard":
             self.orders.append(json.loads(content))
             return _json({"discarded": 2, "released": 1, "more": False})
-        return _json({"code": "not-found", "detail": "There is nothing here for you.", "correlationId": "c"}, 404)
+        return _json(
+            {"code": "not-found", "detail": "There is nothing here for you.", "correlationId": "c"},
+            404,
+        )
 
     def _item(self) -> dict[str, Any]:
         return {
-            "deliveryId": str(DELIVERY), "kind": "disclosure", "state": "delivered", "deliveredAt": "2026-11-21T02:00:05Z",
-            "digest": digest(b"other" if self.wrong_digest else self.envelope), "envelopeBytes": b64u(self.envelope),
-        }  # fmt: skip
+            "deliveryId": str(DELIVERY),
+            "kind": "disclosure",
+            "state": "delivered",
+            "deliveredAt": "2026-11-21T02:00:05Z",
+            "digest": digest(b"other" if self.wrong_digest else self.envelope),
+            "envelopeBytes": b64u(self.envelope),
+        }
 
 
 def _json(value: dict[str, Any], status: int = 200) -> httpx2.Response:

@@ -15,7 +15,9 @@ from tests.support.partner_bed import FakeHub, profile_file
 class Shell:
     """Runs `hubctl` in a folder, as the process would run it."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         self.folder = folder
         self.parties = Parties()
         self.profile = profile_file(folder, self.parties)
@@ -25,8 +27,14 @@ class Shell:
         monkeypatch.chdir(folder)
         monkeypatch.delenv("HUBCTL_PROFILE", raising=False)
         transport = httpx2.MockTransport(self.hub)
-        monkeypatch.setattr("hubpartner.client.httpx2.AsyncClient", functools.partial(httpx2.AsyncClient, transport=transport))
-        monkeypatch.setattr("hubpartner.cli.audit.httpx2.Client", functools.partial(httpx2.Client, transport=transport))
+        monkeypatch.setattr(
+            "hubpartner.client.httpx2.AsyncClient",
+            functools.partial(httpx2.AsyncClient, transport=transport),
+        )
+        monkeypatch.setattr(
+            "hubpartner.cli.audit.httpx2.Client",
+            functools.partial(httpx2.Client, transport=transport),
+        )
 
     def run(self, *arguments: str, profile: bool = True) -> tuple[int, str, str]:
         """Exit code, standard output, standard error."""

@@ -1,4 +1,5 @@
-"""The portal's pages over an in-memory hub: real envelopes, packages, log and keys; nobody signs in by OAuth here."""
+"""The portal's pages over an in-memory hub: real envelopes, packages, log and keys; nobody signs in
+by OAuth here."""
 
 import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -38,14 +39,39 @@ ME = "northmoor-idva"
 DELIVERY = UUID("01932000-0000-7000-8000-000000000021")
 SECRET_NAME = "Marta Quillfeather"
 CONTENT: dict[str, Any] = {
-    "v": 1, "kind": "disclosure", "deliveryId": str(DELIVERY), "recipient": ME, "caseReference": "NM-7F3K-9QXA-2C4T",
-    "asOf": "2026-11-21T02:00:00Z", "provisional": False, "urgent": True, "otherClauses": [],
-    "clause": {"id": "NM-1", "text": "Danger is told at once.", "agreement": "northmoor", "version": "1.0", "hash": "A" * 43},
-    "purpose": "protect_victim", "necessity": "Life may be at risk.", "lawfulBasis": "6ea_emergency", "condition": "9c", "gateway": "common_law",
+    "v": 1,
+    "kind": "disclosure",
+    "deliveryId": str(DELIVERY),
+    "recipient": ME,
+    "caseReference": "NM-7F3K-9QXA-2C4T",
+    "asOf": "2026-11-21T02:00:00Z",
+    "provisional": False,
+    "urgent": True,
+    "otherClauses": [],
+    "clause": {
+        "id": "NM-1",
+        "text": "Danger is told at once.",
+        "agreement": "northmoor",
+        "version": "1.0",
+        "hash": "A" * 43,
+    },
+    "purpose": "protect_victim",
+    "necessity": "Life may be at risk.",
+    "lawfulBasis": "6ea_emergency",
+    "condition": "9c",
+    "gateway": "common_law",
     "obligations": [{"code": "safe-contact-only", "text": "Contact only by the rule shown."}],
-    "sections": [{"category": "victim_identity", "label": "Victim", "clause": "NM-1",
-                  "items": [{"label": "Name", "value": SECRET_NAME, "quality": "fact", "about": "Victim"}]}],
-}  # fmt: skip
+    "sections": [
+        {
+            "category": "victim_identity",
+            "label": "Victim",
+            "clause": "NM-1",
+            "items": [
+                {"label": "Name", "value": SECRET_NAME, "quality": "fact", "about": "Victim"}
+            ],
+        }
+    ],
+}
 
 
 @dataclass
@@ -62,7 +88,9 @@ class Log:
     def prove(self, leaf: bytes) -> str:
         """A proof that `leaf` is entry 1 of 2."""
         first = leaf_hash(b"the leaf before")
-        note = self.signer.sign(Checkpoint(self.verifier.name, 2, node_hash(first, leaf_hash(leaf))).text())
+        note = self.signer.sign(
+            Checkpoint(self.verifier.name, 2, node_hash(first, leaf_hash(leaf))).text()
+        )
         return format_proof(1, (first,), note)
 
 
@@ -75,15 +103,32 @@ def package(content: Mapping[str, Any] = CONTENT, /, **changes: Any) -> Disclosu
     """A package that verifies, unless `changes` to its fields spoil it."""
     raw, salt = canonical(dict(content)), b"c" * 32
     clause = content["clause"]
-    record = canonical({
-        "v": 1, "id": "01932000-0000-7000-8000-000000000022", "te": 1_795_000_000_000_000, "op": "disclosure", "out": "permit", "svc": "sharing",
-        "rcp": content["recipient"], "dl": content["deliveryId"], "cl": clause["id"], "ag": clause["hash"], "dc": content_commitment(salt, raw),
-    })  # fmt: skip
+    record = canonical(
+        {
+            "v": 1,
+            "id": "01932000-0000-7000-8000-000000000022",
+            "te": 1_795_000_000_000_000,
+            "op": "disclosure",
+            "out": "permit",
+            "svc": "sharing",
+            "rcp": content["recipient"],
+            "dl": content["deliveryId"],
+            "cl": clause["id"],
+            "ag": clause["hash"],
+            "dc": content_commitment(salt, raw),
+        }
+    )
     leaf = Leaf("kq3Xh2", 1, 1, 1_795_000_000_000_000, record_hash(b"r" * 32, record)).encode()
     made = DisclosurePackage(
-        kind="disclosure", delivery_id=DELIVERY, content=b64u(raw), content_salt=b64u(salt), record=b64u(record), record_salt=b64u(b"r" * 32),
-        leaf=b64u(leaf), proof=LOG.prove(leaf),
-    )  # fmt: skip
+        kind="disclosure",
+        delivery_id=DELIVERY,
+        content=b64u(raw),
+        content_salt=b64u(salt),
+        record=b64u(record),
+        record_salt=b64u(b"r" * 32),
+        leaf=b64u(leaf),
+        proof=LOG.prove(leaf),
+    )
     return made.model_copy(update=changes)
 
 
@@ -91,15 +136,27 @@ def promised(content: Mapping[str, Any] = CONTENT) -> DisclosurePackage:
     """An emergency release: an entry promised, not proven."""
     made = package(content)
     h = Leaf.decode(base64.urlsafe_b64decode(made.leaf + "=" * (-len(made.leaf) % 4))).h
-    return package(content, leaf="", proof="", promise=Promise(src="kq3Xh2", ep=1, seq=1, h=h, due=ManualClock().now()))
+    return package(
+        content,
+        leaf="",
+        proof="",
+        promise=Promise(src="kq3Xh2", ep=1, seq=1, h=h, due=ManualClock().now()),
+    )
 
 
 def envelope(made: DisclosurePackage, *, sender: SigningKey = SHARING) -> bytes:
     """The package sealed to us."""
     return seal(
-        type=DisclosurePackage.TYPE, version=1, data=made.model_dump(mode="json", by_alias=True, exclude_none=True), sender=sender,
-        recipients=[IDVA.public()], stream=ME, seq=1, id=DELIVERY, issued_at=ManualClock().now(),
-    )  # fmt: skip
+        type=DisclosurePackage.TYPE,
+        version=1,
+        data=made.model_dump(mode="json", by_alias=True, exclude_none=True),
+        sender=sender,
+        recipients=[IDVA.public()],
+        stream=ME,
+        seq=1,
+        id=DELIVERY,
+        issued_at=ManualClock().now(),
+    )
 
 
 @dataclass
@@ -124,11 +181,25 @@ class MemoryHub:
     async def waiting(self) -> Sequence[Waiting]:
         if self.unlisted is not None:
             raise self.unlisted
-        return self.listed or [Waiting(str(DELIVERY), "disclosure", self.state, "2026-11-21T02:05:00Z", self.value, saved_at=self.saved_at)]
+        return self.listed or [
+            Waiting(
+                str(DELIVERY),
+                "disclosure",
+                self.state,
+                "2026-11-21T02:05:00Z",
+                self.value,
+                saved_at=self.saved_at,
+            )
+        ]
 
     async def delivery(self, delivery_id: str) -> Sealed:
         self.done.append("fetched")
-        return Sealed(Waiting(delivery_id, self.kind, self.state, "2026-11-21T02:05:00Z", saved_at=self.saved_at), self.value)
+        return Sealed(
+            Waiting(
+                delivery_id, self.kind, self.state, "2026-11-21T02:05:00Z", saved_at=self.saved_at
+            ),
+            self.value,
+        )
 
     async def send_receipt(self, delivery_id: str, receipt: str) -> None:
         self.done.append("receipt")
@@ -157,8 +228,13 @@ class MemoryHub:
     async def unproven(self, delivery_id: str = "") -> UnprovenList:
         self.done.append("looked at what has no proof")
         if delivery_id:
-            return UnprovenList(tuple(one for one in self.without_proof if one.delivery_id == delivery_id), more=False)
-        return UnprovenList(tuple(self.without_proof[: self.room]), more=len(self.without_proof) > self.room)
+            return UnprovenList(
+                tuple(one for one in self.without_proof if one.delivery_id == delivery_id),
+                more=False,
+            )
+        return UnprovenList(
+            tuple(self.without_proof[: self.room]), more=len(self.without_proof) > self.room
+        )
 
     async def left(self, delivery_id: str, case_reference: str) -> Unproven | None:
         self.done.append(f"asked what became of {case_reference}")
@@ -171,7 +247,10 @@ class MemoryHub:
         if self.against is not None:
             raise self.against
         self.done.append(f"released {code}")
-        self.without_proof = [replace(one, promised=one.promised or one.delivery_id == delivery_id) for one in self.without_proof]
+        self.without_proof = [
+            replace(one, promised=one.promised or one.delivery_id == delivery_id)
+            for one in self.without_proof
+        ]
 
     async def me(self) -> Mapping[str, Any]:
         return {}
@@ -179,7 +258,9 @@ class MemoryHub:
 
 @dataclass
 class MemoryRecorder:
-    """Fulfils `portal.ports.Recorder`; `order` is shared with the hub's `done`, so that a test sees what came first."""
+    """Fulfils `portal.ports.Recorder`; `order` is shared with the hub's `done`, so that a test sees
+    what came first.
+    """
 
     order: list[str]
     entries: list[AuditEntry] = field(default_factory=list)
@@ -255,7 +336,9 @@ class MemorySessions:
 
 
 class NoAuthorization:
-    """Fulfils `portal.ports.Authorization` for tests that sign nobody in; what was asked for is kept."""
+    """Fulfils `portal.ports.Authorization` for tests that sign nobody in; what was asked for is
+    kept.
+    """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Draft | None]] = []
@@ -263,9 +346,14 @@ class NoAuthorization:
 
     async def begin(self, also: str = "", draft: Draft | None = None) -> Redirect:
         self.asked.append((also, draft))
-        return Redirect("http://identity.example.org/authorize", PendingSignIn("s", "v", {}, ManualClock().now(), draft))
+        return Redirect(
+            "http://identity.example.org/authorize",
+            PendingSignIn("s", "v", {}, ManualClock().now(), draft),
+        )
 
-    async def complete(self, pending: PendingSignIn, *, code: str, state: str, iss: str) -> Grantings:
+    async def complete(
+        self, pending: PendingSignIn, *, code: str, state: str, iss: str
+    ) -> Grantings:
         raise SignInFailed(self.against)
 
     async def revoke(self, session: Session) -> None:
@@ -292,7 +380,11 @@ class PortalBed:
 
     async def post(self, path: str, **form: str) -> httpx2.Response:
         """A form of our own page."""
-        return await self.client.post(path, data={"csrf": self.session.csrf, **form}, headers={"Sec-Fetch-Site": "same-origin"})
+        return await self.client.post(
+            path,
+            data={"csrf": self.session.csrf, **form},
+            headers={"Sec-Fetch-Site": "same-origin"},
+        )
 
 
 def signed_in(
@@ -305,7 +397,13 @@ def signed_in(
     name: str = "Amina Yusuf",
 ) -> Session:
     """A visit that began now."""
-    grantings = Grantings("refresh", scope, "http://identity.example.org", "demo", int(clock.now().timestamp() - signed_in_for))
+    grantings = Grantings(
+        "refresh",
+        scope,
+        "http://identity.example.org",
+        "demo",
+        int(clock.now().timestamp() - signed_in_for),
+    )
     person = Person("p-1", name, agency, roles)
     return Session(b"", person, grantings, {}, "csrf-of-this-visit", clock.now(), clock.now())
 
@@ -317,12 +415,24 @@ async def portal_bed(value: bytes, folder: Path, **who: Any) -> AsyncIterator[Po
     recorder, shelf, sessions = MemoryRecorder(hub.done), MemoryShelf(), MemorySessions()
     session = signed_in(clock, **who)
     desk = PortalDesk(
-        base_url=BASE, issuer="http://identity.example.org", clock=clock, log=LOG.verifier, keys=StaticKeys(SHARING), custody=MemoryCustody(),
-        recorder=recorder, shelf=shelf, hub_for=lambda _: hub, agencies={ME: "Northmoor IDVA Service"},
-    )  # fmt: skip
+        base_url=BASE,
+        issuer="http://identity.example.org",
+        clock=clock,
+        log=LOG.verifier,
+        keys=StaticKeys(SHARING),
+        custody=MemoryCustody(),
+        recorder=recorder,
+        shelf=shelf,
+        hub_for=lambda _: hub,
+        agencies={ME: "Northmoor IDVA Service"},
+    )
     await sessions.put("visit", session)
-    transport = httpx2.ASGITransport(app=_app(folder, clock, desk, sessions, authorization), raise_app_exceptions=False)
-    async with httpx2.AsyncClient(transport=transport, base_url=BASE, cookies={"hub": "visit"}) as client:
+    transport = httpx2.ASGITransport(
+        app=_app(folder, clock, desk, sessions, authorization), raise_app_exceptions=False
+    )
+    async with httpx2.AsyncClient(
+        transport=transport, base_url=BASE, cookies={"hub": "visit"}
+    ) as client:
         yield PortalBed(client, clock, hub, recorder, shelf, sessions, desk, session, authorization)
 
 
@@ -332,17 +442,47 @@ def _pages() -> Environment:
     return environment()
 
 
-def _app(folder: Path, clock: Clock, desk: PortalDesk, sessions: MemorySessions, authorization: NoAuthorization) -> HubApp:
-    urls = {f"{name}_url": f"http://{name}.example.org" for name in ("referral", "sharing", "audit", "identity")}
+def _app(
+    folder: Path,
+    clock: Clock,
+    desk: PortalDesk,
+    sessions: MemorySessions,
+    authorization: NoAuthorization,
+) -> HubApp:
+    urls = {
+        f"{name}_url": f"http://{name}.example.org"
+        for name in ("referral", "sharing", "audit", "identity")
+    }
     settings = Settings(
-        service_url=BASE, issuer=urls["identity_url"], database_url="sqlite:///unused", keyring_dir=folder, bootstrap_file=folder, data_dir=folder,
-        portal_url=BASE, demo=True, **urls,  # type: ignore[arg-type]  # a dict of URLs only
-    )  # fmt: skip
+        service_url=BASE,
+        issuer=urls["identity_url"],
+        database_url="sqlite:///unused",
+        keyring_dir=folder,
+        bootstrap_file=folder,
+        data_dir=folder,
+        portal_url=BASE,
+        demo=True,
+        **urls,  # type: ignore[arg-type]  # a dict of URLs only
+    )
     app = create_app(
-        "portal", settings, title="Portal", description="", routers=ROUTERS, authenticator=None, clock=clock, error_page=error_page,
-        media_types=portal.wiring.FORMS, headers={"content-security-policy": portal.wiring.content_policy(settings)},
-        state={"desk": desk, "sessions": sessions, "authorization": authorization, "pages": _pages(), "assets_version": "v",
-               "neutral_place": "/hidden"},
-    )  # fmt: skip
+        "portal",
+        settings,
+        title="Portal",
+        description="",
+        routers=ROUTERS,
+        authenticator=None,
+        clock=clock,
+        error_page=error_page,
+        media_types=portal.wiring.FORMS,
+        headers={"content-security-policy": portal.wiring.content_policy(settings)},
+        state={
+            "desk": desk,
+            "sessions": sessions,
+            "authorization": authorization,
+            "pages": _pages(),
+            "assets_version": "v",
+            "neutral_place": "/hidden",
+        },
+    )
     register(app)
     return app

@@ -1,4 +1,5 @@
-"""A running standalone hub for browser tests, and what its partners do meanwhile; callable while Playwright holds the event loop."""
+"""A running standalone hub for browser tests, and what its partners do meanwhile; callable while
+Playwright holds the event loop."""
 
 import asyncio
 import itertools
@@ -47,5 +48,7 @@ def outcome(hub: StandaloneHub, referral: str, recipient: str) -> str:
 def _apart(hub: StandaloneHub, agency: str, work: Any) -> dict[str, Any]:
     # Synchronous Playwright keeps a loop running in this thread, so ours runs in another.
     with ThreadPoolExecutor(1) as pool:
-        found: dict[str, Any] = pool.submit(lambda: asyncio.run(as_agency(hub, agency, work))).result(60)
+        found: dict[str, Any] = pool.submit(
+            lambda: asyncio.run(as_agency(hub, agency, work))
+        ).result(60)
     return found

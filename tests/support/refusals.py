@@ -1,4 +1,5 @@
-"""What every refusal of the hub must be: a documented problem that names the place, repeats nothing, and is accounted for."""
+"""What every refusal of the hub must be: a documented problem that names the place, repeats
+nothing, and is accounted for."""
 
 import asyncio
 import json
@@ -13,15 +14,34 @@ from tests.support.inner_hub import InnerHub
 MARKER: Final = "ZZMARKERZZ"
 """Typed into every field; it must come back nowhere."""
 
-STORED: Final = ("case_file", "referral", "fact_group", "subject_key", "snapshot_sent", "outcome", "idempotent_answer")
+STORED: Final = (
+    "case_file",
+    "referral",
+    "fact_group",
+    "subject_key",
+    "snapshot_sent",
+    "outcome",
+    "idempotent_answer",
+)
 """Referral's tables that hold what somebody sent, or that something was sent."""
 
 
-def refused(hub: InnerHub, answer: httpx2.Response, status: int, code: str, *pointers: str) -> dict[str, Any]:
-    """The body of a refusal that keeps every promise; with `pointers`, exactly these places are named."""
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+def refused(
+    hub: InnerHub, answer: httpx2.Response, status: int, code: str, *pointers: str
+) -> dict[str, Any]:
+    """The body of a refusal that keeps every promise; with `pointers`, exactly these places are
+    named.
+    """
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        status,
+        "application/problem+json",
+    ), answer.text
     body: dict[str, Any] = json.loads(answer.text)
-    assert (body["code"], body["status"], body["type"]) == (code, status, problems.TYPE_BASE + code), body
+    assert (body["code"], body["status"], body["type"]) == (
+        code,
+        status,
+        problems.TYPE_BASE + code,
+    ), body
     assert body["correlationId"] == answer.headers["x-correlation-id"]
     assert code in {kind.code for kind in problems.kinds()}
     if pointers:
@@ -57,17 +77,27 @@ def documented(hub: InnerHub, answer: httpx2.Response, code: str) -> None:
 
 def _fits(template: str, path: str) -> bool:
     wanted, given = template.split("/"), path.split("/")
-    return len(wanted) == len(given) and all(part.startswith("{") or part == found for part, found in zip(wanted, given, strict=True))
+    return len(wanted) == len(given) and all(
+        part.startswith("{") or part == found for part, found in zip(wanted, given, strict=True)
+    )
 
 
 def denials(hub: InnerHub, agency: str) -> list[dict[str, Any]]:
     """Every `denied` record of an agency's callers that stands in the log, oldest first."""
-    query = "SELECT e.record FROM entry e JOIN lookup l ON l.idx = e.idx WHERE l.op = 'denied' AND l.org = ? ORDER BY e.idx"
+    query = (
+        "SELECT e.record FROM entry e JOIN lookup l ON l.idx = e.idx WHERE l.op = 'denied' "
+        "AND l.org = ? ORDER BY e.idx"
+    )
     return [json.loads(row[0]) for row in hub.rows("audit", query, agency)]
 
 
-async def denied_in_the_log(hub: InnerHub, agency: str, before: int, code: str) -> list[dict[str, Any]]:
-    """The denials after the first `before`, once the log holds one for `code`. Raises AssertionError when it never comes."""
+async def denied_in_the_log(
+    hub: InnerHub, agency: str, before: int, code: str
+) -> list[dict[str, Any]]:
+    """The denials after the first `before`, once the log holds one for `code`.
+
+    Raises AssertionError when it never comes.
+    """
     for _ in range(100):
         found = denials(hub, agency)[before:]
         if any(code in record.get("why", "").split(",") for record in found):

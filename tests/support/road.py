@@ -1,4 +1,5 @@
-"""The hub's four services as they run, in one process on SQLite and the embedded bus, with partners who call them."""
+"""The hub's four services as they run, in one process on SQLite and the embedded bus, with partners
+who call them."""
 
 import asyncio
 import json
@@ -58,15 +59,21 @@ class Road:
     def partner(self, name: str) -> HubClient:
         """An agency's own system, or the operator's or auditor's tool."""
         if name not in self._partners:
-            self._partners[name] = HubClient(read_profile(self.folder / "demo" / f"{name}.toml"), self.http)
+            self._partners[name] = HubClient(
+                read_profile(self.folder / "demo" / f"{name}.toml"), self.http
+            )
         return self._partners[name]
 
     def open(self, agency: str, envelope: bytes) -> Delivery:
         """Open and verify offline, as that agency."""
         mine = self.partner(agency).profile
-        return open_delivery(envelope, me=agency, opening=mine.opening, keys=StaticKeys(mine.hub), log=mine.log)
+        return open_delivery(
+            envelope, me=agency, opening=mine.opening, keys=StaticKeys(mine.hub), log=mine.log
+        )
 
-    async def refer(self, form: Mapping[str, Any], agency: str = "northmoor-police") -> dict[str, Any]:
+    async def refer(
+        self, form: Mapping[str, Any], agency: str = "northmoor-police"
+    ) -> dict[str, Any]:
         """Send a referral."""
         return await self.partner(agency).submit_referral(form)
 
@@ -81,8 +88,13 @@ class Road:
 
 
 @asynccontextmanager
-async def road(folder: Path, *, without: tuple[str, ...] = (), spread_ms: int = 0) -> AsyncIterator[Road]:
-    """The hub in `folder`; a second call on the same folder is a restart. `without`: services that are down."""
+async def road(
+    folder: Path, *, without: tuple[str, ...] = (), spread_ms: int = 0
+) -> AsyncIterator[Road]:
+    """The hub in `folder`; a second call on the same folder is a restart.
+
+    `without`: services that are down.
+    """
     create(folder, _urls())
     clock = SystemClock()
     bus = EmbeddedBus(folder / "bus.db", topics.topics(tuple(AGENCIES)), clock=clock)
@@ -93,7 +105,9 @@ async def road(folder: Path, *, without: tuple[str, ...] = (), spread_ms: int = 
             keyring = FileKeyring(folder / "keyring" / name, passphrase=None, open_allowed=True)
             settings = settings_for(name, folder, spread_ms)
             settings.data_dir.mkdir(exist_ok=True)
-            services[name] = await _BUILD[name](settings, bus=bus.door(name), clock=clock, keyring=keyring, http=http)
+            services[name] = await _BUILD[name](
+                settings, bus=bus.door(name), clock=clock, keyring=keyring, http=http
+            )
         mounted = cast(Any, {f"/{name}": service.app for name, service in services.items()})
         transport.app = cast(Any, Prefixes(mounted, cast(Any, _nobody), _nothing, _nothing))
         await bus.start()
@@ -115,16 +129,27 @@ def settings_for(name: str, folder: Path, spread_ms: int) -> Settings:
     """Settings of one service of this hub."""
     urls = _urls()
     return Settings(
-        service_url=urls[name], issuer=urls["identity"], database_url=f"sqlite:///{folder / name / name}.db",
-        keyring_dir=folder / "keyring" / name, bootstrap_file=folder, data_dir=folder / name, demo=True, referral_url=urls["referral"],
-        sharing_url=urls["sharing"], audit_url=urls["audit"], identity_url=urls["identity"], portal_url=BASE, delivery_spread_ms=spread_ms,
-    )  # fmt: skip
+        service_url=urls[name],
+        issuer=urls["identity"],
+        database_url=f"sqlite:///{folder / name / name}.db",
+        keyring_dir=folder / "keyring" / name,
+        bootstrap_file=folder,
+        data_dir=folder / name,
+        demo=True,
+        referral_url=urls["referral"],
+        sharing_url=urls["sharing"],
+        audit_url=urls["audit"],
+        identity_url=urls["identity"],
+        portal_url=BASE,
+        delivery_spread_ms=spread_ms,
+    )
 
 
 async def until(true: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
     """Wait for something that happens by itself. Fails the test when it does not."""
     async with asyncio.timeout(seconds):
-        while not await true():  # noqa: ASYNC110 - what is waited for happens in services that know no test
+        # What is waited for happens in services that know no test
+        while not await true():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 

@@ -1,4 +1,5 @@
-"""A whole hub as a process that a test may let die: sends one referral the first time, then waits for its deliveries."""
+"""A whole hub as a process that a test may let die: sends one referral the first time, then waits
+for its deliveries."""
 
 import asyncio
 import json
@@ -17,7 +18,9 @@ async def main(folder: Path) -> None:
         marker = folder / "referred"
         if not marker.exists():
             # The key makes a second try the same referral, wherever the first one died.
-            await hub.partner("northmoor-police").submit_referral(example("referral-full"), idempotency_key="road-child-0000000001")
+            await hub.partner("northmoor-police").submit_referral(
+                example("referral-full"), idempotency_key="road-child-0000000001"
+            )
             marker.touch()
         await until(lambda: _all(hub), seconds=60)
         sys.stdout.write(json.dumps({name: await _received(hub, name) for name in RECIPIENTS}))
@@ -32,7 +35,11 @@ async def _received(hub: Road, name: str) -> dict[str, list[str]]:
     proven: list[str] = [hub.open(name, item.envelope).verdict.standing for item in page.items]
     carried = [record.value for record in await hub.bus.read(topics.disclosure(name))]
     same = {item.envelope for item in page.items} == set(carried)
-    return {"ids": [item.delivery_id for item in page.items], "proven": proven, "same": ["yes" if same else "no"]}
+    return {
+        "ids": [item.delivery_id for item in page.items],
+        "proven": proven,
+        "same": ["yes" if same else "no"],
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""How tests are dealt to pytest's workers: one file, or one `xdist_group` of files, stays together and shares its fixtures."""
+"""How tests are dealt to pytest's workers: one file, or one `xdist_group` of files, stays together
+and shares its fixtures."""
 
 import re
 from functools import cache
@@ -9,13 +10,17 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 FIRST: Final = ("hubs", "benchmarks", "portal", "hub-stack", "images")
-"""Groups that take minutes, the longest first: one that began last would leave the other workers idle at the end."""
+"""Groups that take minutes, the longest first: one that began last would leave the other workers
+idle at the end.
+"""
 
 _GROUP = re.compile(r'xdist_group\("([\w-]+)"\)')
 
 
 class ByFileAndGroup(LoadScopeScheduling):  # type: ignore[misc]
-    """pytest-xdist 3.8's own groups do nothing under pytest 9.2: it writes `Item._nodeid`, which is gone."""
+    """pytest-xdist 3.8's own groups do nothing under pytest 9.2: it writes `Item._nodeid`, which is
+    gone.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(self.config.rootpath, nodeid.split("::", 1)[0])
@@ -36,4 +41,6 @@ def scheduler(config: pytest.Config, log: object) -> ByFileAndGroup:
 def longest_first(root: Path, items: list[pytest.Item]) -> None:
     """Bring the groups of `FIRST` to the front; everything else keeps its order."""
     place = {group: number for number, group in enumerate(FIRST)}
-    items.sort(key=lambda item: place.get(group_of(root, item.nodeid.split("::", 1)[0]), len(place)))
+    items.sort(
+        key=lambda item: place.get(group_of(root, item.nodeid.split("::", 1)[0]), len(place))
+    )

@@ -1,4 +1,5 @@
-"""Partners who go on sending while a hub is being killed, each with a list of what was acknowledged to it."""
+"""Partners who go on sending while a hub is being killed, each with a list of what was acknowledged
+to it."""
 
 import asyncio
 import json
@@ -21,20 +22,28 @@ _AT_ONCE: Final = 16
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 
 _FULL: Final[dict[str, Any]] = json.loads((ROOT / "examples/referral-full.json").read_text("utf-8"))
-_URGENT: Final[dict[str, Any]] = json.loads((ROOT / "examples/referral-urgent.json").read_text("utf-8"))
+_URGENT: Final[dict[str, Any]] = json.loads(
+    (ROOT / "examples/referral-urgent.json").read_text("utf-8")
+)
 _CHILDLESS: Final = {
     **_FULL,
     "people": [person for person in _FULL["people"] if person["role"] != "child"],
     "consent": {**_FULL["consent"], "agreesToSupport": "no"},
     "incident": {**_FULL["incident"], "childrenPresent": "no"},
 }
-FORMS: Final[Mapping[str, dict[str, Any]]] = {"full": _FULL, "urgent": _URGENT, "childless": _CHILDLESS}
+FORMS: Final[Mapping[str, dict[str, Any]]] = {
+    "full": _FULL,
+    "urgent": _URGENT,
+    "childless": _CHILDLESS,
+}
 TOLD: Final[Mapping[str, frozenset[str]]] = {
     "full": frozenset({"northmoor-idva", "northmoor-social-care", "northmoor-victim-support"}),
     "urgent": frozenset({"northmoor-idva"}),
     "childless": frozenset({"northmoor-idva"}),
 }
-"""Who is to be told of each form under the example agreement, written down here and not asked of the hub."""
+"""Who is to be told of each form under the example agreement, written down here and not asked of
+the hub.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,9 @@ class Acknowledged:
 
 @dataclass(slots=True)
 class Senders:
-    """The police system, sending at `rate` a second; each referral again and again under its one key until the hub says it has it."""
+    """The police system, sending at `rate` a second; each referral again and again under its one
+    key until the hub says it has it.
+    """
 
     hub: RunningHub
     rng: random.Random
@@ -67,7 +78,14 @@ class Senders:
             while not stop.is_set():
                 if len(under_way) < _AT_ONCE:
                     self.sent += 1
-                    task = asyncio.create_task(self._one(client, self.sent, self.rng.choice(tuple(FORMS)), self.rng.random() < 0.2))
+                    task = asyncio.create_task(
+                        self._one(
+                            client,
+                            self.sent,
+                            self.rng.choice(tuple(FORMS)),
+                            self.rng.random() < 0.2,
+                        )
+                    )
                     under_way.add(task)
                     task.add_done_callback(under_way.discard)
                 await asyncio.sleep(self.rng.expovariate(self.rate))
@@ -86,7 +104,9 @@ class Senders:
             if second is not None and second["referralId"] != made.referral_id:
                 self.wrong.append(f"{reference}: the same key gave a second referral")
 
-    async def _until_answered(self, client: HubClient, body: dict[str, Any], key: str) -> dict[str, Any] | None:
+    async def _until_answered(
+        self, client: HubClient, body: dict[str, Any], key: str
+    ) -> dict[str, Any] | None:
         for attempt in range(400):
             try:
                 return await client.submit_referral(body, idempotency_key=key)
@@ -95,7 +115,10 @@ class Senders:
             except ProblemAnswer as problem:
                 self.tries[f"{problem.status} {problem.code}"] += 1
                 if problem.status not in _TRANSIENT and problem.code != "idempotency-in-flight":
-                    self.wrong.append(f"{body['externalReference']}, try {attempt + 1}: {problem.status} {problem.code}")
+                    self.wrong.append(
+                        f"{body['externalReference']}, try {attempt + 1}: {problem.status} "
+                        f"{problem.code}"
+                    )
                     return None
             await asyncio.sleep(0.5 + self.rng.random())
         self.wrong.append(f"{body['externalReference']}: no answer after 400 tries")

@@ -1,4 +1,5 @@
-"""Sharing's use cases and repository on a real database, with a log whose receipts a test gives when and how it likes."""
+"""Sharing's use cases and repository on a real database, with a log whose receipts a test gives
+when and how it likes."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,7 +24,14 @@ from common.events.audit import AuditBatch
 from common.events.case import CaseSnapshot, Marking
 from common.inbox import Inbox
 from common.keyring import FileKeyring
-from common.keys import OpeningKey, RecipientKey, SigningKey, VerificationKey, generate_opening, generate_signing
+from common.keys import (
+    OpeningKey,
+    RecipientKey,
+    SigningKey,
+    VerificationKey,
+    generate_opening,
+    generate_signing,
+)
 from common.outbox import Outbox
 from common.outbox.tables import OUTBOX
 from common.sealed import SubjectKeys
@@ -44,9 +52,12 @@ from sharing.usecases import deciding
 from sharing.usecases.desk import Desk
 
 TYPES = {
-    "northmoor-police": "police", "northmoor-idva": "idva_service", "northmoor-social-care": "childrens_social_care",
-    "northmoor-victim-support": "victim_support", "northmoor-housing": "housing_la",
-}  # fmt: skip
+    "northmoor-police": "police",
+    "northmoor-idva": "idva_service",
+    "northmoor-social-care": "childrens_social_care",
+    "northmoor-victim-support": "victim_support",
+    "northmoor-housing": "housing_la",
+}
 
 
 class Parties:
@@ -56,13 +67,18 @@ class Parties:
         self.suspended: set[str] = set()
         self.is_fresh = True
         self.signing: dict[str, SigningKey] = {
-            owner: generate_signing(owner) for owner in (*TYPES, "svc:sharing", "svc:referral", "svc:audit")
+            owner: generate_signing(owner)
+            for owner in (*TYPES, "svc:sharing", "svc:referral", "svc:audit")
         }
-        self.opening: dict[str, OpeningKey] = {owner: generate_opening(owner) for owner in self.signing}
+        self.opening: dict[str, OpeningKey] = {
+            owner: generate_opening(owner) for owner in self.signing
+        }
 
     def agencies(self) -> tuple[Agency, ...]:
         """All agencies with their state."""
-        return tuple(Agency(name, kind, "northmoor", name in self.suspended) for name, kind in TYPES.items())
+        return tuple(
+            Agency(name, kind, "northmoor", name in self.suspended) for name, kind in TYPES.items()
+        )
 
     def fresh(self) -> bool:
         """Whether the copy may be relied on."""
@@ -96,10 +112,20 @@ class Checks:
         self.vetoes: tuple[Marking, ...] = ()
         self.asked: list[tuple[UUID, int, tuple[UUID, ...]]] = []
 
-    async def check(self, case_id: UUID, version: int, subjects: Sequence[UUID]) -> CaseState | None:
+    async def check(
+        self, case_id: UUID, version: int, subjects: Sequence[UUID]
+    ) -> CaseState | None:
         """The state of the moment."""
         self.asked.append((case_id, version, tuple(subjects)))
-        return None if self.down else CaseState(version if self.version is None else self.version, self.vetoes, self._clock.monotonic())
+        return (
+            None
+            if self.down
+            else CaseState(
+                version if self.version is None else self.version,
+                self.vetoes,
+                self._clock.monotonic(),
+            )
+        )
 
 
 class Bed:
@@ -113,17 +139,48 @@ class Bed:
         self.database = Database(url, clock=self.clock, name="sharing", retry_for=5)
         self.bus = EmbeddedBus(folder / "bus.db", topics(tuple(TYPES)), clock=self.clock)
         self.keyring = FileKeyring(folder / "keyring", passphrase=None, open_allowed=True)
-        self.outbox = Outbox(self.database, self.bus, clock=self.clock, sender=self.parties.signing["svc:sharing"], keys=self.parties)
-        self.inbox = Inbox(self.database, self.outbox, clock=self.clock, me="svc:sharing", opening=dict, keys=self.parties)
-        self.trail = AuditTrail(self.database, self.outbox, self.inbox, clock=self.clock, keyring=self.keyring, service="sharing")
+        self.outbox = Outbox(
+            self.database,
+            self.bus,
+            clock=self.clock,
+            sender=self.parties.signing["svc:sharing"],
+            keys=self.parties,
+        )
+        self.inbox = Inbox(
+            self.database,
+            self.outbox,
+            clock=self.clock,
+            me="svc:sharing",
+            opening=dict,
+            keys=self.parties,
+        )
+        self.trail = AuditTrail(
+            self.database,
+            self.outbox,
+            self.inbox,
+            clock=self.clock,
+            keyring=self.keyring,
+            service="sharing",
+        )
         self.rules = CedarRules(read_bundle("northmoor"))
         self.desk = Desk(
-            rules={"northmoor": self.rules}, directory=self.parties, log=self.log.verifier, clock=self.clock, issuer="http://identity.example.org",
-            reference_secret=b"r" * 32, delivery_secret=b"d" * 32, spread_ms=0,
-        )  # fmt: skip
+            rules={"northmoor": self.rules},
+            directory=self.parties,
+            log=self.log.verifier,
+            clock=self.clock,
+            issuer="http://identity.example.org",
+            reference_secret=b"r" * 32,
+            delivery_secret=b"d" * 32,
+            spread_ms=0,
+        )
         self.left: list[str] = []
         self.sealing = Sealing(
-            SubjectKeys(self.keyring, SUBJECT_KEY, self.clock), self.outbox, self.inbox, self.trail, self.clock, self.left.append
+            SubjectKeys(self.keyring, SUBJECT_KEY, self.clock),
+            self.outbox,
+            self.inbox,
+            self.trail,
+            self.clock,
+            self.left.append,
         )
         self.store = SharingStore(self.database, self.sealing)
         self.consumer = EventConsumer(self.desk, self.sealing)
@@ -131,8 +188,14 @@ class Bed:
 
     async def take(self, snapshot: CaseSnapshot) -> dict[str, Disclosure]:
         """Decide on a snapshot; the disclosures of its version by recipient."""
-        await self.store.write(lambda tx: deciding.take_snapshot(tx, self.desk, self.desk.own_work(), snapshot))
-        return {each.recipient: each for each in await self.of_case(snapshot.case_id) if each.snapshot_version == snapshot.version}
+        await self.store.write(
+            lambda tx: deciding.take_snapshot(tx, self.desk, self.desk.own_work(), snapshot)
+        )
+        return {
+            each.recipient: each
+            for each in await self.of_case(snapshot.case_id)
+            if each.snapshot_version == snapshot.version
+        }
 
     async def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
         """All disclosures of a case."""
@@ -140,7 +203,14 @@ class Bed:
 
     def referrer(self, agency: str = "northmoor-police") -> Granted:
         """The referring agency's system, asking about its own referral."""
-        who = Principal("issuer", "police-system", "police-system", "system", agency, scopes=frozenset({"sharing.request"}))
+        who = Principal(
+            "issuer",
+            "police-system",
+            "police-system",
+            "system",
+            agency,
+            scopes=frozenset({"sharing.request"}),
+        )
         return grant(who, scope="sharing.request", operation="consultation", at=self.clock.now())
 
     async def state(self, delivery_id: UUID) -> Disclosure:
@@ -149,12 +219,34 @@ class Bed:
         assert found is not None
         return found
 
-    async def receipt(self, record_id: UUID, *, like: UUID | None = None, signer: Signer | None = None) -> None:
-        """The log's receipt for a record; `like` gives another record's leaf instead, `signer` another log's signature."""
+    async def receipt(
+        self, record_id: UUID, *, like: UUID | None = None, signer: Signer | None = None
+    ) -> None:
+        """The log's receipt for a record; `like` gives another record's leaf instead, `signer`
+        another log's signature.
+        """
         row = await self._pending(like or record_id)
-        leaf = Leaf(src=row.src, ep=row.epoch, seq=row.seq, tr=self.clock.micros(), h=record_hash(row.salt, row.record)).encode()
-        note = (signer or self.log).sign(Checkpoint("log.test.example.org/hub", 1, leaf_hash(leaf)).text())
-        given = Receipt(record_id, row.src, row.epoch, row.seq, row.record, row.salt, leaf, 0, format_proof(0, [], note))
+        leaf = Leaf(
+            src=row.src,
+            ep=row.epoch,
+            seq=row.seq,
+            tr=self.clock.micros(),
+            h=record_hash(row.salt, row.record),
+        ).encode()
+        note = (signer or self.log).sign(
+            Checkpoint("log.test.example.org/hub", 1, leaf_hash(leaf)).text()
+        )
+        given = Receipt(
+            record_id,
+            row.src,
+            row.epoch,
+            row.seq,
+            row.record,
+            row.salt,
+            leaf,
+            0,
+            format_proof(0, [], note),
+        )
         await self.database.write(lambda unit: self.consumer.proven(unit, given))
 
     async def reject(self, record_id: UUID) -> None:
@@ -166,20 +258,38 @@ class Bed:
     async def records(self) -> list[dict[str, Any]]:
         """Every audit record written so far, oldest first."""
         query = select(PENDING.c.record).order_by(PENDING.c.epoch, PENDING.c.seq)
-        return [check_record(raw) for raw in await self.database.read(lambda connection: list(connection.execute(query).scalars()))]
+        return [
+            check_record(raw)
+            for raw in await self.database.read(
+                lambda connection: list(connection.execute(query).scalars())
+            )
+        ]
 
     async def found(self, kind: str, value: str) -> list[dict[str, Any]]:
         """What an auditor finds who searches the log by a case reference or a delivery."""
         secret = self.keyring.secret("audit-index")
         wanted = b64u(token(secret, kind, value))
-        batches = [events.parse(each.type, each.version, each.data) for each in await self.sent(audit("sharing"), "svc:audit")]
+        batches = [
+            events.parse(each.type, each.version, each.data)
+            for each in await self.sent(audit("sharing"), "svc:audit")
+        ]
         items = [item for batch in batches if isinstance(batch, AuditBatch) for item in batch.items]
-        return [check_record(unb64u(item.record)) for item in items if wanted in item.tokens.get(kind, ())]
+        return [
+            check_record(unb64u(item.record))
+            for item in items
+            if wanted in item.tokens.get(kind, ())
+        ]
 
     async def sent(self, topic: str, reader: str) -> list[Opened]:
         """What waits in the outbox for a topic, opened as its reader."""
-        query = select(OUTBOX.c.body).where(OUTBOX.c.topic == topic, OUTBOX.c.body.is_not(None)).order_by(OUTBOX.c.seq)
-        bodies = await self.database.read(lambda connection: list(connection.execute(query).scalars()))
+        query = (
+            select(OUTBOX.c.body)
+            .where(OUTBOX.c.topic == topic, OUTBOX.c.body.is_not(None))
+            .order_by(OUTBOX.c.seq)
+        )
+        bodies = await self.database.read(
+            lambda connection: list(connection.execute(query).scalars())
+        )
         return [self.opened(reader, body) for body in bodies]
 
     def opened(self, reader: str, envelope: bytes) -> Opened:
@@ -189,32 +299,55 @@ class Bed:
 
     async def packages(self, agency: str) -> list[DisclosurePackage]:
         """The packages sealed to an agency so far."""
-        found = [events.parse(each.type, each.version, each.data) for each in await self.sent(f"hub.disclosure.{agency}.v1", agency)]
+        found = [
+            events.parse(each.type, each.version, each.data)
+            for each in await self.sent(f"hub.disclosure.{agency}.v1", agency)
+        ]
         return [each for each in found if isinstance(each, DisclosurePackage)]
 
     async def told(self) -> list[events.Event]:
         """What referral was told so far."""
-        return [events.parse(each.type, each.version, each.data) for each in await self.sent("hub.sharing.v1", "svc:referral")]
+        return [
+            events.parse(each.type, each.version, each.data)
+            for each in await self.sent("hub.sharing.v1", "svc:referral")
+        ]
 
-    def saved_receipt(self, agency: str, delivery_id: UUID, envelope: bytes, *, key: SigningKey | None = None, **changes: Any) -> str:
+    def saved_receipt(
+        self,
+        agency: str,
+        delivery_id: UUID,
+        envelope: bytes,
+        *,
+        key: SigningKey | None = None,
+        **changes: Any,
+    ) -> str:
         """A receipt as an agency signs it; `changes` replace claims."""
         signer = key or self.parties.signing[agency]
         claims = {
-            "iss": agency, "dl": str(delivery_id), "ed": digest(envelope), "savedAt": "2026-11-21T02:00:05Z", "system": "case-system", "jti": "j-1",
-        }  # fmt: skip
+            "iss": agency,
+            "dl": str(delivery_id),
+            "ed": digest(envelope),
+            "savedAt": "2026-11-21T02:00:05Z",
+            "system": "case-system",
+            "jti": "j-1",
+        }
         head = {"alg": "ES256", "kid": signer.kid, "typ": RECEIPT_TYPE}
         signed = f"{b64u(canonical(head))}.{b64u(canonical({**claims, **changes}))}"
         return f"{signed}.{b64u(signer.sign(signed.encode()))}"
 
     async def _pending(self, record_id: UUID) -> Any:
         return await self.database.read(
-            lambda connection: connection.execute(select(PENDING).where(PENDING.c.record_id == record_id)).one()
+            lambda connection: connection.execute(
+                select(PENDING).where(PENDING.c.record_id == record_id)
+            ).one()
         )
 
 
 @asynccontextmanager
 async def sharing_bed(url: str, folder: Path) -> AsyncIterator[Bed]:
-    """A bed whose database and trail run; the relay does not, so that everything sent can be looked at."""
+    """A bed whose database and trail run; the relay does not, so that everything sent can be looked
+    at.
+    """
     bed = Bed(url, folder)
     await bed.database.start()
     try:

@@ -1,4 +1,5 @@
-"""A log of a few leaves that answers producers like the audit service: real leaves, paths and a signed checkpoint."""
+"""A log of a few leaves that answers producers like the audit service: real leaves, paths and a
+signed checkpoint."""
 
 import base64
 from collections.abc import Sequence
@@ -12,7 +13,9 @@ ORIGIN = "example.org/northmoor-log"
 
 
 class SmallLog:
-    """Keeps leaves in memory and proves each against the whole tree, by the definition of RFC 6962 section 2.1."""
+    """Keeps leaves in memory and proves each against the whole tree, by the definition of RFC 6962
+    section 2.1.
+    """
 
     def __init__(self) -> None:
         self.signer = Signer(ORIGIN, bytes(32))

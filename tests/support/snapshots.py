@@ -26,31 +26,72 @@ def facts() -> tuple[Fact, ...]:
         ("people.0.addresses.0.postcode", "victim_address", VICTIM, "Postcode", POSTCODE),
         ("people.0.addresses.0.area_code", "victim_area", VICTIM, "Area", "Northmoor"),
         ("people.0.doctor", "victim_health_contact", VICTIM, "GP practice", "Fellgate Surgery"),
-        ("people.0.immigration_status", "immigration_status", VICTIM, "Immigration status", "Spouse visa"),
+        (
+            "people.0.immigration_status",
+            "immigration_status",
+            VICTIM,
+            "Immigration status",
+            "Spouse visa",
+        ),
         ("people.1.name.full", "perpetrator_identity", SUSPECT, "Full name", "Dorian Vexley"),
-        ("people.1.addresses.0.lines", "perpetrator_address", SUSPECT, "Address", ["3 Quarry Bank"]),
-        ("people.1.relationship_to_victim", "relationship", SUSPECT, "Relationship to the victim", "former_partner"),
+        (
+            "people.1.addresses.0.lines",
+            "perpetrator_address",
+            SUSPECT,
+            "Address",
+            ["3 Quarry Bank"],
+        ),
+        (
+            "people.1.relationship_to_victim",
+            "relationship",
+            SUSPECT,
+            "Relationship to the victim",
+            "former_partner",
+        ),
         ("people.2.name.full", "child_identity", ELDER, "Full name", "Ines Quillfeather"),
         ("people.2.school", "child_school", ELDER, "School", "Northmoor Academy"),
         ("people.3.name.full", "child_identity", YOUNGER, "Full name", "Oskar Quillfeather"),
         ("people.3.addresses.0.lines", "child_address", YOUNGER, "Address", ADDRESS),
         ("incident.occurred_at", "incident", VICTIM, "When", "2026-11-20T21:30:00+00:00"),
-        ("incident.summary", "incident_narrative", VICTIM, "What happened", "He waited outside and said he would come back."),
+        (
+            "incident.summary",
+            "incident_narrative",
+            VICTIM,
+            "What happened",
+            "He waited outside and said he would come back.",
+        ),
         ("risk.level", "risk_summary", VICTIM, "Risk level", "High"),
         ("risk.answers.0", "risk_answers", VICTIM, "Strangulation", "Yes (said by: victim)"),
         ("safe_contact.status", "victim_safe_contact", VICTIM, "Safe contact", "known"),
         ("safe_contact.means.0.channel", "victim_safe_contact", VICTIM, "Channel", "phone"),
-        ("safe_contact.means.0.value", "victim_phone", VICTIM, "Number or address of this channel", "07700 900456"),
+        (
+            "safe_contact.means.0.value",
+            "victim_phone",
+            VICTIM,
+            "Number or address of this channel",
+            "07700 900456",
+        ),
         ("safe_contact.means.0.safe", "victim_safe_contact", VICTIM, "Safe to use", "yes"),
-        ("safe_contact.last_verified", "victim_safe_contact", VICTIM, "Last verified", "2026-11-19"),
+        (
+            "safe_contact.last_verified",
+            "victim_safe_contact",
+            VICTIM,
+            "Last verified",
+            "2026-11-19",
+        ),
         ("consent.agrees_to_support", "consent", VICTIM, "Agrees to be offered support", "yes"),
         ("referrer.role", "referrer", None, "Referred by", "Response officer"),
     ]
-    return tuple(Fact(path=path, category=code, subject=who, label=label, value=value) for path, code, who, label, value in rows)
+    return tuple(
+        Fact(path=path, category=code, subject=who, label=label, value=value)
+        for path, code, who, label, value in rows
+    )
 
 
 def snapshot(**changes: Any) -> CaseSnapshot:
-    """A high-risk referral by police with two children and a victim who agrees to support; `changes` replace fields."""
+    """A high-risk referral by police with two children and a victim who agrees to support;
+    `changes` replace fields.
+    """
     made: dict[str, Any] = {
         "case_id": CASE,
         "version": 1,
@@ -70,7 +111,14 @@ def snapshot(**changes: Any) -> CaseSnapshot:
             CaseSubject(subject_id=ELDER, role="child", under_18=True),
             CaseSubject(subject_id=YOUNGER, role="child", under_18=True),
         ),
-        "risk": RiskSummary(instrument="dash", instrument_version="1", score=16, dont_know=2, level="high", rule="VHR: 14 or more yes"),
+        "risk": RiskSummary(
+            instrument="dash",
+            instrument_version="1",
+            score=16,
+            dont_know=2,
+            level="high",
+            rule="VHR: 14 or more yes",
+        ),
         "consent": Consent(aware="yes", agrees_to_support="yes", lawful_basis="6e"),
         "facts": facts(),
     }
@@ -85,13 +133,18 @@ def urgent(**changes: Any) -> CaseSnapshot:
         ("danger", "danger_summary", "The danger", "He is outside 14 larkspur  row with a knife."),
         ("callback", "callback", "Call back on", "Do not call"),
     )
-    told = tuple(Fact(path=path, category=code, subject=VICTIM, label=label, value=value) for path, code, label, value in rows)
+    told = tuple(
+        Fact(path=path, category=code, subject=VICTIM, label=label, value=value)
+        for path, code, label, value in rows
+    )
     made: dict[str, Any] = {
         "cause": "urgent_referral",
         "provisional": True,
         "urgent": True,
         "subjects": (CaseSubject(subject_id=VICTIM, role="victim"),),
-        "risk": RiskSummary(instrument="none", instrument_version="none", level="high", rule="urgent"),
+        "risk": RiskSummary(
+            instrument="none", instrument_version="none", level="high", rule="urgent"
+        ),
         "consent": Consent(aware="unknown", agrees_to_support="unknown", lawful_basis="6d"),
         "facts": told,
     }
@@ -100,4 +153,6 @@ def urgent(**changes: Any) -> CaseSnapshot:
 
 def marking(kind: Any, number: int = 1, **scope: Any) -> Marking:
     """A veto; `scope` narrows it by agency, category or subject."""
-    return Marking(marking_id=UUID(int=0x0193_2000_0000_7000_8000_0000_0000_0100 + number), kind=kind, **scope)
+    return Marking(
+        marking_id=UUID(int=0x0193_2000_0000_7000_8000_0000_0000_0100 + number), kind=kind, **scope
+    )

@@ -1,4 +1,5 @@
-"""Real Kafka and PostgreSQL for tests: one of each per run, started at first use and shared by all pytest workers."""
+"""Real Kafka and PostgreSQL for tests: one of each per run, started at first use and shared by all
+pytest workers."""
 
 import fcntl
 import os
@@ -21,7 +22,9 @@ PREFIX = "hub-test-stack-"
 
 
 def begin_session() -> None:
-    """Choose the run's folder (the first process of the run does; its workers inherit it) and end what killed runs left behind."""
+    """Choose the run's folder (the first process of the run does; its workers inherit it) and end
+    what killed runs left behind.
+    """
     if FOLDER in os.environ:
         return
     root = Path(tempfile.gettempdir())
@@ -42,19 +45,26 @@ def end_session() -> None:
 
 @pytest.fixture(scope="session")
 def kafka_broker() -> KafkaBroker:
-    """The run's broker. Make your own topics, users and ACLs with `provision`; use names no other test uses; never stop it.
+    """The run's broker.
+
+    Make your own topics, users and ACLs with `provision`; use names no other test uses; never stop
+    it.
 
     For tests that kill, pause or restart a broker: `own_kafka_broker`.
     """
     with _starting("kafka") as folder:
-        broker = KafkaBroker(folder, _port(folder, "port"), controller_port=_port(folder, "controller"))
+        broker = KafkaBroker(
+            folder, _port(folder, "port"), controller_port=_port(folder, "controller")
+        )
         broker.start()
     return broker
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> PostgresServer:
-    """The run's PostgreSQL without fsync: `database(name)` gives a SQLAlchemy URL; use names no other test uses; never stop it."""
+    """The run's PostgreSQL without fsync: `database(name)` gives a SQLAlchemy URL; use names no
+    other test uses; never stop it.
+    """
     with _starting("postgres") as folder:
         server = PostgresServer(folder, _port(folder, "port"), durable=False)
         server.start()
@@ -63,7 +73,10 @@ def postgres_server() -> PostgresServer:
 
 @pytest.fixture(scope="session")
 def hub_stack() -> Stack:
-    """The run's whole hub as `make stack` runs it: every service a process on Kafka and PostgreSQL. Never stop it; about 30 s to start."""
+    """The run's whole hub as `make stack` runs it: every service a process on Kafka and PostgreSQL.
+
+    Never stop it; about 30 s to start.
+    """
     with _starting("stack") as folder:
         stack = Stack(folder, _base_port(folder))
         stack.start()
@@ -110,7 +123,9 @@ def own_postgres_server() -> Iterator[PostgresServer]:
 
 @contextmanager
 def _starting(name: str) -> Iterator[Path]:
-    """The named part's folder, under a lock: the first worker starts it, the others find it running."""
+    """The named part's folder, under a lock: the first worker starts it, the others find it
+    running.
+    """
     folder = Path(os.environ[FOLDER]) / name
     folder.mkdir(exist_ok=True)
     with (folder / "start.lock").open("w") as lock:

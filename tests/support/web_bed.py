@@ -1,4 +1,5 @@
-"""A small service on real plumbing: SQLite, replay table, issuer with real keys behind an HTTP transport, manual clock."""
+"""A small service on real plumbing: SQLite, replay table, issuer with real keys behind an HTTP
+transport, manual clock."""
 
 import json as jsonlib
 from collections.abc import AsyncIterator, Mapping
@@ -64,7 +65,12 @@ class ThingOut(ApiModel):
 async def make_thing(
     request: Request,
     body: ThingIn,
-    granted: Annotated[Granted, guard.requires("referral.write", operation="collection", rate=urgent_when("form", "urgent"))],
+    granted: Annotated[
+        Granted,
+        guard.requires(
+            "referral.write", operation="collection", rate=urgent_when("form", "urgent")
+        ),
+    ],
     attempt: Annotated[Attempt, idempotency.required()],
     dry_run: bool = False,
 ) -> ThingOut:
@@ -73,20 +79,29 @@ async def make_thing(
 
     def effect() -> Answer:
         bed.effects.append(granted.principal.client_id)
-        return Answer(201, {"id": opaque(), "count": len(body.people)}, {"Location": "/v1/things/1"})
+        return Answer(
+            201, {"id": opaque(), "count": len(body.people)}, {"Location": "/v1/things/1"}
+        )
 
-    answer = await bed.database.write(lambda unit: bed.idempotency.once(unit.connection, attempt, effect))
+    answer = await bed.database.write(
+        lambda unit: bed.idempotency.once(unit.connection, attempt, effect)
+    )
     return idempotency.respond(answer)  # type: ignore[return-value]  # a Response replaces the documented model
 
 
 @router.get("", summary="List things")
-async def list_things(granted: Read, request: Request, cursor: paging.CursorText = None, limit: paging.Limit = 2) -> paging.Page[ThingOut]:
+async def list_things(
+    granted: Read, request: Request, cursor: paging.CursorText = None, limit: paging.Limit = 2
+) -> paging.Page[ThingOut]:
     """Lists things."""
     cursors: paging.Cursors = request.app.state.cursors
     place = cursors.read("things", cursor, granted)
     start = int(place[0]) if place else 0
     items = [ThingOut(id=str(number), count=0) for number in range(start, min(start + limit, 5))]
-    return paging.Page(items=items, next_cursor=cursors.make("things", [start + limit], granted) if start + limit < 5 else None)
+    return paging.Page(
+        items=items,
+        next_cursor=cursors.make("things", [start + limit], granted) if start + limit < 5 else None,
+    )
 
 
 @router.put("/{thing_id}", summary="Change a thing")
@@ -107,7 +122,12 @@ async def read_thing(thing_id: int, granted: Read, response: Response) -> ThingO
 @router.get("/{thing_id}/address", summary="Read a shielded part")
 async def read_address(
     thing_id: int,
-    granted: Annotated[Granted, guard.requires("contact.read", operation="consultation", person=True, step_up=timedelta(minutes=5))],
+    granted: Annotated[
+        Granted,
+        guard.requires(
+            "contact.read", operation="consultation", person=True, step_up=timedelta(minutes=5)
+        ),
+    ],
 ) -> ThingOut:
     """Reads a shielded part."""
     return ThingOut(id=str(thing_id), count=1)
@@ -145,12 +165,30 @@ class Bed:
         """A fresh app on the same database: what a restart gives."""
         guard_ = replay.SqlReplayGuard(self.database, self.proofs, self.clock)
         settings = self.settings.with_(service_url=base)
-        access = access_for(settings, http=self.issuer_http, clock=self.clock, directory=self.directory, replay=guard_)
+        access = access_for(
+            settings,
+            http=self.issuer_http,
+            clock=self.clock,
+            directory=self.directory,
+            replay=guard_,
+        )
         return create_app(
-            "bed", settings, title="Bed", description="A service for tests.", routers=[router], authenticator=access, clock=self.clock,
-            on_refusal=self._refused, tags={"things": "Things."}, rates=rates,
-            state={"bed": self, "idempotency": self.idempotency, "cursors": paging.Cursors(b"c" * 32)},
-        )  # fmt: skip
+            "bed",
+            settings,
+            title="Bed",
+            description="A service for tests.",
+            routers=[router],
+            authenticator=access,
+            clock=self.clock,
+            on_refusal=self._refused,
+            tags={"things": "Things."},
+            rates=rates,
+            state={
+                "bed": self,
+                "idempotency": self.idempotency,
+                "cursors": paging.Cursors(b"c" * 32),
+            },
+        )
 
     async def _refused(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)
@@ -160,39 +198,71 @@ class Bed:
         if not self.issuer_up:
             raise httpx2.ConnectError("down")
         if request.url.path == "/.well-known/oauth-authorization-server":
-            return httpx2.Response(200, json={"issuer": ISSUER, "jwks_uri": f"{ISSUER}/jwks", "token_endpoint": f"{ISSUER}/token"})
+            return httpx2.Response(
+                200,
+                json={
+                    "issuer": ISSUER,
+                    "jwks_uri": f"{ISSUER}/jwks",
+                    "token_endpoint": f"{ISSUER}/token",
+                },
+            )
         if request.url.path == "/jwks":
             return httpx2.Response(200, json={"keys": [key.jwk() for key in self.published]})
         return httpx2.Response(404)
 
     def beat(self, *suspended: str, epoch: int = 1) -> None:
         """A heartbeat of identity, now."""
-        self.directory.apply(DirectoryHeartbeat(at=self.clock.now(), state_epoch=epoch, suspended=suspended))
+        self.directory.apply(
+            DirectoryHeartbeat(at=self.clock.now(), state_epoch=epoch, suspended=suspended)
+        )
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         """Claims of a good token; a change to None removes the claim."""
         now = int(self.clock.now().timestamp())
         good = {
-            "iss": ISSUER, "sub": "police-rms", "aud": SERVICE, "client_id": "police-rms", "agency": AGENCY, "roles": ["system"],
-            "scope": "referral.write referral.read agency.manage", "cnf": {"jkt": self.client_key.kid}, "jti": opaque(), "iat": now, "exp": now + 300,
-        }  # fmt: skip
+            "iss": ISSUER,
+            "sub": "police-rms",
+            "aud": SERVICE,
+            "client_id": "police-rms",
+            "agency": AGENCY,
+            "roles": ["system"],
+            "scope": "referral.write referral.read agency.manage",
+            "cnf": {"jkt": self.client_key.kid},
+            "jti": opaque(),
+            "iat": now,
+            "exp": now + 300,
+        }
         return {name: value for name, value in {**good, **changes}.items() if value is not None}
 
-    def token(self, *, key: SigningKey | None = None, head: Mapping[str, Any] | None = None, **changes: Any) -> str:
+    def token(
+        self,
+        *,
+        key: SigningKey | None = None,
+        head: Mapping[str, Any] | None = None,
+        **changes: Any,
+    ) -> str:
         """A token, good unless told otherwise."""
         signer = key or self.issuer_key
         header = {"alg": "ES256", "typ": "at+jwt", "kid": signer.kid, **(head or {})}
         signed = f"{b64u(canonical(header))}.{b64u(canonical(self.claims(**changes)))}"
         return f"{signed}.{b64u(signer.sign(signed.encode()))}"
 
-    def headers(self, method: str, path: str, token: str | None = None, *, base: str = SERVICE) -> dict[str, str]:
+    def headers(
+        self, method: str, path: str, token: str | None = None, *, base: str = SERVICE
+    ) -> dict[str, str]:
         """Authorization and a fresh proof."""
         token = self.token() if token is None else token
         proof = make_proof(self.client_key, method, base + path, at=self.clock.now(), token=token)
         return {"Authorization": f"DPoP {token}", "DPoP": proof}
 
     async def call(
-        self, method: str, path: str, *, token: str | None = None, headers: Mapping[str, str] | None = None, **more: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
     ) -> httpx2.Response:
         """One request by an authenticated caller; `headers` add or replace."""
         given = {**self.headers(method, path.split("?", maxsplit=1)[0], token), **(headers or {})}
@@ -200,13 +270,19 @@ class Bed:
 
     async def raw(self, method: str, path: str, **more: Any) -> httpx2.Response:
         """One request as given."""
-        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(self.app), base_url=SERVICE) as client:
+        async with httpx2.AsyncClient(
+            transport=httpx2.ASGITransport(self.app), base_url=SERVICE
+        ) as client:
             return await client.request(method, path, **more)
 
     async def make(self, key: str = "k" * 20, body: Any = None, **more: Any) -> httpx2.Response:
         """POST a good thing."""
         return await self.call(
-            "POST", "/v1/things", json=body or {"people": [{"familyName": "Quill"}]}, headers={"Idempotency-Key": key}, **more
+            "POST",
+            "/v1/things",
+            json=body or {"people": [{"familyName": "Quill"}]},
+            headers={"Idempotency-Key": key},
+            **more,
         )
 
 
@@ -226,7 +302,10 @@ async def running(folder: Path) -> AsyncIterator[Bed]:
 
 def problem(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
     """The body of a problem that is one, has every member, and repeats nothing."""
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
+    assert (answer.status_code, answer.headers["content-type"]) == (
+        status,
+        "application/problem+json",
+    ), answer.text
     body: dict[str, Any] = jsonlib.loads(answer.text)
     assert body["code"] == code
     assert body["status"] == status
@@ -237,5 +316,7 @@ def problem(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
 
 
 def small_rates() -> Rates:
-    """Two requests a minute for a caller, three for its agency, and as much again for what is urgent."""
+    """Two requests a minute for a caller, three for its agency, and as much again for what is
+    urgent.
+    """
     return Rates({"default": Policy(2, 60, 3), "urgent": Policy(2, 60, 3)})

@@ -1,4 +1,5 @@
-"""The search for leaks knows a value in the forms that programs make of it: what it does not look for it cannot find."""
+"""The search for leaks knows a value in the forms that programs make of it: what it does not look
+for it cannot find."""
 
 import json
 from pathlib import Path
@@ -7,14 +8,28 @@ import pytest
 
 from tests.support.leaks import SHORTEST, Needles, planted, seeded_values
 
-FULL = json.loads((Path(__file__).parents[2] / "examples" / "referral-full.json").read_text("utf-8"))
+FULL = json.loads(
+    (Path(__file__).parents[2] / "examples" / "referral-full.json").read_text("utf-8")
+)
 
 
 @pytest.mark.parametrize(
     "left",
-    ["1991-08-23", "23/08/1991", "23 August 1991", "2018-03-30", "999 000 0018", "9990000018", "07700 900461", "07700900461", "+447700900461",
-     "NZ9 4QX", "NZ94QX", "nz94qx"],
-)  # fmt: skip
+    [
+        "1991-08-23",
+        "23/08/1991",
+        "23 August 1991",
+        "2018-03-30",
+        "999 000 0018",
+        "9990000018",
+        "07700 900461",
+        "07700900461",
+        "+447700900461",
+        "NZ9 4QX",
+        "NZ94QX",
+        "nz94qx",
+    ],
+)
 def test_every_form_of_a_value_is_found(tmp_path: Path, left: str) -> None:
     needles = Needles(seeded_values(FULL))
     (tmp_path / "in.log").write_text(f"before {left} after")

@@ -1,4 +1,5 @@
-"""Records of a real producer over a real bus become receipts that verify, a public log that checks out, and answers to auditors."""
+"""Records of a real producer over a real bus become receipts that verify, a public log that checks
+out, and answers to auditors."""
 
 import asyncio
 import base64
@@ -75,15 +76,20 @@ async def test_entry_0_commits_to_the_operators_bootstrap_file(bed: AuditBed) ->
     assert parse(leaf)["h"] == record_hash(salt, record)
 
 
-async def test_an_auditor_finds_by_case_recipient_delivery_actor_operation_and_time(bed: AuditBed) -> None:
+async def test_an_auditor_finds_by_case_recipient_delivery_actor_operation_and_time(
+    bed: AuditBed,
+) -> None:
     delivery = str(uuid4())
     await bed.record(recipient=IDVA, delivery=delivery, case_references=("NM-7F3K-9QXA-2C4T",))
     await bed.record(3, operation="consultation", recipient="northmoor-health")
     await bed.receipted(5)
     for wanted in (
-        {"caseReference": "nm 7f3k9qxa2c4t"}, {"recipient": IDVA}, {"delivery": delivery},
-        {"actor": "per-officer", "operation": "disclosure"}, {"actor": "per-officer", "recipient": IDVA, "from": "2020-01-01T00:00:00Z"},
-    ):  # fmt: skip
+        {"caseReference": "nm 7f3k9qxa2c4t"},
+        {"recipient": IDVA},
+        {"delivery": delivery},
+        {"actor": "per-officer", "operation": "disclosure"},
+        {"actor": "per-officer", "recipient": IDVA, "from": "2020-01-01T00:00:00Z"},
+    ):
         items = await bed.found(wanted)
         assert [item["record"].get("dl") for item in items] == [delivery], wanted
     assert len(await bed.found({"operation": "consultation"})) == 3
@@ -91,7 +97,9 @@ async def test_an_auditor_finds_by_case_recipient_delivery_actor_operation_and_t
     assert await bed.found({"caseReference": "NM-0000-0000-0000"}) == []
 
 
-async def test_the_question_is_an_entry_before_it_is_answered_and_its_purpose_stands_in_it(bed: AuditBed) -> None:
+async def test_the_question_is_an_entry_before_it_is_answered_and_its_purpose_stands_in_it(
+    bed: AuditBed,
+) -> None:
     assert await bed.found({"operation": "audit_query"}) == []
     items = await bed.found({"operation": "audit_query"})
     assert [(item["operation"], item["record"]["pu"], item["record"]["org"]) for item in items] == [
@@ -111,9 +119,13 @@ async def test_an_entry_comes_with_a_proof_that_anybody_can_check(bed: AuditBed)
     assert parse(leaf)["h"] == record_hash(unb64u(entry["salt"]), unb64u(entry["recordBytes"]))
     proof = await bed.call("GET", f"/v1/entries/{item['index']}/proof")
     assert proof.headers["content-type"].startswith("text/plain")
-    checked = await bed.call("POST", "/v1/verifications", json={"leaf": entry["leaf"], "proof": proof.text})
+    checked = await bed.call(
+        "POST", "/v1/verifications", json={"leaf": entry["leaf"], "proof": proof.text}
+    )
     assert checked.json()["verified"] is True
-    forged = await bed.call("POST", "/v1/verifications", json={"leaf": entry["leaf"][:-2] + "AA", "proof": proof.text})
+    forged = await bed.call(
+        "POST", "/v1/verifications", json={"leaf": entry["leaf"][:-2] + "AA", "proof": proof.text}
+    )
     assert forged.json()["verified"] is False
 
 
@@ -122,8 +134,15 @@ async def test_a_record_changed_beside_the_log_is_shown_as_what_it_is(bed: Audit
     await bed.receipted(3)
     newest, older = await bed.found({"recipient": IDVA})
     with closing(sqlite3.connect(bed.folder / "audit.db")) as insider, insider:
-        insider.execute("UPDATE entry SET record = CAST(replace(record, 'permit', 'refused') AS BLOB) WHERE idx = ?", (older["index"],))
-    assert [(item["intact"], item["outcome"]) for item in await bed.found({"recipient": IDVA})] == [(True, "permit"), (False, "")]
+        insider.execute(
+            "UPDATE entry SET record = CAST(replace(record, 'permit', 'refused') AS BLOB) WHERE "
+            "idx = ?",
+            (older["index"],),
+        )
+    assert [(item["intact"], item["outcome"]) for item in await bed.found({"recipient": IDVA})] == [
+        (True, "permit"),
+        (False, ""),
+    ]
     assert (await bed.call("GET", f"/v1/entries/{older['index']}")).json()["verified"] is False
     assert (await bed.call("GET", f"/v1/entries/{newest['index']}")).json()["verified"] is True
 
@@ -131,14 +150,24 @@ async def test_a_record_changed_beside_the_log_is_shown_as_what_it_is(bed: Audit
 async def test_the_operator_finds_edited_search_rows_and_rebuilds_them(bed: AuditBed) -> None:
     await bed.record(2, recipient=IDVA)
     await bed.receipted(3)
-    operator = bed.token(scope="agency.manage", sub="operator", client_id="operator", agency="northmoor", roles=["operator"])
+    operator = bed.token(
+        scope="agency.manage",
+        sub="operator",
+        client_id="operator",
+        agency="northmoor",
+        roles=["operator"],
+    )
     with closing(sqlite3.connect(bed.folder / "audit.db")) as insider, insider:
         insider.execute("DELETE FROM lookup WHERE rcp = ?", (IDVA,))
     assert await bed.found({"recipient": IDVA}) == []
-    assert (await bed.call("POST", "/v1/search-rows/check", token=operator)).json()["different"] == 2
+    assert (await bed.call("POST", "/v1/search-rows/check", token=operator)).json()[
+        "different"
+    ] == 2
     assert (await bed.call("POST", "/v1/search-rows/rebuild")).status_code == 403
     assert (await bed.call("POST", "/v1/search-rows/rebuild", token=operator)).status_code == 200
-    assert (await bed.call("POST", "/v1/search-rows/check", token=operator)).json()["different"] == 0
+    assert (await bed.call("POST", "/v1/search-rows/check", token=operator)).json()[
+        "different"
+    ] == 0
     assert len(await bed.found({"recipient": IDVA})) == 2
 
 
@@ -158,14 +187,21 @@ async def test_a_halted_log_takes_no_question_and_stays_readable(bed: AuditBed) 
     assert len(bed.receipts) == 2
 
 
-async def test_an_agencys_auditor_sees_its_own_entries_only_and_the_rest_is_not_there(bed: AuditBed) -> None:
+async def test_an_agencys_auditor_sees_its_own_entries_only_and_the_rest_is_not_there(
+    bed: AuditBed,
+) -> None:
     await bed.record(recipient=IDVA)
     await bed.record(recipient="northmoor-health", actor=bed_actor("northmoor-social-care"))
     await bed.receipted(3)
-    all_seen = {item["record"].get("rcp"): item["index"] for item in await bed.found({"operation": "disclosure"})}
+    all_seen = {
+        item["record"].get("rcp"): item["index"]
+        for item in await bed.found({"operation": "disclosure"})
+    }
     assert set(all_seen) == {IDVA, "northmoor-health"}
     own = bed.token(agency=IDVA, sub="per-idva-auditor")
-    assert [item["record"]["rcp"] for item in await bed.found({"operation": "disclosure"}, token=own)] == [IDVA]
+    assert [
+        item["record"]["rcp"] for item in await bed.found({"operation": "disclosure"}, token=own)
+    ] == [IDVA]
     assert (await bed.call("GET", f"/v1/entries/{all_seen[IDVA]}", token=own)).status_code == 200
     hidden = await bed.call("GET", f"/v1/entries/{all_seen['northmoor-health']}", token=own)
     absent = await bed.call("GET", "/v1/entries/999999", token=own)
@@ -181,22 +217,35 @@ def bed_actor(agency: str) -> Actor:
 async def test_a_question_is_answered_to_its_asker_alone(bed: AuditBed) -> None:
     path = await bed.ask({"operation": "heartbeat"})
     assert (await bed.call("GET", path)).status_code == 200
-    assert (await bed.call("GET", path, token=bed.token(agency=IDVA, sub="another"))).status_code == 404
-    assert (await bed.call("GET", path, token=bed.token(client_id="another-client"))).status_code == 404
+    assert (
+        await bed.call("GET", path, token=bed.token(agency=IDVA, sub="another"))
+    ).status_code == 404
+    assert (
+        await bed.call("GET", path, token=bed.token(client_id="another-client"))
+    ).status_code == 404
 
 
 async def test_no_mandate_no_sight_and_no_purpose_no_entry(bed: AuditBed) -> None:
     unmandated = bed.token(sub="per-somebody")
-    refused = await bed.call("POST", "/v1/queries", token=unmandated, json=question({"operation": "heartbeat"}))
+    refused = await bed.call(
+        "POST", "/v1/queries", token=unmandated, json=question({"operation": "heartbeat"})
+    )
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
     unasked = await bed.call("GET", "/v1/entries/0")
     assert (unasked.status_code, unasked.json()["code"]) == (403, "purpose-required")
-    assert (await bed.call("GET", "/v1/entries/0", token=bed.token(scope="audit.verify"))).status_code == 403
+    assert (
+        await bed.call("GET", "/v1/entries/0", token=bed.token(scope="audit.verify"))
+    ).status_code == 403
     assert (await bed.raw("GET", "/v1/entries/0")).status_code == 401
 
 
 def question(wanted: dict[str, object], **changes: object) -> dict[str, object]:
-    return {"purpose": "verify_lawfulness", "justification": "Dip sample.", "filter": wanted, **changes}
+    return {
+        "purpose": "verify_lawfulness",
+        "justification": "Dip sample.",
+        "filter": wanted,
+        **changes,
+    }
 
 
 @pytest.mark.parametrize(
@@ -209,7 +258,9 @@ def question(wanted: dict[str, object], **changes: object) -> dict[str, object]:
         question({"emergency": False}),
     ],
 )
-async def test_a_question_without_a_lawful_purpose_or_object_is_refused(bed: AuditBed, body: dict[str, object]) -> None:
+async def test_a_question_without_a_lawful_purpose_or_object_is_refused(
+    bed: AuditBed, body: dict[str, object]
+) -> None:
     assert (await bed.call("POST", "/v1/queries", json=body)).status_code == 422
 
 
@@ -240,14 +291,23 @@ async def test_completeness_names_every_producer(bed: AuditBed) -> None:
     assert board["signedSize"] == board["logSize"]
 
 
-async def test_tiles_are_immutable_and_nothing_else_is_served_from_the_folder(bed: AuditBed) -> None:
+async def test_tiles_are_immutable_and_nothing_else_is_served_from_the_folder(
+    bed: AuditBed,
+) -> None:
     await until(lambda: bed.service.app.state.log.sequencer.checkpoint != "")
     size = bed.service.app.state.log.sequencer.published_size
     tile = await bed.raw("GET", f"/log/tile/0/000.p/{size}")
     assert tile.status_code == 200
     assert tile.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert len(tile.content) == 32 * size
-    for path in ("0/../../audit.db", "..%2f..%2faudit.db", "0/000.p/0", "0/00", "8/000", "entries/x000/000"):
+    for path in (
+        "0/../../audit.db",
+        "..%2f..%2faudit.db",
+        "0/000.p/0",
+        "0/00",
+        "8/000",
+        "entries/x000/000",
+    ):
         assert (await bed.raw("GET", f"/log/tile/{path}")).status_code == 404, path
     checkpoint = await bed.raw("GET", "/log/checkpoint")
     assert checkpoint.headers["cache-control"] == "no-cache"
@@ -284,17 +344,25 @@ async def test_each_further_page_is_an_entry_before_it_is_shown(bed: AuditBed) -
     assert await size() == asked + 1
 
 
-async def test_a_purpose_of_yesterday_shows_no_page(bed: AuditBed, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_purpose_of_yesterday_shows_no_page(
+    bed: AuditBed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = await bed.ask({"operation": "heartbeat"})
     assert (await bed.call("GET", path)).status_code == 200
     entry = (await bed.call("GET", "/v1/entries/0")).status_code
     at = bed.service.app.state.log
     tomorrow = Rules("test/2", at.desk.area, date(2100, 1, 1), timedelta(0))
     state = bed.service.app.state
-    monkeypatch.setitem(state._state, "log", replace(at, desk=replace(at.desk, rules=(*at.desk.rules, tomorrow))))
-    assert ((await bed.call("GET", path)).status_code, entry) == (200, 200), "a clock that is not in force yet"
+    monkeypatch.setitem(
+        state._state, "log", replace(at, desk=replace(at.desk, rules=(*at.desk.rules, tomorrow)))
+    )
+    assert ((await bed.call("GET", path)).status_code, entry) == (200, 200), (
+        "a clock that is not in force yet"
+    )
     today = replace(tomorrow, effective_from=date(2026, 5, 1))
-    monkeypatch.setitem(state._state, "log", replace(at, desk=replace(at.desk, rules=(*at.desk.rules, today))))
+    monkeypatch.setitem(
+        state._state, "log", replace(at, desk=replace(at.desk, rules=(*at.desk.rules, today)))
+    )
     for place in (path, "/v1/entries/0"):
         late = await bed.call("GET", place)
         assert (late.status_code, late.json()["code"]) == (403, "purpose-required")

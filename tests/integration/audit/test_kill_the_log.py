@@ -1,4 +1,5 @@
-"""SIGKILL on both sides of every durable step, and at random moments: nothing promised is lost, nothing is signed twice differently."""
+"""SIGKILL on both sides of every durable step, and at random moments: nothing promised is lost,
+nothing is signed twice differently."""
 
 import asyncio
 import base64
@@ -23,7 +24,11 @@ from tests.support.audit_log import LogBed, check_receipts, records
 ROOT = Path(__file__).parents[3]
 SOURCES = ROOT / "services" / "audit" / "src" / "audit"
 POINTS = sorted(
-    {name for path in SOURCES.rglob("*.py") for name in re.findall(r'crash_point\("(audit\.[a-z-]+)"\)', path.read_text("utf-8"))}
+    {
+        name
+        for path in SOURCES.rglob("*.py")
+        for name in re.findall(r'crash_point\("(audit\.[a-z-]+)"\)', path.read_text("utf-8"))
+    }
 )
 
 
@@ -48,7 +53,15 @@ class Said:
 
 
 def command(folder: Path, first: int, size: int, batches: int) -> Sequence[str]:
-    return [sys.executable, "-m", "tests.support.audit_child", str(folder), str(first), str(size), str(batches)]
+    return [
+        sys.executable,
+        "-m",
+        "tests.support.audit_child",
+        str(folder),
+        str(first),
+        str(size),
+        str(batches),
+    ]
 
 
 def environment(point: str = "") -> dict[str, str]:
@@ -56,19 +69,30 @@ def environment(point: str = "") -> dict[str, str]:
 
 
 async def check_after(folder: Path, said: Said) -> LogBed:
-    """The oracle: restart, let the producer send everything again, and compare with every promise made before."""
+    """The oracle: restart, let the producer send everything again, and compare with every promise
+    made before.
+    """
     bed = await LogBed(folder, SystemClock()).open()
     await bed.cycle()
     leaves: list[Leaf] = []
     for older in said.published[-5:] or [bed.sequencer.checkpoint]:
         leaves.clear()
-        check_whole_log(bed.reader(), bed.log, older=older, on_entry=lambda _, entry: leaves.append(Leaf.decode(entry)))
+        check_whole_log(
+            bed.reader(),
+            bed.log,
+            older=older,
+            on_entry=lambda _, entry: leaves.append(Leaf.decode(entry)),
+        )
     places = [(leaf.src, leaf.ep, leaf.seq) for leaf in leaves]
     assert len(set(places)) == len(places), "an entry stands in the log twice"
     index_of = {leaf.seq: index for index, leaf in enumerate(leaves) if leaf.src == "producer-one"}
-    assert sorted(index_of) == list(range(1, len(index_of) + 1)), "the producer's sequence has a hole"
+    assert sorted(index_of) == list(range(1, len(index_of) + 1)), (
+        "the producer's sequence has a hole"
+    )
     assert len(index_of) >= said.committed, "a committed record is gone"
-    assert {seq: index_of[seq] for seq in said.receipted} == said.receipted, "a receipt pointed elsewhere"
+    assert {seq: index_of[seq] for seq in said.receipted} == said.receipted, (
+        "a receipt pointed elsewhere"
+    )
     times = [leaf.tr for leaf in leaves]
     assert times == sorted(times), "time went back"
     return bed
@@ -82,19 +106,34 @@ def test_there_is_a_crash_point_around_every_step() -> None:
 def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A log of 300 records, and what it said while it grew."""
     folder = tmp_path_factory.mktemp("grown")
-    clean = subprocess.run(command(folder, 1, 100, 3), env=environment(), capture_output=True, text=True, check=True, timeout=120)
+    clean = subprocess.run(
+        command(folder, 1, 100, 3),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
     return folder, clean.stdout
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS)
-async def test_death_at_a_step_loses_nothing(point: str, tmp_path: Path, grown: tuple[Path, str]) -> None:
+async def test_death_at_a_step_loses_nothing(
+    point: str, tmp_path: Path, grown: tuple[Path, str]
+) -> None:
     said = Said()
     said.hear(grown[1])
     assert said.committed == len(said.receipted) == 300
     shutil.copytree(grown[0], tmp_path, dirs_exist_ok=True)
     killed = await asyncio.to_thread(
-        subprocess.run, command(tmp_path, 301, 300, 2), env=environment(point), capture_output=True, text=True, check=False, timeout=120
+        subprocess.run,
+        command(tmp_path, 301, 300, 2),
+        env=environment(point),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     said.hear(killed.stdout)
@@ -114,7 +153,10 @@ async def test_death_at_random_moments_loses_nothing(tmp_path: Path) -> None:
     for _ in range(6):
         first = said.committed + 1
         child = await asyncio.create_subprocess_exec(
-            *command(tmp_path, first, 40, 10_000), env=environment(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *command(tmp_path, first, 40, 10_000),
+            env=environment(),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
         assert child.stdout is not None
         heard = await child.stdout.readline()

@@ -1,4 +1,5 @@
-"""Referral on its real parts: what a sender may do over days with one case, and what it hears back."""
+"""Referral on its real parts: what a sender may do over days with one case, and what it hears
+back."""
 
 import asyncio
 import copy
@@ -46,7 +47,11 @@ async def test_the_full_form_completes_the_urgent_one_on_the_same_case(hub: Inne
     completed = await hub.submit(fresh(FULL, completes=urgent["referralId"]))
     assert completed.status_code == 201, completed.text
     body = completed.json()
-    assert (body["caseReference"], body["version"], body["provisional"]) == (urgent["caseReference"], 2, False)
+    assert (body["caseReference"], body["version"], body["provisional"]) == (
+        urgent["caseReference"],
+        2,
+        False,
+    )
     assert await hub.outcomes(body["referralId"]) == {"released"}
     assert (await read(hub, urgent["referralId"]))["version"] == 2
 
@@ -61,26 +66,49 @@ async def test_nobody_completes_anothers_referral_or_a_full_one(hub: InnerHub) -
 
 async def test_a_veto_survives_the_completion_and_keeps_its_agency_out(hub: InnerHub) -> None:
     urgent = (await hub.submit(fresh(URGENT))).json()
-    veto = {"agency": "northmoor-victim-support", "reason": "A worker there is the suspect's sister."}
-    answer = await hub.call(POLICE, "POST", "referral", f"{PATH}/{urgent['referralId']}/must-not-disclose", json=veto)
+    veto = {
+        "agency": "northmoor-victim-support",
+        "reason": "A worker there is the suspect's sister.",
+    }
+    answer = await hub.call(
+        POLICE, "POST", "referral", f"{PATH}/{urgent['referralId']}/must-not-disclose", json=veto
+    )
     assert (answer.status_code, answer.json()["version"]) == (201, 2)
     full = (await hub.submit(fresh(FULL, completes=urgent["referralId"]))).json()
     assert full["version"] == 3
     assert await hub.outcomes(full["referralId"]) == {"released"}
-    recipients = {outcome["recipient"] for outcome in (await read(hub, full["referralId"]))["outcomes"]}
+    recipients = {
+        outcome["recipient"] for outcome in (await read(hub, full["referralId"]))["outcomes"]
+    }
     assert "northmoor-idva" in recipients
     assert "northmoor-victim-support" not in recipients
-    case = hub.rows("referral", "SELECT case_id FROM referral WHERE id = ?", UUID(full["referralId"]).hex)[0][0]
-    told = "SELECT DISTINCT d.agency FROM delivery d JOIN disclosure x ON x.id = d.delivery_id WHERE x.case_id = ?"
+    case = hub.rows(
+        "referral", "SELECT case_id FROM referral WHERE id = ?", UUID(full["referralId"]).hex
+    )[0][0]
+    told = (
+        "SELECT DISTINCT d.agency FROM delivery d JOIN disclosure x ON x.id = d.delivery_id "
+        "WHERE x.case_id = ?"
+    )
     assert {row[0] for row in hub.rows("sharing", told, case)} == recipients
 
 
 async def test_vetoes_set_at_once_are_all_in_force(hub: InnerHub) -> None:
     """Ten at the same moment: each is a version of its own and none is lost."""
     referral = (await hub.submit(fresh(URGENT))).json()["referralId"]
-    agencies = ["northmoor-housing", "northmoor-health", "northmoor-probation", "northmoor-school", "northmoor-social-care"] * 2
+    agencies = [
+        "northmoor-housing",
+        "northmoor-health",
+        "northmoor-probation",
+        "northmoor-school",
+        "northmoor-social-care",
+    ] * 2
     path = f"{PATH}/{referral}/must-not-disclose"
-    answers = await asyncio.gather(*(hub.call(POLICE, "POST", "referral", path, json={"agency": a, "reason": "r"}) for a in agencies))
+    answers = await asyncio.gather(
+        *(
+            hub.call(POLICE, "POST", "referral", path, json={"agency": a, "reason": "r"})
+            for a in agencies
+        )
+    )
     assert {answer.status_code for answer in answers} == {201}
     assert sorted(answer.json()["version"] for answer in answers) == list(range(2, 12))
     assert (await read(hub, referral))["version"] == 11
@@ -88,7 +116,10 @@ async def test_vetoes_set_at_once_are_all_in_force(hub: InnerHub) -> None:
 
 async def test_a_third_party_report_gets_an_acknowledgement_only(hub: InnerHub) -> None:
     """Neither at referral nor at sharing, which answers as for a case that does not exist."""
-    told, kept = (await hub.submit(fresh(FULL))).json(), (await hub.submit(fresh(FULL, source="third_party"))).json()
+    told, kept = (
+        (await hub.submit(fresh(FULL))).json(),
+        (await hub.submit(fresh(FULL, source="third_party"))).json(),
+    )
     assert await hub.outcomes(told["referralId"]) == {"released"}
     assert await hub.outcomes(kept["referralId"], seconds=2.0) == set()
 
@@ -97,29 +128,46 @@ async def test_a_third_party_report_gets_an_acknowledgement_only(hub: InnerHub) 
         body = {"caseReference": reference}
         return [
             (await hub.call(POLICE, "GET", "sharing", listed, scope="sharing.request")).status_code,
-            (await hub.call(POLICE, "POST", "sharing", "/v1/decisions/preview", scope="sharing.request", json=body)).status_code,
+            (
+                await hub.call(
+                    POLICE,
+                    "POST",
+                    "sharing",
+                    "/v1/decisions/preview",
+                    scope="sharing.request",
+                    json=body,
+                )
+            ).status_code,
         ]
 
     assert await asked(told["caseReference"]) == [200, 200]
     assert await asked(kept["caseReference"]) == [404, 404]
 
 
-async def test_a_third_partys_word_stays_one_when_it_completes_an_urgent_form(hub: InnerHub) -> None:
+async def test_a_third_partys_word_stays_one_when_it_completes_an_urgent_form(
+    hub: InnerHub,
+) -> None:
     """The sender of the urgent form, in the same office, hears no more than who reported."""
     urgent = (await hub.submit(fresh(URGENT))).json()["referralId"]
     assert await hub.outcomes(urgent) == {"released"}
-    whole = (await hub.submit(fresh(FULL, completes=urgent, source="third_party"))).json()["referralId"]
+    whole = (await hub.submit(fresh(FULL, completes=urgent, source="third_party"))).json()[
+        "referralId"
+    ]
     for referral in (urgent, whole):
         heard = await read(hub, referral)
         assert (heard["outcomes"], heard["decided"]) == ([], None)
 
 
 async def test_one_key_for_two_cases_is_not_a_repeat(hub: InnerHub) -> None:
-    """The same words about another case are another request: a veto that was never set must not be answered as set."""
+    """The same words about another case are another request: a veto that was never set must not be
+    answered as set.
+    """
     first, second = [(await hub.submit(fresh(URGENT))).json()["referralId"] for _ in range(2)]
     key, body = opaque(), {"agency": "northmoor-housing", "reason": "He works there."}
     answers = [
-        await hub.call(POLICE, "POST", "referral", f"{PATH}/{referral}/must-not-disclose", key=key, json=body)
+        await hub.call(
+            POLICE, "POST", "referral", f"{PATH}/{referral}/must-not-disclose", key=key, json=body
+        )
         for referral in (first, second)
     ]
     assert [answer.status_code for answer in answers] == [201, 422]
@@ -129,7 +177,10 @@ async def test_one_key_for_two_cases_is_not_a_repeat(hub: InnerHub) -> None:
 
 async def test_the_referrer_hears_when_a_recipient_has_saved(hub: InnerHub) -> None:
     form = copy.deepcopy(FULL)
-    form["people"][0]["name"]["full"] = "Perpetua Ashgrovehill"  # other cases of this module may still be on their way to the same inbox
+    form["people"][0]["name"]["full"] = (
+        # other cases of this module may still be on their way to the same inbox
+        "Perpetua Ashgrovehill"
+    )
     referral = (await hub.submit(fresh(form))).json()
     assert await hub.outcomes(referral["referralId"]) == {"released"}
     client = hub.client("northmoor-idva")
@@ -148,7 +199,11 @@ async def test_the_referrer_hears_when_a_recipient_has_saved(hub: InnerHub) -> N
         if states["northmoor-idva"] == "saved":
             break
         await asyncio.sleep(0.05)
-    assert states == {"northmoor-idva": "saved", "northmoor-social-care": "released", "northmoor-victim-support": "released"}
+    assert states == {
+        "northmoor-idva": "saved",
+        "northmoor-social-care": "released",
+        "northmoor-victim-support": "released",
+    }
 
 
 async def test_code_lists_name_what_a_form_is_checked_against(hub: InnerHub) -> None:
@@ -165,7 +220,9 @@ async def test_an_intake_is_eighteen_statements_however_many_people_it_names(hub
     frame = hub.frame("referral")
     frame.outbox.pause()  # or the relay's own statements would be counted in
     try:
-        await hub.submit(fresh(FULL))  # the caller's token, and whatever the sweepers do at their first chance
+        await hub.submit(
+            fresh(FULL)
+        )  # the caller's token, and whatever the sweepers do at their first chance
         await asyncio.sleep(0.2)
         with frame.database.counting() as counted:
             assert (await hub.submit(fresh(FULL))).status_code == 201
@@ -181,5 +238,7 @@ async def test_an_alarm_and_a_referral_outlast_a_restart(tmp_path: Path) -> None
         assert (await first.submit(fresh(URGENT, danger=""))).status_code == 422
     async with inner_hub(tmp_path) as second:
         assert (await read(second, referral))["form"] == "urgent"
-        answer = await second.call(POLICE, "GET", "referral", "/v1/refused-intakes", scope="referral.read")
+        answer = await second.call(
+            POLICE, "GET", "referral", "/v1/refused-intakes", scope="referral.read"
+        )
         assert [entry["code"] for entry in answer.json()["refused"]] == ["validation-failed"]

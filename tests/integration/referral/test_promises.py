@@ -1,4 +1,5 @@
-"""Who sent a referral hears when an emergency promise about it is not kept, and hears it still when the case has moved on."""
+"""Who sent a referral hears when an emergency promise about it is not kept, and hears it still when
+the case has moved on."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,33 +34,56 @@ class Told:
 
     def __init__(self, hub: InnerHub, referral: str) -> None:
         self.hub, self.referral = hub, referral
-        self.case = UUID(hub.rows("referral", "SELECT case_id FROM referral WHERE id = ?", UUID(referral).hex)[0][0])
+        self.case = UUID(
+            hub.rows("referral", "SELECT case_id FROM referral WHERE id = ?", UUID(referral).hex)[
+                0
+            ][0]
+        )
 
     async def released(self, version: int, proof: Literal["promised", "proven"]) -> None:
         """A package left, or its proof did."""
-        await self._say(DisclosureReleased(**self._about(version), clause="NM-1", released_at=AT, proof=proof))
+        await self._say(
+            DisclosureReleased(**self._about(version), clause="NM-1", released_at=AT, proof=proof)
+        )
 
     async def unkept(self, version: int, standing: Literal["overdue", "broken"]) -> None:
         """A promise was not kept."""
-        await self._say(PromiseBroken(**self._about(version), standing=standing, reason_code="audit-rejected", found_at=AT))
+        await self._say(
+            PromiseBroken(
+                **self._about(version), standing=standing, reason_code="audit-rejected", found_at=AT
+            )
+        )
 
     async def shown(self, proof: str | None, earlier: str | None) -> None:
         """Wait until the sender is shown these two words."""
         for _ in range(200):
-            answer = await self.hub.call(POLICE, "GET", "referral", f"/v1/referrals/{self.referral}", scope="referral.read")
-            found = [(o["proof"], o["earlierPromise"]) for o in answer.json()["outcomes"] if o["recipient"] == HEALTH]
+            answer = await self.hub.call(
+                POLICE, "GET", "referral", f"/v1/referrals/{self.referral}", scope="referral.read"
+            )
+            found = [
+                (o["proof"], o["earlierPromise"])
+                for o in answer.json()["outcomes"]
+                if o["recipient"] == HEALTH
+            ]
             if found == [(proof, earlier)]:
                 return
             await asyncio.sleep(0.05)
         raise AssertionError(found)
 
     def _about(self, version: int) -> dict[str, Any]:
-        return {"case_id": self.case, "snapshot_version": version, "delivery_id": uuid7(), "recipient": HEALTH}
+        return {
+            "case_id": self.case,
+            "snapshot_version": version,
+            "delivery_id": uuid7(),
+            "recipient": HEALTH,
+        }
 
     async def _say(self, event: Event) -> None:
         frame = self.hub.frame("sharing")
         await frame.database.write(
-            lambda unit: frame.outbox.send(unit, topic=SHARING, key=str(self.case), event=event, to=["svc:referral"])
+            lambda unit: frame.outbox.send(
+                unit, topic=SHARING, key=str(self.case), event=event, to=["svc:referral"]
+            )
         )
 
 
@@ -86,13 +110,17 @@ async def test_a_broken_promise_stays_broken(told: Told) -> None:
     await told.shown("broken", None)
 
 
-async def test_a_later_version_does_not_hide_that_there_is_no_proof_of_an_earlier_one(told: Told) -> None:
+async def test_a_later_version_does_not_hide_that_there_is_no_proof_of_an_earlier_one(
+    told: Told,
+) -> None:
     await told.unkept(1, "broken")
     await told.released(2, "proven")
     await told.shown("proven", "broken")
 
 
-async def test_a_promise_that_fails_when_the_case_has_moved_on_is_told_beside_the_newest(told: Told) -> None:
+async def test_a_promise_that_fails_when_the_case_has_moved_on_is_told_beside_the_newest(
+    told: Told,
+) -> None:
     await told.released(2, "promised")
     await told.unkept(1, "overdue")
     await told.shown("promised", "overdue")

@@ -1,4 +1,5 @@
-"""The operator has what stays blocked decided on again: once, by the ordinary road, and with nothing sent twice."""
+"""The operator has what stays blocked decided on again: once, by the ordinary road, and with
+nothing sent twice."""
 
 from typing import Any
 from uuid import UUID
@@ -14,14 +15,21 @@ from sharing.usecases.asked_again import Outcome, Wanted
 from tests.support.sharing_bed import Bed
 from tests.support.snapshots import CASE, VICTIM, marking, snapshot
 
-IDVA, CARE, SUPPORT, POLICE = "northmoor-idva", "northmoor-social-care", "northmoor-victim-support", "northmoor-police"
+IDVA, CARE, SUPPORT, POLICE = (
+    "northmoor-idva",
+    "northmoor-social-care",
+    "northmoor-victim-support",
+    "northmoor-police",
+)
 ACTOR = Actor(subject="issuer|operator", agency="northmoor", role="system")
 REJECTED = Wanted(reason="audit-rejected")
 
 
 def operator(bed: Bed, scope: str = "agency.manage") -> Granted:
     """The operator's tool, unless another scope is named."""
-    who = Principal("issuer", "operator", "operator", "system", "northmoor", scopes=frozenset({scope}))
+    who = Principal(
+        "issuer", "operator", "operator", "system", "northmoor", scopes=frozenset({scope})
+    )
     return grant(who, scope=scope, operation="disclosure", at=bed.clock.now())
 
 
@@ -29,13 +37,17 @@ async def ask(bed: Bed, wanted: Wanted = REJECTED, case_id: UUID = CASE, **more:
     """What the route does for one case."""
     bed.clock.advance(1)
     granted = operator(bed, **more)
-    return await bed.store.write(lambda tx: asked_again.decide_blocked(tx, bed.desk, granted, ACTOR, case_id, wanted))
+    return await bed.store.write(
+        lambda tx: asked_again.decide_blocked(tx, bed.desk, granted, ACTOR, case_id, wanted)
+    )
 
 
 async def ask_case(bed: Bed, agency: str, reference: str) -> Outcome:
     """The same for a whole case."""
     bed.clock.advance(1)
-    return await bed.store.write(lambda tx: asked_again.decide_case(tx, bed.desk, operator(bed), ACTOR, agency, reference))
+    return await bed.store.write(
+        lambda tx: asked_again.decide_case(tx, bed.desk, operator(bed), ACTOR, agency, reference)
+    )
 
 
 async def leave(bed: Bed) -> None:
@@ -51,7 +63,9 @@ async def sent(bed: Bed) -> list[int]:
     return [len(await bed.packages(agency)) for agency in (IDVA, CARE, SUPPORT)]
 
 
-async def test_what_the_log_refused_leaves_after_a_new_decision_and_nobody_else_is_told_twice(bed: Bed) -> None:
+async def test_what_the_log_refused_leaves_after_a_new_decision_and_nobody_else_is_told_twice(
+    bed: Bed,
+) -> None:
     made = await bed.take(snapshot())
     await bed.reject(made[IDVA].record_id)
     await leave(bed)
@@ -65,7 +79,9 @@ async def test_what_the_log_refused_leaves_after_a_new_decision_and_nobody_else_
     assert verify_package(package, me=IDVA, log=bed.log.verifier).standing == "proven"
     assert package.delivery_id != made[IDVA].id
     assert await bed.store.read(lambda view: view.blocked((), "audit-rejected", 10)) == ()
-    acts = [(e["why"], e["n"], "dec" in e) for e in await bed.records() if e["op"] == "config_change"]
+    acts = [
+        (e["why"], e["n"], "dec" in e) for e in await bed.records() if e["op"] == "config_change"
+    ]
     assert acts == [("audit-rejected", 1, True)]
 
 
@@ -111,7 +127,9 @@ async def test_a_whole_case_by_its_referrers_name_for_it_and_by_nobody_elses(bed
     await leave(bed)
     with pytest.raises(Problem, match="not-found"):
         await ask_case(bed, IDVA, bed.desk.reference(IDVA, CASE))
-    assert await ask_case(bed, POLICE, bed.desk.reference(POLICE, CASE)) == Outcome(decided=True, prepared=1)
+    assert await ask_case(bed, POLICE, bed.desk.reference(POLICE, CASE)) == Outcome(
+        decided=True, prepared=1
+    )
     await leave(bed)
     assert await sent(bed) == [1, 1, 1]
 

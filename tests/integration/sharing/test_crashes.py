@@ -1,4 +1,5 @@
-"""Killed at every step of a disclosure, the hub delivers it after the restart, once to each, and proven."""
+"""Killed at every step of a disclosure, the hub delivers it after the restart, once to each, and
+proven."""
 
 import asyncio
 import json
@@ -10,16 +11,27 @@ from typing import Any
 
 import pytest
 
-POINTS = ("inbox.before-commit", "sharing.after-commit", "sharing.release-checked", "sharing.package-sealed")
+POINTS = (
+    "inbox.before-commit",
+    "sharing.after-commit",
+    "sharing.release-checked",
+    "sharing.package-sealed",
+)
 
 
 async def child(folder: Path, crash_at: str = "") -> tuple[int, dict[str, Any]]:
     """Run the hub in a process of its own; how it ended and what it said."""
     armed = {"HUB_TEST_BUILD": "1", "HUB_CRASH_AT": crash_at} if crash_at else {}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.road_child", str(folder), env={**os.environ, **armed},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd=Path(__file__).parents[3],
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "tests.support.road_child",
+        str(folder),
+        env={**os.environ, **armed},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        cwd=Path(__file__).parents[3],
+    )
     said, _ = await process.communicate()
     return process.returncode or 0, json.loads(said) if said else {}
 

@@ -1,4 +1,5 @@
-"""The emergency path: a named person's act, a promise that says so on its face, and the proof that must follow."""
+"""The emergency path: a named person's act, a promise that says so on its face, and the proof that
+must follow."""
 
 import logging
 from collections.abc import Callable
@@ -21,25 +22,49 @@ from tests.support.sharing_bed import Bed
 from tests.support.snapshots import CASE, VICTIM, marking, snapshot, urgent
 
 IDVA, POLICE = "northmoor-idva", "northmoor-police"
-WHY = Emergency("imminent_danger_to_life", "He is at her door and the log has not answered for ten minutes.")
-ACTOR = Actor(subject="issuer|p-coordinator", agency=POLICE, role="marac_coordinator", acr="urn:hub:acr:passkey")
+WHY = Emergency(
+    "imminent_danger_to_life", "He is at her door and the log has not answered for ten minutes."
+)
+ACTOR = Actor(
+    subject="issuer|p-coordinator",
+    agency=POLICE,
+    role="marac_coordinator",
+    acr="urn:hub:acr:passkey",
+)
 
 
 def person(bed: Bed, **changes: Any) -> Granted:
     """A coordinator of the agency that referred, freshly signed in, unless told otherwise."""
     who: dict[str, Any] = {
-        "issuer": "issuer", "subject": "p-coordinator", "client_id": "portal", "kind": "person", "agency": POLICE,
-        "roles": frozenset({"marac_coordinator"}), "scopes": frozenset({"sharing.request"}), "acr": "urn:hub:acr:passkey",
-    }  # fmt: skip
-    return grant(Principal(**{**who, **changes}), scope="sharing.request", operation="disclosure", at=bed.clock.now())
+        "issuer": "issuer",
+        "subject": "p-coordinator",
+        "client_id": "portal",
+        "kind": "person",
+        "agency": POLICE,
+        "roles": frozenset({"marac_coordinator"}),
+        "scopes": frozenset({"sharing.request"}),
+        "acr": "urn:hub:acr:passkey",
+    }
+    return grant(
+        Principal(**{**who, **changes}),
+        scope="sharing.request",
+        operation="disclosure",
+        at=bed.clock.now(),
+    )
 
 
 async def invoke(bed: Bed, disclosure: Disclosure, granted: Granted) -> None:
     """What the route does."""
-    found, case = await bed.store.write(lambda tx: releasing.prepare_emergency(tx, granted, disclosure.id))
+    found, case = await bed.store.write(
+        lambda tx: releasing.prepare_emergency(tx, granted, disclosure.id)
+    )
     state = await bed.checks.check(case.case_id, case.version, case.subjects)
     promise = await bed.trail.promise(found.record_id)
-    await bed.store.write(lambda tx: releasing.release_in_emergency(tx, bed.desk, granted, ACTOR, disclosure.id, state, promise, WHY))
+    await bed.store.write(
+        lambda tx: releasing.release_in_emergency(
+            tx, bed.desk, granted, ACTOR, disclosure.id, state, promise, WHY
+        )
+    )
 
 
 async def test_a_promise_leaves_and_the_proof_follows(bed: Bed) -> None:
@@ -49,7 +74,12 @@ async def test_a_promise_leaves_and_the_proof_follows(bed: Bed) -> None:
     verdict = verify_package(package, me=IDVA, log=bed.log.verifier)
     assert (verdict.standing, package.proof, package.leaf) == ("promised", "", "")
     entry = next(record for record in await bed.records() if record["op"] == "emergency_release")
-    assert (entry["bg"], entry["jc"], entry["role"], entry["dl"]) == (True, WHY.code, "marac_coordinator", str(waiting.id))
+    assert (entry["bg"], entry["jc"], entry["role"], entry["dl"]) == (
+        True,
+        WHY.code,
+        "marac_coordinator",
+        str(waiting.id),
+    )
     assert WHY.text not in repr(await bed.records())
     assert [e.proof for e in await bed.told() if isinstance(e, DisclosureReleased)] == ["promised"]
 
@@ -64,10 +94,15 @@ async def test_a_promise_leaves_and_the_proof_follows(bed: Bed) -> None:
     shown = await bed.store.write(lambda tx: tx.deliveries(IDVA, waiting.id))
     assert [each.delivery.kind for each in shown] == ["disclosure", "notice"]
     assert (await bed.state(waiting.id)).standing == "proven"
-    assert [e.proof for e in await bed.told() if isinstance(e, DisclosureReleased)] == ["promised", "proven"], "the referrer hears it too"
+    assert [e.proof for e in await bed.told() if isinstance(e, DisclosureReleased)] == [
+        "promised",
+        "proven",
+    ], "the referrer hears it too"
 
 
-async def test_an_unkept_promise_alarms_after_an_hour(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unkept_promise_alarms_after_an_hour(
+    bed: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
     waiting = (await bed.take(urgent()))[IDVA]
     await invoke(bed, waiting, person(bed))
     with caplog.at_level(logging.ERROR, "hub.sharing"):
@@ -76,24 +111,37 @@ async def test_an_unkept_promise_alarms_after_an_hour(bed: Bed, caplog: pytest.L
         bed.clock.advance(3601)
         await bed.releases.tend()
         await bed.releases.tend()
-    assert [record.__dict__["alarm"] for record in caplog.records] == ["promise-overdue"] * 2, "as long as it is"
+    assert [record.__dict__["alarm"] for record in caplog.records] == ["promise-overdue"] * 2, (
+        "as long as it is"
+    )
     assert await unkept(bed) == [(IDVA, "overdue", "promise-overdue")], "its referrer hears it once"
     entries = [e for e in await bed.records() if e.get("why") == "promise-overdue"]
-    assert [(e["op"], e["out"], e["dl"]) for e in entries] == [("delivered", "failed", str(waiting.id))]
+    assert [(e["op"], e["out"], e["dl"]) for e in entries] == [
+        ("delivered", "failed", str(waiting.id))
+    ]
     await bed.receipt(waiting.record_id)
     await bed.releases.tend()
     found = await bed.state(waiting.id)
     assert (found.standing, found.reason) == ("proven", ""), "late, but it came"
-    assert [e.proof for e in await bed.told() if isinstance(e, DisclosureReleased)] == ["promised", "proven"]
+    assert [e.proof for e in await bed.told() if isinstance(e, DisclosureReleased)] == [
+        "promised",
+        "proven",
+    ]
 
 
 async def unkept(bed: Bed) -> list[tuple[str, str, str]]:
     """What the referrer was told of promises not kept."""
-    return [(e.recipient, e.standing, e.reason_code) for e in await bed.told() if isinstance(e, PromiseBroken)]
+    return [
+        (e.recipient, e.standing, e.reason_code)
+        for e in await bed.told()
+        if isinstance(e, PromiseBroken)
+    ]
 
 
 @pytest.mark.parametrize("proof_came", [True, False])
-async def test_a_promise_on_an_erased_case_ends_and_alarms_once(bed: Bed, caplog: pytest.LogCaptureFixture, *, proof_came: bool) -> None:
+async def test_a_promise_on_an_erased_case_ends_and_alarms_once(
+    bed: Bed, caplog: pytest.LogCaptureFixture, *, proof_came: bool
+) -> None:
     """Even while nobody can say what vetoes there are: nothing is left that could be sealed."""
     waiting = (await bed.take(urgent()))[IDVA]
     await invoke(bed, waiting, person(bed))
@@ -108,9 +156,16 @@ async def test_a_promise_on_an_erased_case_ends_and_alarms_once(bed: Bed, caplog
     said = [(record.__dict__["alarm"], record.__dict__.get("code")) for record in caplog.records]
     assert said == [("promise-broken", "key-destroyed")]
     found = await bed.state(waiting.id)
-    assert (found.state, found.standing, found.reason, found.proof_due) == ("released", "", "key-destroyed", None)
+    assert (found.state, found.standing, found.reason, found.proof_due) == (
+        "released",
+        "",
+        "key-destroyed",
+        None,
+    )
     assert await unkept(bed) == [(IDVA, "broken", "key-destroyed")]
-    assert [(e["op"], e["out"]) for e in await bed.records() if e.get("why") == "key-destroyed"] == [("delivered", "failed")]
+    assert [
+        (e["op"], e["out"]) for e in await bed.records() if e.get("why") == "key-destroyed"
+    ] == [("delivered", "failed")]
 
 
 @pytest.mark.parametrize(
@@ -123,9 +178,18 @@ async def test_a_promise_on_an_erased_case_ends_and_alarms_once(bed: Bed, caplog
         ({"agency": "northmoor-housing"}, "not-found"),
         ({"agency": IDVA, "roles": frozenset({"idva_manager"})}, "not-found"),
     ],
-    ids=["a-system", "without-the-role", "password-only", "no-acr", "another-agency", "the-recipient"],
+    ids=[
+        "a-system",
+        "without-the-role",
+        "password-only",
+        "no-acr",
+        "another-agency",
+        "the-recipient",
+    ],
 )
-async def test_only_a_named_person_with_authority_over_the_case(bed: Bed, changes: dict[str, Any], code: str) -> None:
+async def test_only_a_named_person_with_authority_over_the_case(
+    bed: Bed, changes: dict[str, Any], code: str
+) -> None:
     waiting = (await bed.take(urgent()))[IDVA]
     with pytest.raises(Problem, match=code):
         await invoke(bed, waiting, person(bed, **changes))
@@ -175,28 +239,50 @@ async def test_a_record_the_log_refuses_after_it_left_pages_and_is_no_longer_cal
         await bed.reject(waiting.record_id)
         bed.clock.advance(3601)
         await bed.releases.tend()
-    said = [(record.__dict__["alarm"], record.__dict__.get("code")) for record in caplog.records if "alarm" in record.__dict__]
+    said = [
+        (record.__dict__["alarm"], record.__dict__.get("code"))
+        for record in caplog.records
+        if "alarm" in record.__dict__
+    ]
     assert said == [("promise-broken", "audit-rejected")], "once, and not overdue besides"
     found = await bed.state(waiting.id)
-    assert (found.state, found.standing, found.reason, found.proof_due) == ("released", "", "audit-rejected", None)
+    assert (found.state, found.standing, found.reason, found.proof_due) == (
+        "released",
+        "",
+        "audit-rejected",
+        None,
+    )
     assert IDVA not in {recipient for recipient, *_ in await unproven(bed, person(bed))}
     assert await unkept(bed) == [(IDVA, "broken", "audit-rejected")], "its referrer hears it, too"
     looked = [e for e in await bed.records() if e.get("why") == "audit-rejected"]
-    assert [(e["op"], e["out"], e["dl"]) for e in looked] == [("delivered", "failed", str(waiting.id))]
+    assert [(e["op"], e["out"], e["dl"]) for e in looked] == [
+        ("delivered", "failed", str(waiting.id))
+    ]
 
 
 async def unproven(bed: Bed, granted: Granted) -> list[tuple[str, str, str]]:
     """What the person is shown: recipient, state, standing."""
     found, _ = await bed.store.write(lambda tx: releasing.unproven_of(tx, granted, ACTOR))
-    return sorted((each.disclosure.recipient, each.disclosure.state, each.disclosure.standing) for each in found)
+    return sorted(
+        (each.disclosure.recipient, each.disclosure.state, each.disclosure.standing)
+        for each in found
+    )
 
 
-async def test_a_person_with_authority_sees_what_has_no_proof_and_nobody_else_does(bed: Bed) -> None:
+async def test_a_person_with_authority_sees_what_has_no_proof_and_nobody_else_does(
+    bed: Bed,
+) -> None:
     made = await bed.take(urgent())
     waits = [(agency, "awaiting_receipt", "") for agency in sorted(made)]
     assert await unproven(bed, person(bed)) == waits
-    assert await unproven(bed, person(bed, agency=IDVA, roles=frozenset({"idva_manager"}))) == [], "another agency's referral"
-    for changes in ({"roles": frozenset({"idva"})}, {"kind": "system"}, {"acr": "urn:hub:acr:password"}):
+    assert await unproven(bed, person(bed, agency=IDVA, roles=frozenset({"idva_manager"}))) == [], (
+        "another agency's referral"
+    )
+    for changes in (
+        {"roles": frozenset({"idva"})},
+        {"kind": "system"},
+        {"acr": "urn:hub:acr:password"},
+    ):
         with pytest.raises(Problem, match="forbidden"):
             await unproven(bed, person(bed, **changes))
     await invoke(bed, made[IDVA], person(bed))
@@ -213,9 +299,19 @@ async def test_who_reported_for_a_third_party_is_not_shown_what_waits(bed: Bed) 
     assert await unproven(bed, person(bed)) == []
 
 
-async def test_a_long_list_shows_what_is_urgent_and_newest_and_says_that_there_is_more(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And neither what was reported for a third party nor what has left on a promise takes the place of what waits."""
-    kinds: list[Callable[..., CaseSnapshot]] = [urgent, urgent, snapshot, snapshot, partial(urgent, source="third_party")]
+async def test_a_long_list_shows_what_is_urgent_and_newest_and_says_that_there_is_more(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And neither what was reported for a third party nor what has left on a promise takes the
+    place of what waits.
+    """
+    kinds: list[Callable[..., CaseSnapshot]] = [
+        urgent,
+        urgent,
+        snapshot,
+        snapshot,
+        partial(urgent, source="third_party"),
+    ]
     made = []
     cases = [UUID(int=CASE.int + 0x100 * number) for number in range(len(kinds))]
     for case_id, kind in zip(cases, kinds, strict=True):
@@ -224,7 +320,9 @@ async def test_a_long_list_shows_what_is_urgent_and_newest_and_says_that_there_i
     await invoke(bed, made[0], person(bed))
 
     async def shown(delivery_id: UUID | None = None) -> tuple[list[UUID], bool]:
-        found, more = await bed.store.write(lambda tx: releasing.unproven_of(tx, person(bed), ACTOR, delivery_id))
+        found, more = await bed.store.write(
+            lambda tx: releasing.unproven_of(tx, person(bed), ACTOR, delivery_id)
+        )
         return [each.disclosure.id for each in found if each.disclosure.recipient == IDVA], more
 
     first, urgently, older, newer, hidden = (each.id for each in made)
@@ -233,5 +331,9 @@ async def test_a_long_list_shows_what_is_urgent_and_newest_and_says_that_there_i
     monkeypatch.setattr(releasing, "UNPROVEN_SHOWN", visible - 1)
     assert await shown() == ([urgently, newer, older], True)
     assert await shown(first) == ([first], False)
-    assert [each["rt"] for each in await bed.found("delivery", str(first)) if each["op"] == "consultation"][-1] == "unproven-disclosures"
+    assert [
+        each["rt"]
+        for each in await bed.found("delivery", str(first))
+        if each["op"] == "consultation"
+    ][-1] == "unproven-disclosures"
     assert [await shown(each) for each in (hidden, UUID(int=7))] == [([], False)] * 2

@@ -1,4 +1,5 @@
-"""The last look before anything is sealed: a first release, a release on a promise, its proof, and a second envelope for a new key."""
+"""The last look before anything is sealed: a first release, a release on a promise, its proof, and
+a second envelope for a new key."""
 
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -20,7 +21,9 @@ IDVA, CARE = "northmoor-idva", "northmoor-social-care"
 SPOILS: list[Any] = [
     pytest.param(lambda bed: setattr(bed.checks, "down", True), id="no-answer"),
     pytest.param(lambda bed: setattr(bed.checks, "version", 2), id="newer-version"),
-    pytest.param(lambda bed: setattr(bed.checks, "vetoes", (marking("must_not_disclose"),)), id="veto"),
+    pytest.param(
+        lambda bed: setattr(bed.checks, "vetoes", (marking("must_not_disclose"),)), id="veto"
+    ),
     pytest.param(lambda bed: bed.parties.suspended.add(IDVA), id="suspended"),
     pytest.param(lambda bed: setattr(bed.parties, "is_fresh", False), id="stale-directory"),
 ]
@@ -48,7 +51,9 @@ LEFT = [each for each in SPOILS if each.id != "newer-version"]
 
 
 @pytest.mark.parametrize("spoil", LEFT)
-async def test_a_new_key_gets_nothing_while_there_is_a_reason_against_it(bed: Bed, spoil: Callable[[Bed], object]) -> None:
+async def test_a_new_key_gets_nothing_while_there_is_a_reason_against_it(
+    bed: Bed, spoil: Callable[[Bed], object]
+) -> None:
     made = await bed.take(snapshot())
     await bed.receipt(made[IDVA].record_id)
     await bed.releases.step()
@@ -62,8 +67,12 @@ async def test_a_new_key_gets_nothing_while_there_is_a_reason_against_it(bed: Be
 
 
 @pytest.mark.parametrize("decided", [True, False], ids=["decided-on", "not-yet-decided-on"])
-async def test_a_new_key_opens_what_was_not_saved_though_the_case_moved_on(bed: Bed, *, decided: bool) -> None:
-    """Also when the newer version tells this recipient nothing new, so that nothing else would ever come."""
+async def test_a_new_key_opens_what_was_not_saved_though_the_case_moved_on(
+    bed: Bed, *, decided: bool
+) -> None:
+    """Also when the newer version tells this recipient nothing new, so that nothing else would ever
+    come.
+    """
     made = await bed.take(snapshot())
     await bed.receipt(made[IDVA].record_id)
     await bed.releases.step()
@@ -74,12 +83,16 @@ async def test_a_new_key_opens_what_was_not_saved_though_the_case_moved_on(bed: 
     await bed.releases.tend()
     assert await envelopes(bed, IDVA, made[IDVA].id) == 2
     bed.checks.version, bed.checks.vetoes = 3, (marking("must_not_disclose", agency=IDVA),)
-    bed.parties.opening[IDVA] = bed.parties.opening[CARE].__class__("newest", IDVA, bed.parties.opening[CARE].private)
+    bed.parties.opening[IDVA] = bed.parties.opening[CARE].__class__(
+        "newest", IDVA, bed.parties.opening[CARE].private
+    )
     await bed.releases.tend()
     assert await envelopes(bed, IDVA, made[IDVA].id) == 2, "a veto on it since holds"
 
 
-async def test_what_left_on_a_promise_is_sealed_again_with_the_same_promise_and_then_proven_once(bed: Bed) -> None:
+async def test_what_left_on_a_promise_is_sealed_again_with_the_same_promise_and_then_proven_once(
+    bed: Bed,
+) -> None:
     waiting = (await bed.take(urgent()))[IDVA]
     await invoke(bed, waiting, person(bed))
     first = (await bed.packages(IDVA))[0]
@@ -91,13 +104,17 @@ async def test_what_left_on_a_promise_is_sealed_again_with_the_same_promise_and_
     shown = await bed.store.write(lambda tx: tx.deliveries(IDVA, waiting.id))
     again = bed.opened(IDVA, shown[1].delivery.envelope).data
     assert (again["promise"], again["content"]) == (first.data()["promise"], first.content)
-    assert [r["ed"] for r in await bed.records() if r["op"] == "resealed"] == [shown[1].delivery.digest]
+    assert [r["ed"] for r in await bed.records() if r["op"] == "resealed"] == [
+        shown[1].delivery.digest
+    ]
     newest = bed.parties.opening[CARE]
     bed.parties.opening[IDVA] = type(newest)("newest", IDVA, newest.private)
     await bed.receipt(waiting.record_id)
     await bed.releases.tend()
     await bed.releases.tend()
-    assert await standing(bed, waiting) == (3, "proven"), "the proof is sealed to the newest key, and needs no second envelope"
+    assert await standing(bed, waiting) == (3, "proven"), (
+        "the proof is sealed to the newest key, and needs no second envelope"
+    )
 
 
 async def test_a_broken_promise_is_not_promised_again(bed: Bed) -> None:
@@ -110,20 +127,30 @@ async def test_a_broken_promise_is_not_promised_again(bed: Bed) -> None:
 
 
 @pytest.mark.parametrize("spoil", LEFT)
-async def test_the_proof_of_a_promise_waits_while_there_is_a_reason_against_it(bed: Bed, spoil: Callable[[Bed], object]) -> None:
+async def test_the_proof_of_a_promise_waits_while_there_is_a_reason_against_it(
+    bed: Bed, spoil: Callable[[Bed], object]
+) -> None:
     waiting = (await bed.take(urgent()))[IDVA]
     await invoke(bed, waiting, person(bed))
     await bed.receipt(waiting.record_id)
     spoil(bed)
     await bed.releases.tend()
-    assert (await envelopes(bed, IDVA, waiting.id), (await bed.state(waiting.id)).standing) == (1, "promised")
+    assert (await envelopes(bed, IDVA, waiting.id), (await bed.state(waiting.id)).standing) == (
+        1,
+        "promised",
+    )
     heal(bed)
     await bed.releases.tend()
-    assert (await envelopes(bed, IDVA, waiting.id), (await bed.state(waiting.id)).standing) == (2, "proven")
+    assert (await envelopes(bed, IDVA, waiting.id), (await bed.state(waiting.id)).standing) == (
+        2,
+        "proven",
+    )
 
 
 async def moved_on(bed: Bed, *vetoes: Marking, **changes: Any) -> Disclosure:
-    """Released on a promise at version 1; then version 2 was decided on, with these vetoes in force; then the receipt came."""
+    """Released on a promise at version 1; then version 2 was decided on, with these vetoes in
+    force; then the receipt came.
+    """
     before = marking("must_not_disclose", 9, agency=CARE)
     bed.checks.vetoes = (before,)
     waiting = (await bed.take(urgent(markings=(before,))))[IDVA]
@@ -163,7 +190,9 @@ async def test_a_veto_on_somebody_else_since_does_not_hold_the_proof_back(bed: B
 
 @pytest.mark.parametrize("agency", [IDVA, "*"])
 @pytest.mark.parametrize("decided", [True, False], ids=["decided-on", "not-yet-decided-on"])
-async def test_a_veto_on_this_recipient_since_holds_the_proof_back(bed: Bed, agency: str, decided: bool) -> None:
+async def test_a_veto_on_this_recipient_since_holds_the_proof_back(
+    bed: Bed, agency: str, decided: bool
+) -> None:
     """Also when the newest decision took it into account: what left was decided without it."""
     veto = marking("location_shield", 2, agency=agency)
     waiting = await moved_on(bed, *([veto] if decided else []))
@@ -177,7 +206,9 @@ async def test_a_veto_on_this_recipient_since_holds_the_proof_back(bed: Bed, age
 
 
 @pytest.mark.parametrize("batch", [64, 1])
-async def test_an_erased_case_does_not_keep_the_others_from_their_new_key(bed: Bed, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+async def test_an_erased_case_does_not_keep_the_others_from_their_new_key(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
     """Nor does it fill the batch, round after round, so that nobody else's turn comes."""
     made = {}
     for number in range(3):
@@ -186,7 +217,11 @@ async def test_an_erased_case_does_not_keep_the_others_from_their_new_key(bed: B
         await bed.receipt(made[number].record_id)
     await bed.releases.step()
     gone = SubjectErased(subject_id=VICTIM, case_ids=(CASE,), erased_at=bed.clock.now())
-    await bed.database.write(lambda unit: bed.consumer.erased(unit, cast(Any, SimpleNamespace(source="svc:referral")), gone))
+    await bed.database.write(
+        lambda unit: bed.consumer.erased(
+            unit, cast(Any, SimpleNamespace(source="svc:referral")), gone
+        )
+    )
     new_key(bed, IDVA)
     monkeypatch.setattr("sharing.consumers.releases._BATCH", batch)
     await bed.releases.tend()
@@ -213,7 +248,9 @@ async def test_an_answer_that_grew_old_is_none(bed: Bed, monkeypatch: pytest.Mon
     assert ((await bed.state(made[IDVA].id)).reason, await bed.packages(IDVA)) == ("no-answer", [])
 
 
-async def test_an_emergency_needs_a_fresh_answer_too(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_emergency_needs_a_fresh_answer_too(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waiting = (await bed.take(urgent()))[IDVA]
     slow_answer(bed, monkeypatch)
     with pytest.raises(Problem, match="unavailable"):

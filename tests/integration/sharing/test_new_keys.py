@@ -1,4 +1,5 @@
-"""An agency's new opening key: what it was given and had not saved is sealed again at once, through both its doors, and is on record."""
+"""An agency's new opening key: what it was given and had not saved is sealed again at once, through
+both its doors, and is on record."""
 
 import asyncio
 import json
@@ -20,18 +21,24 @@ IDVA = "northmoor-idva"
 
 
 async def turned(hub: InnerHub) -> tuple[OpeningKey, OpeningKey]:
-    """The agency's root signs a set with another opening key, identity serves it and says so; the old key and the new."""
+    """The agency's root signs a set with another opening key, identity serves it and says so; the
+    old key and the new.
+    """
     keys, new, frame = _agency_keys(hub.folder, IDVA), generate_opening(IDVA), hub.frame("identity")
     now = SystemClock().now()
     jwks = (keys.signing.public().jwk(), new.public().jwk())
     served = {"k": sign_key_set(IDVA, jwks, keys.root, int(now.timestamp())), "a": IDVA}
-    published = KeyPublished(owner=IDVA, use="enc", jwk=new.public().jwk(), not_before=now, signed_by_root="its set")
+    published = KeyPublished(
+        owner=IDVA, use="enc", jwk=new.public().jwk(), not_before=now, signed_by_root="its set"
+    )
     retired = KeyRetired(owner=IDVA, kid=keys.opening.kid, at=now)
 
     def work(unit: Any) -> None:
         unit.connection.execute(text("UPDATE agency SET key_set = :k WHERE id = :a"), served)
         for event in (published, retired):
-            frame.outbox.send(unit, topic=IDENTITY, key="directory", event=event, to=["svc:sharing"])
+            frame.outbox.send(
+                unit, topic=IDENTITY, key="directory", event=event, to=["svc:sharing"]
+            )
 
     await frame.database.write(work)
     return keys.opening, new
@@ -63,7 +70,10 @@ async def test_a_new_key_opens_what_was_delivered_before_by_either_door(tmp_path
             for envelope, key in zip(envelopes, (old, new), strict=True)
         ]
         assert opened[0].data == opened[1].data
-        records = [json.loads(row[0]) for row in hub.rows("sharing", "SELECT record FROM audit_pending ORDER BY epoch, seq")]
+        records = [
+            json.loads(row[0])
+            for row in hub.rows("sharing", "SELECT record FROM audit_pending ORDER BY epoch, seq")
+        ]
         written = [(r["dl"], r["rcp"], r["ed"]) for r in records if r["op"] == "resealed"]
         assert written == [(first["deliveryId"], IDVA, found[1]["digest"])]
         left = "SELECT body FROM outbox WHERE topic = ? AND sent_at IS NOT NULL ORDER BY seq"
@@ -72,4 +82,6 @@ async def test_a_new_key_opens_what_was_delivered_before_by_either_door(tmp_path
             if len(bodies) == 2:
                 break
             await asyncio.sleep(0.05)
-        assert [digest(body) for body in bodies] == [each["digest"] for each in found], "its topic carries the same bytes"
+        assert [digest(body) for body in bodies] == [each["digest"] for each in found], (
+            "its topic carries the same bytes"
+        )

@@ -1,4 +1,5 @@
-"""A receipt under a key nobody has heard of: asked about before it is refused, and neither taken nor refused while nobody can be asked."""
+"""A receipt under a key nobody has heard of: asked about before it is refused, and neither taken
+nor refused while nobody can be asked."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ IDVA = "northmoor-idva"
 async def sent(hub: InnerHub, delivery_id: Any, receipt: str) -> tuple[int, str, str]:
     """Status, problem code and Retry-After of the answer to a receipt."""
     path = f"/v1/disclosures/{delivery_id}/receipt"
-    answer = await hub.call(IDVA, "POST", "sharing", path, scope="disclosure.acknowledge", json={"receipt": receipt})
+    answer = await hub.call(
+        IDVA, "POST", "sharing", path, scope="disclosure.acknowledge", json={"receipt": receipt}
+    )
     return answer.status_code, answer.json().get("code", ""), answer.headers.get("retry-after", "")
 
 
@@ -30,8 +33,12 @@ async def test_a_receipt_under_an_unknown_key_waits_for_the_directory(tmp_path: 
             status, code, after = await sent(hub, delivery.delivery_id, strange)
             assert (status, code) == (503, "unavailable")
             assert 1 <= int(after) <= 10
-        assert (await sent(hub, delivery.delivery_id, saved_receipt(delivery, signer=client.profile.signing, system="case-system")))[
-            0
-        ] == 200
+        assert (
+            await sent(
+                hub,
+                delivery.delivery_id,
+                saved_receipt(delivery, signer=client.profile.signing, system="case-system"),
+            )
+        )[0] == 200
         keys._url, keys._asked_at = there, float("-inf")
         assert (await sent(hub, delivery.delivery_id, strange))[:2] == (422, "receipt-refused")

@@ -24,7 +24,14 @@ IDVA, CARE = "northmoor-idva", "northmoor-social-care"
 
 def reader(bed: Bed, agency: str) -> Granted:
     """An agency's system that reads its inbox."""
-    who = Principal("issuer", f"{agency}-system", f"{agency}-system", "system", agency, scopes=frozenset({"disclosure.read"}))
+    who = Principal(
+        "issuer",
+        f"{agency}-system",
+        f"{agency}-system",
+        "system",
+        agency,
+        scopes=frozenset({"disclosure.read"}),
+    )
     return grant(who, scope="disclosure.read", operation="consultation", at=bed.clock.now())
 
 
@@ -43,7 +50,9 @@ async def delivered(bed: Bed) -> dict[str, UUID]:
 
 async def inbox(bed: Bed, agency: str, after: int = 0, limit: int = 25) -> tuple[Shown, ...]:
     return await bed.store.write(
-        lambda tx: receiving.read_inbox(tx, bed.desk, reader(bed, agency), actor(agency), after=after, limit=limit)
+        lambda tx: receiving.read_inbox(
+            tx, bed.desk, reader(bed, agency), actor(agency), after=after, limit=limit
+        )
     )
 
 
@@ -52,7 +61,9 @@ async def envelope(bed: Bed, agency: str, delivery: UUID) -> bytes:
 
 
 async def save(bed: Bed, agency: str, delivery: UUID, receipt: str) -> Any:
-    return await bed.store.write(lambda tx: receiving.save(tx, bed.desk, agency, actor(agency), delivery, receipt))
+    return await bed.store.write(
+        lambda tx: receiving.save(tx, bed.desk, agency, actor(agency), delivery, receipt)
+    )
 
 
 async def test_an_agency_sees_its_own_deliveries_and_each_look_is_recorded(bed: Bed) -> None:
@@ -60,13 +71,17 @@ async def test_an_agency_sees_its_own_deliveries_and_each_look_is_recorded(bed: 
     before = len(await bed.records())
     assert [each.delivery.delivery_id for each in await inbox(bed, IDVA)] == [ids[IDVA]]
     looked = (await bed.records())[before:]
-    assert [(r["op"], r["n"], r["dl"], r["rcp"]) for r in looked] == [("consultation", 1, str(ids[IDVA]), IDVA)]
+    assert [(r["op"], r["n"], r["dl"], r["rcp"]) for r in looked] == [
+        ("consultation", 1, str(ids[IDVA]), IDVA)
+    ]
     assert await inbox(bed, "northmoor-housing") == ()
     assert len(await bed.records()) == before + 1, "a look that shows nothing is no disclosure"
 
 
 async def test_every_delivery_and_case_that_was_shown_can_be_searched_for(bed: Bed) -> None:
-    """By the delivery, and by either name of its case; also when a look shows more than one entry's index takes."""
+    """By the delivery, and by either name of its case; also when a look shows more than one entry's
+    index takes.
+    """
     ids = {snapshot().case_id: (await delivered(bed))[IDVA]}
     for number in range(1, 35):
         case = UUID(int=snapshot().case_id.int + 0x100 * number)
@@ -86,7 +101,11 @@ async def test_every_delivery_and_case_that_was_shown_can_be_searched_for(bed: B
             assert len(looks) == 1, kind
     entries = [each for each in await bed.records() if each["op"] == "consultation"]
     assert sum(each["n"] for each in entries) == 35
-    await bed.store.write(lambda tx: receiving.read_delivery(tx, bed.desk, reader(bed, IDVA), actor(IDVA), ids[snapshot().case_id]))
+    await bed.store.write(
+        lambda tx: receiving.read_delivery(
+            tx, bed.desk, reader(bed, IDVA), actor(IDVA), ids[snapshot().case_id]
+        )
+    )
     name = bed.desk.reference(IDVA, snapshot().case_id)
     assert [each["op"] for each in await bed.found("case", name)].count("consultation") == 2
 
@@ -105,13 +124,19 @@ async def test_places_go_up_by_one_and_paging_misses_nothing(bed: Bed) -> None:
 
 
 async def test_a_delivery_that_may_not_be_seen_yet_holds_back_those_behind_it(bed: Bed) -> None:
-    """Sends are spread at random; a reader's place must not jump over one that becomes visible later."""
+    """Sends are spread at random; a reader's place must not jump over one that becomes visible
+    later.
+    """
     ids = await delivered(bed)
     disclosure = await bed.state(ids[IDVA])
     package = (await bed.packages(IDVA))[0]
     soon = bed.clock.now().replace(microsecond=900_000)
-    await bed.store.write(lambda tx: tx.send_package(disclosure, package, kind="notice", not_before=soon))
-    await bed.store.write(lambda tx: tx.send_package(disclosure, package, kind="notice", not_before=None))
+    await bed.store.write(
+        lambda tx: tx.send_package(disclosure, package, kind="notice", not_before=soon)
+    )
+    await bed.store.write(
+        lambda tx: tx.send_package(disclosure, package, kind="notice", not_before=None)
+    )
     assert [each.delivery.position for each in await inbox(bed, IDVA)] == [1]
     bed.clock.advance(1)
     assert [each.delivery.position for each in await inbox(bed, IDVA)] == [1, 2, 3]
@@ -121,7 +146,11 @@ async def test_one_delivery_by_id(bed: Bed) -> None:
     ids = await delivered(bed)
 
     async def read(agency: str, delivery: UUID) -> Shown:
-        return await bed.store.write(lambda tx: receiving.read_delivery(tx, bed.desk, reader(bed, agency), actor(agency), delivery))
+        return await bed.store.write(
+            lambda tx: receiving.read_delivery(
+                tx, bed.desk, reader(bed, agency), actor(agency), delivery
+            )
+        )
 
     assert (await read(IDVA, ids[IDVA])).delivery.delivery_id == ids[IDVA]
     for agency, delivery in ((CARE, ids[IDVA]), (IDVA, UUID(int=5))):
@@ -136,15 +165,29 @@ async def test_a_signed_receipt_saves_once(bed: Bed) -> None:
     bed.clock.advance(5)
     assert await save(bed, IDVA, ids[IDVA], receipt) == first
     saved = [record for record in await bed.records() if record["op"] == "saved"]
-    assert [(r["dl"], r["rcp"], "rd" in r, "ed" in r) for r in saved] == [(str(ids[IDVA]), IDVA, True, True)]
-    assert [e.delivery_id for e in await bed.told() if isinstance(e, DisclosureSaved)] == [ids[IDVA]]
+    assert [(r["dl"], r["rcp"], "rd" in r, "ed" in r) for r in saved] == [
+        (str(ids[IDVA]), IDVA, True, True)
+    ]
+    assert [e.delivery_id for e in await bed.told() if isinstance(e, DisclosureSaved)] == [
+        ids[IDVA]
+    ]
     assert await bed.packages(IDVA) == [], "the outbox forgets what the recipient signed for"
     assert receiving.state_of((await inbox(bed, IDVA))[0]) == "saved"
 
 
 @pytest.mark.parametrize(
     "case",
-    ["other-envelope", "other-delivery", "other-issuer", "other-signer", "unknown-key", "no-claim", "naive-time", "cut", "wrong-type"],
+    [
+        "other-envelope",
+        "other-delivery",
+        "other-issuer",
+        "other-signer",
+        "unknown-key",
+        "no-claim",
+        "naive-time",
+        "cut",
+        "wrong-type",
+    ],
 )
 async def test_a_receipt_that_does_not_fit_is_refused(bed: Bed, case: str) -> None:
     ids = await delivered(bed)
@@ -178,15 +221,23 @@ async def test_nobody_signs_for_another(bed: Bed) -> None:
 
 async def test_acknowledging_is_not_saving(bed: Bed) -> None:
     ids = await delivered(bed)
-    at = await bed.store.write(lambda tx: receiving.acknowledge(tx, bed.desk, IDVA, actor(IDVA), ids[IDVA], "idva"))
+    at = await bed.store.write(
+        lambda tx: receiving.acknowledge(tx, bed.desk, IDVA, actor(IDVA), ids[IDVA], "idva")
+    )
     bed.clock.advance(5)
-    again = await bed.store.write(lambda tx: receiving.acknowledge(tx, bed.desk, IDVA, actor(IDVA), ids[IDVA], "idva"))
+    again = await bed.store.write(
+        lambda tx: receiving.acknowledge(tx, bed.desk, IDVA, actor(IDVA), ids[IDVA], "idva")
+    )
     assert at == again
     found = await bed.state(ids[IDVA])
     assert (found.acknowledged_at, found.saved_at) == (at, None)
     assert [r["dl"] for r in await bed.records() if r["op"] == "acknowledged"] == [str(ids[IDVA])]
     with pytest.raises(Problem, match="not-found"):
-        await bed.store.write(lambda tx: receiving.acknowledge(tx, bed.desk, CARE, actor(CARE), ids[IDVA], "social_worker"))
+        await bed.store.write(
+            lambda tx: receiving.acknowledge(
+                tx, bed.desk, CARE, actor(CARE), ids[IDVA], "social_worker"
+            )
+        )
 
 
 def test_receipts_are_read_strictly() -> None:
@@ -194,14 +245,22 @@ def test_receipts_are_read_strictly() -> None:
         with pytest.raises(ReceiptRefused):
             delivery_of(junk)
         with pytest.raises(ReceiptRefused):
-            check_receipt(junk, agency=IDVA, delivery_id=UUID(int=1), delivered=[], key=lambda _: None)
+            check_receipt(
+                junk, agency=IDVA, delivery_id=UUID(int=1), delivered=[], key=lambda _: None
+            )
 
 
 async def test_a_suspended_agencys_words_on_its_topic_are_set_aside(bed: Bed) -> None:
-    """Suspension shuts the topic as it shuts the API; what was said meanwhile can be replayed on restoring."""
+    """Suspension shuts the topic as it shuts the API; what was said meanwhile can be replayed on
+    restoring.
+    """
     ids = await delivered(bed)
-    said = SavedReceipt(receipt=bed.saved_receipt(IDVA, ids[IDVA], await envelope(bed, IDVA, ids[IDVA])))
-    taken_up = DeliveryAcknowledged(delivery_id=ids[IDVA], role="idva", acknowledged_at=bed.clock.now())
+    said = SavedReceipt(
+        receipt=bed.saved_receipt(IDVA, ids[IDVA], await envelope(bed, IDVA, ids[IDVA]))
+    )
+    taken_up = DeliveryAcknowledged(
+        delivery_id=ids[IDVA], role="idva", acknowledged_at=bed.clock.now()
+    )
     got = cast(Any, SimpleNamespace(source=IDVA))
 
     async def say() -> None:
@@ -233,7 +292,9 @@ async def test_only_a_known_role_takes_up_and_the_first_to_say_so_counts(bed: Be
     got = cast(Any, SimpleNamespace(source=IDVA))
 
     async def say(role: str) -> None:
-        event = DeliveryAcknowledged(delivery_id=ids[IDVA], role=role, acknowledged_at=bed.clock.now())
+        event = DeliveryAcknowledged(
+            delivery_id=ids[IDVA], role=role, acknowledged_at=bed.clock.now()
+        )
         await bed.database.write(lambda unit: bed.consumer.acknowledged(unit, got, event))
 
     with pytest.raises(Refused, match="validation-failed"):

@@ -1,4 +1,5 @@
-"""Deciding again with no new facts: for an agency that was restored, and for one whose disclosure was blocked."""
+"""Deciding again with no new facts: for an agency that was restored, and for one whose disclosure
+was blocked."""
 
 import json
 import logging
@@ -23,14 +24,21 @@ from sharing.usecases.redeciding import Redecided
 from tests.support.sharing_bed import Bed
 from tests.support.snapshots import CASE, VICTIM, marking, snapshot
 
-IDVA, CARE, SUPPORT, POLICE = "northmoor-idva", "northmoor-social-care", "northmoor-victim-support", "northmoor-police"
+IDVA, CARE, SUPPORT, POLICE = (
+    "northmoor-idva",
+    "northmoor-social-care",
+    "northmoor-victim-support",
+    "northmoor-police",
+)
 ACTOR = Actor(subject="issuer|police-system", agency=POLICE)
 
 
 async def again(bed: Bed, **more: Any) -> Redecided | None:
     """What the desk's button will do."""
     bed.clock.advance(1)
-    return await bed.store.write(lambda tx: redeciding.decide_again(tx, bed.desk, bed.desk.own_work(), CASE, **more))
+    return await bed.store.write(
+        lambda tx: redeciding.decide_again(tx, bed.desk, bed.desk.own_work(), CASE, **more)
+    )
 
 
 async def rows(bed: Bed, recipient: str) -> list[Disclosure]:
@@ -48,16 +56,25 @@ async def leave(bed: Bed) -> None:
 
 async def passed_over(bed: Bed) -> dict[str, int]:
     """What the desk is shown."""
-    return {each.recipient: each.count for each in await bed.store.read(lambda view: view.withheld_while_suspended())}
+    return {
+        each.recipient: each.count
+        for each in await bed.store.read(lambda view: view.withheld_while_suspended())
+    }
 
 
 async def entries(bed: Bed, recipient: str) -> list[tuple[str, str]]:
     """Outcome and reason of each decision recorded for a recipient."""
-    return [(e["out"], e.get("why", "")) for e in await bed.records() if e["op"] == "disclosure" and e["rcp"] == recipient]
+    return [
+        (e["out"], e.get("why", ""))
+        for e in await bed.records()
+        if e["op"] == "disclosure" and e["rcp"] == recipient
+    ]
 
 
 async def test_deciding_again_judges_safe_contact_at_its_own_moment(bed: Bed) -> None:
-    """Verified two days before it came, under a rule of 30 days; looked at again forty days later."""
+    """Verified two days before it came, under a rule of 30 days; looked at again forty days
+    later.
+    """
     await bed.take(snapshot())
     await leave(bed)
     bed.clock.advance(40 * 86_400)
@@ -67,11 +84,19 @@ async def test_deciding_again_judges_safe_contact_at_its_own_moment(bed: Bed) ->
     async def strips(agency: str) -> list[tuple[str, str, str, bool]]:
         contents = [json.loads(unb64u(package.content)) for package in await bed.packages(agency)]
         rules = [(each["kind"], each["safeContact"]) for each in contents]
-        return [(kind, rule["status"], rule["safeUntil"], bool(rule["means"])) for kind, rule in rules]
+        return [
+            (kind, rule["status"], rule["safeUntil"], bool(rule["means"])) for kind, rule in rules
+        ]
 
     until = "2026-12-19"
-    assert await strips(IDVA) == [("disclosure", "safe", until, True), ("correction", "unverified", until, True)]
-    assert await strips(SUPPORT) == [("disclosure", "safe", until, True), ("correction", "unverified", until, False)]
+    assert await strips(IDVA) == [
+        ("disclosure", "safe", until, True),
+        ("correction", "unverified", until, True),
+    ]
+    assert await strips(SUPPORT) == [
+        ("disclosure", "safe", until, True),
+        ("correction", "unverified", until, False),
+    ]
 
 
 async def test_a_restored_agency_is_decided_on_and_gets_it_once(bed: Bed) -> None:
@@ -92,8 +117,15 @@ async def test_a_restored_agency_is_decided_on_and_gets_it_once(bed: Bed) -> Non
     assert (verdict.standing, verdict.record["cl"]) == ("proven", "NM-2")
     assert await entries(bed, IDVA) == [("withhold", "suspended"), ("permit", "")]
     assert [len(await bed.packages(agency)) for agency in (CARE, SUPPORT)] == [1, 1]
-    assert [len(await entries(bed, agency)) for agency in (CARE, SUPPORT)] == [1, 1], "nobody else was decided on again"
-    decided = [each for event in await bed.told() if isinstance(event, SnapshotDecided) for each in event.outcomes]
+    assert [len(await entries(bed, agency)) for agency in (CARE, SUPPORT)] == [1, 1], (
+        "nobody else was decided on again"
+    )
+    decided = [
+        each
+        for event in await bed.told()
+        if isinstance(event, SnapshotDecided)
+        for each in event.outcomes
+    ]
     told = [(o.outcome, o.reason_code) for o in decided if o.recipient == IDVA]
     assert told == [("withhold", "suspended"), ("permit", "")]
     assert await passed_over(bed) == {}
@@ -147,7 +179,11 @@ async def test_an_erased_case_is_decided_on_no_more(bed: Bed) -> None:
     before = len(await bed.records())
     await bed.releases.decide_again()
     assert await again(bed) is None
-    assert (len(await bed.records()), await rows(bed, IDVA), await passed_over(bed)) == (before, [], {})
+    assert (len(await bed.records()), await rows(bed, IDVA), await passed_over(bed)) == (
+        before,
+        [],
+        {},
+    )
 
 
 async def test_who_was_told_the_same_is_told_nothing_twice(bed: Bed) -> None:
@@ -185,7 +221,10 @@ async def test_a_blocked_one_is_superseded_and_leaves_under_another_id(bed: Bed)
     assert (new.id != old.id, new.decision_id) == (True, done.decision_id)
     await leave(bed)
     (package,) = await bed.packages(IDVA)
-    assert (package.delivery_id, json.loads(unb64u(package.content))["deliveryId"]) == (new.id, str(new.id))
+    assert (package.delivery_id, json.loads(unb64u(package.content))["deliveryId"]) == (
+        new.id,
+        str(new.id),
+    )
     blocked = [e["why"] for e in await bed.records() if e["op"] == "blocked" and e["rcp"] == IDVA]
     assert blocked == ["audit-rejected", "superseded"]
 
@@ -207,13 +246,17 @@ async def test_a_preview_shows_the_delivery_that_was_made_again(bed: Bed) -> Non
     await again(bed)
     await leave(bed)
     name = bed.desk.reference(POLICE, CASE)
-    shown = await bed.store.write(lambda tx: deciding.preview(tx, bed.desk, bed.referrer(), ACTOR, name))
+    shown = await bed.store.write(
+        lambda tx: deciding.preview(tx, bed.desk, bed.referrer(), ACTOR, name)
+    )
     for agency in (IDVA, CARE):
         content = next(each["content"] for each in shown["recipients"] if each["agency"] == agency)
         assert content == json.loads(unb64u((await bed.packages(agency))[0].content))
 
 
-async def test_a_case_that_cannot_be_decided_on_keeps_no_other(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_case_that_cannot_be_decided_on_keeps_no_other(
+    bed: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
     other = UUID(int=CASE.int + 1 << 3)
     first, last = sorted((CASE, other))
     bed.parties.suspended.add(IDVA)
@@ -242,23 +285,34 @@ async def test_a_long_list_is_gone_through_page_by_page(bed: Bed) -> None:
 
 
 def test_disclosures_survive_the_change_of_tables(tmp_path: Path) -> None:
-    """SQLite makes a table anew to change it, and the rows that refer to it must not be in the way."""
+    """SQLite makes a table anew to change it, and the rows that refer to it must not be in the
+    way.
+    """
     url = f"sqlite:///{tmp_path}/sharing.db"
     migrate(url, folder("sharing"), target="0001")
     engine = create_engine(url, poolclass=NullPool)
     with engine.begin() as connection:
-        connection.execute(text("INSERT INTO decision VALUES ('a', 'b', 'c', 1, '2026-11-21', 'northmoor', '1', 'h', 'i', x'00')"))
-        connection.execute(text(
-            "INSERT INTO disclosure (id, decision_id, case_id, key_id, snapshot_version, recipient, kind, clause, state, reason, standing,"
-            " record_id, commitment, fingerprint, evidence_ct, attempts, sealed_to, decided_at)"
-            " VALUES ('d', 'a', 'b', 'c', 1, 'x', 'disclosure', 'NM-2', 'released', '', 'proven', 'r', 'm', 'f', x'00', 0, '', '2026-11-21')"
-        ))  # fmt: skip
+        connection.execute(
+            text(
+                "INSERT INTO decision VALUES ('a', 'b', 'c', 1, '2026-11-21', 'northmoor', '1', "
+                "'h', 'i', x'00')"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO disclosure (id, decision_id, case_id, key_id, snapshot_version, "
+                "recipient, kind, clause, state, reason, standing,"
+                " record_id, commitment, fingerprint, evidence_ct, attempts, sealed_to, decided_at)"
+                " VALUES ('d', 'a', 'b', 'c', 1, 'x', 'disclosure', 'NM-2', 'released', '', "
+                "'proven', 'r', 'm', 'f', x'00', 0, '', '2026-11-21')"
+            )
+        )
     migrate(url, folder("sharing"))
     with engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA foreign_keys=ON")
-        assert connection.execute(text("SELECT d.id, c.ordinal FROM disclosure d JOIN decision c ON c.id = d.decision_id")).all() == [
-            ("d", 0)
-        ]
+        assert connection.execute(
+            text("SELECT d.id, c.ordinal FROM disclosure d JOIN decision c ON c.id = d.decision_id")
+        ).all() == [("d", 0)]
         with pytest.raises(Exception, match="FOREIGN KEY"):
             connection.execute(text("DELETE FROM decision"))
     engine.dispose()

@@ -1,4 +1,5 @@
-"""A whole hub: an agency suspended at the moment of deciding gets its part once it is restored, once and proven."""
+"""A whole hub: an agency suspended at the moment of deciding gets its part once it is restored,
+once and proven."""
 
 from pathlib import Path
 
@@ -13,14 +14,19 @@ async def heard(hub: InnerHub, *, suspended: bool) -> None:
     directory = hub.service("sharing").app.state.desk.directory
 
     async def says() -> bool:
-        return next(agency for agency in directory.agencies() if agency.id == IDVA).suspended is suspended
+        return (
+            next(agency for agency in directory.agencies() if agency.id == IDVA).suspended
+            is suspended
+        )
 
     await until(says)
 
 
 async def states(hub: InnerHub, referral_id: str) -> dict[str, str]:
     """What the referrer reads, by recipient."""
-    read = await hub.call("northmoor-police", "GET", "referral", f"/v1/referrals/{referral_id}", scope="referral.read")
+    read = await hub.call(
+        "northmoor-police", "GET", "referral", f"/v1/referrals/{referral_id}", scope="referral.read"
+    )
     return {each["recipient"]: each["state"] for each in read.json()["outcomes"]}
 
 
@@ -42,6 +48,8 @@ async def test_restoring_an_agency_gives_it_what_it_missed_once(tmp_path: Path) 
         assert len(items) == 1
         opened = hub.client(IDVA).open(items[0])
         assert opened.verdict.standing == "proven"
-        assert len((await hub.client(CARE).inbox()).items) == 1, "whoever had it hears nothing again"
+        assert len((await hub.client(CARE).inbox()).items) == 1, (
+            "whoever had it hears nothing again"
+        )
         assert hub.rows("sharing", "SELECT count(*) FROM decision") == [(2,)]
         assert hub.rows("sharing", "SELECT count(*) FROM passed_over") == [(0,)]

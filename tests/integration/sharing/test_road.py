@@ -1,4 +1,5 @@
-"""Referrals through the real services: each agency gets exactly its part, proven, signs for it, and the referrer hears back."""
+"""Referrals through the real services: each agency gets exactly its part, proven, signs for it, and
+the referrer hears back."""
 
 import json
 from pathlib import Path
@@ -23,7 +24,12 @@ from sharing.storage.agreements import AgreementRefused
 from sharing.wiring import sign_agreement, signature_path
 from tests.support.road import BASE, Road, example, road, until
 
-IDVA, CARE, SUPPORT, POLICE = "northmoor-idva", "northmoor-social-care", "northmoor-victim-support", "northmoor-police"
+IDVA, CARE, SUPPORT, POLICE = (
+    "northmoor-idva",
+    "northmoor-social-care",
+    "northmoor-victim-support",
+    "northmoor-police",
+)
 
 
 def releases(hub: Road) -> Releases:
@@ -33,7 +39,9 @@ def releases(hub: Road) -> Releases:
 
 async def ask(hub: Road, agency: str, method: str, path: str, scope: str, **more: Any) -> Any:
     """A call to sharing as an agency's system."""
-    return (await hub.partner(agency)._services["sharing"].call(method, path, scope=scope, **more)).json()
+    return (
+        await hub.partner(agency)._services["sharing"].call(method, path, scope=scope, **more)
+    ).json()
 
 
 async def outcomes(hub: Road, referral_id: str) -> dict[str, str]:
@@ -50,28 +58,58 @@ async def test_each_agency_receives_its_part_with_proof_and_signs(tmp_path: Path
     async with road(tmp_path) as hub:
         sent = await hub.refer(example("referral-full"))
         await until(lambda: _states(hub, sent, {IDVA: "released"}))
-        preview = await ask(hub, POLICE, "POST", "/v1/decisions/preview", "sharing.request", json={"caseReference": sent["caseReference"]})
+        preview = await ask(
+            hub,
+            POLICE,
+            "POST",
+            "/v1/decisions/preview",
+            "sharing.request",
+            json={"caseReference": sent["caseReference"]},
+        )
         got = {name: (await hub.received(name))[0] for name in (IDVA, CARE, SUPPORT)}
         for name, delivery in got.items():
             assert delivery.verdict.standing == "proven"
-            shown = next(each["content"] for each in preview["recipients"] if each["agency"] == name)
-            assert canonical(shown) == unb64u(delivery.package.content), "a preview is the delivery, byte for byte"
+            shown = next(
+                each["content"] for each in preview["recipients"] if each["agency"] == name
+            )
+            assert canonical(shown) == unb64u(delivery.package.content), (
+                "a preview is the delivery, byte for byte"
+            )
             for private in ("Larkspur", "NZ9 4QX", "Fellgate"):
-                assert private not in json.dumps(delivery.verdict.content), "a shielded address leaves to nobody"
-        references = {str(delivery.verdict.content["caseReference"]) for delivery in got.values()} | {sent["caseReference"]}
+                assert private not in json.dumps(delivery.verdict.content), (
+                    "a shielded address leaves to nobody"
+                )
+        references = {
+            str(delivery.verdict.content["caseReference"]) for delivery in got.values()
+        } | {sent["caseReference"]}
         assert len(references) == 4, "each agency knows the case by its own reference"
-        told = {name: {section["category"] for section in delivery.verdict.content["sections"]} for name, delivery in got.items()}
+        told = {
+            name: {section["category"] for section in delivery.verdict.content["sections"]}
+            for name, delivery in got.items()
+        }
         assert {"risk_answers", "victim_identity", "child_identity"} <= told[IDVA]
         assert "child_identity" in told[CARE]
         assert not told[CARE] & {"victim_address", "victim_phone", "risk_answers"}
         assert told[SUPPORT] <= {"concern", "victim_identity", "victim_phone", "victim_area"}
-        for name in ("northmoor-housing", "northmoor-school", "northmoor-probation", "northmoor-health"):
+        for name in (
+            "northmoor-housing",
+            "northmoor-school",
+            "northmoor-probation",
+            "northmoor-health",
+        ):
             assert await hub.received(name, wait=0) == []
 
-        await until(lambda: _states(hub, sent, {IDVA: "released", CARE: "released", SUPPORT: "released"}))
+        await until(
+            lambda: _states(hub, sent, {IDVA: "released", CARE: "released", SUPPORT: "released"})
+        )
         await saved(hub, IDVA, got[IDVA])
         await ask(
-            hub, IDVA, "POST", f"/v1/disclosures/{got[IDVA].delivery_id}/acknowledgement", "disclosure.acknowledge", json={"role": "idva"}
+            hub,
+            IDVA,
+            "POST",
+            f"/v1/disclosures/{got[IDVA].delivery_id}/acknowledgement",
+            "disclosure.acknowledge",
+            json={"role": "idva"},
         )
         await until(lambda: _states(hub, sent, {IDVA: "saved"}))
         item = (await hub.partner(IDVA).inbox()).items[0]
@@ -106,7 +144,12 @@ async def test_anothers_delivery_is_not_there(tmp_path: Path) -> None:
                 await ask(hub, CARE, "GET", path, "disclosure.read")
         with pytest.raises(ProblemAnswer, match="404 not-found"):
             await ask(
-                hub, CARE, "POST", "/v1/decisions/preview", "sharing.request", json={"caseReference": mine.verdict.content["caseReference"]}
+                hub,
+                CARE,
+                "POST",
+                "/v1/decisions/preview",
+                "sharing.request",
+                json={"caseReference": mine.verdict.content["caseReference"]},
             )
         cursor = (await hub.partner(IDVA).inbox()).cursor
         with pytest.raises(ProblemAnswer, match="invalid-cursor"):
@@ -120,7 +163,14 @@ async def test_a_paused_log_stops_release_and_lets_it_go_on_once_each(tmp_path: 
         await until(lambda: _states(hub, sent, {IDVA: "decided"}))
         assert await hub.received(IDVA, wait=1) == []
         assert await hub.bus.read(topics.disclosure(IDVA)) == []
-        listed = await ask(hub, POLICE, "GET", "/v1/disclosures", "sharing.request", params={"caseReference": sent["caseReference"]})
+        listed = await ask(
+            hub,
+            POLICE,
+            "GET",
+            "/v1/disclosures",
+            "sharing.request",
+            params={"caseReference": sent["caseReference"]},
+        )
         assert {each["state"] for each in listed["items"]} == {"awaiting_receipt"}
         await hub.services["audit"].resume()
         assert len(await hub.received(IDVA)) == 1
@@ -136,7 +186,9 @@ async def test_a_veto_set_between_receipt_and_release_lets_nothing_leave(tmp_pat
         await until(lambda: _proven(hub, sent))
         sharing = hub.services["sharing"]
         await sharing.pause()
-        await hub.partner(POLICE).forbid_disclosure(sent["referralId"], agency=IDVA, category="*", reason="Her sister works there.")
+        await hub.partner(POLICE).forbid_disclosure(
+            sent["referralId"], agency=IDVA, category="*", reason="Her sister works there."
+        )
         await sharing.resume()
         assert len(await hub.received(CARE)) == 1, "others go on, under the new decision"
         assert await hub.received(IDVA, wait=1) == []
@@ -145,7 +197,14 @@ async def test_a_veto_set_between_receipt_and_release_lets_nothing_leave(tmp_pat
 
 async def _proven(hub: Road, sent: dict[str, Any]) -> bool:
     try:
-        listed = await ask(hub, POLICE, "GET", "/v1/disclosures", "sharing.request", params={"caseReference": sent["caseReference"]})
+        listed = await ask(
+            hub,
+            POLICE,
+            "GET",
+            "/v1/disclosures",
+            "sharing.request",
+            params={"caseReference": sent["caseReference"]},
+        )
     except ProblemAnswer:  # sharing has not heard of the case yet
         return False
     return bool(listed["items"]) and {each["state"] for each in listed["items"]} == {"proven"}
@@ -163,19 +222,36 @@ async def test_without_referrals_answer_nothing_leaves(tmp_path: Path) -> None:
         assert len(await hub.received(IDVA, wait=20)) == 1
 
 
-async def test_receipts_come_by_the_agencys_own_topic_and_nobody_speaks_for_another(tmp_path: Path) -> None:
+async def test_receipts_come_by_the_agencys_own_topic_and_nobody_speaks_for_another(
+    tmp_path: Path,
+) -> None:
     async with road(tmp_path) as hub:
         sent = await hub.refer(example("referral-full"))
         mine, theirs = (await hub.received(IDVA))[0], (await hub.received(CARE))[0]
         sharing_key = hub.sharing_state("desk").directory._keys.recipient("svc:sharing")
 
-        async def say(agency: str, event: SavedReceipt | DeliveryAcknowledged, topic: str, number: int) -> None:
+        async def say(
+            agency: str, event: SavedReceipt | DeliveryAcknowledged, topic: str, number: int
+        ) -> None:
             profile = hub.partner(agency).profile
             value = seal(
-                type=event.TYPE, version=event.VERSION, data=event.data(), sender=profile.signing, recipients=[sharing_key], stream=agency,
-                seq=number, id=uuid7(), issued_at=hub.sharing_state("desk").now(),
-            )  # fmt: skip
-            await hub.bus.publish([Outgoing(topics.inbound(topic), agency.encode(), value, routing_headers(peek(value)))])
+                type=event.TYPE,
+                version=event.VERSION,
+                data=event.data(),
+                sender=profile.signing,
+                recipients=[sharing_key],
+                stream=agency,
+                seq=number,
+                id=uuid7(),
+                issued_at=hub.sharing_state("desk").now(),
+            )
+            await hub.bus.publish(
+                [
+                    Outgoing(
+                        topics.inbound(topic), agency.encode(), value, routing_headers(peek(value))
+                    )
+                ]
+            )
 
         forged = saved_receipt(theirs, signer=hub.partner(IDVA).profile.signing, system="x")
         await say(IDVA, SavedReceipt(receipt=forged), CARE, 1)
@@ -195,17 +271,32 @@ async def test_a_person_releases_in_an_emergency_while_the_log_is_silent(tmp_pat
         await hub.services["audit"].pause()
         sent = await hub.refer(example("referral-urgent"))
         await until(lambda: _states(hub, sent, {IDVA: "decided"}))
-        listed = await ask(hub, POLICE, "GET", "/v1/disclosures", "sharing.request", params={"caseReference": sent["caseReference"]})
+        listed = await ask(
+            hub,
+            POLICE,
+            "GET",
+            "/v1/disclosures",
+            "sharing.request",
+            params={"caseReference": sent["caseReference"]},
+        )
         path = f"/v1/disclosures/{listed['items'][0]['deliveryId']}/emergency-release"
-        why = {"code": "imminent_danger_to_life", "reason": "He is at the door with petrol; the log does not answer."}
+        why = {
+            "code": "imminent_danger_to_life",
+            "reason": "He is at the door with petrol; the log does not answer.",
+        }
         with pytest.raises(ProblemAnswer, match="403 forbidden"):
             await ask(hub, POLICE, "POST", path, "sharing.request", json=why)
-        answer = await as_person(hub, "p-jess-marlow", POLICE, ["marac_coordinator"], "POST", path, why)
+        answer = await as_person(
+            hub, "p-jess-marlow", POLICE, ["marac_coordinator"], "POST", path, why
+        )
         assert answer["standing"] == "promised"
         assert [each.verdict.standing for each in await hub.received(IDVA)] == ["promised"]
         await hub.services["audit"].resume()
         await until(lambda: _keeps(hub), seconds=30)
-        assert [each.verdict.standing for each in await hub.received(IDVA)] == ["promised", "proven"]
+        assert [each.verdict.standing for each in await hub.received(IDVA)] == [
+            "promised",
+            "proven",
+        ]
 
 
 async def _keeps(hub: Road) -> bool:
@@ -213,22 +304,45 @@ async def _keeps(hub: Road) -> bool:
     return len((await hub.partner(IDVA).inbox()).items) == 2
 
 
-async def as_person(hub: Road, person: str, agency: str, roles: list[str], method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+async def as_person(
+    hub: Road,
+    person: str,
+    agency: str,
+    roles: list[str],
+    method: str,
+    path: str,
+    body: dict[str, Any],
+) -> dict[str, Any]:
     """A call with a token as identity would issue it to a person who has just signed in."""
     key, me = (
-        FileKeyring(hub.folder / "keyring" / "identity", passphrase=None, open_allowed=True).signing_key(TOKEN_KEY),
+        FileKeyring(
+            hub.folder / "keyring" / "identity", passphrase=None, open_allowed=True
+        ).signing_key(TOKEN_KEY),
         generate_signing("portal"),
     )
     now = int(hub.sharing_state("desk").now().timestamp())
     claims = {
-        "iss": f"{BASE}/identity", "sub": person, "aud": f"{BASE}/sharing", "client_id": "portal", "agency": agency, "roles": roles,
-        "scope": "sharing.request", "cnf": {"jkt": me.kid}, "jti": opaque(), "iat": now, "exp": now + 300, "acr": "urn:hub:acr:demo", "auth_time": now,
-    }  # fmt: skip
+        "iss": f"{BASE}/identity",
+        "sub": person,
+        "aud": f"{BASE}/sharing",
+        "client_id": "portal",
+        "agency": agency,
+        "roles": roles,
+        "scope": "sharing.request",
+        "cnf": {"jkt": me.kid},
+        "jti": opaque(),
+        "iat": now,
+        "exp": now + 300,
+        "acr": "urn:hub:acr:demo",
+        "auth_time": now,
+    }
     signed = f"{b64u(canonical({'alg': 'ES256', 'typ': 'at+jwt', 'kid': key.kid}))}.{b64u(canonical(claims))}"
     token = f"{signed}.{b64u(key.sign(signed.encode()))}"
     url = f"{BASE}/sharing{path}"
     proof = make_proof(me, method, url, at=hub.sharing_state("desk").now(), token=token)
-    answer = await hub.http.request(method, url, json=body, headers={"Authorization": f"DPoP {token}", "DPoP": proof})
+    answer = await hub.http.request(
+        method, url, json=body, headers={"Authorization": f"DPoP {token}", "DPoP": proof}
+    )
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -241,7 +355,9 @@ async def test_agreements_are_there_to_be_read(tmp_path: Path) -> None:
         assert "forbid" in found["rules"]["vetoes.cedar"]
 
 
-async def test_the_agreement_is_used_signed_and_refused_when_the_signature_is_anothers(tmp_path: Path) -> None:
+async def test_the_agreement_is_used_signed_and_refused_when_the_signature_is_anothers(
+    tmp_path: Path,
+) -> None:
     async with road(tmp_path):
         pass
     sign_agreement(tmp_path, "northmoor")

@@ -9,7 +9,9 @@ from tests.support.road import until
 IDVA = "northmoor-idva"
 
 
-async def test_the_pages_end_with_the_newest_and_the_longest_wait_is_allowed(tmp_path: Path) -> None:
+async def test_the_pages_end_with_the_newest_and_the_longest_wait_is_allowed(
+    tmp_path: Path,
+) -> None:
     async with inner_hub(tmp_path) as hub:
         for number in range(3):
             await hub.submit({**URGENT, "externalReference": f"NP-2026-{number:06}"})
@@ -25,5 +27,7 @@ async def test_the_pages_end_with_the_newest_and_the_longest_wait_is_allowed(tmp
         assert [page.items for page in again] == [()]
         (longest,) = [option.max for option in command.inbox.__annotations__["wait"].__metadata__]
         for wait, status in ((longest, 200), (longest + 1, 422)):
-            answer = await hub.call(IDVA, "GET", "sharing", f"/v1/inbox?wait={wait}", scope="disclosure.read")
+            answer = await hub.call(
+                IDVA, "GET", "sharing", f"/v1/inbox?wait={wait}", scope="disclosure.read"
+            )
             assert answer.status_code == status

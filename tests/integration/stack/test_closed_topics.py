@@ -1,4 +1,5 @@
-"""A suspension on the production topology: the agency's own topic is closed to it at the broker, also in an open connection, until restored."""
+"""A suspension on the production topology: the agency's own topic is closed to it at the broker,
+also in an open connection, until restored."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +21,12 @@ from hubpartner.profile import read_profile
 from identity.clients import KafkaDoors
 from identity.ports import DoorsUnavailable
 
-pytestmark = [pytest.mark.stack, pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("hub-stack")]
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("hub-stack"),
+]
 
 AGENCY = "northmoor-health"
 TOPIC = topics.disclosure(AGENCY)
@@ -41,12 +47,20 @@ async def put(stack: Stack) -> bytes:
 
 @asynccontextmanager
 async def reading(stack: Stack, user: str = AGENCY) -> AsyncIterator[AIOKafkaConsumer]:
-    """The agency, or who else, reads its topic with an account of their own, from the first record on."""
+    """The agency, or who else, reads its topic with an account of their own, from the first record
+    on.
+    """
     consumer = AIOKafkaConsumer(
-        TOPIC, bootstrap_servers=stack.kafka.bootstrap, security_protocol="SASL_PLAINTEXT", sasl_mechanism="SCRAM-SHA-512",
-        sasl_plain_username=user, sasl_plain_password=setup.kafka_password(stack.folder, user), group_id=f"{user}.{opaque()}",
-        auto_offset_reset="earliest", enable_auto_commit=False,
-    )  # fmt: skip
+        TOPIC,
+        bootstrap_servers=stack.kafka.bootstrap,
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="SCRAM-SHA-512",
+        sasl_plain_username=user,
+        sasl_plain_password=setup.kafka_password(stack.folder, user),
+        group_id=f"{user}.{opaque()}",
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
     try:
         await consumer.start()
         yield consumer
@@ -72,13 +86,17 @@ async def refused(stack: Stack) -> bool:
 
 
 async def until(stack: Stack, *, closed: bool) -> None:
-    """The moment from which a fresh connection is, or is no longer, refused; within the promised minute."""
+    """The moment from which a fresh connection is, or is no longer, refused; within the promised
+    minute.
+    """
     async with asyncio.timeout(SOON):
         while await refused(stack) is not closed:
             pass  # it takes its time to connect
 
 
-async def test_a_suspended_agency_no_longer_reads_its_topic_and_a_restored_one_does(hub_stack: Stack) -> None:
+async def test_a_suspended_agency_no_longer_reads_its_topic_and_a_restored_one_does(
+    hub_stack: Stack,
+) -> None:
     async with httpx2.AsyncClient(timeout=20.0) as http:
         operator = HubClient(read_profile(hub_stack.profiles / "operator.toml"), http)
         async with reading(hub_stack) as consumer:
@@ -90,7 +108,9 @@ async def test_a_suspended_agency_no_longer_reads_its_topic_and_a_restored_one_d
                 with pytest.raises(TopicAuthorizationFailedError):
                     await read_to(consumer, missed)
                 await asyncio.to_thread(setup.provision, hub_stack.folder, hub_stack.servers)
-                assert await refused(hub_stack), "setting up anew does not open what a suspension closed"
+                assert await refused(hub_stack), (
+                    "setting up anew does not open what a suspension closed"
+                )
                 await asyncio.to_thread(hub_stack.kill_service, "identity")
                 await operator_down_and_up(hub_stack)
                 assert await refused(hub_stack), "nor does a restart of identity"
@@ -103,7 +123,9 @@ async def test_a_suspended_agency_no_longer_reads_its_topic_and_a_restored_one_d
 
 async def operator_down_and_up(stack: Stack) -> None:
     """A rule that was lost at the broker while identity was down is back once it is up."""
-    account = KafkaDoors(stack.kafka.bootstrap, setup.kafka_password(stack.folder, topics.DOORKEEPER), None)
+    account = KafkaDoors(
+        stack.kafka.bootstrap, setup.kafka_password(stack.folder, topics.DOORKEEPER), None
+    )
     try:
         await account.open(AGENCY)
         await until(stack, closed=False)
@@ -117,16 +139,24 @@ async def test_the_doorkeeper_reads_and_writes_no_topic(hub_stack: Stack) -> Non
     with pytest.raises((TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
         async with reading(hub_stack, topics.DOORKEEPER) as consumer:
             await consumer.getone()
-    bus = KafkaBus(hub_stack.kafka.bootstrap, topics.DOORKEEPER, setup.kafka_password(hub_stack.folder, topics.DOORKEEPER))
+    bus = KafkaBus(
+        hub_stack.kafka.bootstrap,
+        topics.DOORKEEPER,
+        setup.kafka_password(hub_stack.folder, topics.DOORKEEPER),
+    )
     with pytest.raises(NotAllowed):
         await bus.start()
     await bus.stop()
 
 
 @pytest.mark.parametrize("user", ["identity", AGENCY])
-async def test_nobody_elses_account_changes_the_access_list(hub_stack: Stack, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nobody_elses_account_changes_the_access_list(
+    hub_stack: Stack, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(topics, "DOORKEEPER", user)
-    doors = KafkaDoors(hub_stack.kafka.bootstrap, setup.kafka_password(hub_stack.folder, user), None)
+    doors = KafkaDoors(
+        hub_stack.kafka.bootstrap, setup.kafka_password(hub_stack.folder, user), None
+    )
     try:
         with pytest.raises(DoorsUnavailable, match="kafka-31"):
             await doors.open("northmoor-police")
@@ -136,5 +166,9 @@ async def test_nobody_elses_account_changes_the_access_list(hub_stack: Stack, us
 
 def test_identity_alone_holds_the_password(hub_stack: Stack) -> None:
     wanted = setup.kafka_password(hub_stack.folder, topics.DOORKEEPER)
-    holders = {path.parent.name for path in (hub_stack.folder / "secrets").rglob("*") if path.is_file() and wanted in path.read_text()}
+    holders = {
+        path.parent.name
+        for path in (hub_stack.folder / "secrets").rglob("*")
+        if path.is_file() and wanted in path.read_text()
+    }
     assert holders == {"identity"}

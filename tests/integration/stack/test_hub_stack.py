@@ -1,4 +1,5 @@
-"""`make stack` itself: every service becomes ready, survives being killed, and is told apart from a stranger on its port."""
+"""`make stack` itself: every service becomes ready, survives being killed, and is told apart from a
+stranger on its port."""
 
 import json
 import socket
@@ -39,9 +40,14 @@ def test_each_agency_has_a_profile_for_this_hub(hub_stack: Stack) -> None:
 async def consumed(kafka: dict[str, str], group: str) -> None:
     """Join a group and read the topic with what the profile says and nothing else."""
     consumer = AIOKafkaConsumer(
-        kafka["topic"], bootstrap_servers=kafka["bootstrap"], security_protocol="SASL_PLAINTEXT", sasl_mechanism=kafka["mechanism"],
-        sasl_plain_username=kafka["user"], sasl_plain_password=kafka["password"], group_id=group,
-    )  # fmt: skip
+        kafka["topic"],
+        bootstrap_servers=kafka["bootstrap"],
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism=kafka["mechanism"],
+        sasl_plain_username=kafka["user"],
+        sasl_plain_password=kafka["password"],
+        group_id=group,
+    )
     try:
         await consumer.start()
         await consumer.getmany(timeout_ms=1_000)
@@ -51,7 +57,9 @@ async def consumed(kafka: dict[str, str], group: str) -> None:
 
 
 @pytest.mark.parametrize("agency", ["northmoor-idva", "northmoor-school"])
-async def test_the_profile_says_all_that_the_kafka_door_asks_for(hub_stack: Stack, agency: str) -> None:
+async def test_the_profile_says_all_that_the_kafka_door_asks_for(
+    hub_stack: Stack, agency: str
+) -> None:
     kafka = tomllib.loads((hub_stack.profiles / f"{agency}.toml").read_text())["kafka"]
     await consumed(kafka, f"{kafka['group_prefix']}inbox")
     with pytest.raises(GroupAuthorizationFailedError):
@@ -73,5 +81,8 @@ def test_a_killed_service_comes_back_on_the_data_it_left(hub_stack: Stack, servi
 
 def test_a_port_in_use_is_an_error_that_names_it(own_hub_stack: Stack) -> None:
     port = topology.port("audit", own_hub_stack.base_port)
-    with socket.create_server(("127.0.0.1", port)), pytest.raises(processes.NotReady, match=f"port {port} for audit is in use"):
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(processes.NotReady, match=f"port {port} for audit is in use"),
+    ):
         own_hub_stack.start_service("audit")

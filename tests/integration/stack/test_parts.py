@@ -3,7 +3,12 @@
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import ClusterAuthorizationFailedError, GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.postgres import PostgresServer
@@ -23,7 +28,9 @@ def access(broker: KafkaBroker, user: str, password: str | None = None) -> dict[
     }
 
 
-async def send(broker: KafkaBroker, user: str, topic: str, value: bytes, password: str | None = None) -> None:
+async def send(
+    broker: KafkaBroker, user: str, topic: str, value: bytes, password: str | None = None
+) -> None:
     producer = AIOKafkaProducer(**access(broker, user, password), acks="all")
     try:
         await producer.start()
@@ -33,7 +40,9 @@ async def send(broker: KafkaBroker, user: str, topic: str, value: bytes, passwor
 
 
 async def read_one(broker: KafkaBroker, user: str, topic: str, group: str) -> bytes | None:
-    consumer = AIOKafkaConsumer(topic, **access(broker, user), group_id=group, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        topic, **access(broker, user), group_id=group, auto_offset_reset="earliest"
+    )
     try:
         await consumer.start()
         value: bytes | None = (await consumer.getone()).value
@@ -44,7 +53,11 @@ async def read_one(broker: KafkaBroker, user: str, topic: str, group: str) -> by
 
 async def test_a_user_without_acl_can_neither_write_nor_read(kafka_broker: KafkaBroker) -> None:
     writer_only = Acl("parts-writer", "TOPIC", "parts.allowed", "WRITE")
-    kafka_broker.provision([Topic("parts.allowed"), Topic("parts.other")], ["parts-writer", "parts-nobody"], [writer_only])
+    kafka_broker.provision(
+        [Topic("parts.allowed"), Topic("parts.other")],
+        ["parts-writer", "parts-nobody"],
+        [writer_only],
+    )
     await send(kafka_broker, "parts-writer", "parts.allowed", b"one")
     with pytest.raises(TopicAuthorizationFailedError):
         await send(kafka_broker, "parts-writer", "parts.other", b"two")
@@ -55,14 +68,24 @@ async def test_a_user_without_acl_can_neither_write_nor_read(kafka_broker: Kafka
 
 
 async def test_a_wrong_password_is_refused(kafka_broker: KafkaBroker) -> None:
-    kafka_broker.provision([Topic("parts.login")], ["parts-login"], [Acl("parts-login", "TOPIC", "parts.login", "WRITE")])
+    kafka_broker.provision(
+        [Topic("parts.login")],
+        ["parts-login"],
+        [Acl("parts-login", "TOPIC", "parts.login", "WRITE")],
+    )
     with pytest.raises(KafkaError):
         await send(kafka_broker, "parts-login", "parts.login", b"one", password="wrong")
 
 
-async def test_what_was_acknowledged_survives_a_killed_broker(own_kafka_broker: KafkaBroker) -> None:
+async def test_what_was_acknowledged_survives_a_killed_broker(
+    own_kafka_broker: KafkaBroker,
+) -> None:
     broker = own_kafka_broker
-    acls = [Acl("both", "TOPIC", "kept", "WRITE"), Acl("both", "TOPIC", "kept", "READ"), Acl("both", "GROUP", "both", "READ")]
+    acls = [
+        Acl("both", "TOPIC", "kept", "WRITE"),
+        Acl("both", "TOPIC", "kept", "READ"),
+        Acl("both", "GROUP", "both", "READ"),
+    ]
     broker.provision([Topic("kept", partitions=2)], ["both"], acls)
     await send(broker, "both", "kept", b"before")
     broker.kill()

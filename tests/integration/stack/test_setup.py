@@ -1,4 +1,5 @@
-"""The set-up that Compose and `make stack` share, on real servers; and the broker's container script, without the container."""
+"""The set-up that Compose and `make stack` share, on real servers; and the broker's container
+script, without the container."""
 
 import os
 from collections.abc import Iterator
@@ -24,7 +25,9 @@ KAFKA = parts.ROOT / "deploy" / "kafka"
 
 @pytest.fixture
 def contained_broker(tmp_path: Path) -> Iterator[tuple[Path, int]]:
-    """A broker started by deploy/kafka/start.sh, as its image starts it; yields the hub's folder and the port."""
+    """A broker started by deploy/kafka/start.sh, as its image starts it; yields the hub's folder
+    and the port.
+    """
     folder, port = tmp_path / "hub", free_base()  # its controller takes the next one
     setup.prepare(folder, _urls(), setup.Servers(f"127.0.0.1:{port}", "127.0.0.1", 1))
     (tmp_path / "data").mkdir()
@@ -55,7 +58,9 @@ def test_everything_is_provisioned_and_repeating_changes_nothing(
         setup.prepare(folder, _urls(), servers)
         setup.provision(folder, servers)
         provisioner = Provisioner(servers.kafka, "broker", setup.kafka_password(folder, "broker"))
-        assert provisioner.topics() == {topic.name: topic.partitions for topic in topology.kafka_topics()}
+        assert provisioner.topics() == {
+            topic.name: topic.partitions for topic in topology.kafka_topics()
+        }
         assert provisioner.acls() == set(topology.kafka_acls())
     assert _files(folder) == kept
     for service in topology.SERVICES:
@@ -66,24 +71,41 @@ def test_everything_is_provisioned_and_repeating_changes_nothing(
 
 def test_no_secret_of_one_service_is_readable_by_others(tmp_path: Path) -> None:
     setup.prepare(tmp_path, _urls(), setup.Servers("127.0.0.1:1", "127.0.0.1", 1))
-    loose = [path for path in (tmp_path / "secrets").rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+    loose = [
+        path
+        for path in (tmp_path / "secrets").rglob("*")
+        if path.is_file() and path.stat().st_mode & 0o077
+    ]
     assert not loose
-    passwords = [(tmp_path / "secrets" / service / "kafka-password").read_text() for service in topology.SERVICES]
+    passwords = [
+        (tmp_path / "secrets" / service / "kafka-password").read_text()
+        for service in topology.SERVICES
+    ]
     assert len(set(passwords)) == len(topology.SERVICES)
 
 
 def test_a_passphrase_locks_the_keyrings_and_ends_the_demonstration(tmp_path: Path) -> None:
-    setup.prepare(tmp_path, _urls(), setup.Servers("127.0.0.1:1", "127.0.0.1", 1), passphrase="correct horse battery staple")
+    setup.prepare(
+        tmp_path,
+        _urls(),
+        setup.Servers("127.0.0.1:1", "127.0.0.1", 1),
+        passphrase="correct horse battery staple",
+    )
     with pytest.raises(KeyringLocked):
         FileKeyring(tmp_path / "keyring" / "audit", passphrase=None, open_allowed=True)
     assert not read_bootstrap(tmp_path / "public").demo
     stack = Stack(tmp_path, passphrase="correct horse battery staple")
     environment = stack.environment("audit")
     assert "HUB_DEMO" not in environment
-    assert Path(environment["HUB_KEYRING_PASSPHRASE_FILE"]).read_text() == "correct horse battery staple"
+    assert (
+        Path(environment["HUB_KEYRING_PASSPHRASE_FILE"]).read_text()
+        == "correct horse battery staple"
+    )
 
 
-def test_the_broker_keeps_its_identity_and_data_over_a_restart(own_kafka_broker: KafkaBroker) -> None:
+def test_the_broker_keeps_its_identity_and_data_over_a_restart(
+    own_kafka_broker: KafkaBroker,
+) -> None:
     own_kafka_broker.provision(topology.kafka_topics()[:3], topology.PRINCIPALS)
     before = own_kafka_broker.provisioner().topics()
     own_kafka_broker.restart()
@@ -91,8 +113,14 @@ def test_the_broker_keeps_its_identity_and_data_over_a_restart(own_kafka_broker:
 
 
 def _files(folder: Path) -> dict[Path, bytes]:
-    """Every file and its bytes; the agreement's signature is made anew each time, so that a changed agreement is signed too."""
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".jws"}
+    """Every file and its bytes; the agreement's signature is made anew each time, so that a changed
+    agreement is signed too.
+    """
+    return {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".jws"
+    }
 
 
 def _urls() -> dict[str, str]:

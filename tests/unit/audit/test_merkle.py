@@ -1,4 +1,5 @@
-"""The two ways of growing the tree agree with each other, with the definition, and with the public proof checkers."""
+"""The two ways of growing the tree agree with each other, with the definition, and with the public
+proof checkers."""
 
 import pytest
 from hypothesis import given, settings
@@ -41,7 +42,9 @@ def test_both_paths_arrive_at_one_root_however_the_tree_grew(sizes: list[int]) -
 
 @settings(max_examples=40, deadline=None)
 @given(steps, st.data())
-def test_the_path_of_every_new_leaf_satisfies_the_public_checker(sizes: list[int], data: st.DataObject) -> None:
+def test_the_path_of_every_new_leaf_satisfies_the_public_checker(
+    sizes: list[int], data: st.DataObject
+) -> None:
     before, _ = grown(sizes)
     growth = before.grow(LEAVES[before.size : data.draw(st.integers(before.size, 1500))])
     path, root = growth.paths(), growth.root()
@@ -53,10 +56,17 @@ def test_the_path_of_every_new_leaf_satisfies_the_public_checker(sizes: list[int
 
 @settings(max_examples=40, deadline=None)
 @given(steps, st.data())
-def test_proofs_from_tiles_satisfy_the_public_checker(sizes: list[int], data: st.DataObject) -> None:
+def test_proofs_from_tiles_satisfy_the_public_checker(
+    sizes: list[int], data: st.DataObject
+) -> None:
     edge, full = grown(sizes)
-    files = {(tile.level, tile.index): split_tile(content, tile.width) for tile, content in [*full.items(), *partial_tiles(edge)]}
-    assert {Tile(level, index, len(hashes)) for (level, index), hashes in files.items()} == {t for t in tiles_of(edge.size) if t.level >= 0}
+    files = {
+        (tile.level, tile.index): split_tile(content, tile.width)
+        for tile, content in [*full.items(), *partial_tiles(edge)]
+    }
+    assert {Tile(level, index, len(hashes)) for (level, index), hashes in files.items()} == {
+        t for t in tiles_of(edge.size) if t.level >= 0
+    }
     tree = TileHashes(edge.size, lambda level, index: files[level, index])
     if edge.size:
         index = data.draw(st.integers(0, edge.size - 1))
@@ -74,10 +84,14 @@ def test_a_large_tree_has_the_tiles_of_three_levels() -> None:
     edge = RightEdge(0, [])
     tiles = []
     for start in range(0, 70_000, 1000):
-        growth = edge.grow([leaf_hash(str(number).encode()) for number in range(start, start + 1000)])
+        growth = edge.grow(
+            [leaf_hash(str(number).encode()) for number in range(start, start + 1000)]
+        )
         tiles += growth.tiles()
         edge = growth.edge()
-    assert {t for t, _ in tiles} | {t for t, _ in partial_tiles(edge)} == {t for t in tiles_of(70_000) if t.level >= 0}
+    assert {t for t, _ in tiles} | {t for t, _ in partial_tiles(edge)} == {
+        t for t in tiles_of(70_000) if t.level >= 0
+    }
 
 
 def test_an_empty_tree_has_the_empty_root_and_no_tiles() -> None:
@@ -87,13 +101,17 @@ def test_an_empty_tree_has_the_empty_root_and_no_tiles() -> None:
     assert not partial_tiles(edge)
 
 
-@pytest.mark.parametrize(("size", "data"), [(0, b"x" * 32), (3, b"x" * 32), (3, b"x" * 65), (4, b"")])
+@pytest.mark.parametrize(
+    ("size", "data"), [(0, b"x" * 32), (3, b"x" * 32), (3, b"x" * 65), (4, b"")]
+)
 def test_an_edge_that_cannot_belong_to_its_size_is_refused(size: int, data: bytes) -> None:
     with pytest.raises(EdgeMalformed):
         CompactRange.decode(size, data)
 
 
 @pytest.mark.parametrize(("size", "levels"), [(1, []), (1, [[]]), (256, [[]]), (2, [[b"x" * 32]])])
-def test_tiles_that_cannot_belong_to_their_size_are_refused(size: int, levels: list[list[bytes]]) -> None:
+def test_tiles_that_cannot_belong_to_their_size_are_refused(
+    size: int, levels: list[list[bytes]]
+) -> None:
     with pytest.raises(EdgeMalformed):
         RightEdge(size, levels)

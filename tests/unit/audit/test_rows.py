@@ -1,4 +1,5 @@
-"""Entries are written as whole rows by position: each value must stand in the column that is named for it, on both dialects."""
+"""Entries are written as whole rows by position: each value must stand in the column that is named
+for it, on both dialects."""
 
 from typing import Any
 
@@ -22,11 +23,32 @@ FIELDS = {
 }
 ENTRIES = [
     Entry(
-        1, Leaf("src", 2, 3, 4, "h"), b"leaf", "sharing", b"record", b"salt", FIELDS, {"subject": (b"s" * 16, b"s" * 16), "case": (b"c" * 16,)},
-        "subject part", "actor part", "code", b"raw", "late", ("other", 5, 6),
+        1,
+        Leaf("src", 2, 3, 4, "h"),
+        b"leaf",
+        "sharing",
+        b"record",
+        b"salt",
+        FIELDS,
+        {"subject": (b"s" * 16, b"s" * 16), "case": (b"c" * 16,)},
+        "subject part",
+        "actor part",
+        "code",
+        b"raw",
+        "late",
+        ("other", 5, 6),
     ),
-    Entry(2, Leaf("src", 2, 4, 4, "h"), b"leaf2", "sharing", b"record2", b"salt2", {"id": "y", "te": 8, "op": "denied"}, {}),
-]  # fmt: skip
+    Entry(
+        2,
+        Leaf("src", 2, 4, 4, "h"),
+        b"leaf2",
+        "sharing",
+        b"record2",
+        b"salt2",
+        {"id": "y", "te": 8, "op": "denied"},
+        {},
+    ),
+]
 
 
 def test_every_value_comes_back_from_its_own_column() -> None:
@@ -34,18 +56,54 @@ def test_every_value_comes_back_from_its_own_column() -> None:
     METADATA.create_all(engine)
     with engine.begin() as connection:
         SqlLogTx(connection).add(ENTRIES)
-        first, second = ({**row} for row in connection.execute(select(ENTRY).order_by(ENTRY.c.idx)).mappings())
-        lookups: list[dict[str, Any]] = [{**row} for row in connection.execute(select(LOOKUP).order_by(LOOKUP.c.idx)).mappings()]
-        tokens = [tuple(row) for row in connection.execute(select(TOKEN.c.token, TOKEN.c.idx).order_by(TOKEN.c.token))]
+        first, second = (
+            {**row} for row in connection.execute(select(ENTRY).order_by(ENTRY.c.idx)).mappings()
+        )
+        lookups: list[dict[str, Any]] = [
+            {**row} for row in connection.execute(select(LOOKUP).order_by(LOOKUP.c.idx)).mappings()
+        ]
+        tokens = [
+            tuple(row)
+            for row in connection.execute(
+                select(TOKEN.c.token, TOKEN.c.idx).order_by(TOKEN.c.token)
+            )
+        ]
     assert first == {
-        "idx": 1, "src": "src", "ep": 2, "seq": 3, "tr": 4, "leaf": b"leaf", "service": "sharing", "record_id": FIELDS["id"],
-        "record": b"record", "salt": b"salt", "tokens": f'{{"subject": ["{b64u(b"s" * 16)}", "{b64u(b"s" * 16)}"], "case": ["{b64u(b"c" * 16)}"]}}',
-        "subject_sealed": "subject part", "actor_sealed": "actor part", "rejected": "code", "raw_sealed": b"raw", "flags": "late",
+        "idx": 1,
+        "src": "src",
+        "ep": 2,
+        "seq": 3,
+        "tr": 4,
+        "leaf": b"leaf",
+        "service": "sharing",
+        "record_id": FIELDS["id"],
+        "record": b"record",
+        "salt": b"salt",
+        "tokens": f'{{"subject": ["{b64u(b"s" * 16)}", "{b64u(b"s" * 16)}"], "case": '
+        f'["{b64u(b"c" * 16)}"]}}',
+        "subject_sealed": "subject part",
+        "actor_sealed": "actor part",
+        "rejected": "code",
+        "raw_sealed": b"raw",
+        "flags": "late",
         "claimed": '["other", 5, 6]',
-    }  # fmt: skip
-    assert (second["record_id"], second["tokens"], second["claimed"], second["rejected"]) == ("y", "{}", "", "")
+    }
+    assert (second["record_id"], second["tokens"], second["claimed"], second["rejected"]) == (
+        "y",
+        "{}",
+        "",
+        "",
+    )
     assert lookups == [
-        {"idx": 1, "te": 7, "op": "disclosure", "org": "asker", "rcp": "taker", "dl": "delivery", "bg": True},
+        {
+            "idx": 1,
+            "te": 7,
+            "op": "disclosure",
+            "org": "asker",
+            "rcp": "taker",
+            "dl": "delivery",
+            "bg": True,
+        },
         {"idx": 2, "te": 8, "op": "denied", "org": "", "rcp": None, "dl": None, "bg": False},
     ]
     assert tokens == [(b"c" * 16, 1), (b"s" * 16, 1)]
@@ -54,5 +112,7 @@ def test_every_value_comes_back_from_its_own_column() -> None:
 def test_both_dialects_would_write_the_same_columns_in_that_order() -> None:
     for table in (ENTRY, LOOKUP, TOKEN):
         for dialect in (sqlite.dialect(), postgresql.dialect()):  # type: ignore[no-untyped-call]
-            named = str(insert(table).compile(dialect=dialect)).partition(" VALUES")[0].replace('"', "")
+            named = (
+                str(insert(table).compile(dialect=dialect)).partition(" VALUES")[0].replace('"', "")
+            )
             assert _inserting(dialect.name, table).partition(" VALUES")[0].replace('"', "") == named

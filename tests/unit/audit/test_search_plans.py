@@ -1,4 +1,5 @@
-"""Every search follows an index from its newest end: no page may cost a sort or a scan, however large the log grows."""
+"""Every search follows an index from its newest end: no page may cost a sort or a scan, however
+large the log grows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -40,12 +41,20 @@ def connection() -> Iterator[Connection]:
     ],
     ids=lambda wanted: "+".join(wanted) or "everything",
 )
-def test_a_page_costs_neither_sort_nor_scan(connection: Connection, agency: str | None, wanted: dict[str, Any]) -> None:
+def test_a_page_costs_neither_sort_nor_scan(
+    connection: Connection, agency: str | None, wanted: dict[str, Any]
+) -> None:
     sent: list[tuple[str, Any]] = []
-    event.listen(connection, "before_cursor_execute", lambda *given: sent.append((given[2], given[3])))
-    SqlQueryView(connection).search(Question(uuid4(), "asker", agency, "self_monitoring", Filter(**wanted), 9, 0), 9, 5)
+    event.listen(
+        connection, "before_cursor_execute", lambda *given: sent.append((given[2], given[3]))
+    )
+    SqlQueryView(connection).search(
+        Question(uuid4(), "asker", agency, "self_monitoring", Filter(**wanted), 9, 0), 9, 5
+    )
     searches = [(statement, values) for statement, values in sent if "lookup" in statement]
     assert len(searches) == (1 if agency is None else 2)
     for statement, values in searches:
-        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+        plan = [
+            row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        ]
         assert not [step for step in plan if "TEMP B-TREE" in step or step.startswith("SCAN")], plan

@@ -1,4 +1,5 @@
-"""The outsider's command: what it says, what it refuses, and what it sees in the public leaves alone."""
+"""The outsider's command: what it says, what it refuses, and what it sees in the public leaves
+alone."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,7 +27,9 @@ async def bed(tmp_path: Path) -> AsyncIterator[LogBed]:
     await made.close()
 
 
-async def test_the_command_says_what_it_verified(bed: LogBed, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_command_says_what_it_verified(
+    bed: LogBed, capsys: pytest.CaptureFixture[str]
+) -> None:
     where = [str(bed.folder / "log"), "--vkey", str(bed.folder / "vkey")]
     kept = bed.folder / "kept"
     assert main([*where, "--older", str(bed.folder / "older"), "--keep", str(kept)]) == 0
@@ -49,7 +52,9 @@ async def test_the_command_refuses_by_name(bed: LogBed, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("option", ["--vkey", "--older", "--keep"])
-async def test_a_file_that_cannot_be_used_is_named(bed: LogBed, capsys: pytest.CaptureFixture[str], option: str) -> None:
+async def test_a_file_that_cannot_be_used_is_named(
+    bed: LogBed, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
     where = [str(bed.folder / "log"), "--vkey", str(bed.folder / "vkey")]
     for strange in (bed.folder / "no" / "such", bed.folder):
         assert main([*where, option, str(strange)]) == 2
@@ -59,7 +64,11 @@ async def test_a_file_that_cannot_be_used_is_named(bed: LogBed, capsys: pytest.C
 async def test_a_log_read_over_http_is_the_same_log(bed: LogBed) -> None:
     def served(request: httpx2.Request) -> httpx2.Response:
         path = bed.folder / "log" / request.url.path.removeprefix("/audit/log/")
-        return httpx2.Response(200, content=path.read_bytes()) if path.is_file() else httpx2.Response(404)
+        return (
+            httpx2.Response(200, content=path.read_bytes())
+            if path.is_file()
+            else httpx2.Response(404)
+        )
 
     with httpx2.Client(transport=httpx2.MockTransport(served)) as client:
         over_http = verify(http_reader(client, "http://hub.example.org/audit/log/"), bed.log)

@@ -1,4 +1,5 @@
-"""Audit record v1 against its golden file, recomputed here with nothing but hashlib, and what it refuses."""
+"""Audit record v1 against its golden file, recomputed here with nothing but hashlib, and what it
+refuses."""
 
 import base64
 import contextlib
@@ -9,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from common.audit_record import RECORD_LIMIT, Leaf, RecordRefused, check_record, content_commitment, new_salt, record_hash, write_record
+from common.audit_record import (
+    RECORD_LIMIT,
+    Leaf,
+    RecordRefused,
+    check_record,
+    content_commitment,
+    new_salt,
+    record_hash,
+    write_record,
+)
 from common.canonical import CanonicalError, b64u, canonical
 from tests.vectors.audit_record.cases import FULL, GOOD, files
 
@@ -57,7 +67,9 @@ def test_a_good_record_is_written_as_it_is_accepted(case: dict[str, str]) -> Non
 
 @pytest.mark.parametrize("case", KEPT["bad"], ids=lambda case: case["name"])
 def test_nothing_is_written_that_would_be_refused(case: dict[str, str]) -> None:
-    """A bad spelling of good fields cannot be written at all; bad fields are refused by the same code, or have no canonical form."""
+    """A bad spelling of good fields cannot be written at all; bad fields are refused by the same
+    code, or have no canonical form.
+    """
     try:
         fields = json.loads(case["record"])
     except ValueError:
@@ -78,7 +90,16 @@ def test_commitments_are_what_anyone_computes_from_the_page() -> None:
 
 def test_the_domains_keep_the_three_hashes_apart() -> None:
     salt = bytes(32)
-    assert len({record_hash(salt, b"x"), content_commitment(salt, b"x"), blinded(0x50, unpadded(salt), "x")}) == 3
+    assert (
+        len(
+            {
+                record_hash(salt, b"x"),
+                content_commitment(salt, b"x"),
+                blinded(0x50, unpadded(salt), "x"),
+            }
+        )
+        == 3
+    )
 
 
 @pytest.mark.parametrize("case", KEPT["bad"], ids=lambda case: case["name"])
@@ -118,10 +139,37 @@ def test_salts_are_fresh() -> None:
     assert len(new_salt()) == 32
 
 
-@pytest.mark.parametrize("value", ['a"b', "a\\b", "tab\tin it", "\x7f", "é", "\u2028", "😀", "", "x" * 201, 7, True, None, [], {}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        'a"b',
+        "a\\b",
+        "tab\tin it",
+        "\x7f",
+        "é",
+        "\u2028",
+        "😀",
+        "",
+        "x" * 201,
+        7,
+        True,
+        None,
+        [],
+        {},
+    ],
+)
 @pytest.mark.parametrize("name", ["org", "rcp", "why"])
-def test_no_spelling_smuggles_in_a_text_that_is_not_short_printable_ascii(name: str, value: object) -> None:
-    good = {"v": 1, "id": "01932000-0000-7000-8000-000000000001", "te": 1, "op": "denied", "out": "refused", "svc": "referral"}
+def test_no_spelling_smuggles_in_a_text_that_is_not_short_printable_ascii(
+    name: str, value: object
+) -> None:
+    good = {
+        "v": 1,
+        "id": "01932000-0000-7000-8000-000000000001",
+        "te": 1,
+        "op": "denied",
+        "out": "refused",
+        "svc": "referral",
+    }
     escaped = json.dumps({**good, name: value}, sort_keys=True, separators=(",", ":")).encode()
     with contextlib.suppress(RecordRefused):
         assert check_record(write_record({**good, name: value}))[name] == value
@@ -134,10 +182,27 @@ def test_no_spelling_smuggles_in_a_text_that_is_not_short_printable_ascii(name: 
 
 
 @pytest.mark.parametrize(
-    "digest", ["A" * 42, "A" * 44, "A" * 42 + "B", "A" * 42 + "=", "A" * 42 + "+", "A" * 43 + "=", " " + "A" * 42, "A" * 42 + "é"]
+    "digest",
+    [
+        "A" * 42,
+        "A" * 44,
+        "A" * 42 + "B",
+        "A" * 42 + "=",
+        "A" * 42 + "+",
+        "A" * 43 + "=",
+        " " + "A" * 42,
+        "A" * 42 + "é",
+    ],
 )
 def test_a_digest_has_one_spelling(digest: str) -> None:
-    good = {"v": 1, "id": "01932000-0000-7000-8000-000000000001", "te": 1, "op": "denied", "out": "refused", "svc": "referral"}
+    good = {
+        "v": 1,
+        "id": "01932000-0000-7000-8000-000000000001",
+        "te": 1,
+        "op": "denied",
+        "out": "refused",
+        "svc": "referral",
+    }
     assert check_record(canonical({**good, "dc": b64u(bytes(range(32)))}))
     with pytest.raises(RecordRefused, match="record-type-wrong"):
         check_record(canonical({**good, "dc": digest}))
@@ -147,6 +212,8 @@ def test_a_digest_has_one_spelling(digest: str) -> None:
 @pytest.mark.parametrize("number", [0, 2**53 - 1])
 def test_a_leaf_is_canonical_whatever_its_source_is_called(src: str, number: int) -> None:
     leaf = Leaf(src, number, number, number, "h")
-    assert leaf.encode() == canonical({"v": 1, "src": src, "ep": number, "seq": number, "tr": number, "h": "h"})
+    assert leaf.encode() == canonical(
+        {"v": 1, "src": src, "ep": number, "seq": number, "tr": number, "h": "h"}
+    )
     with pytest.raises(CanonicalError):
         Leaf(src, 1, 1, 2**53, "h").encode()

@@ -22,11 +22,16 @@ def nested(depth: int) -> list[object]:
 
 
 def test_keys_are_sorted_by_code_point_and_nothing_is_spaced() -> None:
-    assert canonical({"é": 1, "b": [True, None], "B": "x", "a": {"z": -5}}) == '{"B":"x","a":{"z":-5},"b":[true,null],"é":1}'.encode()
+    assert (
+        canonical({"é": 1, "b": [True, None], "B": "x", "a": {"z": -5}})
+        == '{"B":"x","a":{"z":-5},"b":[true,null],"é":1}'.encode()
+    )
 
 
 def test_strings_are_utf8_and_escaped_only_where_json_demands() -> None:
-    assert canonical('名 \u007f/\u2028"\\\n\u0001') == '"名 \u007f/\u2028\\"\\\\\\n\\u0001"'.encode()
+    assert (
+        canonical('名 \u007f/\u2028"\\\n\u0001') == '"名 \u007f/\u2028\\"\\\\\\n\\u0001"'.encode()
+    )
 
 
 def test_string_enumerations_and_tuples_are_what_they_hold() -> None:
@@ -35,7 +40,21 @@ def test_string_enumerations_and_tuples_are_what_they_hold() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [1.0, float("nan"), {"a": 1.5}, {1: "a"}, {None: "a"}, b"a", {1, 2}, 2**53, -(2**53), "\ud800", {"\udfff": 1}, nested(33), Path("a")],
+    [
+        1.0,
+        float("nan"),
+        {"a": 1.5},
+        {1: "a"},
+        {None: "a"},
+        b"a",
+        {1, 2},
+        2**53,
+        -(2**53),
+        "\ud800",
+        {"\udfff": 1},
+        nested(33),
+        Path("a"),
+    ],
     ids=repr,
 )
 def test_refuses_what_has_no_one_spelling(value: object) -> None:
@@ -83,7 +102,9 @@ def test_refuses_text_two_readers_could_read_differently(text: bytes | str) -> N
 
 
 def test_reads_text_and_octets_alike() -> None:
-    assert parse('{"a":"é\\u00e9\\ud83d\\udc1d"}') == parse('{"a":"éé🐝"}'.encode()) == {"a": "éé🐝"}
+    assert (
+        parse('{"a":"é\\u00e9\\ud83d\\udc1d"}') == parse('{"a":"éé🐝"}'.encode()) == {"a": "éé🐝"}
+    )
 
 
 def test_counts_octets_not_characters_against_the_limit() -> None:
@@ -94,7 +115,14 @@ def test_counts_octets_not_characters_against_the_limit() -> None:
         parse('"éé"'.encode(), max_bytes=5)
 
 
-@pytest.mark.parametrize("text", [b'{"name":"Nadia Example","name":1}', b'{"name":"Nadia Example"', b'{"name":"Nadia Example\xff"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"name":"Nadia Example","name":1}',
+        b'{"name":"Nadia Example"',
+        b'{"name":"Nadia Example\xff"}',
+    ],
+)
 def test_no_error_holds_or_links_to_the_content(text: bytes) -> None:
     with pytest.raises(CanonicalError) as refused:
         parse(text)
@@ -109,7 +137,10 @@ def test_base64url_round_trip(data: bytes) -> None:
     assert unb64u(b64u(data)) == data
 
 
-@pytest.mark.parametrize("text", ["YQ==", "YR", "Y", "YW+", "Y/E", "YQ\n", " YQ", "YQ YQ", "é", "YQ=", "YWJj=", None, 5, b"YQ"])
+@pytest.mark.parametrize(
+    "text",
+    ["YQ==", "YR", "Y", "YW+", "Y/E", "YQ\n", " YQ", "YQ YQ", "é", "YQ=", "YWJj=", None, 5, b"YQ"],
+)
 def test_refuses_every_second_spelling_of_base64url(text: object) -> None:
     with pytest.raises(CanonicalError):
         unb64u(text)  # type: ignore[arg-type]

@@ -17,7 +17,14 @@ URL = "https://hub.example.org/referral/v1/referrals"
 EC = ECKey.generate_key("P-256")
 
 
-def crafted(key: Key, alg: str, *, head: Mapping[str, Any] | None = None, private: bool = False, **changes: Any) -> str:
+def crafted(
+    key: Key,
+    alg: str,
+    *,
+    head: Mapping[str, Any] | None = None,
+    private: bool = False,
+    **changes: Any,
+) -> str:
     """A proof made by another JOSE library than ours; a change to None removes the claim."""
     claims = {"htm": "POST", "htu": URL, "iat": int(NOW.timestamp()), "jti": "j" * 22, **changes}
     header = {"typ": "dpop+jwt", "alg": alg, "jwk": key.as_dict(private=private), **(head or {})}
@@ -36,7 +43,13 @@ def refused(proof: str, **more: Any) -> str:
 
 def test_our_own_proof_passes_and_names_the_key() -> None:
     key = generate_signing("client")
-    proof = check_proof(make_proof(key, "POST", URL + "?x=1#y", at=NOW, token="t"), method="POST", url=URL, now=NOW, token="t")
+    proof = check_proof(
+        make_proof(key, "POST", URL + "?x=1#y", at=NOW, token="t"),
+        method="POST",
+        url=URL,
+        now=NOW,
+        token="t",
+    )
     assert proof.jkt == key.kid
     assert proof.expires_at == NOW + timedelta(seconds=120)
 
@@ -54,7 +67,11 @@ def test_a_header_seen_before_saves_nobody_the_signature() -> None:
 
 @pytest.mark.parametrize(
     ("key", "alg"),
-    [(EC, "ES256"), (RSAKey.generate_key(2048), "PS256"), (OKPKey.generate_key("Ed25519"), "Ed25519")],
+    [
+        (EC, "ES256"),
+        (RSAKey.generate_key(2048), "PS256"),
+        (OKPKey.generate_key("Ed25519"), "Ed25519"),
+    ],
     ids=["EC", "RSA", "OKP"],
 )
 def test_each_allowed_kind_of_key_passes(key: Key, alg: str) -> None:
@@ -68,7 +85,12 @@ def test_each_allowed_kind_of_key_passes(key: Key, alg: str) -> None:
         (lambda: crafted(EC, "ES256", head={"typ": None}), "typ"),
         (lambda: crafted(EC, "ES256", private=True), "jwk"),
         (lambda: crafted(EC, "ES256", head={"jwk": None}), "jwk"),
-        (lambda: crafted(EC, "ES256", head={"jwk": ECKey.generate_key("P-256").as_dict(private=False)}), "signature"),
+        (
+            lambda: crafted(
+                EC, "ES256", head={"jwk": ECKey.generate_key("P-256").as_dict(private=False)}
+            ),
+            "signature",
+        ),
         (lambda: crafted(OctKey.generate_key(256), "HS256", private=True), "jwk"),
         (lambda: crafted(RSAKey.generate_key(2048), "RS256"), "alg"),
         (lambda: crafted(ECKey.generate_key("P-384"), "ES384"), "alg"),
@@ -112,11 +134,18 @@ def test_the_same_place_in_another_spelling_passes(htu: str) -> None:
 
 def test_the_edges_of_the_time_window() -> None:
     for seconds in (-60, 10):
-        check_proof(crafted(EC, "ES256", iat=int(NOW.timestamp()) + seconds), method="POST", url=URL, now=NOW)
+        check_proof(
+            crafted(EC, "ES256", iat=int(NOW.timestamp()) + seconds),
+            method="POST",
+            url=URL,
+            now=NOW,
+        )
 
 
 def test_a_proof_is_bound_to_the_token() -> None:
-    check_proof(crafted(EC, "ES256", ath=token_hash("t")), method="POST", url=URL, now=NOW, token="t")
+    check_proof(
+        crafted(EC, "ES256", ath=token_hash("t")), method="POST", url=URL, now=NOW, token="t"
+    )
     assert refused(crafted(EC, "ES256", ath=token_hash("u")), token="t") == "ath"
     assert refused(crafted(EC, "ES256"), token="t") == "ath"
 
@@ -128,4 +157,7 @@ def test_rfc_9449_section_7_1_token_hash() -> None:
 
 async def test_the_memory_guard_says_yes_once_per_key_and_jti() -> None:
     guard = MemoryReplayGuard()
-    assert [await guard.first_use(*pair, NOW) for pair in (("k", "j"), ("k", "j"), ("k", "i"), ("l", "j"))] == [True, False, True, True]
+    assert [
+        await guard.first_use(*pair, NOW)
+        for pair in (("k", "j"), ("k", "j"), ("k", "i"), ("l", "j"))
+    ] == [True, False, True, True]

@@ -1,4 +1,5 @@
-"""The envelope from outside: what opens, what is refused, and what its length and clear part give away."""
+"""The envelope from outside: what opens, what is refused, and what its length and clear part give
+away."""
 
 import json
 from dataclasses import fields, replace
@@ -73,11 +74,23 @@ def code_of(value: bytes, **changed: Any) -> str:
 
 
 def test_what_was_sealed_comes_out() -> None:
-    value = sealed({"text": "Ünïcode 名", "list": [1, None, {"a": True}]}, recipients=[SHARING.public(), AUDIT.public()])
+    value = sealed(
+        {"text": "Ünïcode 名", "list": [1, None, {"a": True}]},
+        recipients=[SHARING.public(), AUDIT.public()],
+    )
     found = opened(value)
     assert found.data == {"text": "Ünïcode 名", "list": [1, None, {"a": True}]}
-    assert (found.id, found.source, found.to) == (ID, "northmoor-police", ("svc:audit", "svc:sharing"))
-    assert (found.stream, found.seq, found.type, found.version) == ("northmoor-police/svc:sharing", 3, "hub.referral.made", 1)
+    assert (found.id, found.source, found.to) == (
+        ID,
+        "northmoor-police",
+        ("svc:audit", "svc:sharing"),
+    )
+    assert (found.stream, found.seq, found.type, found.version) == (
+        "northmoor-police/svc:sharing",
+        3,
+        "hub.referral.made",
+        1,
+    )
     assert found.issued_at == datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
     assert found.digest == digest(value)
 
@@ -116,14 +129,19 @@ def test_two_sealings_of_one_text_share_no_digest_and_no_key() -> None:
 
 @pytest.mark.parametrize("characters", [0, 1, 2, 3, 4, 5, 6, 7, 100, 1000, 2500])
 def test_small_events_all_have_one_length(characters: int) -> None:
-    assert len(json.loads(sealed({"t": "x" * characters}))["ciphertext"]) == len(json.loads(sealed({}))["ciphertext"])
+    assert len(json.loads(sealed({"t": "x" * characters}))["ciphertext"]) == len(
+        json.loads(sealed({}))["ciphertext"]
+    )
     assert 4095 <= len(opened(sealed({"t": "x" * characters})).jws) <= 4096
 
 
 def test_there_are_four_lengths() -> None:
     lengths = {len(opened(sealed({"t": "x" * count})).jws) for count in range(0, 190_000, 1_500)}
     assert len(lengths) == 4
-    assert all(bucket - 1 <= length <= bucket for bucket, length in zip((4096, 16384, 65536, 262144), sorted(lengths), strict=True))
+    assert all(
+        bucket - 1 <= length <= bucket
+        for bucket, length in zip((4096, 16384, 65536, 262144), sorted(lengths), strict=True)
+    )
 
 
 def test_what_does_not_fit_is_not_sealed() -> None:
@@ -133,7 +151,10 @@ def test_what_does_not_fit_is_not_sealed() -> None:
 
 
 def test_the_largest_envelope_stays_under_the_limit() -> None:
-    crowd = [replace(generate_opening("x").public(), owner=f"agency-{number:02d}") for number in range(64)]
+    crowd = [
+        replace(generate_opening("x").public(), owner=f"agency-{number:02d}")
+        for number in range(64)
+    ]
     assert len(sealed({"t": "x" * 190_000}, recipients=crowd)) < MAX_BYTES
 
 
@@ -171,7 +192,10 @@ def test_a_recipient_by_key_alone_cannot_open() -> None:
     assert code_of(value, me="svc:audit") == "not-for-us"
     assert code_of(value, opening={AUDIT.kid: AUDIT}) == "not-for-us"
     assert code_of(value, opening={}) == "not-for-us"
-    assert code_of(value, opening={SHARING.kid: replace(AUDIT, owner="svc:sharing")}) == "not-decryptable"
+    assert (
+        code_of(value, opening={SHARING.kid: replace(AUDIT, owner="svc:sharing")})
+        == "not-decryptable"
+    )
 
 
 def test_an_unknown_signer_is_told_apart_from_a_forger() -> None:
@@ -182,7 +206,10 @@ def test_an_unknown_signer_is_told_apart_from_a_forger() -> None:
 
 def test_a_known_signer_cannot_speak_for_another() -> None:
     housing = generate_signing("northmoor-housing")
-    assert code_of(sealed(sender=replace(housing, owner="northmoor-police")), keys=StaticKeys(housing)) == "claims-mismatch"
+    assert (
+        code_of(sealed(sender=replace(housing, owner="northmoor-police")), keys=StaticKeys(housing))
+        == "claims-mismatch"
+    )
 
 
 @pytest.mark.parametrize(
@@ -203,10 +230,18 @@ def test_rubbish_is_refused(value: bytes, code: str) -> None:
 
 
 @pytest.mark.parametrize("member", ["protected", "aad", "iv", "ciphertext", "tag", "recipients"])
-@pytest.mark.parametrize("instead", [None, 1, "", "A", "e30", [], {}, [{}], [{"header": {}, "encrypted_key": ""}], True, "ü"])
+@pytest.mark.parametrize(
+    "instead",
+    [None, 1, "", "A", "e30", [], {}, [{}], [{"header": {}, "encrypted_key": ""}], True, "ü"],
+)
 def test_every_member_of_every_wrong_kind_is_refused(member: str, instead: object) -> None:
     changed = {**json.loads(sealed()), member: instead}
-    assert code_of(canonical(changed)) in {"malformed", "wrong-algorithm", "not-decryptable", "not-for-us"}
+    assert code_of(canonical(changed)) in {
+        "malformed",
+        "wrong-algorithm",
+        "not-decryptable",
+        "not-for-us",
+    }
     without = {name: value for name, value in changed.items() if name != member}
     assert code_of(canonical(without)) == "malformed"
 
@@ -218,7 +253,8 @@ def test_another_order_and_spacing_of_the_outer_json_opens() -> None:
 
 
 def test_the_negated_ephemeral_point_changes_the_digest_and_nothing_else() -> None:
-    # ECDH uses x only, so (x, -y) unwraps too. Identity is (source, id); only the digest names exact bytes.
+    # ECDH uses x only, so (x, -y) unwraps too. Identity is (source, id); only the digest names
+    # exact bytes.
     value = sealed()
     found = json.loads(value)
     prime = 2**256 - 2**224 + 2**192 + 2**96 - 1
@@ -232,7 +268,13 @@ def test_the_negated_ephemeral_point_changes_the_digest_and_nothing_else() -> No
 def test_peek_reads_what_opening_confirms() -> None:
     value = sealed()
     clear, found = peek(value), opened(value)
-    assert (clear.id, clear.source, clear.to, clear.stream, clear.seq) == (found.id, found.source, found.to, found.stream, found.seq)
+    assert (clear.id, clear.source, clear.to, clear.stream, clear.seq) == (
+        found.id,
+        found.source,
+        found.to,
+        found.stream,
+        found.seq,
+    )
 
 
 def test_headers_repeat_the_clear_metadata_and_nothing_more() -> None:

@@ -1,4 +1,5 @@
-"""The golden files of hub-event+jwe v1: each is remade byte for byte, and each opens or is refused as its listing says."""
+"""The golden files of hub-event+jwe v1: each is remade byte for byte, and each opens or is refused
+as its listing says."""
 
 import json
 from pathlib import Path
@@ -13,14 +14,21 @@ from tests.vectors.envelope.cases import CASES, files
 FOLDER = Path(__file__).parents[2] / "vectors" / "envelope"
 LISTING: list[dict[str, str]] = json.loads((FOLDER / "cases.json").read_text())
 KEYS: dict[str, list[dict[str, Any]]] = json.loads((FOLDER / "keys.json").read_text())
-KNOWN = StaticKeys(*(verification_from_jwk(entry["jwk"], entry["owner"], entry["status"]) for entry in KEYS["verification"]))
+KNOWN = StaticKeys(
+    *(
+        verification_from_jwk(entry["jwk"], entry["owner"], entry["status"])
+        for entry in KEYS["verification"]
+    )
+)
 OWN = [opening_from_jwk(entry["jwk"], entry["owner"]) for entry in KEYS["opening"]]
 
 
 def opened(case: dict[str, str]) -> Opened:
     """Open a golden file as the listing's addressee, with that addressee's keys alone."""
     keys: dict[str, OpeningKey] = {key.kid: key for key in OWN if key.owner == case["me"]}
-    return open_envelope((FOLDER / case["file"]).read_bytes(), me=case["me"], opening=keys, keys=KNOWN)
+    return open_envelope(
+        (FOLDER / case["file"]).read_bytes(), me=case["me"], opening=keys, keys=KNOWN
+    )
 
 
 def test_the_maker_still_makes_exactly_these_files() -> None:
@@ -30,10 +38,17 @@ def test_the_maker_still_makes_exactly_these_files() -> None:
     assert [name for name in made if made[name] != kept[name]] == []
 
 
-@pytest.mark.parametrize("case", [case for case in LISTING if case["expect"] == "opened"], ids=lambda case: case["file"])
+@pytest.mark.parametrize(
+    "case", [case for case in LISTING if case["expect"] == "opened"], ids=lambda case: case["file"]
+)
 def test_opens(case: dict[str, str]) -> None:
     found = opened(case)
-    assert (found.source, found.seq, found.type, found.version) == ("svc:sharing", 7, "hub.disclosure.delivered", 1)
+    assert (found.source, found.seq, found.type, found.version) == (
+        "svc:sharing",
+        7,
+        "hub.disclosure.delivered",
+        1,
+    )
     assert found.digest
     assert case["me"] in found.to
 
@@ -50,7 +65,9 @@ def test_opens_to_the_recorded_claims() -> None:
     ]
 
 
-@pytest.mark.parametrize("case", [case for case in LISTING if case["expect"] != "opened"], ids=lambda case: case["file"])
+@pytest.mark.parametrize(
+    "case", [case for case in LISTING if case["expect"] != "opened"], ids=lambda case: case["file"]
+)
 def test_is_refused_with_its_code(case: dict[str, str]) -> None:
     with pytest.raises(EnvelopeRefused) as refused:
         opened(case)

@@ -1,4 +1,5 @@
-"""The golden files of the published language: a changed class fails here and must become a new version."""
+"""The golden files of the published language: a changed class fails here and must become a new
+version."""
 
 import json
 from datetime import UTC, datetime
@@ -15,7 +16,9 @@ from tests.vectors.events.cases import EXAMPLES, files, shape
 FOLDER = Path(__file__).parents[2] / "vectors" / "events"
 KEPT = sorted(FOLDER.glob("*.json"))
 CASES: list[tuple[str, int, dict[str, Any]]] = [
-    (whole["type"], whole["version"], example) for whole in (json.loads(path.read_text()) for path in KEPT) for example in whole["examples"]
+    (whole["type"], whole["version"], example)
+    for whole in (json.loads(path.read_text()) for path in KEPT)
+    for example in whole["examples"]
 ]
 
 
@@ -29,17 +32,28 @@ def test_the_class_is_still_what_was_published(path: Path) -> None:
     assert files()[path.name] == path.read_bytes()
 
 
-@pytest.mark.parametrize(("name", "version", "data"), CASES, ids=lambda value: value if isinstance(value, str) else "")
-def test_the_examples_are_read_and_written_back_unchanged(name: str, version: int, data: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "version", "data"), CASES, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_the_examples_are_read_and_written_back_unchanged(
+    name: str, version: int, data: dict[str, Any]
+) -> None:
     event = parse(name, version, data)
     assert (name, version) == (event.TYPE, event.VERSION)
     assert event.data() == data
 
 
-@pytest.mark.parametrize(("name", "version", "data"), CASES, ids=lambda value: value if isinstance(value, str) else "")
-def test_an_unknown_field_or_a_missing_one_is_refused_without_quoting_the_data(name: str, version: int, data: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "version", "data"), CASES, ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_an_unknown_field_or_a_missing_one_is_refused_without_quoting_the_data(
+    name: str, version: int, data: dict[str, Any]
+) -> None:
     required = next(iter(data))
-    for changed in (data | {"surprise": "Marta"}, {key: value for key, value in data.items() if key != required}):
+    for changed in (
+        data | {"surprise": "Marta"},
+        {key: value for key, value in data.items() if key != required},
+    ):
         with pytest.raises(EventMalformed) as caught:
             parse(name, version, changed)
         assert str(caught.value) == "event-malformed"
@@ -53,7 +67,9 @@ def test_the_size_is_that_of_the_canonical_form(example: Event) -> None:
 
 def test_the_size_counts_what_json_escapes_and_utf_8_widens() -> None:
     every = "".join(map(chr, range(0x100))) + "\u2028\u540d\U0001f600"
-    event = AgencyRestored(agency=every, state_epoch=2**53 - 1, at=datetime(2026, 4, 1, 9, 30, 0, 120, tzinfo=UTC))
+    event = AgencyRestored(
+        agency=every, state_epoch=2**53 - 1, at=datetime(2026, 4, 1, 9, 30, 0, 120, tzinfo=UTC)
+    )
     assert event.size() == len(canonical(event.data()))
 
 

@@ -1,4 +1,5 @@
-"""What each batch looks up is found by a whole key: a scan would grow with all that a consumer has ever seen."""
+"""What each batch looks up is found by a whole key: a scan would grow with all that a consumer has
+ever seen."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,15 +30,33 @@ def connection(tmp_path: Path) -> Iterator[Connection]:
 @pytest.mark.parametrize(
     ("statement", "given", "key"),
     [
-        (batch._SEEN, {"b_consumer": "c", "b_sources": [], "b_ids": []}, "(consumer=? AND source=? AND event_id=?)"),
-        (batch._STREAMS, {"b_consumer": "c", "b_sources": [], "b_streams": []}, "(consumer=? AND source=? AND stream=?)"),
-        (quarantine._holding(True, False, True), {"b_key": b"k", "b_topics": []}, "ix_inbox_quarantine_holding (key=?)"),
-        (receipts._WANTED, {"b_src": "s", "b_epoch": 1, "b_seqs": []}, "(src=? AND epoch=? AND seq=?)"),
+        (
+            batch._SEEN,
+            {"b_consumer": "c", "b_sources": [], "b_ids": []},
+            "(consumer=? AND source=? AND event_id=?)",
+        ),
+        (
+            batch._STREAMS,
+            {"b_consumer": "c", "b_sources": [], "b_streams": []},
+            "(consumer=? AND source=? AND stream=?)",
+        ),
+        (
+            quarantine._holding(True, False, True),
+            {"b_key": b"k", "b_topics": []},
+            "ix_inbox_quarantine_holding (key=?)",
+        ),
+        (
+            receipts._WANTED,
+            {"b_src": "s", "b_epoch": 1, "b_seqs": []},
+            "(src=? AND epoch=? AND seq=?)",
+        ),
         (receipts._STILL_OPEN, {"b_batches": []}, "(batch_id=?)"),
     ],
     ids=["seen", "streams", "held", "receipts", "batches"],
 )
-def test_a_batch_looks_up_by_key(connection: Connection, statement: Prepared, given: dict[str, Any], key: str) -> None:
+def test_a_batch_looks_up_by_key(
+    connection: Connection, statement: Prepared, given: dict[str, Any], key: str
+) -> None:
     sent: list[tuple[str, Any]] = []
     event.listen(connection, "before_cursor_execute", lambda *seen: sent.append((seen[2], seen[3])))
     statement.run(connection, given)

@@ -1,4 +1,5 @@
-"""FileKeyring's own promises: who may open it, what lies on the disk, and what a crash or an intruder leaves."""
+"""FileKeyring's own promises: who may open it, what lies on the disk, and what a crash or an
+intruder leaves."""
 
 import json
 import logging
@@ -38,16 +39,23 @@ def test_a_short_passphrase_makes_no_keyring(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("passphrase", ["correct horse battery stapl", "", None])
-def test_a_locked_keyring_opens_with_its_passphrase_only(tmp_path: Path, passphrase: str | None) -> None:
+def test_a_locked_keyring_opens_with_its_passphrase_only(
+    tmp_path: Path, passphrase: str | None
+) -> None:
     make(tmp_path)
     with pytest.raises(KeyringLocked):
         FileKeyring(tmp_path, passphrase=passphrase, open_allowed=True)
 
 
-def test_a_demonstration_runs_open_and_says_so_once_per_process(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_demonstration_runs_open_and_says_so_once_per_process(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     keyring._warn_once.cache_clear()
     with caplog.at_level(logging.WARNING, "common.keyring"):
-        rings = [FileKeyring(tmp_path / name, passphrase=None, open_allowed=True) for name in ("one", "two", "three")]
+        rings = [
+            FileKeyring(tmp_path / name, passphrase=None, open_allowed=True)
+            for name in ("one", "two", "three")
+        ]
     ring = rings[-1]
     assert ring.warnings[0].startswith("keyring-open")
     assert [record.getMessage() for record in caplog.records] == [ring.warnings[0]]
@@ -99,7 +107,15 @@ def test_a_file_of_another_keyring_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"null", b'{"mode":"open"}', b'{"mode":"argon2id","salt":"!"}', b'{"mode":"open","mode":"open"}']
+    "content",
+    [
+        b"",
+        b"{}",
+        b"null",
+        b'{"mode":"open"}',
+        b'{"mode":"argon2id","salt":"!"}',
+        b'{"mode":"open","mode":"open"}',
+    ],
 )
 def test_a_damaged_root_file_locks_the_keyring(tmp_path: Path, content: bytes) -> None:
     make(tmp_path)
@@ -156,7 +172,9 @@ def test_a_rotation_within_one_tick_of_the_file_system_is_noticed(tmp_path: Path
     assert ring.kek_id == after != before
 
 
-def test_opening_keys_are_read_once_until_the_folder_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opening_keys_are_read_once_until_the_folder_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ring = make(tmp_path)
     still(tmp_path)
     read: list[str] = []

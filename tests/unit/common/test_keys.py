@@ -1,4 +1,5 @@
-"""Keys: thumbprints of RFC 7638, signatures that interoperate, and no key in a place meant for another."""
+"""Keys: thumbprints of RFC 7638, signatures that interoperate, and no key in a place meant for
+another."""
 
 import hashlib
 from collections.abc import Callable
@@ -34,7 +35,10 @@ RFC6979_SIGNATURE = bytes.fromhex(
 
 def test_signs_as_rfc_6979_says() -> None:
     private = ec.derive_private_key(RFC6979_KEY, ec.SECP256R1())
-    assert SigningKey(thumbprint(private.public_key()), "svc:test", private).sign(b"sample") == RFC6979_SIGNATURE
+    assert (
+        SigningKey(thumbprint(private.public_key()), "svc:test", private).sign(b"sample")
+        == RFC6979_SIGNATURE
+    )
 
 
 def test_thumbprint_is_that_of_another_library() -> None:
@@ -46,7 +50,9 @@ def test_another_library_verifies_our_signature() -> None:
     key = generate_signing("svc:test")
     header = b64u(b'{"alg":"ES256"}')
     signed = f"{header}.{b64u(b'text')}"
-    found = jws.deserialize_compact(f"{signed}.{b64u(key.sign(signed.encode()))}", ECKey.import_key(key.public().public))
+    found = jws.deserialize_compact(
+        f"{signed}.{b64u(key.sign(signed.encode()))}", ECKey.import_key(key.public().public)
+    )
     assert found.payload == b"text"
 
 
@@ -71,7 +77,9 @@ def test_a_revoked_key_verifies_nothing_and_a_retired_one_still_does() -> None:
     signature = key.sign(b"text")
     VerificationKey(key.kid, key.owner, key.public().public, "retired").verify(b"text", signature)
     with pytest.raises(KeyRefused):
-        VerificationKey(key.kid, key.owner, key.public().public, "revoked").verify(b"text", signature)
+        VerificationKey(key.kid, key.owner, key.public().public, "revoked").verify(
+            b"text", signature
+        )
 
 
 def test_jwk_round_trips() -> None:
@@ -92,7 +100,9 @@ def test_repr_shows_no_private_part() -> None:
 
 def changed(**members: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """A change to a JWK; None removes the member."""
-    return lambda jwk: {name: value for name, value in {**jwk, **members}.items() if value is not None}
+    return lambda jwk: {
+        name: value for name, value in {**jwk, **members}.items() if value is not None
+    }
 
 
 @pytest.mark.parametrize(
@@ -110,7 +120,9 @@ def changed(**members: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
         changed(y="A" * 44),
     ],
 )
-def test_refuses_a_key_for_another_purpose_or_off_the_curve(change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+def test_refuses_a_key_for_another_purpose_or_off_the_curve(
+    change: Callable[[dict[str, Any]], dict[str, Any]],
+) -> None:
     jwk = generate_signing("a").jwk()
     with pytest.raises(KeyRefused):
         verification_from_jwk(change(dict(jwk)), "a")
@@ -126,7 +138,9 @@ def test_refuses_a_private_key_where_a_public_one_belongs() -> None:
 def test_refuses_private_and_public_parts_of_two_keys() -> None:
     one, two = generate_signing("a").jwk(private=True), generate_signing("a").jwk(private=True)
     with pytest.raises(KeyRefused):
-        signing_from_jwk({**{name: one[name] for name in ("kty", "crv", "x", "y")}, "d": two["d"]}, "a")
+        signing_from_jwk(
+            {**{name: one[name] for name in ("kty", "crv", "x", "y")}, "d": two["d"]}, "a"
+        )
     with pytest.raises(KeyRefused):
         signing_from_jwk({**one, "d": b64u(bytes(32))}, "a")
     with pytest.raises(KeyRefused):

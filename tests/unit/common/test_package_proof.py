@@ -1,4 +1,5 @@
-"""Each numbered check of a delivered package refuses what only it can see; take a check out and one of these fails."""
+"""Each numbered check of a delivered package refuses what only it can see; take a check out and one
+of these fails."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +23,9 @@ def refusal(package: DisclosurePackage, *, me: str = ME) -> tuple[int, str]:
 
 
 def with_content(made: Draft, **changes: Any) -> Draft:
-    """Other content, committed to as if sharing itself had written it: only a check of the content can notice."""
+    """Other content, committed to as if sharing itself had written it: only a check of the content
+    can notice.
+    """
     made.content.update(changes)
     return made.commit()
 
@@ -36,7 +39,13 @@ def with_record(made: Draft, **changes: Any) -> Draft:
 def test_a_right_package_is_proven() -> None:
     made = draft()
     verdict = verify_package(made.package(), me=ME, log=LOG.verifier)
-    assert (verdict.standing, verdict.index, verdict.size, verdict.due, verdict.witnessed) == ("proven", 3, 7, None, False)
+    assert (verdict.standing, verdict.index, verdict.size, verdict.due, verdict.witnessed) == (
+        "proven",
+        3,
+        7,
+        None,
+        False,
+    )
     assert verdict.content == made.content
     assert verdict.record == made.record
 
@@ -50,7 +59,12 @@ def test_it_is_proven_wherever_it_stands(others: int, index: int) -> None:
 
 @pytest.mark.parametrize("kind", ["correction", "withdrawal", "notice"])
 def test_every_kind_is_checked_alike(kind: str) -> None:
-    assert verify_package(with_content(draft(), kind=kind).package(), me=ME, log=LOG.verifier).content["kind"] == kind
+    assert (
+        verify_package(with_content(draft(), kind=kind).package(), me=ME, log=LOG.verifier).content[
+            "kind"
+        ]
+        == kind
+    )
 
 
 # 1. content and record are canonical
@@ -68,14 +82,19 @@ def test_1_content_that_is_no_object(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "!!", b64u(b"{"), b64u(b'{"a":1,"a":1}'), b64u(b"\xff")], ids=["none", "base64", "cut", "twice", "utf8"]
+    "text",
+    ["", "!!", b64u(b"{"), b64u(b'{"a":1,"a":1}'), b64u(b"\xff")],
+    ids=["none", "base64", "cut", "twice", "utf8"],
 )
 def test_1_content_that_cannot_be_read(text: str) -> None:
     assert refusal(draft().package(content=text)) == (1, "content-malformed")
 
 
 def test_1_content_past_the_limit() -> None:
-    assert refusal(with_content(draft(), necessity="x" * 200_001).package()) == (1, "content-malformed")
+    assert refusal(with_content(draft(), necessity="x" * 200_001).package()) == (
+        1,
+        "content-malformed",
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +125,10 @@ def test_2_content_for_me_under_a_record_for_another() -> None:
 
 
 def test_2_content_for_another_under_a_record_for_me() -> None:
-    assert refusal(with_content(draft(), recipient="northmoor-housing").package()) == (2, "not-my-package")
+    assert refusal(with_content(draft(), recipient="northmoor-housing").package()) == (
+        2,
+        "not-my-package",
+    )
 
 
 OTHER_DELIVERY = "01932000-0000-8000-8000-0000000000d2"
@@ -115,7 +137,10 @@ OTHER_DELIVERY = "01932000-0000-8000-8000-0000000000d2"
 def test_2_another_delivery() -> None:
     assert refusal(draft().package(delivery_id=OTHER_DELIVERY)) == (2, "delivery-mismatch")
     assert refusal(with_record(draft(), dl=OTHER_DELIVERY).package()) == (2, "delivery-mismatch")
-    assert refusal(with_content(draft(), deliveryId=OTHER_DELIVERY).package()) == (2, "delivery-mismatch")
+    assert refusal(with_content(draft(), deliveryId=OTHER_DELIVERY).package()) == (
+        2,
+        "delivery-mismatch",
+    )
 
 
 def test_2_a_record_of_something_else() -> None:
@@ -147,7 +172,10 @@ def test_2_no_clause_at_all(clause: object) -> None:
 @pytest.mark.parametrize(("member", "field"), [("id", "cl"), ("hash", "ag")])
 def test_2_absent_on_both_sides_is_not_agreement(member: str, field: str) -> None:
     made = draft()
-    made = with_content(made, clause={name: value for name, value in made.content["clause"].items() if name != member})
+    made = with_content(
+        made,
+        clause={name: value for name, value in made.content["clause"].items() if name != member},
+    )
     del made.record[field]
     assert refusal(made.package()) == (2, "clause-mismatch")
 
@@ -156,7 +184,9 @@ def test_2_absent_on_both_sides_is_not_agreement(member: str, field: str) -> Non
 
 
 def test_3_forged_content_under_a_true_record_and_proof() -> None:
-    """Somebody with the hub's sealing path but without the log: everything fits but what was logged."""
+    """Somebody with the hub's sealing path but without the log: everything fits but what was
+    logged.
+    """
     made = draft()
     forged = {**made.content, "necessity": "Because I say so."}
     assert refusal(made.package(content=b64u(canonical(forged)))) == (3, "content-not-committed")
@@ -172,7 +202,9 @@ def test_3_a_record_that_commits_to_nothing() -> None:
     assert refusal(made.package()) == (3, "content-not-committed")
 
 
-@pytest.mark.parametrize("salt", ["", "!", b64u(bytes(31)), b64u(bytes(33))], ids=["none", "base64", "short", "long"])
+@pytest.mark.parametrize(
+    "salt", ["", "!", b64u(bytes(31)), b64u(bytes(33))], ids=["none", "base64", "short", "long"]
+)
 def test_3_a_content_salt_that_is_none(salt: str) -> None:
     assert refusal(draft().package(content_salt=salt)) == (3, "salt-malformed")
 
@@ -181,7 +213,10 @@ def test_3_the_boundary_between_salt_and_content_cannot_move() -> None:
     """Without a fixed salt length, one commitment would fit a longer salt and a shorter content."""
     made = draft()
     raw = canonical(made.content)
-    assert refusal(made.package(content_salt=b64u(made.content_salt + raw[:1]), content=b64u(raw)))[0] == 3
+    assert (
+        refusal(made.package(content_salt=b64u(made.content_salt + raw[:1]), content=b64u(raw)))[0]
+        == 3
+    )
 
 
 # 4. leaf or promise commits to exactly this record
@@ -198,7 +233,9 @@ def test_4_another_record_salt() -> None:
     assert refusal(draft().package(record_salt=b64u(bytes(32)))) == (4, "record-not-committed")
 
 
-@pytest.mark.parametrize("salt", ["", "!", b64u(bytes(31)), b64u(bytes(33))], ids=["none", "base64", "short", "long"])
+@pytest.mark.parametrize(
+    "salt", ["", "!", b64u(bytes(31)), b64u(bytes(33))], ids=["none", "base64", "short", "long"]
+)
 def test_4_a_record_salt_that_is_none(salt: str) -> None:
     assert refusal(draft().package(record_salt=salt)) == (4, "salt-malformed")
     assert refusal(draft().promised(record_salt=salt)) == (4, "salt-malformed")
@@ -207,10 +244,15 @@ def test_4_a_record_salt_that_is_none(salt: str) -> None:
 def test_4_a_leaf_of_another_record_with_its_own_true_proof() -> None:
     made, other = draft(), draft()
     leaf = other.leaf().encode()
-    assert refusal(made.package(leaf=b64u(leaf), proof=other.proof_of(leaf))) == (4, "record-not-committed")
+    assert refusal(made.package(leaf=b64u(leaf), proof=other.proof_of(leaf))) == (
+        4,
+        "record-not-committed",
+    )
 
 
-@pytest.mark.parametrize("leaf", ["", "!", b64u(b"{}"), b64u(b"[]")], ids=["none", "base64", "empty", "list"])
+@pytest.mark.parametrize(
+    "leaf", ["", "!", b64u(b"{}"), b64u(b"[]")], ids=["none", "base64", "empty", "list"]
+)
 def test_4_a_leaf_that_is_none(leaf: str) -> None:
     assert refusal(draft().package(leaf=leaf)) == (4, "leaf-malformed")
 
@@ -218,7 +260,10 @@ def test_4_a_leaf_that_is_none(leaf: str) -> None:
 def test_4_a_leaf_in_another_spelling_with_a_true_proof() -> None:
     made = draft()
     spelled = made.leaf().encode().replace(b'"v":1', b'"v": 1')
-    assert refusal(made.package(leaf=b64u(spelled), proof=made.proof_of(spelled))) == (4, "leaf-malformed")
+    assert refusal(made.package(leaf=b64u(spelled), proof=made.proof_of(spelled))) == (
+        4,
+        "leaf-malformed",
+    )
 
 
 def test_4_a_promise_of_another_record() -> None:
@@ -235,10 +280,15 @@ def test_4_a_changed_record_under_a_promise() -> None:
 
 @pytest.mark.parametrize("both", [("leaf",), ("proof",), ("leaf", "proof")])
 def test_4_a_promise_and_a_proof_at_once(both: tuple[str, ...]) -> None:
-    """Never let a promise ride on a proof: it must be one or the other, so that nobody reads the better of the two."""
+    """Never let a promise ride on a proof: it must be one or the other, so that nobody reads the
+    better of the two.
+    """
     made = draft()
     proven = made.package().model_dump()
-    assert refusal(made.promised(**{name: proven[name] for name in both})) == (4, "proof-and-promise")
+    assert refusal(made.promised(**{name: proven[name] for name in both})) == (
+        4,
+        "proof-and-promise",
+    )
 
 
 def test_a_promise_is_never_more_than_promised() -> None:
@@ -284,13 +334,19 @@ def test_5_another_place_in_the_tree() -> None:
     made = draft()
     right = Proof.parse(made.package().proof)
     assert refusal(made.package(proof=replace(right, index=2).format())) == (5, "root-differs")
-    assert refusal(made.package(proof=replace(right, index=7).format())) == (5, "index-outside-tree")
+    assert refusal(made.package(proof=replace(right, index=7).format())) == (
+        5,
+        "index-outside-tree",
+    )
 
 
 def test_5_a_path_with_a_hash_too_few() -> None:
     made = draft()
     right = Proof.parse(made.package().proof)
-    assert refusal(made.package(proof=replace(right, path=right.path[:-1]).format())) == (5, "wrong-number-of-hashes")
+    assert refusal(made.package(proof=replace(right, path=right.path[:-1]).format())) == (
+        5,
+        "wrong-number-of-hashes",
+    )
 
 
 def test_5_a_head_whose_size_was_changed_after_signing() -> None:
@@ -300,7 +356,11 @@ def test_5_a_head_whose_size_was_changed_after_signing() -> None:
     assert refusal(made.package(proof=proof.replace(f"{ORIGIN}\n7\n", f"{ORIGIN}\n8\n")))[0] == 5
 
 
-@pytest.mark.parametrize("proof", ["", "not a proof", "c2sp.org/tlog-proof@v2\nindex 3\n\nx"], ids=["none", "text", "version"])
+@pytest.mark.parametrize(
+    "proof",
+    ["", "not a proof", "c2sp.org/tlog-proof@v2\nindex 3\n\nx"],
+    ids=["none", "text", "version"],
+)
 def test_5_a_proof_that_is_none(proof: str) -> None:
     assert refusal(draft().package(proof=proof)) == (5, "proof-malformed")
 

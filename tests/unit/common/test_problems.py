@@ -32,7 +32,11 @@ def test_a_code_means_one_thing() -> None:
 
 
 def test_members_never_replace_the_standard_ones() -> None:
-    body = Problem("conflict", members={"status": 200, "title": SECRET, "version": 3}, errors=[Fault("/a", "is wrong")]).body(ID)
+    body = Problem(
+        "conflict",
+        members={"status": 200, "title": SECRET, "version": 3},
+        errors=[Fault("/a", "is wrong")],
+    ).body(ID)
     assert body["status"] == 409
     assert body["title"] != SECRET
     assert body["version"] == 3
@@ -84,16 +88,28 @@ def person(**more: object) -> dict[str, object]:
     [
         ({}, [("/people", "is required")]),
         ({"people": [person(), {}]}, [("/people/1/familyName", "is required")]),
-        ({"people": [person(familyName=SECRET)]}, [("/people/0/familyName", "must have at most 5 characters")]),
+        (
+            {"people": [person(familyName=SECRET)]},
+            [("/people/0/familyName", "must have at most 5 characters")],
+        ),
         ({"people": [person(age="5")]}, [("/people/0/age", "must be a number")]),
         ({"people": [person(age=True)]}, [("/people/0/age", "must be a number")]),
         ({"people": [person(age=1.5)]}, [("/people/0/age", "must be a whole number")]),
         ({"people": [], "surprise": SECRET}, [("/surprise", "is not a known field")]),
         ({"people": [], SECRET: 1}, [("/*", "is not a known field")]),
         ({"people": [], "a/b": 1}, [("/*", "is not a known field")]),
-        ({"people": [], "seenAt": SECRET}, [("/seenAt", "must be an RFC 3339 date-time with a time zone")]),
-        ({"people": [], "seenAt": 1700000000}, [("/seenAt", "must be an RFC 3339 date-time with a time zone")]),
-        ({"people": [], "seenAt": "2026-11-21T10:00:00"}, [("/seenAt", "must be an RFC 3339 date-time with a time zone")]),
+        (
+            {"people": [], "seenAt": SECRET},
+            [("/seenAt", "must be an RFC 3339 date-time with a time zone")],
+        ),
+        (
+            {"people": [], "seenAt": 1700000000},
+            [("/seenAt", "must be an RFC 3339 date-time with a time zone")],
+        ),
+        (
+            {"people": [], "seenAt": "2026-11-21T10:00:00"},
+            [("/seenAt", "must be an RFC 3339 date-time with a time zone")],
+        ),
         ({"people": [], "seenAt": "2026-11-21T10:00:00.5"}, [("/seenAt", "must have a time zone")]),
         ({"people": [person()] * 3}, [("/people", "must not be three")]),
         ({"people": [person()] * 4}, [("/people", "is not acceptable")]),
@@ -114,13 +130,21 @@ class Urgent(ApiModel):
 
 
 @pytest.mark.parametrize(
-    ("body", "expected"), [({}, ("/form", "must say which kind it is")), ({"form": SECRET}, ("/form", "must be one of 'full', 'urgent'"))]
+    ("body", "expected"),
+    [
+        ({}, ("/form", "must say which kind it is")),
+        ({"form": SECRET}, ("/form", "must be one of 'full', 'urgent'")),
+    ],
 )
 def test_the_field_that_says_which_kind_is_named(body: object, expected: tuple[str, str]) -> None:
-    either: TypeAdapter[Full | Urgent] = TypeAdapter(Annotated[Full | Urgent, Field(discriminator="form")])
+    either: TypeAdapter[Full | Urgent] = TypeAdapter(
+        Annotated[Full | Urgent, Field(discriminator="form")]
+    )
     with pytest.raises(ValidationError) as caught:
         either.validate_python(body)
-    (fault,) = faults([{**one, "loc": ("body", *one["loc"])} for one in caught.value.errors()], body)
+    (fault,) = faults(
+        [{**one, "loc": ("body", *one["loc"])} for one in caught.value.errors()], body
+    )
     assert (fault.pointer, fault.detail) == expected
 
 

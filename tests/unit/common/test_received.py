@@ -1,4 +1,5 @@
-"""Opening a batch: what is small is opened where it is, what could hold the loop up is not, and both come to the same."""
+"""Opening a batch: what is small is opened where it is, what could hold the loop up is not, and
+both come to the same."""
 
 import threading
 from collections.abc import Mapping
@@ -13,15 +14,26 @@ from common.ids import uuid7
 from common.inbox.received import Opener
 from common.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
 
-SENDER, MINE, ANOTHERS = generate_signing("svc:audit"), generate_opening("svc:sharing"), generate_opening("svc:referral")
+SENDER, MINE, ANOTHERS = (
+    generate_signing("svc:audit"),
+    generate_opening("svc:sharing"),
+    generate_opening("svc:referral"),
+)
 
 
 def record(seq: int, to: OpeningKey = MINE) -> Incoming:
     """An envelope of the log on the bus."""
     value = seal(
-        type="hub.test", version=1, data={"n": seq}, sender=SENDER, recipients=[to.public()], stream="s", seq=seq, id=uuid7(),
+        type="hub.test",
+        version=1,
+        data={"n": seq},
+        sender=SENDER,
+        recipients=[to.public()],
+        stream="s",
+        seq=seq,
+        id=uuid7(),
         issued_at=datetime(2026, 11, 20, tzinfo=UTC),
-    )  # fmt: skip
+    )
     return Incoming("hub.audit-receipt.v1", b"s", value, (), 0, seq, 0)
 
 
@@ -50,20 +62,35 @@ def opener(opening: Opening) -> Opener:
 
 
 @pytest.mark.parametrize(("count", "on_the_loop"), [(1, True), (5, True), (6, False), (64, False)])
-async def test_only_what_takes_no_time_is_opened_on_the_loop(opener: Opener, opening: Opening, count: int, on_the_loop: bool) -> None:
+async def test_only_what_takes_no_time_is_opened_on_the_loop(
+    opener: Opener, opening: Opening, count: int, on_the_loop: bool
+) -> None:
     items = await opener.open([record(seq) for seq in range(count)], others=False, senders=None)
-    assert [item.received.data for item in items if item.received] == [{"n": seq} for seq in range(count)]
+    assert [item.received.data for item in items if item.received] == [
+        {"n": seq} for seq in range(count)
+    ]
     assert (opening.threads == [threading.get_ident()]) == on_the_loop
 
 
 @pytest.mark.parametrize("count", [1, 64])
-async def test_what_is_for_others_needs_no_key(opener: Opener, opening: Opening, count: int) -> None:
-    assert await opener.open([record(seq, ANOTHERS) for seq in range(count)], others=True, senders=None) == []
+async def test_what_is_for_others_needs_no_key(
+    opener: Opener, opening: Opening, count: int
+) -> None:
+    assert (
+        await opener.open(
+            [record(seq, ANOTHERS) for seq in range(count)], others=True, senders=None
+        )
+        == []
+    )
     assert opening.threads == []
 
 
-@pytest.mark.parametrize("spoil", [lambda value: value[:-1], lambda value: value.replace(b'{"aad"', b'{"aad":"","aad"')])
+@pytest.mark.parametrize(
+    "spoil", [lambda value: value[:-1], lambda value: value.replace(b'{"aad"', b'{"aad":"","aad"')]
+)
 async def test_what_is_not_whole_is_refused_and_never_left_to_others(opener: Opener, spoil) -> None:  # type: ignore[no-untyped-def]
     good = record(1, ANOTHERS)
     bad = Incoming(good.topic, good.key, spoil(good.value), (), 0, 1, 0)
-    assert [item.reason for item in await opener.open([bad], others=True, senders=None)] == ["malformed"]
+    assert [item.reason for item in await opener.open([bad], others=True, senders=None)] == [
+        "malformed"
+    ]

@@ -1,4 +1,5 @@
-"""Sealed fields and subject keys: a ciphertext opens in its own place only, and a destroyed key takes everything with it."""
+"""Sealed fields and subject keys: a ciphertext opens in its own place only, and a destroyed key
+takes everything with it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -87,7 +88,13 @@ def test_a_field_opens_in_its_place() -> None:
 
 @pytest.mark.parametrize(
     "elsewhere",
-    [{"table": "address"}, {"column": "phone"}, {"row_id": uuid7()}, {"subject_id": uuid7()}, {"row_id": SUBJECT, "subject_id": ROW}],
+    [
+        {"table": "address"},
+        {"column": "phone"},
+        {"row_id": uuid7()},
+        {"subject_id": uuid7()},
+        {"row_id": SUBJECT, "subject_id": ROW},
+    ],
     ids=" and ".join,
 )
 def test_a_field_moved_elsewhere_is_refused(elsewhere: dict[str, Any]) -> None:
@@ -112,7 +119,9 @@ def test_what_is_no_field_is_refused(blob: bytes) -> None:
 
 
 def test_one_field_sealed_twice_gives_two_blobs() -> None:
-    assert seal_field(DEK, **PLACE, version=1, plaintext=b"x") != seal_field(DEK, **PLACE, version=1, plaintext=b"x")
+    assert seal_field(DEK, **PLACE, version=1, plaintext=b"x") != seal_field(
+        DEK, **PLACE, version=1, plaintext=b"x"
+    )
 
 
 def test_a_subject_key_seals_and_opens_text(conn: Connection, keys: SubjectKeys) -> None:
@@ -128,17 +137,29 @@ def test_one_subjects_field_does_not_open_for_another(conn: Connection, keys: Su
 
 
 def test_many_subjects_are_loaded_by_one_query(conn: Connection, keyring: Keyring) -> None:
-    ids = [keys.subject_id for keys in (SubjectKeys(keyring, TABLE, ManualClock()).create(conn, uuid7()) for _ in range(200))]
+    ids = [
+        keys.subject_id
+        for keys in (
+            SubjectKeys(keyring, TABLE, ManualClock()).create(conn, uuid7()) for _ in range(200)
+        )
+    ]
     statements: list[str] = []
-    event.listen(conn, "before_cursor_execute", lambda _c, _u, statement, *_: statements.append(statement))
+    event.listen(
+        conn, "before_cursor_execute", lambda _c, _u, statement, *_: statements.append(statement)
+    )
     found = SubjectKeys(keyring, TABLE, ManualClock()).load(conn, [*ids, uuid7()])
     assert set(found) == set(ids)
     assert len(statements) == 1
 
 
-def test_unwrapped_keys_are_remembered_but_the_table_decides(conn: Connection, keyring: Keyring) -> None:
+def test_unwrapped_keys_are_remembered_but_the_table_decides(
+    conn: Connection, keyring: Keyring
+) -> None:
     counting = CountingKeyring(keyring)
-    here, elsewhere = SubjectKeys(counting, TABLE, ManualClock()), SubjectKeys(keyring, TABLE, ManualClock())
+    here, elsewhere = (
+        SubjectKeys(counting, TABLE, ManualClock()),
+        SubjectKeys(keyring, TABLE, ManualClock()),
+    )
     here.create(conn, SUBJECT)
     here.get(conn, SUBJECT)
     here.get(conn, SUBJECT)
@@ -176,19 +197,30 @@ def test_a_key_is_made_once(conn: Connection, keys: SubjectKeys) -> None:
         keys.create(conn, SUBJECT)
 
 
-def test_fresh_subjects_get_their_keys_in_one_statement(conn: Connection, keys: SubjectKeys) -> None:
+def test_fresh_subjects_get_their_keys_in_one_statement(
+    conn: Connection, keys: SubjectKeys
+) -> None:
     statements: list[str] = []
-    event.listen(conn, "before_cursor_execute", lambda _c, _u, statement, *_: statements.append(statement))
+    event.listen(
+        conn, "before_cursor_execute", lambda _c, _u, statement, *_: statements.append(statement)
+    )
     ids = [uuid7() for _ in range(4)]
     made = keys.create_fresh(conn, ids)
     assert len(statements) == 1
     for one in ids:
-        assert keys.get(conn, one).open("person", "name", ROW, made[one].seal("person", "name", ROW, "Nadia Example")) == "Nadia Example"
+        assert (
+            keys.get(conn, one).open(
+                "person", "name", ROW, made[one].seal("person", "name", ROW, "Nadia Example")
+            )
+            == "Nadia Example"
+        )
     assert len({key.deks[1] for key in made.values()}) == len(ids)
 
 
 @pytest.mark.parametrize("erased", [False, True])
-def test_a_subject_that_is_not_fresh_gets_no_second_key(conn: Connection, keys: SubjectKeys, erased: bool) -> None:
+def test_a_subject_that_is_not_fresh_gets_no_second_key(
+    conn: Connection, keys: SubjectKeys, erased: bool
+) -> None:
     keys.create(conn, SUBJECT)
     if erased:
         keys.destroy(conn, SUBJECT)
@@ -205,7 +237,9 @@ def test_a_key_lives_and_dies_with_its_transaction(engine: Engine, keys: Subject
         keys.get(conn, SUBJECT)
 
 
-def test_a_new_version_seals_and_the_old_one_still_opens(conn: Connection, keys: SubjectKeys) -> None:
+def test_a_new_version_seals_and_the_old_one_still_opens(
+    conn: Connection, keys: SubjectKeys
+) -> None:
     old = keys.create(conn, SUBJECT).seal("person", "name", ROW, "before")
     key = keys.renew(conn, SUBJECT)
     new = key.seal("person", "name", ROW, "after")
@@ -214,7 +248,9 @@ def test_a_new_version_seals_and_the_old_one_still_opens(conn: Connection, keys:
     assert [found.open("person", "name", ROW, blob) for blob in (old, new)] == ["before", "after"]
 
 
-def test_wrapped_keys_swapped_between_subjects_are_refused(conn: Connection, keyring: Keyring, keys: SubjectKeys) -> None:
+def test_wrapped_keys_swapped_between_subjects_are_refused(
+    conn: Connection, keyring: Keyring, keys: SubjectKeys
+) -> None:
     one, two = uuid7(), uuid7()
     keys.create(conn, one)
     keys.create(conn, two)
@@ -226,19 +262,32 @@ def test_wrapped_keys_swapped_between_subjects_are_refused(conn: Connection, key
             ring.load(conn, [one])
 
 
-def test_rotation_wraps_all_live_keys_anew_and_the_old_one_may_go(conn: Connection, keyring: Keyring, keys: SubjectKeys) -> None:
+def test_rotation_wraps_all_live_keys_anew_and_the_old_one_may_go(
+    conn: Connection, keyring: Keyring, keys: SubjectKeys
+) -> None:
     ids: list[UUID] = [uuid7() for _ in range(5)]
-    blobs = {subject: keys.create(conn, subject).seal("person", "name", subject, "x") for subject in ids}
+    blobs = {
+        subject: keys.create(conn, subject).seal("person", "name", subject, "x") for subject in ids
+    }
     keys.destroy(conn, ids[0])
     old = keyring.kek_id
     keyring.rotate_kek()
-    assert [keys.rewrap(conn, limit=3), keys.rewrap(conn, limit=3), keys.rewrap(conn, limit=3)] == [3, 1, 0]
+    assert [keys.rewrap(conn, limit=3), keys.rewrap(conn, limit=3), keys.rewrap(conn, limit=3)] == [
+        3,
+        1,
+        0,
+    ]
     keyring.destroy_kek(old)
     found = SubjectKeys(keyring, TABLE, ManualClock()).load(conn, ids)
-    assert {subject: key.open("person", "name", subject, blobs[subject]) for subject, key in found.items()} == dict.fromkeys(ids[1:], "x")
+    assert {
+        subject: key.open("person", "name", subject, blobs[subject])
+        for subject, key in found.items()
+    } == dict.fromkeys(ids[1:], "x")
 
 
-def test_a_key_destroyed_while_it_is_wrapped_anew_stays_destroyed(conn: Connection, keyring: Keyring, keys: SubjectKeys) -> None:
+def test_a_key_destroyed_while_it_is_wrapped_anew_stays_destroyed(
+    conn: Connection, keyring: Keyring, keys: SubjectKeys
+) -> None:
     keys.create(conn, SUBJECT)
     keyring.rotate_kek()
     racing = CountingKeyring(keyring, lambda: keys.destroy(conn, SUBJECT))
@@ -255,10 +304,18 @@ def test_a_subject_key_shows_nothing_of_itself(conn: Connection, keys: SubjectKe
 
 
 def test_a_blind_index_is_equal_for_equal_values_and_for_nothing_else() -> None:
-    assert blind_index(DEK, "person.phone", "+447700900123") == blind_index(DEK, "person.phone", " +447700900123 ")
+    assert blind_index(DEK, "person.phone", "+447700900123") == blind_index(
+        DEK, "person.phone", " +447700900123 "
+    )
     assert blind_index(DEK, "person.name", "STRAßE") == blind_index(DEK, "person.name", "strasse")
-    assert blind_index(DEK, "person.name", "\N{LATIN SMALL LIGATURE FI}x") == blind_index(DEK, "person.name", "FIX")
-    others = [(DEK, "person.phone", "+447700900124"), (DEK, "person.mobile", "+447700900123"), (bytes(32), "person.phone", "+447700900123")]
+    assert blind_index(DEK, "person.name", "\N{LATIN SMALL LIGATURE FI}x") == blind_index(
+        DEK, "person.name", "FIX"
+    )
+    others = [
+        (DEK, "person.phone", "+447700900124"),
+        (DEK, "person.mobile", "+447700900123"),
+        (bytes(32), "person.phone", "+447700900123"),
+    ]
     found = {blind_index(*other) for other in others}
     assert len(found) == 3
     assert blind_index(DEK, "person.phone", "+447700900123") not in found

@@ -20,23 +20,48 @@ GOOD = {
     "HUB_AUDIT_URL": "https://hub.example.org/audit",
     "HUB_IDENTITY_URL": "https://hub.example.org/identity",
 }
-KAFKA = {"HUB_BUS": "kafka", "HUB_KAFKA_BOOTSTRAP": "broker:9092", "HUB_KAFKA_USER": "svc", "HUB_KAFKA_PASSWORD": SECRET}
+KAFKA = {
+    "HUB_BUS": "kafka",
+    "HUB_KAFKA_BOOTSTRAP": "broker:9092",
+    "HUB_KAFKA_USER": "svc",
+    "HUB_KAFKA_PASSWORD": SECRET,
+}
 
 
 def test_defaults_and_cleaning() -> None:
     made = Settings.from_env(GOOD)
-    assert made.service_url == "https://hub.example.org/referral", "the trailing slash would break audience comparison"
-    assert (made.bus, made.host, made.port, made.demo, made.delivery_spread_ms) == ("embedded", "127.0.0.1", 8000, False, 250)
+    assert made.service_url == "https://hub.example.org/referral", (
+        "the trailing slash would break audience comparison"
+    )
+    assert (made.bus, made.host, made.port, made.demo, made.delivery_spread_ms) == (
+        "embedded",
+        "127.0.0.1",
+        8000,
+        False,
+        250,
+    )
     assert made.keyring_dir == Path("/keys")
 
 
 def test_everything_can_be_set() -> None:
     more = {
-        "HUB_PORT": "8101", "HUB_HOST": "127.0.0.2", "HUB_DEMO": "1", "HUB_DELIVERY_SPREAD_MS": "0", "HUB_TRACE_RATIO": "0.5",
-        "HUB_OTLP_ENDPOINT": "http://collector:4318", "HUB_PORTAL_URL": "https://hub.example.org", "HUB_SPAN_FILE": "spans.jsonl",
-    }  # fmt: skip
+        "HUB_PORT": "8101",
+        "HUB_HOST": "127.0.0.2",
+        "HUB_DEMO": "1",
+        "HUB_DELIVERY_SPREAD_MS": "0",
+        "HUB_TRACE_RATIO": "0.5",
+        "HUB_OTLP_ENDPOINT": "http://collector:4318",
+        "HUB_PORTAL_URL": "https://hub.example.org",
+        "HUB_SPAN_FILE": "spans.jsonl",
+    }
     made = Settings.from_env({**GOOD, **KAFKA, **more})
-    assert (made.port, made.demo, made.delivery_spread_ms, made.trace_ratio, made.bus) == (8101, True, 0, 0.5, "kafka")
+    assert (made.port, made.demo, made.delivery_spread_ms, made.trace_ratio, made.bus) == (
+        8101,
+        True,
+        0,
+        0.5,
+        "kafka",
+    )
     assert made.otlp_endpoint == "http://collector:4318"
 
 
@@ -68,7 +93,9 @@ def test_a_missing_variable_is_named(name: str) -> None:
         ("HUB_DELIVERY_SPREAD_MS", "-1"),
     ],
 )
-def test_a_bad_value_is_an_error_that_names_the_variable_and_never_the_value(name: str, value: str) -> None:
+def test_a_bad_value_is_an_error_that_names_the_variable_and_never_the_value(
+    name: str, value: str
+) -> None:
     with pytest.raises(SettingsError) as refused:
         Settings.from_env({**GOOD, name: value})
     assert refused.value.variable == name
@@ -97,7 +124,12 @@ def test_a_secret_may_lie_in_a_file(tmp_path: Path) -> None:
 
 def test_secrets_stay_out_of_repr_and_nothing_can_be_changed() -> None:
     made = Settings.from_env(
-        {**GOOD, **KAFKA, "HUB_KEYRING_PASSPHRASE": SECRET, "HUB_DATABASE_URL": f"postgresql+psycopg://r:{SECRET}@db/r"}
+        {
+            **GOOD,
+            **KAFKA,
+            "HUB_KEYRING_PASSPHRASE": SECRET,
+            "HUB_DATABASE_URL": f"postgresql+psycopg://r:{SECRET}@db/r",
+        }
     )
     assert SECRET not in repr(made)
     with pytest.raises(dataclasses.FrozenInstanceError):

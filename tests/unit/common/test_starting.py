@@ -56,10 +56,21 @@ async def test_a_broker_that_stays_away_is_an_error(monkeypatch: pytest.MonkeyPa
         ({"HUB_CRASH_AT": "here"}, 5),
     ],
 )
-def test_a_crash_point_kills_at_its_pass_and_only_in_a_test_build(environment: dict[str, str], passed: int) -> None:
+def test_a_crash_point_kills_at_its_pass_and_only_in_a_test_build(
+    environment: dict[str, str], passed: int
+) -> None:
     """A production start that carries the variable by mistake goes on."""
-    program = "from common.faults import crash_point\nfor n in range(5):\n    crash_point('here')\n    print(n, flush=True)"
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
+    program = (
+        "from common.faults import crash_point\nfor n in range(5):\n    "
+        "crash_point('here')\n    print(n, flush=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert len(done.stdout.split()) == passed
     assert done.returncode == (0 if passed == 5 else -9)
     assert done.stderr == ("" if passed == 5 else "crash point reached: here\n")

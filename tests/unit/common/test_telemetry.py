@@ -1,4 +1,5 @@
-"""Logs, spans and metrics of a request hold nothing a person typed, whoever wrote the log line or made the span."""
+"""Logs, spans and metrics of a request hold nothing a person typed, whoever wrote the log line or
+made the span."""
 
 import io
 import json
@@ -14,7 +15,16 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags, TraceState, set_span_in_context
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
 
 from common.telemetry import ScrubbingExporter, describe, start_logging
 
@@ -50,7 +60,8 @@ def raised() -> Exception:
 
 def test_a_line_holds_allowed_fields_only(lines: io.StringIO) -> None:
     logging.getLogger("hub.test").warning(
-        "relay waits", extra={"topic": "hub.case.v1", "waiting": 3, "surname": MARKER, "payload": {"a": MARKER}}
+        "relay waits",
+        extra={"topic": "hub.case.v1", "waiting": 3, "surname": MARKER, "payload": {"a": MARKER}},
     )
     line = last(lines)
     assert (line["message"], line["level"], line["service"], line["topic"], line["waiting"]) == (
@@ -73,7 +84,17 @@ def test_arguments_and_exception_texts_never_reach_a_line(lines: io.StringIO) ->
     assert MARKER not in lines.getvalue()
 
 
-@pytest.mark.parametrize("name", ["aiokafka.consumer", "sqlalchemy.engine.Engine", "uvicorn.error", "asyncio", "fastapi", "somelibrary"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "aiokafka.consumer",
+        "sqlalchemy.engine.Engine",
+        "uvicorn.error",
+        "asyncio",
+        "fastapi",
+        "somelibrary",
+    ],
+)
 def test_a_librarys_own_text_is_replaced_by_its_place(lines: io.StringIO, name: str) -> None:
     logging.getLogger(name).warning(f"cannot store {MARKER}")  # noqa: G004 - libraries do
     logging.getLogger(name).error("failed", exc_info=raised())
@@ -82,11 +103,24 @@ def test_a_librarys_own_text_is_replaced_by_its_place(lines: io.StringIO, name: 
 
 
 @pytest.mark.parametrize(
-    "name", ["hub", "common.inbox.quarantine", "referral.api", "sharing", "audit.x", "identity", "portal", "standalone.hub"]
+    "name",
+    [
+        "hub",
+        "common.inbox.quarantine",
+        "referral.api",
+        "sharing",
+        "audit.x",
+        "identity",
+        "portal",
+        "standalone.hub",
+    ],
 )
 def test_our_own_modules_keep_their_fixed_text(lines: io.StringIO, name: str) -> None:
     logging.getLogger(name).warning("waits for %s", MARKER, extra={"alarm": "envelope-quarantined"})
-    assert (last(lines)["message"], last(lines)["alarm"]) == ("waits for %s", "envelope-quarantined")
+    assert (last(lines)["message"], last(lines)["alarm"]) == (
+        "waits for %s",
+        "envelope-quarantined",
+    )
     assert MARKER not in lines.getvalue()
     logging.getLogger(f"x{name}").warning(MARKER)
     logging.getLogger("commonlib.inbox").warning(MARKER)
@@ -141,14 +175,31 @@ def exported(**attributes: Any) -> ReadableSpan:
 def test_a_span_keeps_routes_and_counts_and_nothing_else() -> None:
     span = exported(
         **{
-            "http.route": "/v1/people/{id}", "http.request.method": "GET", "http.response.status_code": 200, "url.path": f"/v1/people/{MARKER}",
-            "url.query": f"name={MARKER}", "messaging.kafka.message.key": MARKER, "db.query.text": f"SELECT '{MARKER}'", "enduser.id": MARKER,
-            "messaging.destination.name": "hub.case.v1", "exception.message": MARKER, "http.request.header.authorization": MARKER,
+            "http.route": "/v1/people/{id}",
+            "http.request.method": "GET",
+            "http.response.status_code": 200,
+            "url.path": f"/v1/people/{MARKER}",
+            "url.query": f"name={MARKER}",
+            "messaging.kafka.message.key": MARKER,
+            "db.query.text": f"SELECT '{MARKER}'",
+            "enduser.id": MARKER,
+            "messaging.destination.name": "hub.case.v1",
+            "exception.message": MARKER,
+            "http.request.header.authorization": MARKER,
         }
-    )  # fmt: skip
+    )
     assert span.name == "GET /v1/people/{id}"
-    assert set(span.attributes or {}) == {"http.route", "http.request.method", "http.response.status_code", "messaging.destination.name"}
-    assert (span.events, span.status.description, span.status.status_code) == ((), None, StatusCode.ERROR)
+    assert set(span.attributes or {}) == {
+        "http.route",
+        "http.request.method",
+        "http.response.status_code",
+        "messaging.destination.name",
+    }
+    assert (span.events, span.status.description, span.status.status_code) == (
+        (),
+        None,
+        StatusCode.ERROR,
+    )
     assert MARKER not in span.to_json()
     assert len(span.links) == 1
 
@@ -157,12 +208,21 @@ def test_what_a_caller_wrote_into_the_trace_state_stays_behind() -> None:
     memory = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(ScrubbingExporter(memory)))
-    told = SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("x", MARKER)]))
+    told = SpanContext(
+        1, 2, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("x", MARKER)])
+    )
     parent = set_span_in_context(NonRecordingSpan(told))
     provider.get_tracer("test").start_span("work", context=parent, links=[Link(told)]).end()
     (span,) = memory.get_finished_spans()
-    assert (span.context.trace_id, span.parent and span.parent.span_id, span.links[0].context.span_id) == (1, 2, 2)
-    assert not any(MARKER in str(dict(each.trace_state)) for each in (span.context, span.links[0].context, span.parent or told))
+    assert (
+        span.context.trace_id,
+        span.parent and span.parent.span_id,
+        span.links[0].context.span_id,
+    ) == (1, 2, 2)
+    assert not any(
+        MARKER in str(dict(each.trace_state))
+        for each in (span.context, span.links[0].context, span.parent or told)
+    )
     assert MARKER not in span.to_json()
 
 
@@ -203,16 +263,29 @@ asyncio.run(main(Path(sys.argv[1])))
 def test_a_whole_service_leaks_nothing_into_logs_spans_and_metrics(tmp_path: Path) -> None:
     root = Path(__file__).parents[3]
     ran = subprocess.run(
-        [sys.executable, "-c", _REQUESTS, str(tmp_path)], cwd=root, capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", _REQUESTS, str(tmp_path)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     spans = (tmp_path / "spans.jsonl").read_text()
     for text in (ran.stdout, ran.stderr, spans):
         assert MARKER.lower() not in text.lower()
         assert "7700900123" not in text
     rows = [json.loads(line) for line in spans.splitlines()]
-    assert {row["name"] for row in rows} >= {"GET /v1/things/{thing_id}", "POST /v1/things", "GET unmatched"}
+    assert {row["name"] for row in rows} >= {
+        "GET /v1/things/{thing_id}",
+        "POST /v1/things",
+        "GET unmatched",
+    }
     first = next(row for row in rows if row["name"] == "GET /v1/things/{thing_id}")
-    assert first["context"]["trace_id"] == "0x0123456789abcdef0123456789abcdef", "the caller's trace goes on"
+    assert first["context"]["trace_id"] == "0x0123456789abcdef0123456789abcdef", (
+        "the caller's trace goes on"
+    )
     assert 'http_route="/v1/things/{thing_id}"' in ran.stdout
     assert 'service="bed"' in ran.stdout
-    assert "RuntimeError at web_bed.py:" in ran.stdout, "the planted failure is logged, so the search above had something to find"
+    assert "RuntimeError at web_bed.py:" in ran.stdout, (
+        "the planted failure is logged, so the search above had something to find"
+    )

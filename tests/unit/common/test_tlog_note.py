@@ -1,4 +1,5 @@
-"""Signed notes, checkpoints and tlog-proofs: round trips, the published example, and one refusal per defect."""
+"""Signed notes, checkpoints and tlog-proofs: round trips, the published example, and one refusal
+per defect."""
 
 import base64
 
@@ -38,8 +39,10 @@ def test_the_key_id_and_note_of_the_go_documentation_verify() -> None:
     # The example of golang.org/x/mod/sumdb/note, a published test vector.
     vkey = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
     note = (
-        "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n\n"
-        "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+        "If you think cryptography is the answer to your problem,\nthen you don't know what your "
+        "problem is.\n\n"
+        "— PeterNeumann "
+        "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
     )
     verifier = Verifier.parse(vkey)
     assert verifier.format() == vkey
@@ -49,7 +52,9 @@ def test_the_key_id_and_note_of_the_go_documentation_verify() -> None:
 
 
 @given(
-    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | st.just("\n"), max_size=200),
+    st.text(
+        st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | st.just("\n"), max_size=200
+    ),
     st.binary(min_size=32, max_size=32),
 )
 def test_what_was_signed_verifies_and_is_given_back_unchanged(body: str, seed: bytes) -> None:
@@ -61,13 +66,18 @@ def test_what_was_signed_verifies_and_is_given_back_unchanged(body: str, seed: b
 def test_lines_of_unknown_keys_are_skipped_even_of_the_same_name() -> None:
     note = parse_note(SIGNER.sign("text\n"))
     stranger = SignatureLine(SIGNER.verifier.name, b"\x00\x00\x00\x01", b"\x06" * 2420)
-    mixed = Note(note.text, (stranger, *note.signatures, *parse_note(OTHER.sign("text\n")).signatures)).format()
+    mixed = Note(
+        note.text, (stranger, *note.signatures, *parse_note(OTHER.sign("text\n")).signatures)
+    ).format()
     assert verify_note(mixed, [SIGNER.verifier])[1] == (SIGNER.verifier,)
     assert len(verify_note(mixed, [SIGNER.verifier, OTHER.verifier])[1]) == 2
 
 
 def test_a_known_key_that_does_not_verify_spoils_a_note_that_another_key_signed() -> None:
-    good, bad = parse_note(SIGNER.sign("text\n")).signatures[0], parse_note(OTHER.sign("other\n")).signatures[0]
+    good, bad = (
+        parse_note(SIGNER.sign("text\n")).signatures[0],
+        parse_note(OTHER.sign("other\n")).signatures[0],
+    )
     note = Note("text\n", (good, bad)).format()
     with pytest.raises(ProofRefused, match="signature-wrong"):
         verify_note(note, [SIGNER.verifier, OTHER.verifier])
@@ -125,7 +135,11 @@ def test_a_vkey_that_is_not_its_own_name_and_key_is_refused(vkey: str) -> None:
 
 
 def test_a_vkey_survives_a_plus_in_its_base64() -> None:
-    found = [vkey for n in range(200) if (vkey := Signer("n", bytes([n]) * 32).verifier.format()).count("+") > 2]
+    found = [
+        vkey
+        for n in range(200)
+        if (vkey := Signer("n", bytes([n]) * 32).verifier.format()).count("+") > 2
+    ]
     assert found
     for vkey in found:
         assert Verifier.parse(vkey).format() == vkey

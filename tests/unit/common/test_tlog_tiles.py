@@ -5,12 +5,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.tlog import ProofRefused
-from common.tlog.tiles import Tile, current_tile, number_path, pack_bundle, split_tile, tiles_of, unpack_bundle
+from common.tlog.tiles import (
+    Tile,
+    current_tile,
+    number_path,
+    pack_bundle,
+    split_tile,
+    tiles_of,
+    unpack_bundle,
+)
 
 
 @pytest.mark.parametrize(
     ("number", "path"),
-    [(0, "000"), (67, "067"), (999, "999"), (1000, "x001/000"), (1234067, "x001/x234/067"), (2**40, "x001/x099/x511/x627/776")],
+    [
+        (0, "000"),
+        (67, "067"),
+        (999, "999"),
+        (1000, "x001/000"),
+        (1234067, "x001/x234/067"),
+        (2**40, "x001/x099/x511/x627/776"),
+    ],
 )
 def test_numbers_are_grouped_by_three(number: int, path: str) -> None:
     assert number_path(number) == path
@@ -20,17 +35,31 @@ def test_numbers_are_grouped_by_three(number: int, path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "tile/0/1", "tile/00/001", "tile/0/001.p/0", "tile/0/001.p/256", "tile/0/001.p/01", "tile/8/001", "tile/0/x000/001", "tile/0/../001",
-        "tile/entries/001/", "/tile/0/001", "tile/0/001\n", "tile/-1/001", "tile/0/" + "x999/" * 20 + "999", "tile/0/٠٠١",
+        "tile/0/1",
+        "tile/00/001",
+        "tile/0/001.p/0",
+        "tile/0/001.p/256",
+        "tile/0/001.p/01",
+        "tile/8/001",
+        "tile/0/x000/001",
+        "tile/0/../001",
+        "tile/entries/001/",
+        "/tile/0/001",
+        "tile/0/001\n",
+        "tile/-1/001",
+        "tile/0/" + "x999/" * 20 + "999",
+        "tile/0/٠٠١",
     ],
-)  # fmt: skip
+)
 def test_a_path_that_is_not_the_one_spelling_is_refused(path: str) -> None:
     with pytest.raises(ProofRefused):
         Tile.parse(path)
 
 
 def test_the_tiles_of_70000_are_those_of_the_specification() -> None:
-    found = {level: [tile for tile in tiles_of(70_000) if tile.level == level] for level in range(-1, 4)}
+    found = {
+        level: [tile for tile in tiles_of(70_000) if tile.level == level] for level in range(-1, 4)
+    }
     assert [len(found[level]) for level in range(-1, 4)] == [274, 274, 2, 1, 0]
     assert found[0][-1] == Tile(0, 273, 112)
     assert found[1] == [Tile(1, 0), Tile(1, 1, 17)]
@@ -45,7 +74,9 @@ def test_growth_yields_exactly_the_tiles_that_are_new(since: int, more: int) -> 
 
 
 @given(st.integers(1, 2**40), st.integers(0, 7), st.integers(0, 2**34))
-def test_the_current_tile_is_the_widest_and_its_path_is_one_to_one(size: int, level: int, index: int) -> None:
+def test_the_current_tile_is_the_widest_and_its_path_is_one_to_one(
+    size: int, level: int, index: int
+) -> None:
     have = (size >> 8 * level) - 256 * index
     if have <= 0:
         with pytest.raises(ProofRefused):

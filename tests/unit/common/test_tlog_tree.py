@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.tlog import EMPTY_ROOT, ProofRefused, leaf_hash, node_hash, root_from_inclusion, verify_consistency, verify_inclusion
+from common.tlog import (
+    EMPTY_ROOT,
+    ProofRefused,
+    leaf_hash,
+    node_hash,
+    root_from_inclusion,
+    verify_consistency,
+    verify_inclusion,
+)
 
 leaves = st.integers(1, 90).map(lambda n: [leaf_hash(str(i).encode()) for i in range(n)])
 
@@ -39,13 +47,19 @@ def naive_consistency(old: int, hashes: list[bytes], whole: bool = True) -> list
 
 
 def test_hashes_carry_their_domain() -> None:
-    assert leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
-    assert node_hash(b"a" * 32, b"b" * 32) == hashlib.sha256(b"\x01" + b"a" * 32 + b"b" * 32).digest()
+    assert (
+        leaf_hash(b"").hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+    )
+    assert (
+        node_hash(b"a" * 32, b"b" * 32) == hashlib.sha256(b"\x01" + b"a" * 32 + b"b" * 32).digest()
+    )
     assert hashlib.sha256(b"").digest() == EMPTY_ROOT
 
 
 @given(leaves, st.data())
-def test_inclusion_of_every_leaf_is_accepted_and_nothing_else(hashes: list[bytes], data: st.DataObject) -> None:
+def test_inclusion_of_every_leaf_is_accepted_and_nothing_else(
+    hashes: list[bytes], data: st.DataObject
+) -> None:
     size, index = len(hashes), data.draw(st.integers(0, len(hashes) - 1))
     path, root = naive_path(index, hashes), naive_root(hashes)
     verify_inclusion(hashes[index], index, size, path, root)
@@ -62,14 +76,22 @@ def test_inclusion_of_every_leaf_is_accepted_and_nothing_else(hashes: list[bytes
             verify_inclusion(hashes[index], index, size, path[:place] + path[place + 1 :], root)
         flipped = bytes([path[place][0] ^ 1]) + path[place][1:]
         with pytest.raises(ProofRefused):
-            verify_inclusion(hashes[index], index, size, [*path[:place], flipped, *path[place + 1 :]], root)
+            verify_inclusion(
+                hashes[index], index, size, [*path[:place], flipped, *path[place + 1 :]], root
+            )
 
 
 @given(leaves, st.data())
-def test_consistency_of_every_prefix_is_accepted_and_nothing_else(hashes: list[bytes], data: st.DataObject) -> None:
+def test_consistency_of_every_prefix_is_accepted_and_nothing_else(
+    hashes: list[bytes], data: st.DataObject
+) -> None:
     new = len(hashes)
     old = data.draw(st.integers(1, new))
-    path, old_root, new_root = naive_consistency(old, hashes), naive_root(hashes[:old]), naive_root(hashes)
+    path, old_root, new_root = (
+        naive_consistency(old, hashes),
+        naive_root(hashes[:old]),
+        naive_root(hashes),
+    )
     verify_consistency(old, old_root, new, new_root, path)
     with pytest.raises(ProofRefused):
         verify_consistency(old, leaf_hash(b"fork"), new, new_root, path)
@@ -81,7 +103,9 @@ def test_consistency_of_every_prefix_is_accepted_and_nothing_else(hashes: list[b
         place = data.draw(st.integers(0, len(path) - 1))
         flipped = bytes([path[place][0] ^ 1]) + path[place][1:]
         with pytest.raises(ProofRefused):
-            verify_consistency(old, old_root, new, new_root, [*path[:place], flipped, *path[place + 1 :]])
+            verify_consistency(
+                old, old_root, new, new_root, [*path[:place], flipped, *path[place + 1 :]]
+            )
         with pytest.raises(ProofRefused):
             verify_consistency(old, old_root, new, new_root, path[:-1])
 

@@ -23,17 +23,33 @@ SPECS = {spec.name: spec for spec in topics(AGENCIES)}
         ("hub.inbound.northmoor-idva.v1", {"northmoor-idva"}, {"sharing"}),
     ],
 )
-def test_each_topic_has_the_writers_and_readers_of_the_design(topic: str, producers: set[str], consumers: set[str]) -> None:
+def test_each_topic_has_the_writers_and_readers_of_the_design(
+    topic: str, producers: set[str], consumers: set[str]
+) -> None:
     spec = SPECS[topic]
-    assert (set(spec.producers), set(spec.consumers), spec.retention_hours) == (producers, consumers, 336)
+    assert (set(spec.producers), set(spec.consumers), spec.retention_hours) == (
+        producers,
+        consumers,
+        336,
+    )
     held = SPECS[quarantine(topic)]
-    assert (set(held.producers), set(held.consumers), held.retention_hours) == (consumers, consumers, 336)
+    assert (set(held.producers), set(held.consumers), held.retention_hours) == (
+        consumers,
+        consumers,
+        336,
+    )
 
 
 def test_there_is_no_topic_beyond_the_table() -> None:
     plain = {name for name in SPECS if not name.endswith(".quarantine")}
     per_agency = {make(agency) for agency in AGENCIES for make in (disclosure, inbound)}
-    fixed = {"hub.case.v1", "hub.case.bulk.v1", "hub.sharing.v1", "hub.identity.v1", "hub.audit-receipt.v1"}
+    fixed = {
+        "hub.case.v1",
+        "hub.case.bulk.v1",
+        "hub.sharing.v1",
+        "hub.identity.v1",
+        "hub.audit-receipt.v1",
+    }
     assert plain == fixed | per_agency | {audit(service) for service in SERVICES}
     assert set(SPECS) == plain | {quarantine(name) for name in plain}
 
@@ -60,7 +76,23 @@ def test_only_one_principal_writes_each_topic_and_every_principal_writes_somethi
 
 
 @pytest.mark.parametrize(
-    "agency", ["", "audit", "broker", "doorkeeper", "A-b", "a.b", "a_b", "-a", "a-", "a--b", "a b", "x" * 65, "ä", "a\n"]
+    "agency",
+    [
+        "",
+        "audit",
+        "broker",
+        "doorkeeper",
+        "A-b",
+        "a.b",
+        "a_b",
+        "-a",
+        "a-",
+        "a--b",
+        "a b",
+        "x" * 65,
+        "ä",
+        "a\n",
+    ],
 )
 def test_an_agency_id_that_could_reach_into_another_name_is_refused(agency: str) -> None:
     with pytest.raises(ValueError):

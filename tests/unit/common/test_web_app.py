@@ -1,4 +1,5 @@
-"""The app factory: guards on every route, documents that are true under any prefix, switch, parts, mounting."""
+"""The app factory: guards on every route, documents that are true under any prefix, switch, parts,
+mounting."""
 
 import hashlib
 import json
@@ -28,7 +29,9 @@ async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
 
 def app_with(bed: Bed, *routers: APIRouter) -> HubApp:
     """An app of these routers."""
-    return create_app("bed", bed.settings, title="t", description="d", routers=routers, authenticator=None)
+    return create_app(
+        "bed", bed.settings, title="t", description="d", routers=routers, authenticator=None
+    )
 
 
 async def test_a_route_without_a_guard_does_not_start(bed: Bed) -> None:
@@ -92,8 +95,11 @@ async def test_the_document_says_how_every_operation_refuses(bed: Bed) -> None:
 async def test_refusals_follow_from_what_an_operation_asks_for(bed: Bed) -> None:
     paths = (await document(bed))["paths"]
     make, change, listing, health = (
-        paths["/v1/things"]["post"], paths["/v1/things/{thing_id}"]["put"], paths["/v1/things"]["get"], paths["/healthz"]["get"]
-    )  # fmt: skip
+        paths["/v1/things"]["post"],
+        paths["/v1/things/{thing_id}"]["put"],
+        paths["/v1/things"]["get"],
+        paths["/healthz"]["get"],
+    )
     assert {"400", "401", "403", "409", "413", "415", "422", "429"} <= make["responses"].keys()
     assert "404" in change["responses"]
     assert "409" not in change["responses"]
@@ -117,7 +123,9 @@ async def test_everything_works_under_a_prefix_as_in_one_process(bed: Bed) -> No
     base = "http://127.0.0.1:8000/referral"
     bed.app = bed.build(base=base)
     root = Starlette(routes=[Mount("/referral", app=bed.app)])
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(root), base_url="http://127.0.0.1:8000") as client:
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(root), base_url="http://127.0.0.1:8000"
+    ) as client:
         assert (await client.get("/referral/healthz")).status_code == 200
         assert (await client.get("/referral/openapi.json")).json()["servers"][0]["url"] == base
         page = (await client.get("/referral/docs")).text
@@ -127,7 +135,11 @@ async def test_everything_works_under_a_prefix_as_in_one_process(bed: Bed) -> No
         good = bed.headers("GET", "/v1/things/1", token, base=base)
         assert (await client.get("/referral/v1/things/1", headers=good)).status_code == 200
         without_prefix = bed.headers("GET", "/v1/things/1", token, base="http://127.0.0.1:8000")
-        problem(await client.get("/referral/v1/things/1", headers=without_prefix), 401, "dpop-proof-refused")
+        problem(
+            await client.get("/referral/v1/things/1", headers=without_prefix),
+            401,
+            "dpop-proof-refused",
+        )
         problem(await client.get("/referral/v1/nope"), 404, "not-found")
 
 
@@ -183,7 +195,11 @@ async def test_parts_start_in_order_and_stop_in_reverse(bed: Bed) -> None:
 
 async def test_a_part_that_cannot_start_stops_the_others(bed: Bed) -> None:
     told: list[str] = []
-    service = Service("bed", bed.app, parts=[Recorder("a", told), Recorder("b", told, fail="start"), Recorder("c", told)])
+    service = Service(
+        "bed",
+        bed.app,
+        parts=[Recorder("a", told), Recorder("b", told, fail="start"), Recorder("c", told)],
+    )
     with pytest.raises(OSError, match="b"):
         await service.start()
     assert told == ["start a", "start b", "stop b", "stop a"]
@@ -217,7 +233,11 @@ async def test_the_operator_pauses_and_resumes(bed: Bed) -> None:
 async def test_only_an_operator_may_pause(bed: Bed) -> None:
     service = Service("bed", bed.app)
     problem(await bed.raw("POST", "/v1/operator/pause"), 401, "unauthorized")
-    problem(await bed.call("POST", "/v1/operator/pause", token=bed.token(scope="referral.write")), 403, "insufficient-scope")
+    problem(
+        await bed.call("POST", "/v1/operator/pause", token=bed.token(scope="referral.write")),
+        403,
+        "insufficient-scope",
+    )
     assert not service.paused
 
 
@@ -226,13 +246,24 @@ async def test_a_check_that_raises_is_a_check_that_fails(bed: Bed) -> None:
         raise OSError("secret path")
 
     app = create_app(
-        "bed", bed.settings, title="t", description="d", routers=[], authenticator=None, readiness={"database": broken, "bus": lambda: True}
+        "bed",
+        bed.settings,
+        title="t",
+        description="d",
+        routers=[],
+        authenticator=None,
+        readiness={"database": broken, "bus": lambda: True},
     )
     bed.app = app
     await Service("bed", app).start()
     answer = await bed.raw("GET", "/readyz")
     assert answer.status_code == 503
-    assert answer.json()["checks"] == {"database": False, "bus": True, "started": True, "running": True}
+    assert answer.json()["checks"] == {
+        "database": False,
+        "bus": True,
+        "started": True,
+        "running": True,
+    }
     assert "secret" not in answer.text
 
 

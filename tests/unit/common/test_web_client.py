@@ -1,4 +1,5 @@
-"""Calls between services: tokens kept and renewed, only safe things repeated, problems as exceptions."""
+"""Calls between services: tokens kept and renewed, only safe things repeated, problems as
+exceptions."""
 
 import asyncio
 import re
@@ -27,7 +28,9 @@ async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
 
 
 class Endpoint:
-    """An issuer's token endpoint that checks what it is sent and mints tokens for the bed's service."""
+    """An issuer's token endpoint that checks what it is sent and mints tokens for the bed's
+    service.
+    """
 
     def __init__(self, bed: Bed) -> None:
         self.bed = bed
@@ -35,14 +38,23 @@ class Endpoint:
         self.refuse = ""
         self.signing = generate_signing("svc:referral")
         self.http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
-        self.source = TokenSource(ISSUER, "police-rms", signing=self.signing, dpop_key=bed.client_key, http=self.http, clock=bed.clock)
+        self.source = TokenSource(
+            ISSUER,
+            "police-rms",
+            signing=self.signing,
+            dpop_key=bed.client_key,
+            http=self.http,
+            clock=bed.clock,
+        )
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         if request.url.path != "/token":
             return self.bed._issuer(request)
         form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
         self.asked.append(form)
-        proof = check_proof(request.headers["dpop"], method="POST", url=f"{ISSUER}/token", now=self.bed.clock.now())
+        proof = check_proof(
+            request.headers["dpop"], method="POST", url=f"{ISSUER}/token", now=self.bed.clock.now()
+        )
         head, body, signature = form["client_assertion"].split(".")
         self.signing.public().verify(f"{head}.{body}".encode(), unb64u(signature))
         claims = parse(unb64u(body))
@@ -50,7 +62,9 @@ class Endpoint:
         if self.refuse:
             return httpx2.Response(400, json={"error": self.refuse, "error_description": MARKER})
         token = self.bed.token(aud=form["resource"], scope=form["scope"], cnf={"jkt": proof.jkt})
-        return httpx2.Response(200, json={"access_token": token, "token_type": "DPoP", "expires_in": 300})
+        return httpx2.Response(
+            200, json={"access_token": token, "token_type": "DPoP", "expires_in": 300}
+        )
 
 
 @pytest.fixture
@@ -62,7 +76,9 @@ async def endpoint(bed: Bed) -> AsyncIterator[Endpoint]:
 
 
 async def test_a_token_is_kept_until_shortly_before_it_expires(endpoint: Endpoint) -> None:
-    tokens = await asyncio.gather(*(endpoint.source.token(SERVICE, "referral.read") for _ in range(10)))
+    tokens = await asyncio.gather(
+        *(endpoint.source.token(SERVICE, "referral.read") for _ in range(10))
+    )
     assert (len(set(tokens)), len(endpoint.asked)) == (1, 1), "one question for all who wait"
     endpoint.bed.clock.advance(269)
     await endpoint.source.token(SERVICE, "referral.read")
@@ -71,7 +87,9 @@ async def test_a_token_is_kept_until_shortly_before_it_expires(endpoint: Endpoin
     await endpoint.source.token(SERVICE, "referral.read")
     await endpoint.source.token(SERVICE, "referral.write")
     assert len(endpoint.asked) == 3
-    assert len({form["client_assertion"] for form in endpoint.asked}) == 3, "an assertion is used once"
+    assert len({form["client_assertion"] for form in endpoint.asked}) == 3, (
+        "an assertion is used once"
+    )
 
 
 async def test_a_refusal_is_one_word(endpoint: Endpoint) -> None:
@@ -103,17 +121,31 @@ def service_client(endpoint: Endpoint) -> ServiceClient:
 
 async def test_a_call_arrives_with_everything_it_needs(endpoint: Endpoint) -> None:
     correlation.set_current("0191d0ba-0000-7000-8000-00000000000a")
-    answer = await service_client(endpoint).call("GET", "/v1/things", scope="referral.read", params={"limit": 3})
+    answer = await service_client(endpoint).call(
+        "GET", "/v1/things", scope="referral.read", params={"limit": 3}
+    )
     assert len(answer.json()["items"]) == 3
     assert answer.headers["x-correlation-id"] == "0191d0ba-0000-7000-8000-00000000000a"
-    made = await service_client(endpoint).call("POST", "/v1/things", scope="referral.write", json={"people": []}, idempotency_key="k" * 20)
+    made = await service_client(endpoint).call(
+        "POST", "/v1/things", scope="referral.write", json={"people": []}, idempotency_key="k" * 20
+    )
     assert made.status_code == 201
 
 
 async def test_a_refusal_becomes_an_exception_with_its_places(endpoint: Endpoint) -> None:
     with pytest.raises(ProblemAnswer) as refused:
-        await service_client(endpoint).call("POST", "/v1/things", scope="referral.write", json={"people": MARKER}, idempotency_key="k" * 20)
-    assert (refused.value.status, refused.value.code, refused.value.errors[0]["pointer"]) == (422, "validation-failed", "/people")
+        await service_client(endpoint).call(
+            "POST",
+            "/v1/things",
+            scope="referral.write",
+            json={"people": MARKER},
+            idempotency_key="k" * 20,
+        )
+    assert (refused.value.status, refused.value.code, refused.value.errors[0]["pointer"]) == (
+        422,
+        "validation-failed",
+        "/people",
+    )
     assert MARKER not in str(refused.value)
 
 
@@ -172,7 +204,10 @@ TROUBLE: dict[str, Answers] = {
     "no connection": lambda: [httpx2.ConnectError(MARKER), httpx2.Response(200)],
     "unavailable": lambda: [httpx2.Response(503), httpx2.Response(200)],
     "rate limited": lambda: [httpx2.Response(429), httpx2.Response(200)],
-    "in flight": lambda: [httpx2.Response(409, json={"code": "idempotency-in-flight"}), httpx2.Response(200)],
+    "in flight": lambda: [
+        httpx2.Response(409, json={"code": "idempotency-in-flight"}),
+        httpx2.Response(200),
+    ],
 }
 
 

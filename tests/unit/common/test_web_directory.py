@@ -1,4 +1,5 @@
-"""The copy of the directory: order, freshness, and keys that only their owner's pinned root can vouch for."""
+"""The copy of the directory: order, freshness, and keys that only their owner's pinned root can
+vouch for."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +11,13 @@ import httpx2
 import pytest
 
 from common.directory import DirectoryState, DirectoryUnreachable, follow
-from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
+from common.events.identity import (
+    AgencyRestored,
+    AgencySuspended,
+    DirectoryHeartbeat,
+    KeyPublished,
+    KeyRetired,
+)
 from common.keys import KeyRefused, SigningKey, generate_opening, generate_signing
 from common.problems import Problem
 from common.testing import ManualClock
@@ -31,7 +38,11 @@ class World:
         self.state.apply(DirectoryHeartbeat(at=at, state_epoch=epoch, suspended=suspended))
 
     def suspend(self, agency: str, epoch: int) -> None:
-        self.state.apply(AgencySuspended(agency=agency, reason_code="exercise", state_epoch=epoch, at=self.clock.now()))
+        self.state.apply(
+            AgencySuspended(
+                agency=agency, reason_code="exercise", state_epoch=epoch, at=self.clock.now()
+            )
+        )
 
     def restore(self, agency: str, epoch: int) -> None:
         self.state.apply(AgencyRestored(agency=agency, state_epoch=epoch, at=self.clock.now()))
@@ -93,10 +104,14 @@ def test_old_news_changes_nothing(world: World) -> None:
     assert world.verdict(POLICE) == "agency-suspended"
     world.clock.advance(1)
     world.beat(epoch=4)
-    assert world.verdict(POLICE) == "agency-suspended", "a replayed heartbeat does not restore anybody"
+    assert world.verdict(POLICE) == "agency-suspended", (
+        "a replayed heartbeat does not restore anybody"
+    )
     world.suspend(IDVA, 6)
     world.beat(POLICE, epoch=5)
-    assert world.verdict(IDVA) == "agency-suspended", "a heartbeat older than the announcement does not undo it"
+    assert world.verdict(IDVA) == "agency-suspended", (
+        "a heartbeat older than the announcement does not undo it"
+    )
 
 
 def test_a_replayed_heartbeat_does_not_look_fresh(world: World) -> None:
@@ -128,7 +143,11 @@ def known(directory: Directory, key: SigningKey) -> bool:
 
 async def test_the_bootstrap_alone_gives_keys(directory: Directory) -> None:
     area = directory.area
-    for key, owner in ((area.first, POLICE), (area.service, "svc:sharing"), (area.operator, "operator")):
+    for key, owner in (
+        (area.first, POLICE),
+        (area.service, "svc:sharing"),
+        (area.operator, "operator"),
+    ):
         found = directory.keys.verification(key.kid)
         assert found is not None
         assert found.owner == owner
@@ -139,7 +158,9 @@ async def test_the_bootstrap_alone_gives_keys(directory: Directory) -> None:
     assert directory.asked == 0
 
 
-async def test_a_newer_set_of_the_pinned_root_counts_and_old_signatures_still_verify(directory: Directory) -> None:
+async def test_a_newer_set_of_the_pinned_root_counts_and_old_signatures_still_verify(
+    directory: Directory,
+) -> None:
     area = directory.area
     second, opening = generate_signing(POLICE), generate_opening(POLICE)
     await directory.serve(area.key_set(200, second, opening))
@@ -161,7 +182,9 @@ async def test_an_older_set_does_not_come_back(directory: Directory) -> None:
 
 
 @pytest.mark.parametrize("defect", ["another root", "another agency", "not a set", "a number"])
-async def test_identity_cannot_forge_a_key(directory: Directory, defect: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_identity_cannot_forge_a_key(
+    directory: Directory, defect: str, caplog: pytest.LogCaptureFixture
+) -> None:
     forged = generate_signing(POLICE)
     area = directory.area
     sets: dict[str, object] = {
@@ -178,9 +201,17 @@ async def test_identity_cannot_forge_a_key(directory: Directory, defect: str, ca
 
 
 @pytest.mark.parametrize(
-    "answer", [httpx2.Response(500), httpx2.Response(302, headers={"location": "http://evil.example.org"}), [], {"a": 1}]
+    "answer",
+    [
+        httpx2.Response(500),
+        httpx2.Response(302, headers={"location": "http://evil.example.org"}),
+        [],
+        {"a": 1},
+    ],
 )
-async def test_a_failing_directory_is_told_and_leaves_what_we_have(directory: Directory, answer: Any) -> None:
+async def test_a_failing_directory_is_told_and_leaves_what_we_have(
+    directory: Directory, answer: Any
+) -> None:
     directory.served = answer
     with pytest.raises(DirectoryUnreachable):
         await directory.keys.refresh()
@@ -197,9 +228,13 @@ async def test_one_question_for_all_who_wait_and_none_for_ten_seconds(directory:
     assert directory.asked == 2
 
 
-async def test_all_who_wait_for_one_question_hear_that_it_failed_and_so_do_those_who_come_soon_after(directory: Directory) -> None:
+async def test_all_who_wait_for_one_question_hear_that_it_failed_and_so_do_those_who_come_soon_after(
+    directory: Directory,
+) -> None:
     directory.away = True
-    heard = await asyncio.gather(*(directory.keys.refresh() for _ in range(20)), return_exceptions=True)
+    heard = await asyncio.gather(
+        *(directory.keys.refresh() for _ in range(20)), return_exceptions=True
+    )
     assert {type(each) for each in heard} == {DirectoryUnreachable}
     with pytest.raises(DirectoryUnreachable) as soon:
         await directory.keys.refresh()
@@ -227,7 +262,13 @@ async def test_a_key_published_while_we_ask_makes_us_ask_again(directory: Direct
     await directory.reached.wait()
     second = generate_signing(POLICE)
     directory.keys.apply(
-        KeyPublished(owner=POLICE, use="sig", jwk=second.public().jwk(), not_before=directory.clock.now(), signed_by_root="ignored")
+        KeyPublished(
+            owner=POLICE,
+            use="sig",
+            jwk=second.public().jwk(),
+            not_before=directory.clock.now(),
+            signed_by_root="ignored",
+        )
     )
     await asking
     directory.served = {"keySets": {POLICE: directory.area.key_set(200, second)}}
@@ -240,20 +281,30 @@ async def test_a_published_key_lifts_the_wait(directory: Directory) -> None:
     second = generate_signing(POLICE)
     directory.served = {"keySets": {POLICE: directory.area.key_set(200, second)}}
     directory.keys.apply(
-        KeyPublished(owner=POLICE, use="sig", jwk=second.public().jwk(), not_before=directory.clock.now(), signed_by_root="ignored")
+        KeyPublished(
+            owner=POLICE,
+            use="sig",
+            jwk=second.public().jwk(),
+            not_before=directory.clock.now(),
+            signed_by_root="ignored",
+        )
     )
     assert not known(directory, second), "the event itself proves nothing"
     await directory.keys.refresh()
     assert known(directory, second)
 
 
-async def test_whoever_watches_hears_of_every_key_that_came_or_went_and_a_retired_one_lifts_the_wait_too(directory: Directory) -> None:
+async def test_whoever_watches_hears_of_every_key_that_came_or_went_and_a_retired_one_lifts_the_wait_too(
+    directory: Directory,
+) -> None:
     heard: list[str] = []
     directory.keys.watch(lambda: heard.append("keys"))
     await directory.keys.refresh()
     new = generate_opening(POLICE)
     directory.served = {"keySets": {POLICE: directory.area.key_set(200, directory.area.first, new)}}
-    directory.keys.apply(KeyRetired(owner=POLICE, kid=directory.area.opening.kid, at=directory.clock.now()))
+    directory.keys.apply(
+        KeyRetired(owner=POLICE, kid=directory.area.opening.kid, at=directory.clock.now())
+    )
     directory.keys.apply(DirectoryHeartbeat(at=directory.clock.now(), state_epoch=1, suspended=()))
     await directory.keys.refresh()
     found = directory.keys.recipient(POLICE)
@@ -278,12 +329,16 @@ async def test_retired_keys_verify_and_compromised_ones_never_again(directory: D
 
 
 async def test_nothing_is_sealed_to_a_retired_key(directory: Directory) -> None:
-    directory.keys.apply(KeyRetired(owner=POLICE, kid=directory.area.opening.kid, at=directory.clock.now()))
+    directory.keys.apply(
+        KeyRetired(owner=POLICE, kid=directory.area.opening.kid, at=directory.clock.now())
+    )
     assert directory.keys.recipient(POLICE) is None
 
 
 class _Inbox:
-    """Collects handlers and delivers to them as the real one does: in a unit, calls after the commit."""
+    """Collects handlers and delivers to them as the real one does: in a unit, calls after the
+    commit.
+    """
 
     def __init__(self) -> None:
         self.handlers: dict[type, Any] = {}
@@ -299,7 +354,9 @@ class _Inbox:
         self.handlers[type(event)](self, SimpleNamespace(source=source), event)
 
 
-async def test_only_identity_is_followed_and_only_after_the_commit(directory: Directory, world: World) -> None:
+async def test_only_identity_is_followed_and_only_after_the_commit(
+    directory: Directory, world: World
+) -> None:
     inbox = _Inbox()
     follow(inbox, world.state, directory.keys)
     beat = DirectoryHeartbeat(at=world.clock.now(), state_epoch=1, suspended=())

@@ -1,4 +1,5 @@
-"""What the edge and the guards make of bad requests: one documented problem each, nothing repeated, nothing done."""
+"""What the edge and the guards make of bad requests: one documented problem each, nothing repeated,
+nothing done."""
 
 import json
 from collections.abc import AsyncIterator
@@ -23,7 +24,12 @@ async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
 async def post(bed: Bed, content: bytes, **headers: str) -> httpx2.Response:
     """POST raw bytes as a known caller."""
     given = {"Idempotency-Key": "k" * 20, "Content-Type": "application/json", **headers}
-    return await bed.call("POST", "/v1/things", content=content, headers={name: value for name, value in given.items() if value})
+    return await bed.call(
+        "POST",
+        "/v1/things",
+        content=content,
+        headers={name: value for name, value in given.items() if value},
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,19 +45,35 @@ async def post(bed: Bed, content: bytes, **headers: str) -> httpx2.Response:
         b"[" * 5000,
         b"\xef\xbb\xbf{}",
     ],
-    ids=["not UTF-8", "cut off", "repeated name", "NaN", "NUL", "lone surrogate", "deep", "very deep", "byte order mark"],
+    ids=[
+        "not UTF-8",
+        "cut off",
+        "repeated name",
+        "NaN",
+        "NUL",
+        "lone surrogate",
+        "deep",
+        "very deep",
+        "byte order mark",
+    ],
 )
 async def test_unreadable_json_is_400_and_the_caller_is_known(bed: Bed, content: bytes) -> None:
     problem(await post(bed, content), 400, "malformed-json")
     assert bed.effects == []
     refusal = bed.refusals[-1]
     assert refusal.principal is not None
-    assert (refusal.reasons, refusal.route, refusal.operation) == ({"malformed-json": 1}, "/v1/things", "collection")
+    assert (refusal.reasons, refusal.route, refusal.operation) == (
+        {"malformed-json": 1},
+        "/v1/things",
+        "collection",
+    )
 
 
 async def test_an_unknown_caller_learns_401_before_anything_about_its_body(bed: Bed) -> None:
     for content in (b"\xff", b"{" * 300_000, b"{}"):
-        answer = await bed.raw("POST", "/v1/things", content=content, headers={"Content-Type": "application/json"})
+        answer = await bed.raw(
+            "POST", "/v1/things", content=content, headers={"Content-Type": "application/json"}
+        )
         problem(answer, 401, "unauthorized")
 
 
@@ -71,25 +93,43 @@ async def test_a_large_body_is_413_whatever_length_it_claims(bed: Bed) -> None:
         for _ in range(40):
             yield b"x" * 10_000
 
-    problem(await bed.call("POST", "/v1/things", content=endless(), headers={"Content-Type": "application/json"}), 413, "body-too-large")
+    problem(
+        await bed.call(
+            "POST", "/v1/things", content=endless(), headers={"Content-Type": "application/json"}
+        ),
+        413,
+        "body-too-large",
+    )
 
 
-@pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "application/json-patch+json", ""])
+@pytest.mark.parametrize(
+    "media", ["text/plain", "application/x-www-form-urlencoded", "application/json-patch+json", ""]
+)
 async def test_other_media_types_are_415(bed: Bed, media: str) -> None:
     problem(await post(bed, b"{}", **{"Content-Type": media}), 415, "unsupported-media-type")
 
 
-@pytest.mark.parametrize("charset", ["latin-1", "ISO-8859-1", '"utf-16"', "", "utf-8; charset=latin-1"])
+@pytest.mark.parametrize(
+    "charset", ["latin-1", "ISO-8859-1", '"utf-16"', "", "utf-8; charset=latin-1"]
+)
 async def test_another_character_set_is_415(bed: Bed, charset: str) -> None:
     content = json.dumps(GOOD).encode()
-    problem(await post(bed, content, **{"Content-Type": f"application/json; charset={charset}"}), 415, "unsupported-media-type")
+    problem(
+        await post(bed, content, **{"Content-Type": f"application/json; charset={charset}"}),
+        415,
+        "unsupported-media-type",
+    )
     assert bed.effects == []
 
 
-@pytest.mark.parametrize("parameters", ["; charset=UTF-8", ';charset="utf-8"', "; Charset=us-ascii", "; profile=x", ";"])
+@pytest.mark.parametrize(
+    "parameters", ["; charset=UTF-8", ';charset="utf-8"', "; Charset=us-ascii", "; profile=x", ";"]
+)
 async def test_what_is_utf_8_is_taken(bed: Bed, parameters: str) -> None:
     content = json.dumps(GOOD).encode()
-    assert (await post(bed, content, **{"Content-Type": f"application/json{parameters}"})).status_code == 201
+    assert (
+        await post(bed, content, **{"Content-Type": f"application/json{parameters}"})
+    ).status_code == 201
 
 
 async def test_a_compressed_body_is_415(bed: Bed) -> None:
@@ -117,10 +157,14 @@ async def test_wrong_fields_are_422_with_pointers(bed: Bed, body: Any, pointer: 
 
 async def test_wrong_and_unknown_query_parameters_are_422(bed: Bed) -> None:
     told = problem(await bed.call("GET", f"/v1/things?limit={MARKER}"), 422, "validation-failed")
-    assert told["errors"] == [{"in": "query", "pointer": "/limit", "detail": "must be a whole number"}]
+    assert told["errors"] == [
+        {"in": "query", "pointer": "/limit", "detail": "must be a whole number"}
+    ]
     told = problem(await bed.call("GET", "/v1/things?limit=101"), 422, "validation-failed")
     assert told["errors"][0]["detail"] == "must be at most 100"
-    told = problem(await bed.call("GET", f"/v1/things?dryrun=true&{MARKER}=1"), 422, "validation-failed")
+    told = problem(
+        await bed.call("GET", f"/v1/things?dryrun=true&{MARKER}=1"), 422, "validation-failed"
+    )
     assert [error["pointer"] for error in told["errors"]] == ["/dryrun", "/*"]
     told = problem(await bed.call("GET", f"/v1/things/{MARKER}"), 422, "validation-failed")
     assert told["errors"][0]["in"] == "path"
@@ -134,13 +178,17 @@ async def test_unknown_places_and_methods(bed: Bed) -> None:
     assert answer.headers["allow"] == "GET, PUT", "every method of the path, not of its first route"
 
 
-async def test_an_unhandled_error_tells_only_its_correlation_id(bed: Bed, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_unhandled_error_tells_only_its_correlation_id(
+    bed: Bed, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = await bed.call("GET", "/v1/things/13")
     problem(answer, 500, "internal-error")
     assert answer.headers["cache-control"] == "no-store"
     assert MARKER not in caplog.text
     lines = [getattr(record, "error", "") for record in caplog.records]
-    assert any(line.startswith("RuntimeError at web_bed.py:") for line in lines), "type and place are logged"
+    assert any(line.startswith("RuntimeError at web_bed.py:") for line in lines), (
+        "type and place are logged"
+    )
 
 
 async def test_a_database_that_is_gone_is_503(bed: Bed) -> None:
@@ -150,9 +198,13 @@ async def test_a_database_that_is_gone_is_503(bed: Bed) -> None:
 
 async def test_correlation_ids_are_echoed_only_if_they_are_uuids(bed: Bed) -> None:
     offered = "0191D0BA-0000-7000-8000-00000000000A"
-    assert (await bed.raw("GET", "/healthz", headers={"X-Correlation-ID": offered})).headers["x-correlation-id"] == offered.lower()
+    assert (await bed.raw("GET", "/healthz", headers={"X-Correlation-ID": offered})).headers[
+        "x-correlation-id"
+    ] == offered.lower()
     for bad in (MARKER, "07700900123", "x" * 400, f"{offered}{MARKER}"):
-        fresh = (await bed.raw("GET", "/healthz", headers={"X-Correlation-ID": bad})).headers["x-correlation-id"]
+        fresh = (await bed.raw("GET", "/healthz", headers={"X-Correlation-ID": bad})).headers[
+            "x-correlation-id"
+        ]
         assert len(fresh) == 36
         assert fresh != bad
 
@@ -168,7 +220,11 @@ async def test_every_answer_carries_the_protective_headers(bed: Bed, path: str) 
 
 
 async def test_huge_headers_are_431(bed: Bed) -> None:
-    problem(await bed.call("GET", "/v1/things/1", headers={"X-Long": "x" * 40_000}), 431, "headers-too-large")
+    problem(
+        await bed.call("GET", "/v1/things/1", headers={"X-Long": "x" * 40_000}),
+        431,
+        "headers-too-large",
+    )
 
 
 async def test_anonymous_refusals_are_one_entry_and_named_ones_one_each(bed: Bed) -> None:
@@ -177,7 +233,9 @@ async def test_anonymous_refusals_are_one_entry_and_named_ones_one_each(bed: Bed
     await bed.raw("GET", "/nope")
     assert bed.refusals == []
     await bed.app.background.flush()
-    assert [(one.principal, dict(one.reasons)) for one in bed.refusals] == [(None, {"unauthorized": 3, "not-found": 1})]
+    assert [(one.principal, dict(one.reasons)) for one in bed.refusals] == [
+        (None, {"unauthorized": 3, "not-found": 1})
+    ]
     await bed.app.background.flush()
     assert len(bed.refusals) == 1
     for _ in range(2):
@@ -203,8 +261,13 @@ async def test_rate_limits_hold_on_included_routes_and_leave_the_urgent_reserve(
     problem(refused, 429, "rate-limited")
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     urgent = json.dumps({**GOOD, "form": "urgent"}).encode()
-    passed = [(await post(bed, urgent, **{"Idempotency-Key": f"{number}" * 20})).status_code for number in range(3)]
-    assert passed == [201, 201, 429], "danger has capacity of its own, which ordinary traffic cannot use up"
+    passed = [
+        (await post(bed, urgent, **{"Idempotency-Key": f"{number}" * 20})).status_code
+        for number in range(3)
+    ]
+    assert passed == [201, 201, 429], (
+        "danger has capacity of its own, which ordinary traffic cannot use up"
+    )
 
 
 async def test_an_agency_has_a_limit_whatever_client_it_uses(bed: Bed) -> None:

@@ -51,7 +51,13 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def test_a_missing_setting_ends_the_process_with_one_line() -> None:
-    ran = subprocess.run([sys.executable, "-c", _RUN], env=environment(HUB_PORT=MARKER), capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", _RUN],
+        env=environment(HUB_PORT=MARKER),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 2
     assert ran.stderr == "referral: HUB_SERVICE_URL must be set\n"
 
@@ -59,9 +65,17 @@ def test_a_missing_setting_ends_the_process_with_one_line() -> None:
 def test_a_service_alone_needs_a_broker() -> None:
     url = "http://127.0.0.1:8101"
     names = ("SERVICE_URL", "ISSUER", "REFERRAL_URL", "SHARING_URL", "AUDIT_URL", "IDENTITY_URL")
-    given = {f"HUB_{name}": url for name in names} | {f"HUB_{name}": MARKER for name in ("KEYRING_DIR", "BOOTSTRAP_FILE", "DATA_DIR")}
+    given = {f"HUB_{name}": url for name in names} | {
+        f"HUB_{name}": MARKER for name in ("KEYRING_DIR", "BOOTSTRAP_FILE", "DATA_DIR")
+    }
     given["HUB_DATABASE_URL"] = f"sqlite:///{MARKER}"
-    ran = subprocess.run([sys.executable, "-c", _RUN], env=environment(**given), capture_output=True, text=True, check=False)
+    ran = subprocess.run(
+        [sys.executable, "-c", _RUN],
+        env=environment(**given),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert ran.returncode == 2
     assert ran.stderr.startswith("referral: HUB_BUS must be kafka")
     assert MARKER not in ran.stderr
@@ -73,7 +87,11 @@ def test_a_signal_ends_serving_and_then_stops_the_parts(number: signal.Signals) 
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     process = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, str(port)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", _SERVE, str(port)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         answer = wait_for(f"http://127.0.0.1:{port}/healthz", process)
@@ -92,7 +110,8 @@ def wait_for(url: str, process: subprocess.Popen[str]) -> bytes:
     for _ in range(300):
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - a fixed address of this machine
+            # A fixed address of this machine
+            with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310
                 assert "server" not in answer.headers
                 content: bytes = answer.read()
                 return content

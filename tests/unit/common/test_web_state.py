@@ -29,7 +29,10 @@ async def test_a_repeat_gets_the_same_answer_and_no_second_effect(bed: Bed) -> N
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json() == second.json()
     assert first.headers["location"] == second.headers["location"]
-    assert ("idempotency-replayed" in first.headers, second.headers.get("idempotency-replayed")) == (False, "true")
+    assert (
+        "idempotency-replayed" in first.headers,
+        second.headers.get("idempotency-replayed"),
+    ) == (False, "true")
     assert bed.effects == ["police-rms"]
 
 
@@ -42,9 +45,14 @@ async def test_twenty_at_once_have_one_effect(bed: Bed) -> None:
 
 async def test_a_key_used_for_another_request_is_422(bed: Bed) -> None:
     await bed.make()
-    problem(await bed.make(body={"people": [{"familyName": MARKER}]}), 422, "idempotency-key-reused")
+    problem(
+        await bed.make(body={"people": [{"familyName": MARKER}]}), 422, "idempotency-key-reused"
+    )
     query = await bed.call(
-        "POST", "/v1/things?dry_run=true", json={"people": [{"familyName": "Quill"}]}, headers={"Idempotency-Key": "k" * 20}
+        "POST",
+        "/v1/things?dry_run=true",
+        json={"people": [{"familyName": "Quill"}]},
+        headers={"Idempotency-Key": "k" * 20},
     )
     problem(query, 422, "idempotency-key-reused")
     assert len(bed.effects) == 1
@@ -52,7 +60,9 @@ async def test_a_key_used_for_another_request_is_422(bed: Bed) -> None:
 
 async def test_keys_of_two_clients_are_two_keys(bed: Bed) -> None:
     await bed.make()
-    other = await bed.make(token=bed.token(sub="idva-cms", client_id="idva-cms"), body={"people": []})
+    other = await bed.make(
+        token=bed.token(sub="idva-cms", client_id="idva-cms"), body={"people": []}
+    )
     assert other.status_code == 201
     assert bed.effects == ["police-rms", "idva-cms"]
 
@@ -69,8 +79,12 @@ async def test_a_refused_request_does_not_use_up_its_key(bed: Bed) -> None:
         raise Problem("conflict")
 
     with pytest.raises(Problem):
-        await bed.database.write(lambda unit: bed.idempotency.once(unit.connection, attempt, refuse))
-    answer = await bed.database.write(lambda unit: bed.idempotency.once(unit.connection, attempt, lambda: Answer(201, {"a": 1})))
+        await bed.database.write(
+            lambda unit: bed.idempotency.once(unit.connection, attempt, refuse)
+        )
+    answer = await bed.database.write(
+        lambda unit: bed.idempotency.once(unit.connection, attempt, lambda: Answer(201, {"a": 1}))
+    )
     assert (answer.status, answer.replayed) == (201, False)
 
 
@@ -78,18 +92,28 @@ async def test_stored_answers_keys_and_requests_cannot_be_read_or_moved(bed: Bed
     secret = {"name": MARKER}
     ours = bed.idempotency.attempt(caller(), MARKER * 2, MARKER.encode())
     theirs = bed.idempotency.attempt(caller("other"), "k" * 20, b"request")
-    await bed.database.write(lambda unit: bed.idempotency.once(unit.connection, ours, lambda: Answer(201, secret)))
+    await bed.database.write(
+        lambda unit: bed.idempotency.once(unit.connection, ours, lambda: Answer(201, secret))
+    )
     rows = await bed.database.read(lambda connection: connection.execute(select(bed.answers)).all())
-    assert MARKER.encode() not in b"".join(part for row in rows for part in row if isinstance(part, bytes))
+    assert MARKER.encode() not in b"".join(
+        part for row in rows for part in row if isinstance(part, bytes)
+    )
 
     def move(unit: Unit) -> None:
         connection = unit.connection
         stolen = connection.execute(select(bed.answers.c.answer)).scalar_one()
-        connection.execute(bed.answers.insert().values(id=theirs.id, request=theirs.request, answer=stolen, expires_at=bed.clock.now()))
+        connection.execute(
+            bed.answers.insert().values(
+                id=theirs.id, request=theirs.request, answer=stolen, expires_at=bed.clock.now()
+            )
+        )
 
     await bed.database.write(move)
     with pytest.raises(InvalidTag):
-        await bed.database.write(lambda unit: bed.idempotency.once(unit.connection, theirs, lambda: Answer(201, {})))
+        await bed.database.write(
+            lambda unit: bed.idempotency.once(unit.connection, theirs, lambda: Answer(201, {}))
+        )
 
 
 async def test_answers_are_forgotten_after_a_day(bed: Bed) -> None:
@@ -97,7 +121,9 @@ async def test_answers_are_forgotten_after_a_day(bed: Bed) -> None:
     bed.clock.advance(86_401)
     bed.beat()
     assert (await bed.make("n" * 20)).status_code == 201
-    kept = await bed.database.read(lambda connection: len(connection.execute(select(bed.answers.c.id)).all()))
+    kept = await bed.database.read(
+        lambda connection: len(connection.execute(select(bed.answers.c.id)).all())
+    )
     assert kept == 1
     assert (await bed.make()).headers.get("idempotency-replayed") is None
 
@@ -107,7 +133,12 @@ async def test_spent_proofs_are_forgotten_when_they_could_not_be_used_anyway(bed
     bed.clock.advance(121)
     bed.beat()
     await bed.call("GET", "/v1/things/1")
-    assert await bed.database.read(lambda connection: len(connection.execute(select(bed.proofs.c.id)).all())) == 1
+    assert (
+        await bed.database.read(
+            lambda connection: len(connection.execute(select(bed.proofs.c.id)).all())
+        )
+        == 1
+    )
 
 
 def caller(name: str = "police-rms", agency: str = "northmoor-police") -> Granted:

@@ -1,4 +1,5 @@
-"""The event catalogue is what the classes and topics say, and its schemas take what is really sent."""
+"""The event catalogue is what the classes and topics say, and its schemas take what is really
+sent."""
 
 import json
 import re
@@ -21,7 +22,9 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 
 @pytest.mark.parametrize("path", asyncapi.files(), ids=lambda path: path.name)
 def test_the_committed_file_is_up_to_date(path: Path) -> None:
-    assert path.read_text("utf-8") == asyncapi.files()[path], "run: .venv/bin/python -m deploy.asyncapi"
+    assert path.read_text("utf-8") == asyncapi.files()[path], (
+        "run: .venv/bin/python -m deploy.asyncapi"
+    )
 
 
 def test_every_topic_is_there_with_its_writers_and_readers() -> None:
@@ -29,10 +32,14 @@ def test_every_topic_is_there_with_its_writers_and_readers() -> None:
     assert len(asyncapi.specs()) * 2 == len(topics.topics((asyncapi.AGENCY,)))
     for spec in asyncapi.specs():
         channel = spec.name.replace(".", "-")
-        assert DOCUMENT["channels"][channel]["address"] == spec.name.replace(".agency.", ".{agency}.")
+        assert DOCUMENT["channels"][channel]["address"] == spec.name.replace(
+            ".agency.", ".{agency}."
+        )
         parties = {
             action: {
-                op["tags"][0]["name"] for op in operations() if op["action"] == action and op["channel"]["$ref"].endswith(f"/{channel}")
+                op["tags"][0]["name"]
+                for op in operations()
+                if op["action"] == action and op["channel"]["$ref"].endswith(f"/{channel}")
             }
             for action in ("send", "receive")
         }
@@ -72,9 +79,15 @@ def test_names_are_ones_that_asyncapi_allows() -> None:
     assert DOCUMENT["asyncapi"] == "3.0.0"
     for kind in ("channels", "operations"):
         assert all(re.fullmatch(r"[A-Za-z0-9_.\-]+", name) for name in DOCUMENT[kind])
-    assert all(re.fullmatch(r"[A-Za-z0-9_.\-]+", name) for each in DOCUMENT["components"].values() for name in each)
+    assert all(
+        re.fullmatch(r"[A-Za-z0-9_.\-]+", name)
+        for each in DOCUMENT["components"].values()
+        for name in each
+    )
     for channel in DOCUMENT["channels"].values():
-        assert set(re.findall(r"\{(\w+)\}", channel["address"])) == set(channel.get("parameters", {}))
+        assert set(re.findall(r"\{(\w+)\}", channel["address"])) == set(
+            channel.get("parameters", {})
+        )
 
 
 def test_no_two_events_mean_different_things_by_one_part() -> None:
@@ -87,11 +100,15 @@ def test_no_two_events_mean_different_things_by_one_part() -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: type(example).__name__)
 def test_the_schema_takes_what_is_sent_and_nothing_more(example: Event) -> None:
     reference = f"#/components/schemas/{type(example).__name__}V{example.VERSION}"
-    validator = jsonschema_rs.Draft202012Validator({"$ref": reference, "components": DOCUMENT["components"]})
+    validator = jsonschema_rs.Draft202012Validator(
+        {"$ref": reference, "components": DOCUMENT["components"]}
+    )
     data = example.data()
     assert validator.is_valid(data)
     assert not validator.is_valid({**data, "surprise": 1})
-    assert not validator.is_valid({name: value for name, value in data.items() if name != next(iter(data))})
+    assert not validator.is_valid(
+        {name: value for name, value in data.items() if name != next(iter(data))}
+    )
 
 
 def test_the_envelope_schema_takes_a_real_envelope() -> None:
@@ -103,9 +120,13 @@ def test_the_envelope_schema_takes_a_real_envelope() -> None:
 
 
 def test_the_headers_are_those_the_envelope_gets() -> None:
-    envelope = (Path(__file__).parents[2] / "vectors" / "envelope" / "sealed_to_one.json").read_bytes()
+    envelope = (
+        Path(__file__).parents[2] / "vectors" / "envelope" / "sealed_to_one.json"
+    ).read_bytes()
     headers = {name: value.decode() for name, value in routing_headers(peek(envelope))}
     validator = jsonschema_rs.Draft202012Validator(SCHEMAS["Headers"])
     assert set(SCHEMAS["Headers"]["required"]) == set(headers)
     assert validator.is_valid(headers)
-    assert not validator.is_valid({**headers, "ce_type": "hub.case-snapshot"}), "the true type never stands outside"
+    assert not validator.is_valid({**headers, "ce_type": "hub.case-snapshot"}), (
+        "the true type never stands outside"
+    )

@@ -22,7 +22,9 @@ def hub(tmp_path: Path) -> Path:
 
 def write_bootstrap(folder: Path, *, demo: bool) -> Path:
     payload = b64u(json.dumps({"demo": demo}).encode())
-    (folder / "bootstrap.json").write_text(json.dumps({"payload": payload, "protected": "", "signature": ""}))
+    (folder / "bootstrap.json").write_text(
+        json.dumps({"payload": payload, "protected": "", "signature": ""})
+    )
     return folder
 
 

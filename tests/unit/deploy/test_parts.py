@@ -1,4 +1,5 @@
-"""A missing or altered foreign part is an error that names it and says how to get it; never a silent skip."""
+"""A missing or altered foreign part is an error that names it and says how to get it; never a
+silent skip."""
 
 import importlib.util
 import sys
@@ -17,9 +18,16 @@ def no_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("part", "named"), [(parts.kafka_classpath, "Kafka jar"), (parts.chromium, "Chromium"), (parts.node_modules, "tests/interop-node")]
+    ("part", "named"),
+    [
+        (parts.kafka_classpath, "Kafka jar"),
+        (parts.chromium, "Chromium"),
+        (parts.node_modules, "tests/interop-node"),
+    ],
 )
-def test_what_is_not_installed_is_named_with_its_remedy(no_tools: Path, part: object, named: str) -> None:
+def test_what_is_not_installed_is_named_with_its_remedy(
+    no_tools: Path, part: object, named: str
+) -> None:
     assert callable(part)
     with pytest.raises(parts.MissingPart, match=rf"{named}[\s\S]*make parts"):
         part()
@@ -42,10 +50,14 @@ def test_every_jar_on_the_class_path_is_locked_once() -> None:
     locked = jars.locked()
     assert len({jar.file for jar in locked}) == len(locked) > 40
     assert all(len(jar.sha256) == 64 for jar in locked)
-    assert {"kafka_2.13-4.3.1.jar", "kafka-clients-4.3.1.jar", "log4j-slf4j-impl-2.24.3.jar"} <= {jar.file for jar in locked}
+    assert {"kafka_2.13-4.3.1.jar", "kafka-clients-4.3.1.jar", "log4j-slf4j-impl-2.24.3.jar"} <= {
+        jar.file for jar in locked
+    }
 
 
-def test_an_altered_jar_is_replaced_and_an_unlisted_one_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_altered_jar_is_replaced_and_an_unlisted_one_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     jar = next(jar for jar in jars.locked() if jar.artifact == "jopt-simple")
     monkeypatch.setattr(jars, "locked", lambda *_: [jar])
     folder = tmp_path / "kafka"
@@ -57,15 +69,21 @@ def test_an_altered_jar_is_replaced_and_an_unlisted_one_removed(tmp_path: Path, 
     assert len((folder / jar.file).read_bytes()) > 10_000
 
 
-def test_a_download_that_is_not_what_was_locked_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_is_not_what_was_locked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     jar = next(jar for jar in jars.locked() if jar.artifact == "jopt-simple")
-    monkeypatch.setattr(jars, "locked", lambda *_: [jars.Jar(jar.group, jar.artifact, jar.version, "0" * 64)])
+    monkeypatch.setattr(
+        jars, "locked", lambda *_: [jars.Jar(jar.group, jar.artifact, jar.version, "0" * 64)]
+    )
     with pytest.raises(jars.JarMismatch, match=jar.file):
         jars.install(tmp_path / "kafka", parts.TOOLS / "maven")
     assert list((tmp_path / "kafka").glob("*.jar")) == []
 
 
-def test_the_command_line_says_it_in_one_line(no_tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_says_it_in_one_line(
+    no_tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["deploy.stack", "parts", "emacs"])
     assert command.main() == 1
     assert "no part called emacs" in capsys.readouterr().err

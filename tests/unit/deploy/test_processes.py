@@ -10,13 +10,20 @@ from deploy.stack import processes
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 STUBBORN = [
-    sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)",
-]  # fmt: skip
+    sys.executable,
+    "-c",
+    (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); "
+        "time.sleep(60)"
+    ),
+]
 
 
 def started(folder: Path, command: list[str]) -> int:
     pid = processes.spawn(command, folder, "it")
-    processes.wait_until(lambda: "up" in (folder / "it.log").read_text(), 20, "start", folder / "it.log")
+    processes.wait_until(
+        lambda: "up" in (folder / "it.log").read_text(), 20, "start", folder / "it.log"
+    )
     return pid
 
 

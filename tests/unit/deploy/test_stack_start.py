@@ -1,4 +1,5 @@
-"""A second `make stack` in the folder of a running one: refused before anything is written, and nothing it did not start is stopped."""
+"""A second `make stack` in the folder of a running one: refused before anything is written, and
+nothing it did not start is stopped."""
 
 import socket
 import sys
@@ -31,7 +32,9 @@ def files(folder: Path) -> dict[Path, bytes]:
 
 def test_a_start_on_other_ports_is_refused_and_leaves_the_running_one_alone(half: Stack) -> None:
     before = files(half.folder)
-    with pytest.raises(processes.NotReady, match=rf"already runs on STACK_PORT={HERE}.*make stack-stop"):
+    with pytest.raises(
+        processes.NotReady, match=rf"already runs on STACK_PORT={HERE}.*make stack-stop"
+    ):
         Stack(half.folder, ELSEWHERE).start()
     assert half.running() == {"referral"}
     assert files(half.folder) == before
@@ -48,7 +51,9 @@ def test_a_port_in_use_is_said_before_anything_is_written(tmp_path: Path) -> Non
     assert not (tmp_path / "stack").exists()
 
 
-def test_a_start_that_fails_stops_only_what_it_started(half: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_that_fails_stops_only_what_it_started(
+    half: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(self: Stack) -> None:
         processes.spawn(SLEEP, self.folder / "processes", "sharing")
         raise processes.NotReady("no")
@@ -64,7 +69,9 @@ def test_every_port_of_the_topology_is_looked_at() -> None:
     assert {part for part, _ in topology.listens()} == {*topology.SERVICES, "kafka", "postgres"}
 
 
-def test_a_stop_says_what_it_did(half: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stop_says_what_it_did(
+    half: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sys, "argv", ["stack", "stop"])
     monkeypatch.setenv("HUB_DIR", str(half.folder.parent))
     for said in ("The stack is stopped; its data stay.", f"No stack runs in {half.folder}."):

@@ -1,4 +1,5 @@
-"""The bootstrap folder: complete, private, kept on a second start, and refused when anybody but the operator wrote it."""
+"""The bootstrap folder: complete, private, kept on a second start, and refused when anybody but the
+operator wrote it."""
 
 import json
 import stat
@@ -24,7 +25,9 @@ from common.keys import OpeningKey, StaticKeys, generate_signing, opening_from_j
 from common.tlog import Verifier
 from identity.bootstrap import create
 
-URLS = {name: f"http://127.0.0.1:8000/{name}" for name in SERVICES} | {"portal": "http://127.0.0.1:8000"}
+URLS = {name: f"http://127.0.0.1:8000/{name}" for name in SERVICES} | {
+    "portal": "http://127.0.0.1:8000"
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +39,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_private_file_is_its_owners_alone(folder: Path) -> None:
     open_files = [
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077
     ]
     assert sorted(open_files) == ["bootstrap.json", "operator.jwk"]
-    assert all(stat.S_IMODE(path.stat().st_mode) == 0o700 for path in folder.rglob("*") if path.is_dir())
+    assert all(
+        stat.S_IMODE(path.stat().st_mode) == 0o700 for path in folder.rglob("*") if path.is_dir()
+    )
 
 
 def test_a_second_start_keeps_every_byte(folder: Path) -> None:
@@ -61,7 +68,9 @@ def test_other_urls_change_profiles_and_not_the_signed_file(tmp_path: Path) -> N
     digest = create(tmp_path, URLS).digest
     moved = {name: url.replace("8000", "9000") for name, url in URLS.items()}
     assert create(tmp_path, moved).digest == digest
-    assert "http://127.0.0.1:9000/sharing" in (tmp_path / "demo" / "northmoor-police.toml").read_text()
+    assert (
+        "http://127.0.0.1:9000/sharing" in (tmp_path / "demo" / "northmoor-police.toml").read_text()
+    )
 
 
 def test_a_profile_holds_the_keys_the_file_vouches_for(folder: Path) -> None:
@@ -86,7 +95,9 @@ def test_keyrings_hold_what_the_file_says(folder: Path) -> None:
         keyring = FileKeyring(folder / "keyring" / name, passphrase=None, open_allowed=True)
         entry = bootstrap.services[name]
         assert keyring.signing_key(SERVICE_KEY).jwk() == entry.signing[0]
-        assert [key.public().jwk() for key in keyring.opening_keys(SERVICE_KEY).values()] == list(entry.opening)
+        assert [key.public().jwk() for key in keyring.opening_keys(SERVICE_KEY).values()] == list(
+            entry.opening
+        )
     portal = FileKeyring(folder / "keyring" / "portal", passphrase=None, open_allowed=True)
     custodial = [agency.id for agency in bootstrap.agencies.values() if agency.custodial]
     assert custodial == ["northmoor-idva", "northmoor-school"]
@@ -99,7 +110,10 @@ def test_keyrings_hold_what_the_file_says(folder: Path) -> None:
 
 
 def test_services_share_the_secrets_they_must_and_no_others(folder: Path) -> None:
-    rings = {name: FileKeyring(folder / "keyring" / name, passphrase=None, open_allowed=True) for name in SERVICES}
+    rings = {
+        name: FileKeyring(folder / "keyring" / name, passphrase=None, open_allowed=True)
+        for name in SERVICES
+    }
     assert len({ring.secret("audit-index") for ring in rings.values()}) == 1
     assert rings["referral"].secret("case-reference") == rings["sharing"].secret("case-reference")
     assert rings["portal"].secret("case-reference") != rings["sharing"].secret("case-reference")
@@ -119,7 +133,9 @@ def test_a_changed_file_is_refused(folder: Path) -> None:
         verify_bootstrap(_changed(folder, "Southmoor"), kid)
 
 
-def test_a_file_signed_by_its_own_embedded_key_is_refused_when_another_is_pinned(folder: Path) -> None:
+def test_a_file_signed_by_its_own_embedded_key_is_refused_when_another_is_pinned(
+    folder: Path,
+) -> None:
     kid = read_bootstrap(folder).operator.kid
     mallory = generate_signing("operator")
     outer = json.loads((folder / "bootstrap.json").read_bytes())
@@ -131,7 +147,15 @@ def test_a_file_signed_by_its_own_embedded_key_is_refused_when_another_is_pinned
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"{}", b"[]", b'{"payload":"","protected":"","signature":""}', b"\xff", b'{"payload":1,"protected":2,"signature":3}']
+    "raw",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"payload":"","protected":"","signature":""}',
+        b"\xff",
+        b'{"payload":1,"protected":2,"signature":3}',
+    ],
 )
 def test_rubbish_is_refused(raw: bytes) -> None:
     with pytest.raises(BootstrapRefused, match="bootstrap-malformed"):

@@ -23,7 +23,16 @@ class Agencies:
     async def read(self, work: Callable[[Tx], Any]) -> Any:
         """The one question asked."""
         states = [
-            AgencyState(name, name, "police", "northmoor", {}, "", custodial=False, suspended_at=SINCE if name in self.suspended else None)
+            AgencyState(
+                name,
+                name,
+                "police",
+                "northmoor",
+                {},
+                "",
+                custodial=False,
+                suspended_at=SINCE if name in self.suspended else None,
+            )
             for name in ("a", "b", "c")
         ]
         return work(cast(Tx, SimpleNamespace(agencies=lambda: states)))

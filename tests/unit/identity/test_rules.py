@@ -1,4 +1,5 @@
-"""Rules without a database: ceilings by role, redirect URIs, mandates, forms, what is stored of a secret."""
+"""Rules without a database: ceilings by role, redirect URIs, mandates, forms, what is stored of a
+secret."""
 
 from datetime import UTC, date, datetime
 from typing import get_args
@@ -17,7 +18,14 @@ from identity.permissions import ROLE_SCOPES, grantable
 from identity.usecases.exchange import BadForm, Exchange, form_of
 
 PORTAL = OAuthClient(
-    Client(id="portal", kind="portal", agency="svc:portal", keys=(), scopes=("case.read", "contact.read")), ("https://hub.example.org/cb",)
+    Client(
+        id="portal",
+        kind="portal",
+        agency="svc:portal",
+        keys=(),
+        scopes=("case.read", "contact.read"),
+    ),
+    ("https://hub.example.org/cb",),
 )
 
 
@@ -34,7 +42,13 @@ def test_every_role_and_client_stays_inside_the_published_scopes() -> None:
 
 
 def test_only_services_may_write_audit_records() -> None:
-    others = (northmoor.SYSTEM_SCOPES, northmoor.PORTAL_SCOPES, northmoor.OPERATOR_SCOPES, northmoor.AUDITOR_SCOPES, *ROLE_SCOPES.values())
+    others = (
+        northmoor.SYSTEM_SCOPES,
+        northmoor.PORTAL_SCOPES,
+        northmoor.OPERATOR_SCOPES,
+        northmoor.AUDITOR_SCOPES,
+        *ROLE_SCOPES.values(),
+    )
     assert all("audit.write" not in scopes for scopes in others)
 
 
@@ -51,8 +65,13 @@ def test_every_demo_person_has_a_known_role_and_no_name_in_the_id() -> None:
         assert not any(part.lower() in person.id.lower() for part in person.name.split())
 
 
-@given(st.lists(st.sampled_from(sorted(ROLE_SCOPES)), max_size=3), st.lists(st.sampled_from(sorted(SCOPES)), max_size=6))
-def test_what_is_granted_never_exceeds_what_was_asked_nor_the_roles(roles: list[str], asked: list[str]) -> None:
+@given(
+    st.lists(st.sampled_from(sorted(ROLE_SCOPES)), max_size=3),
+    st.lists(st.sampled_from(sorted(SCOPES)), max_size=6),
+)
+def test_what_is_granted_never_exceeds_what_was_asked_nor_the_roles(
+    roles: list[str], asked: list[str]
+) -> None:
     granted = grantable(roles, " ".join(asked)).split()
     assert set(granted) <= set(asked)
     assert all(any(scope in ROLE_SCOPES[role] for role in roles) for scope in granted)
@@ -63,7 +82,14 @@ def test_an_unknown_role_gives_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["https://hub.example.org/cb/", "https://hub.example.org/cb?x", "https://HUB.example.org/cb", "", "https://hub.example.org/cb#"]
+    "uri",
+    [
+        "https://hub.example.org/cb/",
+        "https://hub.example.org/cb?x",
+        "https://HUB.example.org/cb",
+        "",
+        "https://hub.example.org/cb#",
+    ],
 )
 def test_redirect_uris_are_compared_exactly(uri: str) -> None:
     assert PORTAL.check_redirect_uri("https://hub.example.org/cb")
@@ -79,7 +105,10 @@ def test_a_ceiling_answers_all_or_nothing(scope: str | None) -> None:
 def test_a_mandate_holds_on_its_first_and_last_day_only() -> None:
     mandate = Mandate(granted_by="the partnership", begins=date(2026, 1, 1), ends=date(2026, 1, 31))
     person = Person(id="per-1", name="A", agency="northmoor", roles=("auditor",), mandate=mandate)
-    days = {day: mandate_holds(person, datetime(2026, month, day, 12, tzinfo=UTC)) for month, day in ((1, 1), (1, 31))}
+    days = {
+        day: mandate_holds(person, datetime(2026, month, day, 12, tzinfo=UTC))
+        for month, day in ((1, 1), (1, 31))
+    }
     assert days == {1: True, 31: True}
     assert not mandate_holds(person, datetime(2026, 2, 1, tzinfo=UTC))
     assert not mandate_holds(person, datetime(2025, 12, 31, 23, 59, tzinfo=UTC))
@@ -87,7 +116,12 @@ def test_a_mandate_holds_on_its_first_and_last_day_only() -> None:
 
 def test_a_repeated_parameter_is_refused_and_an_empty_one_left_out() -> None:
     assert form_of([("a", "1"), ("b", "")]) == {"a": "1"}
-    for pairs in ([("a", "1"), ("a", "1")], [("a", ""), ("a", "1")], [("a", "x" * 16_385)], [("n" * 101, "1")]):
+    for pairs in (
+        [("a", "1"), ("a", "1")],
+        [("a", ""), ("a", "1")],
+        [("a", "x" * 16_385)],
+        [("n" * 101, "1")],
+    ):
         with pytest.raises(BadForm):
             form_of(pairs)
 
@@ -96,7 +130,12 @@ def test_a_request_tried_again_is_as_it_arrived() -> None:
     first = Exchange("POST", "http://hub.example.org/identity", "/token", {"a": "1"})
     first.client, first.user = "spoilt", "spoilt"
     again = first.again()
-    assert (again.client, again.user, again.form, again.uri) == (None, None, {"a": "1"}, "https://hub.example.org/identity/token")
+    assert (again.client, again.user, again.form, again.uri) == (
+        None,
+        None,
+        {"a": "1"},
+        "https://hub.example.org/identity/token",
+    )
 
 
 def test_a_stored_secret_is_a_hash_and_a_token_is_signed() -> None:

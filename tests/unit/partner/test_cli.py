@@ -1,4 +1,5 @@
-"""`hubctl` against a hub that answers from memory: what is said, what is signed, and the exit code programs rely on."""
+"""`hubctl` against a hub that answers from memory: what is said, what is signed, and the exit code
+programs rely on."""
 
 import json
 from pathlib import Path
@@ -39,7 +40,12 @@ def test_the_inbox_for_programs(shell: Shell) -> None:
     code, out, _ = shell.run("inbox", "--json")
     (row,) = json.loads(out)["items"]
     assert code == 0
-    assert (row["verified"], row["verdict"], row["index"], row["clause"]) == (True, PROVEN, 3, "NM-2")
+    assert (row["verified"], row["verdict"], row["index"], row["clause"]) == (
+        True,
+        PROVEN,
+        3,
+        "NM-2",
+    )
 
 
 def test_a_promise_is_not_verified_in_the_list(shell: Shell) -> None:
@@ -55,7 +61,9 @@ def test_what_proves_nothing_is_listed_as_such_and_shows_nothing(shell: Shell) -
     assert code == 0
     assert "NOT VERIFIED (proof-malformed)" in out
     assert "NM-7F3K" not in out
-    shell.hub.envelope = shell.parties.envelope(draft().package(), sender=generate_signing("svc:sharing"))
+    shell.hub.envelope = shell.parties.envelope(
+        draft().package(), sender=generate_signing("svc:sharing")
+    )
     assert "NOT OPENED (unknown-key)" in shell.run("inbox")[1]
 
 
@@ -134,7 +142,9 @@ def test_a_saved_package_is_checked_without_a_network(shell: Shell) -> None:
     assert PROVEN in out
 
 
-@pytest.mark.parametrize("content", ["", '{"format":"hub-package/1","envelope":"eA"}'], ids=["no-package", "no-envelope"])
+@pytest.mark.parametrize(
+    "content", ["", '{"format":"hub-package/1","envelope":"eA"}'], ids=["no-package", "no-envelope"]
+)
 def test_a_file_that_proves_nothing(shell: Shell, content: str) -> None:
     (shell.folder / "p.json").write_text(content)
     code, out, err = shell.run("proof", "verify", "p.json")
@@ -147,7 +157,11 @@ def test_one_changed_letter_in_a_saved_package(shell: Shell) -> None:
     kept = json.loads(Path("p.json").read_text())
     place = len(kept["envelope"]) // 2
     other = "A" if kept["envelope"][place] != "A" else "B"
-    Path("p.json").write_text(json.dumps({**kept, "envelope": kept["envelope"][:place] + other + kept["envelope"][place + 1 :]}))
+    Path("p.json").write_text(
+        json.dumps(
+            {**kept, "envelope": kept["envelope"][:place] + other + kept["envelope"][place + 1 :]}
+        )
+    )
     code, _, err = shell.run("proof", "verify", "p.json")
     assert code == 1
     assert err.startswith("NOT OPENED")
@@ -155,7 +169,15 @@ def test_one_changed_letter_in_a_saved_package(shell: Shell) -> None:
 
 def test_a_refusal_names_the_place_and_never_the_value(shell: Shell) -> None:
     fault = {"pointer": "/people/0/role", "detail": "must be a known role"}
-    shell.hub.problem = (422, {"code": "validation-failed", "detail": "Look at errors.", "correlationId": "c-7", "errors": [fault]})
+    shell.hub.problem = (
+        422,
+        {
+            "code": "validation-failed",
+            "detail": "Look at errors.",
+            "correlationId": "c-7",
+            "errors": [fault],
+        },
+    )
     (shell.folder / "form.json").write_text('{"secret": "Marta Quillfeather"}')
     code, _, err = shell.run("referral", "submit", "form.json")
     assert code == 1
@@ -189,7 +211,9 @@ def test_an_item_cut_on_the_way_is_no_answer(shell: Shell) -> None:
     assert not shell.hub.receipts
 
 
-def test_the_profile_of_the_environment_pins_the_logs_key_too(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_profile_of_the_environment_pins_the_logs_key_too(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HUBCTL_PROFILE", str(tmp_path / "not-there.toml"))
     code, _, err = shell.run("audit", "verify", "http://hub.example.org/audit/log", profile=False)
     assert (code, "profile" in err.lower()) == (2, True)
@@ -204,10 +228,17 @@ def test_a_url_that_is_no_log(shell: Shell) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("inbox",), ("proof", "verify", "x"), ("referral", "submit", "missing.json"), ("nonsense",), ("inbox", "--wait", "31"),
-     ("service", "pause", "nobody"), ("audit", "verify", "http://hub.example.org/audit/log", "--vkey", "missing")],
+    [
+        ("inbox",),
+        ("proof", "verify", "x"),
+        ("referral", "submit", "missing.json"),
+        ("nonsense",),
+        ("inbox", "--wait", "31"),
+        ("service", "pause", "nobody"),
+        ("audit", "verify", "http://hub.example.org/audit/log", "--vkey", "missing"),
+    ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_used_wrongly(shell: Shell, arguments: tuple[str, ...]) -> None:
     assert shell.run(*arguments, profile=False)[0] == 2
     assert not shell.hub.asked
@@ -228,7 +259,9 @@ def test_a_profile_others_may_read(shell: Shell) -> None:
     assert not shell.hub.asked
 
 
-def test_the_profile_may_come_from_the_environment(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_profile_may_come_from_the_environment(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HUBCTL_PROFILE", str(shell.profile))
     assert shell.run("inbox", profile=False)[0] == 0
 
@@ -236,12 +269,19 @@ def test_the_profile_may_come_from_the_environment(shell: Shell, monkeypatch: py
 def test_an_operator_lists_what_was_set_aside_and_replays_it(shell: Shell) -> None:
     code, out, _ = shell.run("service", "quarantine", "sharing", "--reason", "agency-suspended")
     assert code == 0
-    assert [line.split()[1:3] for line in out.splitlines()] == [["agency-suspended", "hub.case.v1"], ["bad-signature", "hub.case.v1"]]
+    assert [line.split()[1:3] for line in out.splitlines()] == [
+        ["agency-suspended", "hub.case.v1"],
+        ["bad-signature", "hub.case.v1"],
+    ]
     assert "holds its case" in out.splitlines()[0]
     assert "sender not proven  holds nothing" in out.splitlines()[1]
-    code, out, _ = shell.run("service", "replay", "sharing", "hub.case.v1", "-" + "A" * 42, "B" * 43)
+    code, out, _ = shell.run(
+        "service", "replay", "sharing", "hub.case.v1", "-" + "A" * 42, "B" * 43
+    )
     assert (code, out) == (0, "2 applied, 0 known before, 1 still set aside, 0 no longer kept.\n")
-    assert shell.hub.orders == [{"topic": "hub.case.v1", "reason": None, "digests": ["-" + "A" * 42, "B" * 43]}]
+    assert shell.hub.orders == [
+        {"topic": "hub.case.v1", "reason": None, "digests": ["-" + "A" * 42, "B" * 43]}
+    ]
 
 
 def test_a_replay_of_everything_has_to_be_said(shell: Shell) -> None:
@@ -250,9 +290,13 @@ def test_a_replay_of_everything_has_to_be_said(shell: Shell) -> None:
 
 
 def test_an_operator_lets_go_of_what_can_never_be_applied_and_says_why(shell: Shell) -> None:
-    code, out, _ = shell.run("service", "discard", "sharing", "hub.case.v1", "-" + "A" * 42, "--why", "obsolete")
+    code, out, _ = shell.run(
+        "service", "discard", "sharing", "hub.case.v1", "-" + "A" * 42, "--why", "obsolete"
+    )
     assert (code, out) == (0, "2 let go of, 1 of which held releases until now.\n")
-    assert shell.hub.orders == [{"topic": "hub.case.v1", "why": "obsolete", "reason": None, "digests": ["-" + "A" * 42]}]
+    assert shell.hub.orders == [
+        {"topic": "hub.case.v1", "why": "obsolete", "reason": None, "digests": ["-" + "A" * 42]}
+    ]
     for arguments in (("hub.case.v1",), ("hub.case.v1", "--why", "because")):
         assert shell.run("service", "discard", "sharing", *arguments)[0] == 2
 
@@ -267,17 +311,30 @@ def test_an_operator_has_what_is_blocked_decided_on_again(shell: Shell) -> None:
     assert code == 0
     code, out, _ = shell.run("service", "decide-again", "--reason", "audit-rejected")
     assert code == 0
-    assert out.startswith("2 cases decided on again, 3 deliveries prepared, 0 cases with nothing to decide, 0 failed. More are blocked")
-    assert shell.hub.orders == [{"deliveryIds": [], "reason": "audit-rejected", "agency": None, "caseReference": None}]
+    assert out.startswith(
+        "2 cases decided on again, 3 deliveries prepared, 0 cases with nothing to decide, 0 "
+        "failed. More are blocked"
+    )
+    assert shell.hub.orders == [
+        {"deliveryIds": [], "reason": "audit-rejected", "agency": None, "caseReference": None}
+    ]
 
 
 def test_what_stands_refused_is_listed_and_acknowledged_with_a_reason(shell: Shell) -> None:
     code, out, _ = shell.run("referral", "refused")
     refused_id = out.split()[0]
-    assert (code, "malformed-json" in out, "referral refused acknowledge ID --reason sent-again|" in out) == (0, True, True)
+    assert (
+        code,
+        "malformed-json" in out,
+        "referral refused acknowledge ID --reason sent-again|" in out,
+    ) == (0, True, True)
     assert json.loads(shell.run("referral", "refused", "--json")[1])[0]["id"] == refused_id
     assert "rate-limited" in out, "what stands on the next page is on the list, too"
-    code, out, _ = shell.run("referral", "refused", "acknowledge", refused_id, "--reason", "told-otherwise")
+    code, out, _ = shell.run(
+        "referral", "refused", "acknowledge", refused_id, "--reason", "told-otherwise"
+    )
     assert (code, shell.hub.orders) == (0, [{"reason": "told-otherwise"}])
     assert "malformed-json" in out
-    assert shell.run("referral", "refused", "acknowledge", refused_id, "--reason", "whatever")[0] == 2
+    assert (
+        shell.run("referral", "refused", "acknowledge", refused_id, "--reason", "whatever")[0] == 2
+    )

@@ -1,4 +1,5 @@
-"""What `hubctl` says when it could not do what was asked: the true cause, and never more than is known."""
+"""What `hubctl` says when it could not do what was asked: the true cause, and never more than is
+known."""
 
 from pathlib import Path
 
@@ -24,7 +25,9 @@ def test_a_paused_log_is_not_called_unverified(shell: Shell, pinned: bool) -> No
     assert "NOT VERIFIED" not in err
 
 
-def test_a_log_paused_half_way_is_not_called_unverified(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_paused_half_way_is_not_called_unverified(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     head = Checkpoint(ORIGIN, 5, EMPTY_ROOT)
     shell.hub.log_files = {"/audit/log/checkpoint": LOG.sign(head.text())}
     assert shell.run("audit", "verify", URL)[0] == 1, "a tile that is missing is another matter"
@@ -33,14 +36,19 @@ def test_a_log_paused_half_way_is_not_called_unverified(shell: Shell, monkeypatc
     assert (code, "Nothing was verified" in err) == (3, True)
 
 
-@pytest.mark.parametrize("url", ["nonsense", "ftp://hub.example.org/log", "http://", "http://hub.example.org:99999/log"])
+@pytest.mark.parametrize(
+    "url", ["nonsense", "ftp://hub.example.org/log", "http://", "http://hub.example.org:99999/log"]
+)
 def test_what_is_no_url(shell: Shell, url: str) -> None:
     code, _, err = shell.run("audit", "verify", url)
     assert (code, "not a URL" in err) == (2, True)
     assert not shell.hub.asked
 
 
-@pytest.mark.parametrize(("code", "said"), [("invalid_scope", "operator's profile"), ("unauthorized_client", "agency is suspended")])
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [("invalid_scope", "operator's profile"), ("unauthorized_client", "agency is suspended")],
+)
 def test_a_profile_that_may_not_is_told_so(shell: Shell, code: str, said: str) -> None:
     shell.hub.token_error = code
     left, _, err = shell.run("service", "stuck")
@@ -51,14 +59,27 @@ def test_a_restore_of_an_agency_that_is_not_suspended_says_so(shell: Shell) -> N
     code, out, _ = shell.run("agency", "restore", "northmoor-housing")
     assert (code, "is not suspended" in out, shell.hub.orders) == (0, True, [])
     shell.hub.suspended = True
-    assert shell.run("agency", "restore", "northmoor-housing")[1] == "northmoor-housing is restored.\n"
+    assert (
+        shell.run("agency", "restore", "northmoor-housing")[1] == "northmoor-housing is restored.\n"
+    )
 
 
 def test_the_reasons_for_a_suspension_are_named_and_no_other_is_sent(shell: Shell) -> None:
-    assert shell.run("agency", "suspend", "northmoor-housing", "--reason-code", "key_compromised")[0] == 2
-    assert "'data-breach'" in shell.run("agency", "suspend", "northmoor-housing", "--reason-code", "key_compromised")[2]
+    assert (
+        shell.run("agency", "suspend", "northmoor-housing", "--reason-code", "key_compromised")[0]
+        == 2
+    )
+    assert (
+        "'data-breach'"
+        in shell.run("agency", "suspend", "northmoor-housing", "--reason-code", "key_compromised")[
+            2
+        ]
+    )
     assert shell.hub.orders == []
-    assert shell.run("agency", "suspend", "northmoor-housing", "--reason-code", "key-compromise")[0] == 0
+    assert (
+        shell.run("agency", "suspend", "northmoor-housing", "--reason-code", "key-compromise")[0]
+        == 0
+    )
     assert shell.hub.orders == [{"reasonCode": "key-compromise"}]
 
 
@@ -67,7 +88,9 @@ def test_a_missing_file_is_named(shell: Shell) -> None:
     assert "gone.json cannot be read" in shell.run("referral", "submit", "gone.json")[2]
 
 
-def test_a_follow_up_command_names_only_what_was_given(shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_follow_up_command_names_only_what_was_given(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("HUBCTL_PROFILE", str(shell.profile))
     assert "Next time: hubctl inbox --cursor c-1" in shell.run("inbox", profile=False)[1]
     moved = shell.profile.rename(tmp_path / "my agency.toml")
@@ -83,17 +106,34 @@ def test_a_role_the_hub_does_not_know_is_not_sent(shell: Shell) -> None:
 
 def test_a_promise_that_was_not_kept_is_told_in_words(shell: Shell) -> None:
     told = {"recipient": "northmoor-idva", "state": "released", "changedAt": "2026-11-21T02:00:05Z"}
-    outcomes = [{**told, "proof": "broken", "earlierPromise": None}, {**told, "proof": "proven", "earlierPromise": "overdue"}]
-    referral = {"referralId": str(DELIVERY), "caseReference": "NM-1", "version": 1, "risk": {"level": "high"}, "outcomes": outcomes}
+    outcomes = [
+        {**told, "proof": "broken", "earlierPromise": None},
+        {**told, "proof": "proven", "earlierPromise": "overdue"},
+    ]
+    referral = {
+        "referralId": str(DELIVERY),
+        "caseReference": "NM-1",
+        "version": 1,
+        "risk": {"level": "high"},
+        "outcomes": outcomes,
+    }
     shell.hub.problem = (200, referral)
     code, out, _ = shell.run("referral", "show", str(DELIVERY))
     assert code == 0
     assert "inbox, promised in an emergency; there will be no proof (" in out
-    assert "inbox, proven; an earlier version was promised in an emergency; its proof is overdue (" in out
+    assert (
+        "inbox, proven; an earlier version was promised in an emergency; its proof is overdue ("
+        in out
+    )
 
 
-@pytest.mark.parametrize("arguments", [("suspend", "northmor-school", "--reason-code", "exercise"), ("restore", "northmor-school")])
-def test_an_agency_that_nobody_knows_is_said_to_be_unknown(shell: Shell, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [("suspend", "northmor-school", "--reason-code", "exercise"), ("restore", "northmor-school")],
+)
+def test_an_agency_that_nobody_knows_is_said_to_be_unknown(
+    shell: Shell, arguments: tuple[str, ...]
+) -> None:
     code, out, err = shell.run("agency", *arguments)
     assert (code, out, "no such agency: northmor-school" in err) == (1, "", True)
 
@@ -118,4 +158,6 @@ def test_headers_for_the_wrong_scope_are_not_printed(shell: Shell) -> None:
     assert (code, out, "needs the scope disclosure.read" in err) == (2, "", True)
     code, out, err = shell.run("headers", "GET", url, "--scope", "disclosure.read")
     assert (code, "DPoP: " in out, err) == (0, True, "")
-    assert shell.run("headers", "GET", f"{BASE}/audit/v1/entries", "--scope", "audit.read")[0] == 0, "its document cannot be read"
+    assert (
+        shell.run("headers", "GET", f"{BASE}/audit/v1/entries", "--scope", "audit.read")[0] == 0
+    ), "its document cannot be read"

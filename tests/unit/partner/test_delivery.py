@@ -18,14 +18,20 @@ from tests.support.packages import DELIVERY, LOG, ME, Parties, draft
 
 def opened(parties: Parties, envelope: bytes, *more: StaticKeys) -> Delivery:
     keys = more[0] if more else StaticKeys(parties.hub.public())
-    return open_delivery(envelope, me=ME, opening={parties.opening.kid: parties.opening}, keys=keys, log=LOG.verifier)
+    return open_delivery(
+        envelope, me=ME, opening={parties.opening.kid: parties.opening}, keys=keys, log=LOG.verifier
+    )
 
 
 def test_a_right_delivery_opens() -> None:
     parties = Parties()
     envelope = parties.envelope(draft().package())
     delivery = opened(parties, envelope)
-    assert (delivery.delivery_id, delivery.envelope_digest, delivery.verdict.standing) == (str(DELIVERY), digest(envelope), "proven")
+    assert (delivery.delivery_id, delivery.envelope_digest, delivery.verdict.standing) == (
+        str(DELIVERY),
+        digest(envelope),
+        "proven",
+    )
     assert delivery.statement.source == "svc:sharing"
 
 
@@ -33,7 +39,9 @@ def test_another_service_may_not_deliver() -> None:
     """Its signature is right and its key is known; it is only not the one that decides."""
     parties, other = Parties(), generate_signing("svc:referral")
     with pytest.raises(PackageRefused) as caught:
-        opened(parties, parties.envelope(draft().package(), sender=other), StaticKeys(other.public()))
+        opened(
+            parties, parties.envelope(draft().package(), sender=other), StaticKeys(other.public())
+        )
     assert (caught.value.step, caught.value.code) == (0, "not-from-sharing")
 
 
@@ -47,7 +55,9 @@ def test_a_sender_whose_key_is_not_pinned() -> None:
 def test_an_envelope_sealed_to_another() -> None:
     parties = Parties()
     with pytest.raises(EnvelopeRefused) as caught:
-        opened(parties, parties.envelope(draft().package(), to=generate_opening("northmoor-housing")))
+        opened(
+            parties, parties.envelope(draft().package(), to=generate_opening("northmoor-housing"))
+        )
     assert caught.value.code == "not-for-us"
 
 
@@ -70,10 +80,19 @@ def test_a_receipt_says_who_holds_what_and_where() -> None:
     envelope = parties.envelope(draft().package())
     receipt = saved_receipt(opened(parties, envelope), signer=parties.signing, system="case-system")
     head, body, signature = receipt.split(".")
-    assert json.loads(unb64u(head)) == {"alg": "ES256", "kid": parties.signing.kid, "typ": "hub-saved-receipt+jws"}
+    assert json.loads(unb64u(head)) == {
+        "alg": "ES256",
+        "kid": parties.signing.kid,
+        "typ": "hub-saved-receipt+jws",
+    }
     claims = json.loads(unb64u(body))
     assert set(claims) == {"iss", "dl", "ed", "savedAt", "system", "iat", "jti"}
-    assert (claims["iss"], claims["dl"], claims["ed"], claims["system"]) == (ME, str(DELIVERY), digest(envelope), "case-system")
+    assert (claims["iss"], claims["dl"], claims["ed"], claims["system"]) == (
+        ME,
+        str(DELIVERY),
+        digest(envelope),
+        "case-system",
+    )
     saved_at = datetime.fromisoformat(claims["savedAt"])
     assert abs((datetime.now(UTC) - saved_at).total_seconds()) < 60
     assert abs(saved_at.timestamp() - claims["iat"]) < 5
@@ -98,8 +117,18 @@ def test_sharing_takes_the_receipt() -> None:
     envelope = parties.envelope(draft().package())
     receipt = saved_receipt(opened(parties, envelope), signer=parties.signing, system="case-system")
     keys = StaticKeys(parties.signing.public())
-    saved = check_receipt(receipt, agency=ME, delivery_id=DELIVERY, delivered={digest(envelope)}, key=keys.verification)
-    assert (saved.agency, saved.delivery_id, saved.envelope_digest) == (ME, DELIVERY, digest(envelope))
+    saved = check_receipt(
+        receipt,
+        agency=ME,
+        delivery_id=DELIVERY,
+        delivered={digest(envelope)},
+        key=keys.verification,
+    )
+    assert (saved.agency, saved.delivery_id, saved.envelope_digest) == (
+        ME,
+        DELIVERY,
+        digest(envelope),
+    )
 
 
 def test_an_item_must_be_what_its_digest_says() -> None:

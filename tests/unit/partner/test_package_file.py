@@ -41,7 +41,9 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert not victim.exists()
 
 
-def test_content_and_name_are_on_disk_before_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_content_and_name_are_on_disk_before_it_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Order matters: content before its name appears, then the folder that holds the name."""
     path = tmp_path / "d.package.json"
     steps: list[str] = []
@@ -58,7 +60,9 @@ def test_content_and_name_are_on_disk_before_it_returns(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("fails_at", [1, 2])
-def test_a_disk_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int) -> None:
+def test_a_disk_that_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
     calls = 0
 
     def failing(_handle: int) -> None:
@@ -80,7 +84,11 @@ def test_keeping_again_what_is_kept_is_no_fault(tmp_path: Path) -> None:
     assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-@pytest.mark.parametrize("other", ["", "mine", json.dumps({"format": "hub-package/1", "envelope": "eA"})], ids=["empty", "text", "package"])
+@pytest.mark.parametrize(
+    "other",
+    ["", "mine", json.dumps({"format": "hub-package/1", "envelope": "eA"})],
+    ids=["empty", "text", "package"],
+)
 def test_a_file_with_anything_else_is_left_alone_and_refused(tmp_path: Path, other: str) -> None:
     path = tmp_path / "d.package.json"
     path.write_text(other)
@@ -96,9 +104,18 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"null", b"{}", b'{"format":"hub-package/2","envelope":"eA"}', b'{"format":"hub-package/1"}',
-     b'{"format":"hub-package/1","envelope":"!"}', b'{"format":"hub-package/1","envelope":7}', b"\xff"],
-)  # fmt: skip
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"{}",
+        b'{"format":"hub-package/2","envelope":"eA"}',
+        b'{"format":"hub-package/1"}',
+        b'{"format":"hub-package/1","envelope":"!"}',
+        b'{"format":"hub-package/1","envelope":7}',
+        b"\xff",
+    ],
+)
 def test_what_is_no_package_is_refused_without_quoting_it(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x"
     path.write_bytes(content)

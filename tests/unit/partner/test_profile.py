@@ -1,4 +1,5 @@
-"""A profile is refused when others may read it or when it lacks anything, and a refusal never shows what it holds."""
+"""A profile is refused when others may read it or when it lacks anything, and a refusal never shows
+what it holds."""
 
 import re
 from pathlib import Path
@@ -32,14 +33,24 @@ def refused(path: Path, parties: Parties) -> str:
         read_profile(path)
     said = str(caught.value)
     assert caught.value.__cause__ is None
-    for secret in (parties.signing.jwk(private=True)["d"], parties.opening.jwk(private=True)["d"], ME, "hub.example.org", str(path)):
+    for secret in (
+        parties.signing.jwk(private=True)["d"],
+        parties.opening.jwk(private=True)["d"],
+        ME,
+        "hub.example.org",
+        str(path),
+    ):
         assert secret not in said
     return said
 
 
 def test_a_whole_profile_is_read(path: Path, parties: Parties) -> None:
     profile = read_profile(path)
-    assert (profile.agency, profile.client_id, profile.issuer) == (ME, f"{ME}-system", "http://hub.example.org/identity")
+    assert (profile.agency, profile.client_id, profile.issuer) == (
+        ME,
+        f"{ME}-system",
+        "http://hub.example.org/identity",
+    )
     assert profile.signing.kid == parties.signing.kid
     assert profile.dpop.kid == parties.dpop.kid
     assert list(profile.opening) == [parties.opening.kid]
@@ -64,7 +75,9 @@ def test_no_file(tmp_path: Path, parties: Parties) -> None:
     assert "no such profile file" in refused(tmp_path / "nobody.toml", parties)
 
 
-@pytest.mark.parametrize("content", [b"agency = ", b"\xff\xfe", b"[keys"], ids=["cut", "not-utf8", "open-table"])
+@pytest.mark.parametrize(
+    "content", [b"agency = ", b"\xff\xfe", b"[keys"], ids=["cut", "not-utf8", "open-table"]
+)
 def test_a_file_that_is_no_toml(path: Path, parties: Parties, content: bytes) -> None:
     path.write_bytes(content)
     assert "TOML" in refused(path, parties)
@@ -72,9 +85,22 @@ def test_a_file_that_is_no_toml(path: Path, parties: Parties, content: bytes) ->
 
 @pytest.mark.parametrize(
     "entry",
-    ["agency", "client_id", "issuer", "referral_url", "sharing_url", "audit_url", "identity_url", "portal_url", "log_vkey",
-     "signing_jwk", "dpop_jwk", "opening_jwks", "hub_signing_jwk"],
-)  # fmt: skip
+    [
+        "agency",
+        "client_id",
+        "issuer",
+        "referral_url",
+        "sharing_url",
+        "audit_url",
+        "identity_url",
+        "portal_url",
+        "log_vkey",
+        "signing_jwk",
+        "dpop_jwk",
+        "opening_jwks",
+        "hub_signing_jwk",
+    ],
+)
 def test_each_entry_is_needed(path: Path, parties: Parties, entry: str) -> None:
     change(path, rf"^{entry} = .*$", "")
     assert "lacks a needed entry" in refused(path, parties)
@@ -82,12 +108,18 @@ def test_each_entry_is_needed(path: Path, parties: Parties, entry: str) -> None:
 
 @pytest.mark.parametrize("entry", ["signing_jwk", "dpop_jwk", "hub_signing_jwk"])
 def test_a_key_that_is_none(path: Path, parties: Parties, entry: str) -> None:
-    change(path, rf"^{entry} = .*$", f'{entry} = {{ kty = "EC", crv = "P-256", x = "AA", y = "AA", d = "AA" }}')
+    change(
+        path,
+        rf"^{entry} = .*$",
+        f'{entry} = {{ kty = "EC", crv = "P-256", x = "AA", y = "AA", d = "AA" }}',
+    )
     assert refused(path, parties) == "a key in the profile is not usable"
 
 
 def test_a_public_key_where_a_private_one_must_be(path: Path, parties: Parties) -> None:
-    public = ", ".join(f'{name} = "{value}"' for name, value in parties.signing.public().jwk().items())
+    public = ", ".join(
+        f'{name} = "{value}"' for name, value in parties.signing.public().jwk().items()
+    )
     change(path, r"^signing_jwk = .*$", f"signing_jwk = {{ {public} }}")
     assert refused(path, parties) in {
         "a key in the profile is not usable",
@@ -106,7 +138,12 @@ def test_keys_that_are_no_table(path: Path, parties: Parties) -> None:
 
 
 def test_the_topic_account_is_read_and_its_password_never_shown(path: Path) -> None:
-    change(path, r"\Z", '\n[kafka]\nbootstrap = "127.0.0.1:9092"\nuser = "northmoor-idva"\ntopic = "t"\npassword = "hunter2"\n')
+    change(
+        path,
+        r"\Z",
+        '\n[kafka]\nbootstrap = "127.0.0.1:9092"\nuser = "northmoor-idva"\ntopic = "t"\npassword '
+        '= "hunter2"\n',
+    )
     kafka = read_profile(path).kafka
     assert kafka == KafkaAccount("127.0.0.1:9092", "northmoor-idva", "t", "hunter2")
     assert "hunter2" not in repr(kafka)

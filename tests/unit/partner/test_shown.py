@@ -1,4 +1,5 @@
-"""What a person at a terminal reads: the standing of the proof, then safe contact, and never more comfort than there is."""
+"""What a person at a terminal reads: the standing of the proof, then safe contact, and never more
+comfort than there is."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -28,22 +29,35 @@ def text(made: Draft, day: date = TODAY) -> str:
     return shown(verify_package(made.package(), me=ME, log=LOG.verifier), day)
 
 
-def contact(status: str, *ways: list[dict[str, Any]], day: date = TODAY, advocate: bool = True) -> str:
+def contact(
+    status: str, *ways: list[dict[str, Any]], day: date = TODAY, advocate: bool = True
+) -> str:
     """The strip for this status and these means, safe until 20 December."""
     made = draft()
     made.content["safeContact"] = {
-        "status": status, "doNotContact": status != "safe", "lastVerified": "2026-11-20", "items": [], "means": list(ways),
-        "safeUntil": "2026-12-20", "advocate": advocate,
-    }  # fmt: skip
+        "status": status,
+        "doNotContact": status != "safe",
+        "lastVerified": "2026-11-20",
+        "items": [],
+        "means": list(ways),
+        "safeUntil": "2026-12-20",
+        "advocate": advocate,
+    }
     return text(made.commit(), day)
 
 
 def test_proven_says_where_and_that_nobody_else_has_witnessed_it() -> None:
-    assert standing(verify_package(draft().package(), me=ME, log=LOG.verifier)) == "proven: entry 3 of a log of 7, not yet witnessed"
+    assert (
+        standing(verify_package(draft().package(), me=ME, log=LOG.verifier))
+        == "proven: entry 3 of a log of 7, not yet witnessed"
+    )
 
 
 def test_witnessed_is_said_only_when_it_is_so() -> None:
-    assert standing(Verdict("proven", {}, {}, 3, 7, None, witnessed=True)) == "proven: entry 3 of a log of 7"
+    assert (
+        standing(Verdict("proven", {}, {}, 3, 7, None, witnessed=True))
+        == "proven: entry 3 of a log of 7"
+    )
 
 
 @pytest.mark.parametrize("due", [None, datetime(2026, 11, 21, 3, 0, tzinfo=UTC)])
@@ -71,12 +85,15 @@ def test_anything_but_safe_is_do_not_contact(status: str) -> None:
     said = contact(status, means("07700 900461", "yes"))
     since = " since 2026-11-20" if status == "unverified" else ""
     assert f"SAFE CONTACT: DO NOT CONTACT ({status}{since})" in said
-    assert "may be used" not in said, "no number is called usable on a case where contact is not safe"
+    assert "may be used" not in said, (
+        "no number is called usable on a case where contact is not safe"
+    )
     assert "DO NOT USE: Channel: phone; Number or address of this channel: 07700 900461" in said
 
 
 @pytest.mark.parametrize(
-    ("safe", "verdict"), [("yes", "may be used"), ("no", "DO NOT USE"), ("unknown", "DO NOT USE"), (None, "DO NOT USE")]
+    ("safe", "verdict"),
+    [("yes", "may be used"), ("no", "DO NOT USE"), ("unknown", "DO NOT USE"), (None, "DO NOT USE")],
 )
 def test_each_number_stands_with_its_own_verdict(safe: str | None, verdict: str) -> None:
     said = contact("safe", means("07700 900461", safe))
@@ -85,10 +102,14 @@ def test_each_number_stands_with_its_own_verdict(safe: str | None, verdict: str)
 
 
 @pytest.mark.parametrize(("advocate", "seen"), [(True, True), (False, False)])
-def test_after_its_last_day_what_was_safe_is_not_and_only_the_advocate_sees_it(advocate: bool, seen: bool) -> None:
+def test_after_its_last_day_what_was_safe_is_not_and_only_the_advocate_sees_it(
+    advocate: bool, seen: bool
+) -> None:
     said = contact("safe", means("07700 900461", "yes"), day=date(2026, 12, 21), advocate=advocate)
     assert "SAFE CONTACT: DO NOT CONTACT (unverified since 2026-11-20)" in said
-    assert ("DO NOT USE: Channel: phone; Number or address of this channel: 07700 900461" in said) is seen
+    assert (
+        "DO NOT USE: Channel: phone; Number or address of this channel: 07700 900461" in said
+    ) is seen
     assert ("07700 900461" in said) is seen
     assert "may be used" not in said
 
@@ -110,13 +131,19 @@ def test_clause_basis_obligations_and_every_fact_are_there() -> None:
     made = draft()
     said = text(made)
     assert "Shared under NM-2 of northmoor 1.0: High risk goes to the IDVA service." in said
-    assert "Purpose protect_victim; basis 6ea_safeguarding; condition 9g_para10; gateway CDA115" in said
+    assert (
+        "Purpose protect_victim; basis 6ea_safeguarding; condition 9g_para10; gateway CDA115"
+        in said
+    )
     assert "You must: Contact only by the safe-contact rule." in said
     for section in made.content["sections"]:
         assert f"\n{section['label']}\n" in said
         for one in section["items"]:
             value = ", ".join(one["value"]) if isinstance(one["value"], list) else str(one["value"])
-            assert f"{one['label']}{' (' + one['about'] + ')' if 'about' in one else ''}: {value}" in said
+            assert (
+                f"{one['label']}{' (' + one['about'] + ')' if 'about' in one else ''}: {value}"
+                in said
+            )
 
 
 def test_an_opinion_is_marked_as_one() -> None:
@@ -132,15 +159,23 @@ def test_an_opinion_is_marked_as_one() -> None:
     assert "Concern: He will return  [professional opinion]" in text(made.commit())
 
 
-@pytest.mark.parametrize("stored", ["07700 900461", "07700900461", "+44 7700 900461", ["07700 900123", "07700-900461"]])
+@pytest.mark.parametrize(
+    "stored", ["07700 900461", "07700900461", "+44 7700 900461", ["07700 900123", "07700-900461"]]
+)
 def test_an_unsafe_number_is_marked_wherever_it_stands(stored: Any) -> None:
     made = draft()
     made.content["safeContact"] = {
-        "status": "safe", "doNotContact": False, "lastVerified": "2026-11-20", "safeUntil": "2026-12-20", "items": [],
+        "status": "safe",
+        "doNotContact": False,
+        "lastVerified": "2026-11-20",
+        "safeUntil": "2026-12-20",
+        "items": [],
         "means": [means("07700 900461", "no"), means("07700 900999", "yes")],
-    }  # fmt: skip
+    }
     told = [item("Phone on record", stored), item("Other phone", "07700 900999")]
-    made.content["sections"] = [{"category": "victim_phone", "label": "Phone", "clause": "NM-2", "items": told}]
+    made.content["sections"] = [
+        {"category": "victim_phone", "label": "Phone", "clause": "NM-2", "items": told}
+    ]
     on_record, other = text(made.commit()).splitlines()[-2:]
     assert on_record.endswith("  DO NOT USE")
     assert "DO NOT USE" not in other
@@ -149,21 +184,44 @@ def test_an_unsafe_number_is_marked_wherever_it_stands(stored: Any) -> None:
 def test_a_number_on_record_is_not_for_use_where_nobody_said_that_it_is_safe() -> None:
     made = draft()
     made.content["safeContact"] = {
-        "status": "unsafe", "doNotContact": True, "lastVerified": None, "safeUntil": None, "advocate": False, "items": [], "means": [],
-    }  # fmt: skip
+        "status": "unsafe",
+        "doNotContact": True,
+        "lastVerified": None,
+        "safeUntil": None,
+        "advocate": False,
+        "items": [],
+        "means": [],
+    }
     made.content["sections"] = [
-        {"category": "victim_phone", "label": "Phone", "clause": "NM-4", "items": [item("Phone on record", "07700 900461")]}
+        {
+            "category": "victim_phone",
+            "label": "Phone",
+            "clause": "NM-4",
+            "items": [item("Phone on record", "07700 900461")],
+        }
     ]
     assert text(made.commit()).endswith("Phone on record: 07700 900461  DO NOT USE")
 
 
-@pytest.mark.parametrize(("status", "warned"), [("unsafe", True), ("unverified", True), ("safe", True), ("unknown", False)])
-def test_what_an_urgent_form_said_to_ring_is_for_use_only_until_there_is_a_rule(status: str, warned: bool) -> None:
-    """Danger first said "ring her on …"; the full form then said what is safe, and this number is not among it."""
+@pytest.mark.parametrize(
+    ("status", "warned"),
+    [("unsafe", True), ("unverified", True), ("safe", True), ("unknown", False)],
+)
+def test_what_an_urgent_form_said_to_ring_is_for_use_only_until_there_is_a_rule(
+    status: str, warned: bool
+) -> None:
+    """Danger first said "ring her on …"; the full form then said what is safe, and this number is
+    not among it.
+    """
     safe = {
-        "status": status, "doNotContact": status != "safe", "lastVerified": "2026-11-20", "safeUntil": "2026-12-20", "advocate": True,
-        "items": [], "means": [],
-    }  # fmt: skip
+        "status": status,
+        "doNotContact": status != "safe",
+        "lastVerified": "2026-11-20",
+        "safeUntil": "2026-12-20",
+        "advocate": True,
+        "items": [],
+        "means": [],
+    }
     unsafe = Unsafe(safe, TODAY)
     assert unsafe.warns("callback", "07700 900461") is warned
     assert unsafe.warns("callback", "Any time, she is alone") is warned

@@ -1,4 +1,5 @@
-"""The auditor's pages: a search says what is wrong with it, and an entry is verified by the portal itself."""
+"""The auditor's pages: a search says what is wrong with it, and an entry is verified by the portal
+itself."""
 
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -12,7 +13,11 @@ from common.web.client import CallFailed, ProblemAnswer, TokenRefused
 from portal.domain.search import problems, wanted
 from tests.support.portal_bed import LOG, PortalBed, envelope, package, portal_bed
 
-SOUND = {"caseReference": "NM-7F3K-9QXA-2C4T", "purpose": "verify_lawfulness", "justification": "Routine sample"}
+SOUND = {
+    "caseReference": "NM-7F3K-9QXA-2C4T",
+    "purpose": "verify_lawfulness",
+    "justification": "Routine sample",
+}
 RECORD = canonical(
     {
         "v": 1,
@@ -43,7 +48,9 @@ def served(**changes: Any) -> dict[str, Any]:
 @pytest.fixture
 async def auditor(tmp_path: Path) -> AsyncIterator[PortalBed]:
     """An auditor, signed in."""
-    async with portal_bed(envelope(package()), tmp_path, agency="northmoor", roles=("auditor",), scope="audit.read") as made:
+    async with portal_bed(
+        envelope(package()), tmp_path, agency="northmoor", roles=("auditor",), scope="audit.read"
+    ) as made:
         yield made
 
 
@@ -68,9 +75,14 @@ async def test_an_entry_leads_back_to_the_results_it_was_found_in(auditor: Porta
     assert len(auditor.hub.done) == asked, "going back states no purpose anew"
 
 
-async def test_an_entry_without_a_search_of_this_visit_leads_to_a_new_one(auditor: PortalBed) -> None:
+async def test_an_entry_without_a_search_of_this_visit_leads_to_a_new_one(
+    auditor: PortalBed,
+) -> None:
     auditor.hub.served_entry = served()
-    assert '<a href="/audit-log" class="govuk-back-link">New search</a>' in (await auditor.get("/audit-log/entries/1")).text
+    assert (
+        '<a href="/audit-log" class="govuk-back-link">New search</a>'
+        in (await auditor.get("/audit-log/entries/1")).text
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +97,9 @@ async def test_an_entry_without_a_search_of_this_visit_leads_to_a_new_one(audito
         ({"index": 0}, "index-differs"),
     ],
 )
-async def test_a_tampered_entry_is_never_called_verified(auditor: PortalBed, changes: Mapping[str, Any], code: str) -> None:
+async def test_a_tampered_entry_is_never_called_verified(
+    auditor: PortalBed, changes: Mapping[str, Any], code: str
+) -> None:
     auditor.hub.served_entry = served(**changes)
     answer = await auditor.get("/audit-log/entries/1")
     assert answer.status_code == 200
@@ -113,7 +127,9 @@ async def test_a_tampered_entry_is_never_called_verified(auditor: PortalBed, cha
         ({"justification": "a" * 1001}, ["justification"]),
     ],
 )
-async def test_a_search_says_what_is_wrong_and_asks_nothing(auditor: PortalBed, changes: dict[str, str], faulty: list[str]) -> None:
+async def test_a_search_says_what_is_wrong_and_asks_nothing(
+    auditor: PortalBed, changes: dict[str, str], faulty: list[str]
+) -> None:
     typed = {**SOUND, **changes}
     assert list(problems(typed, {"northmoor-idva"})) == faulty
     answer = await auditor.post("/audit-log", **{**typed, "recipient": typed.get("recipient", "")})
@@ -123,21 +139,35 @@ async def test_a_search_says_what_is_wrong_and_asks_nothing(auditor: PortalBed, 
 
 
 async def test_what_was_typed_stays_and_is_escaped(auditor: PortalBed) -> None:
-    answer = await auditor.post("/audit-log", caseReference='"><script>alert(1)</script>', justification="<b>bold</b>")
+    answer = await auditor.post(
+        "/audit-log", caseReference='"><script>alert(1)</script>', justification="<b>bold</b>"
+    )
     assert answer.status_code == 422
     assert "<script>alert" not in answer.text
     assert "&lt;b&gt;bold" in answer.text
 
 
 def test_a_search_asks_for_what_was_given_only() -> None:
-    assert wanted({**SOUND, "caseReference": " nm-7f3k-9qxa-2c4t "}) == {"caseReference": "NM-7F3K-9QXA-2C4T"}
+    assert wanted({**SOUND, "caseReference": " nm-7f3k-9qxa-2c4t "}) == {
+        "caseReference": "NM-7F3K-9QXA-2C4T"
+    }
     assert wanted({"delivery": "01932000-0000-7000-8000-000000000021", "recipient": "a"}) == {
-        "delivery": "01932000-0000-7000-8000-000000000021", "recipient": "a",
-    }  # fmt: skip
+        "delivery": "01932000-0000-7000-8000-000000000021",
+        "recipient": "a",
+    }
 
 
-@pytest.mark.parametrize("against", [CallFailed("ReadTimeout"), ProblemAnswer(503, {"code": "unavailable"}), TokenRefused("unreachable")])
-async def test_a_log_that_does_not_answer_costs_nothing_typed(auditor: PortalBed, against: Exception) -> None:
+@pytest.mark.parametrize(
+    "against",
+    [
+        CallFailed("ReadTimeout"),
+        ProblemAnswer(503, {"code": "unavailable"}),
+        TokenRefused("unreachable"),
+    ],
+)
+async def test_a_log_that_does_not_answer_costs_nothing_typed(
+    auditor: PortalBed, against: Exception
+) -> None:
     auditor.hub.against = against
     answer = await auditor.post("/audit-log", **SOUND)
     assert answer.status_code == 503
@@ -148,9 +178,15 @@ async def test_a_log_that_does_not_answer_costs_nothing_typed(auditor: PortalBed
 
 async def test_results_say_what_was_asked_and_how_many_to_who_asked(auditor: PortalBed) -> None:
     auditor.hub.found = [
-        {"index": 7, "loggedAt": "2026-11-21T02:05:00Z", "service": "sharing", "operation": "disclosure", "outcome": "withhold",
-         "record": {"rcp": "northmoor-idva", "why": "own-facts"}},
-    ]  # fmt: skip
+        {
+            "index": 7,
+            "loggedAt": "2026-11-21T02:05:00Z",
+            "service": "sharing",
+            "operation": "disclosure",
+            "outcome": "withhold",
+            "record": {"rcp": "northmoor-idva", "why": "own-facts"},
+        },
+    ]
     made = await auditor.post("/audit-log", **SOUND)
     assert "7F3K" not in made.headers["location"]
     text = (await auditor.get(made.headers["location"])).text
@@ -165,8 +201,14 @@ async def test_results_say_what_was_asked_and_how_many_to_who_asked(auditor: Por
 
 
 @pytest.mark.parametrize("place", ["query", "/audit-log/entries/1", "/audit-log/entries/1/proof"])
-async def test_a_purpose_that_has_run_out_is_asked_for_again_with_everything_typed_kept(auditor: PortalBed, place: str) -> None:
-    where = (await auditor.post("/audit-log", **SOUND)).headers["location"] if place == "query" else place
+async def test_a_purpose_that_has_run_out_is_asked_for_again_with_everything_typed_kept(
+    auditor: PortalBed, place: str
+) -> None:
+    where = (
+        (await auditor.post("/audit-log", **SOUND)).headers["location"]
+        if place == "query"
+        else place
+    )
     if place != "query":
         auditor.hub.unread = ProblemAnswer(403, {"code": "purpose-required"})
         first = await auditor.get(where)
@@ -182,4 +224,6 @@ async def test_a_purpose_that_has_run_out_is_asked_for_again_with_everything_typ
     assert "Routine sample" in answer.text
     assert 'value="verify_lawfulness" checked' in answer.text
     auditor.hub.unread = ProblemAnswer(403, {"code": "forbidden"})
-    assert "Your role does not include this" in (await auditor.get(where)).text, "another refusal is another page"
+    assert "Your role does not include this" in (await auditor.get(where)).text, (
+        "another refusal is another page"
+    )

@@ -1,4 +1,5 @@
-"""Emergency release: for two roles, after a fresh sign-in, in one's own name; whatever goes wrong, nothing typed is lost."""
+"""Emergency release: for two roles, after a fresh sign-in, in one's own name; whatever goes wrong,
+nothing typed is lost."""
 
 import re
 from collections.abc import AsyncIterator
@@ -19,20 +20,37 @@ from tests.support.portal_bed import PortalBed, envelope, package, portal_bed
 
 ONE = "01932000-0000-7000-8000-0000000000e1"
 PAGE = f"/emergency/{ONE}"
-SOUND = {"code": "imminent_danger_to_life", "reason": "He is at her door & the log is <silent>.", "confirm": "yes"}
+SOUND = {
+    "code": "imminent_danger_to_life",
+    "reason": "He is at her door & the log is <silent>.",
+    "confirm": "yes",
+}
 SHOWN = "He is at her door &amp; the log is &lt;silent&gt;."
 WAITING = Unproven(
-    ONE, "NM-7F3K-9QXA-2C4T", "northmoor-idva", "NM-2", "disclosure", promised=False, decided_at="2026-11-21T02:05:00Z",
-    released_at="2026-11-21T02:06:00Z", proof_due="2026-11-21T03:06:00Z",
-)  # fmt: skip
+    ONE,
+    "NM-7F3K-9QXA-2C4T",
+    "northmoor-idva",
+    "NM-2",
+    "disclosure",
+    promised=False,
+    decided_at="2026-11-21T02:05:00Z",
+    released_at="2026-11-21T02:06:00Z",
+    proof_due="2026-11-21T03:06:00Z",
+)
 
 
 @asynccontextmanager
 async def at(folder: Path, **who: Any) -> AsyncIterator[PortalBed]:
-    """A coordinator who has just signed in for this, unless told otherwise, with one disclosure waiting."""
+    """A coordinator who has just signed in for this, unless told otherwise, with one disclosure
+    waiting.
+    """
     given: dict[str, Any] = {
-        "agency": "northmoor-police", "roles": ("marac_coordinator",), "scope": "disclosure.read sharing.request", "name": "Jess Marlow", **who,
-    }  # fmt: skip
+        "agency": "northmoor-police",
+        "roles": ("marac_coordinator",),
+        "scope": "disclosure.read sharing.request",
+        "name": "Jess Marlow",
+        **who,
+    }
     async with portal_bed(envelope(package()), folder, **given) as bed:
         bed.hub.without_proof = [WAITING]
         yield bed
@@ -58,10 +76,19 @@ async def test_what_waits_is_listed_and_let_go_and_then_called_promised(tmp_path
         assert "Release now" not in after
 
 
-async def test_a_list_that_shows_not_all_says_so_and_the_rest_can_be_released(tmp_path: Path) -> None:
+async def test_a_list_that_shows_not_all_says_so_and_the_rest_can_be_released(
+    tmp_path: Path,
+) -> None:
     async with at(tmp_path) as bed:
         assert "There is more than this page shows" not in (await bed.get("/emergency")).text
-        bed.hub.without_proof.insert(0, replace(WAITING, delivery_id="01932000-0000-7000-8000-0000000000e2", case_reference="NM-0000"))
+        bed.hub.without_proof.insert(
+            0,
+            replace(
+                WAITING,
+                delivery_id="01932000-0000-7000-8000-0000000000e2",
+                case_reference="NM-0000",
+            ),
+        )
         bed.hub.room = 1
         listed = (await bed.get("/emergency")).text
         assert ("There is more than this page shows" in listed, ONE in listed) == (True, False)
@@ -69,11 +96,15 @@ async def test_a_list_that_shows_not_all_says_so_and_the_rest_can_be_released(tm
         assert (await bed.post(PAGE, **SOUND)).status_code == 303
 
 
-@pytest.mark.parametrize("roles", [("idva",), ("police_officer",), ("social_worker",), ("auditor",), ("operator",)])
+@pytest.mark.parametrize(
+    "roles", [("idva",), ("police_officer",), ("social_worker",), ("auditor",), ("operator",)]
+)
 async def test_nobody_else_gets_near_it(tmp_path: Path, roles: tuple[str, ...]) -> None:
     async with at(tmp_path, roles=roles) as bed:
         assert [(await bed.get(path)).status_code for path in ("/emergency", PAGE)] == [403, 403]
-        assert [(await bed.post(path, **SOUND)).status_code for path in (PAGE, "/emergency/sign-in")] == [403, 403]
+        assert [
+            (await bed.post(path, **SOUND)).status_code for path in (PAGE, "/emergency/sign-in")
+        ] == [403, 403]
         assert "Emergency release" not in (await bed.get("/accessibility")).text
         assert (bed.hub.done, bed.authorization.asked) == ([], [])
 
@@ -86,9 +117,13 @@ async def test_the_right_is_asked_for_at_a_second_sign_in_only(tmp_path: Path) -
         refused = await bed.post(PAGE, **SOUND)
         assert (refused.status_code, SHOWN in refused.text) == (401, True)
         assert bed.hub.done == []
-        answer = await bed.post("/emergency/sign-in", delivery=ONE, code=SOUND["code"], reason=SOUND["reason"])
+        answer = await bed.post(
+            "/emergency/sign-in", delivery=ONE, code=SOUND["code"], reason=SOUND["reason"]
+        )
         assert answer.status_code == 303
-        assert bed.authorization.asked == [("sharing.request", Draft("p-1", ONE, SOUND["code"], SOUND["reason"]))]
+        assert bed.authorization.asked == [
+            ("sharing.request", Draft("p-1", ONE, SOUND["code"], SOUND["reason"]))
+        ]
         assert bed.sessions.open == {}, "the visit that could not is over"
         assert SOUND["reason"] not in unquote(answer.headers["location"])
         (pending,) = bed.sessions.begun.values()
@@ -96,8 +131,13 @@ async def test_the_right_is_asked_for_at_a_second_sign_in_only(tmp_path: Path) -
         assert pending.draft.place == PAGE
 
 
-@pytest.mark.parametrize(("delivery", "place"), [("", "/emergency"), ("//evil.example.org", "/emergency"), (ONE.upper(), PAGE)])
-async def test_one_returns_to_a_page_of_ours_only(tmp_path: Path, delivery: str, place: str) -> None:
+@pytest.mark.parametrize(
+    ("delivery", "place"),
+    [("", "/emergency"), ("//evil.example.org", "/emergency"), (ONE.upper(), PAGE)],
+)
+async def test_one_returns_to_a_page_of_ours_only(
+    tmp_path: Path, delivery: str, place: str
+) -> None:
     async with at(tmp_path, scope="disclosure.read") as bed:
         await bed.post("/emergency/sign-in", delivery=delivery)
         draft = bed.authorization.asked[0][1]
@@ -105,10 +145,14 @@ async def test_one_returns_to_a_page_of_ours_only(tmp_path: Path, delivery: str,
         assert draft.place == place
 
 
-async def test_a_sign_in_that_is_about_to_be_too_old_is_renewed_before_anybody_writes(tmp_path: Path) -> None:
+async def test_a_sign_in_that_is_about_to_be_too_old_is_renewed_before_anybody_writes(
+    tmp_path: Path,
+) -> None:
     async with at(tmp_path, signed_in_for=12.5 * 60) as bed:
         assert "Sign in again first" in (await bed.get(PAGE)).text
-        assert (await bed.post(PAGE, **SOUND)).status_code == 303, "what was sent in time is sharing's to judge"
+        assert (await bed.post(PAGE, **SOUND)).status_code == 303, (
+            "what was sent in time is sharing's to judge"
+        )
 
 
 async def test_what_was_written_is_there_after_signing_in_again(tmp_path: Path) -> None:
@@ -149,8 +193,12 @@ async def test_whatever_stands_against_it_is_said_and_nothing_typed_is_lost(
         assert SOUND["reason"][:10] not in str(answer.url)
 
 
-@pytest.mark.parametrize(("status", "heading"), [(403, "You cannot do this"), (404, "Page not found")])
-async def test_what_is_not_theirs_is_a_plain_page(tmp_path: Path, status: int, heading: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "heading"), [(403, "You cannot do this"), (404, "Page not found")]
+)
+async def test_what_is_not_theirs_is_a_plain_page(
+    tmp_path: Path, status: int, heading: str
+) -> None:
     async with at(tmp_path) as bed:
         bed.hub.against = problem(status, "forbidden")
         answer = await bed.post(PAGE, **SOUND)
@@ -163,12 +211,16 @@ async def test_what_does_not_wait_is_not_there(tmp_path: Path) -> None:
         assert (answer.status_code, "Nothing waits here" in answer.text) == (404, True)
 
 
-async def test_once_the_proof_came_its_page_says_when_it_left_and_that_it_is_proven(tmp_path: Path) -> None:
+async def test_once_the_proof_came_its_page_says_when_it_left_and_that_it_is_proven(
+    tmp_path: Path,
+) -> None:
     async with at(tmp_path) as bed:
         await bed.post(PAGE, **SOUND)
         assert "Promised, not proven." in (await bed.get(PAGE)).text
         bed.hub.without_proof = []
-        assert (await bed.get(PAGE)).status_code == 404, "stopped, or never left: nothing is claimed"
+        assert (await bed.get(PAGE)).status_code == 404, (
+            "stopped, or never left: nothing is claimed"
+        )
         bed.hub.gone = replace(WAITING, proven=True)
         text = (await bed.get(PAGE)).text
         assert "Released, and proven now" in text
@@ -177,9 +229,16 @@ async def test_once_the_proof_came_its_page_says_when_it_left_and_that_it_is_pro
         assert bed.hub.done[-1] == "asked what became of NM-7F3K-9QXA-2C4T"
 
 
-async def test_urgent_ones_are_marked_and_stand_first_and_the_clause_is_a_sentence(tmp_path: Path) -> None:
+async def test_urgent_ones_are_marked_and_stand_first_and_the_clause_is_a_sentence(
+    tmp_path: Path,
+) -> None:
     async with at(tmp_path) as bed:
-        urgent = replace(WAITING, delivery_id=ONE.replace("e1", "e3"), case_reference="NM-2222-2222-2222", urgent=True)
+        urgent = replace(
+            WAITING,
+            delivery_id=ONE.replace("e1", "e3"),
+            case_reference="NM-2222-2222-2222",
+            urgent=True,
+        )
         bed.hub.without_proof = [WAITING, urgent]
         text = (await bed.get("/emergency")).text
         assert text.index("NM-2222-2222-2222") < text.index("NM-7F3K-9QXA-2C4T")
@@ -204,9 +263,13 @@ async def test_a_form_with_a_gap_releases_nothing(tmp_path: Path, missing: str) 
 
 @pytest.mark.parametrize(("site", "own_token"), [("cross-site", True), ("same-origin", False)])
 @pytest.mark.parametrize("path", [PAGE, "/emergency/sign-in"])
-async def test_only_our_own_form_releases(tmp_path: Path, path: str, site: str, own_token: bool) -> None:
+async def test_only_our_own_form_releases(
+    tmp_path: Path, path: str, site: str, own_token: bool
+) -> None:
     async with at(tmp_path) as bed:
         token = bed.session.csrf if own_token else "another"
-        answer = await bed.client.post(path, data={**SOUND, "csrf": token}, headers={"Sec-Fetch-Site": site})
+        answer = await bed.client.post(
+            path, data={**SOUND, "csrf": token}, headers={"Sec-Fetch-Site": site}
+        )
         assert answer.status_code == 403
         assert (bed.hub.done, bed.authorization.asked) == ([], [])

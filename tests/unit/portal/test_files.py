@@ -1,4 +1,5 @@
-"""The files the portal serves: what the lock says, nobody's brand, nothing fetched from elsewhere, no markup from data."""
+"""The files the portal serves: what the lock says, nobody's brand, nothing fetched from elsewhere,
+no markup from data."""
 
 import hashlib
 import json
@@ -11,14 +12,22 @@ import portal
 
 HERE = Path(portal.__file__).parent
 VENDOR = HERE / "static" / "vendor"
-SERVED = sorted(path for folder in ("vendor", "own") for path in (HERE / "static" / folder).iterdir())
+SERVED = sorted(
+    path for folder in ("vendor", "own") for path in (HERE / "static" / folder).iterdir()
+)
 TEMPLATES = sorted((HERE / "templates").iterdir())
 
 
 def test_vendored_files_are_what_the_lock_says() -> None:
     lock = json.loads((VENDOR / "LOCK.json").read_text("utf-8"))
-    locked = {name: digest for package in lock.values() for name, digest in package["sha256"].items()}
-    found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in VENDOR.iterdir() if path.suffix in {".css", ".js"}}
+    locked = {
+        name: digest for package in lock.values() for name, digest in package["sha256"].items()
+    }
+    found = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in VENDOR.iterdir()
+        if path.suffix in {".css", ".js"}
+    }
     assert found == locked
     assert all(package["integrity"].startswith("sha512-") for package in lock.values())
 
@@ -32,7 +41,9 @@ def test_nobodys_brand_is_used(file: Path) -> None:
         assert brand not in (text if file.suffix == ".html" else "")
 
 
-@pytest.mark.parametrize("file", [file for file in SERVED if file.suffix == ".css"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "file", [file for file in SERVED if file.suffix == ".css"], ids=lambda path: path.name
+)
 def test_styles_fetch_nothing_from_elsewhere(file: Path) -> None:
     assert not re.findall(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", file.read_text("utf-8"))
 
@@ -40,12 +51,21 @@ def test_styles_fetch_nothing_from_elsewhere(file: Path) -> None:
 @pytest.mark.parametrize("file", TEMPLATES, ids=lambda path: path.name)
 def test_templates_put_no_markup_from_data_and_no_inline_code(file: Path) -> None:
     text = file.read_text("utf-8")
-    assert not re.search(r"[\"']?\w*[hH]tml[\"']?\s*:", text), "a parameter ending in html is not escaped"
+    assert not re.search(r"[\"']?\w*[hH]tml[\"']?\s*:", text), (
+        "a parameter ending in html is not escaped"
+    )
     assert "| safe" not in text.replace("safe-", "")
     assert "|safe" not in text
-    assert not re.search(r"\sstyle=|\son[a-z]+=|<script(?![^>]*src=)", text), "the content policy would refuse it"
+    assert not re.search(r"\sstyle=|\son[a-z]+=|<script(?![^>]*src=)", text), (
+        "the content policy would refuse it"
+    )
 
 
 def test_titles_are_neutral() -> None:
-    told = " ".join(re.findall(r"{% block title %}(.*?){% endblock %}", " ".join(path.read_text("utf-8") for path in TEMPLATES)))
+    told = " ".join(
+        re.findall(
+            r"{% block title %}(.*?){% endblock %}",
+            " ".join(path.read_text("utf-8") for path in TEMPLATES),
+        )
+    )
     assert not re.search(r"abuse|idva|marac|victim|content\.", told, re.IGNORECASE)

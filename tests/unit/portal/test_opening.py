@@ -1,4 +1,5 @@
-"""Opening and accepting a delivery: recorded first, verified before anything is shown, safe contact on top."""
+"""Opening and accepting a delivery: recorded first, verified before anything is shown, safe contact
+on top."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -39,11 +40,20 @@ async def test_a_sound_delivery_is_recorded_then_shown(bed: PortalBed) -> None:
     assert answer.status_code == 200
     assert SECRET_NAME in answer.text
     assert "entry 1 of 2" in answer.text
-    assert "not part of what was shared with you" in answer.text, "who sent it is said only where the content holds it"
-    assert "the safe-contact rule was not shared with you" in answer.text, "no rule means do not contact"
+    assert "not part of what was shared with you" in answer.text, (
+        "who sent it is said only where the content holds it"
+    )
+    assert "the safe-contact rule was not shared with you" in answer.text, (
+        "no rule means do not contact"
+    )
     assert bed.hub.done == ["fetched", "recorded consultation"]
     entry = bed.recorder.entries[0]
-    assert (entry.delivery, entry.actor.agency, entry.actor.role, entry.channel) == (str(DELIVERY), ME, "idva", "portal")
+    assert (entry.delivery, entry.actor.agency, entry.actor.role, entry.channel) == (
+        str(DELIVERY),
+        ME,
+        "idva",
+        "portal",
+    )
     assert entry.case_references == ("NM-7F3K-9QXA-2C4T",), "who looked can be found by the case"
 
 
@@ -64,17 +74,28 @@ async def test_an_audit_backlog_shows_a_plain_page_and_fetches_nothing(bed: Port
 
 
 SPOILED: dict[str, Callable[[], bytes]] = {
-    "content changed": lambda: envelope(package(content=b64u(canonical({**CONTENT, "urgent": False})))),
-    "another agency's content": lambda: envelope(package({**CONTENT, "recipient": "northmoor-housing"})),
-    "record of another delivery": lambda: envelope(package({**CONTENT, "deliveryId": "01932000-0000-7000-8000-000000000099"})),
+    "content changed": lambda: envelope(
+        package(content=b64u(canonical({**CONTENT, "urgent": False})))
+    ),
+    "another agency's content": lambda: envelope(
+        package({**CONTENT, "recipient": "northmoor-housing"})
+    ),
+    "record of another delivery": lambda: envelope(
+        package({**CONTENT, "deliveryId": "01932000-0000-7000-8000-000000000099"})
+    ),
     "no proof": lambda: envelope(package(proof="")),
-    "proof of another log": lambda: envelope(package(proof=package().proof.replace("example.org/northmoor-log", "example.org/other-log"))),
+    "proof of another log": lambda: envelope(
+        package(proof=package().proof.replace("example.org/northmoor-log", "example.org/other-log"))
+    ),
     "wrong salt": lambda: envelope(package(record_salt=b64u(b"x" * 32))),
     "signed by nobody we know": lambda: envelope(package(), sender=generate_signing("svc:sharing")),
     "truncated": lambda: envelope(package())[:-40],
     "one byte flipped": lambda: envelope(package()).replace(b'"tag":"', b'"tag":"A', 1),
     "another delivery in its place": lambda: envelope(
-        package({**CONTENT, "deliveryId": "01932000-0000-7000-8000-000000000099"}, delivery_id=UUID("01932000-0000-7000-8000-000000000099"))
+        package(
+            {**CONTENT, "deliveryId": "01932000-0000-7000-8000-000000000099"},
+            delivery_id=UUID("01932000-0000-7000-8000-000000000099"),
+        )
     ),
     "not an envelope": lambda: b"{}",
 }
@@ -108,7 +129,13 @@ async def test_a_promise_is_not_called_a_proof(tmp_path: Path) -> None:
 async def test_accepting_signs_then_acknowledges_once(bed: PortalBed) -> None:
     answer = await bed.post(f"{PAGE}/accept")
     assert answer.status_code == 303
-    assert bed.hub.done == ["fetched", "recorded consultation", "receipt", "acknowledged as idva", "recorded acknowledged"]
+    assert bed.hub.done == [
+        "fetched",
+        "recorded consultation",
+        "receipt",
+        "acknowledged as idva",
+        "recorded acknowledged",
+    ]
     assert bed.recorder.entries[-1].case_references == ("NM-7F3K-9QXA-2C4T",)
 
 
@@ -165,12 +192,17 @@ async def test_a_scope_that_was_not_granted_opens_nothing(tmp_path: Path) -> Non
         assert (await bed.post(f"{PAGE}/accept")).status_code == 403
         assert "receipt" not in bed.hub.done
     async with portal_bed(envelope(package()), tmp_path, scope="directory.read") as bed:
-        assert [(await bed.get(path)).status_code for path in ("/work", PAGE, "/audit-log", "/audit-log/entries/3")] == [403] * 4
+        assert [
+            (await bed.get(path)).status_code
+            for path in ("/work", PAGE, "/audit-log", "/audit-log/entries/3")
+        ] == [403] * 4
         assert bed.hub.done == []
 
 
 @pytest.mark.parametrize(("step", "limit"), [(IDLE, IDLE), (IDLE - timedelta(minutes=1), ABSOLUTE)])
-async def test_a_visit_ends_by_idleness_and_by_age(bed: PortalBed, step: timedelta, limit: timedelta) -> None:
+async def test_a_visit_ends_by_idleness_and_by_age(
+    bed: PortalBed, step: timedelta, limit: timedelta
+) -> None:
     """The second case is busy all the time, and still ends after one shift."""
     spent = timedelta(0)
     while spent + step <= limit:
@@ -195,7 +227,9 @@ async def test_a_visit_ends_by_idleness_and_by_age(bed: PortalBed, step: timedel
         ({"Sec-Fetch-Site": "same-origin"}, ""),
     ],
 )
-async def test_a_post_from_elsewhere_does_nothing(bed: PortalBed, headers: dict[str, str], token: str) -> None:
+async def test_a_post_from_elsewhere_does_nothing(
+    bed: PortalBed, headers: dict[str, str], token: str
+) -> None:
     for path in (f"{PAGE}/accept", "/audit-log", "/sign-out", "/stay"):
         answer = await bed.client.post(path, data={"csrf": token}, headers=headers)
         assert answer.status_code == 403
@@ -205,7 +239,9 @@ async def test_a_post_from_elsewhere_does_nothing(bed: PortalBed, headers: dict[
 
 async def test_origin_is_enough_for_a_browser_without_fetch_metadata(bed: PortalBed) -> None:
     form = {"csrf": bed.session.csrf}
-    answer = await bed.client.post(f"{PAGE}/accept", data=form, headers={"Origin": "http://portal.example.org"})
+    answer = await bed.client.post(
+        f"{PAGE}/accept", data=form, headers={"Origin": "http://portal.example.org"}
+    )
     assert answer.status_code == 303
 
 
@@ -221,7 +257,9 @@ BACK = "/sign-in/callback?state=s&iss=http://identity.example.org"
         (f"{BACK}&error=server_error", "", False),
     ],
 )
-async def test_a_refused_sign_in_says_so_and_whom_to_ring(bed: PortalBed, way: str, against: str, refused: bool) -> None:
+async def test_a_refused_sign_in_says_so_and_whom_to_ring(
+    bed: PortalBed, way: str, against: str, refused: bool
+) -> None:
     bed.authorization.against = against
     await bed.client.post("/sign-in", headers={"Sec-Fetch-Site": "same-origin"})
     answer = await bed.client.get(way)
@@ -232,8 +270,13 @@ async def test_a_refused_sign_in_says_so_and_whom_to_ring(bed: PortalBed, way: s
     assert ("Go to the start" in answer.text) != refused
 
 
-@pytest.mark.parametrize("failure", [TokenRefused("unauthorized_client"), ProblemAnswer(403, {"code": "agency-suspended"})])
-async def test_an_agency_suspended_during_a_visit_is_told_whom_to_ring(bed: PortalBed, failure: Exception) -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [TokenRefused("unauthorized_client"), ProblemAnswer(403, {"code": "agency-suspended"})],
+)
+async def test_an_agency_suspended_during_a_visit_is_told_whom_to_ring(
+    bed: PortalBed, failure: Exception
+) -> None:
     bed.hub.unlisted = failure
     answer = await bed.get("/work")
     assert answer.status_code == 403

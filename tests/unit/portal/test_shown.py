@@ -22,30 +22,58 @@ def means(value: str, safe: str | None) -> list[dict[str, Any]]:
 
 TODAY = date(2026, 11, 21)
 SAFE: dict[str, Any] = {
-    "status": "safe", "doNotContact": False, "lastVerified": "2026-11-20", "safeUntil": "2026-12-20", "advocate": True,
-    "items": [item("Safe contact", "known"), item("Code word", "Bluebell order"), item("Last verified", "2026-11-20")],
-    "means": [means("07700 900461", "no"), means("07700 900462", None), means("01632 960283", "yes")],
-}  # fmt: skip
+    "status": "safe",
+    "doNotContact": False,
+    "lastVerified": "2026-11-20",
+    "safeUntil": "2026-12-20",
+    "advocate": True,
+    "items": [
+        item("Safe contact", "known"),
+        item("Code word", "Bluebell order"),
+        item("Last verified", "2026-11-20"),
+    ],
+    "means": [
+        means("07700 900461", "no"),
+        means("07700 900462", None),
+        means("01632 960283", "yes"),
+    ],
+}
 
 
 def test_usable_means_come_first_and_silence_is_not_safety() -> None:
     shown = strip(SAFE, TODAY)
     assert shown.heading == "Contact only as follows"
-    assert [(one.value, one.usable) for one in shown.means] == [("01632 960283", True), ("07700 900461", False), ("07700 900462", False)]
-    assert [one.verdict for one in shown.means] == ["Safe to use", "Do not use", "Not known to be safe: do not use"]
+    assert [(one.value, one.usable) for one in shown.means] == [
+        ("01632 960283", True),
+        ("07700 900461", False),
+        ("07700 900462", False),
+    ]
+    assert [one.verdict for one in shown.means] == [
+        "Safe to use",
+        "Do not use",
+        "Not known to be safe: do not use",
+    ]
     assert shown.facts == (("Code word", "Bluebell order"),)
     assert (shown.checked_on, shown.until) == ("20 November 2026", "20 December 2026")
 
 
-@pytest.mark.parametrize(("today", "stop"), [(date(2026, 12, 20), False), (date(2026, 12, 21), True), (date(2027, 6, 1), True)])
-def test_what_was_safe_when_it_was_sent_is_judged_on_the_day_it_is_shown(today: date, stop: bool) -> None:
+@pytest.mark.parametrize(
+    ("today", "stop"),
+    [(date(2026, 12, 20), False), (date(2026, 12, 21), True), (date(2027, 6, 1), True)],
+)
+def test_what_was_safe_when_it_was_sent_is_judged_on_the_day_it_is_shown(
+    today: date, stop: bool
+) -> None:
     advocates, others = strip(SAFE, today), strip({**SAFE, "advocate": False}, today)
     assert (advocates.stop, others.stop) == (stop, stop)
     assert len(advocates.means) == 3, "the advocate still sees last-known means"
     if stop:
         assert advocates.heading == "Do not contact: unverified since 20 November 2026"
         assert {one.usable for one in advocates.means} == {False}
-        assert (others.heading, others.means) == ("Do not contact: what was safe is no longer verified. Ask her advocate", ())
+        assert (others.heading, others.means) == (
+            "Do not contact: what was safe is no longer verified. Ask her advocate",
+            (),
+        )
 
 
 @pytest.mark.parametrize("until", [None, "", "soon"])
@@ -56,15 +84,32 @@ def test_a_rule_without_an_end_vouches_for_nothing(until: str | None) -> None:
 
 @pytest.mark.parametrize(
     "rule",
-    [None, {**SAFE, "status": "unsafe", "doNotContact": True, "means": []}, {**SAFE, "safeUntil": "2026-11-20"}, {**SAFE, "means": []}],
+    [
+        None,
+        {**SAFE, "status": "unsafe", "doNotContact": True, "means": []},
+        {**SAFE, "safeUntil": "2026-11-20"},
+        {**SAFE, "means": []},
+    ],
     ids=["not-shared", "do-not-contact", "expired", "none-named-safe"],
 )
-def test_a_number_on_record_is_marked_unless_the_rule_names_it_safe(rule: dict[str, Any] | None) -> None:
-    phone = {"category": "victim_phone", "label": "Victim's phone", "items": [item("Phone on record", "01632 960283", about="Victim")]}
-    his = {"category": "perpetrator_phone", "label": "His phone", "items": [item("Phone on record", "01632 960283")]}
+def test_a_number_on_record_is_marked_unless_the_rule_names_it_safe(
+    rule: dict[str, Any] | None,
+) -> None:
+    phone = {
+        "category": "victim_phone",
+        "label": "Victim's phone",
+        "items": [item("Phone on record", "01632 960283", about="Victim")],
+    }
+    his = {
+        "category": "perpetrator_phone",
+        "label": "His phone",
+        "items": [item("Phone on record", "01632 960283")],
+    }
     first, second = sections({"safeContact": rule, "sections": [phone, his]}, TODAY)
     assert first.items[0].warned
-    assert second.items[0].warned == (rule is not None and bool(rule["means"])), "another's number is marked where the rule names it"
+    assert second.items[0].warned == (rule is not None and bool(rule["means"])), (
+        "another's number is marked where the rule names it"
+    )
     assert not sections({"safeContact": SAFE, "sections": [phone]}, TODAY)[0].items[0].warned
 
 
@@ -78,7 +123,9 @@ def test_a_number_on_record_is_marked_unless_the_rule_names_it_safe(rule: dict[s
         ("a word of tomorrow", None, "Do not contact: nobody knows yet what is safe"),
     ],
 )
-def test_when_contact_is_off_no_means_is_called_safe(status: str, verified: str | None, heading: str) -> None:
+def test_when_contact_is_off_no_means_is_called_safe(
+    status: str, verified: str | None, heading: str
+) -> None:
     shown = strip({**SAFE, "status": status, "doNotContact": True, "lastVerified": verified}, TODAY)
     assert (shown.heading, shown.stop) == (heading, True)
     assert not [one for one in shown.means if one.usable or one.verdict == "Safe to use"]
@@ -93,22 +140,47 @@ def test_an_unsafe_number_is_marked_wherever_it_stands_and_nothing_is_dropped() 
     content = {
         "safeContact": SAFE,
         "sections": [
-            {"category": "risk_answers", "label": "Answers", "items": [item("A", "Yes", quality="self_report"), item("B", "No", quality="self_report")]},
-            {"category": "victim_phone", "label": "Victim's phone", "items": [item("Phone", "07700 900461", about="Victim")]},
-            {"category": "relationship", "label": "Relationship", "items": [item("To the victim", "former_partner", about="Perpetrator")]},
+            {
+                "category": "risk_answers",
+                "label": "Answers",
+                "items": [
+                    item("A", "Yes", quality="self_report"),
+                    item("B", "No", quality="self_report"),
+                ],
+            },
+            {
+                "category": "victim_phone",
+                "label": "Victim's phone",
+                "items": [item("Phone", "07700 900461", about="Victim")],
+            },
+            {
+                "category": "relationship",
+                "label": "Relationship",
+                "items": [item("To the victim", "former_partner", about="Perpetrator")],
+            },
         ],
-    }  # fmt: skip
+    }
     phone, relationship, answers = sections(content, TODAY)
     assert phone.contact
-    assert [(one.text, one.warned, one.about) for one in phone.items] == [("07700 900461", True, "")]
-    assert [(one.text, one.about) for one in relationship.items] == [("Former partner", "Perpetrator")]
+    assert [(one.text, one.warned, one.about) for one in phone.items] == [
+        ("07700 900461", True, "")
+    ]
+    assert [(one.text, one.about) for one in relationship.items] == [
+        ("Former partner", "Perpetrator")
+    ]
     assert answers.quality == "as the person told it", "said once, because it holds for all"
     assert [one.quality for one in answers.items] == ["", ""]
 
 
 def test_codes_are_put_in_words_and_own_words_stay_as_said() -> None:
-    told = [item("Lawful basis", "P3_necessary"), item("What she wants", "not to be found"), item("NHS number", "9990000018")]
-    (shown,) = sections({"sections": [{"category": "consent", "label": "Consent", "items": told}]}, TODAY)
+    told = [
+        item("Lawful basis", "P3_necessary"),
+        item("What she wants", "not to be found"),
+        item("NHS number", "9990000018"),
+    ]
+    (shown,) = sections(
+        {"sections": [{"category": "consent", "label": "Consent", "items": told}]}, TODAY
+    )
     assert [one.text for one in shown.items] == [
         "Necessary for a law-enforcement task (DPA 2018 s.35(2)(b))",
         "not to be found",
@@ -125,13 +197,20 @@ def test_codes_are_put_in_words_and_own_words_stay_as_said() -> None:
     ],
 )
 def test_the_rule_that_gave_the_level_is_in_words(rule: str, words: str) -> None:
-    told = {"category": "risk_summary", "label": "Risk", "items": [item("Rule that gave the level", rule)]}
+    told = {
+        "category": "risk_summary",
+        "label": "Risk",
+        "items": [item("Rule that gave the level", rule)],
+    }
     ((shown,),) = (one.items for one in sections({"sections": [told]}, TODAY))
     assert (shown.label, shown.text) == ("Why this level", words)
 
 
 def _content(clause: str, value: str, *also: str) -> dict[str, Any]:
-    told = [{"category": code, "label": code, "items": [item("x", value)]} for code in ("concern", *also)]
+    told = [
+        {"category": code, "label": code, "items": [item("x", value)]}
+        for code in ("concern", *also)
+    ]
     return {"clause": {"text": clause}, "otherClauses": [], "sections": told}
 
 
@@ -145,13 +224,23 @@ def test_what_a_shield_holds_back_is_said_where_the_content_says_there_is_one() 
     assert "01632 960000" in held_back(by_clause), "somebody to ask though the sender is not named"
     richer = {
         **by_clause,
-        "sections": [*by_clause["sections"], {"category": "incident_narrative", "label": "n", "items": [item("x", "y")]}],
+        "sections": [
+            *by_clause["sections"],
+            {"category": "incident_narrative", "label": "n", "items": [item("x", "y")]},
+        ],
     }
-    assert held_back(by_clause) == held_back(richer), "it tells nothing of whether anything was held back"
+    assert held_back(by_clause) == held_back(richer), (
+        "it tells nothing of whether anything was held back"
+    )
 
 
 def test_the_level_of_risk_is_found_or_not_claimed() -> None:
-    assert risk_level({"sections": [{"category": "risk_summary", "items": [item("Risk level", "high")]}]}) == "high"
+    assert (
+        risk_level(
+            {"sections": [{"category": "risk_summary", "items": [item("Risk level", "high")]}]}
+        )
+        == "high"
+    )
     assert risk_level({"sections": []}) == ""
 
 
@@ -187,14 +276,38 @@ def test_moments_are_london_moments(utc: str, text: str) -> None:
 
 
 def test_a_record_reads_in_plain_words_with_its_codes() -> None:
-    record = {"op": "disclosure", "out": "permit", "te": 1_795_230_336_703_182, "svc": "sharing", "lb": "6ea_emergency", "cond": "9c",
-              "gw": "common_law", "org": "svc:sharing", "rcp": "northmoor-idva", "fs": "danger_place,victim_identity,made_up_tomorrow+5", "act": "handle", "sub": ["handle"], "rv": 3}  # fmt: skip
-    rows = {label: (text, code) for label, text, code in wording.record_rows(record, {"northmoor-idva": "Northmoor IDVA Service"})}
+    record = {
+        "op": "disclosure",
+        "out": "permit",
+        "te": 1_795_230_336_703_182,
+        "svc": "sharing",
+        "lb": "6ea_emergency",
+        "cond": "9c",
+        "gw": "common_law",
+        "org": "svc:sharing",
+        "rcp": "northmoor-idva",
+        "fs": "danger_place,victim_identity,made_up_tomorrow+5",
+        "act": "handle",
+        "sub": ["handle"],
+        "rv": 3,
+    }
+    rows = {
+        label: (text, code)
+        for label, text, code in wording.record_rows(
+            record, {"northmoor-idva": "Northmoor IDVA Service"}
+        )
+    }
     assert rows["What happened"] == ("Sent to an agency", "disclosure")
-    assert rows["Lawful basis"] == ("Responding to an emergency (UK GDPR Article 6(1)(ea))", "6ea_emergency")
+    assert rows["Lawful basis"] == (
+        "Responding to an emergency (UK GDPR Article 6(1)(ea))",
+        "6ea_emergency",
+    )
     assert rows["When, by the producer's clock"] == ("2026-11-21T03:05:36.703Z", "")
     assert rows["Kinds of information"] == (
-        "Where the danger is; Victim; Made up tomorrow; and 5 more kinds, which the record counts but does not name",
+        (
+            "Where the danger is; Victim; Made up tomorrow; and 5 more kinds, which the record counts "
+            "but does not name"
+        ),
         "",
     )
     assert rows["Agency that acted"] == ("The hub (sharing)", "svc:sharing")
@@ -203,9 +316,17 @@ def test_a_record_reads_in_plain_words_with_its_codes() -> None:
 
 
 def test_an_entry_names_every_kind_of_information_that_was_sent_however_many() -> None:
-    rows = {label: text for label, text, _ in wording.record_rows({"op": "disclosure", "fs": written(KINDS)}, {})}
-    assert rows["Kinds of information"].split("; ")[:2] == [CATEGORIES["callback"].label, CATEGORIES["child_address"].label]
-    assert sorted(rows["Kinds of information"].split("; ")) == sorted(CATEGORIES[kind].label for kind in KINDS)
+    rows = {
+        label: text
+        for label, text, _ in wording.record_rows({"op": "disclosure", "fs": written(KINDS)}, {})
+    }
+    assert rows["Kinds of information"].split("; ")[:2] == [
+        CATEGORIES["callback"].label,
+        CATEGORIES["child_address"].label,
+    ]
+    assert sorted(rows["Kinds of information"].split("; ")) == sorted(
+        CATEGORIES[kind].label for kind in KINDS
+    )
 
 
 def test_a_withheld_disclosure_was_not_sent_and_says_why() -> None:
@@ -219,23 +340,50 @@ def test_a_withheld_disclosure_was_not_sent_and_says_why() -> None:
     }
     rows = {label: (text, code) for label, text, code in wording.record_rows(record, {})}
     assert rows["What happened"] == ("Not sent to an agency", "disclosure")
-    assert rows["Reason"] == ("This agency made the referral; it is not told its own facts", "own-facts")
+    assert rows["Reason"] == (
+        "This agency made the referral; it is not told its own facts",
+        "own-facts",
+    )
     assert rows["Role"][0] == "Independent domestic violence advocate (IDVA); MARAC coordinator"
-    assert rows["Strength of sign-in"] == ("Demonstration sign-in, without a second factor", "urn:hub:acr:demo")
+    assert rows["Strength of sign-in"] == (
+        "Demonstration sign-in, without a second factor",
+        "urn:hub:acr:demo",
+    )
     assert rows["Kinds of information"] == ("The full referral form", "")
     assert wording.operation("disclosure", "permit") == "Sent to an agency"
 
 
 def test_a_relationship_is_not_said_twice() -> None:
-    told = [item("Relationship to the victim", "child", about="Child"), item("Relationship to the victim", "son", about="Child")]
-    (shown,) = sections({"sections": [{"category": "relationship", "label": "Relationship", "items": told}]}, TODAY)
+    told = [
+        item("Relationship to the victim", "child", about="Child"),
+        item("Relationship to the victim", "son", about="Child"),
+    ]
+    (shown,) = sections(
+        {"sections": [{"category": "relationship", "label": "Relationship", "items": told}]}, TODAY
+    )
     assert [(one.about, one.text) for one in shown.items] == [("", "Child"), ("Child", "Son")]
 
 
 def test_an_urgent_delivery_tells_the_danger_and_the_call_back_first() -> None:
-    told = [{"category": code, "label": code, "items": [item("x", "y")]}
-            for code in ("risk_answers", "victim_identity", "referrer", "callback", "danger_place", "danger_summary")]  # fmt: skip
-    urgent = ["danger_summary", "danger_place", "callback", "referrer", "victim_identity", "risk_answers"]
+    told = [
+        {"category": code, "label": code, "items": [item("x", "y")]}
+        for code in (
+            "risk_answers",
+            "victim_identity",
+            "referrer",
+            "callback",
+            "danger_place",
+            "danger_summary",
+        )
+    ]
+    urgent = [
+        "danger_summary",
+        "danger_place",
+        "callback",
+        "referrer",
+        "victim_identity",
+        "risk_answers",
+    ]
     assert [one.label for one in sections({"urgent": True, "sections": told}, TODAY)] == urgent
     assert sections({"urgent": False, "sections": told}, TODAY)[0].label == "victim_identity"
     assert names_referrer({"sections": told})

@@ -1,4 +1,5 @@
-"""Visits and shelf on a real database: nothing readable at rest, one taker per sign-in, no row works in another's place."""
+"""Visits and shelf on a real database: nothing readable at rest, one taker per sign-in, no row
+works in another's place."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -30,29 +31,54 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 def at_rest(folder: Path) -> bytes:
     """Every byte of the database's files, journal included."""
-    return b"".join(path.read_bytes() for path in folder.iterdir() if path.name.startswith("portal.db"))
+    return b"".join(
+        path.read_bytes() for path in folder.iterdir() if path.name.startswith("portal.db")
+    )
 
 
 async def test_nothing_of_a_visit_is_readable_at_rest(database: Database, tmp_path: Path) -> None:
-    clock, sessions, shelf = ManualClock(), SqlSessions(database, b"k" * 32), SqlShelf(database, b"s" * 32)
+    clock, sessions, shelf = (
+        ManualClock(),
+        SqlSessions(database, b"k" * 32),
+        SqlShelf(database, b"s" * 32),
+    )
     await sessions.put("the-cookie", signed_in(clock))
     await sessions.begin(
         "another-cookie",
-        PendingSignIn("the-state", "the-verifier", {"d": "the-private-key"}, clock.now(), Draft("p-1", "", "a-code", "what-was-written")),
+        PendingSignIn(
+            "the-state",
+            "the-verifier",
+            {"d": "the-private-key"},
+            clock.now(),
+            Draft("p-1", "", "a-code", "what-was-written"),
+        ),
     )
     await shelf.remember("northmoor-idva", "delivery-1", KNOWN, clock.now())
     found = await sessions.find("the-cookie", clock.now())
     assert found is not None
     assert found.person.name == "Amina Yusuf"
     stored = at_rest(tmp_path)
-    for secret in (b"the-cookie", b"another-cookie", b"Amina", b"refresh", b"the-state", b"the-verifier", b"the-private-key",
-                   b"what-was-written", b"NM-7F3K", b"delivery-1", b"csrf-of-this"):  # fmt: skip
+    for secret in (
+        b"the-cookie",
+        b"another-cookie",
+        b"Amina",
+        b"refresh",
+        b"the-state",
+        b"the-verifier",
+        b"the-private-key",
+        b"what-was-written",
+        b"NM-7F3K",
+        b"delivery-1",
+        b"csrf-of-this",
+    ):
         assert secret not in stored
 
 
 async def test_a_sign_in_is_taken_once_and_not_late(database: Database) -> None:
     clock, sessions = ManualClock(), SqlSessions(database, b"k" * 32)
-    pending = PendingSignIn("state", "verifier", {}, clock.now(), Draft("p-1", "d", "code", "reason"))
+    pending = PendingSignIn(
+        "state", "verifier", {}, clock.now(), Draft("p-1", "d", "code", "reason")
+    )
     await sessions.begin("a", pending)
     assert await sessions.take("a", clock.now()) == pending
     assert await sessions.take("a", clock.now()) is None
@@ -81,14 +107,20 @@ async def test_a_page_that_renews_itself_does_not_keep_a_visit(database: Databas
 
 
 async def test_a_row_in_anothers_place_opens_nothing(database: Database) -> None:
-    clock, sessions, shelf = ManualClock(), SqlSessions(database, b"k" * 32), SqlShelf(database, b"s" * 32)
+    clock, sessions, shelf = (
+        ManualClock(),
+        SqlSessions(database, b"k" * 32),
+        SqlShelf(database, b"s" * 32),
+    )
     await sessions.put("mine", signed_in(clock))
     await sessions.put("theirs", replace(signed_in(clock), csrf="other"))
     await shelf.remember("northmoor-idva", "1", KNOWN, clock.now())
     await shelf.remember("northmoor-idva", "2", KNOWN, clock.now())
     for table in ("visit", "opened_delivery"):
         copy = text(
-            f"UPDATE {table} SET sealed = (SELECT sealed FROM {table} b WHERE b.id <> {table}.id) WHERE id = (SELECT min(id) FROM {table})"  # noqa: S608 - two fixed names
+            f"UPDATE {table} SET sealed = "  # noqa: S608 - two fixed names
+            f"(SELECT sealed FROM {table} b WHERE b.id <> {table}.id) "
+            f"WHERE id = (SELECT min(id) FROM {table})"
         )
         await database.write(lambda unit, copy=copy: unit.connection.execute(copy).rowcount)  # type: ignore[misc]
     visits = [await sessions.find(cookie, clock.now()) for cookie in ("mine", "theirs")]
@@ -104,14 +136,24 @@ async def test_the_shelf_is_one_agencys(database: Database) -> None:
     assert await shelf.known("northmoor-school", ["1"]) == {}
 
 
-async def test_what_was_asked_is_kept_sealed_and_never_brings_an_ended_visit_back(database: Database, tmp_path: Path) -> None:
+async def test_what_was_asked_is_kept_sealed_and_never_brings_an_ended_visit_back(
+    database: Database, tmp_path: Path
+) -> None:
     clock, sessions = ManualClock(), SqlSessions(database, b"k" * 32)
     begun = signed_in(clock)
     await sessions.put("the-cookie", begun)
-    await sessions.amend("the-cookie", replace(begun, asked={"caseReference": "NM-7F3K-9QXA-2C4T"}, released={"d": "NM-2222-2222-2222"}))
+    await sessions.amend(
+        "the-cookie",
+        replace(
+            begun, asked={"caseReference": "NM-7F3K-9QXA-2C4T"}, released={"d": "NM-2222-2222-2222"}
+        ),
+    )
     found = await sessions.find("the-cookie", clock.now())
     assert found is not None
-    assert (found.asked, found.released) == ({"caseReference": "NM-7F3K-9QXA-2C4T"}, {"d": "NM-2222-2222-2222"})
+    assert (found.asked, found.released) == (
+        {"caseReference": "NM-7F3K-9QXA-2C4T"},
+        {"d": "NM-2222-2222-2222"},
+    )
     assert b"7F3K" not in at_rest(tmp_path)
     await sessions.end("the-cookie")
     await sessions.amend("the-cookie", found)

@@ -1,4 +1,5 @@
-"""The work list: danger at the door stands first before anybody has opened it, and a kept promise is one line."""
+"""The work list: danger at the door stands first before anybody has opened it, and a kept promise
+is one line."""
 
 import re
 from datetime import datetime, timedelta
@@ -11,7 +12,16 @@ import pytest
 from portal.domain.dates import time_of_day
 from portal.domain.delivery import Waiting, accept_by
 from portal.domain.visit import IDLE
-from tests.support.portal_bed import CONTENT, DELIVERY, SECRET_NAME, PortalBed, envelope, package, portal_bed, promised
+from tests.support.portal_bed import (
+    CONTENT,
+    DELIVERY,
+    SECRET_NAME,
+    PortalBed,
+    envelope,
+    package,
+    portal_bed,
+    promised,
+)
 
 ROUTINE = UUID("01932000-0000-7000-8000-0000000000a1")
 LATER = UUID("01932000-0000-7000-8000-0000000000a2")
@@ -21,16 +31,28 @@ TWO_DAYS = [{"code": "acknowledge-two-days", "text": "Acknowledge within two wor
 
 def told(delivery_id: UUID, **changes: Any) -> bytes:
     """A sound delivery under this id, on a case of its own unless told otherwise."""
-    case = CONTENT["caseReference"] if delivery_id == DELIVERY else f"NM-{str(delivery_id)[-2:].upper()}00-0000-0000"
+    case = (
+        CONTENT["caseReference"]
+        if delivery_id == DELIVERY
+        else f"NM-{str(delivery_id)[-2:].upper()}00-0000-0000"
+    )
     content = {**CONTENT, "deliveryId": str(delivery_id), "caseReference": case, **changes}
     made = package(content, delivery_id=delivery_id, kind=content["kind"])
     return envelope(made)
 
 
-def at(delivery_id: UUID, minute: int, value: bytes | None, state: str = "delivered", kind: str = "disclosure") -> Waiting:
+def at(
+    delivery_id: UUID,
+    minute: int,
+    value: bytes | None,
+    state: str = "delivered",
+    kind: str = "disclosure",
+) -> Waiting:
     """As the inbox lists it."""
     when = f"2026-11-21T02:{minute:02}:00Z"
-    return Waiting(str(delivery_id), kind, state, when, value, saved_at=when if state == "acknowledged" else "")
+    return Waiting(
+        str(delivery_id), kind, state, when, value, saved_at=when if state == "acknowledged" else ""
+    )
 
 
 async def rows(bed: PortalBed) -> list[tuple[str, str]]:
@@ -39,7 +61,13 @@ async def rows(bed: PortalBed) -> list[tuple[str, str]]:
     assert SECRET_NAME not in text
     found = re.findall(r'<tr class="govuk-table__row">(.*?)</tr>', text, re.DOTALL)
     lines = [one for one in found if "/deliveries/" in one]
-    return [(re.findall(r"/deliveries/[0-9a-f-]*(..)\"", one)[0], " ".join(re.sub(r"<[^>]+>", " ", one).split())) for one in lines]
+    return [
+        (
+            re.findall(r"/deliveries/[0-9a-f-]*(..)\"", one)[0],
+            " ".join(re.sub(r"<[^>]+>", " ", one).split()),
+        )
+        for one in lines
+    ]
 
 
 async def test_an_unopened_urgent_delivery_says_so_and_stands_first(tmp_path: Path) -> None:
@@ -50,13 +78,19 @@ async def test_an_unopened_urgent_delivery_says_so_and_stands_first(tmp_path: Pa
             at(LATER, 10, told(LATER, urgent=False)),
         ]
         found = await rows(bed)
-        assert [name for name, _ in found] == ["21", "a1", "a2"], "urgent, then what must be accepted by a time, then the rest"
+        assert [name for name, _ in found] == ["21", "a1", "a2"], (
+            "urgent, then what must be accepted by a time, then the rest"
+        )
         assert ["Urgent" in line for _, line in found] == [True, False, False]
-        assert all("Not opened yet" in line and "New" in line for _, line in found), "the portal's own look opens nothing for anybody"
+        assert all("Not opened yet" in line and "New" in line for _, line in found), (
+            "the portal's own look opens nothing for anybody"
+        )
         assert "21 November 2026 at 3:01am" in found[0][1]
         assert "NM-7F3K" not in str(found), "the case is named once a person has opened it"
         assert await rows(bed) == found
-        assert not bed.recorder.entries, "sharing accounts for the look at the list; nobody has opened anything"
+        assert not bed.recorder.entries, (
+            "sharing accounts for the look at the list; nobody has opened anything"
+        )
         await bed.get(f"/deliveries/{DELIVERY}")
         opened = (await rows(bed))[0][1]
         assert "Urgent" in opened
@@ -75,7 +109,9 @@ async def test_among_equals_the_newest_stands_first_and_the_accepted_last(tmp_pa
 
 
 @pytest.mark.parametrize("value", [None, b"{}", told(LATER)])
-async def test_what_does_not_verify_is_listed_and_says_nothing_of_itself(tmp_path: Path, value: bytes | None) -> None:
+async def test_what_does_not_verify_is_listed_and_says_nothing_of_itself(
+    tmp_path: Path, value: bytes | None
+) -> None:
     async with portal_bed(envelope(package()), tmp_path) as bed:
         bed.hub.listed = [at(DELIVERY, 1, value)]
         ((_, line),) = await rows(bed)
@@ -84,7 +120,9 @@ async def test_what_does_not_verify_is_listed_and_says_nothing_of_itself(tmp_pat
         assert not bed.shelf.kept
 
 
-async def test_an_agency_with_its_own_keys_sees_its_list_and_no_rule_about_opening(tmp_path: Path) -> None:
+async def test_an_agency_with_its_own_keys_sees_its_list_and_no_rule_about_opening(
+    tmp_path: Path,
+) -> None:
     async with portal_bed(envelope(package()), tmp_path, agency="northmoor-police") as bed:
         assert len(await rows(bed)) == 1
         assert "case reference shows once" not in (await bed.get("/work")).text
@@ -107,12 +145,17 @@ async def test_what_left_in_an_emergency_is_urgent_while_promised_and_after(tmp_
     calm = {**CONTENT, "urgent": False, "obligations": TWO_DAYS}
     async with portal_bed(envelope(promised(calm)), tmp_path) as bed:
         hub = bed.hub
-        hub.listed = [at(DELIVERY, 1, hub.value), at(ROUTINE, 9, told(ROUTINE, urgent=False, obligations=TWO_DAYS))]
+        hub.listed = [
+            at(DELIVERY, 1, hub.value),
+            at(ROUTINE, 9, told(ROUTINE, urgent=False, obligations=TWO_DAYS)),
+        ]
         for _ in range(2):
             first, second = await rows(bed)
             assert first[0] == "21"
             assert "Urgent" in first[1]
-            assert "21 November 2026 at 3:01am" in first[1], "an hour, like danger that says so itself"
+            assert "21 November 2026 at 3:01am" in first[1], (
+                "an hour, like danger that says so itself"
+            )
             assert "Urgent" not in second[1]
             page = (await bed.get(f"/deliveries/{DELIVERY}")).text
             assert "Urgent" in page
@@ -136,7 +179,9 @@ async def test_the_page_of_a_proof_is_still_that_of_an_emergency(tmp_path: Path)
         assert "Urgent" in (await bed.get(f"/deliveries/{DELIVERY}")).text
 
 
-async def test_a_fuller_referral_is_called_so_presses_and_is_named_on_the_urgent_one(tmp_path: Path) -> None:
+async def test_a_fuller_referral_is_called_so_presses_and_is_named_on_the_urgent_one(
+    tmp_path: Path,
+) -> None:
     same = {"caseReference": CONTENT["caseReference"], "urgent": False, "obligations": TWO_DAYS}
     async with portal_bed(envelope(package()), tmp_path) as bed:
         hub = bed.hub
@@ -148,9 +193,14 @@ async def test_a_fuller_referral_is_called_so_presses_and_is_named_on_the_urgent
         assert (first[0], second[0]) == ("21", "a1")
         assert "Fuller referral" in second[1]
         assert "Urgent" in second[1], "whoever goes there should read it before the older one"
-        assert "NM-7F3K" not in str((first, second)), "the case is still named only once a person has opened it"
+        assert "NM-7F3K" not in str((first, second)), (
+            "the case is still named only once a person has opened it"
+        )
         page = (await bed.get(f"/deliveries/{DELIVERY}")).text
-        assert f'href="/deliveries/{ROUTINE}">A newer delivery on this case came on 21 November 2026 at 2:09am</a>' in page
+        assert (
+            f'href="/deliveries/{ROUTINE}">A newer delivery on this case came on 21 November 2026 '
+            "at 2:09am</a>" in page
+        )
         hub.value = told(ROUTINE, **same, kind="correction")
         newer = (await bed.get(f"/deliveries/{ROUTINE}")).text
         assert "Fuller referral" in newer
@@ -167,17 +217,26 @@ async def test_a_fuller_referral_is_called_so_presses_and_is_named_on_the_urgent
 
 async def test_an_unreadable_delivery_stands_alone(tmp_path: Path) -> None:
     async with portal_bed(envelope(package()), tmp_path) as bed:
-        bed.hub.listed = [at(DELIVERY, 1, told(DELIVERY)), at(ROUTINE, 2, b"{}"), at(LATER, 3, None)]
+        bed.hub.listed = [
+            at(DELIVERY, 1, told(DELIVERY)),
+            at(ROUTINE, 2, b"{}"),
+            at(LATER, 3, None),
+        ]
         assert ["Urgent" in line for _, line in await rows(bed)] == [True, False, False]
         assert "A newer delivery" not in (await bed.get(f"/deliveries/{DELIVERY}")).text
 
 
-async def test_the_list_says_as_of_when_and_renews_itself_without_keeping_the_visit(tmp_path: Path) -> None:
+async def test_the_list_says_as_of_when_and_renews_itself_without_keeping_the_visit(
+    tmp_path: Path,
+) -> None:
     async with portal_bed(envelope(package()), tmp_path) as bed:
         bed.hub.listed = []
         text = (await bed.get("/work")).text
         assert f'As of <b class="hub-as-of">{time_of_day(bed.clock.now())}</b>' in text
-        assert '<noscript><meta http-equiv="refresh" content="60; url=/work/renewed"></noscript>' in text
+        assert (
+            '<noscript><meta http-equiv="refresh" content="60; url=/work/renewed"></noscript>'
+            in text
+        )
         assert 'data-from="/work/renewed"' in text
         still = (await bed.get("/work?still=yes")).text
         assert "As of" in still
@@ -194,7 +253,9 @@ async def test_the_list_says_as_of_when_and_renews_itself_without_keeping_the_vi
             bed.clock.advance(timedelta(minutes=1))
             spent += timedelta(minutes=1)
         bed.clock.advance(timedelta(seconds=1))
-        assert (await bed.get("/work/renewed")).status_code == 401, "a screen left alone signs out all the same"
+        assert (await bed.get("/work/renewed")).status_code == 401, (
+            "a screen left alone signs out all the same"
+        )
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,25 @@ from referral.wiring import rule_book
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 READ: TypeAdapter[FullReferral | UrgentReferral] = TypeAdapter(AnyReferral)
-DESK = Desk(rules=rule_book(), clock=ManualClock(), reference_secret=b"r" * 32, home_area="northmoor", agencies=frozenset())
+DESK = Desk(
+    rules=rule_book(),
+    clock=ManualClock(),
+    reference_secret=b"r" * 32,
+    home_area="northmoor",
+    agencies=frozenset(),
+)
 
 
 def police() -> Granted:
     """A grant of the police system."""
-    who = Principal("issuer", "police", "police", "system", "northmoor-police", scopes=frozenset({"referral.write"}))
+    who = Principal(
+        "issuer",
+        "police",
+        "police",
+        "system",
+        "northmoor-police",
+        scopes=frozenset({"referral.write"}),
+    )
     return grant(who, scope="referral.write", operation="collection", at=datetime.now(UTC))
 
 
@@ -52,13 +65,19 @@ class OneReferral:
 
 
 def completed(*, urgent_shielded: bool, **changes: Any) -> usecases.Intake:
-    """A full referral that mentions no shield completes an urgent one; `changes` are the full form's."""
+    """A full referral that mentions no shield completes an urgent one; `changes` are the full
+    form's.
+    """
     form: dict[str, Any] = json.loads((EXAMPLES / "referral-urgent.json").read_text("utf-8"))
-    urgent = usecases.plan_intake(police(), READ.validate_python({**form, "placeShielded": urgent_shielded}), DESK)
+    urgent = usecases.plan_intake(
+        police(), READ.validate_python({**form, "placeShielded": urgent_shielded}), DESK
+    )
     full: dict[str, Any] = json.loads((EXAMPLES / "referral-full.json").read_text("utf-8"))
     full["people"][0]["addresses"][0]["shielded"] = False
     full |= {"completes": str(urgent.referral.referral_id), **changes}
-    tx = cast(ReferralTx, OneReferral(replace(urgent.referral, state="submitted"), urgent.snapshot.facts))
+    tx = cast(
+        ReferralTx, OneReferral(replace(urgent.referral, state="submitted"), urgent.snapshot.facts)
+    )
     return usecases.check_intake(tx, police(), READ.validate_python(full), DESK)
 
 
@@ -82,7 +101,11 @@ def test_danger_place_and_call_back_stay_facts_of_the_case_about_her() -> None:
     intake = completed(urgent_shielded=False)
     victim = next(s.subject_id for s in intake.snapshot.subjects if s.role == "victim")
     form = json.loads((EXAMPLES / "referral-urgent.json").read_text("utf-8"))
-    carried = {fact.path: (fact.category, fact.value, fact.subject) for fact in intake.snapshot.facts if fact.path.startswith("urgent.")}
+    carried = {
+        fact.path: (fact.category, fact.value, fact.subject)
+        for fact in intake.snapshot.facts
+        if fact.path.startswith("urgent.")
+    }
     assert carried == {
         "urgent.name": ("victim_identity", form["name"], victim),
         "urgent.place": ("danger_place", form["place"], victim),
@@ -97,14 +120,26 @@ def test_a_full_form_without_an_assessment_does_not_take_the_urgent_level_away()
     assert completed(urgent_shielded=False).snapshot.risk.instrument == "dash"
     snapshot = completed(urgent_shielded=False, risk=None).snapshot
     told = [fact.value for fact in snapshot.facts if fact.path in {"risk.level", "risk.rule"}]
-    assert (snapshot.risk.level, told) == ("high", ["high", "urgent: danger reported, not yet assessed"])
+    assert (snapshot.risk.level, told) == (
+        "high",
+        ["high", "urgent: danger reported, not yet assessed"],
+    )
 
 
 @pytest.mark.parametrize("days", [7, 30])
 def test_the_snapshot_carries_its_rules_limit_for_safe_contact(days: int) -> None:
-    """Changed by a new dated rule set; what was taken in under the older one keeps its own limit."""
+    """Changed by a new dated rule set; what was taken in under the older one keeps its own
+    limit.
+    """
     newer = replace(DESK.rules.rules[0], version="northmoor/later", safe_contact_days=days)
     full = READ.validate_python(json.loads((EXAMPLES / "referral-full.json").read_text("utf-8")))
-    intake = usecases.plan_intake(police(), full, replace(DESK, rules=replace(DESK.rules, rules=(newer,))))
-    assert (intake.snapshot.safe_contact_days, intake.snapshot.rules_version) == (days, "northmoor/later")
-    assert usecases.head_of(intake.snapshot)["safeContactDays"] == days, "a later version of the case keeps it"
+    intake = usecases.plan_intake(
+        police(), full, replace(DESK, rules=replace(DESK.rules, rules=(newer,)))
+    )
+    assert (intake.snapshot.safe_contact_days, intake.snapshot.rules_version) == (
+        days,
+        "northmoor/later",
+    )
+    assert usecases.head_of(intake.snapshot)["safeContactDays"] == days, (
+        "a later version of the case keeps it"
+    )

@@ -15,7 +15,15 @@ from pydantic import TypeAdapter, ValidationError
 from common.categories import CATEGORIES
 from referral.domain.dates import future_dates
 from referral.domain.facts import facts_of
-from referral.domain.form import ROLE_NAMES, AnyReferral, Form, FullReferral, Internal, Shared, UrgentReferral
+from referral.domain.form import (
+    ROLE_NAMES,
+    AnyReferral,
+    Form,
+    FullReferral,
+    Internal,
+    Shared,
+    UrgentReferral,
+)
 from referral.domain.identifiers import is_nhs_number, is_postcode
 from referral.wiring import rule_book
 
@@ -37,7 +45,9 @@ def leaves(form: type[Form], seen: set[type[Form]] | None = None) -> Iterator[tu
         return
     seen.add(form)
     for name, info in form.model_fields.items():
-        inner = [arg for arg in parts(info.annotation) if isinstance(arg, type) and issubclass(arg, Form)]
+        inner = [
+            arg for arg in parts(info.annotation) if isinstance(arg, type) and issubclass(arg, Form)
+        ]
         if inner:
             for one in inner:
                 yield from leaves(one, seen)
@@ -90,7 +100,10 @@ def test_a_minor_of_the_household_is_a_child_of_the_case(minors: set[str]) -> No
     ids = {person.ref: uuid4() for person in form.people}
     told = {fact.path: fact.category for fact in facts_of(form, ids, RULES, minors)}
     role = "child" if minors else "household"
-    assert (told["people.2.name.full"], told["people.2.school"]) == (f"{role}_identity", f"{role}_school")
+    assert (told["people.2.name.full"], told["people.2.school"]) == (
+        f"{role}_identity",
+        f"{role}_school",
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,16 +117,30 @@ def test_a_minor_of_the_household_is_a_child_of_the_case(minors: set[str]) -> No
         ("via_idva", "Flat 3, nz94qx", "victim_address"),
     ],
 )
-def test_a_means_of_contact_at_a_place_is_filed_as_one(channel: str, value: str, category: str) -> None:
-    document = full_form(safeContact={"status": "known", "means": [{"channel": channel, "value": value, "safe": "yes"}]})
+def test_a_means_of_contact_at_a_place_is_filed_as_one(
+    channel: str, value: str, category: str
+) -> None:
+    document = full_form(
+        safeContact={
+            "status": "known",
+            "means": [{"channel": channel, "value": value, "safe": "yes"}],
+        }
+    )
     form = READ.validate_python(document)
     assert isinstance(form, FullReferral)
-    told = {fact.path: fact.category for fact in facts_of(form, {person.ref: uuid4() for person in form.people}, RULES)}
+    told = {
+        fact.path: fact.category
+        for fact in facts_of(form, {person.ref: uuid4() for person in form.people}, RULES)
+    }
     assert told["safe_contact.means.0.value"] == category
 
 
-@pytest.mark.parametrize(("ahead", "refused"), [(59, []), (61, ["/incident/occurredAt", "/risk/assessedOn"])])
-def test_a_clock_that_is_ahead_is_forgiven_as_far_as_the_rules_say(ahead: int, refused: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("ahead", "refused"), [(59, []), (61, ["/incident/occurredAt", "/risk/assessedOn"])]
+)
+def test_a_clock_that_is_ahead_is_forgiven_as_far_as_the_rules_say(
+    ahead: int, refused: list[str]
+) -> None:
     document = full_form()
     document["incident"]["occurredAt"] = "2026-11-21T00:00:00Z"
     document["risk"]["assessedOn"] = "2026-11-21"
@@ -147,7 +174,15 @@ def test_bad_parts_are_refused_where_they_stand(change: dict[str, Any], pointer:
 
 
 def test_urgent_needs_no_contact_field_beyond_a_callback_answer() -> None:
-    READ.validate_python({"form": "urgent", "name": "unknown", "place": "unknown", "danger": "screams", "callback": "do_not_call"})
+    READ.validate_python(
+        {
+            "form": "urgent",
+            "name": "unknown",
+            "place": "unknown",
+            "danger": "screams",
+            "callback": "do_not_call",
+        }
+    )
 
 
 def test_identifiers() -> None:
@@ -160,9 +195,25 @@ def test_identifiers() -> None:
 
 def test_the_readme_makes_the_example_one_that_was_verified_today() -> None:
     root = Path(__file__).parents[3]
-    (line,) = [line.strip() for line in (root / "README.md").read_text("utf-8").splitlines() if line.strip().startswith("sed -E")]
-    made = subprocess.run(["sh", "-c", line.partition(" > ")[0]], cwd=root, capture_output=True, text=True, check=True).stdout
-    example, today = json.loads((root / "examples" / "referral-full.json").read_text("utf-8")), json.loads(made)
-    assert abs((date.fromisoformat(today["safeContact"]["lastVerified"]) - datetime.now(UTC).date()).days) <= 1
+    (line,) = [
+        line.strip()
+        for line in (root / "README.md").read_text("utf-8").splitlines()
+        if line.strip().startswith("sed -E")
+    ]
+    made = subprocess.run(
+        ["sh", "-c", line.partition(" > ")[0]], cwd=root, capture_output=True, text=True, check=True
+    ).stdout
+    example, today = (
+        json.loads((root / "examples" / "referral-full.json").read_text("utf-8")),
+        json.loads(made),
+    )
+    assert (
+        abs(
+            (
+                date.fromisoformat(today["safeContact"]["lastVerified"]) - datetime.now(UTC).date()
+            ).days
+        )
+        <= 1
+    )
     assert today["externalReference"] != example["externalReference"]
     assert today["people"] == example["people"]

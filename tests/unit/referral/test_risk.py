@@ -1,4 +1,5 @@
-"""The level of risk follows the dated rules, shows what is not known, and can only be raised by judgement."""
+"""The level of risk follows the dated rules, shows what is not known, and can only be raised by
+judgement."""
 
 from datetime import date
 
@@ -17,7 +18,10 @@ DASH = BOOK.instrument("dash", "practitioner/1")
 
 def answers(yes: int, *, judged: bool = False, rest: str = "no") -> Risk:
     """An assessment with so many yes answers, in the instrument's order."""
-    given = tuple(RiskAnswer(concept=c, answer="yes" if place < yes else rest) for place, c in enumerate(DASH.items))  # type: ignore[arg-type]
+    given = tuple(
+        RiskAnswer(concept=c, answer="yes" if place < yes else rest)  # type: ignore[arg-type]
+        for place, c in enumerate(DASH.items)
+    )
     judgement = Judgement(raises=True, reason="extreme fear") if judged else None
     return Risk(
         instrument="dash",
@@ -35,9 +39,17 @@ def test_the_instrument_has_all_twenty_four_concepts() -> None:
 
 @pytest.mark.parametrize(
     ("yes", "judged", "level", "rule"),
-    [(0, False, "standard", "fewer"), (9, False, "standard", "fewer"), (10, False, "medium", "10"), (13, False, "medium", "10"),
-     (14, False, "high", "VHR"), (24, True, "high", "VHR"), (0, True, "high", "PJ"), (13, True, "high", "PJ")],
-)  # fmt: skip
+    [
+        (0, False, "standard", "fewer"),
+        (9, False, "standard", "fewer"),
+        (10, False, "medium", "10"),
+        (13, False, "medium", "10"),
+        (14, False, "high", "VHR"),
+        (24, True, "high", "VHR"),
+        (0, True, "high", "PJ"),
+        (13, True, "high", "PJ"),
+    ],
+)
 def test_level_and_the_rule_that_gave_it(yes: int, judged: bool, level: str, rule: str) -> None:
     summary = assess(answers(yes, judged=judged), RULES, DASH)
     assert (summary.level, summary.score) == (level, yes)
@@ -50,13 +62,25 @@ def test_what_is_not_known_stands_beside_the_score() -> None:
 
 
 def test_an_unanswered_item_is_not_known() -> None:
-    some = Risk(instrument="dash", version="practitioner/1", assessed_on=date(2026, 11, 20), assessor_role="x", answers=())
+    some = Risk(
+        instrument="dash",
+        version="practitioner/1",
+        assessed_on=date(2026, 11, 20),
+        assessor_role="x",
+        answers=(),
+    )
     assert assess(some, RULES, DASH).dont_know == 24
 
 
 def test_critical_items_show_whatever_the_total() -> None:
     one = RiskAnswer(concept="strangulation", answer="yes")
-    some = Risk(instrument="dash", version="practitioner/1", assessed_on=date(2026, 11, 20), assessor_role="x", answers=(one,))
+    some = Risk(
+        instrument="dash",
+        version="practitioner/1",
+        assessed_on=date(2026, 11, 20),
+        assessor_role="x",
+        answers=(one,),
+    )
     summary = assess(some, RULES, DASH)
     assert summary.critical == ("strangulation",)
     assert summary.level == "standard"
@@ -64,7 +88,9 @@ def test_critical_items_show_whatever_the_total() -> None:
 
 def test_a_strange_concept_is_named_by_its_place() -> None:
     some = answers(2)
-    strange = some.model_copy(update={"answers": (*some.answers[:2], RiskAnswer(concept="weather", answer="yes"))})
+    strange = some.model_copy(
+        update={"answers": (*some.answers[:2], RiskAnswer(concept="weather", answer="yes"))}
+    )
     with pytest.raises(ConceptUnknown) as refused:
         assess(strange, RULES, DASH)
     assert refused.value.places == (2,)

@@ -16,7 +16,17 @@ from common.tlog import Signer, format_proof, leaf_hash
 from common.tlog.checkpoint import Checkpoint
 from common.views import Parcel, Reading, is_location_shielded, parcels
 from sharing.domain.deciding import Agency, child_present, covers, questions
-from sharing.domain.disclosure import Disclosure, Evidence, Prepared, ProofWrong, check_proof, delivery_id, fingerprint, package, wait
+from sharing.domain.disclosure import (
+    Disclosure,
+    Evidence,
+    Prepared,
+    ProofWrong,
+    check_proof,
+    delivery_id,
+    fingerprint,
+    package,
+    wait,
+)
 from tests.support.snapshots import ELDER, SUSPECT, VICTIM, YOUNGER, marking, snapshot
 
 IDVA = "northmoor-idva"
@@ -28,16 +38,36 @@ IDVA = "northmoor-idva"
         (marking("must_not_disclose"), IDVA, Parcel("incident"), True),
         (marking("must_not_disclose", agency=IDVA), IDVA, Parcel("incident"), True),
         (marking("must_not_disclose", agency="northmoor-school"), IDVA, Parcel("incident"), False),
-        (marking("must_not_disclose", category="child_school"), IDVA, Parcel("child_school", ELDER), True),
-        (marking("must_not_disclose", category="child_school"), IDVA, Parcel("child_identity", ELDER), False),
+        (
+            marking("must_not_disclose", category="child_school"),
+            IDVA,
+            Parcel("child_school", ELDER),
+            True,
+        ),
+        (
+            marking("must_not_disclose", category="child_school"),
+            IDVA,
+            Parcel("child_identity", ELDER),
+            False,
+        ),
         (marking("must_not_disclose", subject=ELDER), IDVA, Parcel("child_school", ELDER), True),
         (marking("must_not_disclose", subject=ELDER), IDVA, Parcel("child_school", YOUNGER), False),
         (marking("must_not_disclose", subject=ELDER), IDVA, Parcel("incident"), False),
         (marking("conflict", agency=IDVA), IDVA, Parcel("incident"), True),
         (marking("informant"), IDVA, Parcel("incident"), False),
         (marking("informant"), IDVA, Parcel("referrer"), True),
-        (marking("informant", subject=SUSPECT), IDVA, Parcel("perpetrator_identity", SUSPECT), True),
-        (marking("location_shield", subject=VICTIM), IDVA, Parcel("victim_identity", VICTIM), False),
+        (
+            marking("informant", subject=SUSPECT),
+            IDVA,
+            Parcel("perpetrator_identity", SUSPECT),
+            True,
+        ),
+        (
+            marking("location_shield", subject=VICTIM),
+            IDVA,
+            Parcel("victim_identity", VICTIM),
+            False,
+        ),
     ],
 )
 def test_what_a_veto_covers(veto: Marking, agency: str, parcel: Parcel, covered: bool) -> None:
@@ -45,20 +75,35 @@ def test_what_a_veto_covers(veto: Marking, agency: str, parcel: Parcel, covered:
 
 
 def test_every_recipient_is_asked_about_every_parcel() -> None:
-    recipients = (Agency(IDVA, "idva_service", "northmoor"), Agency("northmoor-school", "education", "northmoor"))
+    recipients = (
+        Agency(IDVA, "idva_service", "northmoor"),
+        Agency("northmoor-school", "education", "northmoor"),
+    )
     asked = questions(Reading(snapshot()), recipients)
-    assert [(q.recipient.id, q.parcel) for q in asked] == [(r.id, parcel) for r in recipients for parcel in parcels(snapshot())]
+    assert [(q.recipient.id, q.parcel) for q in asked] == [
+        (r.id, parcel) for r in recipients for parcel in parcels(snapshot())
+    ]
 
 
 def test_a_victim_under_18_is_a_child() -> None:
-    alone = tuple(s.model_copy(update={"under_18": True}) for s in snapshot().subjects if s.role == "victim")
+    alone = tuple(
+        s.model_copy(update={"under_18": True}) for s in snapshot().subjects if s.role == "victim"
+    )
     assert child_present(snapshot(subjects=alone))
-    at_home = tuple(s.model_copy(update={"role": "household_member"}) if s.role == "child" else s for s in snapshot().subjects)
+    at_home = tuple(
+        s.model_copy(update={"role": "household_member"}) if s.role == "child" else s
+        for s in snapshot().subjects
+    )
     assert child_present(snapshot(subjects=at_home))
     grown = tuple(s for s in snapshot().subjects if s.role in {"victim", "perpetrator"})
     assert not child_present(snapshot(subjects=grown))
     for value, present in (("yes", True), ("no", False), ("unknown", False)):
-        said = Fact(path="incident.children_present", category="incident_children", label="Children present", value=value)
+        said = Fact(
+            path="incident.children_present",
+            category="incident_children",
+            label="Children present",
+            value=value,
+        )
         assert child_present(snapshot(subjects=grown, facts=(*snapshot().facts, said))) is present
     suspect_alone = tuple(s.model_copy(update={"under_18": s.role == "perpetrator"}) for s in grown)
     assert not child_present(snapshot(subjects=suspect_alone))
@@ -68,7 +113,9 @@ def test_a_victim_under_18_is_a_child() -> None:
 def test_another_shield_never_shows_more(codes: set[str], on_child: bool) -> None:
     """Redaction never widens: adding a shield can only take parcels away."""
     before = {Parcel(code, who) for code in codes for who in (VICTIM, SUSPECT, ELDER, None)}
-    shielded = snapshot(markings=(marking("location_shield", subject=ELDER if on_child else VICTIM),))
+    shielded = snapshot(
+        markings=(marking("location_shield", subject=ELDER if on_child else VICTIM),)
+    )
     twice = snapshot(markings=(*shielded.markings, marking("location_shield", 2, subject=SUSPECT)))
     open_ = {p for p in before if not is_location_shielded(snapshot(), p)}
     once = {p for p in before if not is_location_shielded(shielded, p)}
@@ -77,13 +124,28 @@ def test_another_shield_never_shows_more(codes: set[str], on_child: bool) -> Non
 
 def test_delivery_ids_are_repeatable_and_tell_nothing() -> None:
     def made(**changes: object) -> UUID:
-        named = {"case_id": UUID(int=7), "snapshot_version": 1, "recipient": IDVA, "agreement_hash": "h", **changes}
+        named = {
+            "case_id": UUID(int=7),
+            "snapshot_version": 1,
+            "recipient": IDVA,
+            "agreement_hash": "h",
+            **changes,
+        }
         return delivery_id(b"k" * 32, **named)  # type: ignore[arg-type]
 
     assert made() == made()
     assert (made().version, made().variant) == (8, "specified in RFC 4122")
     assert (
-        len({made(), made(snapshot_version=2), made(recipient="x"), made(agreement_hash="i"), made(case_id=UUID(int=8)), made(ordinal=1)})
+        len(
+            {
+                made(),
+                made(snapshot_version=2),
+                made(recipient="x"),
+                made(agreement_hash="i"),
+                made(case_id=UUID(int=8)),
+                made(ordinal=1),
+            }
+        )
         == 6
     )
     assert delivery_id(b"j" * 32, UUID(int=7), 1, IDVA, "h") != made()
@@ -91,7 +153,9 @@ def test_delivery_ids_are_repeatable_and_tell_nothing() -> None:
 
 def test_a_fingerprint_looks_at_what_is_said() -> None:
     said = {"deliveryId": "a", "kind": "disclosure", "asOf": "t", "sections": [1]}
-    assert fingerprint(b"k", said) == fingerprint(b"k", {**said, "deliveryId": "b", "kind": "correction", "asOf": "u"})
+    assert fingerprint(b"k", said) == fingerprint(
+        b"k", {**said, "deliveryId": "b", "kind": "correction", "asOf": "u"}
+    )
     assert fingerprint(b"k", said) != fingerprint(b"k", {**said, "sections": [2]})
 
 
@@ -106,17 +170,33 @@ LOG = Signer("log.test.example.org/hub", bytes(32))
 
 
 def prepared(**record: str) -> Prepared:
-    """A disclosure of which a one-leaf log holds the record; `record` changes what that record says."""
+    """A disclosure of which a one-leaf log holds the record; `record` changes what that record
+    says.
+    """
     content, salt, record_salt = b'{"v":1}', new_salt(), new_salt()
     said = {"dl": str(UUID(int=1)), "rcp": IDVA, "dc": content_commitment(salt, content), **record}
     raw = canonical(said)
     leaf = Leaf(src="s", ep=1, seq=1, tr=1, h=record_hash(record_salt, raw)).encode()
     note = LOG.sign(Checkpoint("log.test.example.org/hub", 1, leaf_hash(leaf)).text())
     disclosure = Disclosure(
-        id=UUID(int=1), decision_id=UUID(int=2), case_id=UUID(int=3), snapshot_version=1, recipient=IDVA, kind="disclosure", clause="NM-2",
-        state="proven", reason="", standing="", record_id=UUID(int=4), commitment=said["dc"], fingerprint="f", decided_at=datetime(2026, 11, 21, tzinfo=UTC),
-    )  # fmt: skip
-    return Prepared(disclosure, Evidence(content, salt, raw, record_salt, leaf, format_proof(0, [], note)))
+        id=UUID(int=1),
+        decision_id=UUID(int=2),
+        case_id=UUID(int=3),
+        snapshot_version=1,
+        recipient=IDVA,
+        kind="disclosure",
+        clause="NM-2",
+        state="proven",
+        reason="",
+        standing="",
+        record_id=UUID(int=4),
+        commitment=said["dc"],
+        fingerprint="f",
+        decided_at=datetime(2026, 11, 21, tzinfo=UTC),
+    )
+    return Prepared(
+        disclosure, Evidence(content, salt, raw, record_salt, leaf, format_proof(0, [], note))
+    )
 
 
 def test_a_sound_proof_passes_and_travels() -> None:
@@ -124,19 +204,31 @@ def test_a_sound_proof_passes_and_travels() -> None:
     check_proof(sound, LOG.verifier)
     sent = package(sound)
     assert (sent.promise, sent.kind, sent.delivery_id) == (None, "disclosure", UUID(int=1))
-    assert Evidence.decode(sound.evidence.encode(), leaf=sound.evidence.leaf, proof=sound.evidence.proof) == sound.evidence
+    assert (
+        Evidence.decode(
+            sound.evidence.encode(), leaf=sound.evidence.leaf, proof=sound.evidence.proof
+        )
+        == sound.evidence
+    )
 
 
-@pytest.mark.parametrize("part", ["content", "content_salt", "record", "record_salt", "leaf", "proof"])
+@pytest.mark.parametrize(
+    "part", ["content", "content_salt", "record", "record_salt", "leaf", "proof"]
+)
 def test_any_exchanged_part_breaks_the_proof(part: str) -> None:
     sound, other = prepared(), prepared()
-    mixed = {name: getattr(sound.evidence, name) for name in ("content", "content_salt", "record", "record_salt", "leaf", "proof")}
+    mixed = {
+        name: getattr(sound.evidence, name)
+        for name in ("content", "content_salt", "record", "record_salt", "leaf", "proof")
+    }
     mixed[part] = b'{"v":2}' if part == "content" else getattr(other.evidence, part)
     with pytest.raises(ProofWrong):
         check_proof(Prepared(sound.disclosure, Evidence(**mixed)), LOG.verifier)
 
 
-@pytest.mark.parametrize("change", [{"dl": str(UUID(int=9))}, {"rcp": "northmoor-school"}, {"dc": "A" * 43}])
+@pytest.mark.parametrize(
+    "change", [{"dl": str(UUID(int=9))}, {"rcp": "northmoor-school"}, {"dc": "A" * 43}]
+)
 def test_a_record_about_something_else_proves_nothing(change: dict[str, str]) -> None:
     with pytest.raises(ProofWrong, match="record-of-another-disclosure"):
         check_proof(prepared(**change), LOG.verifier)

@@ -1,4 +1,5 @@
-"""A second hub on the same port or folder says so at once and leaves the first one's files as they are."""
+"""A second hub on the same port or folder says so at once and leaves the first one's files as they
+are."""
 
 import os
 import socket
@@ -34,26 +35,35 @@ def started(monkeypatch: pytest.MonkeyPatch, folder: Path, port: int) -> str:
     return str(left.value.code)
 
 
-def test_a_port_in_use_is_said_before_anything_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listening: socket.socket) -> None:
+def test_a_port_in_use_is_said_before_anything_is_made(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listening: socket.socket
+) -> None:
     port = listening.getsockname()[1]
     said = started(monkeypatch, tmp_path, port)
     assert f"port {port} is in use; choose another: make run PORT=" in said
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_in_use_keeps_its_profiles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int) -> None:
+def test_a_folder_in_use_keeps_its_profiles(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int
+) -> None:
     held = claim_folder(tmp_path)
     profile = tmp_path / "demo" / "northmoor-police.toml"
     profile.parent.mkdir()
     profile.write_text("of the running hub")
     said = started(monkeypatch, tmp_path, free)
     os.close(held)
-    assert f"a hub is already running in {tmp_path} (or its bus is locked); stop it or choose another HUB_DIR=" in said
+    assert (
+        f"a hub is already running in {tmp_path} (or its bus is locked); stop it or choose "
+        "another HUB_DIR=" in said
+    )
     assert profile.read_text() == "of the running hub"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["demo", "hub.lock"]
 
 
-def test_the_end_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_end_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     async def interrupted() -> None:
         raise KeyboardInterrupt
 
@@ -64,10 +74,16 @@ def test_the_end_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys
 
 
 @pytest.mark.parametrize("kind", ["a file", "below a file", "lock is a folder"])
-def test_a_folder_that_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, kind: str) -> None:
+def test_a_folder_that_cannot_be_used_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, kind: str
+) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "hub" / LOCK).mkdir(parents=True)
-    folder = {"a file": tmp_path / "file", "below a file": tmp_path / "file" / "hub", "lock is a folder": tmp_path / "hub"}[kind]
+    folder = {
+        "a file": tmp_path / "file",
+        "below a file": tmp_path / "file" / "hub",
+        "lock is a folder": tmp_path / "hub",
+    }[kind]
     assert f"the folder {folder} cannot be used" in started(monkeypatch, folder, free)
 
 

@@ -1,4 +1,5 @@
-"""One port for all services: each request reaches its own, and a start that fails is told to the server."""
+"""One port for all services: each request reaches its own, and a start that fails is told to the
+server."""
 
 from collections.abc import Awaitable, Callable
 
@@ -42,20 +43,37 @@ def hub(start: Step = nothing, stop: Step = nothing) -> Prefixes:
         ("/deliveries/referral/v1", "portal  /deliveries/referral/v1"),
         ("//referral/v1", "portal  //referral/v1"),
         # RFC 8414 section 3.1 puts an issuer's path behind the well-known part.
-        ("/.well-known/oauth-authorization-server/identity", "identity /identity /identity/.well-known/oauth-authorization-server"),
-        ("/identity/.well-known/openid-configuration", "identity /identity /identity/.well-known/openid-configuration"),
+        (
+            "/.well-known/oauth-authorization-server/identity",
+            "identity /identity /identity/.well-known/oauth-authorization-server",
+        ),
+        (
+            "/identity/.well-known/openid-configuration",
+            "identity /identity /identity/.well-known/openid-configuration",
+        ),
         ("/.well-known/security.txt", "portal  /.well-known/security.txt"),
-        ("/.well-known/oauth-authorization-server/referral", "portal  /.well-known/oauth-authorization-server/referral"),
+        (
+            "/.well-known/oauth-authorization-server/referral",
+            "portal  /.well-known/oauth-authorization-server/referral",
+        ),
     ],
 )
 async def test_a_request_reaches_its_own_service(path: str, answer: str) -> None:
-    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=hub()), base_url="http://hub.example.org") as http:
+    async with httpx2.AsyncClient(
+        transport=httpx2.ASGITransport(app=hub()), base_url="http://hub.example.org"
+    ) as http:
         assert (await http.get(f"http://hub.example.org{path}")).text == answer
 
 
 async def test_the_callers_scope_is_left_as_it_was() -> None:
     """A server may keep its scope for the access log."""
-    scope: Scope = {"type": "http", "path": "/audit/x", "root_path": "", "method": "GET", "headers": []}
+    scope: Scope = {
+        "type": "http",
+        "path": "/audit/x",
+        "root_path": "",
+        "method": "GET",
+        "headers": [],
+    }
     before = dict(scope)
 
     async def receive() -> Message:

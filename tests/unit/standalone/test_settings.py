@@ -27,7 +27,9 @@ def test_each_service_has_its_own_database_keys_and_folder(place: Place, service
 
 def test_nothing_is_shared_but_bootstrap_and_addresses(place: Place) -> None:
     for name in ("database_url", "keyring_dir", "data_dir", "service_url"):
-        assert len({str(getattr(settings_for(service, place), name)) for service in SERVICES}) == len(SERVICES), name
+        assert len(
+            {str(getattr(settings_for(service, place), name)) for service in SERVICES}
+        ) == len(SERVICES), name
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -63,13 +65,17 @@ def test_a_port_that_is_none(monkeypatch: pytest.MonkeyPatch, port: str) -> None
     assert "1 to 65535" in str(caught.value)
 
 
-@pytest.mark.parametrize(("port", "number"), [("1", 1), ("8123", 8123), ("65535", 65535), ("", 8000)])
+@pytest.mark.parametrize(
+    ("port", "number"), [("1", 1), ("8123", 8123), ("65535", 65535), ("", 8000)]
+)
 def test_a_port(monkeypatch: pytest.MonkeyPatch, port: str, number: int) -> None:
     monkeypatch.setenv("PORT", port)
     assert program._port() == number
 
 
-def test_a_bad_port_ends_the_program_with_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_bad_port_ends_the_program_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PORT", "eight")
     monkeypatch.setenv("HUB_DIR", str(tmp_path))
     with pytest.raises(SystemExit) as left:

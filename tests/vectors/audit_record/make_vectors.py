@@ -1,4 +1,5 @@
-"""Write the golden file of audit record v1 if there is none. One that exists is never changed: v1 is frozen."""
+"""Write the golden file of audit record v1 if there is none. One that exists is never changed: v1
+is frozen."""
 
 import sys
 from pathlib import Path

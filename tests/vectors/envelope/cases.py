@@ -1,4 +1,5 @@
-"""The golden cases of hub-event+jwe v1: two that open and one per defect, each with the code it must be refused with."""
+"""The golden cases of hub-event+jwe v1: two that open and one per defect, each with the code it
+must be refused with."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +32,9 @@ def _liar(**changed: Any) -> Callable[[str], bytes]:
 def _signer(**changed: Any) -> Callable[[str], bytes]:
     def build(name: str) -> bytes:
         jws = craft.resigned(craft.signed(name), **changed)
-        return craft.packed(name, jws, clear=craft.clear_of(craft.signed(name)) | {"pd": craft.clear_of(jws)["pd"]})
+        return craft.packed(
+            name, jws, clear=craft.clear_of(craft.signed(name)) | {"pd": craft.clear_of(jws)["pd"]}
+        )
 
     return build
 
@@ -56,7 +59,12 @@ def _swapped_text(name: str) -> bytes:
 
 def _two_different_audiences(name: str) -> bytes:
     recipients = [craft.HOUSING.public(), craft.IDVA.public()]
-    return craft.packed(name, craft.signed(name), clear={"to": ["northmoor-housing", "northmoor-idva"]}, recipients=recipients)
+    return craft.packed(
+        name,
+        craft.signed(name),
+        clear={"to": ["northmoor-housing", "northmoor-idva"]},
+        recipients=recipients,
+    )
 
 
 def _two_with_one_epk(name: str) -> bytes:
@@ -75,7 +83,12 @@ def _aad_edit(name: str) -> bytes:
 
 def _recipient_twice(name: str) -> bytes:
     twice = [craft.IDVA.public(), craft.IDVA.public()]
-    return craft.packed(name, craft.signed(name), clear={"to": ["northmoor-housing", "northmoor-idva"]}, recipients=twice)
+    return craft.packed(
+        name,
+        craft.signed(name),
+        clear={"to": ["northmoor-housing", "northmoor-idva"]},
+        recipients=twice,
+    )
 
 
 CASES = (
@@ -88,30 +101,67 @@ CASES = (
         me="northmoor-health",
     ),
     Case(
-        "sealed_in_second_bucket", lambda name: craft.sealed(name, data={"text": "x" * 3000}), "opened", "nothing; the statement is 16 KiB"
+        "sealed_in_second_bucket",
+        lambda name: craft.sealed(name, data={"text": "x" * 3000}),
+        "opened",
+        "nothing; the statement is 16 KiB",
     ),
-    Case("epk_protected", _liar(protect=["epk"]), "opened", "nothing; a lone recipient's epk is protected, as npm jose does it"),
-    Case("all_protected", _liar(protect=["alg", "epk", "kid"]), "opened", "nothing; a lone recipient's whole header is protected"),
+    Case(
+        "epk_protected",
+        _liar(protect=["epk"]),
+        "opened",
+        "nothing; a lone recipient's epk is protected, as npm jose does it",
+    ),
+    Case(
+        "all_protected",
+        _liar(protect=["alg", "epk", "kid"]),
+        "opened",
+        "nothing; a lone recipient's whole header is protected",
+    ),
     # What the broker, who has no key, can do
-    Case("truncated_json", lambda name: craft.sealed(name)[:-9], "malformed", "the last bytes are missing"),
+    Case(
+        "truncated_json",
+        lambda name: craft.sealed(name)[:-9],
+        "malformed",
+        "the last bytes are missing",
+    ),
     Case(
         "duplicate_json_key",
         lambda name: craft.sealed(name).replace(b'{"aad":', b'{"aad":"e30","aad":', 1),
         "malformed",
         "a member appears twice; readers differ on which counts",
     ),
-    Case("unknown_member", _broker(lambda found: found.update(unprotected={})), "malformed", "a member v1 does not have"),
-    Case("padded_base64url", _broker(lambda found: found.update(tag=found["tag"] + "==")), "malformed", "base64 padding"),
+    Case(
+        "unknown_member",
+        _broker(lambda found: found.update(unprotected={})),
+        "malformed",
+        "a member v1 does not have",
+    ),
+    Case(
+        "padded_base64url",
+        _broker(lambda found: found.update(tag=found["tag"] + "==")),
+        "malformed",
+        "base64 padding",
+    ),
     Case(
         "alg_swapped",
         _broker(lambda found: _first(found)["header"].update(alg="ECDH-ES+A128KW")),
         "wrong-algorithm",
         "the message tries to choose the algorithm",
     ),
-    Case("epk_off_curve", _broker(lambda found: _first(found)["header"].update(epk=craft.off_curve())), "malformed", "invalid-curve point"),
+    Case(
+        "epk_off_curve",
+        _broker(lambda found: _first(found)["header"].update(epk=craft.off_curve())),
+        "malformed",
+        "invalid-curve point",
+    ),
     Case(
         "flipped_encrypted_key",
-        _broker(lambda found: _first(found).update(encrypted_key=craft.flipped(_first(found)["encrypted_key"]))),
+        _broker(
+            lambda found: _first(found).update(
+                encrypted_key=craft.flipped(_first(found)["encrypted_key"])
+            )
+        ),
         "not-decryptable",
         "one bit of the wrapped key",
     ),
@@ -121,17 +171,42 @@ CASES = (
         "not-decryptable",
         "one bit of the ciphertext",
     ),
-    Case("flipped_tag", _broker(lambda found: found.update(tag=craft.flipped(found["tag"]))), "not-decryptable", "one bit of the tag"),
-    Case("changed_metadata", _aad_edit, "not-decryptable", "the clear sequence number was changed after sealing"),
-    Case("not_for_us", lambda name: craft.sealed(name, craft.HOUSING), "not-for-us", "sealed to another agency only"),
+    Case(
+        "flipped_tag",
+        _broker(lambda found: found.update(tag=craft.flipped(found["tag"]))),
+        "not-decryptable",
+        "one bit of the tag",
+    ),
+    Case(
+        "changed_metadata",
+        _aad_edit,
+        "not-decryptable",
+        "the clear sequence number was changed after sealing",
+    ),
+    Case(
+        "not_for_us",
+        lambda name: craft.sealed(name, craft.HOUSING),
+        "not-for-us",
+        "sealed to another agency only",
+    ),
     # What somebody with the format but not the sender's key can do
     Case(
         "forged_signature",
-        lambda name: craft.packed(name, craft.resigned(craft.signed(name), sender=craft.STRANGER, header={"kid": craft.HUB.kid})),
+        lambda name: craft.packed(
+            name,
+            craft.resigned(
+                craft.signed(name), sender=craft.STRANGER, header={"kid": craft.HUB.kid}
+            ),
+        ),
         "bad-signature",
         "another key's signature under the sender's key id",
     ),
-    Case("unknown_kid", _signer(sender=craft.STRANGER), "unknown-key", "signed by a key no directory has heard of"),
+    Case(
+        "unknown_kid",
+        _signer(sender=craft.STRANGER),
+        "unknown-key",
+        "signed by a key no directory has heard of",
+    ),
     Case(
         "revoked_kid",
         lambda name: craft.sealed(name, sender=craft.REVOKED, iss=craft.REVOKED.owner),
@@ -145,8 +220,18 @@ CASES = (
         "housing signs in the hub's name with its own, known key",
     ),
     Case("unsigned", _signer(header={"alg": "none"}), "wrong-algorithm", "alg none inside"),
-    Case("reencrypted_by_insider", _insider, "bad-signature", "a recipient changed the text and sealed it again"),
-    Case("swapped_text", _swapped_text, "digest-mismatch", "an authentic text under the digest of another one"),
+    Case(
+        "reencrypted_by_insider",
+        _insider,
+        "bad-signature",
+        "a recipient changed the text and sealed it again",
+    ),
+    Case(
+        "swapped_text",
+        _swapped_text,
+        "digest-mismatch",
+        "an authentic text under the digest of another one",
+    ),
     Case(
         "wrong_recipient",
         lambda name: craft.packed(name, craft.signed(name), recipients=[craft.HOUSING.public()]),
@@ -154,16 +239,44 @@ CASES = (
         "the IDVA service's statement, forwarded to housing as if meant for it",
         me="northmoor-housing",
     ),
-    Case("recipient_missing", _liar(clear={"to": ["northmoor-housing", "northmoor-idva"]}), "malformed", "fewer entries than recipients"),
+    Case(
+        "recipient_missing",
+        _liar(clear={"to": ["northmoor-housing", "northmoor-idva"]}),
+        "malformed",
+        "fewer entries than recipients",
+    ),
     Case("recipient_twice", _recipient_twice, "malformed", "two entries for one key"),
     # What a signer who lies between inside and outside can do
-    Case("aud_mismatch", _two_different_audiences, "claims-mismatch", "clear recipients differ from the signed audience"),
-    Case("wrong_seq", _liar(clear={"seq": 8}), "claims-mismatch", "clear sequence number differs from the signed one"),
-    Case("wrong_stream", _liar(clear={"stream": "another"}), "claims-mismatch", "clear stream differs from the signed one"),
     Case(
-        "wrong_id", _liar(clear={"id": "0192f0c1-7e2b-7cc3-9f10-2b7f6c1d0aff"}), "claims-mismatch", "clear id differs from the signed one"
+        "aud_mismatch",
+        _two_different_audiences,
+        "claims-mismatch",
+        "clear recipients differ from the signed audience",
     ),
-    Case("wrong_source", _liar(clear={"source": "svc:referral"}), "claims-mismatch", "clear source differs from the issuer"),
+    Case(
+        "wrong_seq",
+        _liar(clear={"seq": 8}),
+        "claims-mismatch",
+        "clear sequence number differs from the signed one",
+    ),
+    Case(
+        "wrong_stream",
+        _liar(clear={"stream": "another"}),
+        "claims-mismatch",
+        "clear stream differs from the signed one",
+    ),
+    Case(
+        "wrong_id",
+        _liar(clear={"id": "0192f0c1-7e2b-7cc3-9f10-2b7f6c1d0aff"}),
+        "claims-mismatch",
+        "clear id differs from the signed one",
+    ),
+    Case(
+        "wrong_source",
+        _liar(clear={"source": "svc:referral"}),
+        "claims-mismatch",
+        "clear source differs from the issuer",
+    ),
     Case(
         "enc_swapped",
         _liar(header={"cty": "hub-event+jws", "enc": "A128GCM", "typ": "hub-event+jwe"}),
@@ -172,7 +285,9 @@ CASES = (
     ),
     Case(
         "compressed",
-        _liar(header={"cty": "hub-event+jws", "enc": "A256GCM", "typ": "hub-event+jwe", "zip": "DEF"}),
+        _liar(
+            header={"cty": "hub-event+jws", "enc": "A256GCM", "typ": "hub-event+jwe", "zip": "DEF"}
+        ),
         "malformed",
         "a protected header v1 does not have",
     ),
@@ -182,20 +297,48 @@ CASES = (
         "malformed",
         "another kind of object in place of an envelope",
     ),
-    Case("epk_twice", _liar(protect=["epk"], keep=True), "malformed", "a header member both protected and not"),
-    Case("epk_protected_for_two", _two_with_one_epk, "malformed", "a protected epk that would count for two recipients"),
+    Case(
+        "epk_twice",
+        _liar(protect=["epk"], keep=True),
+        "malformed",
+        "a header member both protected and not",
+    ),
+    Case(
+        "epk_protected_for_two",
+        _two_with_one_epk,
+        "malformed",
+        "a protected epk that would count for two recipients",
+    ),
     Case("unknown_claim", _signer(exp=1), "malformed", "a claim v1 does not have"),
     Case("missing_claim", _signer(salt=None), "malformed", "no salt"),
-    Case("short_salt", _signer(salt=b64u(bytes(15))), "malformed", "a salt that a guesser could run through"),
-    Case("fractional_seq", _signer(seq="7"), "malformed", "a sequence number that is not a whole number"),
-    Case("wrong_statement_type", _signer(header={"typ": "JWT"}), "malformed", "a token in place of a statement"),
+    Case(
+        "short_salt",
+        _signer(salt=b64u(bytes(15))),
+        "malformed",
+        "a salt that a guesser could run through",
+    ),
+    Case(
+        "fractional_seq",
+        _signer(seq="7"),
+        "malformed",
+        "a sequence number that is not a whole number",
+    ),
+    Case(
+        "wrong_statement_type",
+        _signer(header={"typ": "JWT"}),
+        "malformed",
+        "a token in place of a statement",
+    ),
 )
 
 
 def files() -> dict[str, bytes]:
     """Every file of the folder by name."""
     made = {f"{case.name}.json": case.build(case.name) for case in CASES}
-    listing = [{"file": f"{case.name}.json", "me": case.me, "expect": case.expect, "defect": case.defect} for case in CASES]
+    listing = [
+        {"file": f"{case.name}.json", "me": case.me, "expect": case.expect, "defect": case.defect}
+        for case in CASES
+    ]
     made["cases.json"] = json.dumps(listing, indent=2).encode() + b"\n"
     made["keys.json"] = craft.keys_file()
     made["opened.json"] = json.dumps(craft.claims(), indent=2, ensure_ascii=False).encode() + b"\n"

@@ -1,4 +1,5 @@
-"""Builds envelopes, honest and dishonest, from keys that are made from their owners' names and protect nothing."""
+"""Builds envelopes, honest and dishonest, from keys that are made from their owners' names and
+protect nothing."""
 
 import hashlib
 import json
@@ -20,7 +21,10 @@ DATA = {
     "deliveryId": "0192f0c1-7e2b-7cc3-9f10-2b7f6c1d0a51",
     "kind": "disclosure",
     "items": [
-        {"category": "safe-contact", "value": "Ring only 07700 900123, 10:00 to 11:00; say “library”."},
+        {
+            "category": "safe-contact",
+            "value": "Ring only 07700 900123, 10:00 to 11:00; say “library”.",
+        },
         {"category": "risk", "value": 16},
     ],
     "notes": "naïve test text, 名前 and 🐝",
@@ -28,7 +32,9 @@ DATA = {
 
 
 class NamedEntropy:
-    """Octets and ephemeral keys that follow from a name: never the same for two files, always the same for one."""
+    """Octets and ephemeral keys that follow from a name: never the same for two files, always the
+    same for one.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -102,20 +108,37 @@ def packed(
     protect: Sequence[str] = (),
     keep: bool = False,
 ) -> bytes:
-    """An envelope around any statement with any clear metadata and header: what a liar with the right library could send.
+    """An envelope around any statement with any clear metadata and header: what a liar with the
+    right library could send.
 
-    `protect` names members of the first entry's header to put into the protected header (and, with `keep`, to leave there too).
+    `protect` names members of the first entry's header to put into the protected header (and, with
+    `keep`, to leave there too).
     """
     entropy = NamedEntropy(name)
     cek, iv = entropy.octets(32), entropy.octets(12)
     entries = [envelope._wrap(cek, key, entropy) for key in recipients]
     moved = {member: entries[0]["header"][member] for member in protect}
     if not keep:
-        entries[0]["header"] = {member: value for member, value in entries[0]["header"].items() if member not in moved}
+        entries[0]["header"] = {
+            member: value for member, value in entries[0]["header"].items() if member not in moved
+        }
     aad = b64u(canonical({**clear_of(jws), **(clear or {})}))
-    protected = b64u(canonical({**(header or {"cty": "hub-event+jws", "enc": "A256GCM", "typ": "hub-event+jwe"}), **moved}))
+    protected = b64u(
+        canonical(
+            {
+                **(header or {"cty": "hub-event+jws", "enc": "A256GCM", "typ": "hub-event+jwe"}),
+                **moved,
+            }
+        )
+    )
     boxed = AESGCM(cek).encrypt(iv, jws, f"{protected}.{aad}".encode())
-    parts = {"protected": protected, "aad": aad, "iv": b64u(iv), "ciphertext": b64u(boxed[:-16]), "tag": b64u(boxed[-16:])}
+    parts = {
+        "protected": protected,
+        "aad": aad,
+        "iv": b64u(iv),
+        "ciphertext": b64u(boxed[:-16]),
+        "tag": b64u(boxed[-16:]),
+    }
     return canonical({**parts, "recipients": entries})
 
 
@@ -135,14 +158,22 @@ def clear_of(jws: bytes) -> dict[str, Any]:
 
 def signed(name: str, sender: SigningKey = HUB, **changed: Any) -> bytes:
     """A statement as `seal` signs it."""
-    return sign_statement({**claims(**changed), "salt": b64u(NamedEntropy(name + "|salt").octets(16))}, sender)
+    return sign_statement(
+        {**claims(**changed), "salt": b64u(NamedEntropy(name + "|salt").octets(16))}, sender
+    )
 
 
-def resigned(jws: bytes, *, sender: SigningKey = HUB, header: Mapping[str, Any] | None = None, **changed: Any) -> bytes:
-    """The statement signed once more with changed claims (None removes one) or another header, past every check of ours."""
+def resigned(
+    jws: bytes, *, sender: SigningKey = HUB, header: Mapping[str, Any] | None = None, **changed: Any
+) -> bytes:
+    """The statement signed once more with changed claims (None removes one) or another header, past
+    every check of ours.
+    """
     said = {**json.loads(unb64u(jws.decode().split(".")[1])), **changed}
     payload = b64u(canonical({name: value for name, value in said.items() if value is not None}))
-    head = b64u(canonical({"alg": "ES256", "kid": sender.kid, "typ": "hub-event+jws", **(header or {})}))
+    head = b64u(
+        canonical({"alg": "ES256", "kid": sender.kid, "typ": "hub-event+jws", **(header or {})})
+    )
     return f"{head}.{payload}.{b64u(sender.sign(f'{head}.{payload}'.encode()))}".encode()
 
 
@@ -161,9 +192,14 @@ def flipped(text: str, at: int = 8) -> str:
 
 
 def keys_file() -> bytes:
-    """All keys of the vectors as JWKs; private parts of the opening keys, public parts of the signing keys."""
+    """All keys of the vectors as JWKs; private parts of the opening keys, public parts of the
+    signing keys.
+    """
     statuses = {HUB.owner: "active", HOUSING_SIGNING.owner: "active", REVOKED.owner: "revoked"}
-    known = [{"owner": key.owner, "status": statuses[key.owner], "jwk": key.jwk()} for key in (HUB, HOUSING_SIGNING, REVOKED)]
+    known = [
+        {"owner": key.owner, "status": statuses[key.owner], "jwk": key.jwk()}
+        for key in (HUB, HOUSING_SIGNING, REVOKED)
+    ]
     own = [{"owner": key.owner, "jwk": key.jwk(private=True)} for key in (IDVA, HOUSING, HEALTH)]
     return json.dumps({"verification": known, "opening": own}, indent=2).encode() + b"\n"
 

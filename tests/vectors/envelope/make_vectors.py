@@ -1,6 +1,8 @@
-"""Writes the golden files of hub-event+jwe v1, the same bytes each time: `python -m tests.vectors.envelope.make_vectors`.
+"""Writes the golden files of hub-event+jwe v1, the same bytes each time: `python -m
+tests.vectors.envelope.make_vectors`.
 
-v1 is frozen. A file that exists may never come out differently: a defect newly thought of gets a new file.
+v1 is frozen. A file that exists may never come out differently: a defect newly thought of gets a
+new file.
 """
 
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""Write the golden files of events that have none yet. A file that exists is never changed: a sent event is frozen."""
+"""Write the golden files of events that have none yet. A file that exists is never changed: a sent
+event is frozen."""
 
 import sys
 from pathlib import Path
@@ -9,7 +10,9 @@ FOLDER = Path(__file__).parent
 
 
 def main() -> int:
-    """Answer 1 when an existing file differs: the change needs a new class with the next VERSION."""
+    """Answer 1 when an existing file differs: the change needs a new class with the next
+    VERSION.
+    """
     frozen = 0
     for name, content in files().items():
         path = FOLDER / name

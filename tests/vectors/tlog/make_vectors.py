@@ -60,7 +60,12 @@ def inclusion() -> list[dict[str, Any]]:
         {"name": "a-hash-too-few", "ok": False, **good, "path": path[:-1]},
         {"name": "hashes-in-the-wrong-order", "ok": False, **good, "path": path[::-1]},
         {"name": "another-size", "ok": False, **good, "size": 66},
-        {"name": "a-short-hash", "ok": False, **good, "path": [b64(base64.b64decode(path[0])[:-1]), *path[1:]]},
+        {
+            "name": "a-short-hash",
+            "ok": False,
+            **good,
+            "path": [b64(base64.b64decode(path[0])[:-1]), *path[1:]],
+        },
         {"name": "another-root", "ok": False, **good, "root": b64(root(69))},
     ]
     return made
@@ -113,7 +118,9 @@ def proofs() -> list[dict[str, Any]]:
     text = Checkpoint(ORIGIN, SIZE, root(SIZE)).text()
     note, path = SIGNER.sign(text), tree(SIZE).inclusion(42)
     good = format_proof(42, path, note)
-    witnessed = Note(text, (*parse_note(note).signatures, *parse_note(WITNESS.sign(text)).signatures)).format()
+    witnessed = Note(
+        text, (*parse_note(note).signatures, *parse_note(WITNESS.sign(text)).signatures)
+    ).format()
     other = Signer(ORIGIN, b"\x09" * 32)
     texts = {
         "good": (True, good),
@@ -121,24 +128,46 @@ def proofs() -> list[dict[str, Any]]:
         "with-an-unauthenticated-extra": (True, good.replace("index", "extra eA==\nindex", 1)),
         "signed-by-another-key": (False, format_proof(42, path, other.sign(text))),
         "signed-by-the-witness-alone": (False, format_proof(42, path, WITNESS.sign(text))),
-        "size-changed-after-signing": (False, format_proof(42, path, note.replace("\n70\n", "\n71\n"))),
-        "root-of-another-size": (False, format_proof(42, path, SIGNER.sign(Checkpoint(ORIGIN, SIZE, root(69)).text()))),
-        "another-logs-origin": (False, format_proof(42, path, SIGNER.sign(Checkpoint("log.example.org/other", SIZE, root(SIZE)).text()))),
+        "size-changed-after-signing": (
+            False,
+            format_proof(42, path, note.replace("\n70\n", "\n71\n")),
+        ),
+        "root-of-another-size": (
+            False,
+            format_proof(42, path, SIGNER.sign(Checkpoint(ORIGIN, SIZE, root(69)).text())),
+        ),
+        "another-logs-origin": (
+            False,
+            format_proof(
+                42, path, SIGNER.sign(Checkpoint("log.example.org/other", SIZE, root(SIZE)).text())
+            ),
+        ),
         "index-with-a-leading-zero": (False, good.replace("index 42", "index 042")),
         "crlf": (False, good.replace("\n", "\r\n")),
         "final-newline-lost": (False, good[:-1]),
         "header-of-another-version": (False, good.replace("@v1", "@v2")),
         "base64-with-spare-bits": (
             False,
-            good.replace(b64(path[0]), b64(path[0])[:-2] + "B=" if b64(path[0])[-2] != "B" else b64(path[0])[:-2] + "C="),
+            good.replace(
+                b64(path[0]),
+                b64(path[0])[:-2] + "B=" if b64(path[0])[-2] != "B" else b64(path[0])[:-2] + "C=",
+            ),
         ),
     }
-    return [{"name": name, "ok": ok, "entry": b64(ENTRIES[42]), "proof": proof} for name, (ok, proof) in texts.items()]
+    return [
+        {"name": name, "ok": ok, "entry": b64(ENTRIES[42]), "proof": proof}
+        for name, (ok, proof) in texts.items()
+    ]
 
 
 def vectors() -> str:
     """The file's text; the same every time, because Ed25519 is deterministic."""
-    made = {"vkey": SIGNER.verifier.format(), "inclusion": inclusion(), "consistency": consistency(), "proofs": proofs()}
+    made = {
+        "vkey": SIGNER.verifier.format(),
+        "inclusion": inclusion(),
+        "consistency": consistency(),
+        "proofs": proofs(),
+    }
     return json.dumps(made, indent=1) + "\n"
 
 

@@ -1,6 +1,7 @@
 """Audit record v1, frozen: the canonical statement behind one leaf of the log, and the leaf itself.
 
-It must never hold a name, an address, a free text or any identifier that means the same in two entries.
+It must never hold a name, an address, a free text or any identifier that means the same in two
+entries.
 """
 
 import hashlib
@@ -16,7 +17,10 @@ from common.canonical import b64u, canonical, parse
 
 RECORD_VERSION: Final = 1
 RECORD_LIMIT: Final = 8_192
-"""Bytes of one canonical record. A C2SP entry may hold 65,535; ours stays far below so that 256 fit one batch."""
+"""Bytes of one canonical record.
+
+A C2SP entry may hold 65,535; ours stays far below so that 256 fit one batch.
+"""
 
 SALT_BYTES: Final = 32
 _RECORD_DOMAIN: Final = b"\x52"
@@ -25,22 +29,83 @@ _SEALED_PART_DOMAIN: Final = b"\x50"
 
 Operation = Literal[
     # the six words of DPA 2018 s.62(1)
-    "collection", "alteration", "consultation", "disclosure", "combination", "erasure",
+    "collection",
+    "alteration",
+    "consultation",
+    "disclosure",
+    "combination",
+    "erasure",
     # what else must be seen (domain reference 7.2)
-    "search", "export", "print", "login", "login_failed", "denied", "break_glass_open", "break_glass_close",
-    "permission_change", "config_change", "key_destroy", "audit_query", "unseal",
+    "search",
+    "export",
+    "print",
+    "login",
+    "login_failed",
+    "denied",
+    "break_glass_open",
+    "break_glass_close",
+    "permission_change",
+    "config_change",
+    "key_destroy",
+    "audit_query",
+    "unseal",
     # what keeps the log itself complete (design section 9)
-    "genesis", "heartbeat", "reconciliation", "rejected", "canary",
+    "genesis",
+    "heartbeat",
+    "reconciliation",
+    "rejected",
+    "canary",
     # the later life of one disclosure, joined by `dl` (design section 8)
-    "emergency_release", "resealed", "delivered", "saved", "acknowledged", "blocked",
-]  # fmt: skip
+    "emergency_release",
+    "resealed",
+    "delivered",
+    "saved",
+    "acknowledged",
+    "blocked",
+]
 Outcome = Literal["permit", "withhold", "done", "refused", "failed"]
 
 OPERATIONS: Final[frozenset[str]] = frozenset(Operation.__args__)  # type: ignore[attr-defined]
 OUTCOMES: Final[frozenset[str]] = frozenset(Outcome.__args__)  # type: ignore[attr-defined]
 
-_TEXT: Final = frozenset({"id", "op", "out", "svc", "act", "org", "role", "aal", "ses", "case", "rt", "res", "fs", "lb", "cond", "gw", "pu",
-                          "jc", "cl", "ag", "dec", "rcp", "ch", "dl", "dc", "ed", "rd", "ss", "sa", "ps", "pa", "ks", "ka", "why"})  # fmt: skip
+_TEXT: Final = frozenset(
+    {
+        "id",
+        "op",
+        "out",
+        "svc",
+        "act",
+        "org",
+        "role",
+        "aal",
+        "ses",
+        "case",
+        "rt",
+        "res",
+        "fs",
+        "lb",
+        "cond",
+        "gw",
+        "pu",
+        "jc",
+        "cl",
+        "ag",
+        "dec",
+        "rcp",
+        "ch",
+        "dl",
+        "dc",
+        "ed",
+        "rd",
+        "ss",
+        "sa",
+        "ps",
+        "pa",
+        "ks",
+        "ka",
+        "why",
+    }
+)
 _NUMBER: Final = frozenset({"v", "te", "subn", "rv", "n"})
 _REQUIRED: Final = frozenset({"v", "id", "te", "op", "out", "svc"})
 _FIELDS: Final = _TEXT | _NUMBER | {"sub", "bg"}
@@ -49,16 +114,24 @@ _DIGEST: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 """The one base64url spelling of each 32 bytes: the last character's two spare bits are zero."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _PLAIN: Final = re.compile(rb"[ !#-\[\]-~\"]*")
-"""Printable ASCII without a backslash: JSON of nothing else holds only strings that are printable ASCII."""
+"""Printable ASCII without a backslash: JSON of nothing else holds only strings that are printable
+ASCII.
+"""
 _TEXT_LIMIT: Final = 200
 _INLINE_SUBJECTS: Final = 64
 
-# `canonical` checks any value there is and then does this. Only for what has been checked: every field of a record, plain leaves.
-_canonical_text: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False).encode
+# `canonical` checks any value there is and then does this. Only for what has been checked: every
+# field of a record, plain leaves.
+_canonical_text: Final = json.JSONEncoder(
+    separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False
+).encode
 
 
 class RecordRefused(ValueError):
-    """A record that is not record v1. `code` names the defect; the content is never part of the message."""
+    """A record that is not record v1.
+
+    `code` names the defect; the content is never part of the message.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -79,11 +152,15 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """What a use case says happened. The audit trail turns it into a record; identifiers become handles or sealed parts.
+    """What a use case says happened.
 
-    `subjects` are the people it was about, `case_id` the case, `case_references` the references by which agencies may
-    later look for it, `deliveries` those that were shown together; none of the four stands in the record. The short codes (`lawful_basis`, `purpose`, `clause` …)
-    stand in it as they are, so they must be codes, never text that somebody typed.
+    The audit trail turns it into a record; identifiers become handles or sealed parts.
+
+    `subjects` are the people it was about, `case_id` the case, `case_references` the references by
+    which agencies may
+    later look for it, `deliveries` those that were shown together; none of the four stands in the
+    record. The short codes (`lawful_basis`, `purpose`, `clause` …) stand in it as they are, so they
+    must be codes, never text that somebody typed.
     """
 
     operation: Operation
@@ -115,11 +192,15 @@ class AuditEntry:
     count: int | None = None
     emergency: bool = False
     detail: Mapping[str, Any] = field(default_factory=dict)
-    """Sealed with the subject part: what an auditor may need after an unseal (real ids, the text of a reason)."""
+    """Sealed with the subject part: what an auditor may need after an unseal (real ids, the text of
+    a reason).
+    """
 
 
 def new_salt() -> bytes:
-    """A fresh 32-byte salt; it blinds the leaf, so it must never be used twice or derived from anything."""
+    """A fresh 32-byte salt; it blinds the leaf, so it must never be used twice or derived from
+    anything.
+    """
     return secrets.token_bytes(SALT_BYTES)
 
 
@@ -129,18 +210,24 @@ def record_hash(salt: bytes, record: bytes) -> str:
 
 
 def content_commitment(salt: bytes, content: bytes) -> str:
-    """`dc`: base64url SHA-256(0x51 ‖ salt ‖ canonical content) that binds a disclosure's exact bytes (design section 8)."""
+    """`dc`: base64url SHA-256(0x51 ‖ salt ‖ canonical content) that binds a disclosure's exact bytes
+    (design section 8).
+    """
     return b64u(hashlib.sha256(_CONTENT_DOMAIN + salt + content).digest())
 
 
 def sealed_part_commitment(salt: bytes, plaintext: bytes) -> str:
-    """Binding, hiding commitment to a sealed part's plaintext, because AES-GCM alone does not commit to its key."""
+    """Binding, hiding commitment to a sealed part's plaintext, because AES-GCM alone does not
+    commit to its key.
+    """
     return b64u(hashlib.sha256(_SEALED_PART_DOMAIN + salt + plaintext).digest())
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What the Merkle tree holds of one record: who wrote it (opaque), its place in that producer's sequence, when, and a blinded hash."""
+    """What the Merkle tree holds of one record: who wrote it (opaque), its place in that producer's
+    sequence, when, and a blinded hash.
+    """
 
     src: str
     ep: int
@@ -149,8 +236,17 @@ class Leaf:
     h: str
 
     def encode(self) -> bytes:
-        """The exact canonical bytes hashed into the tree; integers are microseconds or counts, never floats."""
-        said = {"v": RECORD_VERSION, "src": self.src, "ep": self.ep, "seq": self.seq, "tr": self.tr, "h": self.h}
+        """The exact canonical bytes hashed into the tree; integers are microseconds or counts,
+        never floats.
+        """
+        said = {
+            "v": RECORD_VERSION,
+            "src": self.src,
+            "ep": self.ep,
+            "seq": self.seq,
+            "tr": self.tr,
+            "h": self.h,
+        }
         numbers = (self.ep, self.seq, self.tr)
         if min(numbers) >= 0 and max(numbers) < 2**53 and self.src.isascii() and self.h.isascii():
             return _canonical_text(said).encode()
@@ -158,12 +254,19 @@ class Leaf:
 
     @classmethod
     def decode(cls, data: bytes) -> "Leaf":
-        """Read leaf bytes back. Raises RecordRefused unless they are exactly what `encode` gives."""
+        """Read leaf bytes back.
+
+        Raises RecordRefused unless they are exactly what `encode` gives.
+        """
         try:
             raw = parse(data, max_bytes=1_024)
         except ValueError:
             raise RecordRefused("leaf-malformed") from None
-        if not isinstance(raw, dict) or set(raw) != {"v", "src", "ep", "seq", "tr", "h"} or raw["v"] != RECORD_VERSION:
+        if (
+            not isinstance(raw, dict)
+            or set(raw) != {"v", "src", "ep", "seq", "tr", "h"}
+            or raw["v"] != RECORD_VERSION
+        ):
             raise RecordRefused("leaf-malformed")
         if not (
             isinstance(raw["src"], str)
@@ -178,7 +281,10 @@ class Leaf:
 
 
 def check_record(data: bytes) -> dict[str, Any]:
-    """Parse a record and hold it to the v1 vocabulary. Raises RecordRefused; what it returns is safe to index."""
+    """Parse a record and hold it to the v1 vocabulary.
+
+    Raises RecordRefused; what it returns is safe to index.
+    """
     _check_size(data)
     try:
         raw = parse(data, max_bytes=RECORD_LIMIT)
@@ -195,8 +301,9 @@ def check_record(data: bytes) -> dict[str, Any]:
 def write_record(fields: dict[str, Any]) -> bytes:
     """The canonical record of these fields, which `check_record` takes.
 
-    Raises RecordRefused as it does, and CanonicalError for what JSON cannot carry. What was written a moment ago is not parsed
-    again: text, whole numbers, lists and truth, the only types allowed, read back as they were written.
+    Raises RecordRefused as it does, and CanonicalError for what JSON cannot carry. What was written
+    a moment ago is not parsed again: text, whole numbers, lists and truth, the only types allowed,
+    read back as they were written.
     """
     data = canonical(fields)
     _check_size(data)
@@ -225,12 +332,20 @@ def _check_types(raw: dict[str, Any], *, plain: bool) -> None:
     """`plain` says that no string in it can be anything but printable ASCII."""
     for name, value in raw.items():
         if name in _TEXT:
-            if type(value) is not str or not 0 < len(value) <= _TEXT_LIMIT or not (plain or (value.isascii() and value.isprintable())):
+            if (
+                type(value) is not str
+                or not 0 < len(value) <= _TEXT_LIMIT
+                or not (plain or (value.isascii() and value.isprintable()))
+            ):
                 raise RecordRefused("record-type-wrong")
         elif name in _NUMBER and (type(value) is not int or not 0 <= value < 2**53):
             raise RecordRefused("record-type-wrong")
     subjects = raw.get("sub", [])
-    if not isinstance(subjects, list) or len(subjects) > _INLINE_SUBJECTS or not all(isinstance(s, str) and len(s) == 22 for s in subjects):
+    if (
+        not isinstance(subjects, list)
+        or len(subjects) > _INLINE_SUBJECTS
+        or not all(isinstance(s, str) and len(s) == 22 for s in subjects)
+    ):
         raise RecordRefused("record-type-wrong")
     if raw.get("bg", True) is not True:
         raise RecordRefused("record-type-wrong")

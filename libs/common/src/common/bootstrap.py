@@ -1,6 +1,8 @@
-"""The operator-signed bootstrap file: who may speak, with which keys, from the first moment (design section 9, genesis).
+"""The operator-signed bootstrap file: who may speak, with which keys, from the first moment (design
+section 9, genesis).
 
-Flattened JWS JSON (RFC 7515 section 7.2.2), ES256. The SHA-256 of its bytes is entry 0 of the audit log.
+Flattened JWS JSON (RFC 7515 section 7.2.2), ES256. The SHA-256 of its bytes is entry 0 of the audit
+log.
 """
 
 import hashlib
@@ -13,20 +15,34 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from common.canonical import b64u, canonical, parse, unb64u
-from common.keys import KeyRefused, RecipientKey, SigningKey, VerificationKey, recipient_from_jwk, verification_from_jwk
+from common.keys import (
+    KeyRefused,
+    RecipientKey,
+    SigningKey,
+    VerificationKey,
+    recipient_from_jwk,
+    verification_from_jwk,
+)
 
 FILE_NAME: Final = "bootstrap.json"
 OPERATOR_FILE: Final = "operator.jwk"
-"""The operator's public key, beside the bootstrap file. Production pins its thumbprint by setting instead."""
+"""The operator's public key, beside the bootstrap file.
+
+Production pins its thumbprint by setting instead.
+"""
 
 SERVICE_KEY: Final = "service"
-"""Name of a service's own signing and opening keys in its keyring; owner of the keys is ``svc:<service>``."""
+"""Name of a service's own signing and opening keys in its keyring; owner of the keys is
+``svc:<service>``.
+"""
 
 TOKEN_KEY: Final = "access-token"  # noqa: S105 - a key's name, not a secret
 """Name, in identity's keyring, of the key that signs access tokens and nothing else."""
 
 LOG_SEED: Final = "log-ed25519"
-"""Name, in audit's keyring, of the 32-byte secret that is the Ed25519 seed of the log's checkpoint signer."""
+"""Name, in audit's keyring, of the 32-byte secret that is the Ed25519 seed of the log's checkpoint
+signer.
+"""
 
 SHARED_SECRETS: Final[dict[str, tuple[str, ...]]] = {
     "case-reference": ("referral", "sharing"),
@@ -45,7 +61,10 @@ ClientKind = Literal["system", "service", "portal", "operator", "auditor"]
 
 
 class BootstrapRefused(ValueError):
-    """The file is missing, malformed, or not signed by the pinned operator key. `code` names the defect."""
+    """The file is missing, malformed, or not signed by the pinned operator key.
+
+    `code` names the defect.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -76,7 +95,10 @@ class Agency(_Entry):
 
 
 class Client(_Entry):
-    """One OAuth client. `scopes` is its ceiling; `redirect_uris` may begin with ``{portal}``, resolved from settings."""
+    """One OAuth client.
+
+    `scopes` is its ceiling; `redirect_uris` may begin with ``{portal}``, resolved from settings.
+    """
 
     id: str
     kind: ClientKind
@@ -87,7 +109,10 @@ class Client(_Entry):
 
 
 class Mandate(_Entry):
-    """What lets a cross-agency auditor look beyond one agency: dated, by whom given. Both days are included."""
+    """What lets a cross-agency auditor look beyond one agency: dated, by whom given.
+
+    Both days are included.
+    """
 
     granted_by: str
     begins: date
@@ -95,7 +120,10 @@ class Mandate(_Entry):
 
 
 class Person(_Entry):
-    """A practitioner. `id` is opaque; the name stays in this file and is never put in a token, an event or a log."""
+    """A practitioner.
+
+    `id` is opaque; the name stays in this file and is never put in a token, an event or a log.
+    """
 
     id: str
     name: str
@@ -150,7 +178,10 @@ class Bootstrap:
     log: LogIdentity
 
     def public_keys(self) -> tuple[VerificationKey | RecipientKey, ...]:
-        """Every signing and sealing key the file vouches for, ready for a key source. Raises BootstrapRefused."""
+        """Every signing and sealing key the file vouches for, ready for a key source.
+
+        Raises BootstrapRefused.
+        """
         found: list[VerificationKey | RecipientKey] = [self.operator]
         for service in self.services.values():
             found += [verification_from_jwk(jwk, service.owner) for jwk in service.signing]
@@ -162,7 +193,9 @@ class Bootstrap:
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """One agency's keys as its root signed them; `issued` in Unix seconds, a later one replaces an earlier one."""
+    """One agency's keys as its root signed them; `issued` in Unix seconds, a later one replaces an
+    earlier one.
+    """
 
     agency: str
     issued: int
@@ -179,10 +212,14 @@ def sign_bootstrap(payload: Mapping[str, Any], operator: SigningKey) -> bytes:
 
 
 def read_bootstrap(path: Path, operator_kid: str | None = None) -> Bootstrap:
-    """Read and verify the bootstrap file at `path`, or in it when `path` is a folder. Raises BootstrapRefused.
+    """Read and verify the bootstrap file at `path`, or in it when `path` is a folder.
 
-    `operator_kid` is the RFC 7638 thumbprint of the operator's key, pinned by setting. Without it the public key
-    beside the file (`operator.jwk`) is trusted, which is for demonstrations: whoever can write the folder can replace both.
+    Raises BootstrapRefused.
+
+    `operator_kid` is the RFC 7638 thumbprint of the operator's key, pinned by setting. Without it
+    the public key
+    beside the file (`operator.jwk`) is trusted, which is for demonstrations: whoever can write the
+    folder can replace both.
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:
@@ -199,7 +236,10 @@ def read_bootstrap(path: Path, operator_kid: str | None = None) -> Bootstrap:
 
 
 def verify_bootstrap(raw: bytes, operator_kid: str) -> Bootstrap:
-    """Verify the file's bytes against the operator key with thumbprint `operator_kid`. Raises BootstrapRefused."""
+    """Verify the file's bytes against the operator key with thumbprint `operator_kid`.
+
+    Raises BootstrapRefused.
+    """
     try:
         outer = parse(raw, max_bytes=FILE_LIMIT)
         if not isinstance(outer, dict) or set(outer) != {"payload", "protected", "signature"}:
@@ -212,10 +252,16 @@ def verify_bootstrap(raw: bytes, operator_kid: str) -> Bootstrap:
         raise
     except (ValueError, TypeError, KeyRefused, ValidationError):
         raise BootstrapRefused("bootstrap-malformed") from None
-    if operator.kid != operator_kid or header != {"alg": "ES256", "kid": operator_kid, "typ": BOOTSTRAP_TYPE}:
+    if operator.kid != operator_kid or header != {
+        "alg": "ES256",
+        "kid": operator_kid,
+        "typ": BOOTSTRAP_TYPE,
+    }:
         raise BootstrapRefused("operator-key-unknown")
     try:
-        operator.verify(f"{outer['protected']}.{outer['payload']}".encode(), unb64u(outer["signature"]))
+        operator.verify(
+            f"{outer['protected']}.{outer['payload']}".encode(), unb64u(outer["signature"])
+        )
     except (ValueError, KeyRefused):
         raise BootstrapRefused("bootstrap-signature-wrong") from None
     return _indexed(raw, payload, operator)
@@ -227,17 +273,31 @@ def _indexed(raw: bytes, payload: _Payload, operator: VerificationKey) -> Bootst
     people = {person.id: person for person in payload.people}
     services = {service.name: service for service in payload.services}
     if (len(agencies), len(clients), len(people), len(services)) != (
-        len(payload.agencies), len(payload.clients), len(payload.people), len(payload.services)):  # fmt: skip
+        len(payload.agencies),
+        len(payload.clients),
+        len(payload.people),
+        len(payload.services),
+    ):
         raise BootstrapRefused("bootstrap-duplicate")
     known = agencies.keys() | {payload.area.id} | {service.owner for service in payload.services}
-    if {client.agency for client in payload.clients} - known or {person.agency for person in payload.people} - known:
+    if {client.agency for client in payload.clients} - known or {
+        person.agency for person in payload.people
+    } - known:
         raise BootstrapRefused("bootstrap-agency-unknown")
     for agency in payload.agencies:
         read_key_set(agency.key_set, agency.id, agency.root)
     return Bootstrap(
-        digest=hashlib.sha256(raw).digest(), raw=raw, demo=payload.demo, operator=operator, area=payload.area,
-        agencies=agencies, clients=clients, people=people, services=services, log=payload.log,
-    )  # fmt: skip
+        digest=hashlib.sha256(raw).digest(),
+        raw=raw,
+        demo=payload.demo,
+        operator=operator,
+        area=payload.area,
+        agencies=agencies,
+        clients=clients,
+        people=people,
+        services=services,
+        log=payload.log,
+    )
 
 
 def sign_key_set(agency: str, jwks: tuple[Jwk, ...], root: SigningKey, issued: int) -> str:
@@ -248,7 +308,10 @@ def sign_key_set(agency: str, jwks: tuple[Jwk, ...], root: SigningKey, issued: i
 
 
 def read_key_set(compact: str, agency: str, root: Mapping[str, str]) -> KeySet:
-    """Verify an agency's key set against its pinned root (a public JWK). Raises BootstrapRefused."""
+    """Verify an agency's key set against its pinned root (a public JWK).
+
+    Raises BootstrapRefused.
+    """
     try:
         protected, body, signature = compact.split(".")
         pinned = verification_from_jwk(root, agency)
@@ -256,9 +319,18 @@ def read_key_set(compact: str, agency: str, root: Mapping[str, str]) -> KeySet:
             raise BootstrapRefused("key-set-root-unknown")
         pinned.verify(f"{protected}.{body}".encode(), unb64u(signature))
         claims = parse(unb64u(body))
-        if set(claims) != {"agency", "iat", "keys"} or claims["agency"] != agency or type(claims["iat"]) is not int:
+        if (
+            set(claims) != {"agency", "iat", "keys"}
+            or claims["agency"] != agency
+            or type(claims["iat"]) is not int
+        ):
             raise BootstrapRefused("key-set-malformed")
-        keys = tuple(recipient_from_jwk(j, agency) if j.get("use") == "enc" else verification_from_jwk(j, agency) for j in claims["keys"])
+        keys = tuple(
+            recipient_from_jwk(j, agency)
+            if j.get("use") == "enc"
+            else verification_from_jwk(j, agency)
+            for j in claims["keys"]
+        )
     except BootstrapRefused:
         raise
     except (ValueError, TypeError, AttributeError, KeyError, KeyRefused):

@@ -1,6 +1,8 @@
-"""The event bus as the services see it: what may be published and consumed, and what every adapter owes.
+"""The event bus as the services see it: what may be published and consumed, and what every adapter
+owes.
 
-Two adapters keep these obligations, `bus_embedded` and `bus_kafka`; tests/contract runs one suite over both.
+Two adapters keep these obligations, `bus_embedded` and `bus_kafka`; tests/contract runs one suite
+over both.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -8,18 +10,26 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 MAX_MESSAGE_BYTES = 1_000_000
-"""Key, value and headers of one message together; a 256 KiB padded envelope is about 370 kB on the bus."""
+"""Key, value and headers of one message together; a 256 KiB padded envelope is about 370 kB on the
+bus.
+"""
 
 MAX_BATCH_BYTES = 4_000_000
 """A batch ends early rather than hold more than this; one message always fits."""
 
 
 class BusError(Exception):
-    """Anything the bus refuses or fails at. The text names topics and error classes, never content."""
+    """Anything the bus refuses or fails at.
+
+    The text names topics and error classes, never content.
+    """
 
 
 class BusUnavailable(BusError):
-    """The bus cannot say that it is done; some of the messages may be stored. Send them again, in the same order."""
+    """The bus cannot say that it is done; some of the messages may be stored.
+
+    Send them again, in the same order.
+    """
 
 
 class BusLocked(BusUnavailable):
@@ -40,7 +50,10 @@ class MessageTooLarge(BusError):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to publish. `key` chooses the partition, and travels in clear: an opaque stream id, never a name."""
+    """A message to publish.
+
+    `key` chooses the partition, and travels in clear: an opaque stream id, never a name.
+    """
 
     topic: str
     key: bytes
@@ -50,12 +63,19 @@ class Outgoing:
     @property
     def size(self) -> int:
         """Bytes of key, value and headers together."""
-        return len(self.key) + len(self.value) + sum(len(name) + len(data) for name, data in self.headers)
+        return (
+            len(self.key)
+            + len(self.value)
+            + sum(len(name) + len(data) for name, data in self.headers)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A message as read. (topic, partition, offset) names it for ever; `timestamp_ms` is the writer's clock, UTC."""
+    """A message as read.
+
+    (topic, partition, offset) names it for ever; `timestamp_ms` is the writer's clock, UTC.
+    """
 
     topic: str
     key: bytes
@@ -72,8 +92,9 @@ PIECE: Final = 64
 Handler = Callable[[Sequence[Incoming]], Awaitable[None]]
 """Takes records of one partition, in offset order.
 
-Returning says that they may be committed. Raising commits nothing: the batch comes again after a back-off that doubles,
-and no other partition waits for it. Runs for several partitions at once, never twice at once for the same one.
+Returning says that they may be committed. Raising commits nothing: the batch comes again after a
+back-off that doubles, and no other partition waits for it. Runs for several partitions at once,
+never twice at once for the same one.
 """
 
 
@@ -93,14 +114,20 @@ class Consumption(Protocol):
     """One member of a consumer group at work."""
 
     async def stop(self) -> None:
-        """Leave the group. When it returns no handler of this member runs and what was handled is committed.
+        """Leave the group.
 
-        A handler that does not end within the adapter's grace is cancelled; its batch is delivered again later.
+        When it returns no handler of this member runs and what was handled is committed.
+
+        A handler that does not end within the adapter's grace is cancelled; its batch is delivered
+        again later.
         """
         ...
 
     def pause(self) -> None:
-        """Hand out no further batch until `resume`; a running handler ends by itself. Membership is kept."""
+        """Hand out no further batch until `resume`; a running handler ends by itself.
+
+        Membership is kept.
+        """
         ...
 
     def resume(self) -> None:
@@ -108,7 +135,8 @@ class Consumption(Protocol):
         ...
 
     async def lag(self) -> int:
-        """Records in this member's partitions that no handler has finished yet, low-priority ones included.
+        """Records in this member's partitions that no handler has finished yet, low-priority ones
+        included.
 
         Raises NotAllowed or TopicUnknown if a right or topic went away while consuming.
         """
@@ -119,11 +147,14 @@ class Bus(Protocol):
     """Durable, partitioned topics with consumer groups.
 
     Obligations of every adapter:
-    - Order: messages with one key are read in the order in which publish calls stored them; one key is always in
+    - Order: messages with one key are read in the order in which publish calls stored them; one key
+      is always in
       partition `partition_of(key, partitions)`.
-    - Durability: what `publish` returned for survives SIGKILL of any process, and of the machine where the disk and the
+    - Durability: what `publish` returned for survives SIGKILL of any process, and of the machine
+      where the disk and the
       replicas keep their word.
-    - At least once: after a crash or a failed handler a group reads again everything it had not committed. Consumers
+    - At least once: after a crash or a failed handler a group reads again everything it had not
+      committed. Consumers
       must recognise repeats.
     - Groups: each group sees every record; members of one group share its partitions.
     - A new group starts at the oldest record still kept.
@@ -142,42 +173,61 @@ class Bus(Protocol):
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Store all messages durably, in the order given for each key; returns when all are stored.
 
-        Raises TopicUnknown, NotAllowed, MessageTooLarge, BusUnavailable. A cancelled call, or one that raised
-        BusUnavailable, may still have stored any of them.
+        Raises TopicUnknown, NotAllowed, MessageTooLarge, BusUnavailable. A cancelled call, or one
+        that raised BusUnavailable, may still have stored any of them.
         """
         ...
 
     async def consume(
-        self, group: str, topics: Sequence[str], handler: Handler, *, low_priority: Sequence[str] = (), max_batch: int = 64
+        self,
+        group: str,
+        topics: Sequence[str],
+        handler: Handler,
+        *,
+        low_priority: Sequence[str] = (),
+        max_batch: int = 64,
     ) -> Consumption:
         """Join `group` and hand its records to `handler`, at most `max_batch` at a time.
 
-        `low_priority` topics get a batch only while no record of `topics` waits or is being handled in this member's
-        partitions; a partition sitting out a back-off does not hold them. Group names are private to the principal.
-        Raises TopicUnknown, NotAllowed, BusUnavailable.
+        `low_priority` topics get a batch only while no record of `topics` waits or is being handled
+        in this member's
+        partitions; a partition sitting out a back-off does not hold them. Group names are private
+        to the principal. Raises TopicUnknown, NotAllowed, BusUnavailable.
         """
         ...
 
     async def read(self, topic: str, *, limit: int | None = None) -> list[Incoming]:
-        """The records stored now, from the oldest, partition by partition, outside any group. Holds them all in memory."""
+        """The records stored now, from the oldest, partition by partition, outside any group.
+
+        Holds them all in memory.
+        """
         ...
 
     def pieces(self, topic: str, *, at_most: int = PIECE) -> AsyncGenerator[list[Incoming], None]:
-        """The same records a few at a time, so that a long topic needs no more memory than a short one. Close it when you have enough."""
+        """The same records a few at a time, so that a long topic needs no more memory than a short
+        one. Close it when you have enough.
+        """
         ...
 
     async def healthy(self) -> bool:
-        """Whether the bus answers now and no consumption has failed for good. Never raises; takes at most 2 seconds."""
+        """Whether the bus answers now and no consumption has failed for good.
+
+        Never raises; takes at most 2 seconds.
+        """
         ...
 
 
 def group_name(principal: str, group: str) -> str:
-    """The full name of a principal's group: `<principal>.<group>`, the prefix the access list grants."""
+    """The full name of a principal's group: `<principal>.<group>`, the prefix the access list
+    grants.
+    """
     return group if group.startswith(principal + ".") else f"{principal}.{group}"
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of `key`: murmur2 as every Kafka client's default partitioner has it (Java `Utils.murmur2`)."""
+    """The partition of `key`: murmur2 as every Kafka client's default partitioner has it (Java
+    `Utils.murmur2`).
+    """
     return (_murmur2(key) & 0x7FFFFFFF) % partitions
 
 

@@ -52,7 +52,9 @@ class _Cursor:
 
 
 class _Group:
-    """A consumer group: its cursors live as long as the bus, its members come and go and share the partitions."""
+    """A consumer group: its cursors live as long as the bus, its members come and go and share the
+    partitions.
+    """
 
     def __init__(self, name: str, committed: dict[int, int]) -> None:
         self.name = name
@@ -71,23 +73,38 @@ class _Group:
             self._share()
 
     def _share(self) -> None:
-        """Deal each topic's partitions round the members that want it. A busy one moves when its handler has ended."""
+        """Deal each topic's partitions round the members that want it.
+
+        A busy one moves when its handler has ended.
+        """
         self.owner = {}
-        wanted = sorted({partition.topic for member in self._members for partition in member.partitions})
+        wanted = sorted(
+            {partition.topic for member in self._members for partition in member.partitions}
+        )
         for turn, topic in enumerate(wanted):
-            takers = [member for member in self._members if any(p.topic == topic for p in member.partitions)]
+            takers = [
+                member
+                for member in self._members
+                if any(p.topic == topic for p in member.partitions)
+            ]
             for partition in (p for p in takers[0].partitions if p.topic == topic):
                 self.owner[partition.id] = takers[(turn + partition.number) % len(takers)]
                 if partition.id not in self.cursors:
-                    self.cursors[partition.id] = _Cursor(partition, self._committed.get(partition.id, 0))
+                    self.cursors[partition.id] = _Cursor(
+                        partition, self._committed.get(partition.id, 0)
+                    )
         for member in self._members:
-            member.cursors = [self.cursors[p.id] for p in member.partitions if self.owner[p.id] is member]
+            member.cursors = [
+                self.cursors[p.id] for p in member.partitions if self.owner[p.id] is member
+            ]
         for member in self._members:
             member.poke()
 
 
 class _Member:
-    """One consumption: starts a task for each of its partitions that has records, and none otherwise."""
+    """One consumption: starts a task for each of its partitions that has records, and none
+    otherwise.
+    """
 
     def __init__(
         self,
@@ -121,7 +138,8 @@ class _Member:
             if late:
                 await asyncio.wait(late)
         self._group.leave(self)
-        with contextlib.suppress(BusUnavailable):  # the offsets stay noted; a crash before they are written means repeats
+        with contextlib.suppress(BusUnavailable):
+            # The offsets stay noted; a crash before they are written means repeats
             await self._log.flush()
 
     def pause(self) -> None:
@@ -138,7 +156,9 @@ class _Member:
         return sum(self._log.end(cursor.partition.id) - cursor.position for cursor in self.cursors)
 
     def poke(self) -> None:
-        """Start every partition that is ready; the low lane only when the normal one neither waits nor works."""
+        """Start every partition that is ready; the low lane only when the normal one neither waits
+        nor works.
+        """
         for cursor in self.cursors:
             if not cursor.busy and self._may_serve(cursor):
                 cursor.busy = True
@@ -147,11 +167,20 @@ class _Member:
                 task.add_done_callback(self._tasks.discard)
 
     def _may_serve(self, cursor: _Cursor) -> bool:
-        if self.stopped or self._paused or self._group.owner.get(cursor.partition.id) is not self or not self._ready(cursor):
+        if (
+            self.stopped
+            or self._paused
+            or self._group.owner.get(cursor.partition.id) is not self
+            or not self._ready(cursor)
+        ):
             return False
         if cursor.partition.topic not in self._low:
             return True
-        return not any(other.busy or self._ready(other) for other in self.cursors if other.partition.topic not in self._low)
+        return not any(
+            other.busy or self._ready(other)
+            for other in self.cursors
+            if other.partition.topic not in self._low
+        )
 
     def _ready(self, cursor: _Cursor) -> bool:
         return cursor.waiting is None and cursor.position < self._log.end(cursor.partition.id)
@@ -190,8 +219,17 @@ class _Member:
     def _hold(self, cursor: _Cursor, error: Exception) -> None:
         cursor.failures += 1
         delay = self._backoff.seconds(cursor.failures)
-        place = {"topic": cursor.partition.topic, "partition": cursor.partition.number, "offset": cursor.position}
-        facts = {"group": self._group.name, **place, "error": describe(error), "delay_s": round(delay, 2)}
+        place = {
+            "topic": cursor.partition.topic,
+            "partition": cursor.partition.number,
+            "offset": cursor.position,
+        }
+        facts = {
+            "group": self._group.name,
+            **place,
+            "error": describe(error),
+            "delay_s": round(delay, 2),
+        }
         _log.warning("a handler failed and is asked again", extra=facts)
         cursor.waiting = asyncio.get_running_loop().call_later(delay, self._release, cursor)
 
@@ -203,12 +241,22 @@ class _Member:
 
 
 class EmbeddedBus:
-    """A Bus on one SQLite file for one process. Itself it has every right; `door` gives a principal's view.
+    """A Bus on one SQLite file for one process.
 
-    `path` is the file; a lock file beside it keeps a second hub out (BusLocked). The topics are those of `specs`.
+    Itself it has every right; `door` gives a principal's view.
+
+    `path` is the file; a lock file beside it keeps a second hub out (BusLocked). The topics are
+    those of `specs`.
     """
 
-    def __init__(self, path: Path, specs: Sequence[TopicSpec], *, clock: Clock | None = None, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        specs: Sequence[TopicSpec],
+        *,
+        clock: Clock | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
         self.specs = {spec.name: spec for spec in specs}
         self._backoff = backoff or Backoff()
         self._log = DurableLog(path, clock or SystemClock(), self._appended)
@@ -243,20 +291,40 @@ class EmbeddedBus:
         for message in messages:
             partitions = self._topic(message.topic)
             if message.size > MAX_MESSAGE_BYTES:
-                raise MessageTooLarge(f"a message for {message.topic} is larger than {MAX_MESSAGE_BYTES} bytes")
+                raise MessageTooLarge(
+                    f"a message for {message.topic} is larger than {MAX_MESSAGE_BYTES} bytes"
+                )
             rows.append((partitions[partition_of(message.key, len(partitions))].id, message))
         if rows:
             await self._log.append(rows)
 
     async def consume(
-        self, group: str, topics: Sequence[str], handler: Handler, *, low_priority: Sequence[str] = (), max_batch: int = 64
+        self,
+        group: str,
+        topics: Sequence[str],
+        handler: Handler,
+        *,
+        low_priority: Sequence[str] = (),
+        max_batch: int = 64,
     ) -> Consumption:
         """See Bus.consume."""
-        partitions = [partition for topic in dict.fromkeys((*topics, *low_priority)) for partition in self._topic(topic)]
+        partitions = [
+            partition
+            for topic in dict.fromkeys((*topics, *low_priority))
+            for partition in self._topic(topic)
+        ]
         async with self._joining:
             if group not in self._groups:
                 self._groups[group] = _Group(group, await self._log.offsets(group))
-        member = _Member(self._log, self._groups[group], partitions, frozenset(low_priority), handler, max_batch, self._backoff)
+        member = _Member(
+            self._log,
+            self._groups[group],
+            partitions,
+            frozenset(low_priority),
+            handler,
+            max_batch,
+            self._backoff,
+        )
         self._members = {one for one in self._members if not one.stopped} | {member}
         self._groups[group].join(member)
         return member
@@ -271,7 +339,9 @@ class EmbeddedBus:
                     return found[:limit]
         return found
 
-    async def pieces(self, topic: str, *, at_most: int = PIECE) -> AsyncGenerator[list[Incoming], None]:
+    async def pieces(
+        self, topic: str, *, at_most: int = PIECE
+    ) -> AsyncGenerator[list[Incoming], None]:
         """See Bus.pieces."""
         for partition in self._topic(topic):
             offset, end = 0, self._log.end(partition.id)
@@ -292,7 +362,9 @@ class EmbeddedBus:
         return True
 
     async def prune(self) -> int:
-        """Delete what has outlived its topic's retention now; done by itself at start and every hour. Says how many."""
+        """Delete what has outlived its topic's retention now; done by itself at start and every
+        hour. Says how many.
+        """
         return await self._log.prune()
 
     def door(self, principal: str) -> "EmbeddedDoor":
@@ -321,9 +393,11 @@ class EmbeddedBus:
 
 
 class EmbeddedDoor:
-    """A Bus: one principal's way into a shared EmbeddedBus, with the same refusals as Kafka's access list.
+    """A Bus: one principal's way into a shared EmbeddedBus, with the same refusals as Kafka's
+    access list.
 
-    Starting and stopping the door does not start or stop the bus behind it; stop ends this principal's consumptions.
+    Starting and stopping the door does not start or stop the bus behind it; stop ends this
+    principal's consumptions.
     """
 
     def __init__(self, bus: EmbeddedBus, principal: str) -> None:
@@ -350,12 +424,20 @@ class EmbeddedDoor:
         await self._bus.publish(messages)
 
     async def consume(
-        self, group: str, topics: Sequence[str], handler: Handler, *, low_priority: Sequence[str] = (), max_batch: int = 64
+        self,
+        group: str,
+        topics: Sequence[str],
+        handler: Handler,
+        *,
+        low_priority: Sequence[str] = (),
+        max_batch: int = 64,
     ) -> Consumption:
         """See Bus.consume."""
         self._check_read((*topics, *low_priority))
         name = group_name(self._principal, group)
-        member = await self._bus.consume(name, topics, handler, low_priority=low_priority, max_batch=max_batch)
+        member = await self._bus.consume(
+            name, topics, handler, low_priority=low_priority, max_batch=max_batch
+        )
         self._members.append(member)
         return member
 

@@ -1,4 +1,5 @@
-"""The bus on Apache Kafka through aiokafka: idempotent producer, manual commits, every refusal of the broker by name."""
+"""The bus on Apache Kafka through aiokafka: idempotent producer, manual commits, every refusal of
+the broker by name."""
 
 import asyncio
 import contextlib
@@ -44,15 +45,22 @@ _READ_POLL_MS = 500
 _READ_CHUNK = 500
 _READ_SECONDS = 15.0
 _BATCH_BYTES = 131_072
-_REFUSALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
+_REFUSALS = (
+    TopicAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    ClusterAuthorizationFailedError,
+)
 
 
 class KafkaBus:
-    """A Bus for one principal. `user` is the SCRAM-SHA-512 name the broker's access list knows, and the group prefix.
+    """A Bus for one principal.
 
-    Without `tls` the connection is SASL_PLAINTEXT: for one machine only. Values are sealed envelopes, so they are not
-    compressed: ciphertext does not shrink, and what shrinks tells something. `session_seconds` is how long the group
-    waits for a member that was killed; the broker allows no less than six unless told so.
+    `user` is the SCRAM-SHA-512 name the broker's access list knows, and the group prefix.
+
+    Without `tls` the connection is SASL_PLAINTEXT: for one machine only. Values are sealed
+    envelopes, so they are not compressed: ciphertext does not shrink, and what shrinks tells
+    something. `session_seconds` is how long the group waits for a member that was killed; the
+    broker allows no less than six unless told so.
     """
 
     def __init__(
@@ -107,10 +115,14 @@ class KafkaBus:
             await asyncio.wait(set(self._retiring))
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """See Bus.publish: acks=all from every in-sync replica, idempotent, so that a retried request adds nothing."""
+        """See Bus.publish: acks=all from every in-sync replica, idempotent, so that a retried
+        request adds nothing.
+        """
         for message in messages:
             if message.size > MAX_MESSAGE_BYTES:
-                raise MessageTooLarge(f"a message for {message.topic} is larger than {MAX_MESSAGE_BYTES} bytes")
+                raise MessageTooLarge(
+                    f"a message for {message.topic} is larger than {MAX_MESSAGE_BYTES} bytes"
+                )
         producer = await self._ready_producer()
         for topic in {message.topic for message in messages} - self._known:
             await self._require(producer, topic)
@@ -118,18 +130,31 @@ class KafkaBus:
             async with asyncio.timeout(_PUBLISH_SECONDS):
                 await _send(producer, messages)
         except (KafkaError, TimeoutError) as error:
-            # An idempotent producer that lost a record has a hole in its sequence: only a new one can go on.
+            # An idempotent producer that lost a record has a hole in its sequence: only a new one
+            # can go on.
             self._retire(producer)
             raise _translated(error, "publish") from None
 
     async def consume(
-        self, group: str, topics: Sequence[str], handler: Handler, *, low_priority: Sequence[str] = (), max_batch: int = 64
+        self,
+        group: str,
+        topics: Sequence[str],
+        handler: Handler,
+        *,
+        low_priority: Sequence[str] = (),
+        max_batch: int = 64,
     ) -> Consumption:
-        """See Bus.consume; returns once the group has dealt this member its partitions and the broker let it read them."""
+        """See Bus.consume; returns once the group has dealt this member its partitions and the
+        broker let it read them.
+        """
         producer = await self._ready_producer()
         for topic in (*topics, *low_priority):
             await self._require(producer, topic)
-        settings = {**self._connection, "group_id": group_name(self._user, group), "session_timeout_ms": self._session_ms}
+        settings = {
+            **self._connection,
+            "group_id": group_name(self._user, group),
+            "session_timeout_ms": self._session_ms,
+        }
         member = KafkaMember(settings, topics, low_priority, handler, max_batch, self._backoff)
         self._members = {one for one in self._members if not one.stopped} | {member}
         try:
@@ -151,7 +176,9 @@ class KafkaBus:
                     return found[:limit]
         return found
 
-    async def pieces(self, topic: str, *, at_most: int = PIECE) -> AsyncGenerator[list[Incoming], None]:
+    async def pieces(
+        self, topic: str, *, at_most: int = PIECE
+    ) -> AsyncGenerator[list[Incoming], None]:
         """See Bus.pieces."""
         await self._require(await self._ready_producer(), topic)
         try:
@@ -165,11 +192,13 @@ class KafkaBus:
     async def healthy(self) -> bool:
         """See Bus.healthy: asks the cluster for metadata, so a dead sender or connection shows.
 
-        A question of its own: joining an update under way, as `force_metadata_update` does, could count an answer the broker gave
-        before it hung.
+        A question of its own: joining an update under way, as `force_metadata_update` does, could
+        count an answer the broker gave before it hung.
         """
         producer = self._producer
-        if producer is None or any(member.failure and not member.stopped for member in self._members):
+        if producer is None or any(
+            member.failure and not member.stopped for member in self._members
+        ):
             return False
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
@@ -183,7 +212,12 @@ class KafkaBus:
             raise BusUnavailable("the Kafka bus is not started")
         async with self._making:
             if self._producer is None:
-                producer = AIOKafkaProducer(enable_idempotence=True, acks="all", max_batch_size=_BATCH_BYTES, **self._connection)
+                producer = AIOKafkaProducer(
+                    enable_idempotence=True,
+                    acks="all",
+                    max_batch_size=_BATCH_BYTES,
+                    **self._connection,
+                )
                 try:
                     await producer.start()
                 except (KafkaError, OSError) as error:
@@ -244,17 +278,23 @@ class KafkaBus:
 async def _send(producer: AIOKafkaProducer, messages: Sequence[Outgoing]) -> None:
     waiting: list[asyncio.Future[Any]] = []
     for message in messages:
-        sent = await producer.send(message.topic, message.value, message.key, headers=list(message.headers))
+        sent = await producer.send(
+            message.topic, message.value, message.key, headers=list(message.headers)
+        )
         sent.add_done_callback(_heard)
         waiting.append(sent)
     if waiting:
-        await asyncio.wait(waiting)  # not gather: a cancelled caller must not cancel records that are on their way
+        await asyncio.wait(
+            waiting
+        )  # not gather: a cancelled caller must not cancel records that are on their way
     for sent in waiting:
         sent.result()
 
 
 def _heard(sent: "asyncio.Future[Any]") -> None:
-    """Take note of a failure that a cancelled publish no longer waits for, so that it is not reported as forgotten."""
+    """Take note of a failure that a cancelled publish no longer waits for, so that it is not
+    reported as forgotten.
+    """
     if not sent.cancelled():
         sent.exception()
 
@@ -267,8 +307,13 @@ async def _updated(producer: AIOKafkaProducer) -> bool:
         return False
 
 
-async def _of_partition(reader: AIOKafkaConsumer, place: TopicPartition, at_most: int) -> AsyncIterator[list[Incoming]]:
-    """The partition's records up to the end it has now. The first is polled even if empty, to meet a refusal."""
+async def _of_partition(
+    reader: AIOKafkaConsumer, place: TopicPartition, at_most: int
+) -> AsyncIterator[list[Incoming]]:
+    """The partition's records up to the end it has now.
+
+    The first is polled even if empty, to meet a refusal.
+    """
     end = (await reader.end_offsets([place]))[place]
     await reader.seek_to_beginning(place)
     at = await reader.position(place)
@@ -276,8 +321,11 @@ async def _of_partition(reader: AIOKafkaConsumer, place: TopicPartition, at_most
         return
     until = asyncio.get_running_loop().time() + _READ_SECONDS
     while True:
-        async with asyncio.timeout_at(until):  # never around the yield: whoever takes a piece may take its time
-            polled = await reader.getmany(place, timeout_ms=_READ_POLL_MS if at < end else 100, max_records=at_most)
+        async with asyncio.timeout_at(until):
+            # Never around the yield: whoever takes a piece may take its time
+            polled = await reader.getmany(
+                place, timeout_ms=_READ_POLL_MS if at < end else 100, max_records=at_most
+            )
             at = await reader.position(place)
         if records := [incoming(record) for record in polled.get(place, ()) if record.offset < end]:
             yield records
@@ -294,7 +342,9 @@ async def _close(producer: AIOKafkaProducer) -> None:
 
 
 def _translated(error: Exception, doing: str) -> BusError:
-    """The port's name for a Kafka error; only the class is told on, a text could quote what was sent."""
+    """The port's name for a Kafka error; only the class is told on, a text could quote what was
+    sent.
+    """
     kind = type(error).__name__
     if isinstance(error, _REFUSALS):
         return NotAllowed(f"Kafka refuses: {doing} ({kind})")

@@ -1,4 +1,5 @@
-"""One member of a Kafka consumer group: polls, hands batches out partition by partition, commits, survives rebalances."""
+"""One member of a Kafka consumer group: polls, hands batches out partition by partition, commits,
+survives rebalances."""
 
 import asyncio
 import contextlib
@@ -29,7 +30,8 @@ _SETTINGS: Mapping[str, Any] = {
     "enable_auto_commit": False,
     "auto_offset_reset": "earliest",
     "isolation_level": "read_committed",
-    # Range, and sticky on a first deal, give all the one-partition topics to the same member; eager rebalances revoke everything anyway.
+    # Range, and sticky on a first deal, give all the one-partition topics to the same member; eager
+    # rebalances revoke everything anyway.
     "partition_assignment_strategy": (RoundRobinPartitionAssignor,),
     "heartbeat_interval_ms": 1_500,
     "max_poll_interval_ms": 300_000,
@@ -38,7 +40,11 @@ _SETTINGS: Mapping[str, Any] = {
     "max_partition_fetch_bytes": 1_048_576,
 }
 _NOWHERE = TopicPartition("", 0)
-_FATAL = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, UnknownTopicOrPartitionError)
+_FATAL = (
+    TopicAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 _JOIN_SECONDS = 30.0
 _STOP_GRACE = 10.0
 _REVOKE_GRACE = 8.0
@@ -50,15 +56,24 @@ _LANE_POLL_MS = 100
 def incoming(record: "ConsumerRecord[bytes | None, bytes | None]") -> Incoming:
     """A Kafka record in the port's words; a missing key or value is empty."""
     return Incoming(
-        record.topic, record.key or b"", record.value or b"", tuple(record.headers), record.partition, record.offset, record.timestamp
+        record.topic,
+        record.key or b"",
+        record.value or b"",
+        tuple(record.headers),
+        record.partition,
+        record.offset,
+        record.timestamp,
     )
 
 
 class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
-    """A Consumption on Kafka. One batch per partition is out at a time; partitions do not wait for each other.
+    """A Consumption on Kafka.
 
-    The poll asks only for partitions that are free, and is interrupted when another one becomes free. A failed batch is
-    fetched again after its back-off. Handled offsets are committed behind the handlers' back, all partitions in one request.
+    One batch per partition is out at a time; partitions do not wait for each other.
+
+    The poll asks only for partitions that are free, and is interrupted when another one becomes
+    free. A failed batch is fetched again after its back-off. Handled offsets are committed behind
+    the handlers' back, all partitions in one request.
     """
 
     def __init__(
@@ -94,7 +109,10 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self.failure: Exception | None = None
 
     async def start(self) -> None:
-        """Join the group; returns after the first poll. Raises the KafkaError that stood in the way, or TimeoutError."""
+        """Join the group; returns after the first poll.
+
+        Raises the KafkaError that stood in the way, or TimeoutError.
+        """
         loop = asyncio.get_running_loop()
         self._first_poll = loop.create_future()
         self._tasks = [loop.create_task(self._run()), loop.create_task(self._commit_behind())]
@@ -148,11 +166,14 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         return total
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Before a rebalance: let running handlers end and commit them, so that the next owner repeats nothing."""
+        """Before a rebalance: let running handlers end and commit them, so that the next owner
+        repeats nothing.
+        """
         self._assigned = frozenset()
         self._poke()
         await self._finish(_REVOKE_GRACE)
-        # From here on a handler that is still running belongs to nobody: its batch will be read again by the new owner.
+        # From here on a handler that is still running belongs to nobody: its batch will be read
+        # again by the new owner.
         self._generation += 1
         for timer in self._held.values():
             timer.cancel()
@@ -167,7 +188,9 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self._poke()
 
     async def _run(self) -> None:
-        """Poll until stopped; after trouble that the client cannot mend, begin again with a new client."""
+        """Poll until stopped; after trouble that the client cannot mend, begin again with a new
+        client.
+        """
         troubles = 0
         while not self._stopping:
             try:
@@ -203,7 +226,9 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._consumer.start()
         self._consumer.subscribe(self._topics, listener=self)
         async with asyncio.timeout(_JOIN_SECONDS):
-            await self._consumer.getmany(_NOWHERE, timeout_ms=0)  # waits for the deal, or raises the coordinator's refusal
+            await self._consumer.getmany(
+                _NOWHERE, timeout_ms=0
+            )  # waits for the deal, or raises the coordinator's refusal
             await self._joined.wait()
 
     async def _close_consumer(self) -> None:
@@ -223,12 +248,17 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         wanted, lane_waits = await self._wanted(consumer)
         # With nothing to ask for, asking for nothing keeps the membership alive.
         poll = asyncio.ensure_future(
-            consumer.getmany(*(wanted or [_NOWHERE]), timeout_ms=_LANE_POLL_MS if lane_waits else _POLL_MS, max_records=self._max_batch)
+            consumer.getmany(
+                *(wanted or [_NOWHERE]),
+                timeout_ms=_LANE_POLL_MS if lane_waits else _POLL_MS,
+                max_records=self._max_batch,
+            )
         )
         try:
             await asyncio.wait({poll, self._wake}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            poll.cancel()  # loses nothing: records leave the client's buffer only in the step that returns them
+            # loses nothing: records leave the client's buffer only in the step that returns them
+            poll.cancel()
             await asyncio.wait({poll})
         if not poll.cancelled():
             await self._hand_out(consumer, poll.result())
@@ -237,7 +267,9 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         """The partitions to ask for now, and whether the low lane waits for the normal one."""
         if self._paused:
             return [], False
-        free = [place for place in self._assigned if place not in self._busy and place not in self._held]
+        free = [
+            place for place in self._assigned if place not in self._busy and place not in self._held
+        ]
         low = [place for place in free if place.topic in self._low]
         # The very first poll asks for everything, so that a refusal shows at once.
         if not low or not self._first_polled() or not await self._normal_waits(consumer):
@@ -248,7 +280,9 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         return self._first_poll is not None and self._first_poll.done()
 
     async def _normal_waits(self, consumer: AIOKafkaConsumer) -> bool:
-        """Whether any normal record of our partitions waits or is being handled; unknown counts as yes."""
+        """Whether any normal record of our partitions waits or is being handled; unknown counts as
+        yes.
+        """
         for place in self._assigned:
             if place.topic in self._low or place in self._held:
                 continue
@@ -259,7 +293,9 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
                 return True
         return False
 
-    async def _hand_out(self, consumer: AIOKafkaConsumer, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
+    async def _hand_out(
+        self, consumer: AIOKafkaConsumer, polled: Mapping[TopicPartition, Sequence[Any]]
+    ) -> None:
         loop = asyncio.get_running_loop()
         for place in sorted(polled, key=lambda place: place.topic in self._low):
             records = [incoming(record) for record in polled[place]]
@@ -272,7 +308,9 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
             task = loop.create_task(self._serve(place, records, self._generation))
             self._busy[place] = (task, records[0].offset)
 
-    async def _serve(self, place: TopicPartition, records: Sequence[Incoming], generation: int) -> None:
+    async def _serve(
+        self, place: TopicPartition, records: Sequence[Incoming], generation: int
+    ) -> None:
         try:
             await self._handler(records)
             crash_point("bus-handled")
@@ -290,7 +328,12 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
     def _hold(self, place: TopicPartition, offset: int, error: Exception) -> None:
         failures = self._failures[place] = self._failures.get(place, 0) + 1
         delay = self._backoff.seconds(failures)
-        where = {"topic": place.topic, "partition": place.partition, "offset": offset, "delay_s": round(delay, 2)}
+        where = {
+            "topic": place.topic,
+            "partition": place.partition,
+            "offset": offset,
+            "delay_s": round(delay, 2),
+        }
         _log.warning("a handler failed and is asked again", extra={**self._facts(error), **where})
         self._go_back(place, offset)
         self._held[place] = asyncio.get_running_loop().call_later(delay, self._release, place)
@@ -309,7 +352,9 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
             self._wake.set_result(None)
 
     async def _finish(self, grace: float, *, cancel: bool = False) -> None:
-        """Wait for running handlers, then commit what they did; on `cancel` the late ones are cancelled."""
+        """Wait for running handlers, then commit what they did; on `cancel` the late ones are
+        cancelled.
+        """
         running = {task for task, _ in self._busy.values()}
         if running:
             _, late = await asyncio.wait(running, timeout=grace)
@@ -326,7 +371,10 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._commit()
 
     async def _commit(self) -> None:
-        """Commit all handled offsets. Failing is no loss: the records are read again after the next rebalance or restart."""
+        """Commit all handled offsets.
+
+        Failing is no loss: the records are read again after the next rebalance or restart.
+        """
         async with self._committing:
             offsets, self._handled = self._handled, {}
             if not offsets or self._consumer is None:
@@ -335,7 +383,10 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
                 async with asyncio.timeout(_COMMIT_SECONDS):
                     await self._consumer.commit(offsets)
             except (CommitFailedError, IllegalStateError):
-                _log.info("a commit came too late: the partitions have another owner", extra={"group": self._settings["group_id"]})
+                _log.info(
+                    "a commit came too late: the partitions have another owner",
+                    extra={"group": self._settings["group_id"]},
+                )
             except (KafkaError, TimeoutError) as error:
                 _log.warning("commit failed", extra=self._facts(error))
                 self._handled = {**offsets, **self._handled}

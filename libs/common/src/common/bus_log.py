@@ -1,4 +1,5 @@
-"""The embedded bus's durable log: one SQLite file, one writer thread with group commit, one reader thread for what is not new."""
+"""The embedded bus's durable log: one SQLite file, one writer thread with group commit, one reader
+thread for what is not new."""
 
 import asyncio
 import contextlib
@@ -35,8 +36,13 @@ create unique index if not exists message_place on message(partition, number);
 create table if not exists committed(
   consumers text not null, partition integer not null, next_offset integer not null, primary key(consumers, partition)) without rowid;
 """
-_FETCH = "select number, timestamp_ms, key, value, headers from message where partition=? and number>=? order by number limit ?"
-_INSERT = "insert into message(partition, number, timestamp_ms, key, value, headers) values(?,?,?,?,?,?)"
+_FETCH = (
+    "select number, timestamp_ms, key, value, headers from message where partition=? and "
+    "number>=? order by number limit ?"
+)
+_INSERT = (
+    "insert into message(partition, number, timestamp_ms, key, value, headers) values(?,?,?,?,?,?)"
+)
 _PRUNE = (
     "delete from message where partition=? and timestamp_ms<? and position in "
     "(select position from message where partition=? order by number limit ?)"
@@ -86,7 +92,8 @@ _Job = _Append | _Offset | _Task | _Stop
 
 
 class _Tail:
-    """The newest committed records, at most _TAIL_BYTES of them: who keeps up needs neither the file nor a change of thread.
+    """The newest committed records, at most _TAIL_BYTES of them: who keeps up needs neither the
+    file nor a change of thread.
 
     A consumer further behind than this reads the file. Used on the event loop only.
     """
@@ -97,7 +104,9 @@ class _Tail:
         self._bytes = 0
 
     def add(self, partition: int, record: Incoming) -> None:
-        """Keep a partition's next record, and let go of the oldest of all partitions when there are too many bytes."""
+        """Keep a partition's next record, and let go of the oldest of all partitions when there are
+        too many bytes.
+        """
         self._kept.setdefault(partition, deque()).append(record)
         self._oldest.append(partition)
         self._bytes += len(record.value)
@@ -121,12 +130,16 @@ class _Tail:
 class DurableLog:
     """Append, fetch and committed offsets over one SQLite file (WAL, synchronous=FULL).
 
-    All appends waiting when the writer is free share one transaction and one fsync. Offsets ride along with the next
-    append; alone they are written within 100 ms without fsync, because losing one only means a repeat.
-    `appended` is called on the event loop after each commit with the new end of every partition touched.
+    All appends waiting when the writer is free share one transaction and one fsync. Offsets ride
+    along with the next append; alone they are written within 100 ms without fsync, because losing
+    one only means a repeat.
+    `appended` is called on the event loop after each commit with the new end of every partition
+    touched.
     """
 
-    def __init__(self, path: Path, clock: Clock, appended: Callable[[dict[int, int]], None]) -> None:
+    def __init__(
+        self, path: Path, clock: Clock, appended: Callable[[dict[int, int]], None]
+    ) -> None:
         self._path = path
         self._clock = clock
         self._appended = appended
@@ -139,7 +152,10 @@ class DurableLog:
         self._failure: str | None = None
 
     async def open(self, specs: Sequence[TopicSpec]) -> list[Partition]:
-        """Take the folder's lock, create what is missing, start the threads. Raises BusLocked, BusUnavailable."""
+        """Take the folder's lock, create what is missing, start the threads.
+
+        Raises BusLocked, BusUnavailable.
+        """
         self._loop = asyncio.get_running_loop()
         self._lock = _lock(self._path.with_name(self._path.name + ".lock"))
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="bus-reader")
@@ -148,7 +164,9 @@ class DurableLog:
         except sqlite3.Error as error:
             self._readers.shutdown()
             os.close(self._lock)
-            raise BusUnavailable(f"embedded bus cannot open its file: {type(error).__name__}") from None
+            raise BusUnavailable(
+                f"embedded bus cannot open its file: {type(error).__name__}"
+            ) from None
         self._open = True
         self._writer = threading.Thread(target=self._write, name="bus-writer", daemon=True)
         self._writer.start()
@@ -169,21 +187,30 @@ class DurableLog:
         return self._failure
 
     def end(self, partition: int) -> int:
-        """The offset that the partition's next record will get, as of the last commit told to this loop."""
+        """The offset that the partition's next record will get, as of the last commit told to this
+        loop.
+        """
         return self._ends[partition]
 
     async def append(self, rows: Sequence[tuple[int, Outgoing]]) -> None:
-        """Store messages in their partitions; on return they survive kill -9 and power loss. Raises BusUnavailable."""
+        """Store messages in their partitions; on return they survive kill -9 and power loss.
+
+        Raises BusUnavailable.
+        """
         done: asyncio.Future[None] = self._loop.create_future()
         await self._submit(_Append(rows, sum(message.size for _, message in rows), done))
 
     async def flush(self) -> None:
-        """Write and fsync the offsets noted so far; also the way to learn whether the disk takes writes again."""
+        """Write and fsync the offsets noted so far; also the way to learn whether the disk takes
+        writes again.
+        """
         done: asyncio.Future[int] = self._loop.create_future()
         await self._submit(_Task(_PROBE, done))
 
     def save_offset(self, consumers: str, partition: int, next_offset: int) -> None:
-        """Note that a group has handled everything before `next_offset`; written soon, and by `close` at the latest."""
+        """Note that a group has handled everything before `next_offset`; written soon, and by
+        `close` at the latest.
+        """
         self._jobs.put(_Offset(consumers, partition, next_offset))
 
     async def offsets(self, consumers: str) -> dict[int, int]:
@@ -192,19 +219,29 @@ class DurableLog:
         return await self._read(lambda: dict(self._reading.execute(query, (consumers,)).fetchall()))
 
     async def fetch(self, partition: Partition, offset: int, limit: int) -> list[Incoming]:
-        """Records of one partition from `offset`, at most `limit`, and no more than MAX_BATCH_BYTES unless one alone is."""
-        return self._tail.since(partition.id, offset, limit) or await self._read(lambda: self._fetch(partition, offset, limit))
+        """Records of one partition from `offset`, at most `limit`, and no more than MAX_BATCH_BYTES
+        unless one alone is.
+        """
+        return self._tail.since(partition.id, offset, limit) or await self._read(
+            lambda: self._fetch(partition, offset, limit)
+        )
 
     async def prune(self) -> int:
-        """Delete records older than their topic's retention, in small transactions between the appends; says how many."""
+        """Delete records older than their topic's retention, in small transactions between the
+        appends; says how many.
+        """
         total = 0
         now = self._clock.micros() // 1000
-        kept = await self._read(lambda: self._reading.execute("select id, retention_ms from partition").fetchall())
+        kept = await self._read(
+            lambda: self._reading.execute("select id, retention_ms from partition").fetchall()
+        )
         for partition, retention in kept:
             gone = _PRUNE_ROWS
             while gone == _PRUNE_ROWS:
                 done: asyncio.Future[int] = self._loop.create_future()
-                await self._submit(_Task((_PRUNE, (partition, now - retention, partition, _PRUNE_ROWS)), done))
+                await self._submit(
+                    _Task((_PRUNE, (partition, now - retention, partition, _PRUNE_ROWS)), done)
+                )
                 gone = done.result()
                 total += gone
         self._tail.clear()
@@ -223,9 +260,13 @@ class DurableLog:
             raise BusUnavailable(f"embedded bus cannot read: {type(error).__name__}") from None
 
     def _fetch(self, partition: Partition, offset: int, limit: int) -> list[Incoming]:
-        with contextlib.closing(self._reading.execute(_FETCH, (partition.id, offset, limit))) as rows:
+        with contextlib.closing(
+            self._reading.execute(_FETCH, (partition.id, offset, limit))
+        ) as rows:
             return _bounded(
-                Incoming(partition.topic, key, value, _headers(headers), partition.number, number, at)
+                Incoming(
+                    partition.topic, key, value, _headers(headers), partition.number, number, at
+                )
                 for number, at, key, value, headers in rows
             )
 
@@ -238,18 +279,27 @@ class DurableLog:
             writing.execute("begin immediate")
             for spec in specs:
                 retention = spec.retention_hours * 3_600_000
-                # A topic keeps the partitions it was born with: another count would send a key's records elsewhere.
-                known = writing.execute("update partition set retention_ms=? where topic=?", (retention, spec.name)).rowcount
+                # A topic keeps the partitions it was born with: another count would send a key's
+                # records elsewhere.
+                known = writing.execute(
+                    "update partition set retention_ms=? where topic=?", (retention, spec.name)
+                ).rowcount
                 if not known:
                     rows = [(spec.name, number, retention) for number in range(spec.partitions)]
-                    writing.executemany("insert into partition(topic, number, retention_ms) values(?,?,?)", rows)
+                    writing.executemany(
+                        "insert into partition(topic, number, retention_ms) values(?,?,?)", rows
+                    )
             writing.execute("commit")
         self._reading = _connect(self._path)
         self._reading.execute("pragma query_only=1")
         wanted = {spec.name for spec in specs}
-        stored = self._reading.execute("select id, topic, number, next_offset from partition order by topic, number").fetchall()
+        stored = self._reading.execute(
+            "select id, topic, number, next_offset from partition order by topic, number"
+        ).fetchall()
         self._ends = {row[0]: row[3] for row in stored}
-        self._partitions = {row[0]: Partition(row[0], row[1], row[2]) for row in stored if row[1] in wanted}
+        self._partitions = {
+            row[0]: Partition(row[0], row[1], row[2]) for row in stored if row[1] in wanted
+        }
         return list(self._partitions.values())
 
     def _write(self) -> None:
@@ -263,7 +313,10 @@ class DurableLog:
         connection.close()
 
     def _gather(self) -> list[_Job]:
-        """Wait for work, then take all that waits. Offsets alone linger a little, so that they can join an append."""
+        """Wait for work, then take all that waits.
+
+        Offsets alone linger a little, so that they can join an append.
+        """
         jobs = [self._jobs.get()]
         size = 0
         urgent = False
@@ -272,13 +325,17 @@ class DurableLog:
             urgent = urgent or not isinstance(jobs[-1], _Offset)
             lingering = 0.0 if urgent else linger_until - time.monotonic()
             try:
-                jobs.append(self._jobs.get(timeout=lingering) if lingering > 0 else self._jobs.get_nowait())
+                jobs.append(
+                    self._jobs.get(timeout=lingering) if lingering > 0 else self._jobs.get_nowait()
+                )
             except queue.Empty:
                 break
             size += jobs[-1].size if isinstance(jobs[-1], _Append) else 0
         return jobs
 
-    def _commit(self, connection: sqlite3.Connection, jobs: Sequence[_Job], ends: dict[int, int]) -> None:
+    def _commit(
+        self, connection: sqlite3.Connection, jobs: Sequence[_Job], ends: dict[int, int]
+    ) -> None:
         appends = [job for job in jobs if isinstance(job, _Append)]
         tasks = [job for job in jobs if isinstance(job, _Task)]
         for job in jobs:
@@ -289,18 +346,22 @@ class DurableLog:
             connection.execute("begin immediate")
             stored = self._insert(connection, appends, ends)
             connection.executemany(
-                "insert or replace into committed values(?,?,?)", [(who, where, upto) for (who, where), upto in self._unsaved.items()]
+                "insert or replace into committed values(?,?,?)",
+                [(who, where, upto) for (who, where), upto in self._unsaved.items()],
             )
             results = [connection.execute(*task.statement).rowcount for task in tasks]
             crash_point("bus-before-commit")
             connection.execute("commit")
             crash_point("bus-after-commit")
-        except Exception as error:  # noqa: BLE001 - whatever it is, the writer lives on and the callers hear of it
+        # Whatever it is, the writer lives on and the callers hear of it
+        except Exception as error:  # noqa: BLE001
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("rollback")
             self._failure = type(error).__name__
             waiting = [job.done for job in appends] + [job.done for job in tasks]
-            self._tell(_fail, waiting, BusUnavailable(f"embedded bus cannot write: {self._failure}"))
+            self._tell(
+                _fail, waiting, BusUnavailable(f"embedded bus cannot write: {self._failure}")
+            )
             return
         ends.update((partition, record.offset + 1) for partition, record in stored)
         self._unsaved.clear()
@@ -308,7 +369,9 @@ class DurableLog:
         if appends or tasks:
             self._tell(self._done, stored, appends, list(zip(tasks, results, strict=True)))
 
-    def _insert(self, connection: sqlite3.Connection, appends: Sequence[_Append], ends: Mapping[int, int]) -> list[tuple[int, Incoming]]:
+    def _insert(
+        self, connection: sqlite3.Connection, appends: Sequence[_Append], ends: Mapping[int, int]
+    ) -> list[tuple[int, Incoming]]:
         """The messages as records of their partitions, numbered from the partitions' ends on."""
         now = self._clock.micros() // 1000
         moved: dict[int, int] = {}
@@ -318,14 +381,32 @@ class DurableLog:
                 place = self._partitions[partition]
                 number = moved.get(partition, ends[partition])
                 moved[partition] = number + 1
-                record = Incoming(place.topic, message.key, message.value, tuple(message.headers), place.number, number, now)
+                record = Incoming(
+                    place.topic,
+                    message.key,
+                    message.value,
+                    tuple(message.headers),
+                    place.number,
+                    number,
+                    now,
+                )
                 stored.append((partition, record))
         if stored:
-            connection.executemany(_INSERT, [_row(partition, record) for partition, record in stored])
-            connection.executemany("update partition set next_offset=? where id=?", [(end, part) for part, end in moved.items()])
+            connection.executemany(
+                _INSERT, [_row(partition, record) for partition, record in stored]
+            )
+            connection.executemany(
+                "update partition set next_offset=? where id=?",
+                [(end, part) for part, end in moved.items()],
+            )
         return stored
 
-    def _done(self, stored: Sequence[tuple[int, Incoming]], appends: Sequence[_Append], tasks: Sequence[tuple[_Task, int]]) -> None:
+    def _done(
+        self,
+        stored: Sequence[tuple[int, Incoming]],
+        appends: Sequence[_Append],
+        tasks: Sequence[tuple[_Task, int]],
+    ) -> None:
         moved = {partition: record.offset + 1 for partition, record in stored}
         self._ends.update(moved)
         for partition, record in stored:
@@ -340,12 +421,15 @@ class DurableLog:
             self._appended(moved)
 
     def _tell(self, call: Callable[..., None], *args: Any) -> None:
-        # The loop is gone only when the process is being torn down without stop(); nobody is left to tell.
+        # The loop is gone only when the process is being torn down without stop(); nobody is left
+        # to tell.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(call, *args)
 
 
-def _fail(waiting: Sequence["asyncio.Future[None] | asyncio.Future[int]"], error: Exception) -> None:
+def _fail(
+    waiting: Sequence["asyncio.Future[None] | asyncio.Future[int]"], error: Exception
+) -> None:
     for done in waiting:
         if not done.done():
             done.set_exception(error)
@@ -359,7 +443,9 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _lock(path: Path) -> int:
-    """Hold `path` exclusively until the descriptor closes or the process dies; raises BusLocked when another holds it."""
+    """Hold `path` exclusively until the descriptor closes or the process dies; raises BusLocked
+    when another holds it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -383,7 +469,14 @@ def _bounded(records: Iterable[Incoming]) -> list[Incoming]:
 
 
 def _row(partition: int, record: Incoming) -> tuple[int, int, int, bytes, bytes, str]:
-    return partition, record.offset, record.timestamp_ms, record.key, record.value, _header_text(record.headers)
+    return (
+        partition,
+        record.offset,
+        record.timestamp_ms,
+        record.key,
+        record.value,
+        _header_text(record.headers),
+    )
 
 
 def _header_text(headers: Sequence[tuple[str, bytes]]) -> str:

@@ -1,4 +1,5 @@
-"""One way to write JSON that is hashed or signed, one strict way to read JSON from outside, and strict base64url."""
+"""One way to write JSON that is hashed or signed, one strict way to read JSON from outside, and
+strict base64url."""
 
 import binascii
 import json
@@ -6,13 +7,18 @@ import math
 from typing import Any, NoReturn
 
 MAX_DEPTH = 32  # deeper nesting has no use in the published language and costs a parser stack
-MAX_SAFE_INTEGER = 2**53 - 1  # RFC 7493 section 2.2: larger integers change silently in JavaScript and many Java readers
+MAX_SAFE_INTEGER = (
+    2**53 - 1
+)  # RFC 7493 section 2.2: larger integers change silently in JavaScript and many Java readers
 _NESTING = frozenset({dict, list})
 _UNREADABLE = object()
 # Circular values are stopped by the depth check, before they get here.
-_WRITER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False, check_circular=False)
+_WRITER = json.JSONEncoder(
+    separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False, check_circular=False
+)
 _TO_URL = bytes.maketrans(b"+/", b"-_")
-# The URL alphabet becomes the common one, whose own last two characters and padding become what no decoder takes.
+# The URL alphabet becomes the common one, whose own last two characters and padding become what no
+# decoder takes.
 _FROM_URL = bytes.maketrans(b"-_+/=", b"+/!!!")
 
 
@@ -21,10 +27,12 @@ class CanonicalError(ValueError):
 
 
 def canonical(obj: object) -> bytes:
-    """The only bytes this value may have: keys sorted by code point, no spaces, UTF-8, no escapes beyond what JSON demands.
+    """The only bytes this value may have: keys sorted by code point, no spaces, UTF-8, no escapes
+    beyond what JSON demands.
 
-    Equal to RFC 8785 for the values allowed here: strings, integers within 2^53, booleans, null, arrays and objects whose
-    keys are ASCII. Raises CanonicalError for floats, NaN, keys that are not strings, lone surrogates, depth over 32.
+    Equal to RFC 8785 for the values allowed here: strings, integers within 2^53, booleans, null,
+    arrays and objects whose keys are ASCII. Raises CanonicalError for floats, NaN, keys that are
+    not strings, lone surrogates, depth over 32.
     """
     _check(obj, 1)
     octets = _encoded(_WRITER.encode(obj))
@@ -36,8 +44,9 @@ def canonical(obj: object) -> bytes:
 def parse(data: bytes | str, *, max_bytes: int = 1_000_000) -> Any:
     """Read JSON whose meaning cannot differ between two readers.
 
-    Raises CanonicalError for invalid UTF-8, a byte-order mark, duplicate keys, NaN or infinities, lone surrogates,
-    depth over 32, or more than `max_bytes` bytes (a cap against memory exhaustion).
+    Raises CanonicalError for invalid UTF-8, a byte-order mark, duplicate keys, NaN or infinities,
+    lone surrogates, depth over 32, or more than `max_bytes` bytes (a cap against memory
+    exhaustion).
     """
     text = _text(data, max_bytes)
     value = _decoded(text)
@@ -45,7 +54,8 @@ def parse(data: bytes | str, *, max_bytes: int = 1_000_000) -> Any:
         raise CanonicalError("not JSON")
     if _too_deep(value):
         raise CanonicalError("nested too deeply")
-    # Only an escape can hold one, since the text itself is UTF-8; a single character is found far faster than two.
+    # Only an escape can hold one, since the text itself is UTF-8; a single character is found far
+    # faster than two.
     if "\\" in text and "\\u" in text and _encoded(json.dumps(value, ensure_ascii=False)) is None:
         raise CanonicalError("a string holds a lone surrogate")
     return value
@@ -57,22 +67,29 @@ def b64u(data: bytes) -> str:
 
 
 def unb64u(text: str) -> bytes:
-    """The bytes of unpadded base64url. Raises CanonicalError for padding, other alphabets or a second spelling of the same bytes."""
+    """The bytes of unpadded base64url.
+
+    Raises CanonicalError for padding, other alphabets or a second spelling of the same bytes.
+    """
     if not isinstance(text, str):
         raise CanonicalError("not base64url")
     if not text.isascii():
         raise CanonicalError("not base64url")
     try:
-        data = binascii.a2b_base64(text.encode().translate(_FROM_URL) + b"=" * (-len(text) % 4), strict_mode=True)
+        data = binascii.a2b_base64(
+            text.encode().translate(_FROM_URL) + b"=" * (-len(text) % 4), strict_mode=True
+        )
     except ValueError:  # its message counts characters, it holds none
         raise CanonicalError("not base64url") from None
-    # Whole groups of four have one spelling; a shorter last one has bits to spare, which must be zero.
+    # Whole groups of four have one spelling; a shorter last one has bits to spare, which must be
+    # zero.
     if len(text) % 4 and not text.endswith(b64u(data[len(data) // 3 * 3 :])):
         raise CanonicalError("not canonical base64url")
     return data
 
 
-# Python's own decoding errors carry the whole document, so these answer a sentinel and the caller raises
+# Python's own decoding errors carry the whole document, so these answer a sentinel and the caller
+# raises
 # outside the handler: no error of ours is ever linked to one that holds content.
 
 
@@ -122,7 +139,8 @@ def _check(value: object, depth: int) -> None:
         for key, item in value.items():
             if type(key) is not str and not isinstance(key, str):
                 raise CanonicalError("a key is not a string")
-            if item is not None and type(item) is not str:  # most leaves are text, and a call for each costs more than the writing
+            if item is not None and type(item) is not str:
+                # Most leaves are text, and a call for each costs more than the writing
                 _check(item, depth + 1)
     elif isinstance(value, list | tuple):
         for item in value:
@@ -133,12 +151,19 @@ def _check(value: object, depth: int) -> None:
 
 
 def _too_deep(value: object) -> bool:
-    """Whether arrays and objects, as the decoder makes them, stand deeper than allowed: looked through level by level."""
+    """Whether arrays and objects, as the decoder makes them, stand deeper than allowed: looked
+    through level by level.
+    """
     level: list[Any] = [value] if type(value) in _NESTING else []
     for _ in range(MAX_DEPTH):
         if not level:
             return False
-        level = [item for each in level for item in (each.values() if type(each) is dict else each) if type(item) in _NESTING]
+        level = [
+            item
+            for each in level
+            for item in (each.values() if type(each) is dict else each)
+            if type(item) in _NESTING
+        ]
     return bool(level)
 
 
@@ -161,4 +186,6 @@ def _finite(text: str) -> float:
 
 
 # Made once: `json.loads` makes a decoder at each call that names a hook.
-_READER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+_READER = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
+)

@@ -1,4 +1,5 @@
-"""What kinds of information there are: the smallest things an agreement can permit or withhold, and what each of them gives away."""
+"""What kinds of information there are: the smallest things an agreement can permit or withhold, and
+what each of them gives away."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +9,9 @@ Sensitivity = Literal["ordinary", "personal", "special", "criminal", "location",
 
 
 class CategoryUnknown(ValueError):
-    """A fact without a known data category: it can be neither stored nor shown (design section 2, point 4). Never carries the fact."""
+    """A fact without a known data category: it can be neither stored nor shown (design section 2,
+    point 4). Never carries the fact.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +42,19 @@ _PERSON: Final[tuple[tuple[str, str, Sensitivity, bool, bool], ...]] = (
 )
 
 
-def _person(code: Literal["victim", "perpetrator", "child", "household"], name: str) -> tuple[Category, ...]:
+def _person(
+    code: Literal["victim", "perpetrator", "child", "household"], name: str
+) -> tuple[Category, ...]:
     """What there is to know of a person in one role, from least to most telling."""
     return tuple(
-        Category(f"{code}_{suffix}", label.format(name), code, sensitivity, gives_location=place, free_text=text)
+        Category(
+            f"{code}_{suffix}",
+            label.format(name),
+            code,
+            sensitivity,
+            gives_location=place,
+            free_text=text,
+        )
         for suffix, label, sensitivity, place, text in _PERSON
     )
 
@@ -65,7 +77,14 @@ _ROWS: Final = (
     Category("incident", "Incident", "case", "criminal"),
     Category("incident_children", "Children at the incident", "case", "personal"),
     Category("incident_place", "Place of the incident", "case", "location", gives_location=True),
-    Category("incident_narrative", "Account of the incident", "case", "criminal", gives_location=True, free_text=True),
+    Category(
+        "incident_narrative",
+        "Account of the incident",
+        "case",
+        "criminal",
+        gives_location=True,
+        free_text=True,
+    ),
     Category("order", "Orders and conditions", "case", "criminal"),
     Category("order_zone", "Zone of an order", "case", "location", gives_location=True),
     Category("immigration_status", "Immigration status", "victim", "special"),
@@ -74,7 +93,10 @@ _ROWS: Final = (
 )
 
 CATEGORIES: Final[Mapping[str, Category]] = {row.code: row for row in _ROWS}
-"""Every data category there is. A narrative counts as location, because no machine can promise that a text names no place."""
+"""Every data category there is.
+
+A narrative counts as location, because no machine can promise that a text names no place.
+"""
 
 FROM_SNAPSHOT: Final = frozenset({"concern"})
 """Categories that a snapshot's own parts fill, without a fact."""

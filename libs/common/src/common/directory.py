@@ -12,7 +12,13 @@ from common.bootstrap import Bootstrap, BootstrapRefused, KeySet, read_key_set
 from common.canonical import CanonicalError, parse
 from common.clock import Clock
 from common.events import Event
-from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
+from common.events.identity import (
+    AgencyRestored,
+    AgencySuspended,
+    DirectoryHeartbeat,
+    KeyPublished,
+    KeyRetired,
+)
 from common.keys import KeyStatus, RecipientKey, VerificationKey
 from common.problems import Problem
 from common.telemetry import describe
@@ -27,7 +33,9 @@ _log = logging.getLogger("hub.directory")
 
 
 class DirectoryUnreachable(Exception):
-    """Identity could not be asked about keys, so that nothing can be said about one we do not know; ask again in `retry_after` seconds."""
+    """Identity could not be asked about keys, so that nothing can be said about one we do not know;
+    ask again in `retry_after` seconds.
+    """
 
     def __init__(self, retry_after: float) -> None:
         super().__init__("directory-unreachable")
@@ -37,8 +45,9 @@ class DirectoryUnreachable(Exception):
 class DirectoryState:
     """Which agencies are suspended, as of the last heartbeat and what was announced since.
 
-    Lives in memory: a restarted process denies until the first heartbeat, which holds the whole state. Announcements
-    of different agencies may overtake each other, so each agency's is judged by its own epoch.
+    Lives in memory: a restarted process denies until the first heartbeat, which holds the whole
+    state. Announcements of different agencies may overtake each other, so each agency's is judged
+    by its own epoch.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -46,10 +55,15 @@ class DirectoryState:
         self._heard_at: datetime | None = None
         self._epoch = -1
         self._suspended: frozenset[str] = frozenset()
-        self._since: dict[str, tuple[int, bool]] = {}  # agency -> (epoch, suspended), newer than the heartbeat's
+        self._since: dict[
+            str, tuple[int, bool]
+        ] = {}  # agency -> (epoch, suspended), newer than the heartbeat's
 
     def apply(self, event: Event) -> None:
-        """Take in an event of identity whose envelope was verified. Others are ignored; older ones change nothing."""
+        """Take in an event of identity whose envelope was verified.
+
+        Others are ignored; older ones change nothing.
+        """
         if isinstance(event, DirectoryHeartbeat):
             self._beat(event)
         elif isinstance(event, AgencySuspended):
@@ -67,25 +81,34 @@ class DirectoryState:
         return since[1] if since is not None else agency in self._suspended
 
     def epoch(self, agency: str) -> int:
-        """The number of the last change of state we know of for this agency: cached decisions carry it and die with it."""
+        """The number of the last change of state we know of for this agency: cached decisions carry
+        it and die with it.
+        """
         since = self._since.get(agency)
         return since[0] if since is not None else self._epoch
 
     def demand(self, agency: str) -> None:
-        """Raise Problem `directory-stale` or `agency-suspended` unless the agency may act. Suspension is told even when stale."""
+        """Raise Problem `directory-stale` or `agency-suspended` unless the agency may act.
+
+        Suspension is told even when stale.
+        """
         if self.suspended(agency):
             raise Problem("agency-suspended")
         if not self.fresh():
             raise Problem("directory-stale", headers={"Retry-After": "15"})
 
     def _beat(self, event: DirectoryHeartbeat) -> None:
-        if event.state_epoch < self._epoch or (self._heard_at is not None and event.at < self._heard_at):
+        if event.state_epoch < self._epoch or (
+            self._heard_at is not None and event.at < self._heard_at
+        ):
             return
         # A sender's clock ahead of ours must not buy its state a longer life here.
         self._heard_at = min(event.at, self._clock.now())
         self._epoch = event.state_epoch
         self._suspended = frozenset(event.suspended)
-        self._since = {agency: state for agency, state in self._since.items() if state[0] > event.state_epoch}
+        self._since = {
+            agency: state for agency, state in self._since.items() if state[0] > event.state_epoch
+        }
 
     def _announce(self, agency: str, epoch: int, *, suspended: bool) -> None:
         if epoch > max(self._epoch, self._since.get(agency, (-1, False))[0]):
@@ -93,13 +116,17 @@ class DirectoryState:
 
 
 class DirectoryKeys:
-    """The hub's public keys (a KeySource): from the operator-signed bootstrap, kept up by identity's signed key sets.
+    """The hub's public keys (a KeySource): from the operator-signed bootstrap, kept up by
+    identity's signed key sets.
 
-    A key set counts only under the root its agency has in *our* bootstrap file, so identity can withhold keys but not
-    forge them. A retired key still verifies what it signed; a compromised one verifies nothing.
+    A key set counts only under the root its agency has in *our* bootstrap file, so identity can
+    withhold keys but not forge them. A retired key still verifies what it signed; a compromised one
+    verifies nothing.
     """
 
-    def __init__(self, bootstrap: Bootstrap, identity_url: str, http: httpx2.AsyncClient, clock: Clock) -> None:
+    def __init__(
+        self, bootstrap: Bootstrap, identity_url: str, http: httpx2.AsyncClient, clock: Clock
+    ) -> None:
         """`http` is used for `GET identity_url/v1/directory/keys` only."""
         self._roots = {agency.id: agency.root for agency in bootstrap.agencies.values()}
         self._url = f"{identity_url}/v1/directory/keys"
@@ -132,9 +159,11 @@ class DirectoryKeys:
         self._watchers.append(call)
 
     async def refresh(self) -> None:
-        """Ask identity once for all who wait, and again at the earliest ten seconds after its answer.
+        """Ask identity once for all who wait, and again at the earliest ten seconds after its
+        answer.
 
-        Raises DirectoryUnreachable when it did not answer, and until it is asked again; what we have stays.
+        Raises DirectoryUnreachable when it did not answer, and until it is asked again; what we
+        have stays.
         """
         if self._asking is None:
             left = self._asked_at + _COOL_DOWN_SECONDS - self._clock.monotonic()
@@ -149,13 +178,16 @@ class DirectoryKeys:
             raise DirectoryUnreachable(_COOL_DOWN_SECONDS)
 
     def apply(self, event: Event) -> None:
-        """Take in a verified event of identity: a published key makes the next `refresh` ask, a retired one is marked."""
+        """Take in a verified event of identity: a published key makes the next `refresh` ask, a
+        retired one is marked.
+        """
         if isinstance(event, KeyPublished):
             self._asked_at = float("-inf")
         if isinstance(event, KeyRetired):
             if self._marks.get(event.kid) != "revoked":  # compromise is never taken back
                 self._marks[event.kid] = "revoked" if event.compromised else "retired"
-            # The key that takes its place is in the set that identity gives now, whichever of the two events came first.
+            # The key that takes its place is in the set that identity gives now, whichever of the
+            # two events came first.
             self._asked_at = float("-inf")
             self._index()
         if isinstance(event, KeyPublished | KeyRetired):
@@ -165,14 +197,17 @@ class DirectoryKeys:
     def _answered(self, task: asyncio.Task[bool]) -> None:
         self._asking = None
         self._answered_it = not task.cancelled() and task.exception() is None and task.result()
-        # A key that was published while we asked may not be in the answer: the next who needs it asks at once.
+        # A key that was published while we asked may not be in the answer: the next who needs it
+        # asks at once.
         if self._asked_at > float("-inf"):
             self._asked_at = self._clock.monotonic()
 
     async def _ask(self) -> bool:
         """Whether identity answered."""
         try:
-            answer = await self._http.get(self._url, timeout=_TIMEOUT_SECONDS, follow_redirects=False)
+            answer = await self._http.get(
+                self._url, timeout=_TIMEOUT_SECONDS, follow_redirects=False
+            )
             answer.raise_for_status()
             offered = _key_sets(parse(answer.content))
         except (httpx2.HTTPError, CanonicalError, ValueError) as error:
@@ -192,14 +227,18 @@ class DirectoryKeys:
         return True
 
     def _index(self) -> None:
-        keys: Iterable[VerificationKey | RecipientKey] = [*self._fixed, *(key for one in self._sets.values() for key in one.keys)]
+        keys: Iterable[VerificationKey | RecipientKey] = [
+            *self._fixed,
+            *(key for one in self._sets.values() for key in one.keys),
+        ]
         verification, recipient = dict(self._verification), {}
         for key in keys:
             if isinstance(key, VerificationKey):
                 verification[key.kid] = key
             elif key.kid not in self._marks:
                 recipient[key.owner] = key
-        # A key that left its set stays known: what it signed must still verify (and a compromised one must still refuse).
+        # A key that left its set stays known: what it signed must still verify (and a compromised
+        # one must still refuse).
         for kid, status in self._marks.items():
             if kid in verification:
                 key = verification[kid]
@@ -219,8 +258,8 @@ class _Opened(Protocol):
 def follow(inbox: Any, state: DirectoryState, keys: DirectoryKeys | None = None) -> None:
     """Register both copies for identity's events on an Inbox that consumes `hub.identity.v1`.
 
-    Applied after the commit, on the event loop. If we crash in between, the copy in memory is gone anyway and the
-    next heartbeat rebuilds it.
+    Applied after the commit, on the event loop. If we crash in between, the copy in memory is gone
+    anyway and the next heartbeat rebuilds it.
     """
 
     def handle(unit: _Unit, opened: _Opened, event: Event) -> None:

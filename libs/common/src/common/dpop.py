@@ -1,4 +1,5 @@
-"""DPoP proofs (RFC 9449): made by a client, checked by a server; remembering used ones is behind a port."""
+"""DPoP proofs (RFC 9449): made by a client, checked by a server; remembering used ones is behind a
+port."""
 
 import hashlib
 from collections.abc import Mapping
@@ -22,10 +23,13 @@ ALGORITHMS: Final = ("ES256", "PS256", "EdDSA", "Ed25519")
 PAST: Final = timedelta(seconds=60)
 FUTURE: Final = timedelta(seconds=10)
 REMEMBER: Final = timedelta(seconds=120)
-"""How long a used `jti` is kept: longer than PAST + FUTURE, so that nothing still acceptable is forgotten."""
+"""How long a used `jti` is kept: longer than PAST + FUTURE, so that nothing still acceptable is
+forgotten.
+"""
 
 _MAX_PROOF: Final = 4096
-_HEADERS: Final = 512  # parsed ones kept: the clients of a region, a few hundred, and little memory whoever sends them
+# parsed ones kept: the clients of a region, a few hundred, and little memory whoever sends them
+_HEADERS: Final = 512
 
 
 class _Registry(jws.JWSRegistry):
@@ -38,7 +42,10 @@ _PRIVATE: Final = frozenset({"d", "k", "p", "q", "dp", "dq", "qi", "oth"})
 
 
 class DpopRefused(ValueError):
-    """The proof is not usable. `code` names the rule for our own metrics; a caller is told only that it was refused."""
+    """The proof is not usable.
+
+    `code` names the rule for our own metrics; a caller is told only that it was refused.
+    """
 
     def __init__(self, code: str) -> None:
         """`code` is one of the fixed words used below."""
@@ -48,7 +55,10 @@ class DpopRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A proof that verifies for this request. Its (`jkt`, `jti`) is yet to be spent with a ReplayGuard until `expires_at`."""
+    """A proof that verifies for this request.
+
+    Its (`jkt`, `jti`) is yet to be spent with a ReplayGuard until `expires_at`.
+    """
 
     jkt: str
     jti: str
@@ -57,10 +67,15 @@ class Proof:
 
 
 class ReplayGuard(Protocol):
-    """Remembers spent proofs. Obligation: durable, so that a restart lets nothing through twice; exactly one True per value."""
+    """Remembers spent proofs.
+
+    Obligation: durable, so that a restart lets nothing through twice; exactly one True per value.
+    """
 
     async def first_use(self, jkt: str, jti: str, until: datetime) -> bool:
-        """True for exactly one caller per (jkt, jti) before `until`, also among processes of one service."""
+        """True for exactly one caller per (jkt, jti) before `until`, also among processes of one
+        service.
+        """
         ...
 
 
@@ -78,7 +93,15 @@ class MemoryReplayGuard:
         return True
 
 
-def make_proof(key: SigningKey, method: str, url: str, *, at: datetime, token: str | None = None, nonce: str | None = None) -> str:
+def make_proof(
+    key: SigningKey,
+    method: str,
+    url: str,
+    *,
+    at: datetime,
+    token: str | None = None,
+    nonce: str | None = None,
+) -> str:
     """A fresh proof for one request; `url` loses query and fragment (RFC 9449 section 4.2)."""
     head = {"alg": "ES256", "jwk": bare_jwk(key.private.public_key()), "typ": "dpop+jwt"}
     parts = urlsplit(url)
@@ -96,10 +119,13 @@ def make_proof(key: SigningKey, method: str, url: str, *, at: datetime, token: s
     return f"{signed}.{b64u(key.sign(signed.encode()))}"
 
 
-def check_proof(proof: str, *, method: str, url: str, now: datetime, token: str | None = None) -> Proof:
+def check_proof(
+    proof: str, *, method: str, url: str, now: datetime, token: str | None = None
+) -> Proof:
     """Check a proof by RFC 9449 section 4.3, in its numbering. Raises DpopRefused.
 
-    The caller has done 1 (exactly one header) and must do 12a (spend the `jti`) and, with a token, compare `jkt` with `cnf.jkt`.
+    The caller has done 1 (exactly one header) and must do 12a (spend the `jti`) and, with a token,
+    compare `jkt` with `cnf.jkt`.
     """
     if len(proof) > _MAX_PROOF or proof.count(".") != 2:
         raise DpopRefused("malformed")
@@ -142,9 +168,12 @@ def token_hash(token: str) -> str:
 
 @lru_cache(maxsize=_HEADERS)
 def _header(encoded: str) -> tuple[Mapping[str, Any], ECKey | OKPKey | RSAKey, str]:
-    """The header of a proof, its key and the key's thumbprint. A client's header is the same in each of its proofs.
+    """The header of a proof, its key and the key's thumbprint.
 
-    What is remembered is only what this text says; whether the key signed anything is asked every time.
+    A client's header is the same in each of its proofs.
+
+    What is remembered is only what this text says; whether the key signed anything is asked every
+    time.
     """
     try:
         header = parse(unb64u(encoded), max_bytes=_MAX_PROOF)
@@ -176,7 +205,9 @@ def algorithms_of(key: object) -> tuple[str, ...]:
 
 
 def _same_place(offered: object, wanted: str) -> bool:
-    """Compare after the normalization of RFC 3986 sections 6.2.2 and 6.2.3: case of scheme and host, default port, escapes."""
+    """Compare after the normalization of RFC 3986 sections 6.2.2 and 6.2.3: case of scheme and
+    host, default port, escapes.
+    """
     if not isinstance(offered, str):
         return False
     try:

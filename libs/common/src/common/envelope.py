@@ -1,4 +1,5 @@
-"""hub-event+jwe v1: a signed statement (JWS) sealed to its recipients (JWE General JSON), with routing data in the clear but bound.
+"""hub-event+jwe v1: a signed statement (JWS) sealed to its recipients (JWE General JSON), with
+routing data in the clear but bound.
 
 FROZEN: tests/vectors/envelope holds the golden files. What another version needs is another `typ`.
 """
@@ -19,7 +20,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
 from common.canonical import b64u, canonical
-from common.keys import KeyRefused, KeySource, OpeningKey, RecipientKey, SigningKey, bare_jwk, point_of
+from common.keys import (
+    KeyRefused,
+    KeySource,
+    OpeningKey,
+    RecipientKey,
+    SigningKey,
+    bare_jwk,
+    point_of,
+)
 from common.statement import (
     Code,
     EnvelopeRefused,
@@ -69,7 +78,9 @@ _CLEAR_MEMBERS: Final = {"id", "type", "source", "to", "stream", "seq", "pd"}
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What anyone may read on an envelope before opening it: good for routing and metrics, never for a decision."""
+    """What anyone may read on an envelope before opening it: good for routing and metrics, never
+    for a decision.
+    """
 
     id: UUID
     type: str
@@ -82,14 +93,18 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Opened(Statement):
-    """A statement taken from an envelope: `jws` is evidence to keep, `digest` names the exact envelope bytes."""
+    """A statement taken from an envelope: `jws` is evidence to keep, `digest` names the exact
+    envelope bytes.
+    """
 
     jws: str
     digest: str
 
 
 class Entropy(Protocol):
-    """Where the random parts of an envelope come from; only the maker of the golden files has another than the system."""
+    """Where the random parts of an envelope come from; only the maker of the golden files has
+    another than the system.
+    """
 
     def octets(self, count: int) -> bytes:
         """`count` unpredictable bytes."""
@@ -127,9 +142,11 @@ def seal(
     id: UUID,  # noqa: A002 - the published name of the claim
     issued_at: datetime,
 ) -> bytes:
-    """Sign `data` as `sender` and seal it to `recipients` (one key per owner, at most 64): the value of a bus record.
+    """Sign `data` as `sender` and seal it to `recipients` (one key per owner, at most 64): the
+    value of a bus record.
 
-    Raises EnvelopeTooLarge past 256 KiB, CanonicalError for data JSON cannot carry exactly, ValueError for bad routing.
+    Raises EnvelopeTooLarge past 256 KiB, CanonicalError for data JSON cannot carry exactly,
+    ValueError for bad routing.
     """
     to = sorted(key.owner for key in recipients)
     if not to or len(to) > MAX_RECIPIENTS or len(set(to)) != len(to):
@@ -150,11 +167,16 @@ def seal(
     return _seal(claims, sender, recipients, _SYSTEM)
 
 
-def open_envelope(value: bytes, *, me: str, opening: Mapping[str, OpeningKey], keys: KeySource) -> Opened:
-    """Open what was sealed to `me` and check every promise of the format. Raises EnvelopeRefused with the first that fails.
+def open_envelope(
+    value: bytes, *, me: str, opening: Mapping[str, OpeningKey], keys: KeySource
+) -> Opened:
+    """Open what was sealed to `me` and check every promise of the format.
 
-    On code "unknown-key" the caller refreshes `keys` and tries once more before it counts as a failure. Whether the
-    event was seen before (source, id) and whether its stream has a gap are the inbox's questions, not asked here.
+    Raises EnvelopeRefused with the first that fails.
+
+    On code "unknown-key" the caller refreshes `keys` and tries once more before it counts as a
+    failure. Whether the event was seen before (source, id) and whether its stream has a gap are the
+    inbox's questions, not asked here.
     """
     # 1. Size, before anything is parsed.
     if len(value) > MAX_BYTES:
@@ -170,7 +192,8 @@ def open_envelope(value: bytes, *, me: str, opening: Mapping[str, OpeningKey], k
     cek = _unwrap(entry, key)
     # 6. Authenticated decryption over the octets as received, never over a second spelling of them.
     statement = _decrypt(envelope, cek)
-    # 7. The digest that the hub logged is the digest of this text (AES-GCM alone does not commit to one key).
+    # 7. The digest that the hub logged is the digest of this text (AES-GCM alone does not commit to
+    # one key).
     if not hmac.compare_digest(b64u(hashlib.sha256(statement).digest()), clear.pd):
         raise EnvelopeRefused("digest-mismatch")
     # 8. Signature by a known key. 9. Its owner is the issuer.
@@ -179,7 +202,13 @@ def open_envelope(value: bytes, *, me: str, opening: Mapping[str, OpeningKey], k
     jws = statement.decode()
     said = verify_statement(jws, keys)
     # 10. What is signed inside equals what was read outside.
-    if (said.id, said.source, said.to, said.stream, said.seq) != (clear.id, clear.source, clear.to, clear.stream, clear.seq):
+    if (said.id, said.source, said.to, said.stream, said.seq) != (
+        clear.id,
+        clear.source,
+        clear.to,
+        clear.stream,
+        clear.seq,
+    ):
         raise EnvelopeRefused("claims-mismatch")
     # 11. The signer meant it for us: an honest recipient cannot pass it on as if it had been.
     if me not in said.to:
@@ -200,7 +229,10 @@ def open_envelope(value: bytes, *, me: str, opening: Mapping[str, OpeningKey], k
 
 
 def peek(value: bytes) -> Metadata:
-    """The clear metadata, unverified: for routing, metrics and quarantine listings only. Raises EnvelopeRefused."""
+    """The clear metadata, unverified: for routing, metrics and quarantine listings only.
+
+    Raises EnvelopeRefused.
+    """
     if len(value) > MAX_BYTES:
         raise EnvelopeRefused("too-large")
     return _clear(_envelope(value)["aad"])
@@ -212,7 +244,9 @@ def digest(value: bytes) -> str:
 
 
 def routing_headers(clear: Metadata) -> tuple[tuple[str, bytes], ...]:
-    """The bus headers of an envelope (CloudEvents Kafka binding): they repeat the clear metadata and decide nothing."""
+    """The bus headers of an envelope (CloudEvents Kafka binding): they repeat the clear metadata
+    and decide nothing.
+    """
     return (
         ("ce_id", str(clear.id).encode()),
         ("ce_type", clear.type.encode()),
@@ -223,10 +257,14 @@ def routing_headers(clear: Metadata) -> tuple[tuple[str, bytes], ...]:
 
 def headers_agree(headers: Sequence[tuple[str, bytes]], clear: Metadata) -> bool:
     """Whether a record's headers are exactly those of its envelope, apart from `traceparent`."""
-    return sorted(pair for pair in headers if pair[0] != "traceparent") == sorted(routing_headers(clear))
+    return sorted(pair for pair in headers if pair[0] != "traceparent") == sorted(
+        routing_headers(clear)
+    )
 
 
-def _seal(claims: dict[str, Any], sender: SigningKey, recipients: Sequence[RecipientKey], entropy: Entropy) -> bytes:
+def _seal(
+    claims: dict[str, Any], sender: SigningKey, recipients: Sequence[RecipientKey], entropy: Entropy
+) -> bytes:
     jws = sign_statement({**claims, "salt": b64u(entropy.octets(16))}, sender)
     clear = {
         "id": claims["jti"],
@@ -240,8 +278,11 @@ def _seal(claims: dict[str, Any], sender: SigningKey, recipients: Sequence[Recip
     aad = b64u(canonical(clear))
     cek, iv = entropy.octets(32), entropy.octets(12)
     sealed = AESGCM(cek).encrypt(iv, jws, f"{_PROTECTED}.{aad}".encode())
-    entries = canonical([_wrap(cek, key, entropy) for key in sorted(recipients, key=lambda key: key.owner)]).decode()
-    # The canonical form, put together by hand: base64url needs no escaping, and looking through the ciphertext for it costs more than
+    entries = canonical(
+        [_wrap(cek, key, entropy) for key in sorted(recipients, key=lambda key: key.owner)]
+    ).decode()
+    # The canonical form, put together by hand: base64url needs no escaping, and looking through the
+    # ciphertext for it costs more than
     # the encryption did.
     return (
         f'{{"aad":"{aad}","ciphertext":"{b64u(sealed[:-16])}","iv":"{b64u(iv)}","protected":"{_PROTECTED}",'
@@ -252,7 +293,10 @@ def _seal(claims: dict[str, Any], sender: SigningKey, recipients: Sequence[Recip
 def _wrap(cek: bytes, key: RecipientKey, entropy: Entropy) -> dict[str, Any]:
     ephemeral = entropy.ephemeral()
     wrapped = aes_key_wrap(_concat_kdf(ephemeral.exchange(ec.ECDH(), key.public), key.alg), cek)
-    return {"header": {"alg": key.alg, "kid": key.kid, "epk": bare_jwk(ephemeral.public_key())}, "encrypted_key": b64u(wrapped)}
+    return {
+        "header": {"alg": key.alg, "kid": key.kid, "epk": bare_jwk(ephemeral.public_key())},
+        "encrypted_key": b64u(wrapped),
+    }
 
 
 def _concat_kdf(shared: bytes, alg: str) -> bytes:
@@ -267,7 +311,11 @@ def _unwrap(entry: Mapping[str, Any], key: OpeningKey) -> bytes:
     if header.get("alg") != key.alg:
         raise EnvelopeRefused("wrong-algorithm")
     epk = header.get("epk")
-    if set(header) != _ENTRY_HEADER or not isinstance(epk, dict) or set(epk) != {"crv", "kty", "x", "y"}:
+    if (
+        set(header) != _ENTRY_HEADER
+        or not isinstance(epk, dict)
+        or set(epk) != {"crv", "kty", "x", "y"}
+    ):
         raise EnvelopeRefused("malformed")
     try:
         shared = key.private.exchange(ec.ECDH(), point_of(epk))
@@ -303,14 +351,20 @@ def _envelope(value: bytes) -> dict[str, Any]:
     if not isinstance(recipients, list) or not 1 <= len(recipients) <= MAX_RECIPIENTS:
         raise EnvelopeRefused("malformed")
     if found["protected"] != _PROTECTED:
-        recipients = found["recipients"] = _with_shared(recipients, _shared_header(found["protected"]))
-    if not all(map(_is_entry, recipients)) or len({entry["header"]["kid"] for entry in recipients}) != len(recipients):
+        recipients = found["recipients"] = _with_shared(
+            recipients, _shared_header(found["protected"])
+        )
+    if not all(map(_is_entry, recipients)) or len(
+        {entry["header"]["kid"] for entry in recipients}
+    ) != len(recipients):
         raise EnvelopeRefused("malformed")
     return found
 
 
 def _shared_header(protected: str) -> dict[str, Any]:
-    """What a protected header in another spelling holds beside ours: nothing, or header members of a lone recipient."""
+    """What a protected header in another spelling holds beside ours: nothing, or header members of
+    a lone recipient.
+    """
     header = encoded_object(protected)
     if header.get("enc") != _JWE_HEADER["enc"]:
         raise EnvelopeRefused("wrong-algorithm")
@@ -321,27 +375,44 @@ def _shared_header(protected: str) -> dict[str, Any]:
 
 
 def _with_shared(recipients: list[Any], shared: dict[str, Any]) -> list[Any]:
-    """The entries; that of a lone recipient with the header members its sender protected instead (RFC 7516 section 4: their union counts).
+    """The entries; that of a lone recipient with the header members its sender protected instead
+    (RFC 7516 section 4: their union counts).
 
-    Common libraries put `epk` there when there is one recipient. A member in both places, or another one, is refused.
+    Common libraries put `epk` there when there is one recipient. A member in both places, or
+    another one, is refused.
     """
     if not shared:
         return recipients
     header = recipients[0].get("header", {}) if isinstance(recipients[0], dict) else None
-    if len(recipients) != 1 or not isinstance(header, dict) or not set(shared) <= _ENTRY_HEADER - set(header):
+    if (
+        len(recipients) != 1
+        or not isinstance(header, dict)
+        or not set(shared) <= _ENTRY_HEADER - set(header)
+    ):
         raise EnvelopeRefused("malformed")
     return [{**recipients[0], "header": {**header, **shared}}]
 
 
 def _is_entry(entry: object) -> bool:
-    # Only the shape every algorithm shares: another recipient's key may have an algorithm we do not speak.
-    if not isinstance(entry, dict) or set(entry) != {"header", "encrypted_key"} or not isinstance(entry["encrypted_key"], str):
+    # Only the shape every algorithm shares: another recipient's key may have an algorithm we do not
+    # speak.
+    if (
+        not isinstance(entry, dict)
+        or set(entry) != {"header", "encrypted_key"}
+        or not isinstance(entry["encrypted_key"], str)
+    ):
         return False
     header = entry["header"]
-    return isinstance(header, dict) and isinstance(header.get("kid"), str) and isinstance(header.get("alg"), str)
+    return (
+        isinstance(header, dict)
+        and isinstance(header.get("kid"), str)
+        and isinstance(header.get("alg"), str)
+    )
 
 
-def _own_entry(entries: Sequence[Mapping[str, Any]], me: str, opening: Mapping[str, OpeningKey]) -> tuple[Mapping[str, Any], OpeningKey]:
+def _own_entry(
+    entries: Sequence[Mapping[str, Any]], me: str, opening: Mapping[str, OpeningKey]
+) -> tuple[Mapping[str, Any], OpeningKey]:
     for entry in entries:
         key = opening.get(entry["header"]["kid"])
         if key is not None and key.owner == me:

@@ -5,7 +5,9 @@ import signal
 
 
 def _asked() -> tuple[str | None, int]:
-    """The armed point and at which pass through it to die, from ``HUB_CRASH_AT=<name>`` or ``<name>:<pass>``."""
+    """The armed point and at which pass through it to die, from ``HUB_CRASH_AT=<name>`` or
+    ``<name>:<pass>``.
+    """
     if os.environ.get("HUB_TEST_BUILD") != "1":
         return None, 1
     name, _, number = os.environ.get("HUB_CRASH_AT", "").partition(":")
@@ -19,7 +21,8 @@ REACHED = "crash point reached:"
 def crash_point(name: str) -> None:
     """Kill this process at once, as a power cut would, when a test build was told to die at `name`.
 
-    Nothing happens unless both HUB_TEST_BUILD=1 and HUB_CRASH_AT name it; a production start sets neither.
+    Nothing happens unless both HUB_TEST_BUILD=1 and HUB_CRASH_AT name it; a production start sets
+    neither.
     """
     global _LEFT
     if _ARMED is not None and name == _ARMED:

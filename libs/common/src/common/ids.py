@@ -14,8 +14,9 @@ _counter = 0
 def uuid7() -> UUID:
     """A UUID version 7 (RFC 9562 section 5.7), strictly increasing within this process.
 
-    The 12 bits after the millisecond are a counter (method 1 of section 6.2), so rows written in one
-    millisecond keep their order; the counter starts low enough to leave room and borrows a millisecond if it runs out.
+    The 12 bits after the millisecond are a counter (method 1 of section 6.2), so rows written in
+    one millisecond keep their order; the counter starts low enough to leave room and borrows a
+    millisecond if it runs out.
     """
     global _last_ms, _counter
     with _lock:
@@ -27,10 +28,14 @@ def uuid7() -> UUID:
             if _counter > 0xFFF:
                 _last_ms, _counter = _last_ms + 1, 0
         ms, count = _last_ms, _counter
-    value = (ms & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | count << 64 | 0b10 << 62 | secrets.randbits(62)
+    value = (
+        (ms & 0xFFFFFFFFFFFF) << 80 | 0x7 << 76 | count << 64 | 0b10 << 62 | secrets.randbits(62)
+    )
     return UUID(int=value)
 
 
 def opaque(nbytes: int = 16) -> str:
-    """A random handle of `nbytes` bytes as unpadded base64url; carries no meaning and cannot be guessed."""
+    """A random handle of `nbytes` bytes as unpadded base64url; carries no meaning and cannot be
+    guessed.
+    """
     return base64.urlsafe_b64encode(secrets.token_bytes(nbytes)).rstrip(b"=").decode()

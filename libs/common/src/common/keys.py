@@ -1,4 +1,5 @@
-"""P-256 keys of agencies and services: one pair for signing (ES256), another for opening (ECDH-ES+A256KW), never both in one."""
+"""P-256 keys of agencies and services: one pair for signing (ES256), another for opening
+(ECDH-ES+A256KW), never both in one."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,7 +9,10 @@ from typing import Any, Final, Literal, Protocol
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 
 from common.canonical import CanonicalError, b64u, canonical, unb64u
 
@@ -16,7 +20,8 @@ SIGNING_ALG: Final = "ES256"
 OPENING_ALG: Final = "ECDH-ES+A256KW"
 KeyStatus = Literal["next", "active", "retired", "revoked"]
 
-# RFC 6979 nonces: a weak or repeated random number can never give the private key away, and golden files can be remade.
+# RFC 6979 nonces: a weak or repeated random number can never give the private key away, and golden
+# files can be remade.
 _SIGN: Final = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 _VERIFY: Final = ec.ECDSA(hashes.SHA256())
 
@@ -27,7 +32,10 @@ class KeyRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """What checks an owner's signatures. `retired` still verifies what was signed; `revoked` (compromised) verifies nothing."""
+    """What checks an owner's signatures.
+
+    `retired` still verifies what was signed; `revoked` (compromised) verifies nothing.
+    """
 
     kid: str
     owner: str
@@ -54,7 +62,10 @@ class VerificationKey:
 
 @dataclass(frozen=True, slots=True)
 class RecipientKey:
-    """What seals to an owner. The algorithm belongs to the key, so a message can never choose it."""
+    """What seals to an owner.
+
+    The algorithm belongs to the key, so a message can never choose it.
+    """
 
     kid: str
     owner: str
@@ -84,13 +95,17 @@ class SigningKey:
         return VerificationKey(self.kid, self.owner, self.private.public_key())
 
     def jwk(self, private: bool = False) -> dict[str, str]:
-        """The JWK; with `private`, the secret `d` too, which belongs in a 0600 file and nowhere else."""
+        """The JWK; with `private`, the secret `d` too, which belongs in a 0600 file and nowhere
+        else.
+        """
         return _maybe_private(self.public().jwk(), self.private, private=private)
 
 
 @dataclass(frozen=True, slots=True)
 class OpeningKey:
-    """An owner's private key for what was sealed to it; `kid` is the RFC 7638 thumbprint of its public half."""
+    """An owner's private key for what was sealed to it; `kid` is the RFC 7638 thumbprint of its
+    public half.
+    """
 
     kid: str
     owner: str
@@ -102,15 +117,22 @@ class OpeningKey:
         return RecipientKey(self.kid, self.owner, self.alg, self.private.public_key())
 
     def jwk(self, private: bool = False) -> dict[str, str]:
-        """The JWK; with `private`, the secret `d` too, which belongs in a 0600 file and nowhere else."""
+        """The JWK; with `private`, the secret `d` too, which belongs in a 0600 file and nowhere
+        else.
+        """
         return _maybe_private(self.public().jwk(), self.private, private=private)
 
 
 class KeySource(Protocol):
-    """Where public keys come from. Obligation: answers only keys whose owner was established, from memory, without blocking."""
+    """Where public keys come from.
+
+    Obligation: answers only keys whose owner was established, from memory, without blocking.
+    """
 
     def verification(self, kid: str) -> VerificationKey | None:
-        """The verification key of that id, whatever its status, or None when this source has not heard of it."""
+        """The verification key of that id, whatever its status, or None when this source has not
+        heard of it.
+        """
         ...
 
     def recipient(self, owner: str) -> RecipientKey | None:
@@ -118,12 +140,18 @@ class KeySource(Protocol):
         ...
 
     async def refresh(self) -> None:
-        """Ask the directory again: an unknown key id counts as a failure only after this. Raises whatever it is when it could not be asked."""
+        """Ask the directory again: an unknown key id counts as a failure only after this.
+
+        Raises whatever it is when it could not be asked.
+        """
         ...
 
 
 class StaticKeys:
-    """A fixed set of public keys: tests, bootstrap, offline verification. The last recipient key given for an owner is current."""
+    """A fixed set of public keys: tests, bootstrap, offline verification.
+
+    The last recipient key given for an owner is current.
+    """
 
     def __init__(self, *keys: SigningKey | OpeningKey | VerificationKey | RecipientKey) -> None:
         public = [key.public() if isinstance(key, SigningKey | OpeningKey) else key for key in keys]
@@ -168,7 +196,9 @@ def opening_from_jwk(jwk: Mapping[str, Any], owner: str) -> OpeningKey:
     return OpeningKey(_checked_kid(jwk, private.public_key()), owner, private)
 
 
-def verification_from_jwk(jwk: Mapping[str, Any], owner: str, status: KeyStatus = "active") -> VerificationKey:
+def verification_from_jwk(
+    jwk: Mapping[str, Any], owner: str, status: KeyStatus = "active"
+) -> VerificationKey:
     """Read a public signing JWK. Raises KeyRefused, also when it carries a private part."""
     _check_purpose(jwk, use="sig", alg=SIGNING_ALG)
     public = _public_only(jwk)
@@ -188,7 +218,10 @@ def thumbprint(public: ec.EllipticCurvePublicKey) -> str:
 
 
 def point_of(jwk: object) -> ec.EllipticCurvePublicKey:
-    """The public point of a bare P-256 JWK. Raises KeyRefused for another curve, a wrong length or a point off the curve."""
+    """The public point of a bare P-256 JWK.
+
+    Raises KeyRefused for another curve, a wrong length or a point off the curve.
+    """
     if not isinstance(jwk, Mapping) or jwk.get("kty") != "EC" or jwk.get("crv") != "P-256":
         raise KeyRefused("not a P-256 key")
     point = b"\x04" + _coordinate(jwk, "x") + _coordinate(jwk, "y")
@@ -205,10 +238,17 @@ def bare_jwk(public: ec.EllipticCurvePublicKey) -> dict[str, str]:
 
 def _public_jwk(public: ec.EllipticCurvePublicKey) -> dict[str, str]:
     numbers = public.public_numbers()
-    return {"crv": "P-256", "kty": "EC", "x": b64u(numbers.x.to_bytes(32)), "y": b64u(numbers.y.to_bytes(32))}
+    return {
+        "crv": "P-256",
+        "kty": "EC",
+        "x": b64u(numbers.x.to_bytes(32)),
+        "y": b64u(numbers.y.to_bytes(32)),
+    }
 
 
-def _maybe_private(jwk: dict[str, str], key: ec.EllipticCurvePrivateKey, *, private: bool) -> dict[str, str]:
+def _maybe_private(
+    jwk: dict[str, str], key: ec.EllipticCurvePrivateKey, *, private: bool
+) -> dict[str, str]:
     if private:
         jwk["d"] = b64u(key.private_numbers().private_value.to_bytes(32))
     return jwk

@@ -1,4 +1,5 @@
-"""Checks a delivered package offline: that exactly this content, for exactly this recipient, was logged before it left."""
+"""Checks a delivered package offline: that exactly this content, for exactly this recipient, was
+logged before it left."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ _SALT: Final = 32
 
 
 class PackageRefused(ValueError):
-    """A package that proves nothing. `step` is the number of the check below that failed, `code` what failed; never content."""
+    """A package that proves nothing.
+
+    `step` is the number of the check below that failed, `code` what failed; never content.
+    """
 
     def __init__(self, step: int, code: str) -> None:
         super().__init__(code)
@@ -25,7 +29,10 @@ class PackageRefused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was established. `standing` is what a screen may say: proven, or only promised by `due`."""
+    """What was established.
+
+    `standing` is what a screen may say: proven, or only promised by `due`.
+    """
 
     standing: Literal["proven", "promised"]
     content: Mapping[str, Any]
@@ -38,11 +45,12 @@ class Verdict:
 
 
 def verify_package(package: DisclosurePackage, *, me: str, log: Verifier) -> Verdict:
-    """Run the recipient's checks of design section 8, step 5; the envelope's signature was checked when it was opened.
+    """Run the recipient's checks of design section 8, step 5; the envelope's signature was checked
+    when it was opened.
 
-    1 content and record are canonical; 2 both name this delivery and me, nobody else; 3 the record commits to exactly
-    this content (`dc`); 4 leaf or promise commits to exactly this record (`h`); 5 the leaf is in the tree the log signed.
-    Raises PackageRefused.
+    1 content and record are canonical; 2 both name this delivery and me, nobody else; 3 the record
+    commits to exactly this content (`dc`); 4 leaf or promise commits to exactly this record (`h`);
+    5 the leaf is in the tree the log signed. Raises PackageRefused.
     """
     content, record = _parts(package)
     _addressed(package, content, record, me)
@@ -72,27 +80,42 @@ def _parts(package: DisclosurePackage) -> tuple[Mapping[str, Any], Mapping[str, 
         raise PackageRefused(1, "content-malformed") from None
 
 
-def _addressed(package: DisclosurePackage, content: Mapping[str, Any], record: Mapping[str, Any], me: str) -> None:
+def _addressed(
+    package: DisclosurePackage, content: Mapping[str, Any], record: Mapping[str, Any], me: str
+) -> None:
     delivery = str(package.delivery_id)
     if content.get("recipient") != me or record.get("rcp") != me:
         raise PackageRefused(2, "not-my-package")
     if content.get("deliveryId") != delivery or record.get("dl") != delivery:
         raise PackageRefused(2, "delivery-mismatch")
-    if content.get("kind") != package.kind or record["op"] != "disclosure" or record["out"] != "permit":
+    if (
+        content.get("kind") != package.kind
+        or record["op"] != "disclosure"
+        or record["out"] != "permit"
+    ):
         raise PackageRefused(2, "not-a-disclosure")
     clause = content.get("clause")
-    if not isinstance(clause, dict) or clause.get("id") != record.get("cl") or clause.get("hash") != record.get("ag"):
+    if (
+        not isinstance(clause, dict)
+        or clause.get("id") != record.get("cl")
+        or clause.get("hash") != record.get("ag")
+    ):
         raise PackageRefused(2, "clause-mismatch")
-    if record.get("cl") is None or record.get("ag") is None:  # absent on both sides is not agreement
+    if record.get("cl") is None or record.get("ag") is None:
+        # Absent on both sides is not agreement
         raise PackageRefused(2, "clause-mismatch")
 
 
 def _committed(package: DisclosurePackage, record: Mapping[str, Any]) -> None:
-    if content_commitment(_salt(package.content_salt, 3), unb64u(package.content)) != record.get("dc"):
+    if content_commitment(_salt(package.content_salt, 3), unb64u(package.content)) != record.get(
+        "dc"
+    ):
         raise PackageRefused(3, "content-not-committed")
 
 
-def _promised(package: DisclosurePackage, content: Mapping[str, Any], record: Mapping[str, Any]) -> Verdict:
+def _promised(
+    package: DisclosurePackage, content: Mapping[str, Any], record: Mapping[str, Any]
+) -> Verdict:
     promise = package.promise
     if promise is None or package.leaf or package.proof:
         raise PackageRefused(4, "proof-and-promise")

@@ -1,4 +1,5 @@
-"""Refusals as RFC 9457 problems: one registry of codes, and an exception that can carry nothing a caller typed."""
+"""Refusals as RFC 9457 problems: one registry of codes, and an exception that can carry nothing a
+caller typed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +9,12 @@ TYPE_BASE = "https://example.org/problems/"
 
 
 class FieldError(ValueError):
-    """Raised by a model's validator with a fixed sentence. Only these sentences reach a caller: others might quote input.
+    """Raised by a model's validator with a fixed sentence.
 
-    `at` leads from the validated object to the part that is at fault, in the names of the request and never in what was typed; a
+    Only these sentences reach a caller: others might quote input.
+
+    `at` leads from the validated object to the part that is at fault, in the names of the request
+    and never in what was typed; a
     validator that looks at a whole object names it there.
     """
 
@@ -21,7 +25,9 @@ class FieldError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """One kind of refusal: its stable code, HTTP status, title, and what the caller can do about it."""
+    """One kind of refusal: its stable code, HTTP status, title, and what the caller can do about
+    it.
+    """
 
     code: str
     status: int
@@ -36,7 +42,9 @@ class ProblemKind:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One faulty part of a request: where (RFC 6901 pointer within body, query, path or header) and a fixed sentence."""
+    """One faulty part of a request: where (RFC 6901 pointer within body, query, path or header) and
+    a fixed sentence.
+    """
 
     pointer: str
     detail: str
@@ -48,7 +56,10 @@ class Fault:
 
 
 class Problem(Exception):
-    """A refusal to be answered as problem+json. `detail` and `errors` are our own fixed sentences, never input."""
+    """A refusal to be answered as problem+json.
+
+    `detail` and `errors` are our own fixed sentences, never input.
+    """
 
     def __init__(
         self,
@@ -59,7 +70,9 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, Any] | None = None,
     ) -> None:
-        """`code` must be in the registry (KeyError otherwise); `members` are extension members of the body."""
+        """`code` must be in the registry (KeyError otherwise); `members` are extension members of the
+        body.
+        """
         super().__init__(code)
         self.kind = _REGISTRY[code]
         self.detail = detail or self.kind.advice
@@ -78,7 +91,9 @@ class Problem(Exception):
         return self.kind.status
 
     def body(self, correlation_id: str) -> dict[str, Any]:
-        """The problem+json members (RFC 9457 section 3) with our `code`, `correlationId` and, if any, `errors`."""
+        """The problem+json members (RFC 9457 section 3) with our `code`, `correlationId` and, if
+        any, `errors`.
+        """
         made: dict[str, Any] = {
             **self.members,
             "type": self.kind.type,
@@ -112,29 +127,64 @@ def kinds() -> list[ProblemKind]:
 
 for _row in (
     ("malformed-request", 400, "Request cannot be read", "Send a well-formed HTTP request."),
-    ("malformed-json", 400, "Body is not readable JSON", "Send one JSON object in UTF-8, without repeated names or NUL characters."),
+    (
+        "malformed-json",
+        400,
+        "Body is not readable JSON",
+        "Send one JSON object in UTF-8, without repeated names or NUL characters.",
+    ),
     (
         "idempotency-key-missing",
         400,
         "Idempotency-Key is missing",
         "Send an Idempotency-Key header of 16 to 64 characters, new for each new thing.",
     ),
-    ("invalid-cursor", 400, "Cursor is not usable", "Start again without a cursor; use cursors exactly as they were given."),
-    ("unauthorized", 401, "Access token is missing or not usable", "Get a new access token and send it with a fresh DPoP proof."),
+    (
+        "invalid-cursor",
+        400,
+        "Cursor is not usable",
+        "Start again without a cursor; use cursors exactly as they were given.",
+    ),
+    (
+        "unauthorized",
+        401,
+        "Access token is missing or not usable",
+        "Get a new access token and send it with a fresh DPoP proof.",
+    ),
     (
         "dpop-proof-refused",
         401,
         "DPoP proof is not usable",
         "Sign a fresh proof for this method and URL with the key the token is bound to.",
     ),
-    ("step-up-required", 401, "A fresh sign-in is needed", "Ask the person to authenticate again, then repeat the request."),
-    ("insufficient-scope", 403, "The token does not carry the needed scope", "Ask for a token with the scope named in WWW-Authenticate."),
-    ("forbidden", 403, "This is not permitted", "Ask your agency's administrator whether you should have this right."),
+    (
+        "step-up-required",
+        401,
+        "A fresh sign-in is needed",
+        "Ask the person to authenticate again, then repeat the request.",
+    ),
+    (
+        "insufficient-scope",
+        403,
+        "The token does not carry the needed scope",
+        "Ask for a token with the scope named in WWW-Authenticate.",
+    ),
+    (
+        "forbidden",
+        403,
+        "This is not permitted",
+        "Ask your agency's administrator whether you should have this right.",
+    ),
     ("agency-suspended", 403, "The agency is suspended", "Contact the hub's operator."),
     ("not-found", 404, "Not found", "There is nothing here that you may see."),
     ("method-not-allowed", 405, "Method not allowed", "Use a method listed in the Allow header."),
     ("not-acceptable", 406, "Answer cannot be given in that form", "Accept application/json."),
-    ("conflict", 409, "Conflicts with the present state", "Read the resource again and decide afresh."),
+    (
+        "conflict",
+        409,
+        "Conflicts with the present state",
+        "Read the resource again and decide afresh.",
+    ),
     (
         "idempotency-in-flight",
         409,
@@ -143,8 +193,18 @@ for _row in (
     ),
     ("body-too-large", 413, "Body is too large", "Send at most 256 KiB."),
     ("unsupported-media-type", 415, "Body is of the wrong type", "Send application/json in UTF-8."),
-    ("validation-failed", 422, "Some fields are not acceptable", "Correct the fields named in errors."),
-    ("idempotency-key-reused", 422, "Idempotency-Key was used for something else", "Use a new key for a new request."),
+    (
+        "validation-failed",
+        422,
+        "Some fields are not acceptable",
+        "Correct the fields named in errors.",
+    ),
+    (
+        "idempotency-key-reused",
+        422,
+        "Idempotency-Key was used for something else",
+        "Use a new key for a new request.",
+    ),
     ("rate-limited", 429, "Too many requests", "Wait for the seconds given in Retry-After."),
     ("headers-too-large", 431, "Headers are too large", "Send fewer or shorter headers."),
     (
@@ -156,7 +216,12 @@ for _row in (
     ("upstream-failed", 502, "Another service gave no usable answer", "Try again later."),
     ("unavailable", 503, "The service cannot answer now", "Try again later."),
     ("paused", 503, "The service is paused by its operator", "Try again later."),
-    ("directory-stale", 503, "Agency state is out of date", "Access is denied until the directory answers again; try again shortly."),
+    (
+        "directory-stale",
+        503,
+        "Agency state is out of date",
+        "Access is denied until the directory answers again; try again shortly.",
+    ),
     (
         "audit-backlog",
         503,

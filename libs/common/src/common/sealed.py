@@ -1,4 +1,5 @@
-"""Personal data at rest: fields sealed under one subject's key and bound to their place; destroying the key erases them all."""
+"""Personal data at rest: fields sealed under one subject's key and bound to their place; destroying
+the key erases them all."""
 
 import hmac
 import secrets
@@ -37,7 +38,9 @@ _HEAD: Final = struct.Struct(">BH")  # format, key version
 _FORMAT: Final = 1
 _NONCE: Final = 12
 _TAG: Final = 16
-_CACHED: Final = 2048  # unwrapped keys kept in memory: a few pages of people, so that a remote keyring is not asked for each
+# unwrapped keys kept in memory: a few pages of people, so that a remote keyring is not asked for
+# each
+_CACHED: Final = 2048
 
 
 class SealRefused(ValueError):
@@ -45,24 +48,39 @@ class SealRefused(ValueError):
 
 
 class SubjectErased(LookupError):
-    """The subject's keys were destroyed: what was sealed under them is gone, and no new key is made."""
+    """The subject's keys were destroyed: what was sealed under them is gone, and no new key is
+    made.
+    """
 
 
 class SubjectUnknown(LookupError):
     """No key was ever made for this subject."""
 
 
-def seal_field(dek: bytes, *, table: str, column: str, row_id: UUID, subject_id: UUID, version: int, plaintext: bytes) -> bytes:
-    """`0x01 | key version u16 | nonce 12 | ciphertext | tag 16` (AES-256-GCM), bound to table, column, row, subject and version.
+def seal_field(
+    dek: bytes,
+    *,
+    table: str,
+    column: str,
+    row_id: UUID,
+    subject_id: UUID,
+    version: int,
+    plaintext: bytes,
+) -> bytes:
+    """`0x01 | key version u16 | nonce 12 | ciphertext | tag 16` (AES-256-GCM), bound to table, column,
+    row, subject and version.
 
-    Nonces are random: at most 2^32 fields under one key (NIST SP 800-38D section 8.3), out of reach for one person.
+    Nonces are random: at most 2^32 fields under one key (NIST SP 800-38D section 8.3), out of reach
+    for one person.
     """
     nonce = secrets.token_bytes(_NONCE)
     bound = _bound_to(table, column, row_id, subject_id, version)
     return _HEAD.pack(_FORMAT, version) + nonce + AESGCM(dek).encrypt(nonce, plaintext, bound)
 
 
-def open_field(dek: bytes, *, table: str, column: str, row_id: UUID, subject_id: UUID, blob: bytes) -> bytes:
+def open_field(
+    dek: bytes, *, table: str, column: str, row_id: UUID, subject_id: UUID, blob: bytes
+) -> bytes:
     """The plaintext of a field at exactly this place. Raises SealRefused."""
     bound = _bound_to(table, column, row_id, subject_id, field_version(blob))
     nonce, sealed = blob[_HEAD.size : _HEAD.size + _NONCE], blob[_HEAD.size + _NONCE :]
@@ -81,10 +99,12 @@ def field_version(blob: bytes) -> int:
 
 
 def blind_index(key: bytes, label: str, value: str) -> bytes:
-    """16 bytes that are equal for equal values, for look-up by equality: HMAC-SHA-256 of the value, NFKC, case-folded, trimmed.
+    """16 bytes that are equal for equal values, for look-up by equality: HMAC-SHA-256 of the value,
+    NFKC, case-folded, trimmed.
 
-    Leaks equality and frequency, and whoever holds the key can try all phone numbers: one label per column, only
-    columns a workflow needs, and the row's index goes when its subject is erased. Phone numbers come in E.164.
+    Leaks equality and frequency, and whoever holds the key can try all phone numbers: one label per
+    column, only columns a workflow needs, and the row's index goes when its subject is erased.
+    Phone numbers come in E.164.
     """
     normal = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold()).strip()
     return hmac.digest(key, label.encode() + b"\0" + normal.encode(), "sha256")[:16]
@@ -115,7 +135,9 @@ class SubjectKey:
         dek = self.deks.get(field_version(blob))
         if dek is None:
             raise SealRefused("the field is sealed under another key")
-        return open_field(dek, table=table, column=column, row_id=row_id, subject_id=self.subject_id, blob=blob).decode()
+        return open_field(
+            dek, table=table, column=column, row_id=row_id, subject_id=self.subject_id, blob=blob
+        ).decode()
 
 
 def subject_key_table(metadata: MetaData) -> Table:
@@ -132,25 +154,37 @@ def subject_key_table(metadata: MetaData) -> Table:
 
 
 class SubjectKeys:
-    """The subjects' keys of one service, on the caller's connection: they live and die with the caller's transaction.
+    """The subjects' keys of one service, on the caller's connection: they live and die with the
+    caller's transaction.
 
-    Each answer is read from the table, so a key destroyed by any process is gone for all; memory only saves the unwrapping.
+    Each answer is read from the table, so a key destroyed by any process is gone for all; memory
+    only saves the unwrapping.
     """
 
     def __init__(self, keyring: Keyring, table: Table, clock: Clock) -> None:
         self._keyring = keyring
         self._table = table
         self._clock = clock
-        # Made once: building a statement costs as much as running it, and a referral makes a key for each of its people.
-        self._before = Prepared(select(table.c.destroyed_at).where(table.c.subject_id == bindparam("subject")))
+        # Made once: building a statement costs as much as running it, and a referral makes a key
+        # for each of its people.
+        self._before = Prepared(
+            select(table.c.destroyed_at).where(table.c.subject_id == bindparam("subject"))
+        )
         self._insert = Prepared(insert(table), "subject_id", "version", "kek_id", "wrapped")
-        keys = select(table.c.subject_id, table.c.version, table.c.wrapped).where(table.c.wrapped.is_not(None))
-        self._keys_of = Prepared(lambda dialect: keys.where(among(table.c.subject_id, "ids", dialect)))
+        keys = select(table.c.subject_id, table.c.version, table.c.wrapped).where(
+            table.c.wrapped.is_not(None)
+        )
+        self._keys_of = Prepared(
+            lambda dialect: keys.where(among(table.c.subject_id, "ids", dialect))
+        )
         self._cache: OrderedDict[bytes, tuple[UUID, int, bytes]] = OrderedDict()
         self._lock = threading.Lock()
 
     def create(self, conn: Connection, subject_id: UUID) -> SubjectKey:
-        """Make the first key of a new subject. Raises ValueError when it has one, SubjectErased when it had one."""
+        """Make the first key of a new subject.
+
+        Raises ValueError when it has one, SubjectErased when it had one.
+        """
         before = self._before.run(conn, {"subject": subject_id}).scalars()
         if any(before):
             raise SubjectErased("the subject's keys were destroyed")
@@ -159,14 +193,24 @@ class SubjectKeys:
         return self._add(conn, subject_id, 1, {})
 
     def create_fresh(self, conn: Connection, ids: Sequence[UUID]) -> dict[UUID, SubjectKey]:
-        """The first keys of subjects whose ids were made up in this very transaction: nobody can have had or erased them before.
+        """The first keys of subjects whose ids were made up in this very transaction: nobody can
+        have had or erased them before.
 
-        One statement for all. An id that did have a key fails on the table's primary key, an erased one's too: its row stays.
+        One statement for all. An id that did have a key fails on the table's primary key, an erased
+        one's too: its row stays.
         """
         kek_id = self._keyring.kek_id
-        made = {subject_id: SubjectKey(subject_id, 1, {1: secrets.token_bytes(32)}) for subject_id in ids}
+        made = {
+            subject_id: SubjectKey(subject_id, 1, {1: secrets.token_bytes(32)})
+            for subject_id in ids
+        }
         rows = [
-            {"subject_id": key.subject_id, "version": 1, "kek_id": kek_id, "wrapped": self._keyring.wrap(key.deks[1], _context(one, 1))}
+            {
+                "subject_id": key.subject_id,
+                "version": 1,
+                "kek_id": kek_id,
+                "wrapped": self._keyring.wrap(key.deks[1], _context(one, 1)),
+            }
             for one, key in made.items()
         ]
         self._insert.run_many(conn, rows)
@@ -186,51 +230,88 @@ class SubjectKeys:
         return found
 
     def load(self, conn: Connection, ids: Collection[UUID]) -> dict[UUID, SubjectKey]:
-        """The keys of many subjects in one query; erased and unknown ones are absent. Raises KeyringRefused for damaged rows."""
+        """The keys of many subjects in one query; erased and unknown ones are absent.
+
+        Raises KeyringRefused for damaged rows.
+        """
         deks: dict[UUID, dict[int, bytes]] = {}
-        for subject_id, version, wrapped in self._keys_of.run(conn, {"ids": list(set(ids))}) if ids else ():
+        for subject_id, version, wrapped in (
+            self._keys_of.run(conn, {"ids": list(set(ids))}) if ids else ()
+        ):
             deks.setdefault(subject_id, {})[version] = self._unwrapped(subject_id, version, wrapped)
-        return {subject_id: SubjectKey(subject_id, max(versions), versions) for subject_id, versions in deks.items()}
+        return {
+            subject_id: SubjectKey(subject_id, max(versions), versions)
+            for subject_id, versions in deks.items()
+        }
 
     def renew(self, conn: Connection, subject_id: UUID) -> SubjectKey:
-        """Add a new version for what is sealed from now on; older fields open as before. Raises SubjectErased or SubjectUnknown."""
+        """Add a new version for what is sealed from now on; older fields open as before.
+
+        Raises SubjectErased or SubjectUnknown.
+        """
         now = self.get(conn, subject_id)
         return self._add(conn, subject_id, now.version + 1, now.deks)
 
     def destroy(self, conn: Connection, subject_id: UUID) -> None:
-        """Erase the subject: every version's wrapped key is overwritten and a tombstone stays. Again is no harm.
+        """Erase the subject: every version's wrapped key is overwritten and a tombstone stays.
 
-        Delete the subject's blind indexes in the same transaction. Old pages and backups still hold the wrapped bytes
-        until the key-encryption key is rotated and destroyed. Raises SubjectUnknown.
+        Again is no harm.
+
+        Delete the subject's blind indexes in the same transaction. Old pages and backups still hold
+        the wrapped bytes until the key-encryption key is rotated and destroyed. Raises
+        SubjectUnknown.
         """
         columns = self._table.c
         gone = {"wrapped": None, "destroyed_at": self._clock.micros()}
-        done = conn.execute(update(self._table).where(columns.subject_id == subject_id, columns.destroyed_at.is_(None)).values(gone))
+        done = conn.execute(
+            update(self._table)
+            .where(columns.subject_id == subject_id, columns.destroyed_at.is_(None))
+            .values(gone)
+        )
         if done.rowcount == 0 and not self._erased(conn, subject_id):
             raise SubjectUnknown("no key was ever made for this subject")
         with self._lock:
-            for wrapped in [wrapped for wrapped, (owner, _, _) in self._cache.items() if owner == subject_id]:
+            for wrapped in [
+                wrapped for wrapped, (owner, _, _) in self._cache.items() if owner == subject_id
+            ]:
                 del self._cache[wrapped]
 
     def rewrap(self, conn: Connection, *, limit: int = 500) -> int:
-        """Wrap up to `limit` keys anew under the current key-encryption key; answers how many. 0 means the old ones may be destroyed."""
+        """Wrap up to `limit` keys anew under the current key-encryption key; answers how many. 0
+        means the old ones may be destroyed.
+        """
         columns, kek_id = self._table.c, self._keyring.kek_id
-        old = select(columns.subject_id, columns.version, columns.wrapped).where(columns.kek_id != kek_id, columns.wrapped.is_not(None))
+        old = select(columns.subject_id, columns.version, columns.wrapped).where(
+            columns.kek_id != kek_id, columns.wrapped.is_not(None)
+        )
         rows = conn.execute(old.limit(limit)).all()
         for subject_id, version, wrapped in rows:
             dek = self._keyring.unwrap(wrapped, _context(subject_id, version))
             # The old bytes are part of the condition: a key destroyed meanwhile must not come back.
-            this = (columns.subject_id == subject_id, columns.version == version, columns.wrapped == wrapped)
-            anew = {"wrapped": self._keyring.wrap(dek, _context(subject_id, version)), "kek_id": kek_id}
+            this = (
+                columns.subject_id == subject_id,
+                columns.version == version,
+                columns.wrapped == wrapped,
+            )
+            anew = {
+                "wrapped": self._keyring.wrap(dek, _context(subject_id, version)),
+                "kek_id": kek_id,
+            }
             conn.execute(update(self._table).where(*this).values(anew))
         return len(rows)
 
-    def _add(self, conn: Connection, subject_id: UUID, version: int, older: Mapping[int, bytes]) -> SubjectKey:
+    def _add(
+        self, conn: Connection, subject_id: UUID, version: int, older: Mapping[int, bytes]
+    ) -> SubjectKey:
         dek = secrets.token_bytes(32)
-        # Asked before wrapping: a rotation in between makes the label old, and an old label is only wrapped once more.
+        # Asked before wrapping: a rotation in between makes the label old, and an old label is only
+        # wrapped once more.
         kek_id = self._keyring.kek_id
         wrapped = self._keyring.wrap(dek, _context(subject_id, version))
-        self._insert.run(conn, {"subject_id": subject_id, "version": version, "kek_id": kek_id, "wrapped": wrapped})
+        self._insert.run(
+            conn,
+            {"subject_id": subject_id, "version": version, "kek_id": kek_id, "wrapped": wrapped},
+        )
         return SubjectKey(subject_id, version, {**older, version: dek})
 
     def _unwrapped(self, subject_id: UUID, version: int, wrapped: bytes) -> bytes:
@@ -248,13 +329,20 @@ class SubjectKeys:
 
     def _erased(self, conn: Connection, subject_id: UUID) -> bool:
         columns = self._table.c
-        query = select(columns.version).where(columns.subject_id == subject_id, columns.destroyed_at.is_not(None)).limit(1)
+        query = (
+            select(columns.version)
+            .where(columns.subject_id == subject_id, columns.destroyed_at.is_not(None))
+            .limit(1)
+        )
         return conn.execute(query).first() is not None
 
 
 def _bound_to(table: str, column: str, row_id: UUID, subject_id: UUID, version: int) -> bytes:
-    # Table and column are names from our own code and the rest has fixed places, so no two places give the same bytes.
-    return b"\x1f".join([table.encode(), column.encode(), row_id.bytes, subject_id.bytes, b"%d" % version])
+    # Table and column are names from our own code and the rest has fixed places, so no two places
+    # give the same bytes.
+    return b"\x1f".join(
+        [table.encode(), column.encode(), row_id.bytes, subject_id.bytes, b"%d" % version]
+    )
 
 
 def _context(subject_id: UUID, version: int) -> bytes:

@@ -1,4 +1,5 @@
-"""Settings of a process, read once from HUB_* variables; a bad one is an error that names the variable, never its value."""
+"""Settings of a process, read once from HUB_* variables; a bad one is an error that names the
+variable, never its value."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,7 +9,10 @@ from urllib.parse import urlsplit
 
 
 class SettingsError(Exception):
-    """A variable is missing or unusable. The message names the variable and what is wanted; it never shows the value."""
+    """A variable is missing or unusable.
+
+    The message names the variable and what is wanted; it never shows the value.
+    """
 
     def __init__(self, variable: str, wanted: str) -> None:
         """`wanted` completes the sentence "VARIABLE must be …"."""
@@ -30,9 +34,15 @@ class Settings:
     kafka_bootstrap: str = ""
     kafka_user: str = ""
     kafka_password: str = field(default="", repr=False)
-    kafka_doorkeeper_password: str = field(default="", repr=False)  # identity alone: closes suspended agencies' topics
-    kafka_ca_file: Path | None = None  # PEM certificates that may vouch for the brokers; with it the connection is TLS
-    operator_kid: str | None = None  # RFC 7638 thumbprint of the operator's key, pinned; absent in demonstrations
+    kafka_doorkeeper_password: str = field(
+        default="", repr=False
+    )  # identity alone: closes suspended agencies' topics
+    kafka_ca_file: Path | None = (
+        None  # PEM certificates that may vouch for the brokers; with it the connection is TLS
+    )
+    operator_kid: str | None = (
+        None  # RFC 7638 thumbprint of the operator's key, pinned; absent in demonstrations
+    )
     keyring_passphrase: str | None = field(default=None, repr=False)
     host: str = "127.0.0.1"
     port: int = 8000
@@ -49,7 +59,10 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read HUB_* variables. Secrets may instead be named by VARIABLE_FILE. Raises SettingsError."""
+        """Read HUB_* variables.
+
+        Secrets may instead be named by VARIABLE_FILE. Raises SettingsError.
+        """
         values: dict[str, Any] = {}
         for name, (parse, required) in _VARIABLES.items():
             variable = f"HUB_{name.upper()}"
@@ -71,7 +84,9 @@ class Settings:
 
 
 def _text(environ: Mapping[str, str], variable: str) -> str:
-    """The variable's text, or the content of the file VARIABLE_FILE names if the variable is a secret."""
+    """The variable's text, or the content of the file VARIABLE_FILE names if the variable is a
+    secret.
+    """
     text = environ.get(variable, "").strip()
     place = environ.get(f"{variable}_FILE", "").strip()
     if not place or variable not in _SECRETS:
@@ -89,7 +104,11 @@ def _url(variable: str, text: str) -> str:
     try:
         parts = urlsplit(text)
         fine = (
-            parts.scheme in {"http", "https"} and bool(parts.hostname) and not parts.query and not parts.fragment and parts.username is None
+            parts.scheme in {"http", "https"}
+            and bool(parts.hostname)
+            and not parts.query
+            and not parts.fragment
+            and parts.username is None
         )
         fine = fine and (parts.port is None or parts.port > 0)
     except ValueError:
@@ -147,7 +166,14 @@ def _path(_variable: str, text: str) -> Path:
     return Path(text)
 
 
-_SECRETS = frozenset({"HUB_DATABASE_URL", "HUB_KAFKA_PASSWORD", "HUB_KAFKA_DOORKEEPER_PASSWORD", "HUB_KEYRING_PASSPHRASE"})
+_SECRETS = frozenset(
+    {
+        "HUB_DATABASE_URL",
+        "HUB_KAFKA_PASSWORD",
+        "HUB_KAFKA_DOORKEEPER_PASSWORD",
+        "HUB_KEYRING_PASSPHRASE",
+    }
+)
 
 # field -> (parser, required)
 _VARIABLES: dict[str, tuple[Callable[[str, str], object], bool]] = {

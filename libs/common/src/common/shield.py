@@ -1,4 +1,5 @@
-"""Takes what would give a shielded place away out of texts that are otherwise permitted, such as a danger summary that must not wait.
+"""Takes what would give a shielded place away out of texts that are otherwise permitted, such as a
+danger summary that must not wait.
 
 What it catches, and what no machine can, is in docs/threat-model.md.
 """
@@ -15,7 +16,9 @@ REMOVED: Final = "[removed]"
 _SHORTEST: Final = 4
 """Letters and digits of a single word that may stand for a place."""
 _WHOLE_WORDS_BELOW: Final = 6
-"""Anything shorter counts only from the start of a word to the end of one: “Hall” is not in “hallway”."""
+"""Anything shorter counts only from the start of a word to the end of one: “Hall” is not in
+“hallway”.
+"""
 
 _LONGEST_NAME: Final = 6
 """Words of an area's or a person's name."""
@@ -24,10 +27,14 @@ _WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _ASCII: Final = re.compile(r"[0-9A-Za-z]+")
 _PARTS: Final = re.compile(r"[,;\n]")
 _NUMBER: Final = re.compile(r"\d+[a-z]?")
-_POSTCODE: Final = re.compile(r"(?<![^\W_])([a-z]{1,2}\d[a-z\d]?)[\W_]*(\d[a-z]{2})(?![^\W_])", re.IGNORECASE)
+_POSTCODE: Final = re.compile(
+    r"(?<![^\W_])([a-z]{1,2}\d[a-z\d]?)[\W_]*(\d[a-z]{2})(?![^\W_])", re.IGNORECASE
+)
 _OUTWARD: Final = re.compile(r"[a-z]{1,2}\d[a-z\d]?")
 
-_DWELLING: Final = frozenset({"flat", "apartment", "apt", "unit", "room", "block", "floor", "suite", "no", "number"})
+_DWELLING: Final = frozenset(
+    {"flat", "apartment", "apt", "unit", "room", "block", "floor", "suite", "no", "number"}
+)
 _TRIVIAL: Final = frozenset(
     [
         "a",
@@ -78,37 +85,122 @@ _TRIVIAL: Final = frozenset(
     ]
 )
 _KINDS: Final = (
-    ("road", "rd"), ("street", "st", "str"), ("saint", "st"), ("avenue", "ave", "av"), ("lane", "ln", "la"), ("close", "cl"), ("drive", "dr"),
-    ("crescent", "cres", "cr"), ("terrace", "terr", "ter"), ("court", "ct", "crt"), ("gardens", "gdns"), ("grove", "gr", "gro"),
-    ("place", "pl"), ("square", "sq"), ("house", "hse"), ("mount", "mt"),
-)  # fmt: skip
-_SPELLINGS: Final = {word: {other for kind in _KINDS if word in kind for other in kind} for kind in _KINDS for word in kind}
+    ("road", "rd"),
+    ("street", "st", "str"),
+    ("saint", "st"),
+    ("avenue", "ave", "av"),
+    ("lane", "ln", "la"),
+    ("close", "cl"),
+    ("drive", "dr"),
+    ("crescent", "cres", "cr"),
+    ("terrace", "terr", "ter"),
+    ("court", "ct", "crt"),
+    ("gardens", "gdns"),
+    ("grove", "gr", "gro"),
+    ("place", "pl"),
+    ("square", "sq"),
+    ("house", "hse"),
+    ("mount", "mt"),
+)
+_SPELLINGS: Final = {
+    word: {other for kind in _KINDS if word in kind for other in kind}
+    for kind in _KINDS
+    for word in kind
+}
 _STREETS: Final = frozenset(
     "road rd street avenue ave lane ln close drive crescent cres row terrace mews wynd".split()  # noqa: SIM905
 )
 """A text with one of these words names a street, even where the form asks for an area."""
-_AFTER_A_NUMBER: Final = _STREETS | {"st", "court", "gardens", "grove", "square", "steps", "house", "place"}
+_AFTER_A_NUMBER: Final = _STREETS | {
+    "st",
+    "court",
+    "gardens",
+    "grove",
+    "square",
+    "steps",
+    "house",
+    "place",
+}
 """What names a street behind a number; areas are called so, too."""
 _NUMBERED: Final = ("no", "number", "house", "door")
 """What a house number is called when its street is not named."""
 _INSTITUTIONS: Final = frozenset(
     [
-        *("school", "academy", "college", "nursery", "primary", "secondary", "infant", "infants", "junior", "juniors", "high", "grammar"),
-        *("surgery", "practice", "clinic", "hospital", "medical", "health", "doctors", "gp", "centre", "center", "ltd", "limited", "plc"),
-        *("university", "community", "catholic", "rc", "ce", "preschool", "group", "partnership", "sixth", "form"),
+        *(
+            "school",
+            "academy",
+            "college",
+            "nursery",
+            "primary",
+            "secondary",
+            "infant",
+            "infants",
+            "junior",
+            "juniors",
+            "high",
+            "grammar",
+        ),
+        *(
+            "surgery",
+            "practice",
+            "clinic",
+            "hospital",
+            "medical",
+            "health",
+            "doctors",
+            "gp",
+            "centre",
+            "center",
+            "ltd",
+            "limited",
+            "plc",
+        ),
+        *(
+            "university",
+            "community",
+            "catholic",
+            "rc",
+            "ce",
+            "preschool",
+            "group",
+            "partnership",
+            "sixth",
+            "form",
+        ),
     ]
 )
 """What people leave out or exchange when they name a school, a practice or an employer."""
-_CALLED: Final = ("school", "academy", "college", "nursery", "surgery", "practice", "clinic", "hospital", "centre")
+_CALLED: Final = (
+    "school",
+    "academy",
+    "college",
+    "nursery",
+    "surgery",
+    "practice",
+    "clinic",
+    "hospital",
+    "centre",
+)
 
 
 class Shield:
-    """Made once per snapshot. Case, accents, spacing, punctuation and the usual short forms of street kinds are forgiven."""
+    """Made once per snapshot.
 
-    def __init__(self, secrets: Iterable[str], told: Iterable[str], areas: Iterable[str], names: Iterable[str]) -> None:
-        """`secrets` are shielded values, `told` shielded accounts in somebody's own words, of which only postcodes are looked for.
+    Case, accents, spacing, punctuation and the usual short forms of street kinds are forgiven.
+    """
 
-        `areas` a shield lets through, and people's own `names`, stay readable: the alternative is a danger summary without whom.
+    def __init__(
+        self,
+        secrets: Iterable[str],
+        told: Iterable[str],
+        areas: Iterable[str],
+        names: Iterable[str],
+    ) -> None:
+        """`secrets` are shielded values, `told` shielded accounts in somebody's own words, of which
+        only postcodes are looked for.
+
+        `areas` a shield lets through, and people's own `names`, stay readable: the alternative is a
+        danger summary without whom.
         """
         secrets, told = tuple(secrets), tuple(told)
         self._cleaned: dict[str, str] = {}
@@ -116,13 +208,24 @@ class Shield:
         self._whole: frozenset[str] = frozenset()
         if not secrets and not told:
             return
-        # A name with a number in it is an address in the wrong field; a numbered street is no area and nobody's name.
-        readable = (*(area for area in areas if is_area(area)), *(name for name in names if not any(letter.isdigit() for letter in name)))
-        spared = {run for text in readable for run in _runs(text)} - {street for text in secrets for street in _streets(text)}
+        # A name with a number in it is an address in the wrong field; a numbered street is no area
+        # and nobody's name.
+        readable = (
+            *(area for area in areas if is_area(area)),
+            *(name for name in names if not any(letter.isdigit() for letter in name)),
+        )
+        spared = {run for text in readable for run in _runs(text)} - {
+            street for text in secrets for street in _streets(text)
+        }
         found: set[str] = set()
         for text in secrets:
             found.update(_needles(text, spared))
-        found.update(needle for text in (*secrets, *told) for needle in _postcodes(text) if needle not in spared)
+        found.update(
+            needle
+            for text in (*secrets, *told)
+            for needle in _postcodes(text)
+            if needle not in spared
+        )
         bare = {needle for text in secrets for needle in _called(text) if needle not in spared}
         self._whole = frozenset(bare - found)
         self._needles = tuple(sorted(found | bare))
@@ -147,7 +250,11 @@ class Shield:
         if not hits:  # as in nearly every text
             return text
         places = _squashed(text)[1]
-        spans = sorted(span for needle in hits for span in _found(needle, text, letters, places, whole=needle in self._whole))
+        spans = sorted(
+            span
+            for needle in hits
+            for span in _found(needle, text, letters, places, whole=needle in self._whole)
+        )
         pieces: list[str] = []
         end = 0
         for first, last in spans:
@@ -161,23 +268,34 @@ class Shield:
 
 
 def is_area(text: str) -> bool:
-    """Whether a text given as an area can be one: it names no number, no street and no part of a postcode.
+    """Whether a text given as an area can be one: it names no number, no street and no part of a
+    postcode.
 
     An address typed into the wrong field must neither leave as an area nor be spared in texts.
     """
     words = _words(text)
-    return bool(words) and not any(word in _STREETS or any(letter.isdigit() for letter in word) for word in words)
+    return bool(words) and not any(
+        word in _STREETS or any(letter.isdigit() for letter in word) for word in words
+    )
 
 
 def gives_place(text: str) -> bool:
-    """Whether a text has the shape of an address: a postcode, or a number before a street's kind."""
+    """Whether a text has the shape of an address: a postcode, or a number before a street's
+    kind.
+    """
     words = _words(text)
     first = next((place for place, word in enumerate(words) if _NUMBER.fullmatch(word)), len(words))
-    return _POSTCODE.search(text) is not None or any(word in _AFTER_A_NUMBER for word in words[first:])
+    return _POSTCODE.search(text) is not None or any(
+        word in _AFTER_A_NUMBER for word in words[first:]
+    )
 
 
-def _found(needle: str, text: str, letters: str, places: list[int], *, whole: bool) -> Iterator[tuple[int, int]]:
-    """Where the needle stands in the text, as first and one past the last character; if `whole`, only as words of their own."""
+def _found(
+    needle: str, text: str, letters: str, places: list[int], *, whole: bool
+) -> Iterator[tuple[int, int]]:
+    """Where the needle stands in the text, as first and one past the last character; if `whole`,
+    only as words of their own.
+    """
     at = letters.find(needle)
     while at >= 0:
         first, last = places[at], places[at + len(needle) - 1] + 1
@@ -188,7 +306,9 @@ def _found(needle: str, text: str, letters: str, places: list[int], *, whole: bo
 
 
 def _needles(text: str, spared: set[str]) -> Iterator[str]:
-    """What must not be read of a shielded value: each part with and without its house number, and every two words together."""
+    """What must not be read of a shielded value: each part with and without its house number, and
+    every two words together.
+    """
     for part in (text, *_PARTS.split(text)):
         words = _words(part)
         rest = _without_number(words)
@@ -196,11 +316,17 @@ def _needles(text: str, spared: set[str]) -> Iterator[str]:
             if _tells(run) and "".join(run) not in spared:
                 yield from _spelt(run)
         # Part of a postcode stands alone, too: better a road's number too many than her district.
-        yield from (word for word in words if len(word) > 2 and _OUTWARD.fullmatch(word) and word not in spared)
+        yield from (
+            word
+            for word in words
+            if len(word) > 2 and _OUTWARD.fullmatch(word) and word not in spared
+        )
 
 
 def _tells(run: Sequence[str]) -> bool:
-    """Whether these words together may name a place: not only numbers and words such as “at home”."""
+    """Whether these words together may name a place: not only numbers and words such as “at
+    home”.
+    """
     telling = [word for word in run if word not in _TRIVIAL and not _NUMBER.fullmatch(word)]
     return bool(telling) and (len(run) > 1 or len(run[0]) >= _SHORTEST)
 
@@ -214,10 +340,15 @@ def _without_number(words: list[str]) -> list[str]:
 
 
 def _spelt(words: Sequence[str]) -> Iterator[str]:
-    """The run under each spelling of a street's kind in it; long runs as they are, their pairs are looked for anyway."""
+    """The run under each spelling of a street's kind in it; long runs as they are, their pairs are
+    looked for anyway.
+    """
     yield "".join(words)
     if len(words) <= _SHORTEST:
-        yield from ("".join(each) for each in product(*(sorted(_SPELLINGS.get(word, {word})) for word in words)))
+        yield from (
+            "".join(each)
+            for each in product(*(sorted(_SPELLINGS.get(word, {word})) for word in words))
+        )
 
 
 def _postcodes(text: str) -> Iterator[str]:
@@ -226,25 +357,37 @@ def _postcodes(text: str) -> Iterator[str]:
 
 
 def _streets(text: str) -> Iterator[str]:
-    """What follows a house number, up to its street's kind, written together: “17 Larkspur Wynd, Northmoor” names “larkspurwynd”."""
+    """What follows a house number, up to its street's kind, written together: “17 Larkspur Wynd,
+    Northmoor” names “larkspurwynd”.
+    """
     for part in (text, *_PARTS.split(text)):
         words = _words(part)
         rest = _without_number(words)
         if rest and any(_NUMBER.fullmatch(word) for word in words[: -len(rest)]):
-            end = next((place for place, word in enumerate(rest, start=1) if word in _AFTER_A_NUMBER), len(rest))
+            end = next(
+                (place for place, word in enumerate(rest, start=1) if word in _AFTER_A_NUMBER),
+                len(rest),
+            )
             yield "".join(rest[:end])
 
 
 def _called(text: str) -> Iterator[str]:
     """Other things people call a shielded place, each looked for as words of its own.
 
-    A house number without its street (“number 17”), and a school, practice or employer without or with another word for what it is:
-    “Fellgate school” for Fellgate Primary School, “Millbank” for Millbank Surgery.
+    A house number without its street (“number 17”), and a school, practice or employer without or
+    with another word for what it is: “Fellgate school” for Fellgate Primary School, “Millbank” for
+    Millbank Surgery.
     """
     for part in _PARTS.split(text):
         words = _words(part)
-        yield from (called + word for word in words if _NUMBER.fullmatch(word) for called in _NUMBERED)
-        kept = [word for word in words if not (word in _INSTITUTIONS or word in _TRIVIAL or _NUMBER.fullmatch(word))]
+        yield from (
+            called + word for word in words if _NUMBER.fullmatch(word) for called in _NUMBERED
+        )
+        kept = [
+            word
+            for word in words
+            if not (word in _INSTITUTIONS or word in _TRIVIAL or _NUMBER.fullmatch(word))
+        ]
         if kept and len(kept) < len(words) and any(word in _INSTITUTIONS for word in words):
             name = "".join(kept)
             yield from (name + called for called in _CALLED)
@@ -256,7 +399,10 @@ def _runs(text: str) -> Iterator[str]:
     """Every run of up to so many neighbouring words, written together."""
     words = _words(text)
     for first in range(len(words)):
-        yield from ("".join(words[first:last]) for last in range(first + 1, min(first + _LONGEST_NAME, len(words)) + 1))
+        yield from (
+            "".join(words[first:last])
+            for last in range(first + 1, min(first + _LONGEST_NAME, len(words)) + 1)
+        )
 
 
 def _words(text: str) -> list[str]:

@@ -1,4 +1,5 @@
-"""The signed statement inside every envelope: a compact JWS whose length tells nothing, and the evidence a recipient keeps.
+"""The signed statement inside every envelope: a compact JWS whose length tells nothing, and the
+evidence a recipient keeps.
 
 Part of hub-event+jwe v1 (FROZEN, see envelope.py); envelope.py re-exports what callers need.
 """
@@ -14,7 +15,12 @@ from uuid import UUID
 from common.canonical import CanonicalError, b64u, canonical, parse, unb64u
 from common.keys import KeyRefused, KeySource, SigningKey, VerificationKey
 
-BUCKETS: Final = (4096, 16384, 65536, 262144)  # a statement's length tells only which of these it needed
+BUCKETS: Final = (
+    4096,
+    16384,
+    65536,
+    262144,
+)  # a statement's length tells only which of these it needed
 
 Code = Literal[
     "too-large",
@@ -30,7 +36,19 @@ Code = Literal[
 ]
 
 _TYP: Final = "hub-event+jws"
-_CLAIMS: Final = {"iss", "jti", "iat", "aud", "type", "version", "stream", "seq", "salt", "data", "pad"}
+_CLAIMS: Final = {
+    "iss",
+    "jti",
+    "iat",
+    "aud",
+    "type",
+    "version",
+    "stream",
+    "seq",
+    "salt",
+    "data",
+    "pad",
+}
 _LATEST: Final = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp())
 _COUNTER_MAX: Final = 2**53 - 1
 _ROUTING_NAME: Final = re.compile(r"[!-~]{1,128}")
@@ -40,7 +58,10 @@ _WORTH_CUTTING: Final = _PADDING * 16
 
 
 class EnvelopeRefused(Exception):
-    """An envelope was not accepted. Carries a code and nothing of the envelope, so it may be logged and counted."""
+    """An envelope was not accepted.
+
+    Carries a code and nothing of the envelope, so it may be logged and counted.
+    """
 
     def __init__(self, code: Code) -> None:
         super().__init__(code)
@@ -67,14 +88,16 @@ class Statement:
 
 
 def sign_statement(claims: Mapping[str, Any], sender: SigningKey) -> bytes:
-    """The compact JWS of `claims` (all of v1 except `pad`), padded to the smallest bucket that holds it.
+    """The compact JWS of `claims` (all of v1 except `pad`), padded to the smallest bucket that
+    holds it.
 
-    Raises EnvelopeTooLarge past 256 KiB, CanonicalError for data JSON cannot carry exactly, ValueError for claims no
-    recipient would accept.
+    Raises EnvelopeTooLarge past 256 KiB, CanonicalError for data JSON cannot carry exactly,
+    ValueError for claims no recipient would accept.
     """
     _read({**claims, "pad": ""})
     header = _header_of(sender.kid)
-    # "pad" sorts between these two halves, so the padded text is canonical without serialising the data twice.
+    # "pad" sorts between these two halves, so the padded text is canonical without serialising the
+    # data twice.
     before = canonical({name: value for name, value in claims.items() if name < "pad"})
     after = canonical({name: value for name, value in claims.items() if name > "pad"})
     bare = len(before) + len(after) + len(',"pad":""') - len("}{") + len(",")
@@ -93,7 +116,10 @@ def _header_of(kid: str) -> str:
 
 
 def _encoded_padded(before: bytes, zeros: int, after: bytes) -> str:
-    """base64url of `before`, that many characters 0, then `after`. What only pads need not be encoded."""
+    """base64url of `before`, that many characters 0, then `after`.
+
+    What only pads need not be encoded.
+    """
     lead = min(-len(before) % 3, zeros)
     whole, rest = divmod(zeros - lead, 3)
     if (len(before) + lead) % 3:
@@ -102,7 +128,8 @@ def _encoded_padded(before: bytes, zeros: int, after: bytes) -> str:
 
 
 def verify_statement(jws: str, keys: KeySource) -> Statement:
-    """Check a statement kept from an earlier opening: form, algorithm, signature, and that the key's owner is the issuer.
+    """Check a statement kept from an earlier opening: form, algorithm, signature, and that the
+    key's owner is the issuer.
 
     Says nothing about who may read it; compare `to` yourself. Raises EnvelopeRefused.
     """
@@ -125,7 +152,8 @@ def verify_statement(jws: str, keys: KeySource) -> Statement:
 def _octets_padded(text: str) -> bytes:
     """`octets(text)`, whatever the text is; what only pads need not be decoded.
 
-    Whole groups of four decode on their own, so a run of MDAw at a whole group can be taken out and put back as zeros.
+    Whole groups of four decode on their own, so a run of MDAw at a whole group can be taken out and
+    put back as zeros.
     """
     start = text.find(_WORTH_CUTTING)
     if start < 0 or start % 4:
@@ -138,7 +166,11 @@ def _octets_padded(text: str) -> bytes:
 
 
 def _verification_key(header: Mapping[str, Any], keys: KeySource) -> VerificationKey:
-    if set(header) != {"alg", "kid", "typ"} or header["typ"] != _TYP or not isinstance(header["kid"], str):
+    if (
+        set(header) != {"alg", "kid", "typ"}
+        or header["typ"] != _TYP
+        or not isinstance(header["kid"], str)
+    ):
         raise EnvelopeRefused("malformed")
     key = keys.verification(header["kid"])
     if key is None:
@@ -156,7 +188,11 @@ def _statement(claims: Mapping[str, Any]) -> Statement:
 
 
 def _read(claims: Mapping[str, Any]) -> Statement:
-    if set(claims) != _CLAIMS or not isinstance(claims["data"], dict) or not isinstance(claims["pad"], str):
+    if (
+        set(claims) != _CLAIMS
+        or not isinstance(claims["data"], dict)
+        or not isinstance(claims["pad"], str)
+    ):
         raise ValueError("not the claims of a statement")
     if len(unb64u(claims["salt"])) < 16:  # with less, who knows `pd` could guess the text
         raise ValueError("the salt is too short")
@@ -205,7 +241,10 @@ def identifier(text: object) -> UUID:
 
 
 def routing_name(text: object) -> str:
-    """1 to 128 printable ASCII characters without spaces, because it travels in headers and logs. Raises ValueError."""
+    """1 to 128 printable ASCII characters without spaces, because it travels in headers and logs.
+
+    Raises ValueError.
+    """
     if not isinstance(text, str) or _ROUTING_NAME.fullmatch(text) is None:
         raise ValueError("not a routing name")
     return text
@@ -213,7 +252,11 @@ def routing_name(text: object) -> str:
 
 def routing_names(names: object) -> tuple[str, ...]:
     """Routing names, sorted, none twice. Raises ValueError."""
-    if not isinstance(names, list) or not names or names != sorted({routing_name(name) for name in names}):
+    if (
+        not isinstance(names, list)
+        or not names
+        or names != sorted({routing_name(name) for name in names})
+    ):
         raise ValueError("not a sorted list of routing names")
     return tuple(names)
 

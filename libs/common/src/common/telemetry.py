@@ -1,4 +1,5 @@
-"""Logs, traces and metrics that cannot carry personal data: fields by allow-list, errors by type and place."""
+"""Logs, traces and metrics that cannot carry personal data: fields by allow-list, errors by type
+and place."""
 
 import json
 import logging
@@ -18,53 +19,147 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import (
+    BatchSpanProcessor,
+    SimpleSpanProcessor,
+    SpanExporter,
+    SpanExportResult,
+)
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from common.settings import Settings
 
-# What a log line may hold beside time, level, logger and our own fixed message. Values are codes, counts, ids and places.
+# What a log line may hold beside time, level, logger and our own fixed message. Values are codes,
+# counts, ids and places.
 LOG_FIELDS: Final = frozenset(
     {
-        "agency", "agreement", "alarm", "attempts", "batch", "checkpoint_size", "code", "consumer", "correlation_id", "count", "epoch",
-        "error", "group", "lag", "milliseconds", "name", "offset", "partition", "port", "prepared", "quarantine", "reason", "recipient",
-        "recipients", "route", "seq", "service", "source", "state", "status", "stream", "topic", "trace_id", "version", "waiting",
+        "agency",
+        "agreement",
+        "alarm",
+        "attempts",
+        "batch",
+        "checkpoint_size",
+        "code",
+        "consumer",
+        "correlation_id",
+        "count",
+        "epoch",
+        "error",
+        "group",
+        "lag",
+        "milliseconds",
+        "name",
+        "offset",
+        "partition",
+        "port",
+        "prepared",
+        "quarantine",
+        "reason",
+        "recipient",
+        "recipients",
+        "route",
+        "seq",
+        "service",
+        "source",
+        "state",
+        "status",
+        "stream",
+        "topic",
+        "trace_id",
+        "version",
+        "waiting",
     }
-)  # fmt: skip
+)
 
-# What a span may hold. Everything else is dropped, so a new instrumentation library cannot start to leak.
+# What a span may hold. Everything else is dropped, so a new instrumentation library cannot start to
+# leak.
 SPAN_FIELDS: Final = frozenset(
     {
-        "code.function.name", "db.operation.name", "db.system.name", "error.type", "http.request.method", "http.response.status_code",
-        "http.route", "hub.batch", "hub.code", "hub.count", "hub.event_type", "hub.outcome", "hub.reason", "hub.seq", "hub.service",
-        "messaging.batch.message_count", "messaging.consumer.group.name", "messaging.destination.name", "messaging.destination.partition.id",
-        "messaging.operation.name", "messaging.operation.type", "messaging.system", "rpc.system", "server.address", "server.port",
+        "code.function.name",
+        "db.operation.name",
+        "db.system.name",
+        "error.type",
+        "http.request.method",
+        "http.response.status_code",
+        "http.route",
+        "hub.batch",
+        "hub.code",
+        "hub.count",
+        "hub.event_type",
+        "hub.outcome",
+        "hub.reason",
+        "hub.seq",
+        "hub.service",
+        "messaging.batch.message_count",
+        "messaging.consumer.group.name",
+        "messaging.destination.name",
+        "messaging.destination.partition.id",
+        "messaging.operation.name",
+        "messaging.operation.type",
+        "messaging.system",
+        "rpc.system",
+        "server.address",
+        "server.port",
     }
-)  # fmt: skip
+)
 
-_OURS: Final = frozenset({"hub", "common", "referral", "sharing", "audit", "identity", "portal", "standalone", "hubpartner"})
-"""First parts of the names of our own loggers: our packages, and `hub`. Their messages are fixed templates."""
+_OURS: Final = frozenset(
+    {
+        "hub",
+        "common",
+        "referral",
+        "sharing",
+        "audit",
+        "identity",
+        "portal",
+        "standalone",
+        "hubpartner",
+    }
+)
+"""First parts of the names of our own loggers: our packages, and `hub`.
 
-_QUIET: Final = ("aiokafka", "authlib", "httpx2", "httpcore2", "uvicorn", "sqlalchemy", "alembic", "asyncio", "kafka", "multipart")
+Their messages are fixed templates.
+"""
+
+_QUIET: Final = (
+    "aiokafka",
+    "authlib",
+    "httpx2",
+    "httpcore2",
+    "uvicorn",
+    "sqlalchemy",
+    "alembic",
+    "asyncio",
+    "kafka",
+    "multipart",
+)
 _setup = threading.Lock()
 _ready = False
 
 
 def describe(error: BaseException) -> str:
-    """`TypeName at file.py:line in function`, never the message, which may quote input. The place is the innermost of ours."""
+    """`TypeName at file.py:line in function`, never the message, which may quote input. The place is
+    the innermost of ours.
+    """
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "site-packages" not in frame.filename]
     where = (ours or frames)[-1:]
     if not where:
         return type(error).__qualname__
-    return f"{type(error).__qualname__} at {PurePath(where[0].filename).name}:{where[0].lineno} in {where[0].name}"
+    return (
+        f"{type(error).__qualname__} at {PurePath(where[0].filename).name}:{where[0].lineno} "
+        f"in {where[0].name}"
+    )
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object per line (UTC). The message is kept only for our own loggers and only as its fixed template.
+    """One JSON object per line (UTC).
 
-    `logger.error("refused: %s", name)` gives `refused: %s`: arguments never reach the line. A library's own text may quote
+    The message is kept only for our own loggers and only as its fixed template.
+
+    `logger.error("refused: %s", name)` gives `refused: %s`: arguments never reach the line. A
+    library's own text may quote
     anything, so of a library only the place that spoke is written.
     """
 
@@ -78,11 +173,15 @@ class JsonLines(logging.Formatter):
         """The line."""
         own = record.name.split(".", maxsplit=1)[0] in _OURS
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": datetime.fromtimestamp(record.created, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "service": self._service,
             "logger": record.name,
-            "message": str(record.msg) if own else f"{PurePath(record.pathname).name}:{record.lineno}",
+            "message": str(record.msg)
+            if own
+            else f"{PurePath(record.pathname).name}:{record.lineno}",
         }
         correlation_id = self._correlation() if self._correlation is not None else None
         if correlation_id:
@@ -90,7 +189,13 @@ class JsonLines(logging.Formatter):
         span = trace.get_current_span().get_span_context()
         if span.is_valid:
             line["trace_id"] = f"{span.trace_id:032x}"
-        line.update({name: _plain(value) for name, value in vars(record).items() if name in LOG_FIELDS and name != "name"})
+        line.update(
+            {
+                name: _plain(value)
+                for name, value in vars(record).items()
+                if name in LOG_FIELDS and name != "name"
+            }
+        )
         if record.exc_info and isinstance(record.exc_info[1], BaseException):
             line["error"] = describe(record.exc_info[1])
         return json.dumps(line, ensure_ascii=True)
@@ -101,7 +206,10 @@ def _plain(value: object) -> object:
 
 
 def start_logging(service: str, *, stream: TextIO | None = None, correlation: Any = None) -> None:
-    """Send every log of the process through JsonLines. Libraries speak only from WARNING on, and authlib never: it logs tokens."""
+    """Send every log of the process through JsonLines.
+
+    Libraries speak only from WARNING on, and authlib never: it logs tokens.
+    """
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(JsonLines(service, correlation))
     # A library may give a logger of its own a level, so the last word stands at the handler.
@@ -118,7 +226,9 @@ def start_logging(service: str, *, stream: TextIO | None = None, correlation: An
 
 
 class ScrubbingExporter(SpanExporter):
-    """Passes spans on with allowed attributes only, without events (they quote exceptions), status text or link attributes."""
+    """Passes spans on with allowed attributes only, without events (they quote exceptions), status
+    text or link attributes.
+    """
 
     def __init__(self, inner: SpanExporter) -> None:
         """`inner` does the sending."""
@@ -138,8 +248,13 @@ class ScrubbingExporter(SpanExporter):
 
 
 def scrubbed(span: ReadableSpan) -> ReadableSpan:
-    """A copy that holds nothing a person typed. A name with a digit or `?` in it is not a template, so it is replaced."""
-    attributes = {name: value for name, value in (span.attributes or {}).items() if name in SPAN_FIELDS}
+    """A copy that holds nothing a person typed.
+
+    A name with a digit or `?` in it is not a template, so it is replaced.
+    """
+    attributes = {
+        name: value for name, value in (span.attributes or {}).items() if name in SPAN_FIELDS
+    }
     return ReadableSpan(
         name=_span_name(span.name, attributes),
         context=span.context and _stateless(span.context),
@@ -157,8 +272,12 @@ def scrubbed(span: ReadableSpan) -> ReadableSpan:
 
 
 def _stateless(context: trace.SpanContext) -> trace.SpanContext:
-    """The same place in the trace without its `tracestate`, which is whatever a caller wrote there."""
-    return trace.SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags)
+    """The same place in the trace without its `tracestate`, which is whatever a caller wrote
+    there.
+    """
+    return trace.SpanContext(
+        context.trace_id, context.span_id, context.is_remote, context.trace_flags
+    )
 
 
 def _span_name(name: str, attributes: Mapping[str, Any]) -> str:
@@ -171,7 +290,9 @@ def _span_name(name: str, attributes: Mapping[str, Any]) -> str:
 
 
 class SpanFile(SpanExporter):
-    """Appends finished spans to a file as JSON lines, so that a test can search what would have been sent."""
+    """Appends finished spans to a file as JSON lines, so that a test can search what would have
+    been sent.
+    """
 
     def __init__(self, path: Path) -> None:
         """`path` is created; several processes may append to one file."""
@@ -190,9 +311,12 @@ class SpanFile(SpanExporter):
 
 
 def start_telemetry(service: str, settings: Settings) -> None:
-    """Set the process's tracer and meter providers, once; later calls change nothing. Sampling is decided at the head.
+    """Set the process's tracer and meter providers, once; later calls change nothing.
 
-    Traces and metrics go to `settings.otlp_endpoint` if set; /metrics always works. A span file gets every span.
+    Sampling is decided at the head.
+
+    Traces and metrics go to `settings.otlp_endpoint` if set; /metrics always works. A span file
+    gets every span.
     """
     global _ready
     with _setup:
@@ -204,11 +328,17 @@ def start_telemetry(service: str, settings: Settings) -> None:
     ratio = 1.0 if settings.span_file is not None else settings.trace_ratio
     tracing = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(ratio)))
     if settings.span_file is not None:
-        tracing.add_span_processor(SimpleSpanProcessor(ScrubbingExporter(SpanFile(settings.span_file))))
+        tracing.add_span_processor(
+            SimpleSpanProcessor(ScrubbingExporter(SpanFile(settings.span_file)))
+        )
     if settings.otlp_endpoint is not None:
         exporter = ScrubbingExporter(OTLPSpanExporter(f"{settings.otlp_endpoint}/v1/traces"))
         tracing.add_span_processor(BatchSpanProcessor(exporter))
-        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(f"{settings.otlp_endpoint}/v1/metrics")))
+        readers.append(
+            PeriodicExportingMetricReader(
+                OTLPMetricExporter(f"{settings.otlp_endpoint}/v1/metrics")
+            )
+        )
     trace.set_tracer_provider(tracing)
     metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=readers))
 

@@ -14,9 +14,13 @@ AUDIT_RECEIPT = "hub.audit-receipt.v1"
 SERVICES = ("referral", "sharing", "identity", "portal", "audit")
 RETENTION_HOURS = 14 * 24
 DOORKEEPER = "doorkeeper"
-"""The principal that closes a suspended agency's own topic to it; identity holds its password beside its own."""
+"""The principal that closes a suspended agency's own topic to it; identity holds its password
+beside its own.
+"""
 
-RESERVED = frozenset({*SERVICES, DOORKEEPER, "operator", "broker", "controller", "admin", "hub", "standalone"})
+RESERVED = frozenset(
+    {*SERVICES, DOORKEEPER, "operator", "broker", "controller", "admin", "hub", "standalone"}
+)
 
 _AGENCY = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SHARED_PARTITIONS = 6
@@ -28,7 +32,9 @@ def disclosure(agency: str) -> str:
 
 
 def inbound(agency: str) -> str:
-    """The topic only this agency writes: receipts, answers, feedback, referrals, sealed to sharing."""
+    """The topic only this agency writes: receipts, answers, feedback, referrals, sealed to
+    sharing.
+    """
     return f"hub.inbound.{agency}.v1"
 
 
@@ -44,7 +50,9 @@ def quarantine(topic: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic: its partitions, how many hours records are kept, and the principals that may write and read."""
+    """One topic: its partitions, how many hours records are kept, and the principals that may write
+    and read.
+    """
 
     name: str
     partitions: int
@@ -57,7 +65,8 @@ class TopicSpec:
 class AccessRule:
     """One allow row of Kafka's access list; whatever has no row is denied.
 
-    `resource` is a topic name (pattern literal) or the start of a group name (pattern prefixed). WRITE and READ
+    `resource` is a topic name (pattern literal) or the start of a group name (pattern prefixed).
+    WRITE and READ
     include DESCRIBE; an idempotent producer needs no cluster right since Kafka 3.0.
     """
 
@@ -71,8 +80,9 @@ class AccessRule:
 def topics(agencies: Sequence[str]) -> tuple[TopicSpec, ...]:
     """All topics of a hub with these agencies (design section 5), each followed by its quarantine.
 
-    Topics that carry one ordered stream per pair or producer have one partition. Raises ValueError for an agency id
-    that is not lower-case words joined by hyphens, is taken by a service, or appears twice.
+    Topics that carry one ordered stream per pair or producer have one partition. Raises ValueError
+    for an agency id that is not lower-case words joined by hyphens, is taken by a service, or
+    appears twice.
     """
     _check(agencies)
     plain = [
@@ -85,28 +95,44 @@ def topics(agencies: Sequence[str]) -> tuple[TopicSpec, ...]:
         *(_spec(disclosure(agency), 1, ("sharing",), (agency,)) for agency in agencies),
         *(_spec(inbound(agency), 1, (agency,), ("sharing",)) for agency in agencies),
     ]
-    return tuple(spec for each in plain for spec in (each, _spec(quarantine(each.name), 1, each.consumers, each.consumers)))
+    return tuple(
+        spec
+        for each in plain
+        for spec in (each, _spec(quarantine(each.name), 1, each.consumers, each.consumers))
+    )
 
 
 def acls(specs: Iterable[TopicSpec]) -> tuple[AccessRule, ...]:
-    """The allow rows for these topics, and for each reader its own groups `<principal>.*`; sorted, without repeats."""
+    """The allow rows for these topics, and for each reader its own groups `<principal>.*`; sorted,
+    without repeats.
+    """
     rows: set[AccessRule] = set()
     for spec in specs:
-        rows.update(AccessRule(who, "WRITE", "topic", spec.name, "literal") for who in spec.producers)
+        rows.update(
+            AccessRule(who, "WRITE", "topic", spec.name, "literal") for who in spec.producers
+        )
         for who in spec.consumers:
             rows.add(AccessRule(who, "READ", "topic", spec.name, "literal"))
             rows.add(AccessRule(who, "READ", "group", who + ".", "prefixed"))
-    return tuple(sorted(rows, key=lambda row: (row.principal, row.kind, row.resource, row.operation)))
+    return tuple(
+        sorted(rows, key=lambda row: (row.principal, row.kind, row.resource, row.operation))
+    )
 
 
-def _spec(name: str, partitions: int, producers: tuple[str, ...], consumers: tuple[str, ...]) -> TopicSpec:
+def _spec(
+    name: str, partitions: int, producers: tuple[str, ...], consumers: tuple[str, ...]
+) -> TopicSpec:
     return TopicSpec(name, partitions, RETENTION_HOURS, producers, consumers)
 
 
 def _check(agencies: Sequence[str]) -> None:
     for agency in agencies:
-        # A dot would let one principal's group prefix reach into another's; 64 keeps every topic name under Kafka's 249.
+        # A dot would let one principal's group prefix reach into another's; 64 keeps every topic
+        # name under Kafka's 249.
         if len(agency) > 64 or not _AGENCY.fullmatch(agency) or agency in RESERVED:
-            raise ValueError("an agency id is lower-case letters, digits and single hyphens, at most 64, and no service's name")
+            raise ValueError(
+                "an agency id is lower-case letters, digits and single hyphens, at most 64, and "
+                "no service's name"
+            )
     if len(set(agencies)) != len(agencies):
         raise ValueError("an agency is listed twice")

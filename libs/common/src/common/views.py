@@ -1,6 +1,8 @@
-"""What a recipient sees: a pure projection of a case's facts through a decision and the category table.
+"""What a recipient sees: a pure projection of a case's facts through a decision and the category
+table.
 
-Preview, delivery, export and audit view all call `content`, so what was shown beforehand is what leaves, byte for byte.
+Preview, delivery, export and audit view all call `content`, so what was shown beforehand is what
+leaves, byte for byte.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +22,9 @@ from common.shield import REMOVED, Shield, is_area
 CONTENT_VERSION: Final = 1
 
 _LONDON: Final = ZoneInfo("Europe/London")
-"""A day on a form is a day where its people live: just after a summer midnight it is still yesterday in UTC."""
+"""A day on a form is a day where its people live: just after a summer midnight it is still
+yesterday in UTC.
+"""
 
 Kind = Literal["disclosure", "correction", "withdrawal", "notice"]
 _ORDER: Final[Mapping[str, int]] = {code: place for place, code in enumerate(CATEGORIES)}
@@ -35,9 +39,11 @@ _ROLE_LABELS: Final = {
 
 
 class Parcel(NamedTuple):
-    """What is decided as one: a category of one person's information, or of the case itself when `subject` is None.
+    """What is decided as one: a category of one person's information, or of the case itself when
+    `subject` is None.
 
-    A tuple, because a decision looks parcels up some hundred times, and a dataclass makes its hash and comparison in Python.
+    A tuple, because a decision looks parcels up some hundred times, and a dataclass makes its hash
+    and comparison in Python.
     """
 
     category: str
@@ -64,20 +70,29 @@ class ClauseText:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """One recipient's part of a decision: each permitted parcel with the id of its clause. What is not here is not shown."""
+    """One recipient's part of a decision: each permitted parcel with the id of its clause.
+
+    What is not here is not shown.
+    """
 
     recipient: str
     permitted: Mapping[Parcel, str]
     clauses: tuple[ClauseText, ...]
     """The clauses relied on, leading one first."""
     decided_at: datetime | None = None
-    """When it was decided, by which safe contact is judged; None means when the snapshot was received."""
+    """When it was decided, by which safe contact is judged; None means when the snapshot was
+    received.
+    """
     advocate: bool = False
-    """Whether the recipient speaks for the victim, and so still sees last-known means once nobody vouches for them."""
+    """Whether the recipient speaks for the victim, and so still sees last-known means once nobody
+    vouches for them.
+    """
 
 
 class _Shown(NamedTuple):
-    """A fact as every recipient of its parcel sees it: `item` is the same for all, `about` whom it tells of differs in its wording."""
+    """A fact as every recipient of its parcel sees it: `item` is the same for all, `about` whom it
+    tells of differs in its wording.
+    """
 
     place: int
     fact: Fact
@@ -86,12 +101,16 @@ class _Shown(NamedTuple):
 
 
 class Reading:
-    """A snapshot read once for all its recipients: its parcels, who is shielded, and what must be taken out of texts."""
+    """A snapshot read once for all its recipients: its parcels, who is shielded, and what must be
+    taken out of texts.
+    """
 
     def __init__(self, snapshot: CaseSnapshot) -> None:
         self.snapshot = snapshot
         self._known = {subject.subject_id: subject.subject_id for subject in snapshot.subjects}
-        self._perpetrators = {subject.subject_id for subject in snapshot.subjects if subject.role == "perpetrator"}
+        self._perpetrators = {
+            subject.subject_id for subject in snapshot.subjects if subject.role == "perpetrator"
+        }
         self._shielded = _shielded(snapshot)
         self._protected = bool(self._shielded - self._perpetrators)
 
@@ -119,24 +138,42 @@ class Reading:
                 (told if category(fact.category).free_text else secrets).extend(_texts(fact.value))
             elif self._is_misplaced(fact):
                 secrets.extend(_texts(fact.value))
-        areas = [text for fact, _ in self.placed if fact.category.endswith("_area") for text in _texts(fact.value)]
-        names = [text for fact, _ in self.placed if fact.category.endswith("_identity") for text in _texts(fact.value)]
+        areas = [
+            text
+            for fact, _ in self.placed
+            if fact.category.endswith("_area")
+            for text in _texts(fact.value)
+        ]
+        names = [
+            text
+            for fact, _ in self.placed
+            if fact.category.endswith("_identity")
+            for text in _texts(fact.value)
+        ]
         return Shield(secrets, told, (*areas, self.snapshot.area), names)
 
     def value(self, fact: Fact) -> Any:
-        """The fact's value as it may be shown: without shielded places, and without an area that is none."""
+        """The fact's value as it may be shown: without shielded places, and without an area that is
+        none.
+        """
         return REMOVED if self._is_misplaced(fact) else self.mask.clean(fact.value)
 
     def parcels(self) -> tuple[Parcel, ...]:
-        """What a decision must answer for, in reading order. Raises CategoryUnknown for a fact outside the table."""
+        """What a decision must answer for, in reading order.
+
+        Raises CategoryUnknown for a fact outside the table.
+        """
         found = {Parcel(code) for code in FROM_SNAPSHOT} | {parcel for _, parcel in self.placed}
-        return tuple(sorted(found, key=lambda parcel: (_ORDER[parcel.category], str(parcel.subject or ""))))
+        return tuple(
+            sorted(found, key=lambda parcel: (_ORDER[parcel.category], str(parcel.subject or "")))
+        )
 
     def is_location_shielded(self, parcel: Parcel) -> bool:
-        """Whether an address shield withholds this parcel from everybody (design section 13, rule 1).
+        """Whether an address shield withholds this parcel from everybody (design section 13, rule
+        1).
 
-        People on the protected side share roof, school run and GP, so a shield on one of them hides the places of all, and of
-        the case. A shielded perpetrator hides only his own.
+        People on the protected side share roof, school run and GP, so a shield on one of them hides
+        the places of all, and of the case. A shielded perpetrator hides only his own.
         """
         if not category(parcel.category).gives_location:
             return False
@@ -146,19 +183,31 @@ class Reading:
         return subject in self._shielded if subject in self._perpetrators else self._protected
 
     def _is_misplaced(self, fact: Fact) -> bool:
-        """Whether an address stands in the field for the area of somebody shielded: at most an area may leave (design 13, rule 1)."""
-        return fact.category.endswith("_area") and self._is_hidden(fact.subject) and not all(is_area(text) for text in _texts(fact.value))
+        """Whether an address stands in the field for the area of somebody shielded: at most an area
+        may leave (design 13, rule 1).
+        """
+        return (
+            fact.category.endswith("_area")
+            and self._is_hidden(fact.subject)
+            and not all(is_area(text) for text in _texts(fact.value))
+        )
 
-    def content(self, projection: Projection, *, kind: Kind, delivery_id: UUID, case_reference: str) -> dict[str, Any]:
+    def content(
+        self, projection: Projection, *, kind: Kind, delivery_id: UUID, case_reference: str
+    ) -> dict[str, Any]:
         """What `content` writes, before it is written. Raises as it does."""
         if not projection.clauses:
             raise ValueError("a disclosure needs a clause")
         if any(self.is_location_shielded(parcel) for parcel in projection.permitted):
             raise ValueError("a shielded place was permitted")
         snapshot, leading = self.snapshot, projection.clauses[0]
-        permitted = {parcel: self._shown[parcel] for parcel in projection.permitted if parcel in self._shown}
+        permitted = {
+            parcel: self._shown[parcel] for parcel in projection.permitted if parcel in self._shown
+        }
         # In the order of the facts, whatever the order of the parcels.
-        seen = sorted((each for shown in permitted.values() for each in shown), key=attrgetter("place"))
+        seen = sorted(
+            (each for shown in permitted.values() for each in shown), key=attrgetter("place")
+        )
         names = _names(snapshot, {parcel.subject for parcel in permitted})
         made: dict[str, Any] = {
             "v": CONTENT_VERSION,
@@ -170,7 +219,9 @@ class Reading:
             "provisional": snapshot.provisional,
             "urgent": snapshot.urgent,
             "clause": _clause(leading),
-            "otherClauses": [{"id": clause.id, "text": clause.text} for clause in projection.clauses[1:]],
+            "otherClauses": [
+                {"id": clause.id, "text": clause.text} for clause in projection.clauses[1:]
+            ],
             "purpose": leading.purpose,
             "necessity": leading.necessity,
             "lawfulBasis": leading.lawful_basis,
@@ -194,14 +245,25 @@ def is_location_shielded(snapshot: CaseSnapshot, parcel: Parcel) -> bool:
     return Reading(snapshot).is_location_shielded(parcel)
 
 
-def content(snapshot: CaseSnapshot, projection: Projection, *, kind: Kind, delivery_id: UUID, case_reference: str) -> bytes:
+def content(
+    snapshot: CaseSnapshot,
+    projection: Projection,
+    *,
+    kind: Kind,
+    delivery_id: UUID,
+    case_reference: str,
+) -> bytes:
     """The canonical content C of one delivery.
 
-    It holds nothing of what was withheld, not even that something was: no empty section, no gap in a numbering, no other
-    recipient, no snapshot version. Raises CategoryUnknown, and ValueError when the projection names no clause or permits a
-    shielded place, which no decision may do.
+    It holds nothing of what was withheld, not even that something was: no empty section, no gap in
+    a numbering, no other recipient, no snapshot version. Raises CategoryUnknown, and ValueError
+    when the projection names no clause or permits a shielded place, which no decision may do.
     """
-    return canonical(Reading(snapshot).content(projection, kind=kind, delivery_id=delivery_id, case_reference=case_reference))
+    return canonical(
+        Reading(snapshot).content(
+            projection, kind=kind, delivery_id=delivery_id, case_reference=case_reference
+        )
+    )
 
 
 def _clause(leading: ClauseText) -> dict[str, str]:
@@ -220,7 +282,10 @@ def _obligations(clauses: Iterable[ClauseText]) -> list[dict[str, str]]:
 
 
 def _sections(
-    snapshot: CaseSnapshot, projection: Projection, seen: Sequence[_Shown], names: Mapping[UUID, str]
+    snapshot: CaseSnapshot,
+    projection: Projection,
+    seen: Sequence[_Shown],
+    names: Mapping[UUID, str],
 ) -> Iterator[dict[str, Any]]:
     clauses: dict[str, set[str]] = {}
     for parcel, clause in projection.permitted.items():
@@ -229,21 +294,32 @@ def _sections(
     if Parcel("concern") in projection.permitted:
         items["concern"] = [{"label": "Kind", "value": snapshot.kind, "quality": "fact"}]
     for each in seen:
-        # A number of the safe-contact rule stands in the strip with its rule, never on its own where somebody might just dial it.
+        # A number of the safe-contact rule stands in the strip with its rule, never on its own
+        # where somebody might just dial it.
         if each.fact.category != "victim_safe_contact" and ".means." not in each.fact.path:
             item = each.item if each.about is None else {**each.item, "about": names[each.about]}
             items.setdefault(each.fact.category, []).append(item)
     for code, about in CATEGORIES.items():
         if code in items:
-            yield {"category": code, "label": about.label, "clause": min(clauses[code]), "items": items[code]}
+            yield {
+                "category": code,
+                "label": about.label,
+                "clause": min(clauses[code]),
+                "items": items[code],
+            }
 
 
-def _safe_contact(snapshot: CaseSnapshot, projection: Projection, seen: Sequence[_Shown]) -> dict[str, Any]:
-    """The strip that stands above everything else. Anything but a plain yes means: do not contact (design section 13, rule 2).
+def _safe_contact(
+    snapshot: CaseSnapshot, projection: Projection, seen: Sequence[_Shown]
+) -> dict[str, Any]:
+    """The strip that stands above everything else.
 
-    The number of a means of contact stands with its rule only when phone numbers are permitted too, a postal address only when
-    the address is. `safeUntil` is the last day on which "safe" holds: who shows this later judges anew. Means that are not verified
-    any longer are for the advocate alone (rule 5).
+    Anything but a plain yes means: do not contact (design section 13, rule 2).
+
+    The number of a means of contact stands with its rule only when phone numbers are permitted too,
+    a postal address only when the address is. `safeUntil` is the last day on which "safe" holds:
+    who shows this later judges anew. Means that are not verified any longer are for the advocate
+    alone (rule 5).
     """
     rules: list[_Shown] = []
     means: dict[str, list[_Shown]] = {}
@@ -257,9 +333,16 @@ def _safe_contact(snapshot: CaseSnapshot, projection: Projection, seen: Sequence
     verified = next((str(fact.value) for fact in stated if _leaf(fact) == "last_verified"), None)
     on = (projection.decided_at or snapshot.received_at).astimezone(_LONDON).date()
     day = _day_verified(verified, on)
-    # The limit is the rules' under which the referral was made; a snapshot that states none vouches for nothing.
-    until = day + timedelta(days=snapshot.safe_contact_days) if day and snapshot.safe_contact_days else None
-    status = _safe_status(stated, [each.fact for group in means.values() for each in group], known=day is not None)
+    # The limit is the rules' under which the referral was made; a snapshot that states none vouches
+    # for nothing.
+    until = (
+        day + timedelta(days=snapshot.safe_contact_days)
+        if day and snapshot.safe_contact_days
+        else None
+    )
+    status = _safe_status(
+        stated, [each.fact for group in means.values() for each in group], known=day is not None
+    )
     if status == "safe" and (until is None or on > until):
         status = "unverified"
     told = () if status == "unverified" and not projection.advocate else means.values()
@@ -275,7 +358,10 @@ def _safe_contact(snapshot: CaseSnapshot, projection: Projection, seen: Sequence
 
 
 def _day_verified(verified: str | None, on: date) -> date | None:
-    """The day, if it is one. One that has not come yet is a slip of the keyboard, and would vouch for years."""
+    """The day, if it is one.
+
+    One that has not come yet is a slip of the keyboard, and would vouch for years.
+    """
     try:
         day = None if verified is None else date.fromisoformat(verified)
     except ValueError:
@@ -297,7 +383,10 @@ def _leaf(fact: Fact) -> str:
 
 
 def _names(snapshot: CaseSnapshot, told_of: set[UUID | None]) -> dict[UUID, str]:
-    """What each visible person is called here. People are numbered among the visible alone, so that no gap shows."""
+    """What each visible person is called here.
+
+    People are numbered among the visible alone, so that no gap shows.
+    """
     shown = [subject for subject in snapshot.subjects if subject.subject_id in told_of]
     names: dict[UUID, str] = {}
     for role, label in _ROLE_LABELS.items():
@@ -308,7 +397,8 @@ def _names(snapshot: CaseSnapshot, told_of: set[UUID | None]) -> dict[UUID, str]
 
 
 def _parcel(fact: Fact, known: Mapping[UUID, UUID]) -> Parcel:
-    # The id of the subject itself and not the equal one of the fact: what is the same object is not compared again.
+    # The id of the subject itself and not the equal one of the fact: what is the same object is not
+    # compared again.
     return Parcel(category(fact.category).code, known.get(fact.subject) if fact.subject else None)
 
 
@@ -317,7 +407,11 @@ def _shielded(snapshot: CaseSnapshot) -> set[UUID]:
     for marking in snapshot.markings:
         if marking.kind == "location_shield":
             # A shield that names nobody protects every victim on the case.
-            shielded |= {marking.subject} if marking.subject else {s.subject_id for s in snapshot.subjects if s.role != "perpetrator"}
+            shielded |= (
+                {marking.subject}
+                if marking.subject
+                else {s.subject_id for s in snapshot.subjects if s.role != "perpetrator"}
+            )
     return shielded
 
 

@@ -1,4 +1,5 @@
-"""A typed client of the hub for one partner: tokens, proofs, retries and problems are handled; answers come back as plain values."""
+"""A typed client of the hub for one partner: tokens, proofs, retries and problems are handled;
+answers come back as plain values."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -39,12 +40,22 @@ class InboxPage:
 
 
 class HubClient:
-    """Calls the hub as the profile's agency. Every method raises ProblemAnswer, CallFailed or TokenRefused (common.web.client)."""
+    """Calls the hub as the profile's agency.
+
+    Every method raises ProblemAnswer, CallFailed or TokenRefused (common.web.client).
+    """
 
     def __init__(self, profile: Profile, http: httpx2.AsyncClient) -> None:
         self.profile = profile
         clock = SystemClock()
-        tokens = TokenSource(profile.issuer, profile.client_id, signing=profile.signing, dpop_key=profile.dpop, http=http, clock=clock)
+        tokens = TokenSource(
+            profile.issuer,
+            profile.client_id,
+            signing=profile.signing,
+            dpop_key=profile.dpop,
+            http=http,
+            clock=clock,
+        )
         urls: dict[ServiceName, str] = {
             "referral": profile.referral_url,
             "sharing": profile.sharing_url,
@@ -52,49 +63,85 @@ class HubClient:
             "identity": profile.identity_url,
             "portal": profile.portal_url,
         }
-        self._services = {name: ServiceClient(url, tokens, http=http, clock=clock, timeout=20.0) for name, url in urls.items()}
+        self._services = {
+            name: ServiceClient(url, tokens, http=http, clock=clock, timeout=20.0)
+            for name, url in urls.items()
+        }
 
     async def submit_referral(
         self, form: Mapping[str, Any], *, dry_run: bool = False, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Send a referral. The same key repeats safely; without one a new key is made for this call."""
+        """Send a referral.
+
+        The same key repeats safely; without one a new key is made for this call.
+        """
         answer = await self._services["referral"].call(
-            "POST", "/v1/referrals", scope="referral.write", json=form, params={"dryRun": "true"} if dry_run else None,
+            "POST",
+            "/v1/referrals",
+            scope="referral.write",
+            json=form,
+            params={"dryRun": "true"} if dry_run else None,
             idempotency_key=idempotency_key or opaque(),
-        )  # fmt: skip
+        )
         return _members(answer)
 
     async def read_referral(self, referral_id: str) -> dict[str, Any]:
         """A referral of the own agency with what became of it."""
-        return _members(await self._services["referral"].call("GET", f"/v1/referrals/{referral_id}", scope="referral.read"))
+        return _members(
+            await self._services["referral"].call(
+                "GET", f"/v1/referrals/{referral_id}", scope="referral.read"
+            )
+        )
 
     async def code_lists(self) -> dict[str, Any]:
         """Codes, instruments and rules in force."""
-        return _members(await self._services["referral"].call("GET", "/v1/code-lists", scope="referral.read"))
+        return _members(
+            await self._services["referral"].call("GET", "/v1/code-lists", scope="referral.read")
+        )
 
-    async def forbid_disclosure(self, referral_id: str, *, agency: str, category: str, reason: str) -> dict[str, Any]:
+    async def forbid_disclosure(
+        self, referral_id: str, *, agency: str, category: str, reason: str
+    ) -> dict[str, Any]:
         """Set must-not-disclose on a referral's case."""
         body = {"agency": agency, "category": category, "reason": reason}
         path = f"/v1/referrals/{referral_id}/must-not-disclose"
-        return _members(await self._services["referral"].call("POST", path, scope="referral.write", json=body, idempotency_key=opaque()))
+        return _members(
+            await self._services["referral"].call(
+                "POST", path, scope="referral.write", json=body, idempotency_key=opaque()
+            )
+        )
 
     async def refused_intakes(self) -> list[dict[str, Any]]:
-        """Referrals of the own agency that were refused and stand so, oldest first: all of them, page by page."""
+        """Referrals of the own agency that were refused and stand so, oldest first: all of them,
+        page by page.
+        """
         found: list[dict[str, Any]] = []
         params: dict[str, str] = {}
         while True:
-            answer = _members(await self._services["referral"].call("GET", "/v1/refused-intakes", scope="referral.read", params=params))
+            answer = _members(
+                await self._services["referral"].call(
+                    "GET", "/v1/refused-intakes", scope="referral.read", params=params
+                )
+            )
             found.extend(answer["refused"])
             if answer.get("nextCursor") is None:
                 return found
             params = {"cursor": answer["nextCursor"]}
 
     async def acknowledge_refused(self, refused_id: str, reason: str) -> dict[str, Any]:
-        """Say what became of a refused referral that no accepted one corrects: `sent-again`, `told-otherwise`, `not-needed`."""
+        """Say what became of a refused referral that no accepted one corrects: `sent-again`,
+        `told-otherwise`, `not-needed`.
+        """
         path = f"/v1/refused-intakes/{refused_id}/acknowledgement"
-        return _members(await self._services["referral"].call("POST", path, scope="referral.write", json={"reason": reason}))
+        return _members(
+            await self._services["referral"].call(
+                "POST", path, scope="referral.write", json={"reason": reason}
+            )
+        )
 
-    async def inbox(self, *, cursor: str | None = None, limit: int = 50, wait: int = 0) -> InboxPage:
+    async def inbox(
+        self, *, cursor: str | None = None, limit: int = 50, wait: int = 0
+    ) -> InboxPage:
         """Deliveries after `cursor`; with `wait` seconds the call holds until something comes."""
         params: dict[str, str | int] = {"limit": limit}
         if cursor:
@@ -102,13 +149,20 @@ class HubClient:
         if wait:
             params["wait"] = wait
         answer = await self._services["sharing"].call(
-            "GET", "/v1/inbox", scope="disclosure.read", params=params, try_seconds=wait + _WAIT_SLACK
+            "GET",
+            "/v1/inbox",
+            scope="disclosure.read",
+            params=params,
+            try_seconds=wait + _WAIT_SLACK,
         )
         body = _members(answer)
         return InboxPage(tuple(_item(raw) for raw in body["items"]), body["nextCursor"])
 
-    async def inbox_pages(self, *, cursor: str | None = None, limit: int = 100, wait: int = 0) -> AsyncIterator[InboxPage]:
-        """All deliveries after `cursor` that can be read now, page by page, oldest first; `wait` seconds for the first of them.
+    async def inbox_pages(
+        self, *, cursor: str | None = None, limit: int = 100, wait: int = 0
+    ) -> AsyncIterator[InboxPage]:
+        """All deliveries after `cursor` that can be read now, page by page, oldest first; `wait`
+        seconds for the first of them.
 
         The last page may be empty; its cursor is the place to go on from next time.
         """
@@ -121,38 +175,66 @@ class HubClient:
 
     async def delivery(self, delivery_id: str) -> InboxItem:
         """One delivery of the own inbox."""
-        return _item(_members(await self._services["sharing"].call("GET", f"/v1/inbox/{delivery_id}", scope="disclosure.read")))
+        return _item(
+            _members(
+                await self._services["sharing"].call(
+                    "GET", f"/v1/inbox/{delivery_id}", scope="disclosure.read"
+                )
+            )
+        )
 
     async def acknowledge(self, delivery_id: str, role: str) -> dict[str, Any]:
         """Say that a role has taken the delivery up."""
         path = f"/v1/disclosures/{delivery_id}/acknowledgement"
         return _members(
             await self._services["sharing"].call(
-                "POST", path, scope="disclosure.acknowledge", json={"role": role}, idempotency_key=opaque()
+                "POST",
+                path,
+                scope="disclosure.acknowledge",
+                json={"role": role},
+                idempotency_key=opaque(),
             )
         )
 
     async def send_receipt(self, delivery: Delivery, system: str) -> dict[str, Any]:
-        """Sign for a delivery that `system` now holds durably. Call it only after your own commit."""
+        """Sign for a delivery that `system` now holds durably.
+
+        Call it only after your own commit.
+        """
         receipt = saved_receipt(delivery, signer=self.profile.signing, system=system)
         path = f"/v1/disclosures/{delivery.delivery_id}/receipt"
         return _members(
             await self._services["sharing"].call(
-                "POST", path, scope="disclosure.acknowledge", json={"receipt": receipt}, idempotency_key=opaque()
+                "POST",
+                path,
+                scope="disclosure.acknowledge",
+                json={"receipt": receipt},
+                idempotency_key=opaque(),
             )
         )
 
     async def switch(self, service: ServiceName, turn: Literal["pause", "resume"]) -> None:
         """Operator: hold a service's work, or let it go on."""
-        await self._services[service].call("POST", f"/v1/operator/{turn}", scope="agency.manage", json={})
+        await self._services[service].call(
+            "POST", f"/v1/operator/{turn}", scope="agency.manage", json={}
+        )
 
-    async def quarantine(self, service: ServiceName, *, topic: str | None = None, reason: str | None = None) -> list[dict[str, Any]]:
-        """Operator: everything a service set aside from the bus and nobody replayed, oldest first."""
+    async def quarantine(
+        self, service: ServiceName, *, topic: str | None = None, reason: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Operator: everything a service set aside from the bus and nobody replayed, oldest
+        first.
+        """
         found: list[dict[str, Any]] = []
         params = {name: value for name, value in (("topic", topic), ("reason", reason)) if value}
         while True:
             page = _members(
-                await self._services[service].call("GET", "/v1/operator/quarantine", scope="agency.manage", params={**params, "limit": 100})
+                await self._services[service].call(
+                    "GET",
+                    "/v1/operator/quarantine",
+                    scope="agency.manage",
+                    params={**params, "limit": 100},
+                )
             )
             found += page["items"]
             if not page.get("nextCursor"):
@@ -160,40 +242,91 @@ class HubClient:
             params["cursor"] = page["nextCursor"]
 
     async def replay(
-        self, service: ServiceName, *, topic: str | None = None, reason: str | None = None, digests: Sequence[str] = ()
+        self,
+        service: ServiceName,
+        *,
+        topic: str | None = None,
+        reason: str | None = None,
+        digests: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """Operator: try again what a service set aside; how many were applied, known, still aside, absent."""
+        """Operator: try again what a service set aside; how many were applied, known, still aside,
+        absent.
+        """
         body = {"topic": topic, "reason": reason, "digests": list(digests)}
-        return _members(await self._services[service].call("POST", "/v1/operator/quarantine/replay", scope="agency.manage", json=body))
+        return _members(
+            await self._services[service].call(
+                "POST", "/v1/operator/quarantine/replay", scope="agency.manage", json=body
+            )
+        )
 
     async def discard(
-        self, service: ServiceName, topic: str, *, why: str, reason: str | None = None, digests: Sequence[str] = ()
+        self,
+        service: ServiceName,
+        topic: str,
+        *,
+        why: str,
+        reason: str | None = None,
+        digests: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """Operator: let go of what can never be applied: these of a topic, or all there that nobody vouches for; how many."""
+        """Operator: let go of what can never be applied: these of a topic, or all there that nobody
+        vouches for; how many.
+        """
         body = {"topic": topic, "why": why, "reason": reason, "digests": list(digests)}
-        return _members(await self._services[service].call("POST", "/v1/operator/quarantine/discard", scope="agency.manage", json=body))
+        return _members(
+            await self._services[service].call(
+                "POST", "/v1/operator/quarantine/discard", scope="agency.manage", json=body
+            )
+        )
 
     async def decide_again(
-        self, *, deliveries: Sequence[str] = (), reason: str | None = None, agency: str | None = None, case_reference: str | None = None
+        self,
+        *,
+        deliveries: Sequence[str] = (),
+        reason: str | None = None,
+        agency: str | None = None,
+        case_reference: str | None = None,
     ) -> dict[str, Any]:
-        """Operator: have what is blocked decided on again, named in exactly one way; how many cases, and deliveries prepared anew."""
-        body = {"deliveryIds": list(deliveries), "reason": reason, "agency": agency, "caseReference": case_reference}
-        return _members(await self._services["sharing"].call("POST", "/v1/disclosures/decide-again", scope="agency.manage", json=body))
+        """Operator: have what is blocked decided on again, named in exactly one way; how many
+        cases, and deliveries prepared anew.
+        """
+        body = {
+            "deliveryIds": list(deliveries),
+            "reason": reason,
+            "agency": agency,
+            "caseReference": case_reference,
+        }
+        return _members(
+            await self._services["sharing"].call(
+                "POST", "/v1/disclosures/decide-again", scope="agency.manage", json=body
+            )
+        )
 
     async def stuck(self) -> dict[str, Any]:
         """Operator: what has not left, by reason."""
-        return _members(await self._services["sharing"].call("GET", "/v1/disclosures/stuck", scope="agency.manage"))
+        return _members(
+            await self._services["sharing"].call(
+                "GET", "/v1/disclosures/stuck", scope="agency.manage"
+            )
+        )
 
     async def agency(self, agency: str) -> dict[str, Any]:
         """What the directory says of an agency: name, kind, whether it is suspended."""
-        return _members(await self._services["identity"].call("GET", f"/v1/agencies/{agency}", scope="directory.read"))
+        return _members(
+            await self._services["identity"].call(
+                "GET", f"/v1/agencies/{agency}", scope="directory.read"
+            )
+        )
 
     async def suspend(self, agency: str, reason_code: str) -> dict[str, Any]:
         """Operator: from now on nothing of this agency counts, token or not."""
         path = f"/v1/agencies/{agency}/suspension"
         return _members(
             await self._services["identity"].call(
-                "POST", path, scope="agency.manage", json={"reasonCode": reason_code}, idempotency_key=opaque()
+                "POST",
+                path,
+                scope="agency.manage",
+                json={"reasonCode": reason_code},
+                idempotency_key=opaque(),
             )
         )
 
@@ -203,13 +336,24 @@ class HubClient:
         await self._services["identity"].call("DELETE", path, scope="agency.manage", params=why)
 
     def open(self, item: InboxItem) -> Delivery:
-        """Open and check a delivery offline, with the profile's keys and the pinned hub key alone."""
+        """Open and check a delivery offline, with the profile's keys and the pinned hub key
+        alone.
+        """
         return open_with(self.profile, item.envelope)
 
 
 def open_with(profile: Profile, envelope: bytes) -> Delivery:
-    """Open an envelope sealed to the profile's agency and check all it claims. Raises EnvelopeRefused or PackageRefused."""
-    return open_delivery(envelope, me=profile.agency, opening=profile.opening, keys=StaticKeys(profile.hub), log=profile.log)
+    """Open an envelope sealed to the profile's agency and check all it claims.
+
+    Raises EnvelopeRefused or PackageRefused.
+    """
+    return open_delivery(
+        envelope,
+        me=profile.agency,
+        opening=profile.opening,
+        keys=StaticKeys(profile.hub),
+        log=profile.log,
+    )
 
 
 @asynccontextmanager
@@ -226,6 +370,13 @@ def _members(answer: httpx2.Response) -> dict[str, Any]:
 
 def _item(raw: Mapping[str, Any]) -> InboxItem:
     try:
-        return InboxItem(raw["deliveryId"], raw["kind"], raw["state"], raw["deliveredAt"], raw["digest"], envelope_of(raw))
+        return InboxItem(
+            raw["deliveryId"],
+            raw["kind"],
+            raw["state"],
+            raw["deliveredAt"],
+            raw["digest"],
+            envelope_of(raw),
+        )
     except (KeyError, ValueError):
         raise CallFailed("an item that is cut or changed") from None

@@ -21,7 +21,10 @@ RECEIPT_TYPE = "hub-saved-receipt+jws"
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One item of the inbox, opened and checked. `envelope_digest` binds a receipt to exactly these bytes."""
+    """One item of the inbox, opened and checked.
+
+    `envelope_digest` binds a receipt to exactly these bytes.
+    """
 
     delivery_id: str
     envelope_digest: str
@@ -30,10 +33,14 @@ class Delivery:
     verdict: Verdict
 
 
-def open_delivery(envelope: bytes, *, me: str, opening: Mapping[str, OpeningKey], keys: KeySource, log: Verifier) -> Delivery:
-    """Open an envelope sealed to `me`, check its sender's signature, then everything the package claims.
+def open_delivery(
+    envelope: bytes, *, me: str, opening: Mapping[str, OpeningKey], keys: KeySource, log: Verifier
+) -> Delivery:
+    """Open an envelope sealed to `me`, check its sender's signature, then everything the package
+    claims.
 
-    Raises EnvelopeRefused when it cannot be opened or its signature fails, PackageRefused when it proves nothing.
+    Raises EnvelopeRefused when it cannot be opened or its signature fails, PackageRefused when it
+    proves nothing.
     """
     opened = open_envelope(envelope, me=me, opening=opening, keys=keys)
     if opened.source != SENDER:
@@ -49,7 +56,9 @@ def open_delivery(envelope: bytes, *, me: str, opening: Mapping[str, OpeningKey]
 
 
 def saved_receipt(delivery: Delivery, *, signer: SigningKey, system: str) -> str:
-    """The signed statement that `system`, the recipient's system of record, holds exactly this ciphertext (design section 2, point 11)."""
+    """The signed statement that `system`, the recipient's system of record, holds exactly this
+    ciphertext (design section 2, point 11).
+    """
     header = {"alg": "ES256", "kid": signer.kid, "typ": RECEIPT_TYPE}
     claims = {
         "iss": signer.owner,
@@ -65,7 +74,10 @@ def saved_receipt(delivery: Delivery, *, signer: SigningKey, system: str) -> str
 
 
 def envelope_of(item: Mapping[str, Any]) -> bytes:
-    """The exact envelope bytes of an inbox item. Raises ValueError when they are not what the item's digest says."""
+    """The exact envelope bytes of an inbox item.
+
+    Raises ValueError when they are not what the item's digest says.
+    """
     raw = unb64u(str(item["envelopeBytes"]))
     if digest(raw) != item["digest"]:
         raise ValueError("the envelope differs from its digest")

@@ -1,4 +1,5 @@
-"""A saved package: one private file with the exact envelope, from which everything can be checked again without a network."""
+"""A saved package: one private file with the exact envelope, from which everything can be checked
+again without a network."""
 
 import json
 import os
@@ -16,10 +17,11 @@ class PackageFileRefused(Exception):
 
 
 def write_package(path: Path, envelope: bytes) -> None:
-    """Write the envelope durably and readable by the owner only; an existing file is never overwritten (FileExistsError).
+    """Write the envelope durably and readable by the owner only; an existing file is never
+    overwritten (FileExistsError).
 
-    Returns after fsync: only then may a receipt be signed for it. Written beside and linked into place, so that a crash
-    leaves the whole file or none.
+    Returns after fsync: only then may a receipt be signed for it. Written beside and linked into
+    place, so that a crash leaves the whole file or none.
     """
     text = json.dumps({"format": _FORMAT, "envelope": b64u(envelope)}, indent=1) + "\n"
     beside = path.with_name(f".{path.name}.{opaque(6)}.new")
@@ -36,17 +38,19 @@ def write_package(path: Path, envelope: bytes) -> None:
 
 
 def keep_package(path: Path, envelope: bytes) -> None:
-    """Like `write_package`, and content with an earlier file of exactly this envelope, which a crash may have left unsigned for.
+    """Like `write_package`, and content with an earlier file of exactly this envelope, which a
+    crash may have left unsigned for.
 
-    Raises PackageFileRefused, in words for a person, when the file holds anything else or cannot be written: then nothing
-    may be signed.
+    Raises PackageFileRefused, in words for a person, when the file holds anything else or cannot be
+    written: then nothing may be signed.
     """
     try:
         write_package(path, envelope)
     except FileExistsError:
         if not _holds(path, envelope):
             raise PackageFileRefused(
-                "a file of this name exists and holds something else; nothing was signed; choose another with --to FILE"
+                "a file of this name exists and holds something else; nothing was signed; choose "
+                "another with --to FILE"
             ) from None
         _sync(path)
         _sync(path.resolve().parent)
@@ -79,4 +83,6 @@ def read_package(path: Path) -> bytes:
     except FileNotFoundError:
         raise PackageFileRefused(f"there is no file {path}") from None
     except (OSError, ValueError, KeyError, TypeError):
-        raise PackageFileRefused("this file is not a saved package; save one with: hubctl inbox save ID") from None
+        raise PackageFileRefused(
+            "this file is not a saved package; save one with: hubctl inbox save ID"
+        ) from None

@@ -1,4 +1,5 @@
-"""A partner's profile: who it is, where the hub is, and its private keys, read from one 0600 TOML file."""
+"""A partner's profile: who it is, where the hub is, and its private keys, read from one 0600 TOML
+file."""
 
 import stat
 import tomllib
@@ -7,12 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.keys import KeyRefused, OpeningKey, SigningKey, VerificationKey, opening_from_jwk, signing_from_jwk, verification_from_jwk
+from common.keys import (
+    KeyRefused,
+    OpeningKey,
+    SigningKey,
+    VerificationKey,
+    opening_from_jwk,
+    signing_from_jwk,
+    verification_from_jwk,
+)
 from common.tlog import ProofRefused, Verifier
 
 
 class ProfileRefused(Exception):
-    """The profile cannot be used. The message says what is wrong with the file and never shows what it holds."""
+    """The profile cannot be used.
+
+    The message says what is wrong with the file and never shows what it holds.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +58,30 @@ class Profile:
 
 
 def read_profile(path: Path) -> Profile:
-    """The profile in `path`. Raises ProfileRefused when it is missing, readable by others, or incomplete."""
+    """The profile in `path`.
+
+    Raises ProfileRefused when it is missing, readable by others, or incomplete.
+    """
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
         raw = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ProfileRefused("there is no such profile file; a demo hub writes them to the folder demo/ of its HUB_DIR") from None
+        raise ProfileRefused(
+            "there is no such profile file; a demo hub writes them to the folder demo/ of its "
+            "HUB_DIR"
+        ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         raise ProfileRefused("the profile file cannot be read as TOML") from None
     if mode & 0o077:
-        raise ProfileRefused("the profile holds private keys but others may read it; run: chmod 600 on it")
+        raise ProfileRefused(
+            "the profile holds private keys but others may read it; run: chmod 600 on it"
+        )
     try:
         return _profile(raw)
     except (KeyError, TypeError):
-        raise ProfileRefused("the profile lacks a needed entry; compare it with docs/partners.md") from None
+        raise ProfileRefused(
+            "the profile lacks a needed entry; compare it with docs/partners.md"
+        ) from None
     except (KeyRefused, ProofRefused, ValueError):
         raise ProfileRefused("a key in the profile is not usable") from None
 
@@ -82,5 +104,7 @@ def _profile(raw: Mapping[str, Any]) -> Profile:
         dpop=signing_from_jwk(keys["dpop_jwk"], agency),
         opening={key.kid: key for key in opening},
         hub=verification_from_jwk(keys["hub_signing_jwk"], "svc:sharing"),
-        kafka=None if kafka is None else KafkaAccount(kafka["bootstrap"], kafka["user"], kafka["topic"], kafka["password"]),
+        kafka=None
+        if kafka is None
+        else KafkaAccount(kafka["bootstrap"], kafka["user"], kafka["topic"], kafka["password"]),
     )

@@ -1,4 +1,5 @@
-"""Which of a victim's numbers and addresses may be used, and until when: one rule for the portal and for `hubctl`."""
+"""Which of a victim's numbers and addresses may be used, and until when: one rule for the portal
+and for `hubctl`."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,7 +7,8 @@ from datetime import date
 from typing import Any, Final
 
 SAFE_LABEL: Final = "Safe to use"
-"""Label of the one fact in a means of contact that says whether it may be used (referral's form)."""
+"""Label of the one fact in a means of contact that says whether it may be used (referral's form).
+"""
 VALUE_LABEL: Final = "Number or address of this channel"
 
 _HER_NUMBERS: Final = "victim_phone"
@@ -17,10 +19,11 @@ _ABROAD: Final = re.compile(r"^(\+|00)44(?=\d)")
 
 
 def on_day(safe: Mapping[str, Any] | None, day: date) -> Mapping[str, Any] | None:
-    """A package's `safeContact` as it stands on `day`, by the reader's own clock; None when it was not shared.
+    """A package's `safeContact` as it stands on `day`, by the reader's own clock; None when it was
+    not shared.
 
-    What was safe when it was decided is unverified after `safeUntil`, and without one. Unverified means are the advocate's alone to
-    see (design section 13, rule 5).
+    What was safe when it was decided is unverified after `safeUntil`, and without one. Unverified
+    means are the advocate's alone to see (design section 13, rule 5).
     """
     if safe is None:
         return None
@@ -29,16 +32,28 @@ def on_day(safe: Mapping[str, Any] | None, day: date) -> Mapping[str, Any] | Non
         status = "unverified"
     hidden = status == "unverified" and not safe.get("advocate")
     stop = bool(safe["doNotContact"]) or status != "safe"
-    return {**safe, "status": status, "doNotContact": stop, "means": [] if hidden else safe["means"]}
+    return {
+        **safe,
+        "status": status,
+        "doNotContact": stop,
+        "means": [] if hidden else safe["means"],
+    }
 
 
 def usable(means: Iterable[Mapping[str, Any]], *, stop: bool) -> bool:
-    """Silence about one number is not safety: only a plain yes, on a case where contact is safe at all, may be used."""
-    return not stop and next((str(item["value"]) for item in means if item["label"] == SAFE_LABEL), "") == "yes"
+    """Silence about one number is not safety: only a plain yes, on a case where contact is safe at
+    all, may be used.
+    """
+    return (
+        not stop
+        and next((str(item["value"]) for item in means if item["label"] == SAFE_LABEL), "") == "yes"
+    )
 
 
 class Unsafe:
-    """What the safe-contact rule of a package does not allow on a day, wherever else it is shown."""
+    """What the safe-contact rule of a package does not allow on a day, wherever else it is
+    shown.
+    """
 
     def __init__(self, safe: Mapping[str, Any] | None, day: date) -> None:
         """`safe` is the package's `safeContact` as it came, None when it was not shared."""
@@ -47,13 +62,17 @@ class Unsafe:
         means = [] if safe is None else list(safe["means"])
         self._ruled = now is not None and now["status"] != "unknown"
         self._usable = {value for one in means if usable(one, stop=stop) for value in _values(one)}
-        self._unsafe = {value for one in means if not usable(one, stop=stop) for value in _values(one)}
+        self._unsafe = {
+            value for one in means if not usable(one, stop=stop) for value in _values(one)
+        }
 
     def warns(self, category: str, value: object) -> bool:
-        """Whether this may not be used, however it is spaced or prefixed: a missed warning reaches the wrong person.
+        """Whether this may not be used, however it is spaced or prefixed: a missed warning reaches
+        the wrong person.
 
-        A number of hers may be used only where the rule names it safe, and so may what an urgent form said to ring once there is a
-        rule; any other thing is warned of where the rule names it.
+        A number of hers may be used only where the rule names it safe, and so may what an urgent
+        form said to ring once there is a rule; any other thing is warned of where the rule names
+        it.
         """
         hers = category == _HER_NUMBERS or (category == _CALL_BACK and self._ruled)
         each = [_plain(one) for one in (value if isinstance(value, list | tuple) else (value,))]
@@ -68,7 +87,9 @@ def _holds(until: object, day: date) -> bool:
 
 
 def _values(means: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [_plain(item["value"]) for item in means if item["label"] == VALUE_LABEL and item["value"]]
+    return [
+        _plain(item["value"]) for item in means if item["label"] == VALUE_LABEL and item["value"]
+    ]
 
 
 def _plain(value: object) -> str:

@@ -1,4 +1,5 @@
-"""A delivery in words for a person at a terminal: what may be said of its proof, then safe contact before anything else."""
+"""A delivery in words for a person at a terminal: what may be said of its proof, then safe contact
+before anything else."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -9,7 +10,10 @@ from hubpartner.safe_contact import Unsafe, on_day, usable
 
 
 def standing(verdict: Verdict) -> str:
-    """One line about the proof. A promise is never called proven (design section 8, emergency path)."""
+    """One line about the proof.
+
+    A promise is never called proven (design section 8, emergency path).
+    """
     if verdict.standing == "promised":
         due = "" if verdict.due is None else f" by {verdict.due.isoformat(timespec='minutes')}"
         return f"promised: emergency release, its log entry is due{due}"
@@ -24,28 +28,47 @@ def shown(verdict: Verdict, day: date) -> str:
 
 def _lines(verdict: Verdict, day: date) -> Iterator[str]:
     content = verdict.content
-    yield f"Case {content['caseReference']}   {'URGENT, provisional' if content['provisional'] else ''}".rstrip()
+    yield (
+        f"Case {content['caseReference']}   "
+        f"{'URGENT, provisional' if content['provisional'] else ''}"
+    ).rstrip()
     yield f"Proof: {standing(verdict)}"
     safe = on_day(content.get("safeContact"), day)
     if safe is not None:
-        since = f" since {safe['lastVerified']}" if safe["status"] == "unverified" and safe["lastVerified"] else ""
+        since = (
+            f" since {safe['lastVerified']}"
+            if safe["status"] == "unverified" and safe["lastVerified"]
+            else ""
+        )
         stop = f"DO NOT CONTACT ({safe['status']}{since})"
-        yield "SAFE CONTACT: " + (stop if safe["doNotContact"] else f"safe until {safe['safeUntil']}, only as follows")
+        yield "SAFE CONTACT: " + (
+            stop if safe["doNotContact"] else f"safe until {safe['safeUntil']}, only as follows"
+        )
         yield from (f"  {line}" for line in map(_item, safe["items"]))
         for means in safe["means"]:
-            yield f"  - {'may be used' if usable(means, stop=safe['doNotContact']) else 'DO NOT USE'}: " + "; ".join(map(_item, means))
+            yield (
+                f"  - {'may be used' if usable(means, stop=safe['doNotContact']) else 'DO NOT USE'}: "
+                + "; ".join(map(_item, means))
+            )
     else:
         yield "SAFE CONTACT: not shared with you; do not contact"
     clause = content["clause"]
-    yield f"Shared under {clause['id']} of {clause['agreement']} {clause['version']}: {clause['text']}"
-    yield f"Purpose {content['purpose']}; basis {content['lawfulBasis']}; condition {content['condition']}; gateway {content['gateway']}"
+    yield (
+        f"Shared under {clause['id']} of {clause['agreement']} {clause['version']}: "
+        f"{clause['text']}"
+    )
+    yield (
+        f"Purpose {content['purpose']}; basis {content['lawfulBasis']}; condition "
+        f"{content['condition']}; gateway {content['gateway']}"
+    )
     for obligation in content["obligations"]:
         yield f"You must: {obligation['text']}"
     unsafe = Unsafe(content.get("safeContact"), day)
     for section in content["sections"]:
         yield f"{section['label']}"
         yield from (
-            f"  {_item(item)}{'  DO NOT USE' if unsafe.warns(section['category'], item['value']) else ''}" for item in section["items"]
+            f"  {_item(item)}{'  DO NOT USE' if unsafe.warns(section['category'], item['value']) else ''}"
+            for item in section["items"]
         )
 
 

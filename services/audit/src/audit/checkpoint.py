@@ -4,7 +4,10 @@ from common.tlog import Checkpoint, Signer, Verifier, open_checkpoint
 
 
 class HeadSigner:
-    """Signs heads of one log. The seed stays in this object; Ed25519 is deterministic, so a repeated head is the same bytes."""
+    """Signs heads of one log.
+
+    The seed stays in this object; Ed25519 is deterministic, so a repeated head is the same bytes.
+    """
 
     def __init__(self, origin: str, seed: bytes) -> None:
         self._signer = Signer(origin, seed)
@@ -15,7 +18,10 @@ class HeadSigner:
         return self._signer.verifier
 
     def sign(self, size: int, root: bytes) -> str:
-        """A signed checkpoint. The caller vouches that this (size, root) extends every head signed before."""
+        """A signed checkpoint.
+
+        The caller vouches that this (size, root) extends every head signed before.
+        """
         return self._signer.sign(Checkpoint(self.verifier.name, size, root).text())
 
     def open(self, note: str) -> Checkpoint:

@@ -1,4 +1,5 @@
-"""Batches of audit records in, entries out. What cannot be recorded now keeps its place on the bus; nothing is dropped."""
+"""Batches of audit records in, entries out. What cannot be recorded now keeps its place on the bus;
+nothing is dropped."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -24,7 +25,9 @@ GROUP: Final = "audit.records"
 
 _log = logging.getLogger("hub.audit")
 _meter = metrics.get_meter("hub.audit")
-_records = _meter.create_counter("hub_audit_records", description="Audit records taken in, by what became of them")
+_records = _meter.create_counter(
+    "hub_audit_records", description="Audit records taken in, by what became of them"
+)
 
 
 class RecordConsumer:
@@ -36,16 +39,25 @@ class RecordConsumer:
         self._seal = seal
 
     def register(self, inbox: Inbox) -> None:
-        """Stand on the inbox; repeats come too, because a repeated batch asks for its receipts again."""
+        """Stand on the inbox; repeats come too, because a repeated batch asks for its receipts
+        again.
+        """
         inbox.on(AuditBatch, self._take, repeats=True)
 
     async def consume(self, inbox: Inbox, bus: Bus, services: Sequence[str]) -> Consumption:
-        """Read each service's own audit topic; on it nobody else is heard, whatever the broker let through."""
+        """Read each service's own audit topic; on it nobody else is heard, whatever the broker let
+        through.
+        """
         owners = {topics.audit(service): (f"svc:{service}",) for service in services}
-        return await inbox.consume(bus, group=GROUP, topics=list(owners), senders=lambda topic: owners.get(topic, ()))
+        return await inbox.consume(
+            bus, group=GROUP, topics=list(owners), senders=lambda topic: owners.get(topic, ())
+        )
 
     def ship(self, unit: Unit, batch: AuditBatch) -> None:
-        """This service's own records: appended at once, in the transaction that caused them. Raises Problem `unavailable`."""
+        """This service's own records: appended at once, in the transaction that caused them.
+
+        Raises Problem `unavailable`.
+        """
         digest = b64u(sha256(canonical(batch.data())).digest())
         try:
             self._append(unit, Sender(SERVICE, digest), batch)
@@ -62,7 +74,14 @@ class RecordConsumer:
         if self._sequencer.halted:
             raise LogHalted(self._sequencer.halted)
         try:
-            intake = append_batch(SqlLogTx(unit.connection), self._sequencer.fence, self._clock.micros(), sender, batch, self._seal)
+            intake = append_batch(
+                SqlLogTx(unit.connection),
+                self._sequencer.fence,
+                self._clock.micros(),
+                sender,
+                batch,
+                self._seal,
+            )
         except LogHalted as halt:
             self._sequencer.halt(halt)
             raise
@@ -72,15 +91,30 @@ class RecordConsumer:
 
 def _counted(intake: Intake, service: str) -> Callable[[], None]:
     def count() -> None:
-        outcomes = {"added": intake.added, "repeated": intake.repeated, "rejected": len(intake.rejected), "missing": intake.missing}
+        outcomes = {
+            "added": intake.added,
+            "repeated": intake.repeated,
+            "rejected": len(intake.rejected),
+            "missing": intake.missing,
+        }
         for outcome, number in outcomes.items():
             if number:
                 _records.add(number, {"service": service, "outcome": outcome})
-        # Each of these pages somebody: a record that never came, one that could not be taken, a clock that cannot be trusted.
+        # Each of these pages somebody: a record that never came, one that could not be taken, a
+        # clock that cannot be trusted.
         if intake.missing:
-            _log.error("a producer's numbers have a gap", extra={"source": f"svc:{service}", "count": intake.missing})
+            _log.error(
+                "a producer's numbers have a gap",
+                extra={"source": f"svc:{service}", "count": intake.missing},
+            )
         if intake.rejected:
-            _log.error("audit records rejected", extra={"source": f"svc:{service}", "reason": ",".join(sorted(set(intake.rejected)))})
+            _log.error(
+                "audit records rejected",
+                extra={
+                    "source": f"svc:{service}",
+                    "reason": ",".join(sorted(set(intake.rejected))),
+                },
+            )
         if intake.clock_went_back:
             _log.error("the clock went back more than two seconds")
 

@@ -1,4 +1,5 @@
-"""Words and rules of the log: what an entry is, which records are acceptable, what time it is, and what a gap is."""
+"""Words and rules of the log: what an entry is, which records are acceptable, what time it is, and
+what a gap is."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,9 @@ from common.events.audit import AuditItem
 SKEW_ALARM_MICROS: Final = 2_000_000
 SKEW_STOP_MICROS: Final = 60_000_000
 LATE_MICROS: Final = 15 * 60 * 1_000_000
-"""A record older than this on arrival is flagged: producers must not be behind for longer (design section 9)."""
+"""A record older than this on arrival is flagged: producers must not be behind for longer (design
+section 9).
+"""
 
 TOKEN_KINDS: Final = ("subject", "actor", "case", "delivery", "recipient")
 TOKENS_PER_KIND: Final = 64
@@ -21,9 +24,23 @@ TOKEN_BYTES: Final = 16
 SOURCE_LIMIT: Final = 64
 _COUNT_LIMIT: Final = 2**53
 
-PURPOSES: Final = ("verify_lawfulness", "self_monitoring", "integrity_and_security", "criminal_proceedings", "subject_right")
-"""DPA 2018 s.62(4)(a) to (d): the only uses of these records; and a data subject's own right under UK GDPR."""
-Purpose = Literal["verify_lawfulness", "self_monitoring", "integrity_and_security", "criminal_proceedings", "subject_right"]
+PURPOSES: Final = (
+    "verify_lawfulness",
+    "self_monitoring",
+    "integrity_and_security",
+    "criminal_proceedings",
+    "subject_right",
+)
+"""DPA 2018 s.62(4)(a) to (d): the only uses of these records; and a data subject's own right under
+UK GDPR.
+"""
+Purpose = Literal[
+    "verify_lawfulness",
+    "self_monitoring",
+    "integrity_and_security",
+    "criminal_proceedings",
+    "subject_right",
+]
 
 
 class RulesUnknown(LookupError):
@@ -32,7 +49,10 @@ class RulesUnknown(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One dated set of an area's clocks. `purpose_holds` is how long a stated purpose covers looking."""
+    """One dated set of an area's clocks.
+
+    `purpose_holds` is how long a stated purpose covers looking.
+    """
 
     version: str
     area: str
@@ -44,7 +64,13 @@ def read_rules(texts: Iterable[str]) -> tuple[Rules, ...]:
     """The sets that TOML documents hold. Raises KeyError or ValueError on a bad file."""
     raws = [tomllib.loads(text) for text in texts]
     return tuple(
-        Rules(raw["version"], raw["area"], raw["effective_from"], timedelta(hours=raw["questions"]["purpose_holds_hours"])) for raw in raws
+        Rules(
+            raw["version"],
+            raw["area"],
+            raw["effective_from"],
+            timedelta(hours=raw["questions"]["purpose_holds_hours"]),
+        )
+        for raw in raws
     )
 
 
@@ -68,8 +94,10 @@ class LogHalted(RuntimeError):
 class LogState:
     """The one row that decides what the log is. `edge` is the compact range of (`size`, `root`).
 
-    `receipted` is the newest size that was signed and whose receipts are durable; `published` the newest one put on
-    ``/checkpoint``; `fence` the number of the sequencer that may write; `own_seq` the log's own entries so far.
+    `receipted` is the newest size that was signed and whose receipts are durable; `published` the
+    newest one put on
+    ``/checkpoint``; `fence` the number of the sequencer that may write; `own_seq` the log's own
+    entries so far.
     """
 
     size: int
@@ -85,7 +113,9 @@ class LogState:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One place in the log with what stands behind its leaf. `rejected` is the code of a record that was not acceptable.
+    """One place in the log with what stands behind its leaf.
+
+    `rejected` is the code of a record that was not acceptable.
 
     `claimed` is the place such a record claimed when it could not have it, as (src, epoch, seq).
     """
@@ -138,7 +168,10 @@ class Judged:
 
 
 def judge(item: AuditItem, service: str) -> Judged:
-    """Hold one item to record v1 and to the service that sent it. Never raises: what is wrong becomes a code."""
+    """Hold one item to record v1 and to the service that sent it.
+
+    Never raises: what is wrong becomes a code.
+    """
     try:
         record, salt = unb64u(item.record), unb64u(item.salt)
         fields = check_record(record)
@@ -157,22 +190,30 @@ def judge(item: AuditItem, service: str) -> Judged:
 def _tokens(item: AuditItem) -> dict[str, tuple[bytes, ...]]:
     found = {kind: tuple(unb64u(token) for token in tokens) for kind, tokens in item.tokens.items()}
     for kind, tokens in found.items():
-        if kind not in TOKEN_KINDS or len(tokens) > TOKENS_PER_KIND or any(len(token) != TOKEN_BYTES for token in tokens):
+        if (
+            kind not in TOKEN_KINDS
+            or len(tokens) > TOKENS_PER_KIND
+            or any(len(token) != TOKEN_BYTES for token in tokens)
+        ):
             # Dropping a token quietly would let a search omit the entry for ever.
             raise RecordRefused("token-malformed")
     return found
 
 
 def place_possible(src: str, epoch: int, seq: int) -> bool:
-    """Whether a producer's place can stand in a leaf at all: an opaque printable code and counts a verifier can read."""
+    """Whether a producer's place can stand in a leaf at all: an opaque printable code and counts a
+    verifier can read.
+    """
     named = 0 < len(src) <= SOURCE_LIMIT and src.isascii() and src.isprintable()
     return named and 0 <= epoch < _COUNT_LIMIT and 0 < seq < _COUNT_LIMIT
 
 
 def log_time(last: int, now: int) -> tuple[int, bool]:
-    """`tr` for an entry written now, in microseconds, and whether the clock went back far enough to alarm.
+    """`tr` for an entry written now, in microseconds, and whether the clock went back far enough to
+    alarm.
 
-    `tr` never goes back: a clock set back repeats the last value. Raises LogHalted when it is more than a minute behind,
+    `tr` never goes back: a clock set back repeats the last value. Raises LogHalted when it is more
+    than a minute behind,
     because every later time would be untrue for that long.
     """
     behind = last - now
@@ -190,9 +231,12 @@ def time_flag(happened: int, logged: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What an auditor looks for; every part given must hold. `case`, `actor` and `subject` are keyed tokens, so it names nobody.
+    """What an auditor looks for; every part given must hold.
 
-    `since` and `until` bound the log's own time in microseconds, because a producer's clock could hide an entry.
+    `case`, `actor` and `subject` are keyed tokens, so it names nobody.
+
+    `since` and `until` bound the log's own time in microseconds, because a producer's clock could
+    hide an entry.
     """
 
     case: bytes | None = None

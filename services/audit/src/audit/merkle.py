@@ -1,4 +1,5 @@
-"""The growing Merkle tree, twice over: a compact range for the commit, and right-edge tiles that recompute it. Pure, no I/O."""
+"""The growing Merkle tree, twice over: a compact range for the commit, and right-edge tiles that
+recompute it. Pure, no I/O."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,10 @@ class EdgeMalformed(ValueError):
 
 @dataclass(slots=True)
 class CompactRange:
-    """The perfect-subtree roots named by the set bits of `size`, largest first. Appending costs two hashes on average."""
+    """The perfect-subtree roots named by the set bits of `size`, largest first.
+
+    Appending costs two hashes on average.
+    """
 
     size: int
     hashes: list[bytes]
@@ -24,7 +28,9 @@ class CompactRange:
         """Read what `encode` wrote. Raises EdgeMalformed when it cannot belong to `size`."""
         if len(data) != size.bit_count() * HASH_BYTES:
             raise EdgeMalformed("edge-length-wrong")
-        return cls(size, [data[place : place + HASH_BYTES] for place in range(0, len(data), HASH_BYTES)])
+        return cls(
+            size, [data[place : place + HASH_BYTES] for place in range(0, len(data), HASH_BYTES)]
+        )
 
     def encode(self) -> bytes:
         """The hashes joined, largest subtree first."""
@@ -50,9 +56,11 @@ class CompactRange:
 
 
 class RightEdge:
-    """The unfinished tile of each level of a tree, from which every later tile, root and proof of new leaves follows.
+    """The unfinished tile of each level of a tree, from which every later tile, root and proof of
+    new leaves follows.
 
-    It shares no code with `CompactRange` on purpose: the sequencer signs a root only when both arrive at it.
+    It shares no code with `CompactRange` on purpose: the sequencer signs a root only when both
+    arrive at it.
     """
 
     def __init__(self, size: int, levels: Sequence[Sequence[bytes]]) -> None:
@@ -65,12 +73,16 @@ class RightEdge:
             raise EdgeMalformed("level-missing")
 
     def left_nodes(self) -> dict[int, bytes]:
-        """By height, the perfect subtree that ends where the tree ends; one for each set bit of the size."""
+        """By height, the perfect subtree that ends where the tree ends; one for each set bit of the
+        size.
+        """
         found = {}
         for height in range(self.size.bit_length()):
             if self.size >> height & 1:
                 level, inside = divmod(height, TILE_HEIGHT)
-                end = (self.size >> height << inside) - (self.size >> TILE_HEIGHT * (level + 1) << TILE_HEIGHT)
+                end = (self.size >> height << inside) - (
+                    self.size >> TILE_HEIGHT * (level + 1) << TILE_HEIGHT
+                )
                 found[height] = fold(self.levels[level][end - (1 << inside) : end])
         return found
 
@@ -79,12 +91,17 @@ class RightEdge:
         return _root_of(self.left_nodes())
 
     def grow(self, leaves: Sequence[bytes]) -> "Growth":
-        """What the tree becomes with these leaf hashes added. This edge stays as it is until `Growth.edge` replaces it."""
+        """What the tree becomes with these leaf hashes added.
+
+        This edge stays as it is until `Growth.edge` replaces it.
+        """
         return Growth(self, leaves)
 
 
 class Growth:
-    """A tree between two sizes: knows every full node over the new leaves, and the nodes just left of them."""
+    """A tree between two sizes: knows every full node over the new leaves, and the nodes just left
+    of them.
+    """
 
     def __init__(self, before: RightEdge, leaves: Sequence[bytes]) -> None:
         self._before = before
@@ -97,12 +114,15 @@ class Growth:
 
     def _parents(self, height: int) -> list[bytes]:
         row = self._rows[height]
-        # An odd start means that the first new node completes a pair whose left half stands in the old tree.
+        # An odd start means that the first new node completes a pair whose left half stands in the
+        # old tree.
         nodes = [self._left[height], *row] if self.start >> height & 1 else row
         return [node_hash(nodes[place], nodes[place + 1]) for place in range(0, len(nodes) - 1, 2)]
 
     def node(self, height: int, place: int) -> bytes:
-        """The full node number `place` at `height`; it must lie over new leaves or be the last one left of them."""
+        """The full node number `place` at `height`; it must lie over new leaves or be the last one
+        left of them.
+        """
         first = self.start >> height
         if place == first - 1 and first & 1:
             return self._left[height]
@@ -112,30 +132,44 @@ class Growth:
 
     def right_nodes(self) -> dict[int, bytes]:
         """By height, the perfect subtree that ends at the new size; one for each set bit of it."""
-        return {height: self.node(height, (self.size >> height) - 1) for height in range(self.size.bit_length()) if self.size >> height & 1}
+        return {
+            height: self.node(height, (self.size >> height) - 1)
+            for height in range(self.size.bit_length())
+            if self.size >> height & 1
+        }
 
     def root(self) -> bytes:
         """The root over all leaves, old and new."""
         return _root_of(self.right_nodes())
 
     def paths(self) -> Callable[[int], list[bytes]]:
-        """A function that gives the inclusion path, leaf side first, of any new leaf's index in the new tree."""
+        """A function that gives the inclusion path, leaf side first, of any new leaf's index in the
+        new tree.
+        """
         right = self.right_nodes()
 
         def path(index: int) -> list[bytes]:
             if not self.start <= index < self.size:
                 raise IndexError("not a new leaf")
             inner = (index ^ (self.size - 1)).bit_length()
-            hashes = [self.node(height, (index >> height) ^ 1) for height in range(max(inner - 1, 0))]
+            hashes = [
+                self.node(height, (index >> height) ^ 1) for height in range(max(inner - 1, 0))
+            ]
             if inner:
                 hashes.append(self._last_sibling(inner - 1, index, right))
-            hashes += [self.node(height, (index >> height) - 1) for height in range(inner, self.size.bit_length()) if index >> height & 1]
+            hashes += [
+                self.node(height, (index >> height) - 1)
+                for height in range(inner, self.size.bit_length())
+                if index >> height & 1
+            ]
             return hashes
 
         return path
 
     def _last_sibling(self, height: int, index: int, right: dict[int, bytes]) -> bytes:
-        """The sibling that holds the last leaf: a perfect subtree, or what smaller ones to the right end make together."""
+        """The sibling that holds the last leaf: a perfect subtree, or what smaller ones to the
+        right end make together.
+        """
         sibling = (index >> height) ^ 1
         if sibling < self.size >> height:
             return self.node(height, sibling)
@@ -147,12 +181,17 @@ class Growth:
         for level, row in self._level_rows():
             first = self.start >> TILE_HEIGHT * (level + 1)
             full = len(row) // TILE_WIDTH
-            found += [(Tile(level, first + n), b"".join(row[n * TILE_WIDTH : (n + 1) * TILE_WIDTH])) for n in range(full)]
+            found += [
+                (Tile(level, first + n), b"".join(row[n * TILE_WIDTH : (n + 1) * TILE_WIDTH]))
+                for n in range(full)
+            ]
         return found
 
     def edge(self) -> RightEdge:
         """The unfinished tiles of the grown tree."""
-        return RightEdge(self.size, [row[len(row) // TILE_WIDTH * TILE_WIDTH :] for _, row in self._level_rows()])
+        return RightEdge(
+            self.size, [row[len(row) // TILE_WIDTH * TILE_WIDTH :] for _, row in self._level_rows()]
+        )
 
     def _level_rows(self) -> list[tuple[int, list[bytes]]]:
         """For each tile level, the hashes of the old unfinished tile followed by the new ones."""
@@ -164,7 +203,9 @@ class Growth:
 
 
 def partial_tiles(edge: RightEdge) -> list[tuple[Tile, bytes]]:
-    """The unfinished hash tiles of a tree, in the width a checkpoint of this size needs; none of width 0."""
+    """The unfinished hash tiles of a tree, in the width a checkpoint of this size needs; none of
+    width 0.
+    """
     return [
         (Tile(level, edge.size >> TILE_HEIGHT * (level + 1), len(hashes)), b"".join(hashes))
         for level, hashes in enumerate(edge.levels)
@@ -173,14 +214,19 @@ def partial_tiles(edge: RightEdge) -> list[tuple[Tile, bytes]]:
 
 
 class TileHashes:
-    """Proofs for any entry of a log, from its tiles. `tile` gives the hashes of a tile in the width the log's size needs."""
+    """Proofs for any entry of a log, from its tiles.
+
+    `tile` gives the hashes of a tile in the width the log's size needs.
+    """
 
     def __init__(self, size: int, tile: Callable[[int, int], Sequence[bytes]]) -> None:
         self.size = size
         self._tile = tile
 
     def subtree(self, low: int, high: int) -> bytes:
-        """MTH(D[low:high]) for a range that starts at a multiple of its rounded-up size, as every range in a proof does."""
+        """MTH(D[low:high]) for a range that starts at a multiple of its rounded-up size, as every
+        range in a proof does.
+        """
         count = high - low
         if count & (count - 1) == 0:
             return self._perfect(count.bit_length() - 1, low)
@@ -188,7 +234,10 @@ class TileHashes:
         return node_hash(self.subtree(low, low + half), self.subtree(low + half, high))
 
     def inclusion(self, index: int) -> list[bytes]:
-        """The inclusion path of `index`, leaf side first (RFC 6962 section 2.1.1). Raises IndexError outside the tree."""
+        """The inclusion path of `index`, leaf side first (RFC 6962 section 2.1.1).
+
+        Raises IndexError outside the tree.
+        """
         if not 0 <= index < self.size:
             raise IndexError("outside the tree")
         low, high, path = 0, self.size, []
@@ -203,7 +252,10 @@ class TileHashes:
         return path[::-1]
 
     def consistency(self, old: int) -> list[bytes]:
-        """The consistency proof from size `old` (RFC 6962 section 2.1.2). Raises IndexError unless 0 < old <= size."""
+        """The consistency proof from size `old` (RFC 6962 section 2.1.2).
+
+        Raises IndexError unless 0 < old <= size.
+        """
         if not 0 < old <= self.size:
             raise IndexError("outside the tree")
         low, high, path = 0, self.size, []

@@ -1,4 +1,5 @@
-"""Who may see what of the log. A table and three rules: entitlement is data of the caller, never part of the request."""
+"""Who may see what of the log. A table and three rules: entitlement is data of the caller, never
+part of the request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from common.problems import Problem
 
 @dataclass(frozen=True, slots=True)
 class Mandates:
-    """From the operator-signed bootstrap file: who may look beyond one agency, and until when (both days included)."""
+    """From the operator-signed bootstrap file: who may look beyond one agency, and until when (both
+    days included).
+    """
 
     area: str
     agencies: frozenset[str]
@@ -30,10 +33,13 @@ class Sight:
 
 
 def sight(principal: Principal, mandates: Mandates, today: date) -> Sight:
-    """What this caller may see. Raises Problem `forbidden` for one who belongs to no agency and holds no mandate in force.
+    """What this caller may see.
+
+    Raises Problem `forbidden` for one who belongs to no agency and holds no mandate in force.
 
     1. A person with a dated mandate in force sees all. 2. The operator-signed auditor's
-    client sees all. 3. Anybody else with the scope sees the entries in which their own agency acted or received.
+    client sees all. 3. Anybody else with the scope sees the entries in which their own agency acted
+    or received.
     """
     if principal.agency == mandates.area:
         dates = mandates.people.get(principal.subject)

@@ -1,4 +1,5 @@
-"""What the audit service needs from outside, each with its obligations. A transaction is committed by whoever opened it, never here."""
+"""What the audit service needs from outside, each with its obligations. A transaction is committed
+by whoever opened it, never here."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,10 @@ T = TypeVar("T")
 
 
 class LogTx(Protocol):
-    """The log inside one write transaction. Obligation: all of it becomes durable together or not at all."""
+    """The log inside one write transaction.
+
+    Obligation: all of it becomes durable together or not at all.
+    """
 
     def state(self) -> LogState | None:
         """The state row, locked until the transaction ends; None before genesis."""
@@ -26,11 +30,17 @@ class LogTx(Protocol):
         ...
 
     def advance(self, old: LogState, new: LogState) -> None:
-        """Compare-and-swap size, root, edge, time and own sequence. Raises LogHalted when `old` is no longer the state."""
+        """Compare-and-swap size, root, edge, time and own sequence.
+
+        Raises LogHalted when `old` is no longer the state.
+        """
         ...
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Append entries with their search rows. A repeated (src, ep, seq) or index fails the transaction."""
+        """Append entries with their search rows.
+
+        A repeated (src, ep, seq) or index fails the transaction.
+        """
         ...
 
     def service_of(self, src: str) -> str | None:
@@ -77,7 +87,10 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An entry as the sequencer reads it back after the commit. `place` is the (src, epoch, seq) its producer waits for."""
+    """An entry as the sequencer reads it back after the commit.
+
+    `place` is the (src, epoch, seq) its producer waits for.
+    """
 
     index: int
     leaf: bytes
@@ -89,7 +102,9 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What was committed, on one snapshot: the state, entries whose receipts are not out, and old ones wanted again."""
+    """What was committed, on one snapshot: the state, entries whose receipts are not out, and old
+    ones wanted again.
+    """
 
     state: LogState
     entries: tuple[Logged, ...]
@@ -100,7 +115,9 @@ class SequencerStore(Protocol):
     """The sequencer's own door to the database."""
 
     async def take_over(self) -> LogState | None:
-        """Raise the fence by one, so that no other sequencer's transaction can succeed from now on; the state after it."""
+        """Raise the fence by one, so that no other sequencer's transaction can succeed from now on;
+        the state after it.
+        """
         ...
 
     async def waiting(self) -> Waiting:
@@ -111,15 +128,21 @@ class SequencerStore(Protocol):
         """The exact leaf bytes of entries first ≤ index < last."""
         ...
 
-    async def signed(self, head: Head, before: LogState, replies: Sequence["Reply"], answered: Sequence[int]) -> None:
-        """One transaction: keep the head, advance the receipted size, put the replies into the outbox, forget what was wanted.
+    async def signed(
+        self, head: Head, before: LogState, replies: Sequence["Reply"], answered: Sequence[int]
+    ) -> None:
+        """One transaction: keep the head, advance the receipted size, put the replies into the
+        outbox, forget what was wanted.
 
         Raises LogHalted when the fence or the receipted size is no longer that of `before`.
         """
         ...
 
     async def published(self, size: int, fence: int) -> None:
-        """Advance the published size; never back. Raises LogHalted when `fence` is no longer ours."""
+        """Advance the published size; never back.
+
+        Raises LogHalted when `fence` is no longer ours.
+        """
         ...
 
     async def head(self, size: int) -> Head | None:
@@ -136,10 +159,16 @@ class Reply:
 
 
 class TileFiles(Protocol):
-    """The folder of tiles. Obligation: a file appears whole and durable or not at all, and never changes once written."""
+    """The folder of tiles.
+
+    Obligation: a file appears whole and durable or not at all, and never changes once written.
+    """
 
     def write(self, tile: Tile, data: bytes) -> None:
-        """Store a tile. Raises LogHalted when it exists with other bytes, or when the disk refuses."""
+        """Store a tile.
+
+        Raises LogHalted when it exists with other bytes, or when the disk refuses.
+        """
         ...
 
     def read(self, tile: Tile) -> bytes | None:
@@ -172,7 +201,8 @@ class Found:
 class Question:
     """A question as it was recorded. Only `asker` may read its answers.
 
-    `agency` is the one whose entries it may show, None for a mandated cross-agency auditor; `size` the log's size when it was
+    `agency` is the one whose entries it may show, None for a mandated cross-agency auditor; `size`
+    the log's size when it was
     asked, so that what it can find does not move while it is read.
     """
 
@@ -233,11 +263,15 @@ class QueryView(Protocol):
         ...
 
     def search(self, question: Question, below: int, limit: int) -> list[Found]:
-        """Matching entries with index < `below`, newest first; never one of another agency than the question's."""
+        """Matching entries with index < `below`, newest first; never one of another agency than the
+        question's.
+        """
         ...
 
     def entry(self, index: int, agency: str | None) -> Found | None:
-        """One entry, or None when there is none or it is not this agency's: the two do not differ."""
+        """One entry, or None when there is none or it is not this agency's: the two do not
+        differ.
+        """
         ...
 
     def producers(self) -> list[Producer]:
@@ -257,7 +291,10 @@ class AuditStore(Protocol):
     """Transactions for the query use cases."""
 
     async def write(self, work: Callable[[QueryTx], T]) -> T:
-        """Run `work`, commit, and return when durable. `work` may run twice and must touch only the transaction."""
+        """Run `work`, commit, and return when durable.
+
+        `work` may run twice and must touch only the transaction.
+        """
         ...
 
     async def read(self, work: Callable[[QueryView], T]) -> T:

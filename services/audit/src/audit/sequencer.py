@@ -1,4 +1,5 @@
-"""The only writer of heads: committed entries → tiles → root by a second path → signature → receipts → checkpoint.
+"""The only writer of heads: committed entries → tiles → root by a second path → signature →
+receipts → checkpoint.
 
 A start after a crash runs the same steps as every batch, from the last receipted size on.
 """
@@ -21,24 +22,42 @@ from common.events.audit import RECEIPT_CHUNK, AuditReceipts, AuditRejected, Rec
 from common.faults import crash_point
 from common.telemetry import describe
 from common.tlog import ProofRefused, format_proof, leaf_hash
-from common.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, fold, pack_bundle, split_tile, unpack_bundle
+from common.tlog.tiles import (
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    Tile,
+    fold,
+    pack_bundle,
+    split_tile,
+    unpack_bundle,
+)
 
 WINDOW_SECONDS: Final = 0.005
-"""The least time between two rounds, so that batches that come together share one signature, one fsync and one transaction. One that comes alone waits for nobody."""
+"""The least time between two rounds, so that batches that come together share one signature, one
+fsync and one transaction. One that comes alone waits for nobody.
+"""
 PUBLISH_SECONDS: Final = 1.0
 _BUNDLE: Final = -1
 _LEAVES_AT_A_TIME: Final = 256 * TILE_WIDTH
 
 _log = logging.getLogger("hub.audit")
 _meter = metrics.get_meter("hub.audit")
-_signed = _meter.create_gauge("hub_audit_signed_entries", description="Entries the newest signed head covers")
-_published = _meter.create_gauge("hub_audit_published_entries", description="Entries the published checkpoint covers")
-_halts = _meter.create_counter("hub_audit_halts", description="Times the log stopped itself, by code")
+_signed = _meter.create_gauge(
+    "hub_audit_signed_entries", description="Entries the newest signed head covers"
+)
+_published = _meter.create_gauge(
+    "hub_audit_published_entries", description="Entries the published checkpoint covers"
+)
+_halts = _meter.create_counter(
+    "hub_audit_halts", description="Times the log stopped itself, by code"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """The log as last signed: its head, the tiles at its right edge, and the entries of its unfinished bundle."""
+    """The log as last signed: its head, the tiles at its right edge, and the entries of its
+    unfinished bundle.
+    """
 
     head: Head | None
     edge: RightEdge
@@ -51,10 +70,17 @@ class Signed:
 
 
 class Sequencer:
-    """Signs what intake has committed. One instance works at a time: `boot` fences off every earlier one."""
+    """Signs what intake has committed.
+
+    One instance works at a time: `boot` fences off every earlier one.
+    """
 
     def __init__(
-        self, store: SequencerStore, files: TileFiles, signer: HeadSigner, on_halt: Callable[[str], Awaitable[None] | None]
+        self,
+        store: SequencerStore,
+        files: TileFiles,
+        signer: HeadSigner,
+        on_halt: Callable[[str], Awaitable[None] | None],
     ) -> None:
         self._store = store
         self._files = files
@@ -91,15 +117,23 @@ class Sequencer:
         self._wake.set()
 
     def halt(self, reason: LogHalted) -> None:
-        """Stop for good and alarm; what is published stays readable. May be called from any thread, more than once."""
+        """Stop for good and alarm; what is published stays readable.
+
+        May be called from any thread, more than once.
+        """
         if not self.halted:
             self.halted = reason.code
-            _log.critical("audit log halted: read-only until a person has looked", extra={"code": reason.code})
+            _log.critical(
+                "audit log halted: read-only until a person has looked", extra={"code": reason.code}
+            )
             _halts.add(1, {"code": reason.code})
             self._on_halt(reason.code)
 
     async def start(self) -> None:
-        """Boot, sign and publish what a crash left behind, then work until `stop`. A log that does not check out halts, readable."""
+        """Boot, sign and publish what a crash left behind, then work until `stop`.
+
+        A log that does not check out halts, readable.
+        """
         try:
             await self.boot()
             await self.round()
@@ -107,7 +141,10 @@ class Sequencer:
         except LogHalted as halt:
             self.halt(halt)
             return
-        self._tasks = [asyncio.create_task(self._until_halted(step)) for step in (self._next_round, self._next_publish)]
+        self._tasks = [
+            asyncio.create_task(self._until_halted(step))
+            for step in (self._next_round, self._next_publish)
+        ]
 
     async def stop(self) -> None:
         """End between two steps. What is committed and not signed waits for the next start."""
@@ -117,10 +154,14 @@ class Sequencer:
         self._tasks = []
 
     async def boot(self) -> None:
-        """Take the log over and check it before the first signature. Raises LogHalted; nothing is ever repaired silently.
+        """Take the log over and check it before the first signature.
 
-        1. The state's right edge folds to its root. 2. The last receipted head is ours and says what the state row says it should.
-        3. The stored tiles fold to that head's root. 4. The last full bundle holds the entries that its tile and the database hold.
+        Raises LogHalted; nothing is ever repaired silently.
+
+        1. The state's right edge folds to its root. 2. The last receipted head is ours and says
+        what the state row says it should.
+        3. The stored tiles fold to that head's root. 4. The last full bundle holds the entries that
+        its tile and the database hold.
         """
         state = await self._store.take_over()
         if state is None:
@@ -128,7 +169,9 @@ class Sequencer:
         self.fence = state.fence
         _check_edge(state)  # 1
         head = await self._opened_head(state.receipted) if state.receipted else None  # 2
-        edge = await asyncio.to_thread(self._stored_edge, state.receipted, await self._tail_of(state.receipted))
+        edge = await asyncio.to_thread(
+            self._stored_edge, state.receipted, await self._tail_of(state.receipted)
+        )
         if head is not None and edge.root() != head.root:  # 3
             raise LogHalted("tiles-differ-from-head")
         await self._check_last_bundle(state.receipted)  # 4
@@ -140,10 +183,13 @@ class Sequencer:
             await asyncio.to_thread(self._files.publish, self._published_note)
 
     async def round(self) -> bool:
-        """Sign everything committed so far and send its receipts. True when there was something. Raises LogHalted.
+        """Sign everything committed so far and send its receipts.
 
-        If we crash at any point the next start does the same again: tiles are written as they were, Ed25519 gives the same
-        signature, and receipts go out only with the transaction that says so.
+        True when there was something. Raises LogHalted.
+
+        If we crash at any point the next start does the same again: tiles are written as they were,
+        Ed25519 gives the same signature, and receipts go out only with the transaction that says
+        so.
         """
         waiting = await self._store.waiting()
         if waiting.state.fence != self.fence:
@@ -153,7 +199,9 @@ class Sequencer:
         before = self._signed
         new = await self._new_leaves(waiting)
         signed, head, growth, replies = await asyncio.to_thread(self._sign, waiting, new, before)
-        await self._store.signed(head, waiting.state, replies, [entry.index for entry in waiting.wanted])
+        await self._store.signed(
+            head, waiting.state, replies, [entry.index for entry in waiting.wanted]
+        )
         crash_point("audit.receipts-committed")
         self._finished += [Tile(tile.level, tile.index) for tile, _ in growth.tiles()]
         self._signed = signed
@@ -161,7 +209,10 @@ class Sequencer:
         return True
 
     async def publish(self) -> None:
-        """Put the newest signed head on `/checkpoint`, after the partial tiles it needs. Raises LogHalted."""
+        """Put the newest signed head on `/checkpoint`, after the partial tiles it needs.
+
+        Raises LogHalted.
+        """
         signed = self._signed
         if signed.head is None or (signed.size == self._published and self._published_note):
             return
@@ -178,7 +229,10 @@ class Sequencer:
         await asyncio.to_thread(self._drop_partials, finished)
 
     async def prove(self, index: int) -> str:
-        """A tlog-proof of the entry under the newest signed head. Raises IndexError when it is not signed yet."""
+        """A tlog-proof of the entry under the newest signed head.
+
+        Raises IndexError when it is not signed yet.
+        """
         signed = self._signed
         if signed.head is None:
             raise IndexError("nothing is signed")
@@ -195,7 +249,9 @@ class Sequencer:
 
         return TileHashes(signed.size, tile)
 
-    def _sign(self, waiting: Waiting, new: Sequence[bytes], before: Signed) -> tuple[Signed, Head, Growth, list[Reply]]:
+    def _sign(
+        self, waiting: Waiting, new: Sequence[bytes], before: Signed
+    ) -> tuple[Signed, Head, Growth, list[Reply]]:
         signed, growth = self._derive(waiting.state, new)
         crash_point("audit.tiles-written")
         if signed.head is None:
@@ -205,13 +261,17 @@ class Sequencer:
         return signed, signed.head, growth, replies
 
     def _derive(self, state: LogState, new: Sequence[bytes]) -> tuple[Signed, Growth]:
-        """Write every tile that filled up, read the bundles back, and sign if the root they give is the one that was committed."""
+        """Write every tile that filled up, read the bundles back, and sign if the root they give is
+        the one that was committed.
+        """
         start = self._signed.size - len(self._signed.tail)
         pending = [*self._signed.tail, *new]
         whole = len(pending) // TILE_WIDTH * TILE_WIDTH
         stored: list[bytes] = []
         for place in range(0, whole, TILE_WIDTH):
-            stored += self._stored_bundle((start + place) // TILE_WIDTH, pending[place : place + TILE_WIDTH])
+            stored += self._stored_bundle(
+                (start + place) // TILE_WIDTH, pending[place : place + TILE_WIDTH]
+            )
         crash_point("audit.bundles-written")
         stored += pending[whole:]
         hashes = [leaf_hash(entry) for entry in stored]
@@ -222,7 +282,8 @@ class Sequencer:
             self._files.write(tile, data)
         root = growth.root()
         if growth.size != state.size or root != state.root:
-            # One flipped bit between the commit and here must never be signed: no later head could undo it.
+            # One flipped bit between the commit and here must never be signed: no later head could
+            # undo it.
             raise LogHalted("root-differs")
         note = self._signer.sign(growth.size, root)
         return Signed(Head(growth.size, root, note), growth.edge(), tuple(pending[whole:])), growth
@@ -235,7 +296,9 @@ class Sequencer:
             raise LogHalted("bundle-missing")
         return unpack_bundle(data, TILE_WIDTH)
 
-    def _replies(self, waiting: Waiting, growth: Growth, signed: Signed, head: Head, before: Signed) -> list[Reply]:
+    def _replies(
+        self, waiting: Waiting, growth: Growth, signed: Signed, head: Head, before: Signed
+    ) -> list[Reply]:
         path_of, old = growth.paths(), self._tree(signed)
 
         def path(index: int) -> list[bytes]:
@@ -246,20 +309,32 @@ class Sequencer:
         for entry in (*waiting.wanted, *waiting.entries):
             src, epoch, seq = entry.place
             if entry.rejected:
-                rejected = AuditRejected(src=src, epoch=epoch, seq=seq, code=entry.rejected, index=entry.index)
+                rejected = AuditRejected(
+                    src=src, epoch=epoch, seq=seq, code=entry.rejected, index=entry.index
+                )
                 replies.append(Reply(entry.service, rejected))
             elif entry.index:  # entry 0 has no producer that waits
                 accepted[entry.service, src, epoch].append(entry)
         texts: dict[bytes, str] = {}
         for (service, src, epoch), entries in accepted.items():
             for place in range(0, len(entries), RECEIPT_CHUNK):
-                items = tuple(_receipt(entry, path(entry.index), texts) for entry in entries[place : place + RECEIPT_CHUNK])
-                replies.append(Reply(service, AuditReceipts(src=src, epoch=epoch, checkpoint=head.note, items=items)))
+                items = tuple(
+                    _receipt(entry, path(entry.index), texts)
+                    for entry in entries[place : place + RECEIPT_CHUNK]
+                )
+                replies.append(
+                    Reply(
+                        service,
+                        AuditReceipts(src=src, epoch=epoch, checkpoint=head.note, items=items),
+                    )
+                )
         return replies
 
     def _write_partials(self, signed: Signed) -> None:
         if signed.tail:
-            self._files.write(Tile(_BUNDLE, signed.size // TILE_WIDTH, len(signed.tail)), pack_bundle(signed.tail))
+            self._files.write(
+                Tile(_BUNDLE, signed.size // TILE_WIDTH, len(signed.tail)), pack_bundle(signed.tail)
+            )
         for tile, data in partial_tiles(signed.edge):
             self._files.write(tile, data)
 
@@ -273,7 +348,8 @@ class Sequencer:
         first = waiting.state.size - len(waiting.entries)
         if first == self._signed.size:
             return [entry.leaf for entry in waiting.entries]
-        # The transaction of the last round was durable although its answer was lost: catch up from the rows.
+        # The transaction of the last round was durable although its answer was lost: catch up from
+        # the rows.
         return await self._store.leaves(self._signed.size, waiting.state.size)
 
     async def _tail_of(self, size: int) -> list[bytes]:
@@ -292,12 +368,19 @@ class Sequencer:
         return head
 
     def _stored_edge(self, size: int, tail: Sequence[bytes]) -> RightEdge:
-        """The right edge of the log at `size` from the entries of its unfinished bundle and the full tiles in the folder."""
+        """The right edge of the log at `size` from the entries of its unfinished bundle and the
+        full tiles in the folder.
+        """
         levels = [[leaf_hash(entry) for entry in tail]] if size else []
         while size >> TILE_HEIGHT * len(levels):
             level = len(levels)
             count = size >> TILE_HEIGHT * level
-            levels.append([fold(self._full_tile(level - 1, place)) for place in range(count // TILE_WIDTH * TILE_WIDTH, count)])
+            levels.append(
+                [
+                    fold(self._full_tile(level - 1, place))
+                    for place in range(count // TILE_WIDTH * TILE_WIDTH, count)
+                ]
+            )
         try:
             return RightEdge(size, levels)
         except EdgeMalformed:
@@ -341,8 +424,11 @@ class Sequencer:
             except LogHalted as halt:
                 self.halt(halt)
             except Exception as error:  # noqa: BLE001
-                # Mostly the database was away. What is committed is still there, so try again rather than lose a wake-up.
-                _log.warning("sequencer step failed, trying again", extra={"error": describe(error)})
+                # Mostly the database was away. What is committed is still there, so try again
+                # rather than lose a wake-up.
+                _log.warning(
+                    "sequencer step failed, trying again", extra={"error": describe(error)}
+                )
                 self._wake.set()
                 await asyncio.sleep(PUBLISH_SECONDS)
 
@@ -362,5 +448,9 @@ def _receipt(entry: Logged, path: Sequence[bytes], texts: dict[bytes, str]) -> R
             texts[node] = base64.b64encode(node).decode()
     leaf = base64.urlsafe_b64encode(entry.leaf).rstrip(b"=").decode()
     return ReceiptItem(
-        seq=entry.place[2], record_id=entry.record_id, leaf=leaf, index=entry.index, path=tuple(texts[node] for node in path)
-    )  # fmt: skip
+        seq=entry.place[2],
+        record_id=entry.record_id,
+        leaf=leaf,
+        index=entry.index,
+        path=tuple(texts[node] for node in path),
+    )

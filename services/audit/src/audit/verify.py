@@ -1,4 +1,5 @@
-"""Checks a whole log from outside: `python -m audit.verify FOLDER-OR-URL --vkey FILE`. Uses only what is public, trusts only the key."""
+"""Checks a whole log from outside: `python -m audit.verify FOLDER-OR-URL --vkey FILE`. Uses only
+what is public, trusts only the key."""
 
 import argparse
 import sys
@@ -17,14 +18,19 @@ _TIMEOUT_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Sequences:
-    """What the public leaves say about the producers: nobody's number twice, no number missing, time never back."""
+    """What the public leaves say about the producers: nobody's number twice, no number missing,
+    time never back.
+    """
 
     seen: dict[tuple[str, int], list[int]] = field(default_factory=dict)
     last_tr: int = 0
     index: int = -1
 
     def take(self, index: int, entry: bytes) -> None:
-        """Look at one entry, in order. Raises LogRefused when its leaf is not one, or the log's time went back."""
+        """Look at one entry, in order.
+
+        Raises LogRefused when its leaf is not one, or the log's time went back.
+        """
         try:
             leaf = Leaf.decode(entry)
         except RecordRefused as refused:
@@ -39,7 +45,9 @@ class Sequences:
         return sum(len(numbers) - len(set(numbers)) for numbers in self.seen.values())
 
     def missing(self) -> int:
-        """Numbers below a producer's highest that stand nowhere: a record that was written and never arrived."""
+        """Numbers below a producer's highest that stand nowhere: a record that was written and
+        never arrived.
+        """
         return sum(max(numbers) - len(set(numbers)) for numbers in self.seen.values())
 
 
@@ -56,11 +64,19 @@ class Report:
         """In words."""
         checkpoint = self.whole.checkpoint
         said = [
-            f"verified: {checkpoint.origin}, {checkpoint.size} entries, {self.whole.tiles} tiles and bundles, root {checkpoint.root.hex()}",
-            f"producers: {self.producers} instance epochs, {self.missing} numbers missing, {self.repeated} repeated",
+            (
+                f"verified: {checkpoint.origin}, {checkpoint.size} entries, {self.whole.tiles} tiles "
+                f"and bundles, root {checkpoint.root.hex()}"
+            ),
+            (
+                f"producers: {self.producers} instance epochs, {self.missing} numbers missing, "
+                f"{self.repeated} repeated"
+            ),
         ]
         if self.whole.extends is not None:
-            said.append(f"history: extends the older checkpoint of {self.whole.extends.size} entries")
+            said.append(
+                f"history: extends the older checkpoint of {self.whole.extends.size} entries"
+            )
         return [*said, "not yet witnessed: no independent witness has signed this head"]
 
 
@@ -92,24 +108,41 @@ def http_reader(client: httpx2.Client, prefix: str) -> Read:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 0 when the log is verified, 1 when it is refused, 2 when a file named here cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m audit.verify", description="Check a whole audit log from outside.")
-    parser.add_argument("log", help="folder of a copied log, or the URL prefix it is served under (…/log)")
+    """The command line; 0 when the log is verified, 1 when it is refused, 2 when a file named here
+    cannot be used.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m audit.verify", description="Check a whole audit log from outside."
+    )
+    parser.add_argument(
+        "log", help="folder of a copied log, or the URL prefix it is served under (…/log)"
+    )
     parser.add_argument(
         "--vkey",
         required=True,
         type=Path,
-        help="file with the log's verifier key: the line log_vkey of a profile, or vkey.txt of hubctl proof export",
+        help="file with the log's verifier key: the line log_vkey of a profile, or vkey.txt of "
+        "hubctl proof export",
     )
-    parser.add_argument("--older", type=Path, help="a checkpoint kept from an earlier run: the log must extend it")
-    parser.add_argument("--keep", type=Path, help="write the verified checkpoint here for the next run")
+    parser.add_argument(
+        "--older", type=Path, help="a checkpoint kept from an earlier run: the log must extend it"
+    )
+    parser.add_argument(
+        "--keep", type=Path, help="write the verified checkpoint here for the next run"
+    )
     given = parser.parse_args(arguments)
     try:
         log = Verifier.parse(_text(given.vkey))
         older = _text(given.older) if given.older else None
-        with httpx2.Client(timeout=_TIMEOUT_SECONDS, follow_redirects=False, trust_env=False) as client:
+        with httpx2.Client(
+            timeout=_TIMEOUT_SECONDS, follow_redirects=False, trust_env=False
+        ) as client:
             remote = str(given.log).startswith(("http://", "https://"))
-            report = verify(http_reader(client, given.log) if remote else folder_reader(Path(given.log)), log, older=older)
+            report = verify(
+                http_reader(client, given.log) if remote else folder_reader(Path(given.log)),
+                log,
+                older=older,
+            )
     except LogRefused as refused:
         sys.stdout.write(f"REFUSED: {refused.code}, first seen in {refused.place}\n")
         return 1
@@ -124,7 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.keep:
             given.keep.write_text(report.whole.note, "utf-8")
     except OSError:
-        sys.stderr.write(f"The log is verified, but the checkpoint could not be written to {given.keep}.\n")
+        sys.stderr.write(
+            f"The log is verified, but the checkpoint could not be written to {given.keep}.\n"
+        )
         return 2
     return 0
 

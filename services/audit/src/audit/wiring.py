@@ -45,7 +45,9 @@ _log = logging.getLogger("hub.audit")
 
 
 class Log:
-    """The log as a Part that starts before everything else: whoever records an act of audit needs it."""
+    """The log as a Part that starts before everything else: whoever records an act of audit needs
+    it.
+    """
 
     def __init__(self, frame: Frame, files: TileFolder, sequencer: Sequencer) -> None:
         self._frame = frame
@@ -54,14 +56,18 @@ class Log:
         self._lock: ProcessLock | None = None
 
     async def start(self) -> None:
-        """Wait to be the only sequencer of database and folder, make entry 0 if there is none, check the log and go on with it."""
+        """Wait to be the only sequencer of database and folder, make entry 0 if there is none,
+        check the log and go on with it.
+        """
         await self._frame.open_database()
         self._lock = self._frame.database.lock("sequencer")
         while not (await self._lock.acquire() and self._files.lock()):
             _log.warning("another process writes this log; standing by")
             await asyncio.sleep(_STANDBY_SECONDS)
         now, digest = self._frame.clock.micros(), self._frame.bootstrap.digest
-        await self._frame.database.write(lambda unit: open_log(SqlLogTx(unit.connection), now, digest))
+        await self._frame.database.write(
+            lambda unit: open_log(SqlLogTx(unit.connection), now, digest)
+        )
         await self._sequencer.start()
 
     async def stop(self) -> None:
@@ -73,7 +79,9 @@ class Log:
 
 
 class Intake:
-    """The consumption of records as a Part that starts last and stops first, and the sequencer with it."""
+    """The consumption of records as a Part that starts last and stops first, and the sequencer with
+    it.
+    """
 
     def __init__(self, frame: Frame, consumer: RecordConsumer, sequencer: Sequencer) -> None:
         self._frame = frame
@@ -93,47 +101,84 @@ class Intake:
             self._service.add_pausable(consumption)
 
     async def stop(self) -> None:
-        """The inbox, which the frame stops, ends the consumption; the sequencer ends here, while its database still runs."""
+        """The inbox, which the frame stops, ends the consumption; the sequencer ends here, while
+        its database still runs.
+        """
         await self._sequencer.stop()
 
 
 def rules() -> tuple[Rules, ...]:
     """The dated clocks shipped with this service."""
     folder = files_of("audit") / "rules"
-    return read_rules(entry.read_text("utf-8") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return read_rules(
+        entry.read_text("utf-8") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
 
 
-async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Service:
-    """The audit service, not yet started. Raises RulesUnknown when no clocks of its area are in force."""
+async def build(
+    settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient
+) -> Service:
+    """The audit service, not yet started.
+
+    Raises RulesUnknown when no clocks of its area are in force.
+    """
 
     def ship(unit: Unit, batch: AuditBatch) -> None:
         consumer.ship(unit, batch)  # made below: trail, consumer and sequencer need one another
 
     def trail(frame: Frame) -> AuditTrail:
-        return AuditTrail(frame.database, frame.outbox, frame.inbox, clock=clock, keyring=keyring, service=SERVICE, ship=ship)
+        return AuditTrail(
+            frame.database,
+            frame.outbox,
+            frame.inbox,
+            clock=clock,
+            keyring=keyring,
+            service=SERVICE,
+            ship=ship,
+        )
 
-    frame = Frame(SERVICE, settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=_TABLES, trail=trail)
+    frame = Frame(
+        SERVICE,
+        settings,
+        bus=bus,
+        clock=clock,
+        keyring=keyring,
+        http=http,
+        tables=_TABLES,
+        trail=trail,
+    )
     files = TileFolder(settings.data_dir / "log")
     signer = HeadSigner(frame.bootstrap.log.origin, keyring.secret(LOG_SEED))
 
-    sequencer = Sequencer(SqlSequencerStore(frame.database, frame.outbox, _own_replies(frame)), files, signer, _alarm)
+    sequencer = Sequencer(
+        SqlSequencerStore(frame.database, frame.outbox, _own_replies(frame)), files, signer, _alarm
+    )
     consumer = RecordConsumer(sequencer, clock, _sealer(keyring.secret(_REJECTED_SECRET)))
     consumer.register(frame.inbox)
     desk = LogDesk(
         store=SqlAuditStore(frame.database, frame.trail, frame.idempotency),
         sequencer=sequencer,
         files=files,
-        desk=Desk(_mandates(frame.bootstrap), settings.issuer, keyring.secret("audit-index"), frame.bootstrap.area.id, rules()),
+        desk=Desk(
+            _mandates(frame.bootstrap),
+            settings.issuer,
+            keyring.secret("audit-index"),
+            frame.bootstrap.area.id,
+            rules(),
+        ),
         cursors=frame.cursors,
         vkey=signer.verifier.format(),
     )
-    rules_on(desk.desk.rules, desk.desk.area, clock.now().date())  # a log whose questions nobody could ever read does not start
+    rules_on(
+        desk.desk.rules, desk.desk.area, clock.now().date()
+    )  # a log whose questions nobody could ever read does not start
     intake = Intake(frame, consumer, sequencer)
     app = create_app(
         SERVICE,
         settings,
         title="Audit service",
-        description="Who saw what, why, and proof of it: a public transparency log and an auditor's questions.",
+        description="Who saw what, why, and proof of it: a public transparency log and an "
+        "auditor's questions.",
         routers=ROUTERS,
         authenticator=frame.access,
         readiness={**frame.readiness, "log": lambda: not sequencer.halted},
@@ -147,7 +192,9 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
         clock=clock,
         state={"log": desk, "idempotency": frame.idempotency},
     )
-    service = Service(SERVICE, app, parts=[Log(frame, files, sequencer), frame, intake], pausable=[frame])
+    service = Service(
+        SERVICE, app, parts=[Log(frame, files, sequencer), frame, intake], pausable=[frame]
+    )
     intake.belong_to(service)
     return service
 
@@ -165,13 +212,21 @@ def _own_replies(frame: Frame) -> Callable[[Unit, AuditReceipts | AuditRejected]
 
 
 def _mandates(bootstrap: Bootstrap) -> Mandates:
-    people = {person.id: (person.mandate.begins, person.mandate.ends) for person in bootstrap.people.values() if person.mandate is not None}
-    clients = frozenset(client.id for client in bootstrap.clients.values() if client.kind == "auditor")
+    people = {
+        person.id: (person.mandate.begins, person.mandate.ends)
+        for person in bootstrap.people.values()
+        if person.mandate is not None
+    }
+    clients = frozenset(
+        client.id for client in bootstrap.clients.values() if client.kind == "auditor"
+    )
     return Mandates(bootstrap.area.id, frozenset(bootstrap.agencies), people, clients)
 
 
 def _sealer(key: bytes) -> Callable[[bytes], bytes]:
-    """Seals a refused record as it came: it may hold anything, so it is kept unreadable, for the producer's repair."""
+    """Seals a refused record as it came: it may hold anything, so it is kept unreadable, for the
+    producer's repair.
+    """
     cipher = AESGCM(key)
 
     def seal(raw: bytes) -> bytes:
@@ -182,4 +237,6 @@ def _sealer(key: bytes) -> Callable[[bytes], bytes]:
 
 
 def _alarm(_code: str) -> None:
-    """The sequencer has logged it at the highest level; readiness fails from now on, which pages."""
+    """The sequencer has logged it at the highest level; readiness fails from now on, which
+    pages.
+    """

@@ -1,4 +1,5 @@
-"""Kafka's access list, through which a suspended agency's own topic is closed to it. Nothing else of the broker is touched."""
+"""Kafka's access list, through which a suspended agency's own topic is closed to it. Nothing else
+of the broker is touched."""
 
 import asyncio
 import contextlib
@@ -26,8 +27,9 @@ _PRINCIPAL: Final = re.compile(r"User:(.+)")
 class KafkaDoors:
     """Fulfils `identity.ports.Doors` with one DENY row per closed topic.
 
-    A DENY row beats every ALLOW row, so provisioning anew, which adds what is missing of those, cannot open a closed topic. The
-    principal may alter the access list (Kafka's ALTER on the cluster, which it does not divide further) and touch no topic or group.
+    A DENY row beats every ALLOW row, so provisioning anew, which adds what is missing of those,
+    cannot open a closed topic. The principal may alter the access list (Kafka's ALTER on the
+    cluster, which it does not divide further) and touch no topic or group.
     """
 
     def __init__(self, bootstrap: str, password: str, tls: ssl.SSLContext | None) -> None:
@@ -45,12 +47,16 @@ class KafkaDoors:
 
     async def closed(self) -> frozenset[str]:
         """By the rows there are, not by memory."""
-        answer = await self._ask(DescribeAclsRequest(_TOPIC, None, _LITERAL, None, None, _READ, _DENY))
+        answer = await self._ask(
+            DescribeAclsRequest(_TOPIC, None, _LITERAL, None, None, _READ, _DENY)
+        )
         _check(answer.error_code)
         # SCHEMA v1: (type, name, pattern, [(principal, host, operation, permission)]).
         rows = ((resource[1], acl[0]) for resource in answer.resources for acl in resource[3])
         agencies = ((name, _PRINCIPAL.fullmatch(principal)) for name, principal in rows)
-        return frozenset(found[1] for name, found in agencies if found and name == topics.disclosure(found[1]))
+        return frozenset(
+            found[1] for name, found in agencies if found and name == topics.disclosure(found[1])
+        )
 
     async def close(self, agency: str) -> None:
         """Add the row."""

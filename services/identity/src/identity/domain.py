@@ -1,4 +1,5 @@
-"""Words and rules of identity: lifetimes, pushed requests, codes, grants (token families), agencies and their state."""
+"""Words and rules of identity: lifetimes, pushed requests, codes, grants (token families), agencies
+and their state."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,7 +22,9 @@ SHIFT: Final = timedelta(hours=8)
 """Absolute life of a refresh token: nobody stays signed in longer than a shift."""
 
 SKEW: Final = timedelta(seconds=60)
-"""How far ahead of ours a client's clock may be; FAPI 2.0 5.3.2.1-13: 10 s must be accepted, over 60 s refused."""
+"""How far ahead of ours a client's clock may be; FAPI 2.0 5.3.2.1-13: 10 s must be accepted, over
+60 s refused.
+"""
 
 EXPIRY_LEEWAY: Final = timedelta(seconds=10)
 ASSERTION_LIFE: Final = timedelta(minutes=5)
@@ -30,12 +33,17 @@ ACR_DEMO: Final = "urn:hub:acr:demo"
 """Authentication context of a demo click: it proves nothing about who clicked."""
 
 SIGNATURE_ALGORITHMS: Final = ("ES256", "PS256", "Ed25519")
-"""FAPI 2.0 section 5.4; the name Ed25519 (RFC 9864) is what joserfc calls the fully specified EdDSA."""
+"""FAPI 2.0 section 5.4; the name Ed25519 (RFC 9864) is what joserfc calls the fully specified
+EdDSA.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """An authorization request a client pushed (RFC 9126). Found by the SHA-256 of its handle; used once, at completion."""
+    """An authorization request a client pushed (RFC 9126).
+
+    Found by the SHA-256 of its handle; used once, at completion.
+    """
 
     handle: str
     client_id: str
@@ -46,7 +54,10 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """An authorization code, known by its SHA-256 only. `grant_id` names the token family it may start, exactly once."""
+    """An authorization code, known by its SHA-256 only.
+
+    `grant_id` names the token family it may start, exactly once.
+    """
 
     digest: str
     grant_id: str
@@ -74,7 +85,9 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class TokenFamily:
-    """What one sign-in gave a client: every access token of it, and its refresh token, live and die together."""
+    """What one sign-in gave a client: every access token of it, and its refresh token, live and die
+    together.
+    """
 
     id: str
     client_id: str
@@ -100,7 +113,9 @@ class TokenFamily:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """One access token we issued, by `jti`; kept until it expires so that it can be asked about and revoked."""
+    """One access token we issued, by `jti`; kept until it expires so that it can be asked about and
+    revoked.
+    """
 
     jti: str
     family_id: str
@@ -120,7 +135,10 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class AgencyState:
-    """An agency as the hub knows it today. `suspended_at` set means: no token, no sign-in, no access."""
+    """An agency as the hub knows it today.
+
+    `suspended_at` set means: no token, no sign-in, no access.
+    """
 
     id: str
     name: str
@@ -135,12 +153,15 @@ class AgencyState:
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """A registered client with its redirect URIs resolved; answers the questions Authlib's core asks of a client."""
+    """A registered client with its redirect URIs resolved; answers the questions Authlib's core
+    asks of a client.
+    """
 
     entry: Client
     redirect_uris: tuple[str, ...]
     home: str = ""
-    """Base URL of the resource server this client is, if it is a service: what it may introspect."""
+    """Base URL of the resource server this client is, if it is a service: what it may introspect.
+    """
 
     @property
     def id(self) -> str:
@@ -170,7 +191,9 @@ class OAuthClient:
         return redirect_uri in self.redirect_uris
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        """All of what was asked or nothing: a request over the ceiling is refused, never trimmed."""
+        """All of what was asked or nothing: a request over the ceiling is refused, never
+        trimmed.
+        """
         asked = (scope or "").split()
         return " ".join(asked) if asked and self.scopes.issuperset(asked) else None
 
@@ -188,11 +211,15 @@ class OAuthClient:
 
     def check_grant_type(self, grant_type: str) -> bool:
         """People's client: code and refresh. Everything else: client_credentials."""
-        return grant_type in ({"authorization_code", "refresh_token"} if self.interactive else {"client_credentials"})
+        return grant_type in (
+            {"authorization_code", "refresh_token"} if self.interactive else {"client_credentials"}
+        )
 
 
 def digest(secret: str) -> str:
-    """How codes, handles and refresh tokens are stored: SHA-256, so that a copy of the database redeems nothing."""
+    """How codes, handles and refresh tokens are stored: SHA-256, so that a copy of the database
+    redeems nothing.
+    """
     return b64u(hashlib.sha256(secret.encode()).digest())
 
 
@@ -202,19 +229,44 @@ def seconds(moment: datetime) -> int:
 
 
 def access_claims(
-    *, issuer: str, audience: str, client: OAuthClient, subject: str, agency: str, roles: tuple[str, ...], scope: str, jkt: str, jti: str,
-    now: datetime, acr: str = "", auth_time: int = 0,
-) -> dict[str, Any]:  # fmt: skip
-    """The claims of one access token (RFC 9068 section 2.2, RFC 9449 section 6.1). `aud` is always one string."""
+    *,
+    issuer: str,
+    audience: str,
+    client: OAuthClient,
+    subject: str,
+    agency: str,
+    roles: tuple[str, ...],
+    scope: str,
+    jkt: str,
+    jti: str,
+    now: datetime,
+    acr: str = "",
+    auth_time: int = 0,
+) -> dict[str, Any]:
+    """The claims of one access token (RFC 9068 section 2.2, RFC 9449 section 6.1).
+
+    `aud` is always one string.
+    """
     claims: dict[str, Any] = {
-        "iss": issuer, "sub": subject, "aud": audience, "client_id": client.id, "scope": scope, "agency": agency, "roles": list(roles),
-        "cnf": {"jkt": jkt}, "jti": jti, "iat": seconds(now), "exp": seconds(now + ACCESS_TOKEN_LIFE),
-    }  # fmt: skip
+        "iss": issuer,
+        "sub": subject,
+        "aud": audience,
+        "client_id": client.id,
+        "scope": scope,
+        "agency": agency,
+        "roles": list(roles),
+        "cnf": {"jkt": jkt},
+        "jti": jti,
+        "iat": seconds(now),
+        "exp": seconds(now + ACCESS_TOKEN_LIFE),
+    }
     return {**claims, "acr": acr, "auth_time": auth_time} if acr else claims
 
 
 def sign_access_token(claims: Mapping[str, Any], key: SigningKey) -> str:
-    """A compact ES256 JWS with `typ` at+jwt and the key's thumbprint as kid (RFC 9068 section 2.1)."""
+    """A compact ES256 JWS with `typ` at+jwt and the key's thumbprint as kid (RFC 9068 section
+    2.1).
+    """
     head = b64u(canonical({"alg": "ES256", "kid": key.kid, "typ": "at+jwt"}))
     body = b64u(canonical(dict(claims)))
     return f"{head}.{body}.{b64u(key.sign(f'{head}.{body}'.encode()))}"

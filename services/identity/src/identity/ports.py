@@ -15,7 +15,9 @@ class Tx(Protocol):
     """One transaction. Everything a use case does through it happens together or not at all."""
 
     def claim_once(self, purpose: str, value: str, expires_at: datetime) -> bool:
-        """True the first time this value is claimed for this purpose; atomic among parallel transactions."""
+        """True the first time this value is claimed for this purpose; atomic among parallel
+        transactions.
+        """
         ...
 
     def save_pushed(self, pushed: Pushed) -> None:
@@ -35,7 +37,9 @@ class Tx(Protocol):
         ...
 
     def consume_code(self, digest: str) -> Code | None:
-        """The code, for exactly one caller, by one UPDATE … RETURNING; None when unknown, expired or used."""
+        """The code, for exactly one caller, by one UPDATE … RETURNING; None when unknown, expired
+        or used.
+        """
         ...
 
     def used_code(self, digest: str) -> Code | None:
@@ -112,18 +116,26 @@ class Tx(Protocol):
 
 
 class DoorsUnavailable(Exception):
-    """The broker did not answer, or refused; which topics are closed is not known. Carries no text of the broker."""
+    """The broker did not answer, or refused; which topics are closed is not known.
+
+    Carries no text of the broker.
+    """
 
 
 class Doors(Protocol):
-    """The agencies' own topics at the broker: a closed one cannot be read by its agency, whatever rights it has there."""
+    """The agencies' own topics at the broker: a closed one cannot be read by its agency, whatever
+    rights it has there.
+    """
 
     async def closed(self) -> frozenset[str]:
         """Agencies whose topic is closed. Raises DoorsUnavailable."""
         ...
 
     async def close(self, agency: str) -> None:
-        """Close it; returns when the broker has taken the rule. Closing twice changes nothing. Raises DoorsUnavailable."""
+        """Close it; returns when the broker has taken the rule.
+
+        Closing twice changes nothing. Raises DoorsUnavailable.
+        """
         ...
 
     async def open(self, agency: str) -> None:
@@ -135,7 +147,10 @@ class Store(Protocol):
     """Where the transactions come from."""
 
     async def write(self, work: Callable[[Tx], T]) -> T:
-        """Run `work` in one transaction, in a thread; returns after it is durable. An exception undoes only this work."""
+        """Run `work` in one transaction, in a thread; returns after it is durable.
+
+        An exception undoes only this work.
+        """
         ...
 
     async def read(self, work: Callable[[Tx], T]) -> T:

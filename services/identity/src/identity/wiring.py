@@ -38,18 +38,32 @@ _REPLACED: Final = timedelta(seconds=60)
 _log = logging.getLogger("hub.identity")
 
 
-async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Service:
+async def build(
+    settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient
+) -> Service:
     """The identity service, not yet started."""
-    frame = Frame("identity", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES, follows_directory=False)
+    frame = Frame(
+        "identity",
+        settings,
+        bus=bus,
+        clock=clock,
+        keyring=keyring,
+        http=http,
+        tables=TABLES,
+        follows_directory=False,
+    )
     authority = _authority(settings, frame.bootstrap, keyring, clock)
     store = SqlStore(frame.database, clock, frame.outbox, frame.trail)
     doorkeeper = _doorkeeper(store, settings)
-    pulse = Pulse(store, frame.database, frame.outbox, frame.directory, frame.bootstrap, clock, doorkeeper)
+    pulse = Pulse(
+        store, frame.database, frame.outbox, frame.directory, frame.bootstrap, clock, doorkeeper
+    )
     app = create_app(
         "identity",
         settings,
         title="Identity service",
-        description="Access tokens for systems and people, the agencies of the partnership, and their public keys.",
+        description="Access tokens for systems and people, the agencies of the partnership, and "
+        "their public keys.",
         routers=[oauth.router, sign_in.router, agencies_api.router],
         authenticator=frame.access,
         readiness=frame.readiness,
@@ -72,31 +86,58 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
             "pulse": pulse,
         },
     )
-    return Service("identity", app, parts=[frame, *([doorkeeper] if doorkeeper else []), pulse], pausable=[frame])
+    return Service(
+        "identity",
+        app,
+        parts=[frame, *([doorkeeper] if doorkeeper else []), pulse],
+        pausable=[frame],
+    )
 
 
-def _authority(settings: Settings, bootstrap: Bootstrap, keyring: Keyring, clock: Clock) -> Authority:
+def _authority(
+    settings: Settings, bootstrap: Bootstrap, keyring: Keyring, clock: Clock
+) -> Authority:
     urls = {
-        "referral": settings.referral_url, "sharing": settings.sharing_url, "audit": settings.audit_url, "identity": settings.identity_url,
+        "referral": settings.referral_url,
+        "sharing": settings.sharing_url,
+        "audit": settings.audit_url,
+        "identity": settings.identity_url,
         "portal": settings.portal_url,
-    }  # fmt: skip
+    }
     return authority_from(
-        bootstrap, issuer=settings.issuer, urls=urls, token_key=keyring.signing_key(TOKEN_KEY), clock=clock, demo=settings.demo
+        bootstrap,
+        issuer=settings.issuer,
+        urls=urls,
+        token_key=keyring.signing_key(TOKEN_KEY),
+        clock=clock,
+        demo=settings.demo,
     )
 
 
 def _doorkeeper(store: SqlStore, settings: Settings) -> "Doorkeeper | None":
-    """Agencies have topics of their own on Kafka alone; the embedded bus is inside this process, where no agency reads it."""
+    """Agencies have topics of their own on Kafka alone; the embedded bus is inside this process,
+    where no agency reads it.
+    """
     if settings.bus != "kafka":
         return None
     if not settings.kafka_doorkeeper_password:
-        _log.error("a suspended agency can still read its topic: no doorkeeper password", extra={"alarm": "topics-stay-open"})
+        _log.error(
+            "a suspended agency can still read its topic: no doorkeeper password",
+            extra={"alarm": "topics-stay-open"},
+        )
         return None
-    return Doorkeeper(store, KafkaDoors(settings.kafka_bootstrap, settings.kafka_doorkeeper_password, kafka_tls(settings)))
+    return Doorkeeper(
+        store,
+        KafkaDoors(
+            settings.kafka_bootstrap, settings.kafka_doorkeeper_password, kafka_tls(settings)
+        ),
+    )
 
 
 class Doorkeeper:
-    """Closes a suspended agency's topic at the broker within moments, and tries again at every beat until the broker agrees."""
+    """Closes a suspended agency's topic at the broker within moments, and tries again at every beat
+    until the broker agrees.
+    """
 
     def __init__(self, store: SqlStore, at_broker: KafkaDoors) -> None:
         self._store = store
@@ -129,21 +170,40 @@ class Doorkeeper:
             try:
                 closed, opened = await doors.settle(self._store, self._doors)
             except DoorsUnavailable as error:
-                _log.error("topics of suspended agencies not closed", extra={"alarm": "topics-stay-open", "reason": str(error)})
-            except Exception as error:  # noqa: BLE001 - the next beat tries again; nothing may end this task
-                _log.error("topics of suspended agencies not closed", extra={"alarm": "topics-stay-open", "error": describe(error)})
+                _log.error(
+                    "topics of suspended agencies not closed",
+                    extra={"alarm": "topics-stay-open", "reason": str(error)},
+                )
+            # The next beat tries again; nothing may end this task
+            except Exception as error:  # noqa: BLE001
+                _log.error(
+                    "topics of suspended agencies not closed",
+                    extra={"alarm": "topics-stay-open", "error": describe(error)},
+                )
             else:
                 for agency in sorted(closed | opened):
-                    _log.warning("own topic closed" if agency in closed else "own topic opened", extra={"agency": agency})
+                    _log.warning(
+                        "own topic closed" if agency in closed else "own topic opened",
+                        extra={"agency": agency},
+                    )
 
 
 class Pulse:
-    """Tells every service, every fifteen seconds, who is suspended. If it stops, they deny within sixty seconds."""
+    """Tells every service, every fifteen seconds, who is suspended.
+
+    If it stops, they deny within sixty seconds.
+    """
 
     def __init__(
-        self, store: SqlStore, database: Database, outbox: Outbox, directory: DirectoryState, bootstrap: Bootstrap, clock: Clock,
+        self,
+        store: SqlStore,
+        database: Database,
+        outbox: Outbox,
+        directory: DirectoryState,
+        bootstrap: Bootstrap,
+        clock: Clock,
         doorkeeper: Doorkeeper | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store = store
         self._database = database
         self._outbox = outbox
@@ -177,13 +237,21 @@ class Pulse:
 
     def _forget_replaced(self, unit: Unit) -> None:
         # Nobody confirms a heartbeat: once the bus has it, a later one says all that it said.
-        old = OUTBOX.c.body.is_not(None) & (OUTBOX.c.topic == topics.IDENTITY) & (OUTBOX.c.sent_at < self._clock.now() - _REPLACED)
-        self._outbox.confirm(unit, unit.connection.execute(select(OUTBOX.c.id).where(old).limit(1_000)).scalars().all())
+        old = (
+            OUTBOX.c.body.is_not(None)
+            & (OUTBOX.c.topic == topics.IDENTITY)
+            & (OUTBOX.c.sent_at < self._clock.now() - _REPLACED)
+        )
+        self._outbox.confirm(
+            unit,
+            unit.connection.execute(select(OUTBOX.c.id).where(old).limit(1_000)).scalars().all(),
+        )
 
     async def _every_beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
             try:
                 await self.beat()
-            except Exception as error:  # noqa: BLE001 - the next beat tries again; silence denies, which is safe
+            # The next beat tries again; silence denies, which is safe
+            except Exception as error:  # noqa: BLE001
                 _log.error("heartbeat not sent", extra={"error": describe(error)})

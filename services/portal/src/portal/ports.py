@@ -16,7 +16,8 @@ from portal.domain.visit import Draft, Grantings, PendingSignIn, Session
 class Sessions(Protocol):
     """Visits and sign-ins under way.
 
-    Obligations: cookies are stored only as hashes, contents only sealed; `take` gives a sign-in to exactly one caller; what
+    Obligations: cookies are stored only as hashes, contents only sealed; `take` gives a sign-in to
+    exactly one caller; what
     `put` answered is durable; an ended session is gone before `end` returns.
     """
 
@@ -37,7 +38,9 @@ class Sessions(Protocol):
         ...
 
     async def find(self, cookie: str, now: datetime, *, used: bool = True) -> Session | None:
-        """The session of this cookie if it is not over, marked as seen if a person `used` it; an over one is deleted."""
+        """The session of this cookie if it is not over, marked as seen if a person `used` it; an
+        over one is deleted.
+        """
         ...
 
     async def end(self, cookie: str) -> None:
@@ -46,9 +49,11 @@ class Sessions(Protocol):
 
 
 class Shelf(Protocol):
-    """What an agency's people learned by opening deliveries, so that the work list can tell them apart.
+    """What an agency's people learned by opening deliveries, so that the work list can tell them
+    apart.
 
-    Obligations: stored only sealed, bound to agency and delivery; one agency never reads another's; holds no name.
+    Obligations: stored only sealed, bound to agency and delivery; one agency never reads another's;
+    holds no name.
     """
 
     async def remember(self, agency: str, delivery_id: str, known: Known, now: datetime) -> None:
@@ -61,7 +66,10 @@ class Shelf(Protocol):
 
 
 class SignInFailed(Exception):
-    """The authorization server's answer cannot be trusted or says no. `code` is one word, never what was sent."""
+    """The authorization server's answer cannot be trusted or says no.
+
+    `code` is one word, never what was sent.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -77,13 +85,20 @@ class Redirect:
 
 
 class Authorization(Protocol):
-    """The authorization server. Obligation: state, issuer and key binding are checked before anything is granted."""
+    """The authorization server.
+
+    Obligation: state, issuer and key binding are checked before anything is granted.
+    """
 
     async def begin(self, also: str = "", draft: Draft | None = None) -> Redirect:
-        """Push a sign-in request, for a further scope too if `also` names one; `draft` is kept with it. Raises SignInFailed."""
+        """Push a sign-in request, for a further scope too if `also` names one; `draft` is kept with
+        it. Raises SignInFailed.
+        """
         ...
 
-    async def complete(self, pending: PendingSignIn, *, code: str, state: str, iss: str) -> Grantings:
+    async def complete(
+        self, pending: PendingSignIn, *, code: str, state: str, iss: str
+    ) -> Grantings:
         """Exchange the code. Raises SignInFailed."""
         ...
 
@@ -95,12 +110,14 @@ class Authorization(Protocol):
 class Hub(Protocol):
     """The other services as one signed-in person may use them.
 
-    Obligation: each call carries that person's own token. Every method may raise the failures of common.web.client, which
-    pages answer; another agency's object and a missing one fail alike.
+    Obligation: each call carries that person's own token. Every method may raise the failures of
+    common.web.client, which pages answer; another agency's object and a missing one fail alike.
     """
 
     async def waiting(self) -> Sequence[Waiting]:
-        """Deliveries to the person's agency, oldest first; one that is damaged is listed like any other."""
+        """Deliveries to the person's agency, oldest first; one that is damaged is listed like any
+        other.
+        """
         ...
 
     async def delivery(self, delivery_id: str) -> Sealed:
@@ -116,7 +133,10 @@ class Hub(Protocol):
         ...
 
     async def ask_log(self, purpose: str, justification: str, wanted: Mapping[str, Any]) -> str:
-        """Put a question to the audit log; the question itself is an entry first. Answers its id."""
+        """Put a question to the audit log; the question itself is an entry first.
+
+        Answers its id.
+        """
         ...
 
     async def answers(self, query_id: str, cursor: str | None = None) -> Mapping[str, Any]:
@@ -124,15 +144,21 @@ class Hub(Protocol):
         ...
 
     async def entry(self, index: int) -> Mapping[str, Any]:
-        """One entry with record, salt, leaf and proof, as the service serves it: nothing of it is verified yet."""
+        """One entry with record, salt, leaf and proof, as the service serves it: nothing of it is
+        verified yet.
+        """
         ...
 
     async def unproven(self, delivery_id: str = "") -> UnprovenList:
-        """What of the agency's own referrals waits for its receipt or left on a promise; only that one, when an id is given."""
+        """What of the agency's own referrals waits for its receipt or left on a promise; only that
+        one, when an id is given.
+        """
         ...
 
     async def left(self, delivery_id: str, case_reference: str) -> Unproven | None:
-        """Where one disclosure of the agency's own referral stands once it has left; None when it has not, or is no such."""
+        """Where one disclosure of the agency's own referral stands once it has left; None when it
+        has not, or is no such.
+        """
         ...
 
     async def clauses(self) -> Mapping[str, str]:
@@ -152,7 +178,10 @@ HubFor = Callable[[Session], Hub]
 
 
 class Custody(Protocol):
-    """Keys the hub keeps for agencies without a system of their own. Obligation: gives an agency's keys to its own people only."""
+    """Keys the hub keeps for agencies without a system of their own.
+
+    Obligation: gives an agency's keys to its own people only.
+    """
 
     def opening(self, granted: Granted) -> Mapping[str, OpeningKey]:
         """Opening keys of the person's agency; empty when the agency keeps its own."""

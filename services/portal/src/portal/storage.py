@@ -1,4 +1,5 @@
-"""The portal's own database: visits under hashed cookies, and what opened deliveries taught an agency; everything sealed."""
+"""The portal's own database: visits under hashed cookies, and what opened deliveries taught an
+agency; everything sealed."""
 
 import hashlib
 import hmac
@@ -7,16 +8,37 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Column, LargeBinary, String, Table, delete, insert, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    LargeBinary,
+    Select,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from common.database import Database, Unit, UtcDateTime, new_metadata
 from common.web.frame import frame_tables
 from portal.domain.delivery import Known
-from portal.domain.visit import ABSOLUTE, IDLE, SIGN_IN_LASTS, Draft, Grantings, PendingSignIn, Person, Session
+from portal.domain.visit import (
+    ABSOLUTE,
+    IDLE,
+    SIGN_IN_LASTS,
+    Draft,
+    Grantings,
+    PendingSignIn,
+    Person,
+    Session,
+)
 
 METADATA = new_metadata()
 TABLES = frame_tables(METADATA)
@@ -51,7 +73,12 @@ class SqlSessions:
 
     async def begin(self, cookie: str, pending: PendingSignIn) -> None:
         """Kept for SIGN_IN_LASTS."""
-        body = {"state": pending.state, "verifier": pending.verifier, "dpop": pending.dpop_jwk, "draft": _draft_body(pending.draft)}
+        body = {
+            "state": pending.state,
+            "verifier": pending.verifier,
+            "dpop": pending.dpop_jwk,
+            "draft": _draft_body(pending.draft),
+        }
         await self._put(cookie, "sign-in", body, pending.began)
 
     async def take(self, cookie: str, now: datetime) -> PendingSignIn | None:
@@ -59,8 +86,16 @@ class SqlSessions:
         name = hashed(cookie)
 
         def work(unit: Unit) -> Any:
-            found = unit.connection.execute(select(_VISIT).where(_VISIT.c.id == name, _VISIT.c.kind == "sign-in")).mappings().first()
-            unit.connection.execute(delete(_VISIT).where(_VISIT.c.id == name, _VISIT.c.kind == "sign-in"))
+            found = (
+                unit.connection.execute(
+                    select(_VISIT).where(_VISIT.c.id == name, _VISIT.c.kind == "sign-in")
+                )
+                .mappings()
+                .first()
+            )
+            unit.connection.execute(
+                delete(_VISIT).where(_VISIT.c.id == name, _VISIT.c.kind == "sign-in")
+            )
             return found
 
         row = await self._database.write(work)
@@ -68,8 +103,12 @@ class SqlSessions:
             return None
         body = self._box.open(name, row["sealed"])
         return PendingSignIn(
-            state=body["state"], verifier=body["verifier"], dpop_jwk=body["dpop"], began=row["created"], draft=_draft(body)
-        )  # fmt: skip
+            state=body["state"],
+            verifier=body["verifier"],
+            dpop_jwk=body["dpop"],
+            began=row["created"],
+            draft=_draft(body),
+        )
 
     async def put(self, cookie: str, session: Session) -> None:
         """The new session; what is over by now is swept with it."""
@@ -80,13 +119,21 @@ class SqlSessions:
         name = hashed(cookie)
         sealed = self._box.seal(name, _session_body(session))
         own = (_VISIT.c.id == name, _VISIT.c.kind == "session")
-        await self._database.write(lambda unit: unit.connection.execute(update(_VISIT).where(*own).values(sealed=sealed)).rowcount)
+        await self._database.write(
+            lambda unit: (
+                unit.connection.execute(update(_VISIT).where(*own).values(sealed=sealed)).rowcount
+            )
+        )
 
     async def find(self, cookie: str, now: datetime, *, used: bool = True) -> Session | None:
-        """Marked as seen at most once every few seconds, so that a page of requests is not a page of writes."""
+        """Marked as seen at most once every few seconds, so that a page of requests is not a page
+        of writes.
+        """
         name = hashed(cookie)
         query = select(_VISIT).where(_VISIT.c.id == name, _VISIT.c.kind == "session")
-        row = await self._database.read(lambda connection: connection.execute(query).mappings().first())
+        row = await self._database.read(
+            lambda connection: connection.execute(query).mappings().first()
+        )
         if row is None:
             return None
         try:
@@ -98,14 +145,20 @@ class SqlSessions:
             return None
         if used and (now - session.seen).total_seconds() > 5:
             await self._database.write(
-                lambda unit: unit.connection.execute(update(_VISIT).where(_VISIT.c.id == name).values(seen=now)).rowcount
+                lambda unit: (
+                    unit.connection.execute(
+                        update(_VISIT).where(_VISIT.c.id == name).values(seen=now)
+                    ).rowcount
+                )
             )
         return session
 
     async def end(self, cookie: str) -> None:
         """Gone, tokens and keys with it."""
         name = hashed(cookie)
-        await self._database.write(lambda unit: unit.connection.execute(delete(_VISIT).where(_VISIT.c.id == name)).rowcount)
+        await self._database.write(
+            lambda unit: unit.connection.execute(delete(_VISIT).where(_VISIT.c.id == name)).rowcount
+        )
 
     async def _put(self, cookie: str, kind: str, body: dict[str, Any], now: datetime) -> None:
         name = hashed(cookie)
@@ -114,7 +167,9 @@ class SqlSessions:
         def work(unit: Unit) -> None:
             over = (_VISIT.c.seen < now - IDLE) | (_VISIT.c.created < now - ABSOLUTE)
             unit.connection.execute(delete(_VISIT).where(over))
-            unit.connection.execute(insert(_VISIT).values(id=name, kind=kind, sealed=sealed, created=now, seen=now))
+            unit.connection.execute(
+                insert(_VISIT).values(id=name, kind=kind, sealed=sealed, created=now, seen=now)
+            )
 
         await self._database.write(work)
 
@@ -122,17 +177,29 @@ class SqlSessions:
         body = self._box.open(name, row["sealed"])
         person = Person(**{**body["person"], "roles": tuple(body["person"]["roles"])})
         return Session(
-            id=name, person=person, grantings=Grantings(**body["grantings"]), dpop_jwk=body["dpop"], csrf=body["csrf"],
-            created=row["created"], seen=row["seen"], draft=_draft(body), asked=body.get("asked", {}),
+            id=name,
+            person=person,
+            grantings=Grantings(**body["grantings"]),
+            dpop_jwk=body["dpop"],
+            csrf=body["csrf"],
+            created=row["created"],
+            seen=row["seen"],
+            draft=_draft(body),
+            asked=body.get("asked", {}),
             released=body.get("released", {}),
-        )  # fmt: skip
+        )
 
 
 def _session_body(session: Session) -> dict[str, Any]:
     return {
-        "person": asdict(session.person), "grantings": asdict(session.grantings), "dpop": session.dpop_jwk, "csrf": session.csrf,
-        "draft": _draft_body(session.draft), "asked": session.asked, "released": session.released,
-    }  # fmt: skip
+        "person": asdict(session.person),
+        "grantings": asdict(session.grantings),
+        "dpop": session.dpop_jwk,
+        "csrf": session.csrf,
+        "draft": _draft_body(session.draft),
+        "asked": session.asked,
+        "released": session.released,
+    }
 
 
 def _draft_body(draft: Draft | None) -> dict[str, str] | None:
@@ -172,10 +239,12 @@ class SqlShelf:
         for start in range(0, len(names), _BATCH):
             wanted = list(names)[start : start + _BATCH]
             query = select(_OPENED.c.id, _OPENED.c.sealed).where(_OPENED.c.id.in_(wanted))
-            for name, sealed in await self._database.read(lambda connection, query=query: list(connection.execute(query))):  # type: ignore[misc]
+            rows = await self._database.read(partial(_rows, query))
+            for name, sealed in rows:
                 try:
                     found[names[name]] = Known(**self._box.open(name, sealed))
-                except InvalidTag:  # one damaged row must not hide a list; opening the delivery writes it anew
+                except InvalidTag:
+                    # One damaged row must not hide a list; opening the delivery writes it anew.
                     continue
         return found
 
@@ -203,3 +272,9 @@ class _Box:
 def hashed(cookie: str) -> bytes:
     """The stored form of a cookie."""
     return hashlib.sha256(cookie.encode()).digest()
+
+
+def _rows(
+    query: Select[tuple[bytes, bytes]], connection: Connection
+) -> Sequence[tuple[bytes, bytes]]:
+    return [(row.id, row.sealed) for row in connection.execute(query)]

@@ -1,4 +1,5 @@
-"""What a person does in the portal: open a delivery, accept it, check a log entry without trusting who served it."""
+"""What a person does in the portal: open a delivery, accept it, check a log entry without trusting
+who served it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -59,10 +60,13 @@ class NoCustody(Exception):
 
 
 async def work_list(desk: PortalDesk, granted: Granted, hub: Hub) -> list[WorkRow]:
-    """Every delivery of the person's agency once, the most pressing first. Nobody's name is in it, and no case that no person opened.
+    """Every delivery of the person's agency once, the most pressing first.
 
-    Sharing has accounted for the look at the list. What waits here unopened is unsealed in this process only, and only whether
-    it is urgent, by when to accept it and whether it is proven leaves it: danger at the door must not look like routine.
+    Nobody's name is in it, and no case that no person opened.
+
+    Sharing has accounted for the look at the list. What waits here unopened is unsealed in this
+    process only, and only whether it is urgent, by when to accept it and whether it is proven
+    leaves it: danger at the door must not look like routine.
     """
     _allow("read_deliveries", granted)
     waiting, agency = one_each(await hub.waiting()), granted.principal.agency
@@ -76,14 +80,19 @@ async def work_list(desk: PortalDesk, granted: Granted, hub: Hub) -> list[WorkRo
                 found[one.delivery_id] = handling
     rows = related([WorkRow(one, found.get(one.delivery_id)) for one in waiting])
     for row in rows:
-        # Kept also so that a delivery's page can say what came after it, without another look into the whole inbox.
+        # Kept also so that a delivery's page can say what came after it, without another look into
+        # the whole inbox.
         if row.known is not None and row.known != known.get(row.waiting.delivery_id):
             await desk.shelf.remember(agency, row.waiting.delivery_id, row.known, desk.clock.now())
     return ordered(rows)
 
 
-def _handling(desk: PortalDesk, one: Waiting, me: str, opening: Mapping[str, OpeningKey]) -> Known | None:
-    """What an unopened delivery says of its own handling; None when it does not verify, which is said when it is opened."""
+def _handling(
+    desk: PortalDesk, one: Waiting, me: str, opening: Mapping[str, OpeningKey]
+) -> Known | None:
+    """What an unopened delivery says of its own handling; None when it does not verify, which is
+    said when it is opened.
+    """
     if one.envelope is None:
         return None
     try:
@@ -108,9 +117,10 @@ class Opened:
 async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: str) -> Opened:
     """Fetch, open, verify and record a delivery for one person, then return it with how it stands.
 
-    The record is durable before anything leaves this function, and names the case, so that who looked can be found by it;
-    a delivery that does not verify is recorded too. If we crash after the record, an entry stands for a look that never
-    happened, which is the safe way round. Raises NoCustody, EnvelopeRefused, PackageRefused, Problem.
+    The record is durable before anything leaves this function, and names the case, so that who
+    looked can be found by it; a delivery that does not verify is recorded too. If we crash after
+    the record, an entry stands for a look that never happened, which is the safe way round. Raises
+    NoCustody, EnvelopeRefused, PackageRefused, Problem.
     """
     _allow("read_deliveries", granted)
     opening = desk.custody.opening(granted)
@@ -121,7 +131,9 @@ async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: st
     looked, me = _entry("consultation", granted, delivery_id), granted.principal.agency
     try:
         item = await hub.delivery(delivery_id)
-        delivery = open_delivery(item.envelope, me=me, opening=opening, keys=desk.keys, log=desk.log)
+        delivery = open_delivery(
+            item.envelope, me=me, opening=opening, keys=desk.keys, log=desk.log
+        )
         if delivery.delivery_id != delivery_id:
             raise PackageRefused(0, "another-delivery")
     except (EnvelopeRefused, PackageRefused) as refused:
@@ -134,21 +146,38 @@ async def open_for(desk: PortalDesk, granted: Granted, hub: Hub, delivery_id: st
 
 
 async def _known_now(desk: PortalDesk, delivery: Delivery, standing: Waiting, me: str) -> Known:
-    """What it says of its own handling, beside what the work list knew: when it first came, how it left, what came after it."""
+    """What it says of its own handling, beside what the work list knew: when it first came, how it
+    left, what came after it.
+    """
     before = (await desk.shelf.known(me, [delivery.delivery_id])).get(delivery.delivery_id)
     # A notice is the proof that follows a promise.
-    promised = delivery.verdict.standing == "promised" or standing.kind == "notice" or (before is not None and before.promised)
-    known = known_of(delivery.verdict.content, standing.delivered_at, promised=promised, opened=True)
+    promised = (
+        delivery.verdict.standing == "promised"
+        or standing.kind == "notice"
+        or (before is not None and before.promised)
+    )
+    known = known_of(
+        delivery.verdict.content, standing.delivered_at, promised=promised, opened=True
+    )
     if before is None:
         return known
-    return replace(known, accept_by=before.accept_by, fuller=before.fuller, newer_id=before.newer_id, newer_at=before.newer_at)
+    return replace(
+        known,
+        accept_by=before.accept_by,
+        fuller=before.fuller,
+        newer_id=before.newer_id,
+        newer_at=before.newer_at,
+    )
 
 
-async def accept(desk: PortalDesk, granted: Granted, read: Granted, hub: Hub, delivery_id: str) -> None:
-    """A named practitioner accepts a delivery: for agencies that use the portal, that is what *saved* means (design section 8).
+async def accept(
+    desk: PortalDesk, granted: Granted, read: Granted, hub: Hub, delivery_id: str
+) -> None:
+    """A named practitioner accepts a delivery: for agencies that use the portal, that is what
+    *saved* means (design section 8).
 
-    If we crash between receipt and acknowledgement the delivery stays on the list as opened; accepting it again sends only
-    what is missing.
+    If we crash between receipt and acknowledgement the delivery stays on the list as opened;
+    accepting it again sends only what is missing.
     """
     _allow("accept_delivery", granted)
     opened = await open_for(desk, read, hub, delivery_id)
@@ -158,11 +187,16 @@ async def accept(desk: PortalDesk, granted: Granted, read: Granted, hub: Hub, de
         raise NoCustody
     role = min(granted.principal.roles, default="practitioner")
     if not standing.saved_at:
-        await hub.send_receipt(delivery_id, saved_receipt(delivery, signer=signer, system=f"portal, accepted by {role}"))
+        await hub.send_receipt(
+            delivery_id,
+            saved_receipt(delivery, signer=signer, system=f"portal, accepted by {role}"),
+        )
     if not standing.taken_up:
         await hub.acknowledge(delivery_id, role)
     reference = str(delivery.verdict.content["caseReference"])
-    await desk.recorder.record(replace(_entry("acknowledged", granted, delivery_id), case_references=(reference,)))
+    await desk.recorder.record(
+        replace(_entry("acknowledged", granted, delivery_id), case_references=(reference,))
+    )
 
 
 def demand_authority(principal: Principal) -> None:
@@ -172,25 +206,37 @@ def demand_authority(principal: Principal) -> None:
 
 
 async def unproven(granted: Granted, hub: Hub, delivery_id: str = "") -> UnprovenList:
-    """What of the agency's own referrals has no proof yet, or that one; sharing records the look. Raises Problem(forbidden)."""
+    """What of the agency's own referrals has no proof yet, or that one; sharing records the look.
+
+    Raises Problem(forbidden).
+    """
     _allow("release_in_emergency", granted)
     demand_authority(granted.principal)
     found = await hub.unproven(delivery_id)
     return UnprovenList(tuple(most_pressing(found.items)), found.more)
 
 
-async def left(granted: Granted, hub: Hub, delivery_id: str, case_reference: str) -> Unproven | None:
-    """What became of one that this person saw leave on a promise; sharing records the look. Raises Problem(forbidden)."""
+async def left(
+    granted: Granted, hub: Hub, delivery_id: str, case_reference: str
+) -> Unproven | None:
+    """What became of one that this person saw leave on a promise; sharing records the look.
+
+    Raises Problem(forbidden).
+    """
     _allow("release_in_emergency", granted)
     demand_authority(granted.principal)
     found = await hub.left(delivery_id, case_reference)
     return found if found is not None and found.proven else None
 
 
-async def release_in_emergency(granted: Granted, hub: Hub, delivery_id: str, code: str, reason: str) -> None:
-    """Let one disclosure go with a promise in place of its proof; sharing asks the vetoes again and records who did it.
+async def release_in_emergency(
+    granted: Granted, hub: Hub, delivery_id: str, code: str, reason: str
+) -> None:
+    """Let one disclosure go with a promise in place of its proof; sharing asks the vetoes again and
+    records who did it.
 
-    If we crash before the answer it may have left; asked again it does not leave twice. Raises Problem(forbidden).
+    If we crash before the answer it may have left; asked again it does not leave twice. Raises
+    Problem(forbidden).
     """
     _allow("release_in_emergency", granted)
     demand_authority(granted.principal)
@@ -214,7 +260,9 @@ class CheckedEntry:
 
 
 def check_entry(desk: PortalDesk, entry: Mapping[str, Any]) -> CheckedEntry:
-    """Recompute record hash, leaf and root from the bytes served; what the service says about itself counts for nothing."""
+    """Recompute record hash, leaf and root from the bytes served; what the service says about
+    itself counts for nothing.
+    """
     index = int(entry["index"])
     try:
         raw = unb64u(entry["recordBytes"])
@@ -231,9 +279,15 @@ def check_entry(desk: PortalDesk, entry: Mapping[str, Any]) -> CheckedEntry:
     if proven.index != index:
         return CheckedEntry(record, index, verified=False, code="index-differs")
     return CheckedEntry(
-        record, index, verified=True, size=proven.size, logged_at=datetime.fromtimestamp(leaf.tr / 1_000_000, UTC),
-        producer=leaf.src, epoch=leaf.ep, seq=leaf.seq,
-    )  # fmt: skip
+        record,
+        index,
+        verified=True,
+        size=proven.size,
+        logged_at=datetime.fromtimestamp(leaf.tr / 1_000_000, UTC),
+        producer=leaf.src,
+        epoch=leaf.ep,
+        seq=leaf.seq,
+    )
 
 
 def _allow(screen: str, granted: Granted) -> None:
@@ -241,10 +295,23 @@ def _allow(screen: str, granted: Granted) -> None:
         raise Problem("forbidden")
 
 
-def _entry(operation: Literal["consultation", "acknowledged"], granted: Granted, delivery_id: str) -> AuditEntry:
+def _entry(
+    operation: Literal["consultation", "acknowledged"], granted: Granted, delivery_id: str
+) -> AuditEntry:
     who = granted.principal
-    actor = Actor(subject=f"{who.issuer}|{who.subject}", agency=who.agency, role=",".join(sorted(who.roles)) or "person", acr=who.acr or "")
+    actor = Actor(
+        subject=f"{who.issuer}|{who.subject}",
+        agency=who.agency,
+        role=",".join(sorted(who.roles)) or "person",
+        acr=who.acr or "",
+    )
     return AuditEntry(
-        operation=operation, outcome="done", actor=actor, resource_type="delivery", delivery=delivery_id, recipient=who.agency,
-        purpose="protect_victim", channel="portal",
-    )  # fmt: skip
+        operation=operation,
+        outcome="done",
+        actor=actor,
+        resource_type="delivery",
+        delivery=delivery_id,
+        recipient=who.agency,
+        purpose="protect_victim",
+        channel="portal",
+    )

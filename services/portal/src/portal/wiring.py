@@ -32,17 +32,27 @@ _STATIC: Final = Path(__file__).parent / "static"
 FORMS: Final = frozenset({"application/x-www-form-urlencoded", "application/json"})
 """What may be posted: our forms, and the operator's JSON."""
 _CSP: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src "
+    "'self'; connect-src 'self'; "
     "form-action 'self'{identity}; frame-ancestors 'none'; base-uri 'none'; manifest-src 'self'"
 )
 
 
-async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Service:
+async def build(
+    settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient
+) -> Service:
     """The portal, not yet started."""
-    frame = Frame("portal", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES)
+    frame = Frame(
+        "portal", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES
+    )
     callback = f"{settings.portal_url}/sign-in/callback"
     authorizer = Authorizer(
-        settings.issuer, callback, settings.identity_url, signing=keyring.signing_key(SERVICE_KEY), http=http, clock=clock
+        settings.issuer,
+        callback,
+        settings.identity_url,
+        signing=keyring.signing_key(SERVICE_KEY),
+        http=http,
+        clock=clock,
     )
     urls = {
         "sharing": settings.sharing_url,
@@ -55,11 +65,17 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
         return PersonsHub(session, authorizer, urls, http=http, clock=clock)
 
     desk = PortalDesk(
-        base_url=settings.portal_url, issuer=settings.issuer, clock=clock, log=Verifier.parse(frame.bootstrap.log.vkey), keys=frame.keys,
-        custody=KeyringCustody(keyring), recorder=TrailRecorder(frame), hub_for=hub_for,
+        base_url=settings.portal_url,
+        issuer=settings.issuer,
+        clock=clock,
+        log=Verifier.parse(frame.bootstrap.log.vkey),
+        keys=frame.keys,
+        custody=KeyringCustody(keyring),
+        recorder=TrailRecorder(frame),
+        hub_for=hub_for,
         shelf=SqlShelf(frame.database, keyring.secret("portal-shelf")),
         agencies={agency.id: agency.name for agency in frame.bootstrap.agencies.values()},
-    )  # fmt: skip
+    )
     app = create_app(
         "portal",
         settings,
@@ -88,14 +104,20 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
 
 
 class KeyringCustody:
-    """Custodial keys from the portal's own keyring, by the agency of the person the grant is for (design section 6)."""
+    """Custodial keys from the portal's own keyring, by the agency of the person the grant is for
+    (design section 6).
+    """
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
     def opening(self, granted: Granted) -> Mapping[str, OpeningKey]:
         """The agency's opening keys."""
-        return self._keyring.opening_keys(granted.principal.agency) if granted.principal.kind == "person" else {}
+        return (
+            self._keyring.opening_keys(granted.principal.agency)
+            if granted.principal.kind == "person"
+            else {}
+        )
 
     def signing(self, granted: Granted) -> SigningKey | None:
         """The agency's signing key."""
@@ -121,8 +143,11 @@ class TrailRecorder:
 
 
 def content_policy(settings: Settings) -> str:
-    """The pages' content security policy: our own files only, and forms that may end at the issuer's sign-in page."""
-    # Chromium applies form-action to the redirect after a post, so the issuer's origin is named when it is another one.
+    """The pages' content security policy: our own files only, and forms that may end at the
+    issuer's sign-in page.
+    """
+    # Chromium applies form-action to the redirect after a post, so the issuer's origin is named
+    # when it is another one.
     origin, own = ("/".join(url.split("/")[:3]) for url in (settings.issuer, settings.portal_url))
     return _CSP.format(identity="" if origin == own else f" {origin}")
 

@@ -28,9 +28,13 @@ _INTAKE_ROUTE = "/v1/referrals"
 _STILL_COMING = "idempotency-in-flight"
 
 
-async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Service:
+async def build(
+    settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient
+) -> Service:
     """The referral service, not yet started."""
-    frame = Frame("referral", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES)
+    frame = Frame(
+        "referral", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES
+    )
     sealing = Sealing(
         subject_keys=SubjectKeys(keyring, SUBJECT_KEY, clock),
         index_key=keyring.secret("blind-index"),
@@ -47,7 +51,9 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
         agencies=frozenset(frame.bootstrap.agencies),
     )
     OutcomeConsumer(sealing).register(frame.inbox)
-    frame.subscribe(Subscription("referral.sharing", (topics.SHARING,), senders=lambda _topic: ("svc:sharing",)))
+    frame.subscribe(
+        Subscription("referral.sharing", (topics.SHARING,), senders=lambda _topic: ("svc:sharing",))
+    )
 
     async def on_refusal(refusal: Refusal) -> None:
         await frame.record_refusal(refusal)
@@ -83,25 +89,49 @@ async def build(settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring,
 def rule_book() -> RuleBook:
     """The dated rules and instruments shipped with this service."""
     folder = files("referral") / "rules"
-    return read_rule_book(entry.read_text("utf-8") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+    return read_rule_book(
+        entry.read_text("utf-8") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
 
 
-async def _alarm_the_desk(refusal: Refusal, store: ReferralStore, desk: usecases.Desk, idempotency: Idempotency) -> None:
-    """A refused intake of a known sender, for whatever reason, alarms its desk until that one is corrected (design section 13, rule 2).
+async def _alarm_the_desk(
+    refusal: Refusal, store: ReferralStore, desk: usecases.Desk, idempotency: Idempotency
+) -> None:
+    """A refused intake of a known sender, for whatever reason, alarms its desk until that one is
+    corrected (design section 13, rule 2).
 
-    A dry run collects nothing, so nothing was refused; and what is still being handled has its own answer coming.
+    A dry run collects nothing, so nothing was refused; and what is still being handled has its own
+    answer coming.
     """
     codes = refusal.reasons.keys() - {_STILL_COMING}
-    if refusal.principal is None or refusal.route != _INTAKE_ROUTE or refusal.operation != "collection" or not codes:
+    if (
+        refusal.principal is None
+        or refusal.route != _INTAKE_ROUTE
+        or refusal.operation != "collection"
+        or not codes
+    ):
         return
     agency, code, sent = refusal.principal.agency, min(codes), refusal.sent
-    _log.warning("an intake was refused", extra={"alarm": "intake-refused", "agency": agency, "code": code})
-    mark = idempotency.name(refusal.principal, sent.idempotency_key) if sent is not None and sent.idempotency_key else None
+    _log.warning(
+        "an intake was refused", extra={"alarm": "intake-refused", "agency": agency, "code": code}
+    )
+    mark = (
+        idempotency.name(refusal.principal, sent.idempotency_key)
+        if sent is not None and sent.idempotency_key
+        else None
+    )
     reference = None if sent is None else reference_in(sent.body)
-    many = await store.write(lambda tx: usecases.refuse_intake(tx, agency, code, desk, key_mark=mark, external_reference=reference))
+    many = await store.write(
+        lambda tx: usecases.refuse_intake(
+            tx, agency, code, desk, key_mark=mark, external_reference=reference
+        )
+    )
     if many:
         # If we crash before this line, the list still holds every one of them and says how many.
-        _log.error("a desk no longer keeps up with its refused intakes", extra={"alarm": "refused-intakes-many", "agency": agency})
+        _log.error(
+            "a desk no longer keeps up with its refused intakes",
+            extra={"alarm": "refused-intakes-many", "agency": agency},
+        )
 
 
 def reference_in(body: bytes) -> str | None:

@@ -1,4 +1,5 @@
-"""What sharing asks of others: referral for vetoes at the last moment, and the directory for agencies and keys."""
+"""What sharing asks of others: referral for vetoes at the last moment, and the directory for
+agencies and keys."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -21,20 +22,40 @@ _SUBJECTS = 200
 
 
 class ReferralChecks:
-    """`POST referral /v1/release-checks`; fulfils `ports.ReleaseChecks`. Nothing is remembered between two calls."""
+    """`POST referral /v1/release-checks`; fulfils `ports.ReleaseChecks`. Nothing is remembered between
+    two calls.
+    """
 
     def __init__(self, client: ServiceClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
 
-    async def check(self, case_id: UUID, version: int, subjects: Sequence[UUID]) -> CaseState | None:
-        """Referral's answer of this moment, or None for anything that is not a whole answer about this case."""
+    async def check(
+        self, case_id: UUID, version: int, subjects: Sequence[UUID]
+    ) -> CaseState | None:
+        """Referral's answer of this moment, or None for anything that is not a whole answer about
+        this case.
+        """
         asked = self._clock.monotonic()
-        question = {"caseId": str(case_id), "snapshotVersion": version, "subjectIds": [str(one) for one in subjects[:_SUBJECTS]]}
+        question = {
+            "caseId": str(case_id),
+            "snapshotVersion": version,
+            "subjectIds": [str(one) for one in subjects[:_SUBJECTS]],
+        }
         try:
-            answer = await self._client.call("POST", "/v1/release-checks", scope="case.read", json=question)
+            answer = await self._client.call(
+                "POST", "/v1/release-checks", scope="case.read", json=question
+            )
             return _state(parse(answer.content), case_id, asked)
-        except (CallFailed, ProblemAnswer, TokenRefused, CanonicalError, ValidationError, TypeError, KeyError) as error:
+        except (
+            CallFailed,
+            ProblemAnswer,
+            TokenRefused,
+            CanonicalError,
+            ValidationError,
+            TypeError,
+            KeyError,
+        ) as error:
             _log.warning("release check without answer", extra={"error": type(error).__name__})
             return None
 
@@ -43,13 +64,18 @@ class HubDirectory:
     """Agencies of the bootstrap file with their state of the moment; fulfils `ports.Directory`."""
 
     def __init__(self, bootstrap: Bootstrap, state: DirectoryState, keys: DirectoryKeys) -> None:
-        self._agencies = tuple((agency.id, agency.type, agency.area) for agency in bootstrap.agencies.values())
+        self._agencies = tuple(
+            (agency.id, agency.type, agency.area) for agency in bootstrap.agencies.values()
+        )
         self._state = state
         self._keys = keys
 
     def agencies(self) -> tuple[Agency, ...]:
         """In the order of the file."""
-        return tuple(Agency(name, kind, area, self._state.suspended(name)) for name, kind, area in self._agencies)
+        return tuple(
+            Agency(name, kind, area, self._state.suspended(name))
+            for name, kind, area in self._agencies
+        )
 
     def fresh(self) -> bool:
         """At most sixty seconds old."""

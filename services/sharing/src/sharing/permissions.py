@@ -9,7 +9,9 @@ from common.access import Granted
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One action: the scope it needs, and for what only people may do, the roles that have the authority."""
+    """One action: the scope it needs, and for what only people may do, the roles that have the
+    authority.
+    """
 
     scope: str
     people_only: bool = False
@@ -32,11 +34,17 @@ ACTIONS: Final[Mapping[str, Row]] = {
 }
 
 SECOND_FACTOR: Final = frozenset({"urn:hub:acr:passkey", "urn:hub:acr:totp", "urn:hub:acr:demo"})
-"""Values of `acr` that count as more than a password. The last is issued in demo mode only (identity)."""
+"""Values of `acr` that count as more than a password.
+
+The last is issued in demo mode only (identity).
+"""
 
 
 def may(action: str, granted: Granted) -> bool:
-    """Whether the grant covers the action. Agency and relationship to the case are judged where the case is known."""
+    """Whether the grant covers the action.
+
+    Agency and relationship to the case are judged where the case is known.
+    """
     row = ACTIONS.get(action)
     if row is None or granted.scope != row.scope:
         return False

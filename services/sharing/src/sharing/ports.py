@@ -20,17 +20,26 @@ T = TypeVar("T")
 
 
 class Rules(Protocol):
-    """A loaded agreement. Obligation: answers every question, in order; whatever cannot be evaluated is denied as ``rule-failed``."""
+    """A loaded agreement.
+
+    Obligation: answers every question, in order; whatever cannot be evaluated is denied as
+    ``rule-failed``.
+    """
 
     agreement: Agreement
 
-    def rule(self, snapshot: CaseSnapshot, asked: Sequence[Question], agencies: Sequence[Agency]) -> tuple[Ruling, ...]:
+    def rule(
+        self, snapshot: CaseSnapshot, asked: Sequence[Question], agencies: Sequence[Agency]
+    ) -> tuple[Ruling, ...]:
         """May each agency have each parcel?"""
         ...
 
 
 class Directory(Protocol):
-    """Which agencies there are and which may act. Obligation: answers from memory; `fresh` is False when the copy is over 60 s old."""
+    """Which agencies there are and which may act.
+
+    Obligation: answers from memory; `fresh` is False when the copy is over 60 s old.
+    """
 
     def agencies(self) -> tuple[Agency, ...]:
         """All agencies, with their state of the moment."""
@@ -60,9 +69,12 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class CaseFile:
-    """What sharing knows of a case: the newest snapshot version it has decided on. No personal data.
+    """What sharing knows of a case: the newest snapshot version it has decided on.
 
-    `markings` are the vetoes that the decision already took into account, each with the first version that did without a break;
+    No personal data.
+
+    `markings` are the vetoes that the decision already took into account, each with the first
+    version that did without a break;
     `source` is how the referral came to be.
     """
 
@@ -76,8 +88,11 @@ class CaseFile:
 
 @dataclass(frozen=True, slots=True)
 class Unproven:
-    """A disclosure whose proof is not here: it waits for its receipt, or left on a promise. `reference` is the referrer's for the case,
-    `urgent` whether its referrer said that there is danger now."""
+    """A disclosure whose proof is not here: it waits for its receipt, or left on a promise.
+
+    `reference` is the referrer's for the case,
+    `urgent` whether its referrer said that there is danger now.
+    """
 
     disclosure: Disclosure
     reference: str
@@ -86,7 +101,9 @@ class Unproven:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A disclosure that something is to be sealed for, and what the release check must ask about first."""
+    """A disclosure that something is to be sealed for, and what the release check must ask about
+    first.
+    """
 
     delivery_id: UUID
     case_id: UUID
@@ -109,7 +126,9 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An inbox item as its agency sees it; `case_id` and `referrer` are for the audit log, never for the agency."""
+    """An inbox item as its agency sees it; `case_id` and `referrer` are for the audit log, never
+    for the agency.
+    """
 
     delivery: Delivery
     case_id: UUID
@@ -130,7 +149,9 @@ class Stuck:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """How many cases, as they stand, this agency was told nothing of because it was suspended; `oldest` is the earliest decision."""
+    """How many cases, as they stand, this agency was told nothing of because it was suspended;
+    `oldest` is the earliest decision.
+    """
 
     recipient: str
     count: int
@@ -140,8 +161,9 @@ class Withheld:
 class Tx(Protocol):
     """The repository inside one writing transaction.
 
-    Obligations: every method takes part in the caller's transaction and never commits; what is about a person is sealed
-    under the case's key before it reaches the database; `send_package` and `publish` leave only if the transaction commits.
+    Obligations: every method takes part in the caller's transaction and never commits; what is
+    about a person is sealed under the case's key before it reaches the database; `send_package` and
+    `publish` leave only if the transaction commits.
     """
 
     def case(self, case_id: UUID) -> CaseFile | None:
@@ -173,11 +195,22 @@ class Tx(Protocol):
         ...
 
     def forget(self, case_id: UUID, subject_id: UUID) -> None:
-        """Destroy the case's key and every sealed part about this person; a later snapshot starts a new key."""
+        """Destroy the case's key and every sealed part about this person; a later snapshot starts a
+        new key.
+        """
         ...
 
-    def keep_decision(self, decision_id: UUID, case_id: UUID, version: int, summary: Mapping[str, Any], detail: str) -> None:
-        """Store a decision, a further one on the same version too; `summary` names no person, `detail` (who, what, why) is sealed."""
+    def keep_decision(
+        self,
+        decision_id: UUID,
+        case_id: UUID,
+        version: int,
+        summary: Mapping[str, Any],
+        detail: str,
+    ) -> None:
+        """Store a decision, a further one on the same version too; `summary` names no person,
+        `detail` (who, what, why) is sealed.
+        """
         ...
 
     def add_disclosure(self, granted: Granted, disclosure: Disclosure, evidence: Evidence) -> None:
@@ -189,11 +222,16 @@ class Tx(Protocol):
         ...
 
     def evidence(self, granted: Granted, disclosure: Disclosure) -> Evidence:
-        """Its content, record, leaf and proof, opened. Raises LookupError when the case's key is gone."""
+        """Its content, record, leaf and proof, opened.
+
+        Raises LookupError when the case's key is gone.
+        """
         ...
 
     def promise(self, disclosure: Disclosure) -> Promise | None:
-        """What was promised of it, to be said again by the same time; None when the log has refused its record, or nothing was."""
+        """What was promised of it, to be said again by the same time; None when the log has refused
+        its record, or nothing was.
+        """
         ...
 
     def by_record(self, record_id: UUID) -> Disclosure | None:
@@ -204,15 +242,21 @@ class Tx(Protocol):
         """All disclosures of a case, oldest first."""
         ...
 
-    def unproven(self, referrer: str, limit: int, delivery_id: UUID | None = None) -> tuple[Unproven, ...]:
-        """What waits for its receipt or left on a promise, of cases this agency referred and not for a third party; or only this one.
+    def unproven(
+        self, referrer: str, limit: int, delivery_id: UUID | None = None
+    ) -> tuple[Unproven, ...]:
+        """What waits for its receipt or left on a promise, of cases this agency referred and not
+        for a third party; or only this one.
 
-        What waits first, of that what is urgent, then the newest: a long backlog must not hide who is in danger now.
+        What waits first, of that what is urgent, then the newest: a long backlog must not hide who
+        is in danger now.
         """
         ...
 
     def advance(self, delivery_id: UUID, expected: Sequence[str], **changes: Any) -> bool:
-        """Change a disclosure if its state is still one of `expected`; False if another did first."""
+        """Change a disclosure if its state is still one of `expected`; False if another did
+        first.
+        """
         ...
 
     def prove(self, delivery_id: UUID, leaf: bytes, index: int, proof: str) -> None:
@@ -220,15 +264,29 @@ class Tx(Protocol):
         ...
 
     def held(self, case_id: UUID) -> bool:
-        """Whether an authentic but unprocessable message about this case waits in quarantine: nothing may be released."""
+        """Whether an authentic but unprocessable message about this case waits in quarantine:
+        nothing may be released.
+        """
         ...
 
-    def send_package(self, disclosure: Disclosure, event: DisclosurePackage, *, kind: str, not_before: datetime | None) -> Delivery:
-        """Seal once to the recipient's current key, store the bytes for relay and inbox. Raises LookupError without a key."""
+    def send_package(
+        self,
+        disclosure: Disclosure,
+        event: DisclosurePackage,
+        *,
+        kind: str,
+        not_before: datetime | None,
+    ) -> Delivery:
+        """Seal once to the recipient's current key, store the bytes for relay and inbox.
+
+        Raises LookupError without a key.
+        """
         ...
 
     def deliveries(self, agency: str, delivery_id: UUID) -> tuple[Shown, ...]:
-        """Every envelope this agency was given for this delivery, oldest first; empty for another agency's."""
+        """Every envelope this agency was given for this delivery, oldest first; empty for another
+        agency's.
+        """
         ...
 
     def inbox(self, agency: str, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
@@ -271,12 +329,18 @@ class View(Protocol):
         """How many promises were not kept in time."""
         ...
 
-    def sealed_to_old_keys(self, current: Mapping[str, str], after: UUID | None, limit: int) -> tuple[Due, ...]:
-        """Released, proven or on a promise, not saved, and sealed to a key that is no longer its recipient's current one; by id, behind `after`."""
+    def sealed_to_old_keys(
+        self, current: Mapping[str, str], after: UUID | None, limit: int
+    ) -> tuple[Due, ...]:
+        """Released, proven or on a promise, not saved, and sealed to a key that is no longer its
+        recipient's current one; by id, behind `after`.
+        """
         ...
 
     def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
-        """Whether the next envelope behind a place may be seen: a look that shows nothing and needs no audit record."""
+        """Whether the next envelope behind a place may be seen: a look that shows nothing and needs
+        no audit record.
+        """
         ...
 
     def stuck(self) -> tuple[Stuck, ...]:
@@ -288,16 +352,23 @@ class View(Protocol):
         ...
 
     def withheld_while_suspended(self) -> tuple[Withheld, ...]:
-        """Agencies that a current decision passed over for being suspended, until they are restored and decided on again."""
+        """Agencies that a current decision passed over for being suspended, until they are restored
+        and decided on again.
+        """
         ...
 
-    def passed_over(self, agencies: Collection[str], after: UUID | None, limit: int) -> tuple[UUID, ...]:
+    def passed_over(
+        self, agencies: Collection[str], after: UUID | None, limit: int
+    ) -> tuple[UUID, ...]:
         """Cases that passed over one of these agencies, by id, behind `after`."""
         ...
 
 
 class Store(Protocol):
-    """Opens transactions. Obligation: `write` returns only after the commit; an exception leaves nothing behind."""
+    """Opens transactions.
+
+    Obligation: `write` returns only after the commit; an exception leaves nothing behind.
+    """
 
     async def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in one writing transaction and commit."""
@@ -310,9 +381,11 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CaseState:
-    """Referral's answer to a release check: the newest version and the vetoes in force at this moment.
+    """Referral's answer to a release check: the newest version and the vetoes in force at this
+    moment.
 
-    `asked` is the monotonic clock, in seconds, just before the question left: an answer is never younger than that.
+    `asked` is the monotonic clock, in seconds, just before the question left: an answer is never
+    younger than that.
     """
 
     version: int
@@ -321,9 +394,14 @@ class CaseState:
 
 
 class ReleaseChecks(Protocol):
-    """Asks the owner of the vetoes. Obligation: returns None rather than an old answer when none can be had now."""
+    """Asks the owner of the vetoes.
 
-    async def check(self, case_id: UUID, version: int, subjects: Sequence[UUID]) -> CaseState | None:
+    Obligation: returns None rather than an old answer when none can be had now.
+    """
+
+    async def check(
+        self, case_id: UUID, version: int, subjects: Sequence[UUID]
+    ) -> CaseState | None:
         """The state of the case now, or None."""
         ...
 

@@ -1,4 +1,5 @@
-"""`make run`: starts the hub standalone with demo data, shows what it is doing, then says where to sign in."""
+"""`make run`: starts the hub standalone with demo data, shows what it is doing, then says where to
+sign in."""
 
 import asyncio
 import os
@@ -22,14 +23,20 @@ from standalone.welcome import welcome
 
 
 def main() -> None:
-    """Read PORT and HUB_DIR, start, serve until interrupted. Exit code 1 with a sentence for a bad setting, a port or a folder in use."""
+    """Read PORT and HUB_DIR, start, serve until interrupted.
+
+    Exit code 1 with a sentence for a bad setting, a port or a folder in use.
+    """
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run())
     except (SettingsError, Taken) as error:
         sys.exit(f"The hub did not start: {error}.")
     except KeyboardInterrupt:
-        print(f"\nThe hub is stopped. Its data stay in {_folder()}; make demo-reset deletes them.", flush=True)
+        print(
+            f"\nThe hub is stopped. Its data stay in {_folder()}; make demo-reset deletes them.",
+            flush=True,
+        )
 
 
 async def _run() -> None:
@@ -43,16 +50,26 @@ async def _run() -> None:
     def progress(step: str) -> None:
         print(f"  [{time.monotonic() - began:4.1f} s] {step}", flush=True)
 
-    # Both are ours before anything is written: profiles of another port would break the hub that runs in this folder.
+    # Both are ours before anything is written: profiles of another port would break the hub that
+    # runs in this folder.
     with claim_port(base.host, port) as bound:
         claim_folder(place.folder)
         print("Safeguarding Hub, standalone. Everything in it is invented.", flush=True)
         hub = await assemble(place, base=base, progress=progress)
         config = uvicorn.Config(
-            hub.app, host=base.host, port=port, log_level="warning", access_log=False, lifespan="on", server_header=False, date_header=True,
+            hub.app,
+            host=base.host,
+            port=port,
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            server_header=False,
+            date_header=True,
             timeout_graceful_shutdown=5,
-        )  # fmt: skip
-        await _Server(config, lambda: print(welcome(hub, time.monotonic() - began), flush=True)).serve([bound])
+        )
+        await _Server(
+            config, lambda: print(welcome(hub, time.monotonic() - began), flush=True)
+        ).serve([bound])
 
 
 class _Server(uvicorn.Server):
@@ -82,7 +99,9 @@ def _port() -> int:
 
 
 def _defaults(place: Place) -> dict[str, str]:
-    """The HUB_* variables that standalone decides itself, so that the rest may still be set from outside."""
+    """The HUB_* variables that standalone decides itself, so that the rest may still be set from
+    outside.
+    """
     made = settings_for("portal", place)
     return {
         "HUB_SERVICE_URL": made.service_url,

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Final
 
 LOCK: Final = "hub.lock"
-"""Held by the running hub, in its data folder; the kernel lets it go with the process, however that ends."""
+"""Held by the running hub, in its data folder; the kernel lets it go with the process, however that
+ends.
+"""
 
 BUS_LOCK: Final = Path("bus", "bus.db.lock")
-"""Held by the bus: a hub that knows no `hub.lock`, or a single service on this folder, is seen by it."""
+"""Held by the bus: a hub that knows no `hub.lock`, or a single service on this folder, is seen by
+it.
+"""
 
 
 class Taken(Exception):
@@ -19,7 +23,10 @@ class Taken(Exception):
 
 
 def claim_port(host: str, port: int) -> socket.socket:
-    """A socket bound to `port`, not listening yet, so that nobody is answered before the hub can. Raises Taken."""
+    """A socket bound to `port`, not listening yet, so that nobody is answered before the hub can.
+
+    Raises Taken.
+    """
     held = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -27,13 +34,22 @@ def claim_port(host: str, port: int) -> socket.socket:
     except OSError as error:
         held.close()
         if error.errno == errno.EADDRINUSE:
-            raise Taken(f"port {port} is in use; choose another: make run PORT={port + 1 if port < 65535 else port - 1}") from None
-        raise Taken(f"port {port} cannot be used ({os.strerror(error.errno or 0)}); choose another: make run PORT=8000") from None
+            raise Taken(
+                f"port {port} is in use; choose another: make run "
+                f"PORT={port + 1 if port < 65535 else port - 1}"
+            ) from None
+        raise Taken(
+            f"port {port} cannot be used ({os.strerror(error.errno or 0)}); choose another: make "
+            "run PORT=8000"
+        ) from None
     return held
 
 
 def claim_folder(folder: Path) -> int:
-    """Lock `folder` until the descriptor closes or the process ends; made if it is not there. Raises Taken, with nothing else touched."""
+    """Lock `folder` until the descriptor closes or the process ends; made if it is not there.
+
+    Raises Taken, with nothing else touched.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -49,7 +65,10 @@ def claim_folder(folder: Path) -> int:
 
 
 def _unusable(folder: Path, error: OSError) -> Taken:
-    return Taken(f"the folder {folder} cannot be used ({os.strerror(error.errno or 0)}); choose another HUB_DIR=")
+    return Taken(
+        f"the folder {folder} cannot be used ({os.strerror(error.errno or 0)}); choose another "
+        "HUB_DIR="
+    )
 
 
 def _locked(path: Path, folder: Path) -> int:
@@ -61,5 +80,8 @@ def _locked(path: Path, folder: Path) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(handle)
-        raise Taken(f"a hub is already running in {folder} (or its bus is locked); stop it or choose another HUB_DIR=") from None
+        raise Taken(
+            f"a hub is already running in {folder} (or its bus is locked); stop it or choose "
+            "another HUB_DIR="
+        ) from None
     return handle

@@ -1,4 +1,5 @@
-"""The whole hub in one process: every service built by its own wiring, on one embedded bus, started in one order."""
+"""The whole hub in one process: every service built by its own wiring, on one embedded bus, started
+in one order."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,7 +26,8 @@ from common.web.service import Service
 from identity.bootstrap import create
 from standalone.prefixes import Prefixes
 
-# Audit is first, so that it stops last and everything the others still write on the way down finds it.
+# Audit is first, so that it stops last and everything the others still write on the way down finds
+# it.
 ORDER: Final = ("audit", "identity", "referral", "sharing", "portal")
 _BUILD: Final = {
     "audit": audit.wiring.build,
@@ -51,7 +53,9 @@ class Place:
 
 
 def settings_for(service: str, place: Place, base: Settings | None = None) -> Settings:
-    """Settings of one service of this hub: its own database file and folder, the shared bootstrap."""
+    """Settings of one service of this hub: its own database file and folder, the shared
+    bootstrap.
+    """
     data = place.folder / service
     common = {
         "service_url": place.url(service),
@@ -95,7 +99,9 @@ class Hub:
             raise
 
     async def stop(self) -> None:
-        """Services in reverse order, then the bus: what they write while stopping is durable before it closes."""
+        """Services in reverse order, then the bus: what they write while stopping is durable before
+        it closes.
+        """
         while self._started:
             await self._started.pop().stop()
         if self._http is not None:
@@ -103,14 +109,24 @@ class Hub:
         await self.bus.stop()
 
 
-async def assemble(place: Place, *, clock: Clock | None = None, base: Settings | None = None, progress: Progress = lambda _: None) -> Hub:
-    """Build the hub in `place`, creating keys, bootstrap file and demo profiles on the first start; nothing runs yet."""
+async def assemble(
+    place: Place,
+    *,
+    clock: Clock | None = None,
+    base: Settings | None = None,
+    progress: Progress = lambda _: None,
+) -> Hub:
+    """Build the hub in `place`, creating keys, bootstrap file and demo profiles on the first start;
+    nothing runs yet.
+    """
     clock = clock or SystemClock()
     progress("keys and the operator-signed bootstrap file")
     bootstrap = create(place.folder, {name: place.url(name) for name in SERVICES})
     sharing.wiring.sign_agreement(place.folder, bootstrap.area.id)
     (place.folder / "bus").mkdir(mode=0o700, exist_ok=True)
-    bus = EmbeddedBus(place.folder / "bus" / "bus.db", topics.topics(tuple(bootstrap.agencies)), clock=clock)
+    bus = EmbeddedBus(
+        place.folder / "bus" / "bus.db", topics.topics(tuple(bootstrap.agencies)), clock=clock
+    )
     hub = Hub(place, bus=bus, bootstrap=bootstrap, progress=progress)
     transport = _InProcess(lambda: hub.app)
     hub._http = httpx2.AsyncClient(transport=transport, base_url=place.base_url)
@@ -118,8 +134,12 @@ async def assemble(place: Place, *, clock: Clock | None = None, base: Settings |
         settings = settings_for(name, place, base)
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         keyring = FileKeyring(settings.keyring_dir, passphrase=None, open_allowed=True)
-        hub.services[name] = await _BUILD[name](settings, bus=bus.door(name), clock=clock, keyring=keyring, http=hub._http)
-    mounted: Mapping[str, ASGIApp] = {f"/{name}": hub.services[name].app for name in ORDER if name != "portal"}
+        hub.services[name] = await _BUILD[name](
+            settings, bus=bus.door(name), clock=clock, keyring=keyring, http=hub._http
+        )
+    mounted: Mapping[str, ASGIApp] = {
+        f"/{name}": hub.services[name].app for name in ORDER if name != "portal"
+    }
     hub.app = Prefixes(mounted, hub.services["portal"].app, hub.start, hub.stop)
     return hub
 
@@ -129,11 +149,15 @@ async def _nobody(_scope: Scope, _receive: Receive, _send: Send) -> None:
 
 
 class _InProcess(httpx2.AsyncBaseTransport):
-    """Calls between services without a socket, through the same apps, guards and middleware as from outside."""
+    """Calls between services without a socket, through the same apps, guards and middleware as from
+    outside.
+    """
 
     def __init__(self, app: Callable[[], ASGIApp]) -> None:
         self._app = app
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer from the mounted apps."""
-        return await httpx2.ASGITransport(app=self._app(), raise_app_exceptions=False).handle_async_request(request)
+        return await httpx2.ASGITransport(
+            app=self._app(), raise_app_exceptions=False
+        ).handle_async_request(request)

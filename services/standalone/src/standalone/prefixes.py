@@ -13,7 +13,8 @@ _log = logging.getLogger("hub.standalone")
 class Prefixes:
     """An ASGI app over others. What matches no prefix goes to `default` (the portal).
 
-    Lifespans of mounted apps are not run here: `common.web.service.Service` starts and stops its parts itself.
+    Lifespans of mounted apps are not run here: `common.web.service.Service` starts and stops its
+    parts itself.
     """
 
     def __init__(
@@ -23,7 +24,9 @@ class Prefixes:
         on_start: Callable[[], Awaitable[None]],
         on_stop: Callable[[], Awaitable[None]],
     ) -> None:
-        """`mounted` maps ``/name`` to its app; `on_start` and `on_stop` run with the server's lifespan."""
+        """`mounted` maps ``/name`` to its app; `on_start` and `on_stop` run with the server's
+        lifespan.
+        """
         self._mounted = dict(mounted)
         self._default = default
         self._on_start = on_start
@@ -41,9 +44,14 @@ class Prefixes:
         path = str(scope["path"])
         prefix = "/" + path.split("/", 2)[1]
         app = self._mounted.get(prefix)
-        # RFC 8414 section 3.1: the metadata of an issuer with a path stands at /.well-known/…/path, outside the prefix.
+        # RFC 8414 section 3.1: the metadata of an issuer with a path stands at /.well-known/…/path,
+        # outside the prefix.
         if app is None and path.startswith("/.well-known/") and path.endswith("/identity"):
-            inside = {**scope, "root_path": "/identity", "path": "/identity" + path.removesuffix("/identity")}
+            inside = {
+                **scope,
+                "root_path": "/identity",
+                "path": "/identity" + path.removesuffix("/identity"),
+            }
             return self._mounted["/identity"], inside
         if app is None:
             return self._default, scope
@@ -56,9 +64,12 @@ class Prefixes:
                 try:
                     await self._on_start()
                 except BaseException as error:
-                    # Said by us: of what the server's own logger says only the place is written, so the reason would be lost.
+                    # Said by us: of what the server's own logger says only the place is written, so
+                    # the reason would be lost.
                     _log.error("the hub did not start", extra={"error": describe(error)})
-                    await send({"type": "lifespan.startup.failed", "message": "the hub did not start"})
+                    await send(
+                        {"type": "lifespan.startup.failed", "message": "the hub did not start"}
+                    )
                     raise
                 await send({"type": "lifespan.startup.complete"})
             else:

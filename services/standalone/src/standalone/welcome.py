@@ -6,7 +6,10 @@ from standalone.hub import Hub
 def welcome(hub: Hub, seconds: float) -> str:
     """The text printed after the start; `seconds` is how long that took."""
     base = hub.place.base_url
-    people = "\n".join(f"    {person.name:<24} {', '.join(person.roles)} at {person.agency}" for person in hub.bootstrap.people.values())
+    people = "\n".join(
+        f"    {person.name:<24} {', '.join(person.roles)} at {person.agency}"
+        for person in hub.bootstrap.people.values()
+    )
     demo = hub.place.folder / "demo"
     return f"""
 The hub is ready after {seconds:.1f} s.

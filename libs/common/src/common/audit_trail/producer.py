@@ -1,4 +1,5 @@
-"""A process's place among the producers: an opaque code, leased for as long as it lives, and an epoch for every restore."""
+"""A process's place among the producers: an opaque code, leased for as long as it lives, and an
+epoch for every restore."""
 
 from collections.abc import Sequence
 
@@ -11,10 +12,12 @@ from common.ids import opaque
 
 
 async def lease(database: Database, clock: Clock) -> tuple[str, ProcessLock]:
-    """A code that no other live process uses, and the lock that says so. Raises DatabaseUnavailable.
+    """A code that no other live process uses, and the lock that says so.
 
-    If the lock were lost with its connection, two processes on one code would still number without a gap: the row is locked
-    for every group commit.
+    Raises DatabaseUnavailable.
+
+    If the lock were lost with its connection, two processes on one code would still number without
+    a gap: the row is locked for every group commit.
     """
     for src in await database.read(_producers):
         lock = database.lock(_lock_name(src))
@@ -32,7 +35,9 @@ async def lease(database: Database, clock: Clock) -> tuple[str, ProcessLock]:
 def begin_epoch(src: str, clock: Clock, unit: Unit) -> int:
     """Number from 1 again under the next epoch; the epoch."""
     values = {"epoch": PRODUCER.c.epoch + 1, "last_seq": 0, "epoch_began_at": clock.now()}
-    changed = update(PRODUCER).where(PRODUCER.c.src == src).values(values).returning(PRODUCER.c.epoch)
+    changed = (
+        update(PRODUCER).where(PRODUCER.c.src == src).values(values).returning(PRODUCER.c.epoch)
+    )
     epoch: int = unit.connection.execute(changed).scalar_one()
     return epoch
 
@@ -42,4 +47,6 @@ def _lock_name(src: str) -> str:
 
 
 def _producers(connection: Connection) -> Sequence[str]:
-    return connection.execute(select(PRODUCER.c.src).order_by(PRODUCER.c.created_at)).scalars().all()
+    return (
+        connection.execute(select(PRODUCER.c.src).order_by(PRODUCER.c.created_at)).scalars().all()
+    )

@@ -1,4 +1,5 @@
-"""What the log answers about a record: a receipt that we check against what we wrote, or a rejection."""
+"""What the log answers about a record: a receipt that we check against what we wrote, or a
+rejection."""
 
 import base64
 import binascii
@@ -35,23 +36,37 @@ def is_open() -> ColumnElement[bool]:
 # Made once: every batch of receipts runs them.
 _WANTED: Final = Prepared(
     lambda dialect: select(PENDING).where(
-        PENDING.c.src == bindparam("b_src"), PENDING.c.epoch == bindparam("b_epoch"), among(PENDING.c.seq, "b_seqs", dialect)
+        PENDING.c.src == bindparam("b_src"),
+        PENDING.c.epoch == bindparam("b_epoch"),
+        among(PENDING.c.seq, "b_seqs", dialect),
     )
 )
 _RECEIPTED: Final = Prepared(
     update(PENDING)
     .where(PENDING.c.record_id == bindparam("record"))
-    .values(receipted_at=bindparam("now"), leaf=bindparam("leaf"), log_index=bindparam("index"), proof=bindparam("proof"))
+    .values(
+        receipted_at=bindparam("now"),
+        leaf=bindparam("leaf"),
+        log_index=bindparam("index"),
+        proof=bindparam("proof"),
+    )
 )
 _STILL_OPEN: Final = Prepared(
-    lambda dialect: select(PENDING.c.batch_id).where(among(PENDING.c.batch_id, "b_batches", dialect), is_open()).distinct()
+    lambda dialect: (
+        select(PENDING.c.batch_id)
+        .where(among(PENDING.c.batch_id, "b_batches", dialect), is_open())
+        .distinct()
+    )
 )
 _OLDEST_OPEN: Final = Prepared(select(func.min(PENDING.c.created_at)).where(is_open()))
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A record and its proof of inclusion. `proof` is a whole C2SP tlog-proof text under the batch's signed checkpoint."""
+    """A record and its proof of inclusion.
+
+    `proof` is a whole C2SP tlog-proof text under the batch's signed checkpoint.
+    """
 
     record_id: UUID
     src: str
@@ -66,7 +81,9 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """The log could not take a record as written; a `rejected` entry stands at `index` in its place."""
+    """The log could not take a record as written; a `rejected` entry stands at `index` in its
+    place.
+    """
 
     record_id: UUID
     src: str
@@ -84,9 +101,16 @@ class ReceiptDiffers(ValueError):
         self.code = code
 
 
-def take_receipts(unit: Unit, outbox: Outbox, clock: Clock, receipts: AuditReceipts) -> list[Receipt]:
-    """Store the receipts that match our records and answer the new ones. One that differs is alarmed and stops no other."""
-    rows = _rows(unit.connection, receipts.src, receipts.epoch, [item.seq for item in receipts.items])
+def take_receipts(
+    unit: Unit, outbox: Outbox, clock: Clock, receipts: AuditReceipts
+) -> list[Receipt]:
+    """Store the receipts that match our records and answer the new ones.
+
+    One that differs is alarmed and stops no other.
+    """
+    rows = _rows(
+        unit.connection, receipts.src, receipts.epoch, [item.seq for item in receipts.items]
+    )
     taken: list[Receipt] = []
     outcomes: dict[str, int] = {}
     for item in receipts.items:
@@ -107,11 +131,16 @@ def take_receipts(unit: Unit, outbox: Outbox, clock: Clock, receipts: AuditRecei
 
 
 def take_rejection(unit: Unit, outbox: Outbox, rejected: AuditRejected) -> Rejection | None:
-    """Note that the log refused a record; None when it is not ours or was settled before. What waits on it must not leave."""
+    """Note that the log refused a record; None when it is not ours or was settled before.
+
+    What waits on it must not leave.
+    """
     row = _rows(unit.connection, rejected.src, rejected.epoch, [rejected.seq]).get(rejected.seq)
     if row is None or row.receipted_at is not None or row.rejected is not None:
         return None
-    unit.connection.execute(update(PENDING).where(PENDING.c.record_id == row.record_id).values(rejected=rejected.code))
+    unit.connection.execute(
+        update(PENDING).where(PENDING.c.record_id == row.record_id).values(rejected=rejected.code)
+    )
     _confirm(unit, outbox, [row.batch_id])
     _log.error("the log rejected an audit record", extra={"reason": rejected.code})
     unit.after_commit(lambda: _receipts.add(1, {"outcome": "rejected"}))
@@ -135,11 +164,15 @@ def _checked(row: Any | None, item: ReceiptItem, receipts: AuditReceipts) -> Rec
         proof = format_proof(item.index, [_hash(each) for each in item.path], receipts.checkpoint)
     except (RecordRefused, CanonicalError, ProofRefused, binascii.Error):
         raise ReceiptDiffers("receipt-malformed") from None
-    if (leaf.src, leaf.ep, leaf.seq) != (row.src, row.epoch, row.seq) or item.record_id != str(row.record_id):
+    if (leaf.src, leaf.ep, leaf.seq) != (row.src, row.epoch, row.seq) or item.record_id != str(
+        row.record_id
+    ):
         raise ReceiptDiffers("place-differs")
     if leaf.h != row.hash:
         raise ReceiptDiffers("hash-differs")
-    return Receipt(row.record_id, row.src, row.epoch, row.seq, row.record, row.salt, encoded, item.index, proof)
+    return Receipt(
+        row.record_id, row.src, row.epoch, row.seq, row.record, row.salt, encoded, item.index, proof
+    )
 
 
 def _hash(text: str) -> bytes:
@@ -156,7 +189,16 @@ def _rows(connection: Connection, src: str, epoch: int, seqs: Sequence[int]) -> 
 
 def _store(connection: Connection, clock: Clock, taken: Sequence[Receipt]) -> None:
     now = clock.now()
-    rows = [{"record": each.record_id, "now": now, "leaf": each.leaf, "index": each.index, "proof": each.proof} for each in taken]
+    rows = [
+        {
+            "record": each.record_id,
+            "now": now,
+            "leaf": each.leaf,
+            "index": each.index,
+            "proof": each.proof,
+        }
+        for each in taken
+    ]
     _RECEIPTED.run_many(connection, rows)
 
 

@@ -1,4 +1,5 @@
-"""From what a use case says happened to the canonical record: identifiers become fresh handles, people become sealed parts."""
+"""From what a use case says happened to the canonical record: identifiers become fresh handles,
+people become sealed parts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,20 +14,40 @@ from common.ids import opaque, uuid7
 from common.keyring import Keyring
 
 PER_RECORD: Final = 64
-"""Subjects, case references, and deliveries, of one record; the log's index takes no more tokens of a kind."""
+"""Subjects, case references, and deliveries, of one record; the log's index takes no more tokens of
+a kind.
+"""
 
-_BATCH_BYTES: Final = 185_000  # of 196 kB that the largest statement carries; the rest is for claims
+_BATCH_BYTES: Final = (
+    185_000  # of 196 kB that the largest statement carries; the rest is for claims
+)
 
 _CODES: Final[Mapping[str, str]] = {
-    "resource_type": "rt", "field_set": "fs", "lawful_basis": "lb", "condition": "cond", "gateway": "gw", "purpose": "pu",
-    "justification_code": "jc", "clause": "cl", "agreement": "ag", "decision": "dec", "recipient": "rcp", "channel": "ch",
-    "delivery": "dl", "content_commitment": "dc", "envelope_digest": "ed", "receipt_digest": "rd", "reason_code": "why",
-}  # fmt: skip
+    "resource_type": "rt",
+    "field_set": "fs",
+    "lawful_basis": "lb",
+    "condition": "cond",
+    "gateway": "gw",
+    "purpose": "pu",
+    "justification_code": "jc",
+    "clause": "cl",
+    "agreement": "ag",
+    "decision": "dec",
+    "recipient": "rcp",
+    "channel": "ch",
+    "delivery": "dl",
+    "content_commitment": "dc",
+    "envelope_digest": "ed",
+    "receipt_digest": "rd",
+    "reason_code": "why",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class RecordRef:
-    """A record as written: its id, exact canonical bytes, blinding salt and the hash that its leaf will carry."""
+    """A record as written: its id, exact canonical bytes, blinding salt and the hash that its leaf
+    will carry.
+    """
 
     id: UUID
     record: bytes
@@ -36,7 +57,10 @@ class RecordRef:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A record with all that goes beside it: index tokens and sealed parts. Its number comes with the group commit."""
+    """A record with all that goes beside it: index tokens and sealed parts.
+
+    Its number comes with the group commit.
+    """
 
     ref: RecordRef
     tokens: Mapping[str, tuple[str, ...]]
@@ -58,22 +82,48 @@ class Written:
     @property
     def size(self) -> int:
         """Bytes of the item in a batch, never less than it will take."""
-        raw = len(self.ref.record) + len(self.actor.sealed) + (len(self.subject.sealed) if self.subject else 0)
+        raw = (
+            len(self.ref.record)
+            + len(self.actor.sealed)
+            + (len(self.subject.sealed) if self.subject else 0)
+        )
         return raw * 4 // 3 + sum(20 + 25 * len(each) for each in self.tokens.values()) + 250
 
 
-def write_records(entry: AuditEntry, *, service: str, micros: int, keyring: Keyring, index_secret: bytes) -> Iterator[Written]:
-    """One record per 64 subjects, case references or deliveries of the entry; nearly always one. Raises RecordRefused, CanonicalError."""
+def write_records(
+    entry: AuditEntry, *, service: str, micros: int, keyring: Keyring, index_secret: bytes
+) -> Iterator[Written]:
+    """One record per 64 subjects, case references or deliveries of the entry; nearly always one.
+
+    Raises RecordRefused, CanonicalError.
+    """
     parts = max(len(entry.subjects), len(entry.case_references), len(entry.deliveries))
     if parts <= PER_RECORD:
-        yield _write(entry, len(entry.subjects), service=service, micros=micros, keyring=keyring, index_secret=index_secret)
+        yield _write(
+            entry,
+            len(entry.subjects),
+            service=service,
+            micros=micros,
+            keyring=keyring,
+            index_secret=index_secret,
+        )
         return
     for start in range(0, parts, PER_RECORD):
         piece = slice(start, start + PER_RECORD)
         part = replace(
-            entry, subjects=entry.subjects[piece], case_references=entry.case_references[piece], deliveries=entry.deliveries[piece]
+            entry,
+            subjects=entry.subjects[piece],
+            case_references=entry.case_references[piece],
+            deliveries=entry.deliveries[piece],
         )
-        yield _write(part, len(entry.subjects), service=service, micros=micros, keyring=keyring, index_secret=index_secret)
+        yield _write(
+            part,
+            len(entry.subjects),
+            service=service,
+            micros=micros,
+            keyring=keyring,
+            index_secret=index_secret,
+        )
 
 
 def chunks(written: Sequence[Written]) -> list[list[Written]]:
@@ -89,13 +139,30 @@ def chunks(written: Sequence[Written]) -> list[list[Written]]:
     return made
 
 
-def _write(entry: AuditEntry, subjects_total: int, *, service: str, micros: int, keyring: Keyring, index_secret: bytes) -> Written:
+def _write(
+    entry: AuditEntry,
+    subjects_total: int,
+    *,
+    service: str,
+    micros: int,
+    keyring: Keyring,
+    index_secret: bytes,
+) -> Written:
     record_id = uuid7()
     fields: dict[str, Any] = {
-        "v": RECORD_VERSION, "id": str(record_id), "te": micros, "op": entry.operation, "out": entry.outcome, "svc": service,
-        "act": opaque(), "org": entry.actor.agency, "role": entry.actor.role,
-    }  # fmt: skip
-    fields.update({short: value for name, short in _CODES.items() if (value := getattr(entry, name))})
+        "v": RECORD_VERSION,
+        "id": str(record_id),
+        "te": micros,
+        "op": entry.operation,
+        "out": entry.outcome,
+        "svc": service,
+        "act": opaque(),
+        "org": entry.actor.agency,
+        "role": entry.actor.role,
+    }
+    fields.update(
+        {short: value for name, short in _CODES.items() if (value := getattr(entry, name))}
+    )
     if entry.actor.acr:
         fields["aal"] = entry.actor.acr
     if entry.actor.session:
@@ -117,20 +184,32 @@ def _write(entry: AuditEntry, subjects_total: int, *, service: str, micros: int,
     if subject is not None:
         fields.update(ss=subject.digest, ps=subject.commitment, ks=subject.handle)
     fields.update(sa=actor.digest, pa=actor.commitment, ka=actor.handle)
-    # A record that breaks its own rules must fail here, where the caller is, not in the log an hour later.
+    # A record that breaks its own rules must fail here, where the caller is, not in the log an hour
+    # later.
     record = write_record(fields)
     salt = new_salt()
     subject_tokens = [token(index_secret, "subject", each.hex) for each in entry.subjects]
     ref = RecordRef(record_id, record, salt, record_hash(salt, record))
-    return Written(ref, _tokens(entry, index_secret, subject_tokens), subject, actor, subject_tokens)
+    return Written(
+        ref, _tokens(entry, index_secret, subject_tokens), subject, actor, subject_tokens
+    )
 
 
-def _subject_part(entry: AuditEntry, fields: Mapping[str, Any], record_id: UUID, keyring: Keyring) -> SealedPart | None:
+def _subject_part(
+    entry: AuditEntry, fields: Mapping[str, Any], record_id: UUID, keyring: Keyring
+) -> SealedPart | None:
     content: dict[str, Any] = {}
     if entry.subjects:
-        content["subjects"] = [{"handle": handle, "id": str(each)} for handle, each in zip(fields["sub"], entry.subjects, strict=True)]
+        content["subjects"] = [
+            {"handle": handle, "id": str(each)}
+            for handle, each in zip(fields["sub"], entry.subjects, strict=True)
+        ]
     if entry.case_id is not None:
-        content["case"] = {"handle": fields["case"], "id": str(entry.case_id), "references": list(entry.case_references)}
+        content["case"] = {
+            "handle": fields["case"],
+            "id": str(entry.case_id),
+            "references": list(entry.case_references),
+        }
     if entry.resource_id:
         content["resource"] = {"handle": fields["res"], "id": entry.resource_id}
     if entry.detail:
@@ -140,17 +219,30 @@ def _subject_part(entry: AuditEntry, fields: Mapping[str, Any], record_id: UUID,
 
 def _actor_content(entry: AuditEntry, fields: Mapping[str, Any]) -> dict[str, Any]:
     actor = entry.actor
-    content = {"handle": fields["act"], "subject": actor.subject, "agency": actor.agency, "role": actor.role}
-    content.update({name: value for name, value in (("name", actor.name), ("session", actor.session)) if value})
+    content = {
+        "handle": fields["act"],
+        "subject": actor.subject,
+        "agency": actor.agency,
+        "role": actor.role,
+    }
+    content.update(
+        {name: value for name, value in (("name", actor.name), ("session", actor.session)) if value}
+    )
     return content
 
 
-def _tokens(entry: AuditEntry, secret: bytes, subjects: Sequence[bytes]) -> dict[str, tuple[str, ...]]:
+def _tokens(
+    entry: AuditEntry, secret: bytes, subjects: Sequence[bytes]
+) -> dict[str, tuple[str, ...]]:
     values = {
         "subject": [b64u(each) for each in subjects],
         "actor": [b64u(token(secret, "actor", entry.actor.subject))],
         "case": [b64u(token(secret, "case", each)) for each in entry.case_references],
-        "delivery": [b64u(token(secret, "delivery", each)) for each in entry.deliveries or [entry.delivery] if each],
+        "delivery": [
+            b64u(token(secret, "delivery", each))
+            for each in entry.deliveries or [entry.delivery]
+            if each
+        ],
         "recipient": [b64u(token(secret, "recipient", entry.recipient))] if entry.recipient else [],
     }
     return {kind: tuple(dict.fromkeys(each)) for kind, each in values.items() if each}

@@ -1,4 +1,5 @@
-"""Who was meant, sealed apart from what happened: each part of each record under a key of its own that only the producer has."""
+"""Who was meant, sealed apart from what happened: each part of each record under a key of its own
+that only the producer has."""
 
 import hashlib
 import hmac
@@ -30,7 +31,9 @@ _TOKEN: Final = 16
 
 
 class PartDestroyed(LookupError):
-    """The key of this part was destroyed with its subject, or never was ours: it cannot be read any more."""
+    """The key of this part was destroyed with its subject, or never was ours: it cannot be read any
+    more.
+    """
 
 
 class PartRefused(ValueError):
@@ -52,15 +55,24 @@ class SealedPart:
         return str(self.key["handle"])
 
 
-def seal_part(keyring: Keyring, record_id: UUID, part: Part, content: Mapping[str, Any]) -> SealedPart:
-    """Seal `content` under a fresh key wrapped for this record. Blob: 0x01 ‖ nonce 12 ‖ AES-256-GCM(salt 32 ‖ canonical content).
+def seal_part(
+    keyring: Keyring, record_id: UUID, part: Part, content: Mapping[str, Any]
+) -> SealedPart:
+    """Seal `content` under a fresh key wrapped for this record.
 
-    The salt inside blinds the commitment. Raises RecordRefused past 32 KiB, CanonicalError for what JSON cannot carry.
+    Blob: 0x01 ‖ nonce 12 ‖ AES-256-GCM(salt 32 ‖ canonical content).
+
+    The salt inside blinds the commitment. Raises RecordRefused past 32 KiB, CanonicalError for what
+    JSON cannot carry.
     """
     plaintext = canonical(dict(content))
     if len(plaintext) > PART_LIMIT:
         raise RecordRefused("detail-too-large")
-    dek, nonce, salt = secrets.token_bytes(32), secrets.token_bytes(_NONCE), secrets.token_bytes(_SALT)
+    dek, nonce, salt = (
+        secrets.token_bytes(32),
+        secrets.token_bytes(_NONCE),
+        secrets.token_bytes(_SALT),
+    )
     sealed = _FORMAT + nonce + AESGCM(dek).encrypt(nonce, salt + plaintext, _bound(record_id, part))
     key = {
         "handle": opaque(),
@@ -73,9 +85,16 @@ def seal_part(keyring: Keyring, record_id: UUID, part: Part, content: Mapping[st
     return SealedPart(sealed, digest, sealed_part_commitment(salt, plaintext), key)
 
 
-def open_part(connection: Connection, keyring: Keyring, record_id: UUID, part: Part, sealed: bytes) -> dict[str, Any]:
-    """What was sealed. Raises PartDestroyed, PartRefused. The caller records the unsealing first."""
-    wanted = select(PART_KEY.c.wrapped).where(PART_KEY.c.record_id == record_id, PART_KEY.c.part == part)
+def open_part(
+    connection: Connection, keyring: Keyring, record_id: UUID, part: Part, sealed: bytes
+) -> dict[str, Any]:
+    """What was sealed.
+
+    Raises PartDestroyed, PartRefused. The caller records the unsealing first.
+    """
+    wanted = select(PART_KEY.c.wrapped).where(
+        PART_KEY.c.record_id == record_id, PART_KEY.c.part == part
+    )
     wrapped = connection.execute(wanted).scalar_one_or_none()
     if wrapped is None:
         raise PartDestroyed("the key of this part is gone")
@@ -83,7 +102,9 @@ def open_part(connection: Connection, keyring: Keyring, record_id: UUID, part: P
         raise PartRefused("not a sealed part")
     dek = keyring.unwrap(wrapped, _bound(record_id, part))
     try:
-        plaintext = AESGCM(dek).decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], _bound(record_id, part))
+        plaintext = AESGCM(dek).decrypt(
+            sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], _bound(record_id, part)
+        )
     except InvalidTag:
         raise PartRefused("not the sealed part of this record") from None
     content: dict[str, Any] = parse(plaintext[_SALT:])
@@ -91,9 +112,12 @@ def open_part(connection: Connection, keyring: Keyring, record_id: UUID, part: P
 
 
 def destroy_subject_parts(unit: Unit, clock: Clock, tokens: Sequence[bytes]) -> int:
-    """Destroy the subject parts of every record about these subjects. Actor parts stay: who acted is not the subject's to erase.
+    """Destroy the subject parts of every record about these subjects.
 
-    A record about several people loses them all from its sealed part; the log and its proofs are untouched. Returns how many.
+    Actor parts stay: who acted is not the subject's to erase.
+
+    A record about several people loses them all from its sealed part; the log and its proofs are
+    untouched. Returns how many.
     """
     named = select(PART_SUBJECT.c.handle).where(PART_SUBJECT.c.token.in_(tokens))
     gone = update(PART_KEY).where(PART_KEY.c.handle.in_(named), PART_KEY.c.destroyed_at.is_(None))
@@ -103,7 +127,9 @@ def destroy_subject_parts(unit: Unit, clock: Clock, tokens: Sequence[bytes]) -> 
 
 
 def token(secret: bytes, kind: str, value: str) -> bytes:
-    """The keyed index token of `value`: HMAC-SHA256(secret, kind ‖ 0x00 ‖ value), first 16 bytes."""
+    """The keyed index token of `value`: HMAC-SHA256(secret, kind ‖ 0x00 ‖ value), first 16
+    bytes.
+    """
     return hmac.digest(secret, kind.encode() + b"\0" + value.encode(), hashlib.sha256)[:_TOKEN]
 
 

@@ -1,8 +1,21 @@
-"""A producer's place in its sequence, its records until the log has them, and the keys of their sealed parts."""
+"""A producer's place in its sequence, its records until the log has them, and the keys of their
+sealed parts."""
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from common.database import UtcDateTime, UuidType, new_metadata
 
@@ -10,16 +23,18 @@ _METADATA: Final = new_metadata()
 _OPEN: Final = text("receipted_at IS NULL AND rejected IS NULL")
 
 PRODUCER: Final = Table(
-    "audit_producer", _METADATA,
+    "audit_producer",
+    _METADATA,
     Column("src", String(64), primary_key=True),
     Column("epoch", Integer, nullable=False),
     Column("last_seq", BigInteger, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("epoch_began_at", UtcDateTime, nullable=False),
-)  # fmt: skip
+)
 
 PENDING: Final = Table(
-    "audit_pending", _METADATA,
+    "audit_pending",
+    _METADATA,
     Column("record_id", UuidType, primary_key=True),
     Column("src", String(64), nullable=False),
     Column("epoch", Integer, nullable=False),
@@ -28,7 +43,9 @@ PENDING: Final = Table(
     Column("salt", LargeBinary, nullable=False),
     Column("hash", String(43), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("batch_id", UuidType, nullable=True, index=True),  # the outbox message that carries it; null when handed over directly
+    Column(
+        "batch_id", UuidType, nullable=True, index=True
+    ),  # the outbox message that carries it; null when handed over directly
     Column("receipted_at", UtcDateTime, nullable=True),
     Column("leaf", LargeBinary, nullable=True),
     Column("log_index", BigInteger, nullable=True),
@@ -36,22 +53,24 @@ PENDING: Final = Table(
     Column("rejected", String(60), nullable=True),
     UniqueConstraint("src", "epoch", "seq"),
     Index("ix_audit_pending_open", "created_at", postgresql_where=_OPEN, sqlite_where=_OPEN),
-)  # fmt: skip
+)
 
 PART_KEY: Final = Table(
-    "audit_part_key", _METADATA,
+    "audit_part_key",
+    _METADATA,
     Column("handle", String(22), primary_key=True),  # `ks` or `ka` in the record
     Column("record_id", UuidType, nullable=False, index=True),
     Column("part", String(7), nullable=False),
     Column("wrapped", LargeBinary, nullable=True),  # null once destroyed
     Column("destroyed_at", UtcDateTime, nullable=True),
-)  # fmt: skip
+)
 
 PART_SUBJECT: Final = Table(
-    "audit_part_subject", _METADATA,
+    "audit_part_subject",
+    _METADATA,
     Column("token", LargeBinary, primary_key=True),
     Column("handle", String(22), primary_key=True),
-)  # fmt: skip
+)
 
 
 def audit_trail_tables(metadata: MetaData) -> None:

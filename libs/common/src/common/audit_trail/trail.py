@@ -1,4 +1,5 @@
-"""The audit trail of one service: what happened is durable with what caused it, numbered without a gap, and on its way to the log."""
+"""The audit trail of one service: what happened is durable with what caused it, numbered without a
+gap, and on its way to the log."""
 
 import asyncio
 import logging
@@ -17,12 +18,26 @@ from common import topics
 from common.audit_record import Actor, AuditEntry
 from common.audit_trail import sealing
 from common.audit_trail.producer import begin_epoch, lease
-from common.audit_trail.receipts import Receipt, Rejection, oldest_open, take_receipts, take_rejection
+from common.audit_trail.receipts import (
+    Receipt,
+    Rejection,
+    oldest_open,
+    take_receipts,
+    take_rejection,
+)
 from common.audit_trail.records import RecordRef, Written, chunks, write_records
 from common.audit_trail.tables import PART_KEY, PART_SUBJECT, PENDING, PRODUCER
 from common.bus import Bus, Consumption
 from common.clock import Clock
-from common.database import Database, DatabaseStopped, DatabaseUnavailable, GroupCommit, Prepared, ProcessLock, Unit
+from common.database import (
+    Database,
+    DatabaseStopped,
+    DatabaseUnavailable,
+    GroupCommit,
+    Prepared,
+    ProcessLock,
+    Unit,
+)
 from common.events.agency import Promise
 from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.faults import crash_point
@@ -47,8 +62,21 @@ _TAKE: Final = Prepared(
     .values(last_seq=PRODUCER.c.last_seq + bindparam("taken"))
     .returning(PRODUCER.c.epoch, PRODUCER.c.last_seq)
 )
-_PENDING: Final = Prepared(insert(PENDING), "record_id", "src", "epoch", "seq", "record", "salt", "hash", "created_at", "batch_id")
-_PART_KEY: Final = Prepared(insert(PART_KEY), "handle", "record_id", "part", "wrapped", "destroyed_at")
+_PENDING: Final = Prepared(
+    insert(PENDING),
+    "record_id",
+    "src",
+    "epoch",
+    "seq",
+    "record",
+    "salt",
+    "hash",
+    "created_at",
+    "batch_id",
+)
+_PART_KEY: Final = Prepared(
+    insert(PART_KEY), "handle", "record_id", "part", "wrapped", "destroyed_at"
+)
 _PART_SUBJECT: Final = Prepared(insert(PART_SUBJECT), "token", "handle")
 
 _running: Final["WeakSet[AuditTrail]"] = WeakSet()
@@ -60,21 +88,35 @@ def _unanswered(_options: metrics.CallbackOptions) -> Iterator[metrics.Observati
 
 
 metrics.get_meter("hub.audit_trail").create_observable_gauge(
-    "hub_audit_unanswered_seconds", [_unanswered], "s", "Age of the oldest record the log has not answered; at 900 reads are refused"
+    "hub_audit_unanswered_seconds",
+    [_unanswered],
+    "s",
+    "Age of the oldest record the log has not answered; at 900 reads are refused",
 )
 
 Ship = Callable[[Unit, AuditBatch], UUID | None]
-"""Hands a batch over inside the producer's transaction; answers the outbox message that carries it, if one does."""
+"""Hands a batch over inside the producer's transaction; answers the outbox message that carries it,
+if one does.
+"""
 
 
 class AuditTrail:
     """Writes records, sends them to the log in signed batches and takes the receipts.
 
-    `ship` replaces the outbox as the way to the log: the audit service appends its own records directly.
+    `ship` replaces the outbox as the way to the log: the audit service appends its own records
+    directly.
     """
 
     def __init__(
-        self, database: Database, outbox: Outbox, inbox: Inbox, *, clock: Clock, keyring: Keyring, service: str, ship: Ship | None = None
+        self,
+        database: Database,
+        outbox: Outbox,
+        inbox: Inbox,
+        *,
+        clock: Clock,
+        keyring: Keyring,
+        service: str,
+        ship: Ship | None = None,
     ) -> None:
         self._database = database
         self._outbox = outbox
@@ -106,62 +148,113 @@ class AuditTrail:
     def record(self, unit: Unit, entry: AuditEntry) -> RecordRef:
         """Write down what happened; durable with the unit's commit, never without it.
 
-        An entry about more than 64 people becomes several records; the first is answered. Raises RecordRefused for a code
-        that is not one: the work then fails with it, because what cannot be logged must not be done.
+        An entry about more than 64 people becomes several records; the first is answered. Raises
+        RecordRefused for a code that is not one: the work then fails with it, because what cannot
+        be logged must not be done.
         """
         written = list(
-            write_records(entry, service=self.service, micros=self._clock.micros(), keyring=self._keyring, index_secret=self._index_secret)
+            write_records(
+                entry,
+                service=self.service,
+                micros=self._clock.micros(),
+                keyring=self._keyring,
+                index_secret=self._index_secret,
+            )
         )
         for each in written:
             unit.keep(self, each)
         return written[0].ref
 
     def heartbeat(self, unit: Unit) -> RecordRef:
-        """An entry that says: still here, and this is the highest number I wrote. Its absence is the alarm."""
+        """An entry that says: still here, and this is the highest number I wrote.
+
+        Its absence is the alarm.
+        """
         actor = Actor(subject=f"svc:{self.service}", agency="hub")
-        return self.record(unit, AuditEntry(operation="heartbeat", outcome="done", actor=actor, count=self._highest))
+        return self.record(
+            unit,
+            AuditEntry(operation="heartbeat", outcome="done", actor=actor, count=self._highest),
+        )
 
     def on_receipt(self, handler: Callable[[Unit, Receipt], None]) -> None:
         """Call `handler` with each new receipt, in the transaction that stores it."""
         self._receipt_handlers.append(handler)
 
     def on_rejected(self, handler: Callable[[Unit, Rejection], None]) -> None:
-        """Call `handler` with each rejection, in the transaction that notes it: what waits on the record is blocked there."""
+        """Call `handler` with each rejection, in the transaction that notes it: what waits on the
+        record is blocked there.
+        """
         self._rejection_handlers.append(handler)
 
     def ready(self) -> bool:
-        """False while the oldest record without an answer is older than 15 minutes: reads must then be refused (503)."""
+        """False while the oldest record without an answer is older than 15 minutes: reads must then
+        be refused (503).
+        """
         return self.unanswered_seconds() <= BACKLOG_LIMIT.total_seconds()
 
     def unanswered_seconds(self) -> float:
         """Age of the oldest record without an answer; 0 when there is none."""
-        return max((self._clock.now() - self._oldest).total_seconds(), 0.0) if self._oldest is not None else 0.0
+        return (
+            max((self._clock.now() - self._oldest).total_seconds(), 0.0)
+            if self._oldest is not None
+            else 0.0
+        )
 
     async def promise(self, record_id: UUID) -> Promise:
-        """The emergency path's statement that a committed record will be in the log within an hour from now. Raises LookupError."""
-        return await self._database.read(partial(_promise, record_id=record_id, due=self._clock.now() + PROMISE_TERM))
+        """The emergency path's statement that a committed record will be in the log within an hour
+        from now. Raises LookupError.
+        """
+        return await self._database.read(
+            partial(_promise, record_id=record_id, due=self._clock.now() + PROMISE_TERM)
+        )
 
     def promise_again(self, unit: Unit, record_id: UUID, due: datetime) -> Promise:
-        """What was promised once, by the same time: for the same delivery in another envelope. Raises LookupError."""
+        """What was promised once, by the same time: for the same delivery in another envelope.
+
+        Raises LookupError.
+        """
         return _promise(unit.connection, record_id, due)
 
     async def unseal(self, record_id: UUID, part: sealing.Part, sealed: bytes) -> dict[str, object]:
-        """Open a sealed part of a record of ours. The caller has recorded the act first. Raises PartDestroyed, PartRefused."""
-        return await self._database.read(partial(sealing.open_part, keyring=self._keyring, record_id=record_id, part=part, sealed=sealed))
+        """Open a sealed part of a record of ours.
+
+        The caller has recorded the act first. Raises PartDestroyed, PartRefused.
+        """
+        return await self._database.read(
+            partial(
+                sealing.open_part,
+                keyring=self._keyring,
+                record_id=record_id,
+                part=part,
+                sealed=sealed,
+            )
+        )
 
     def destroy_subject(self, unit: Unit, subject_id: UUID) -> int:
-        """Destroy the keys of all subject parts about a person; how many. Proofs and actor history stand."""
-        return sealing.destroy_subject_parts(unit, self._clock, [sealing.token(self._index_secret, "subject", subject_id.hex)])
+        """Destroy the keys of all subject parts about a person; how many.
+
+        Proofs and actor history stand.
+        """
+        return sealing.destroy_subject_parts(
+            unit, self._clock, [sealing.token(self._index_secret, "subject", subject_id.hex)]
+        )
 
     async def start(self) -> None:
-        """Lease a producer code and look how much is unanswered. The database runs and has the tables."""
+        """Lease a producer code and look how much is unanswered.
+
+        The database runs and has the tables.
+        """
         if self._src is None:
             self._src, self._lock = await lease(self._database, self._clock)
         last = select(PRODUCER.c.last_seq).where(PRODUCER.c.src == self._src)
-        self._highest = await self._database.read(lambda connection: connection.execute(last).scalar_one())
+        self._highest = await self._database.read(
+            lambda connection: connection.execute(last).scalar_one()
+        )
         await self.refresh()
         _running.add(self)
-        self._refresher = asyncio.create_task(self._keep_fresh(), name=f"{self.service}-audit-trail")
+        self._refresher = asyncio.create_task(
+            self._keep_fresh(), name=f"{self.service}-audit-trail"
+        )
 
     async def stop(self) -> None:
         """Give the producer code back. Stop consuming and writing first."""
@@ -178,7 +271,11 @@ class AuditTrail:
     async def consume(self, bus: Bus) -> Consumption:
         """Take receipts from the log. Raises what Bus.consume raises."""
         self._consumption = await self._inbox.consume(
-            bus, group=f"{self.service}.audit-receipts", topics=[topics.AUDIT_RECEIPT], others=True, senders=lambda _: (AUDIT,)
+            bus,
+            group=f"{self.service}.audit-receipts",
+            topics=[topics.AUDIT_RECEIPT],
+            others=True,
+            senders=lambda _: (AUDIT,),
         )
         return self._consumption
 
@@ -193,14 +290,17 @@ class AuditTrail:
             self._consumption.resume()
 
     async def begin_epoch(self) -> int:
-        """After restoring an older database: number from 1 in a new epoch, since the old one may hold what we no longer know.
+        """After restoring an older database: number from 1 in a new epoch, since the old one may
+        hold what we no longer know.
 
         Returns the epoch. The log shows the old epoch's end and the new one's begin.
         """
         return await self._database.write(partial(begin_epoch, self.src, self._clock))
 
     async def refresh(self) -> None:
-        """Look how old the oldest unanswered record is, and send batches again that have gone unanswered for ten minutes."""
+        """Look how old the oldest unanswered record is, and send batches again that have gone
+        unanswered for ten minutes.
+        """
         self._oldest = await self._database.read(oldest_open)
         if self._oldest is not None and self._clock.now() - self._oldest > RESEND_AFTER:
             await self._database.write(self._send_again)
@@ -229,7 +329,8 @@ class AuditTrail:
         self.reject(unit, rejected)
 
     def _check_source(self, got: Received) -> None:
-        # Handlers stand on the inbox, whatever it consumes: nobody but the log may say that something is in the log.
+        # Handlers stand on the inbox, whatever it consumes: nobody but the log may say that
+        # something is in the log.
         if got.source != AUDIT:
             raise Refused("not-the-log")
 
@@ -242,9 +343,11 @@ class AuditTrail:
         unit.after_commit(note)
 
     def _number(self, group: GroupCommit) -> None:
-        """Before the commit: give the group's records their numbers and seal them in batches, all in the same transaction.
+        """Before the commit: give the group's records their numbers and seal them in batches, all
+        in the same transaction.
 
-        The producer row stays locked until the commit, so numbers have no gap and batches leave in their order.
+        The producer row stays locked until the commit, so numbers have no gap and batches leave in
+        their order.
         """
         written = cast(Sequence[Written], group.kept(self))
         if not written:
@@ -253,7 +356,9 @@ class AuditTrail:
         seq = row.last_seq - len(written) + 1
         for chunk in chunks(written):
             items = tuple(each.item(number) for number, each in enumerate(chunk, seq))
-            batch = AuditBatch(service=self.service, src=self.src, epoch=row.epoch, first_seq=seq, items=items)
+            batch = AuditBatch(
+                service=self.service, src=self.src, epoch=row.epoch, first_seq=seq, items=items
+            )
             self._store(group, chunk, batch, self._ship(group, batch))
             seq += len(chunk)
         crash_point("audit.numbered")
@@ -265,17 +370,32 @@ class AuditTrail:
 
         group.after_commit(note)
 
-    def _store(self, group: GroupCommit, written: Sequence[Written], batch: AuditBatch, batch_id: UUID | None) -> None:
+    def _store(
+        self,
+        group: GroupCommit,
+        written: Sequence[Written],
+        batch: AuditBatch,
+        batch_id: UUID | None,
+    ) -> None:
         now = self._clock.now()
         rows = [
             {
-                "record_id": each.ref.id, "src": batch.src, "epoch": batch.epoch, "seq": seq, "record": each.ref.record, "salt": each.ref.salt,
-                "hash": each.ref.hash, "created_at": now, "batch_id": batch_id,
+                "record_id": each.ref.id,
+                "src": batch.src,
+                "epoch": batch.epoch,
+                "seq": seq,
+                "record": each.ref.record,
+                "salt": each.ref.salt,
+                "hash": each.ref.hash,
+                "created_at": now,
+                "batch_id": batch_id,
             }
             for seq, each in enumerate(written, batch.first_seq)
-        ]  # fmt: skip
+        ]
         _PENDING.run_many(group.connection, rows)
-        parts = [part for each in written for part in (each.subject, each.actor) if part is not None]
+        parts = [
+            part for each in written for part in (each.subject, each.actor) if part is not None
+        ]
         _PART_KEY.run_many(group.connection, [part.key for part in parts])
         named = [
             {"token": token, "handle": each.subject.handle}
@@ -287,10 +407,16 @@ class AuditTrail:
 
     def _by_outbox(self, unit: Unit, batch: AuditBatch) -> UUID:
         topic = topics.audit(self.service)
-        return self._outbox.send(unit, topic=topic, key=batch.src, event=batch, to=[AUDIT], stream=batch.src).id
+        return self._outbox.send(
+            unit, topic=topic, key=batch.src, event=batch, to=[AUDIT], stream=batch.src
+        ).id
 
     def _send_again(self, unit: Unit) -> None:
-        late = self._outbox.unanswered(unit.connection, topic=topics.audit(self.service), sent_before=self._clock.now() - RESEND_AFTER)
+        late = self._outbox.unanswered(
+            unit.connection,
+            topic=topics.audit(self.service),
+            sent_before=self._clock.now() - RESEND_AFTER,
+        )
         if late:
             _log.warning("audit batches unanswered, sending them again", extra={"count": len(late)})
             self._outbox.resend(unit, late)
@@ -306,21 +432,28 @@ class AuditTrail:
                     await self._database.write(self.sweep)
 
     def sweep(self, unit: Unit) -> None:
-        """Forget what has done its duty in outbox, inbox and here: a little every few minutes, so that no pass is long.
+        """Forget what has done its duty in outbox, inbox and here: a little every few minutes, so
+        that no pass is long.
 
-        30 days are longer than any topic keeps an event and than any service key lives to open one; 90 days leave time to
-        fetch a proof here that the log still gives afterwards.
+        30 days are longer than any topic keeps an event and than any service key lives to open one;
+        90 days leave time to fetch a proof here that the log still gives afterwards.
         """
         now = self._clock.now()
         self._outbox.forget(unit, before=now - _SETTLED_FOR)
         self._inbox.forget(unit, before=now - _SETTLED_FOR)
-        old = select(PENDING.c.record_id).where(PENDING.c.receipted_at < now - _PROOFS_FOR).limit(1_000)
+        old = (
+            select(PENDING.c.record_id)
+            .where(PENDING.c.receipted_at < now - _PROOFS_FOR)
+            .limit(1_000)
+        )
         unit.connection.execute(delete(PENDING).where(PENDING.c.record_id.in_(old)))
 
 
 def _promise(connection: Connection, record_id: UUID, due: datetime) -> Promise:
     columns = (PENDING.c.src, PENDING.c.epoch, PENDING.c.seq, PENDING.c.hash)
-    row = connection.execute(select(*columns).where(PENDING.c.record_id == record_id, PENDING.c.rejected.is_(None))).one_or_none()
+    row = connection.execute(
+        select(*columns).where(PENDING.c.record_id == record_id, PENDING.c.rejected.is_(None))
+    ).one_or_none()
     if row is None:
         raise LookupError("no such record, or it was rejected")
     return Promise(src=row.src, ep=row.epoch, seq=row.seq, h=row.hash, due=due)

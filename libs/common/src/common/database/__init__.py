@@ -1,16 +1,50 @@
 """Storage of a service: group-committed writes in threads, the same on SQLite and PostgreSQL."""
 
 from common.database.database import Database, StatementCount
-from common.database.errors import CommitUnknown, DatabaseStopped, DatabaseUnavailable, TransactionBroken, worth_retrying
+from common.database.errors import (
+    CommitUnknown,
+    DatabaseStopped,
+    DatabaseUnavailable,
+    TransactionBroken,
+    worth_retrying,
+)
 from common.database.locks import ProcessLock
 from common.database.prepared import Prepared
 from common.database.schema import ensure_schema, migrate, schema_drift
 from common.database.signals import Listener, announce
-from common.database.types import NAMING, JsonDocument, RowNumber, UtcDateTime, UuidType, among, new_metadata
+from common.database.types import (
+    NAMING,
+    JsonDocument,
+    RowNumber,
+    UtcDateTime,
+    UuidType,
+    among,
+    new_metadata,
+)
 from common.database.unit import GroupCommit, Unit
 
 __all__ = [
-    "NAMING", "CommitUnknown", "Database", "DatabaseStopped", "DatabaseUnavailable", "GroupCommit", "JsonDocument", "Listener", "Prepared", "ProcessLock",
-    "RowNumber", "StatementCount", "TransactionBroken", "Unit", "UtcDateTime", "UuidType", "among", "announce", "ensure_schema", "migrate", "new_metadata", "schema_drift",
+    "NAMING",
+    "CommitUnknown",
+    "Database",
+    "DatabaseStopped",
+    "DatabaseUnavailable",
+    "GroupCommit",
+    "JsonDocument",
+    "Listener",
+    "Prepared",
+    "ProcessLock",
+    "RowNumber",
+    "StatementCount",
+    "TransactionBroken",
+    "Unit",
+    "UtcDateTime",
+    "UuidType",
+    "among",
+    "announce",
+    "ensure_schema",
+    "migrate",
+    "new_metadata",
+    "schema_drift",
     "worth_retrying",
-]  # fmt: skip
+]

@@ -38,13 +38,17 @@ class StatementCount:
 
 
 class Database:
-    """Writes go through one thread that commits many callers' units together; reads run on a few connections that cannot write.
+    """Writes go through one thread that commits many callers' units together; reads run on a few
+    connections that cannot write.
 
-    `url` is sqlite:///path or postgresql+psycopg://. `retry_for` bounds, in seconds, how long a lost database is waited for.
+    `url` is sqlite:///path or postgresql+psycopg://. `retry_for` bounds, in seconds, how long a
+    lost database is waited for.
     `writers` above one is for PostgreSQL only. Raises ValueError for another URL.
     """
 
-    def __init__(self, url: str, *, clock: Clock, name: str, writers: int = 1, retry_for: float = 15.0) -> None:
+    def __init__(
+        self, url: str, *, clock: Clock, name: str, writers: int = 1, retry_for: float = 15.0
+    ) -> None:
         self._url = checked_url(url)
         self._path = sqlite_path(self._url)
         if writers < 1 or (self._path is not None and writers != 1):
@@ -73,7 +77,10 @@ class Database:
         return sum(writer.groups for writer in self._writers)
 
     async def start(self) -> None:
-        """Open the connections and start the threads. Raises DatabaseUnavailable when the database does not answer in time."""
+        """Open the connections and start the threads.
+
+        Raises DatabaseUnavailable when the database does not answer in time.
+        """
         if self._pool is not None:
             return
         loop = asyncio.get_running_loop()
@@ -83,7 +90,14 @@ class Database:
             event.listen(engine, "before_cursor_execute", self._count)
         self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix=f"{self.name}-reader")
         self._writers = [
-            Writer(self._write_engine, self._jobs, self._hooks, loop=loop, name=self.name, retry_for=self._retry_for)
+            Writer(
+                self._write_engine,
+                self._jobs,
+                self._hooks,
+                loop=loop,
+                name=self.name,
+                retry_for=self._retry_for,
+            )
             for _ in range(self._writer_count)
         ]
         for writer in self._writers:
@@ -111,11 +125,12 @@ class Database:
                 engine.dispose()
 
     async def write(self, work: Callable[[Unit], T]) -> T:
-        """Run `work` in the writer thread and return its value after the commit of the group it became part of.
+        """Run `work` in the writer thread and return its value after the commit of the group it
+        became part of.
 
-        An exception of `work` undoes this unit alone and is raised here. `work` may run more than once and must only touch
-        the unit. Raises DatabaseUnavailable (nothing committed), CommitUnknown, DatabaseStopped. A cancelled call may still
-        have been committed.
+        An exception of `work` undoes this unit alone and is raised here. `work` may run more than
+        once and must only touch the unit. Raises DatabaseUnavailable (nothing committed),
+        CommitUnknown, DatabaseStopped. A cancelled call may still have been committed.
         """
         if self._pool is None:
             raise DatabaseStopped("the database is not running")
@@ -129,7 +144,9 @@ class Database:
         return value
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a reader thread on one snapshot. Raises DatabaseUnavailable, and whatever `work` raises.
+        """Run `work` in a reader thread on one snapshot.
+
+        Raises DatabaseUnavailable, and whatever `work` raises.
 
         Tried again when the connection was lost: reading twice changes nothing.
         """
@@ -138,7 +155,10 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._read, work)
 
     def before_commit(self, hook: Callable[[GroupCommit], None]) -> None:
-        """Call `hook` once per group, in its transaction, after the last unit. An exception from it undoes the group."""
+        """Call `hook` once per group, in its transaction, after the last unit.
+
+        An exception from it undoes the group.
+        """
         self._hooks.append(hook)
 
     def lock(self, name: str) -> ProcessLock:
@@ -152,7 +172,9 @@ class Database:
         return AdvisoryProcessLock(self._write_engine, name)
 
     def listen(self, channel: str, call: Callable[[], None]) -> Listener | None:
-        """Run `call` on the loop when any process announces `channel`; None on SQLite, which one process has to itself."""
+        """Run `call` on the loop when any process announces `channel`; None on SQLite, which one
+        process has to itself.
+        """
         if self._path is not None:
             return None
         if self._write_engine is None:

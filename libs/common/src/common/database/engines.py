@@ -16,19 +16,30 @@ CONNECT_TIMEOUT_S: Final = 5
 
 _SQLITE_PRAGMAS: Final = (
     "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",  # an answered caller's row survives power loss, not only a crash of ours
+    # an answered caller's row survives power loss, not only a crash of ours
+    "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
     "PRAGMA secure_delete=ON",  # a destroyed subject key must not live on in a free page
     "PRAGMA trusted_schema=OFF",
 )
-_WRITER_OPTIONS: Final = "-c synchronous_commit=on -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
-# One snapshot for all statements of a read, and a second lock on the door: a read that writes is refused by the server.
-_READER_OPTIONS: Final = "-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read -c timezone=UTC"
+_WRITER_OPTIONS: Final = (
+    "-c synchronous_commit=on -c lock_timeout=10s -c "
+    "idle_in_transaction_session_timeout=60s -c timezone=UTC"
+)
+# One snapshot for all statements of a read, and a second lock on the door: a read that writes is
+# refused by the server.
+_READER_OPTIONS: Final = (
+    "-c default_transaction_read_only=on -c "
+    "default_transaction_isolation=repeatable\\ read -c timezone=UTC"
+)
 
 
 def checked_url(url: str) -> URL:
-    """The parsed URL. Raises ValueError for anything but a SQLite file or PostgreSQL through psycopg."""
+    """The parsed URL.
+
+    Raises ValueError for anything but a SQLite file or PostgreSQL through psycopg.
+    """
     parsed = make_url(url)
     if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
         return parsed
@@ -43,10 +54,17 @@ def sqlite_path(url: URL) -> Path | None:
 
 
 def writer_engine(url: URL) -> Engine:
-    """An engine whose transactions take the write lock at once, so that two writers wait instead of failing halfway."""
+    """An engine whose transactions take the write lock at once, so that two writers wait instead of
+    failing halfway.
+    """
     path = sqlite_path(url)
     if path is None:
-        return create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=_pg_arguments(_WRITER_OPTIONS))
+        return create_engine(
+            url,
+            poolclass=NullPool,
+            hide_parameters=True,
+            connect_args=_pg_arguments(_WRITER_OPTIONS),
+        )
     _private_file(path)
     return _sqlite_engine(url, "BEGIN IMMEDIATE", read_only=False, poolclass=NullPool)
 
@@ -63,19 +81,29 @@ def reader_engine(url: URL, size: int) -> Engine:
             hide_parameters=True,
             connect_args=_pg_arguments(_READER_OPTIONS),
         )
-    return _sqlite_engine(url, "BEGIN", read_only=True, poolclass=QueuePool, pool_size=size, max_overflow=0)
+    return _sqlite_engine(
+        url, "BEGIN", read_only=True, poolclass=QueuePool, pool_size=size, max_overflow=0
+    )
 
 
 def _pg_arguments(options: str) -> dict[str, Any]:
     return {
-        "options": options, "connect_timeout": CONNECT_TIMEOUT_S,
-        # A half-open connection must not hold the only writer for the two hours of the system's default.
-        "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 15_000,
-    }  # fmt: skip
+        "options": options,
+        "connect_timeout": CONNECT_TIMEOUT_S,
+        # A half-open connection must not hold the only writer for the two hours of the system's
+        # default.
+        "keepalives": 1,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+    }
 
 
 def _sqlite_engine(url: URL, begin: str, *, read_only: bool, **pool: Any) -> Engine:
-    engine = create_engine(url, hide_parameters=True, connect_args={"check_same_thread": False}, **pool)
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"check_same_thread": False}, **pool
+    )
 
     @event.listens_for(engine, "connect")
     def _settle(connection: SqliteConnection, _record: object) -> None:
@@ -94,6 +122,8 @@ def _sqlite_engine(url: URL, begin: str, *, read_only: bool, **pool: Any) -> Eng
 
 
 def _private_file(path: Path) -> None:
-    """Create the file readable by its owner only; SQLite gives its -wal and -shm files the same mode."""
+    """Create the file readable by its owner only; SQLite gives its -wal and -shm files the same
+    mode.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

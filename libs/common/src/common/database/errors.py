@@ -8,11 +8,17 @@ from sqlalchemy.exc import DBAPIError
 
 
 class DatabaseUnavailable(Exception):
-    """The database could not be reached within the retry limit; nothing was committed. Callers answer 503 or keep their offset."""
+    """The database could not be reached within the retry limit; nothing was committed.
+
+    Callers answer 503 or keep their offset.
+    """
 
 
 class CommitUnknown(DatabaseUnavailable):
-    """The connection was lost during COMMIT and the database cannot say what became of it. The work may be durable or not."""
+    """The connection was lost during COMMIT and the database cannot say what became of it.
+
+    The work may be durable or not.
+    """
 
 
 class DatabaseStopped(RuntimeError):
@@ -33,16 +39,21 @@ def connection_lost(error: BaseException) -> bool:
         return False
     if error.connection_invalidated:
         return True
-    # Class 08 is "connection exception", 57P0x a server that stops, starts or was told to end us; no SQLSTATE: libpq never got an answer.
+    # Class 08 is "connection exception", 57P0x a server that stops, starts or was told to end us;
+    # no SQLSTATE: libpq never got an answer.
     origin = error.orig
     if not isinstance(origin, pg.Error):
         return False
     state = origin.sqlstate
-    return isinstance(origin, pg.OperationalError) and (state is None or state.startswith(("08", "57P", "53300")))
+    return isinstance(origin, pg.OperationalError) and (
+        state is None or state.startswith(("08", "57P", "53300"))
+    )
 
 
 def worth_retrying(error: BaseException) -> bool:
-    """Whether running the whole group again may succeed: conflicts with another process, a busy file, a lost connection."""
+    """Whether running the whole group again may succeed: conflicts with another process, a busy
+    file, a lost connection.
+    """
     if not isinstance(error, DBAPIError):
         return False
     if isinstance(error.orig, _CONFLICTS):

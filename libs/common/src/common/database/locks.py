@@ -1,4 +1,5 @@
-"""A lock that outlives no process: who holds it is the only relay, sequencer or sweeper of its service."""
+"""A lock that outlives no process: who holds it is the only relay, sequencer or sweeper of its
+service."""
 
 import asyncio
 import fcntl
@@ -14,14 +15,18 @@ from sqlalchemy.exc import DBAPIError
 
 
 class ProcessLock(Protocol):
-    """Obligation: at most one holder per name and database; a holder that dies loses it without help."""
+    """Obligation: at most one holder per name and database; a holder that dies loses it without
+    help.
+    """
 
     async def acquire(self) -> bool:
         """Take the lock if it is free. True when this process holds it now."""
         ...
 
     async def held(self) -> bool:
-        """Whether it is still ours; asks the server where a lost connection could have given it away."""
+        """Whether it is still ours; asks the server where a lost connection could have given it
+        away.
+        """
         ...
 
     async def release(self) -> None:
@@ -65,7 +70,9 @@ class AdvisoryProcessLock:
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
-        self._key = int.from_bytes(hashlib.sha256(b"hub-lock\0" + name.encode()).digest()[:8], signed=True)
+        self._key = int.from_bytes(
+            hashlib.sha256(b"hub-lock\0" + name.encode()).digest()[:8], signed=True
+        )
         self._connection: Connection | None = None
         self._busy = threading.Lock()
 
@@ -86,7 +93,9 @@ class AdvisoryProcessLock:
             return True
         with self._busy, suppress(DBAPIError):
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            if connection.exec_driver_sql("SELECT pg_try_advisory_lock(%s)", (self._key,)).scalar_one():
+            if connection.exec_driver_sql(
+                "SELECT pg_try_advisory_lock(%s)", (self._key,)
+            ).scalar_one():
                 self._connection = connection
                 return True
             connection.close()

@@ -1,4 +1,5 @@
-"""Statements compiled once: SQLAlchemy writes the SQL and converts the values, and no work is done anew for each call but that."""
+"""Statements compiled once: SQLAlchemy writes the SQL and converts the values, and no work is done
+anew for each call but that."""
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,9 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """The SQL of one dialect; its parameters in order, and its columns if it answers any, with what converts their values."""
+    """The SQL of one dialect; its parameters in order, and its columns if it answers any, with what
+    converts their values.
+    """
 
     sql: str
     names: tuple[tuple[str, _Converter | None], ...]
@@ -32,8 +35,16 @@ class _Compiled:
         if self.own:
             row = {**row, **self.own}
         if self.positional:
-            return tuple([row[name] if convert is None else convert(row[name]) for name, convert in self.names])
-        return {name: row[name] if convert is None else convert(row[name]) for name, convert in self.names}
+            return tuple(
+                [
+                    row[name] if convert is None else convert(row[name])
+                    for name, convert in self.names
+                ]
+            )
+        return {
+            name: row[name] if convert is None else convert(row[name])
+            for name, convert in self.names
+        }
 
     def answered(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         """What the driver fetched, as rows."""
@@ -43,13 +54,22 @@ class _Compiled:
         if not converters:
             return [made(each) for each in found]
         return [
-            made([value if convert is None else convert(value) for value, convert in zip(each, converters, strict=True)]) for each in found
+            made(
+                [
+                    value if convert is None else convert(value)
+                    for value, convert in zip(each, converters, strict=True)
+                ]
+            )
+            for each in found
         ]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a statement answered, all of it read: named tuples. `rowcount` is how many rows an UPDATE or DELETE without RETURNING met."""
+    """What a statement answered, all of it read: named tuples.
+
+    `rowcount` is how many rows an UPDATE or DELETE without RETURNING met.
+    """
 
     found: list[Any]
     rowcount: int
@@ -90,19 +110,25 @@ class Rows:
 class Prepared:
     """One statement with its parameters by name, for what every request runs.
 
-    What an ordinary execution of the same statement does besides costs many times the statement itself, so this one goes
-    to the driver: inside a transaction of the connection, with errors and lost connections as SQLAlchemy has them. Every
-    row gives every parameter.
+    What an ordinary execution of the same statement does besides costs many times the statement
+    itself, so this one goes to the driver: inside a transaction of the connection, with errors and
+    lost connections as SQLAlchemy has them. Every row gives every parameter.
     """
 
     def __init__(self, statement: _Statement | Callable[[str], _Statement], *columns: str) -> None:
-        """`statement`, or a function that makes it for a dialect's name. `columns` are those an INSERT or UPDATE fills by name."""
+        """`statement`, or a function that makes it for a dialect's name. `columns` are those an INSERT
+        or UPDATE fills by name.
+        """
         self._statement = statement
         self._columns = columns
         self._compiled: dict[str, _Compiled] = {}
 
     def run(self, connection: Connection, row: Mapping[str, Any] = _NOTHING) -> Rows:
-        """Execute once. Raises KeyError for a parameter left out, DBAPIError, InvalidRequestError outside a transaction."""
+        """Execute once.
+
+        Raises KeyError for a parameter left out, DBAPIError, InvalidRequestError outside a
+        transaction.
+        """
         compiled = self._for(connection.dialect)
         return _execute(connection, compiled, compiled.bound(row), many=False)
 
@@ -122,22 +148,37 @@ class Prepared:
         statement = self._statement(dialect.name) if callable(self._statement) else self._statement
         made = statement.compile(dialect=dialect, column_keys=list(self._columns) or None)
         binds = {name: bind for bind, name in made.bind_names.items()}
-        converters = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()}
+        converters = {
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect)
+            for name, bind in binds.items()
+        }
         own = {name: bind.effective_value for name, bind in binds.items() if not bind.required}
-        own = {name: value if (convert := converters[name]) is None else convert(value) for name, value in own.items()}
-        order = made.positiontup if made.positional and made.positiontup is not None else list(binds)
+        own = {
+            name: value if (convert := converters[name]) is None else convert(value)
+            for name, value in own.items()
+        }
+        order = (
+            made.positiontup if made.positional and made.positiontup is not None else list(binds)
+        )
         names = tuple((name, None if name in own else converters[name]) for name in order)
         return _Compiled(str(made), names, own, made.positional, *_answering(statement, dialect))
 
 
-def _answering(statement: _Statement, dialect: Dialect) -> tuple[Callable[[Any], Any] | None, tuple[_Converter | None, ...]]:
-    """What makes a row of the statement's answer, None if it has none, and what converts the values first."""
+def _answering(
+    statement: _Statement, dialect: Dialect
+) -> tuple[Callable[[Any], Any] | None, tuple[_Converter | None, ...]]:
+    """What makes a row of the statement's answer, None if it has none, and what converts the values
+    first.
+    """
     columns = list(statement.exported_columns)
     if not columns:
         return None, ()
     # What has no name of its own, such as a count, gets its place as one.
-    row = namedtuple("Row", [column.key or "" for column in columns], rename=True)  # type: ignore[misc]  # noqa: PYI024 - names known at run time only
-    converters = tuple(column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns)
+    # Names known at run time only
+    row = namedtuple("Row", [column.key or "" for column in columns], rename=True)  # type: ignore[misc]  # noqa: PYI024
+    converters = tuple(
+        column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
+    )
     return row._make, converters if any(converters) else ()
 
 
@@ -150,10 +191,15 @@ def _execute(connection: Connection, compiled: _Compiled, parameters: Any, *, ma
     return Rows(compiled.answered(found), rowcount)
 
 
-def send(connection: Connection, sql: str, parameters: Any = None, *, many: bool = False) -> tuple[list[Any], int]:
-    """Plain SQL straight to the driver: the rows as it gives them, and how many were changed. Raises DBAPIError.
+def send(
+    connection: Connection, sql: str, parameters: Any = None, *, many: bool = False
+) -> tuple[list[Any], int]:
+    """Plain SQL straight to the driver: the rows as it gives them, and how many were changed.
 
-    For what stands around transactions; inside one, the caller sees to it that it is open. With `many`, once for each of
+    Raises DBAPIError.
+
+    For what stands around transactions; inside one, the caller sees to it that it is open. With
+    `many`, once for each of
     `parameters`, and no rows.
     """
     cursor = None
@@ -167,7 +213,10 @@ def send(connection: Connection, sql: str, parameters: Any = None, *, many: bool
             cursor.execute(sql)
         else:
             cursor.execute(sql, parameters)
-        return [] if many or cursor.description is None else list(cursor.fetchall()), cursor.rowcount
+        return [] if many or cursor.description is None else list(
+            cursor.fetchall()
+        ), cursor.rowcount
     except connection.dialect.loaded_dbapi.Error as error:
-        # What SQLAlchemy's own execution does with it: names it, hides the values, gives up a connection that was lost.
+        # What SQLAlchemy's own execution does with it: names it, hides the values, gives up a
+        # connection that was lost.
         connection._handle_dbapi_exception(error, sql, parameters, cursor, None)

@@ -1,4 +1,5 @@
-"""Bringing a database to the schema its service expects: create at once, or migrate through one history for both dialects."""
+"""Bringing a database to the schema its service expects: create at once, or migrate through one
+history for both dialects."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,24 +32,34 @@ async def ensure_schema(database: Database, metadata: MetaData) -> None:
 
 
 def migrate(url: str, script_location: str | Path, *, target: str = "head") -> None:
-    """Run the Alembic history in `script_location`/versions up to `target`, in one transaction. Blocks: call it before the loop starts.
+    """Run the Alembic history in `script_location`/versions up to `target`, in one transaction.
+
+    Blocks: call it before the loop starts.
 
     A crash in between leaves the old schema: DDL is transactional on both dialects.
     """
     with _migration(url) as connection:
         script = _script(script_location)
         environment = EnvironmentContext(
-            script_config(script_location), script, fn=lambda revision, _: script._upgrade_revs(target, revision)
+            script_config(script_location),
+            script,
+            fn=lambda revision, _: script._upgrade_revs(target, revision),
         )
         with environment:
-            environment.configure(connection=connection, render_as_batch=True, transactional_ddl=True)
+            environment.configure(
+                connection=connection, render_as_batch=True, transactional_ddl=True
+            )
             environment.run_migrations()
 
 
 def schema_drift(url: str, metadata: MetaData) -> list[Any]:
-    """What autogenerate would still change between the database and `metadata`; empty when they agree."""
+    """What autogenerate would still change between the database and `metadata`; empty when they
+    agree.
+    """
     with _migration(url) as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "render_as_batch": True}
+        )
         return list(compare_metadata(context, metadata))
 
 

@@ -1,4 +1,5 @@
-"""Word of another process's commit, so that its work is taken up at once and polling stays a safety net (PostgreSQL)."""
+"""Word of another process's commit, so that its work is taken up at once and polling stays a safety
+net (PostgreSQL)."""
 
 import asyncio
 import re
@@ -18,13 +19,19 @@ _PAUSE_S: Final = 1.0
 
 
 def announce(connection: Connection, channel: str) -> None:
-    """Wake the listeners of `channel` in all processes when this transaction commits. Without effect on SQLite."""
+    """Wake the listeners of `channel` in all processes when this transaction commits.
+
+    Without effect on SQLite.
+    """
     if connection.dialect.name == "postgresql":
         connection.exec_driver_sql("SELECT pg_notify(%s, '')", (channel,))
 
 
 class Listener:
-    """Runs `call` on the loop whenever a process announces `channel`. A lost connection is made again; what was announced meanwhile is missed."""
+    """Runs `call` on the loop whenever a process announces `channel`.
+
+    A lost connection is made again; what was announced meanwhile is missed.
+    """
 
     def __init__(self, engine: Engine, channel: str, call: Callable[[], None]) -> None:
         if _CHANNEL.fullmatch(channel) is None:

@@ -5,7 +5,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, JSON, BigInteger, ColumnElement, Dialect, Integer, MetaData, Uuid, any_, bindparam, func, select
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    Integer,
+    MetaData,
+    Uuid,
+    any_,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import DateTime, TypeDecorator, TypeEngine, UserDefinedType
 
@@ -16,22 +29,32 @@ NAMING: Final = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-"""Alembic's batch mode can only change what has a name, so nothing is left to the database to name."""
+"""Alembic's batch mode can only change what has a name, so nothing is left to the database to name.
+"""
 
 
 def new_metadata() -> MetaData:
-    """A fresh schema description for one service. Never share one between services: standalone runs them in one process."""
+    """A fresh schema description for one service.
+
+    Never share one between services: standalone runs them in one process.
+    """
     return MetaData(naming_convention=NAMING)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment. Refuses naive datetimes; always gives back UTC. SQLite keeps it as sortable text, PostgreSQL as timestamptz."""
+    """A moment.
+
+    Refuses naive datetimes; always gives back UTC. SQLite keeps it as sortable text, PostgreSQL as
+    timestamptz.
+    """
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """UTC on the way in; SQLite's own type would otherwise store local time without saying so."""
+        """UTC on the way in; SQLite's own type would otherwise store local time without saying
+        so.
+        """
         if value is None:
             return None
         if value.tzinfo is None:
@@ -66,11 +89,14 @@ class _JsonList(UserDefinedType[Any]):
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], str]:
         """Each value as a column of its type has it, all as a JSON array."""
         convert = self.item.dialect_impl(dialect).bind_processor(dialect)
-        return lambda values: json.dumps(list(values) if convert is None else [convert(value) for value in values])
+        return lambda values: json.dumps(
+            list(values) if convert is None else [convert(value) for value in values]
+        )
 
 
 def among(column: ColumnElement[Any], name: str, dialect: str) -> ColumnElement[bool]:
-    """Whether the column's value is one of a list, given as the one parameter `name`: unlike IN, the same SQL for every length.
+    """Whether the column's value is one of a list, given as the one parameter `name`: unlike IN,
+    the same SQL for every length.
 
     For a `Prepared`, which is compiled once. Not for columns of bytes.
     """

@@ -8,10 +8,11 @@ from sqlalchemy import Connection
 
 
 class Unit:
-    """What a work function may use: the connection of the group's transaction, and what shall happen with the commit.
+    """What a work function may use: the connection of the group's transaction, and what shall
+    happen with the commit.
 
-    It may be run again from the start (serialisation failure, lost connection), so work must not change anything but the
-    database and the unit.
+    It may be run again from the start (serialisation failure, lost connection), so work must not
+    change anything but the database and the unit.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -38,7 +39,9 @@ class Unit:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """A step that may fail by itself: an exception undoes its SQL and all it collected, then goes on to the caller."""
+        """A step that may fail by itself: an exception undoes its SQL and all it collected, then
+        goes on to the caller.
+        """
         calls, kept = len(self._calls), {key: len(items) for key, items in self._kept.items()}
         savepoint = self.connection.begin_nested()
         try:
@@ -54,7 +57,9 @@ class Unit:
 
 
 class GroupCommit(Unit):
-    """All surviving units of one transaction, shown to the before-commit hooks; itself a unit for what the hooks add."""
+    """All surviving units of one transaction, shown to the before-commit hooks; itself a unit for
+    what the hooks add.
+    """
 
     def __init__(self, connection: Connection, units: Sequence[Unit]) -> None:
         super().__init__(connection)

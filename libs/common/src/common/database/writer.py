@@ -1,4 +1,5 @@
-"""The writer thread: drains the queue, runs the waiting units in one transaction, answers their callers after its commit."""
+"""The writer thread: drains the queue, runs the waiting units in one transaction, answers their
+callers after its commit."""
 
 import asyncio
 import itertools
@@ -14,7 +15,13 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, RootTransaction
 from sqlalchemy.exc import DBAPIError
 
-from common.database.errors import CommitUnknown, DatabaseUnavailable, TransactionBroken, connection_lost, worth_retrying
+from common.database.errors import (
+    CommitUnknown,
+    DatabaseUnavailable,
+    TransactionBroken,
+    connection_lost,
+    worth_retrying,
+)
 from common.database.prepared import send
 from common.database.unit import GroupCommit, Unit
 from common.faults import crash_point
@@ -33,7 +40,10 @@ Hook = Callable[[GroupCommit], None]
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """One waiting caller. `abandoned` is set when it stopped waiting, so that work nobody awaits is not begun."""
+    """One waiting caller.
+
+    `abandoned` is set when it stopped waiting, so that work nobody awaits is not begun.
+    """
 
     work: Callable[[Unit], Any]
     answer: asyncio.Future[Any]
@@ -67,12 +77,21 @@ class _CommitLost(Exception):
 
 
 class Writer(threading.Thread):
-    """Owns one write connection. Ends when it takes None from the queue, after everything before it is done."""
+    """Owns one write connection.
+
+    Ends when it takes None from the queue, after everything before it is done.
+    """
 
     def __init__(
-        self, engine: Engine, jobs: "queue.SimpleQueue[Job | None]", hooks: Sequence[Hook], *,
-        loop: asyncio.AbstractEventLoop, name: str, retry_for: float,
-    ) -> None:  # fmt: skip
+        self,
+        engine: Engine,
+        jobs: "queue.SimpleQueue[Job | None]",
+        hooks: Sequence[Hook],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        name: str,
+        retry_for: float,
+    ) -> None:
         super().__init__(name=f"{name}-writer", daemon=True)
         self._engine = engine
         self._jobs = jobs
@@ -119,7 +138,8 @@ class Writer(threading.Thread):
             except _CommitLost as lost:
                 if not self._resolve(lost, started):
                     continue
-            except Exception as error:  # noqa: BLE001  every kind must reach a caller: a dead writer thread would hang them all
+            # Every kind must reach a caller: a dead writer thread would hang them all
+            except Exception as error:  # noqa: BLE001
                 self._drop_connection()
                 if self._again(error, attempt, started):
                     continue
@@ -151,12 +171,15 @@ class Writer(threading.Thread):
             if identity is not None and connection_lost(error):
                 raise _CommitLost(identity, group) from None
             raise
-        # Dying here loses nothing: the group is durable, and its callers find it when they ask again.
+        # Dying here loses nothing: the group is durable, and its callers find it when they ask
+        # again.
         crash_point("database.after-commit")
         self.groups += 1
         return group
 
-    def _run_units(self, connection: Connection, transaction: RootTransaction, jobs: list[Job]) -> tuple[list[_Outcome], list[Unit]]:
+    def _run_units(
+        self, connection: Connection, transaction: RootTransaction, jobs: list[Job]
+    ) -> tuple[list[_Outcome], list[Unit]]:
         outcomes: list[_Outcome] = []
         units: list[Unit] = []
         # A unit alone needs no savepoint: undoing it is undoing the transaction.
@@ -168,10 +191,16 @@ class Writer(threading.Thread):
             try:
                 outcome = _Outcome(job, job.work(unit))
                 if not transaction.is_active or connection.get_nested_transaction() is not None:
-                    raise TransactionBroken("a unit ended the transaction it shares, or left a step of its own open")
+                    raise TransactionBroken(
+                        "a unit ended the transaction it shares, or left a step of its own open"
+                    )
                 units.append(unit)
             except Exception as error:
-                if not transaction.is_active or worth_retrying(error) or connection.get_nested_transaction() is not None:
+                if (
+                    not transaction.is_active
+                    or worth_retrying(error)
+                    or connection.get_nested_transaction() is not None
+                ):
                     raise
                 if savepoint is not None:
                     savepoint.go_back()
@@ -184,7 +213,11 @@ class Writer(threading.Thread):
         if not worth_retrying(error):
             return False
         lost = connection_lost(error)
-        if attempt >= CONFLICT_ATTEMPTS if not lost else time.monotonic() - started > self._retry_for:
+        if (
+            attempt >= CONFLICT_ATTEMPTS
+            if not lost
+            else time.monotonic() - started > self._retry_for
+        ):
             return False
         _log.warning(
             "a group was not committed and will be tried again",
@@ -201,12 +234,14 @@ class Writer(threading.Thread):
         elif len(jobs) == 1:
             self._answer(_Group([_Outcome(jobs[0], error=error)], []))
         else:
-            # A hook, a deferred constraint or a broken unit spoiled the group and we cannot say whose fault it was: each alone, one pays.
+            # A hook, a deferred constraint or a broken unit spoiled the group and we cannot say
+            # whose fault it was: each alone, one pays.
             for job in jobs:
                 self._settle([job])
 
     def _resolve(self, lost: _CommitLost, started: float) -> bool:
-        """Ask the server what became of a commit whose answer was lost; running the group again unasked could do it twice.
+        """Ask the server what became of a commit whose answer was lost; running the group again
+        unasked could do it twice.
 
         True when the callers have been answered, False when the group may run again.
         """
@@ -215,10 +250,17 @@ class Writer(threading.Thread):
             try:
                 connection = self._connect()
                 with connection.begin():
-                    status = connection.exec_driver_sql("SELECT pg_xact_status(%s::xid8)", (lost.transaction,)).scalar()
+                    status = connection.exec_driver_sql(
+                        "SELECT pg_xact_status(%s::xid8)", (lost.transaction,)
+                    ).scalar()
             except DBAPIError as error:
-                # A server that came back from a crash and calls the id one of the future never had its commit.
-                status = "aborted" if getattr(error.orig, "sqlstate", None) == _IN_THE_FUTURE else "unreachable"
+                # A server that came back from a crash and calls the id one of the future never had
+                # its commit.
+                status = (
+                    "aborted"
+                    if getattr(error.orig, "sqlstate", None) == _IN_THE_FUTURE
+                    else "unreachable"
+                )
             if status == "aborted":
                 return False
             if status == "committed":
@@ -228,7 +270,9 @@ class Writer(threading.Thread):
                 break
             _pause(attempt)
         unknown = CommitUnknown("the outcome of the commit is unknown")
-        self._answer(_Group([_Outcome(outcome.job, error=unknown) for outcome in lost.group.outcomes], []))
+        self._answer(
+            _Group([_Outcome(outcome.job, error=unknown) for outcome in lost.group.outcomes], [])
+        )
         return True
 
     def _answer(self, group: _Group) -> None:
@@ -248,7 +292,10 @@ class Writer(threading.Thread):
 
 
 class _UnitSavepoint:
-    """The one savepoint that moves from unit to unit. Plain SQL: nested-transaction objects cost as much as a small unit itself."""
+    """The one savepoint that moves from unit to unit.
+
+    Plain SQL: nested-transaction objects cost as much as a small unit itself.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -280,7 +327,9 @@ class _UnitSavepoint:
 
 
 def _transaction_id(connection: Connection) -> str | None:
-    """The id by which PostgreSQL can later say whether this transaction was committed; None on SQLite, which has no wire to lose."""
+    """The id by which PostgreSQL can later say whether this transaction was committed; None on
+    SQLite, which has no wire to lose.
+    """
     if connection.dialect.name != "postgresql":
         return None
     [(identity,)], _ = send(connection, "SELECT pg_current_xact_id()::text")
@@ -292,11 +341,14 @@ def _pause(attempt: int) -> None:
 
 
 def _deliver(group: _Group) -> None:
-    """On the loop: what units asked to happen after the commit first, so that a caller who goes on finds it done."""
+    """On the loop: what units asked to happen after the commit first, so that a caller who goes on
+    finds it done.
+    """
     for call in group.calls:
         try:
             call()
-        except Exception as error:  # noqa: BLE001  one caller's call must not keep the others from their answers
+        # One caller's call must not keep the others from their answers
+        except Exception as error:  # noqa: BLE001
             _log.error("an after-commit call failed", extra={"error": describe(error)})
     for outcome in group.outcomes:
         if outcome.job.answer.done():

@@ -1,4 +1,5 @@
-"""Between sharing and one agency: sealed packages out on ``hub.disclosure.<agency>.v1``, receipts in on ``hub.inbound.<agency>.v1``."""
+"""Between sharing and one agency: sealed packages out on ``hub.disclosure.<agency>.v1``, receipts
+in on ``hub.inbound.<agency>.v1``."""
 
 from datetime import datetime
 from typing import ClassVar, Literal
@@ -8,7 +9,9 @@ from common.events.event import Event, Part
 
 
 class Promise(Part):
-    """The emergency path's signed statement that an entry is durable at the producer and will be in the log by `due`."""
+    """The emergency path's signed statement that an entry is durable at the producer and will be in
+    the log by `due`.
+    """
 
     src: str
     ep: int
@@ -18,9 +21,12 @@ class Promise(Part):
 
 
 class DisclosurePackage(Event):
-    """A disclosure with everything needed to check, offline, that it was logged first. Binary fields are base64url.
+    """A disclosure with everything needed to check, offline, that it was logged first.
 
-    `content` are the exact canonical bytes C; `dc` in the record is SHA-256(0x51 ‖ content_salt ‖ C). Exactly one of
+    Binary fields are base64url.
+
+    `content` are the exact canonical bytes C; `dc` in the record is SHA-256(0x51 ‖ content_salt ‖
+    C). Exactly one of
     `proof` (C2SP tlog-proof text) and `promise` is given.
     """
 
@@ -39,10 +45,13 @@ class DisclosurePackage(Event):
 
 
 class SavedReceipt(Event):
-    """The recipient's system of record holds the delivery. `receipt` is a compact JWS by the agency's signing key.
+    """The recipient's system of record holds the delivery.
 
-    Its claims are ``iss`` (agency), ``typ`` header ``hub-saved-receipt+jws``, ``dl`` (delivery id), ``ed`` (base64url
-    SHA-256 of the envelope as delivered), ``savedAt`` (RFC 3339), ``system``, ``jti``. The same receipt may be posted to the API.
+    `receipt` is a compact JWS by the agency's signing key.
+
+    Its claims are ``iss`` (agency), ``typ`` header ``hub-saved-receipt+jws``, ``dl`` (delivery id),
+    ``ed`` (base64url SHA-256 of the envelope as delivered), ``savedAt`` (RFC 3339), ``system``,
+    ``jti``. The same receipt may be posted to the API.
     """
 
     TYPE: ClassVar[str] = "hub.saved-receipt"
@@ -52,10 +61,25 @@ class SavedReceipt(Event):
 
 
 TakingUp = Literal[
-    "idva", "idva_manager", "victim_support_worker", "stalking_advocate", "isva", "police_officer", "marac_coordinator", "social_worker",
-    "safeguarding_lead", "health_practitioner", "housing_officer", "probation_practitioner", "perpetrator_programme_worker", "practitioner",
-]  # fmt: skip
-"""Roles that take a delivery up, as the hub knows them; `practitioner` for any other. Never a name, which would stand in the log."""
+    "idva",
+    "idva_manager",
+    "victim_support_worker",
+    "stalking_advocate",
+    "isva",
+    "police_officer",
+    "marac_coordinator",
+    "social_worker",
+    "safeguarding_lead",
+    "health_practitioner",
+    "housing_officer",
+    "probation_practitioner",
+    "perpetrator_programme_worker",
+    "practitioner",
+]
+"""Roles that take a delivery up, as the hub knows them; `practitioner` for any other.
+
+Never a name, which would stand in the log.
+"""
 
 
 class DeliveryAcknowledged(Event):

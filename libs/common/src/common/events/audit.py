@@ -1,4 +1,5 @@
-"""Between producers and the audit log: batches of records, and the receipts that let a disclosure leave."""
+"""Between producers and the audit log: batches of records, and the receipts that let a disclosure
+leave."""
 
 from typing import ClassVar
 
@@ -18,13 +19,17 @@ class AuditItem(Part):
     record: str
     salt: str
     tokens: dict[str, tuple[str, ...]] = Field(default={})
-    """Keyed index tokens by kind (``subject``, ``actor``, ``case``, ``delivery``); they stand beside the record, never in it."""
+    """Keyed index tokens by kind (``subject``, ``actor``, ``case``, ``delivery``); they stand
+    beside the record, never in it.
+    """
     subject_sealed: str = ""
     actor_sealed: str = ""
 
 
 class AuditBatch(Event):
-    """Up to 256 records of one producer epoch, without a gap; signed once, by the envelope around it."""
+    """Up to 256 records of one producer epoch, without a gap; signed once, by the envelope around
+    it.
+    """
 
     TYPE: ClassVar[str] = "hub.audit-batch"
     VERSION: ClassVar[int] = 1
@@ -37,7 +42,9 @@ class AuditBatch(Event):
 
 
 class ReceiptItem(Part):
-    """Where one record stands in the log: exact leaf bytes (base64url), index, inclusion path (standard base64, leaf side first)."""
+    """Where one record stands in the log: exact leaf bytes (base64url), index, inclusion path
+    (standard base64, leaf side first).
+    """
 
     seq: int
     record_id: str
@@ -59,7 +66,10 @@ class AuditReceipts(Event):
 
 
 class AuditRejected(Event):
-    """A record the log could not accept as written; a ``rejected`` entry stands in its place. What waited on it must not leave."""
+    """A record the log could not accept as written; a ``rejected`` entry stands in its place.
+
+    What waited on it must not leave.
+    """
 
     TYPE: ClassVar[str] = "hub.audit-rejected"
     VERSION: ClassVar[int] = 1

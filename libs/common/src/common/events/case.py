@@ -1,4 +1,5 @@
-"""Published by referral on ``hub.case.v1``: the whole facts of a case, so that deciding needs no call back."""
+"""Published by referral on ``hub.case.v1``: the whole facts of a case, so that deciding needs no
+call back."""
 
 from datetime import date, datetime
 from typing import Any, ClassVar, Literal
@@ -7,14 +8,22 @@ from uuid import UUID
 from common.events.event import Event, Part
 
 SubjectRole = Literal["victim", "perpetrator", "child", "household_member", "reporter"]
-Cause = Literal["referral_submitted", "urgent_referral", "referral_completed", "marking_changed", "agreement_changed", "facts_changed"]
+Cause = Literal[
+    "referral_submitted",
+    "urgent_referral",
+    "referral_completed",
+    "marking_changed",
+    "agreement_changed",
+    "facts_changed",
+]
 
 
 class Fact(Part):
     """One field of one form, under exactly one data category (`common.categories.CATEGORIES`)."""
 
     path: str
-    """Where it stood in the form, such as ``people.0.name``; stable within a snapshot, never shown."""
+    """Where it stood in the form, such as ``people.0.name``; stable within a snapshot, never shown.
+    """
     category: str
     subject: UUID | None = None
     label: str
@@ -34,7 +43,9 @@ class CaseSubject(Part):
 
 
 class RiskSummary(Part):
-    """Score, what is not known, and the level with the rule that gave it; under one dated instrument and rule set."""
+    """Score, what is not known, and the level with the rule that gave it; under one dated
+    instrument and rule set.
+    """
 
     instrument: str
     instrument_version: str
@@ -49,7 +60,14 @@ class Marking(Part):
     """A veto on disclosure. `agency` or `category` of ``*`` means all."""
 
     marking_id: UUID
-    kind: Literal["must_not_disclose", "location_shield", "conflict", "employee_subject", "informant", "legal_hold"]
+    kind: Literal[
+        "must_not_disclose",
+        "location_shield",
+        "conflict",
+        "employee_subject",
+        "informant",
+        "legal_hold",
+    ]
     agency: str = "*"
     category: str = "*"
     subject: UUID | None = None
@@ -80,14 +98,18 @@ class CaseSnapshot(Event):
     referral_id: UUID
     referrer_agency: str
     source: str = ""
-    """How the referral came to be, in the form's words; whoever reports for a third party is told only that it arrived."""
+    """How the referral came to be, in the form's words; whoever reports for a third party is told
+    only that it arrived.
+    """
     area: str
     kind: str
     occurred_at: datetime
     received_at: datetime
     rules_version: str
     safe_contact_days: int = 0
-    """For how many days after it was verified these rules count safe contact as safe; 0 vouches for none."""
+    """For how many days after it was verified these rules count safe contact as safe; 0 vouches for
+    none.
+    """
     effective_on: date
     subjects: tuple[CaseSubject, ...]
     risk: RiskSummary

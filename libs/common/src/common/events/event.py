@@ -9,11 +9,14 @@ from pydantic.alias_generators import to_camel
 class Event(BaseModel):
     """One event of the published language.
 
-    A class is frozen once it has been sent: a change is a new class with the next VERSION and a new golden file in
+    A class is frozen once it has been sent: a change is a new class with the next VERSION and a new
+    golden file in
     ``tests/vectors/events``. `data` is what goes inside the signed part of the envelope.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+    )
 
     TYPE: ClassVar[str]
     VERSION: ClassVar[int] = 1
@@ -23,11 +26,15 @@ class Event(BaseModel):
         return self.model_dump(mode="json", by_alias=True)
 
     def size(self) -> int:
-        """Bytes of `data` in canonical form, without making it: another order of members is as long."""
+        """Bytes of `data` in canonical form, without making it: another order of members is as
+        long.
+        """
         return len(self.model_dump_json(by_alias=True).encode())
 
 
 class Part(BaseModel):
     """A piece of an event; frozen with it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+    )

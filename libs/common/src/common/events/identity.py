@@ -1,4 +1,5 @@
-"""Published by identity on ``hub.identity.v1`` for every service: who may act, and with which keys."""
+"""Published by identity on ``hub.identity.v1`` for every service: who may act, and with which
+keys."""
 
 from datetime import datetime
 from typing import Any, ClassVar, Literal
@@ -30,7 +31,9 @@ class AgencyRestored(Event):
 
 
 class KeyPublished(Event):
-    """A new public key of an owner, valid from `not_before`; `signed_by_root` is the JWS of the owner's pinned root over the key."""
+    """A new public key of an owner, valid from `not_before`; `signed_by_root` is the JWS of the
+    owner's pinned root over the key.
+    """
 
     TYPE: ClassVar[str] = "hub.key-published"
     VERSION: ClassVar[int] = 1
@@ -55,7 +58,9 @@ class KeyRetired(Event):
 
 
 class DirectoryHeartbeat(Event):
-    """The whole of the state that denies, every fifteen seconds: a copy older than sixty seconds must deny."""
+    """The whole of the state that denies, every fifteen seconds: a copy older than sixty seconds
+    must deny.
+    """
 
     TYPE: ClassVar[str] = "hub.directory-heartbeat"
     VERSION: ClassVar[int] = 1

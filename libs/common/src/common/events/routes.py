@@ -8,16 +8,40 @@ from common.events.agency import DeliveryAcknowledged, DisclosurePackage, SavedR
 from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.events.case import CaseSnapshot, SubjectErased
 from common.events.event import Event
-from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat, KeyPublished, KeyRetired
-from common.events.sharing import DisclosureBlocked, DisclosureReleased, DisclosureSaved, PromiseBroken, SnapshotDecided
+from common.events.identity import (
+    AgencyRestored,
+    AgencySuspended,
+    DirectoryHeartbeat,
+    KeyPublished,
+    KeyRetired,
+)
+from common.events.sharing import (
+    DisclosureBlocked,
+    DisclosureReleased,
+    DisclosureSaved,
+    PromiseBroken,
+    SnapshotDecided,
+)
 
 Events = tuple[type[Event], ...]
 
 SHARED: Final[Mapping[str, Events]] = {
     topics.CASE: (CaseSnapshot, SubjectErased),
     topics.CASE_BULK: (CaseSnapshot, SubjectErased),
-    topics.SHARING: (SnapshotDecided, DisclosureReleased, PromiseBroken, DisclosureBlocked, DisclosureSaved),
-    topics.IDENTITY: (AgencySuspended, AgencyRestored, KeyPublished, KeyRetired, DirectoryHeartbeat),
+    topics.SHARING: (
+        SnapshotDecided,
+        DisclosureReleased,
+        PromiseBroken,
+        DisclosureBlocked,
+        DisclosureSaved,
+    ),
+    topics.IDENTITY: (
+        AgencySuspended,
+        AgencyRestored,
+        KeyPublished,
+        KeyRetired,
+        DirectoryHeartbeat,
+    ),
     **{topics.audit(service): (AuditBatch,) for service in topics.SERVICES},
     topics.AUDIT_RECEIPT: (AuditReceipts, AuditRejected),
 }

@@ -8,7 +8,9 @@ from common.events.event import Event, Part
 
 
 class RecipientOutcome(Part):
-    """What was decided for one recipient, before anything is sent: permit or withhold, with the clause or reason code."""
+    """What was decided for one recipient, before anything is sent: permit or withhold, with the
+    clause or reason code.
+    """
 
     recipient: str
     outcome: Literal["permit", "withhold"]
@@ -17,8 +19,10 @@ class RecipientOutcome(Part):
 
 
 class SnapshotDecided(Event):
-    """Sharing has decided on this version and holds it durably. `outcomes` are those that are news: it may be none, and of a
-    decision made again only those it was made for.
+    """Sharing has decided on this version and holds it durably.
+
+    `outcomes` are those that are news: it may be none, and of a decision made again only those it
+    was made for.
     """
 
     TYPE: ClassVar[str] = "hub.snapshot-decided"
@@ -31,7 +35,9 @@ class SnapshotDecided(Event):
 
 
 class DisclosureReleased(Event):
-    """A sealed package left for one recipient; its audit entry was durable first, or was promised by a named person."""
+    """A sealed package left for one recipient; its audit entry was durable first, or was promised
+    by a named person.
+    """
 
     TYPE: ClassVar[str] = "hub.disclosure-released"
     VERSION: ClassVar[int] = 1
@@ -46,7 +52,10 @@ class DisclosureReleased(Event):
 
 
 class PromiseBroken(Event):
-    """What left on a promise has no proof. `overdue`: not yet, though it was due; it may still come. `broken`: there will be none."""
+    """What left on a promise has no proof.
+
+    `overdue`: not yet, though it was due; it may still come. `broken`: there will be none.
+    """
 
     TYPE: ClassVar[str] = "hub.promise-broken"
     VERSION: ClassVar[int] = 1
@@ -61,7 +70,9 @@ class PromiseBroken(Event):
 
 
 class DisclosureBlocked(Event):
-    """A permitted disclosure did not leave: a veto, a stale snapshot, a rejected audit record, or no answer."""
+    """A permitted disclosure did not leave: a veto, a stale snapshot, a rejected audit record, or
+    no answer.
+    """
 
     TYPE: ClassVar[str] = "hub.disclosure-blocked"
     VERSION: ClassVar[int] = 1
@@ -75,7 +86,9 @@ class DisclosureBlocked(Event):
 
 
 class DisclosureSaved(Event):
-    """The recipient's system of record, or a named practitioner, holds the case and signed for exactly that ciphertext."""
+    """The recipient's system of record, or a named practitioner, holds the case and signed for
+    exactly that ciphertext.
+    """
 
     TYPE: ClassVar[str] = "hub.disclosure-saved"
     VERSION: ClassVar[int] = 1

@@ -1,4 +1,5 @@
-"""Consumer framework: each event once, in order where it matters, and what cannot be applied set aside, never dropped."""
+"""Consumer framework: each event once, in order where it matters, and what cannot be applied set
+aside, never dropped."""
 
 from common.inbox.batch import Tally
 from common.inbox.errors import DirectoryUnavailable, Refused, Transient

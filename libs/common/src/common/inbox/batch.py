@@ -1,4 +1,5 @@
-"""One batch in one transaction: repeats recognised, streams followed, handlers called, the unprocessable set aside."""
+"""One batch in one transaction: repeats recognised, streams followed, handlers called, the
+unprocessable set aside."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -23,15 +24,22 @@ from common.telemetry import describe
 
 _log = logging.getLogger(__name__)
 _meter = metrics.get_meter("hub.inbox")
-_gaps = _meter.create_counter("hub_inbox_gaps", description="Numbers missing in a stream when a later one came")
-_late = _meter.create_counter("hub_inbox_late", description="Events that came after their successors")
+_gaps = _meter.create_counter(
+    "hub_inbox_gaps", description="Numbers missing in a stream when a later one came"
+)
+_late = _meter.create_counter(
+    "hub_inbox_late", description="Events that came after their successors"
+)
 _repeats = _meter.create_counter("hub_inbox_repeats", description="Events seen before")
 
-# Made once: every batch of every consumer runs them. They name the source too, though others' rows would be no harm: without the
+# Made once: every batch of every consumer runs them. They name the source too, though others' rows
+# would be no harm: without the
 # middle of the key a database reads all that the consumer has ever seen.
 _SEEN: Final = Prepared(
     lambda dialect: select(INBOX.c.source, INBOX.c.event_id, INBOX.c.state).where(
-        INBOX.c.consumer == bindparam("b_consumer"), among(INBOX.c.source, "b_sources", dialect), among(INBOX.c.event_id, "b_ids", dialect)
+        INBOX.c.consumer == bindparam("b_consumer"),
+        among(INBOX.c.source, "b_sources", dialect),
+        among(INBOX.c.event_id, "b_ids", dialect),
     )
 )
 _STREAMS: Final = Prepared(
@@ -56,12 +64,16 @@ Call = Callable[[Unit, Received, Any], None]
 
 
 class NeedsCare(Exception):
-    """A handler failed in a batch without savepoints: run the batch again with one around each event."""
+    """A handler failed in a batch without savepoints: run the batch again with one around each
+    event.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """What a service does with one event type; `call` is None when it has said that it ignores it."""
+    """What a service does with one event type; `call` is None when it has said that it ignores
+    it.
+    """
 
     call: Call | None
     repeats: bool = False
@@ -99,7 +111,14 @@ class Batch:
     """Applies the items of one batch for one consumer. Made anew for every attempt."""
 
     def __init__(
-        self, unit: Unit, consumer: str, handlers: Mapping[type[Event], Handling], *, outbox: Outbox, clock: Clock, careful: bool
+        self,
+        unit: Unit,
+        consumer: str,
+        handlers: Mapping[type[Event], Handling],
+        *,
+        outbox: Outbox,
+        clock: Clock,
+        careful: bool,
     ) -> None:
         self._unit = unit
         self._consumer = consumer
@@ -114,7 +133,10 @@ class Batch:
         self.tally = Tally()
 
     def apply(self, items: Sequence[Item], *, replay: bool = False) -> Tally:
-        """Apply what can be applied. With `replay`, events that are held get another try. Raises what may pass, and NeedsCare."""
+        """Apply what can be applied.
+
+        With `replay`, events that are held get another try. Raises what may pass, and NeedsCare.
+        """
         received = [item.received for item in items if item.received is not None]
         self._load(received)
         for item in items:
@@ -155,17 +177,25 @@ class Batch:
             self._let_go(item)
 
     def _let_go(self, item: Item) -> None:
-        quarantine.release(self._unit, self._outbox, self._clock, self._consumer, envelope_digest(item.record))
+        quarantine.release(
+            self._unit, self._outbox, self._clock, self._consumer, envelope_digest(item.record)
+        )
 
     def _repeat(self, got: Received) -> None:
-        """Silent, unless the handler asked for repeats. One that fails changes nothing that was done the first time."""
+        """Silent, unless the handler asked for repeats.
+
+        One that fails changes nothing that was done the first time.
+        """
         self.tally.repeats += 1
         try:
             event, handling = self._understand(got)
             if handling.repeats and handling.call is not None:
                 self._call(handling.call, replace(got, repeat=True), event)
         except Refused as refused:
-            _log.warning("a repeated event was refused", extra={"reason": refused.code, "consumer": self._consumer})
+            _log.warning(
+                "a repeated event was refused",
+                extra={"reason": refused.code, "consumer": self._consumer},
+            )
 
     def _set_aside(self, item: Item, reason: str) -> None:
         self.tally.quarantined += 1
@@ -182,12 +212,15 @@ class Batch:
         if handling is None:
             raise Refused("event-not-handled")
         if handling.call is not None and strays(type(event), got.topic):
-            # Handlers of one service serve all its topics, and not everybody who may write to one may say everything.
+            # Handlers of one service serve all its topics, and not everybody who may write to one
+            # may say everything.
             raise Refused("wrong-topic")
         return event, handling
 
     def _call(self, call: Call, got: Received, event: Event) -> None:
-        """Raises Refused for a handler's final failure, or what may pass as it is; NeedsCare when its traces cannot be undone alone."""
+        """Raises Refused for a handler's final failure, or what may pass as it is; NeedsCare when
+        its traces cannot be undone alone.
+        """
         try:
             if self._careful:
                 with self._unit.attempt():
@@ -201,11 +234,16 @@ class Batch:
                 raise NeedsCare from error
             if isinstance(error, Refused):
                 raise
-            _log.error("a handler failed", extra={"error": describe(error), "consumer": self._consumer})
+            _log.error(
+                "a handler failed", extra={"error": describe(error), "consumer": self._consumer}
+            )
             raise Refused("handler-failed") from None
 
     def _follow(self, got: Received) -> Received:
-        """Note the event's place in its stream. A gap is accepted and flagged; what fills it later is late."""
+        """Note the event's place in its stream.
+
+        A gap is accepted and flagged; what fills it later is late.
+        """
         place = (got.source, got.stream)
         stream = self._streams.setdefault(place, _Stream(0, 0))
         stream.touched = True
@@ -218,7 +256,9 @@ class Batch:
             return got
         stream.missing = max(stream.missing - 1, 0)
         self.tally.late += 1
-        self._unit.after_commit(lambda: _late.add(1, {"consumer": self._consumer, "source": got.source}))
+        self._unit.after_commit(
+            lambda: _late.add(1, {"consumer": self._consumer, "source": got.source})
+        )
         return replace(got, late=True)
 
     def _load(self, received: Sequence[Received]) -> None:
@@ -228,30 +268,51 @@ class Batch:
         wanted = {"b_consumer": self._consumer, "b_sources": list({got.source for got in received})}
         seen = _SEEN.run(connection, {**wanted, "b_ids": list({got.id for got in received})})
         self._seen = {(row.source, row.event_id): row.state for row in seen}
-        streams = _STREAMS.run(connection, {**wanted, "b_streams": list({got.stream for got in received})})
-        self._streams = {(row.source, row.stream): _Stream(row.last, row.missing) for row in streams}
+        streams = _STREAMS.run(
+            connection, {**wanted, "b_streams": list({got.stream for got in received})}
+        )
+        self._streams = {
+            (row.source, row.stream): _Stream(row.last, row.missing) for row in streams
+        }
 
     def _save(self) -> None:
         connection, now = self._unit.connection, self._clock.now()
         if self._fresh:
             rows = [
-                {"consumer": self._consumer, "source": source, "event_id": event_id, "state": state, "at": now}
+                {
+                    "consumer": self._consumer,
+                    "source": source,
+                    "event_id": event_id,
+                    "state": state,
+                    "at": now,
+                }
                 for (source, event_id), state in self._fresh.items()
             ]
             _MARKED.run_many(connection, rows)
             self._save_streams(connection)
         if self._replayed:
             done = update(INBOX).where(
-                INBOX.c.consumer == self._consumer, INBOX.c.source == bindparam("b_source"), INBOX.c.event_id == bindparam("b_event")
+                INBOX.c.consumer == self._consumer,
+                INBOX.c.source == bindparam("b_source"),
+                INBOX.c.event_id == bindparam("b_event"),
             )
-            connection.execute(done.values(state="done"), [{"b_source": source, "b_event": event} for source, event in self._replayed])
+            connection.execute(
+                done.values(state="done"),
+                [{"b_source": source, "b_event": event} for source, event in self._replayed],
+            )
         repeats = self.tally.repeats
         if repeats:
             self._unit.after_commit(lambda: _repeats.add(repeats, {"consumer": self._consumer}))
 
     def _save_streams(self, connection: Connection) -> None:
         rows = [
-            {"consumer": self._consumer, "source": source, "stream": name, "last": stream.last, "missing": stream.missing}
+            {
+                "consumer": self._consumer,
+                "source": source,
+                "stream": name,
+                "last": stream.last,
+                "missing": stream.missing,
+            }
             for (source, name), stream in self._streams.items()
             if stream.touched
         ]
@@ -260,4 +321,6 @@ class Batch:
 
 def _flag_gap(consumer: str, source: str, skipped: int) -> None:
     _gaps.add(skipped, {"consumer": consumer, "source": source})
-    _log.warning("a stream has a gap", extra={"consumer": consumer, "source": source, "count": skipped})
+    _log.warning(
+        "a stream has a gap", extra={"consumer": consumer, "source": source, "count": skipped}
+    )

@@ -6,7 +6,10 @@ from common.database import DatabaseStopped, DatabaseUnavailable, worth_retrying
 
 
 class Refused(Exception):
-    """The event is authentic but must not be applied, now or ever again as it is. `code` goes into the quarantine header."""
+    """The event is authentic but must not be applied, now or ever again as it is.
+
+    `code` goes into the quarantine header.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -14,7 +17,9 @@ class Refused(Exception):
 
 
 class Transient(Exception):
-    """Something this event needs is not there at the moment: keep the offset and try again, do not quarantine."""
+    """Something this event needs is not there at the moment: keep the offset and try again, do not
+    quarantine.
+    """
 
 
 class DirectoryUnavailable(Transient):

@@ -1,4 +1,5 @@
-"""The consumer framework: from a bus batch to one committed transaction, with nothing dropped and nothing done twice."""
+"""The consumer framework: from a bus batch to one committed transaction, with nothing dropped and
+nothing done twice."""
 
 import logging
 from collections.abc import Callable, Collection, Sequence
@@ -35,11 +36,21 @@ REPLAY_LIMIT: Final = 1_000
 class Inbox:
     """Opens envelopes addressed to `me` and hands their events to the service's handlers.
 
-    One database transaction per batch; the bus may commit its offset only after it. `opening` answers our opening keys now.
-    Every type that may come must be given to `on` or to `ignore`: an authentic event nobody understands is quarantined.
+    One database transaction per batch; the bus may commit its offset only after it. `opening`
+    answers our opening keys now. Every type that may come must be given to `on` or to `ignore`: an
+    authentic event nobody understands is quarantined.
     """
 
-    def __init__(self, database: Database, outbox: Outbox, *, clock: Clock, me: str, opening: Opening, keys: KeySource) -> None:
+    def __init__(
+        self,
+        database: Database,
+        outbox: Outbox,
+        *,
+        clock: Clock,
+        me: str,
+        opening: Opening,
+        keys: KeySource,
+    ) -> None:
         self._database = database
         self._outbox = outbox
         self._clock = clock
@@ -49,11 +60,19 @@ class Inbox:
         self._speakers: dict[str, Senders | None] = {}
         self.tally = Tally()
 
-    def on(self, event_type: type[E], handler: Callable[[Unit, Received, E], None], *, repeats: bool = False) -> None:
-        """Call `handler` for events of this class, in the writing transaction, in order within a stream.
+    def on(
+        self,
+        event_type: type[E],
+        handler: Callable[[Unit, Received, E], None],
+        *,
+        repeats: bool = False,
+    ) -> None:
+        """Call `handler` for events of this class, in the writing transaction, in order within a
+        stream.
 
-        It may run again for the same event if the transaction fails, so it must only touch the unit. Raising Transient keeps
-        the offset; raising Refused or anything else quarantines the event. With `repeats` it also sees events it saw before.
+        It may run again for the same event if the transaction fails, so it must only touch the
+        unit. Raising Transient keeps the offset; raising Refused or anything else quarantines the
+        event. With `repeats` it also sees events it saw before.
         """
         self._handlers[event_type] = Handling(handler, repeats)
 
@@ -72,10 +91,14 @@ class Inbox:
         others: bool = False,
         senders: Senders | None = None,
     ) -> Consumption:
-        """Join `group`. Its name is also the consumer under which repeats are recognised, so it must never change.
+        """Join `group`.
 
-        `others`: the topics also carry envelopes for other readers, to be skipped. `senders` names, for a topic, who may
-        speak on it; anybody else's envelope is quarantined and holds nothing, and a replay asks the same. Raises what Bus.consume raises.
+        Its name is also the consumer under which repeats are recognised, so it must never change.
+
+        `others`: the topics also carry envelopes for other readers, to be skipped. `senders` names,
+        for a topic, who may
+        speak on it; anybody else's envelope is quarantined and holds nothing, and a replay asks the
+        same. Raises what Bus.consume raises.
         """
         self._speakers[group] = senders
         handler = partial(self._handle, group, others, senders)
@@ -100,40 +123,78 @@ class Inbox:
             consumption.resume()
 
     def held(
-        self, connection: Connection, *, key: bytes | str | None = None, stream: str | None = None, topics: Collection[str] = ()
-    ) -> bool:  # fmt: skip
-        """Whether an authentic envelope of this bus key or stream waits unapplied in quarantine: nothing may be released on it.
+        self,
+        connection: Connection,
+        *,
+        key: bytes | str | None = None,
+        stream: str | None = None,
+        topics: Collection[str] = (),
+    ) -> bool:
+        """Whether an authentic envelope of this bus key or stream waits unapplied in quarantine:
+        nothing may be released on it.
 
         With `topics`, only what came by one of these counts.
         """
-        return quarantine.held(connection, key=key.encode() if isinstance(key, str) else key, stream=stream, topics=topics)
+        return quarantine.held(
+            connection,
+            key=key.encode() if isinstance(key, str) else key,
+            stream=stream,
+            topics=topics,
+        )
 
     def quarantined(self, connection: Connection) -> Sequence[Quarantined]:
         """What this service set aside, oldest first, replayed or not."""
         return quarantine.listing(connection)
 
     def forget(self, unit: Unit, *, before: datetime, limit: int = 1_000) -> int:
-        """Delete the marks of events applied before then; how many. `before` lies further back than any topic's retention."""
-        old = select(*INBOX.primary_key.columns).where(INBOX.c.state == "done", INBOX.c.at < before).limit(limit)
-        return unit.connection.execute(delete(INBOX).where(tuple_(*INBOX.primary_key.columns).in_(old))).rowcount
+        """Delete the marks of events applied before then; how many.
+
+        `before` lies further back than any topic's retention.
+        """
+        old = (
+            select(*INBOX.primary_key.columns)
+            .where(INBOX.c.state == "done", INBOX.c.at < before)
+            .limit(limit)
+        )
+        return unit.connection.execute(
+            delete(INBOX).where(tuple_(*INBOX.primary_key.columns).in_(old))
+        ).rowcount
 
     def waiting(
-        self, connection: Connection, *, topic: str | None, reason: str | None, after: UUID | None = None, limit: int
+        self,
+        connection: Connection,
+        *,
+        topic: str | None,
+        reason: str | None,
+        after: UUID | None = None,
+        limit: int,
     ) -> Sequence[Waiting]:
-        """What this service set aside and nobody replayed, oldest first, from behind the place `after`."""
+        """What this service set aside and nobody replayed, oldest first, from behind the place
+        `after`.
+        """
         return quarantine.waiting(connection, topic=topic, reason=reason, after=after, limit=limit)
 
     async def replay_quarantine(
-        self, bus: Bus, topic: str | None = None, *, reason: str | None = None, digests: Sequence[str] = (),
+        self,
+        bus: Bus,
+        topic: str | None = None,
+        *,
+        reason: str | None = None,
+        digests: Sequence[str] = (),
         begin: Callable[[Unit, int], None] | None = None,
-    ) -> Tally:  # fmt: skip
-        """Try again what this service set aside: of a topic, for a reason, or exactly those; at most 1,000, oldest first.
+    ) -> Tally:
+        """Try again what this service set aside: of a topic, for a reason, or exactly those; at
+        most 1,000, oldest first.
 
-        Each is opened and checked like a new arrival, by the senders its own group gave to `consume`; a group that is gone
-        replays nothing. What succeeds is applied (late), holds nothing any more and is never applied twice; the rest stays where
-        it is. `begin` is committed first, with how many will be tried, if any. Raises what Bus.pieces raises, and what may pass.
+        Each is opened and checked like a new arrival, by the senders its own group gave to
+        `consume`; a group that is gone replays nothing. What succeeds is applied (late), holds
+        nothing any more and is never applied twice; the rest stays where it is. `begin` is
+        committed first, with how many will be tried, if any. Raises what Bus.pieces raises, and
+        what may pass.
         """
-        find = partial(quarantine.waiting, topic=topic, reason=reason, digests=digests, limit=REPLAY_LIMIT)
+        find = partial(
+            quarantine.waiting, topic=topic, reason=reason, digests=digests, limit=REPLAY_LIMIT
+        )
         rows = await self._database.read(find)
         if begin is not None and rows:
             await self._database.write(partial(_call_begin, begin, len(rows)))
@@ -148,14 +209,24 @@ class Inbox:
         return whole
 
     def discard(
-        self, unit: Unit, topic: str, *, digests: Sequence[str] = (), reason: str | None = None, limit: int
-    ) -> Sequence[Waiting]:  # fmt: skip
-        """Let go, in this transaction, of what can never be applied: exactly these of a topic, or what nobody vouches for there, oldest first.
+        self,
+        unit: Unit,
+        topic: str,
+        *,
+        digests: Sequence[str] = (),
+        reason: str | None = None,
+        limit: int,
+    ) -> Sequence[Waiting]:
+        """Let go, in this transaction, of what can never be applied: exactly these of a topic, or
+        what nobody vouches for there, oldest first.
 
-        What is let go holds nothing, is in no list and is not replayed; our copy of its bytes goes. An authentic envelope is let go
-        only by its digest. The same bytes are not set aside again, but one that turns out authentic later is a new arrival.
+        What is let go holds nothing, is in no list and is not replayed; our copy of its bytes goes.
+        An authentic envelope is let go only by its digest. The same bytes are not set aside again,
+        but one that turns out authentic later is a new arrival.
         """
-        return quarantine.discard(unit, self._outbox, self._clock, topic, digests=digests, reason=reason, limit=limit)
+        return quarantine.discard(
+            unit, self._outbox, self._clock, topic, digests=digests, reason=reason, limit=limit
+        )
 
     async def _again(self, row: Waiting, kept: Outgoing | Incoming | None) -> Tally:
         if kept is None:
@@ -163,13 +234,17 @@ class Inbox:
         if row.consumer not in self._speakers:
             return Tally(quarantined=1)
         record = quarantine.restored(row, kept.value, kept.headers)
-        items = await self._opener.open([record], others=False, senders=self._speakers[row.consumer])
+        items = await self._opener.open(
+            [record], others=False, senders=self._speakers[row.consumer]
+        )
         return await self._database.write(partial(self._apply, row.consumer, items, True, True))
 
     async def _loose(self, bus: Bus, rows: Sequence[Waiting]) -> Tally:
-        """A forger's bytes are only where they were put aside, for as long as that topic keeps them.
+        """A forger's bytes are only where they were put aside, for as long as that topic keeps
+        them.
 
-        Read piece by piece and tried as they are met: whoever floods a topic must not fill our memory when it is replayed.
+        Read piece by piece and tried as they are met: whoever floods a topic must not fill our
+        memory when it is replayed.
         """
         whole = Tally()
         for topic in sorted({row.topic for row in rows}):
@@ -187,8 +262,13 @@ class Inbox:
             whole.add(Tally(absent=sum(map(len, wanted.values()))))
         return whole
 
-    async def _handle(self, group: str, others: bool, senders: Senders | None, records: Sequence[Incoming]) -> None:
-        """Returns only when the batch is durable. Raising keeps the offset: a consumer that cannot record must stop."""
+    async def _handle(
+        self, group: str, others: bool, senders: Senders | None, records: Sequence[Incoming]
+    ) -> None:
+        """Returns only when the batch is durable.
+
+        Raising keeps the offset: a consumer that cannot record must stop.
+        """
         items = await self._opener.open(records, others=others, senders=senders)
         if not items:
             return
@@ -200,8 +280,12 @@ class Inbox:
         crash_point("inbox.after-commit")
         self.tally.add(tally)
 
-    def _apply(self, group: str, items: Sequence[Item], careful: bool, replay: bool, unit: Unit) -> Tally:
-        batch = Batch(unit, group, self._handlers, outbox=self._outbox, clock=self._clock, careful=careful)
+    def _apply(
+        self, group: str, items: Sequence[Item], careful: bool, replay: bool, unit: Unit
+    ) -> Tally:
+        batch = Batch(
+            unit, group, self._handlers, outbox=self._outbox, clock=self._clock, careful=careful
+        )
         tally = batch.apply(items, replay=replay)
         crash_point("inbox.before-commit")
         return tally

@@ -1,4 +1,5 @@
-"""Quarantine: an envelope that cannot be applied leaves the road untouched, with a reason, and can come back."""
+"""Quarantine: an envelope that cannot be applied leaves the road untouched, with a reason, and can
+come back."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -9,7 +10,18 @@ from typing import Any, Final
 from uuid import UUID
 
 from opentelemetry import metrics
-from sqlalchemy import ColumnElement, Connection, Select, TextClause, bindparam, delete, exists, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    TextClause,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
 
 from common import topics
 from common.bus import Incoming, Outgoing
@@ -24,12 +36,17 @@ _log = logging.getLogger(__name__)
 REASON_HEADER: Final = "hub-reason"
 CONSUMER_HEADER: Final = "hub-consumer"
 
-_counter = metrics.get_meter("hub.inbox").create_counter("hub_inbox_quarantined", description="Envelopes put into quarantine, by reason")
+_counter = metrics.get_meter("hub.inbox").create_counter(
+    "hub_inbox_quarantined", description="Envelopes put into quarantine, by reason"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """One envelope in quarantine, as an operator sees it. `holds` releases on its stream until it is replayed."""
+    """One envelope in quarantine, as an operator sees it.
+
+    `holds` releases on its stream until it is replayed.
+    """
 
     topic: str
     key: bytes
@@ -45,7 +62,10 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One envelope that was not replayed yet. `place` orders them as they were set aside; the last three only if authentic."""
+    """One envelope that was not replayed yet.
+
+    `place` orders them as they were set aside; the last three only if authentic.
+    """
 
     place: UUID
     consumer: str
@@ -60,58 +80,108 @@ class Waiting:
 
 
 def put(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, item: Item, reason: str) -> None:
-    """Send the untouched envelope to its topic's quarantine, in this transaction, once however often it comes.
+    """Send the untouched envelope to its topic's quarantine, in this transaction, once however
+    often it comes.
 
-    Authentic: `item.received` is set; the row then holds releases until it is replayed. One that was taken for a forgery and
-    turns out authentic, because its key became known, holds from now on.
+    Authentic: `item.received` is set; the row then holds releases until it is replayed. One that
+    was taken for a forgery and turns out authentic, because its key became known, holds from now
+    on.
     """
     record, got = item.record, item.received
     digest = envelope_digest(record)
-    known = unit.connection.execute(select(QUARANTINE.c.authentic).where(_is(consumer, digest))).scalar_one_or_none()
+    known = unit.connection.execute(
+        select(QUARANTINE.c.authentic).where(_is(consumer, digest))
+    ).scalar_one_or_none()
     if known is not None and got is None:
         return
     if known:
-        unit.connection.execute(update(QUARANTINE).where(_is(consumer, digest)).values(reason=reason))
+        unit.connection.execute(
+            update(QUARANTINE).where(_is(consumer, digest)).values(reason=reason)
+        )
         return
     unit.connection.execute(delete(QUARANTINE).where(_is(consumer, digest)))
-    headers = (*_without_ours(record.headers), (REASON_HEADER, reason.encode()), (CONSUMER_HEADER, consumer.encode()))
+    headers = (
+        *_without_ours(record.headers),
+        (REASON_HEADER, reason.encode()),
+        (CONSUMER_HEADER, consumer.encode()),
+    )
     message = Outgoing(topics.quarantine(record.topic), record.key, record.value, headers)
-    # A forger's bytes are not kept beyond the quarantine topic; an authentic envelope is kept until it was replayed.
-    outbox_id = outbox.forward(unit, message, stream=f"quarantine/{record.topic}", keep=got is not None)
+    # A forger's bytes are not kept beyond the quarantine topic; an authentic envelope is kept until
+    # it was replayed.
+    outbox_id = outbox.forward(
+        unit, message, stream=f"quarantine/{record.topic}", keep=got is not None
+    )
     unit.connection.execute(
         insert(QUARANTINE),
         {
-            "consumer": consumer, "digest": digest, "topic": record.topic, "key": record.key, "reason": reason, "authentic": got is not None,
-            "source": got.source if got else None, "stream": got.stream if got else None, "event_id": got.id if got else None,
-            "outbox_id": outbox_id, "at": clock.now(),
+            "consumer": consumer,
+            "digest": digest,
+            "topic": record.topic,
+            "key": record.key,
+            "reason": reason,
+            "authentic": got is not None,
+            "source": got.source if got else None,
+            "stream": got.stream if got else None,
+            "event_id": got.id if got else None,
+            "outbox_id": outbox_id,
+            "at": clock.now(),
         },
-    )  # fmt: skip
+    )
     unit.after_commit(lambda: _alarm(record, reason, consumer, authentic=got is not None))
 
 
 def release(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, digest: str) -> None:
-    """The envelope was replayed and applied, or let go of: it holds nothing any more and its bytes may go."""
+    """The envelope was replayed and applied, or let go of: it holds nothing any more and its bytes
+    may go.
+    """
     freed = update(QUARANTINE).where(_is(consumer, digest), QUARANTINE.c.replayed_at.is_(None))
-    outbox_id = unit.connection.execute(freed.values(replayed_at=clock.now()).returning(QUARANTINE.c.outbox_id)).scalar_one_or_none()
+    outbox_id = unit.connection.execute(
+        freed.values(replayed_at=clock.now()).returning(QUARANTINE.c.outbox_id)
+    ).scalar_one_or_none()
     if outbox_id is not None:
         outbox.confirm(unit, [outbox_id])
 
 
 def discard(
-    unit: Unit, outbox: Outbox, clock: Clock, topic: str, *, digests: Sequence[str], reason: str | None, limit: int
-) -> Sequence[Waiting]:  # fmt: skip
-    """It holds nothing any more and is in no list. Its row stays, so that the same bytes are known when they come again."""
-    rows = waiting(unit.connection, topic=topic, reason=reason, digests=digests, authentic=None if digests else False, limit=limit)
+    unit: Unit,
+    outbox: Outbox,
+    clock: Clock,
+    topic: str,
+    *,
+    digests: Sequence[str],
+    reason: str | None,
+    limit: int,
+) -> Sequence[Waiting]:
+    """It holds nothing any more and is in no list.
+
+    Its row stays, so that the same bytes are known when they come again.
+    """
+    rows = waiting(
+        unit.connection,
+        topic=topic,
+        reason=reason,
+        digests=digests,
+        authentic=None if digests else False,
+        limit=limit,
+    )
     for row in rows:
         release(unit, outbox, clock, row.consumer, row.digest)
     return rows
 
 
 def waiting(
-    connection: Connection, *, topic: str | None = None, reason: str | None = None, digests: Sequence[str] = (),
-    after: UUID | None = None, authentic: bool | None = None, limit: int,
-) -> Sequence[Waiting]:  # fmt: skip
-    """What this service set aside and nobody replayed, in the order in which it was; all conditions given must hold."""
+    connection: Connection,
+    *,
+    topic: str | None = None,
+    reason: str | None = None,
+    digests: Sequence[str] = (),
+    after: UUID | None = None,
+    authentic: bool | None = None,
+    limit: int,
+) -> Sequence[Waiting]:
+    """What this service set aside and nobody replayed, in the order in which it was; all conditions
+    given must hold.
+    """
     wanted = select(QUARANTINE).where(QUARANTINE.c.replayed_at.is_(None))
     if topic is not None:
         wanted = wanted.where(QUARANTINE.c.topic == topic)
@@ -126,21 +196,38 @@ def waiting(
     rows = connection.execute(wanted.order_by(QUARANTINE.c.outbox_id).limit(limit))
     return [
         Waiting(
-            row.outbox_id, row.consumer, row.topic, row.key, row.digest, row.reason, row.at, row.authentic, row.source, row.event_id
+            row.outbox_id,
+            row.consumer,
+            row.topic,
+            row.key,
+            row.digest,
+            row.reason,
+            row.at,
+            row.authentic,
+            row.source,
+            row.event_id,
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
-def held(connection: Connection, *, key: bytes | None, stream: str | None, topics: Collection[str] = ()) -> bool:
-    """Whether an authentic, unapplied envelope with that bus key or stream waits in quarantine of any consumer of this service.
+def held(
+    connection: Connection, *, key: bytes | None, stream: str | None, topics: Collection[str] = ()
+) -> bool:
+    """Whether an authentic, unapplied envelope with that bus key or stream waits in quarantine of
+    any consumer of this service.
 
-    With `topics`, only one that came by one of these: whoever may write to another must not hold what travels here.
+    With `topics`, only one that came by one of these: whoever may write to another must not hold
+    what travels here.
     """
     if key is None and stream is None:
         raise ValueError("name a key or a stream")
     given = {"b_key": key, "b_stream": stream, "b_topics": list(topics)}
-    return bool(_holding(key is not None, stream is not None, bool(topics)).run(connection, given).scalar_one())
+    return bool(
+        _holding(key is not None, stream is not None, bool(topics))
+        .run(connection, given)
+        .scalar_one()
+    )
 
 
 @lru_cache
@@ -163,16 +250,29 @@ def listing(connection: Connection) -> Sequence[Quarantined]:
     rows = connection.execute(select(QUARANTINE).order_by(QUARANTINE.c.at))
     return [
         Quarantined(
-            row.topic, row.key, row.digest, row.reason, row.authentic and row.replayed_at is None,
-            row.source, row.stream, row.event_id, row.at, row.replayed_at,
+            row.topic,
+            row.key,
+            row.digest,
+            row.reason,
+            row.authentic and row.replayed_at is None,
+            row.source,
+            row.stream,
+            row.event_id,
+            row.at,
+            row.replayed_at,
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
 def restored(row: Waiting, value: bytes, headers: tuple[tuple[str, bytes], ...]) -> Incoming:
-    """The record as it first stood on its topic. Topic and key are our own note of it, whatever stands on the quarantine topic."""
-    return Incoming(row.topic, row.key, value, _without_ours(headers), 0, 0, int(row.at.timestamp() * 1000))
+    """The record as it first stood on its topic.
+
+    Topic and key are our own note of it, whatever stands on the quarantine topic.
+    """
+    return Incoming(
+        row.topic, row.key, value, _without_ours(headers), 0, 0, int(row.at.timestamp() * 1000)
+    )
 
 
 def _without_ours(headers: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
@@ -184,7 +284,9 @@ def _is(consumer: str, digest: str) -> ColumnElement[bool]:
 
 
 def _alarm(record: Incoming, reason: str, consumer: str, *, authentic: bool) -> None:
-    """A forged envelope is an event for security; an authentic one that we cannot apply stops somebody's release, so it pages."""
+    """A forged envelope is an event for security; an authentic one that we cannot apply stops
+    somebody's release, so it pages.
+    """
     _counter.add(1, {"reason": reason, "consumer": consumer, "authentic": authentic})
     level = logging.ERROR if authentic else logging.WARNING
     _log.log(

@@ -8,7 +8,16 @@ from typing import Final
 
 from common.bus import Incoming
 from common.clock import Clock
-from common.envelope import SEALED_TYPE, EnvelopeRefused, Metadata, Opened, digest, open_envelope, peek, routing_headers
+from common.envelope import (
+    SEALED_TYPE,
+    EnvelopeRefused,
+    Metadata,
+    Opened,
+    digest,
+    open_envelope,
+    peek,
+    routing_headers,
+)
 from common.inbox.errors import DirectoryUnavailable
 from common.keys import KeySource, OpeningKey
 
@@ -16,9 +25,11 @@ _log = logging.getLogger(__name__)
 
 _REFRESH_EVERY_S: Final = 1.0
 _IN_PLACE: Final = 32_768
-"""Bytes of a batch that is opened on the loop itself: five small envelopes, which takes about 1.5 ms.
+"""Bytes of a batch that is opened on the loop itself: five small envelopes, which takes about 1.5
+ms.
 
-The way to a thread and back costs 0.1 ms, and up to two switch intervals (5 ms each) while other threads hold the interpreter.
+The way to a thread and back costs 0.1 ms, and up to two switch intervals (5 ms each) while other
+threads hold the interpreter.
 """
 
 _OPENED: Final = tuple(field.name for field in fields(Opened))
@@ -30,7 +41,9 @@ Senders = Callable[[str], Collection[str]]
 
 @dataclass(frozen=True, slots=True)
 class Received(Opened):
-    """A checked statement and how it came: `late` after its successors in its stream, `repeat` not for the first time."""
+    """A checked statement and how it came: `late` after its successors in its stream, `repeat` not
+    for the first time.
+    """
 
     topic: str
     key: bytes
@@ -40,7 +53,10 @@ class Received(Opened):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One record of a batch: `received`, or the `reason` why it is refused. `authentic` is true when the signature was checked."""
+    """One record of a batch: `received`, or the `reason` why it is refused.
+
+    `authentic` is true when the signature was checked.
+    """
 
     record: Incoming
     received: Received | None = None
@@ -48,7 +64,10 @@ class Item:
 
 
 class Opener:
-    """Opens batches of records. An unknown key id asks the directory once per batch before it counts as a failure."""
+    """Opens batches of records.
+
+    An unknown key id asks the directory once per batch before it counts as a failure.
+    """
 
     def __init__(self, *, me: str, opening: Opening, keys: KeySource, clock: Clock) -> None:
         self._me = me
@@ -57,8 +76,11 @@ class Opener:
         self._clock = clock
         self._refreshed = -_REFRESH_EVERY_S
 
-    async def open(self, records: Sequence[Incoming], *, others: bool, senders: Senders | None) -> list[Item]:
-        """The records in order, without those addressed to others if `others` says that this topic has such.
+    async def open(
+        self, records: Sequence[Incoming], *, others: bool, senders: Senders | None
+    ) -> list[Item]:
+        """The records in order, without those addressed to others if `others` says that this topic
+        has such.
 
         Raises DirectoryUnavailable when a key is unknown and the directory does not answer.
         """
@@ -68,13 +90,16 @@ class Opener:
         await self._refresh()
         return await self._opened(records, others, senders)
 
-    async def _opened(self, records: Sequence[Incoming], others: bool, senders: Senders | None) -> list[Item]:
+    async def _opened(
+        self, records: Sequence[Incoming], others: bool, senders: Senders | None
+    ) -> list[Item]:
         if sum(len(record.value) for record in records) <= _IN_PLACE:
             return self._open_all(records, others, senders)
         return await asyncio.to_thread(self._open_all, records, others, senders)
 
     async def _refresh(self) -> None:
-        # A forger can invent key ids for nothing; asking about them costs the directory at most one call a second.
+        # A forger can invent key ids for nothing; asking about them costs the directory at most one
+        # call a second.
         wait = self._refreshed + _REFRESH_EVERY_S - self._clock.monotonic()
         if wait > 0:
             await asyncio.sleep(wait)
@@ -84,7 +109,9 @@ class Opener:
         except Exception as error:
             raise DirectoryUnavailable("the key directory does not answer") from error
 
-    def _open_all(self, records: Sequence[Incoming], others: bool, senders: Senders | None) -> list[Item]:
+    def _open_all(
+        self, records: Sequence[Incoming], others: bool, senders: Senders | None
+    ) -> list[Item]:
         ours = [record for record in records if not (others and self._for_others(record))]
         if not ours:
             return []
@@ -97,7 +124,9 @@ class Opener:
         except EnvelopeRefused:
             return False
 
-    def _open(self, record: Incoming, opening: Mapping[str, OpeningKey], senders: Senders | None) -> Item:
+    def _open(
+        self, record: Incoming, opening: Mapping[str, OpeningKey], senders: Senders | None
+    ) -> Item:
         try:
             opened = open_envelope(record.value, me=self._me, opening=opening, keys=self._keys)
             if not _headers_honest(record, opened):
@@ -111,12 +140,16 @@ class Opener:
 
 
 def _headers_honest(record: Incoming, opened: Opened) -> bool:
-    """Routing headers may be missing, since nothing is decided by them; one that is there must repeat the envelope.
+    """Routing headers may be missing, since nothing is decided by them; one that is there must
+    repeat the envelope.
 
-    What stands outside it was held against what is signed inside when it was opened, so it need not be read again.
+    What stands outside it was held against what is signed inside when it was opened, so it need not
+    be read again.
     """
     said = {pair for pair in record.headers if pair[0] in _ROUTING}
-    outside = Metadata(opened.id, SEALED_TYPE, opened.source, opened.to, opened.stream, opened.seq, "")
+    outside = Metadata(
+        opened.id, SEALED_TYPE, opened.source, opened.to, opened.stream, opened.seq, ""
+    )
     return said <= set(routing_headers(outside))
 
 

@@ -1,4 +1,5 @@
-"""Transactional outbox: sealed in the writing transaction, sent as stored, kept until the other end confirms."""
+"""Transactional outbox: sealed in the writing transaction, sent as stored, kept until the other end
+confirms."""
 
 from common.outbox.outbox import Outbox, RecipientUnknown, SentRef
 from common.outbox.tables import outbox_tables

@@ -1,4 +1,5 @@
-"""The outbox: an event is sealed and numbered in the transaction that caused it, and leaves as exactly those bytes."""
+"""The outbox: an event is sealed and numbered in the transaction that caused it, and leaves as
+exactly those bytes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,16 @@ from common.outbox.relay import Relay, Stored, decoded_headers, encoded_headers
 from common.outbox.tables import OUTBOX, STREAM_SEQUENCE
 
 _INSERT: Final = Prepared(
-    insert(OUTBOX).inline(), "id", "topic", "key", "headers", "body", "stream", "created_at", "not_before", "confirmed_at"
+    insert(OUTBOX).inline(),
+    "id",
+    "topic",
+    "key",
+    "headers",
+    "body",
+    "stream",
+    "created_at",
+    "not_before",
+    "confirmed_at",
 )
 _NOW: Final = bindparam("now", type_=UtcDateTime())
 _CONFIRMED: Final = Prepared(
@@ -34,9 +44,15 @@ _SERVICE: Final = "svc:"
 
 def _numbering(dialect: str) -> Insert:
     """Take the next number of a stream, starting at 1, and keep its row locked until the commit."""
-    new = sqlite.insert(STREAM_SEQUENCE) if dialect == "sqlite" else postgresql.insert(STREAM_SEQUENCE)
+    new = (
+        sqlite.insert(STREAM_SEQUENCE)
+        if dialect == "sqlite"
+        else postgresql.insert(STREAM_SEQUENCE)
+    )
     first = new.values(sender=bindparam("sender"), stream=bindparam("stream"), last=1)
-    next_one = first.on_conflict_do_update(index_elements=["sender", "stream"], set_={"last": STREAM_SEQUENCE.c.last + 1})
+    next_one = first.on_conflict_do_update(
+        index_elements=["sender", "stream"], set_={"last": STREAM_SEQUENCE.c.last + 1}
+    )
     return next_one.returning(STREAM_SEQUENCE.c.last)
 
 
@@ -44,7 +60,10 @@ _NUMBER: Final = Prepared(_numbering)
 
 
 class RecipientUnknown(LookupError):
-    """The directory holds no key to seal to one of the recipients; nothing was written. Carries the owner, which is no secret."""
+    """The directory holds no key to seal to one of the recipients; nothing was written.
+
+    Carries the owner, which is no secret.
+    """
 
     def __init__(self, owner: str) -> None:
         super().__init__(f"no key to seal to {owner}")
@@ -68,10 +87,13 @@ class SentRef:
 class Outbox:
     """Seals, numbers and stores events; a relay hands the stored bytes to the bus in order.
 
-    `keys` answers the recipients' current keys. One outbox per database; of several processes one relays.
+    `keys` answers the recipients' current keys. One outbox per database; of several processes one
+    relays.
     """
 
-    def __init__(self, database: Database, bus: Bus, *, clock: Clock, sender: SigningKey, keys: KeySource) -> None:
+    def __init__(
+        self, database: Database, bus: Bus, *, clock: Clock, sender: SigningKey, keys: KeySource
+    ) -> None:
         self._clock = clock
         self._sender = sender
         self._keys = keys
@@ -83,71 +105,122 @@ class Outbox:
         return self._relay
 
     def rotate(self, sender: SigningKey) -> None:
-        """Sign with `sender` from now on. Raises ValueError when it belongs to another owner: streams are numbered per owner."""
+        """Sign with `sender` from now on.
+
+        Raises ValueError when it belongs to another owner: streams are numbered per owner.
+        """
         if sender.owner != self._sender.owner:
             raise ValueError("a sender's key may change, its owner may not")
         self._sender = sender
 
     def send(
-        self, unit: Unit, *, topic: str, key: bytes | str, event: Event, to: Sequence[str],
-        stream: str | None = None, not_before: datetime | None = None, keep: bool = True,
+        self,
+        unit: Unit,
+        *,
+        topic: str,
+        key: bytes | str,
+        event: Event,
+        to: Sequence[str],
+        stream: str | None = None,
+        not_before: datetime | None = None,
+        keep: bool = True,
         id: UUID | None = None,  # noqa: A002  the published name
         data: Mapping[str, Any] | None = None,
-    ) -> SentRef:  # fmt: skip
-        """Seal `event` once to the recipients' current keys and store the bytes; all of it becomes durable with the unit, or none.
+    ) -> SentRef:
+        """Seal `event` once to the recipients' current keys and store the bytes; all of it becomes
+        durable with the unit, or none.
 
-        `key` and `stream` travel in clear: opaque ids only. `stream` defaults to ``<topic>/<key>``, in which the sequence is
-        gapless. Nothing leaves before `not_before`, nor anything after it in the same stream. The body is kept until `confirm`;
-        with `keep` false only until the bus has it, for what the next message makes good, such as a heartbeat. `data` is what
-        `event.data()` answered, from a caller who has it already. Raises RecipientUnknown, EnvelopeTooLarge, CanonicalError.
+        `key` and `stream` travel in clear: opaque ids only. `stream` defaults to ``<topic>/<key>``,
+        in which the sequence is
+        gapless. Nothing leaves before `not_before`, nor anything after it in the same stream. The
+        body is kept until `confirm`; with `keep` false only until the bus has it, for what the next
+        message makes good, such as a heartbeat. `data` is what
+        `event.data()` answered, from a caller who has it already. Raises RecipientUnknown,
+        EnvelopeTooLarge, CanonicalError.
         """
         raw_key = key.encode() if isinstance(key, str) else key
-        stream = stream if stream is not None else f"{topic}/{key if isinstance(key, str) else key.hex()}"
+        stream = (
+            stream
+            if stream is not None
+            else f"{topic}/{key if isinstance(key, str) else key.hex()}"
+        )
         recipients = [self._recipient(owner) for owner in to]
-        # The counter row stays locked until the commit: numbers are gapless, and row order is stream order between processes too.
+        # The counter row stays locked until the commit: numbers are gapless, and row order is
+        # stream order between processes too.
         parameters = {"sender": self._sender.owner, "stream": stream}
         seq: int = _NUMBER.run(unit.connection, parameters).scalar_one()
-        # Ids inside the hub follow time. One that an outside agency or the broker sees must not: two agencies told in one moment would
+        # Ids inside the hub follow time. One that an outside agency or the broker sees must not:
+        # two agencies told in one moment would
         # hold neighbouring ids, whatever the spread of their sends.
         event_id = id or (uuid7() if all(owner.startswith(_SERVICE) for owner in to) else uuid4())
         value = seal(
-            type=event.TYPE, version=event.VERSION, data=event.data() if data is None else data, sender=self._sender, recipients=recipients,
-            stream=stream, seq=seq, id=event_id, issued_at=self._clock.now(),
-        )  # fmt: skip
+            type=event.TYPE,
+            version=event.VERSION,
+            data=event.data() if data is None else data,
+            sender=self._sender,
+            recipients=recipients,
+            stream=stream,
+            seq=seq,
+            id=event_id,
+            issued_at=self._clock.now(),
+        )
         clear = Metadata(event_id, SEALED_TYPE, self._sender.owner, tuple(to), stream, seq, "")
         message = Outgoing(topic, raw_key, value, routing_headers(clear))
         self._store(unit, Stored(event_id, stream, seq, message, not_before), keep=keep)
         return SentRef(event_id, seq, value)
 
     def forward(self, unit: Unit, message: Outgoing, *, stream: str, keep: bool = True) -> UUID:
-        """Send bytes that are not ours to seal again, such as an envelope for quarantine. Returns the id to confirm it by."""
+        """Send bytes that are not ours to seal again, such as an envelope for quarantine.
+
+        Returns the id to confirm it by.
+        """
         row_id = uuid7()
         self._store(unit, Stored(row_id, stream, 0, message), keep=keep)
         return row_id
 
     def confirm(self, unit: Unit, ids: Sequence[UUID]) -> None:
-        """The other end has them: forget the bodies. A broker's acknowledgement is not enough reason to call this."""
+        """The other end has them: forget the bodies.
+
+        A broker's acknowledgement is not enough reason to call this.
+        """
         if not ids:
             return
         now = self._clock.now()
-        _CONFIRMED.run_many(unit.connection, [{"message": each, "now": now} for each in sorted(ids)])
+        _CONFIRMED.run_many(
+            unit.connection, [{"message": each, "now": now} for each in sorted(ids)]
+        )
 
     def resend(self, unit: Unit, ids: Sequence[UUID]) -> int:
-        """Hand the stored bytes to the bus once more; how many still had bytes. Recipients recognise the repeat by its id."""
+        """Hand the stored bytes to the bus once more; how many still had bytes.
+
+        Recipients recognise the repeat by its id.
+        """
         if not ids:
             return 0
         wanted = OUTBOX.c.id.in_(ids) & OUTBOX.c.body.is_not(None) & OUTBOX.c.sent_at.is_not(None)
-        changed = unit.connection.execute(update(OUTBOX).where(wanted).values(sent_at=null())).rowcount
+        changed = unit.connection.execute(
+            update(OUTBOX).where(wanted).values(sent_at=null())
+        ).rowcount
         self._relay.stored(unit)
         return changed
 
-    def unanswered(self, connection: Connection, *, topic: str, sent_before: datetime) -> Sequence[UUID]:
-        """Messages of `topic` last sent before then and still not confirmed, oldest first, at most 100."""
+    def unanswered(
+        self, connection: Connection, *, topic: str, sent_before: datetime
+    ) -> Sequence[UUID]:
+        """Messages of `topic` last sent before then and still not confirmed, oldest first, at most
+        100.
+        """
         late = (OUTBOX.c.topic == topic, OUTBOX.c.body.is_not(None), OUTBOX.c.sent_at < sent_before)
-        return connection.execute(select(OUTBOX.c.id).where(*late).order_by(OUTBOX.c.seq).limit(100)).scalars().all()
+        return (
+            connection.execute(select(OUTBOX.c.id).where(*late).order_by(OUTBOX.c.seq).limit(100))
+            .scalars()
+            .all()
+        )
 
     def stored(self, connection: Connection, message_id: UUID) -> Outgoing | None:
-        """The exact message as stored, or None when it is unknown or its body was confirmed away."""
+        """The exact message as stored, or None when it is unknown or its body was confirmed
+        away.
+        """
         columns = (OUTBOX.c.topic, OUTBOX.c.key, OUTBOX.c.body, OUTBOX.c.headers)
         row = connection.execute(select(*columns).where(OUTBOX.c.id == message_id)).one_or_none()
         if row is None or row.body is None:
@@ -155,9 +228,19 @@ class Outbox:
         return Outgoing(row.topic, row.key, row.body, decoded_headers(row.headers))
 
     def forget(self, unit: Unit, *, before: datetime, limit: int = 1_000) -> int:
-        """Delete rows sent before then whose bodies are gone; how many. What was never confirmed stays, and stays visible."""
-        old = select(OUTBOX.c.seq).where(OUTBOX.c.body.is_(None), OUTBOX.c.sent_at < before).order_by(OUTBOX.c.seq).limit(limit)
-        return unit.connection.execute(delete(OUTBOX).where(OUTBOX.c.seq.in_(old.scalar_subquery()))).rowcount
+        """Delete rows sent before then whose bodies are gone; how many.
+
+        What was never confirmed stays, and stays visible.
+        """
+        old = (
+            select(OUTBOX.c.seq)
+            .where(OUTBOX.c.body.is_(None), OUTBOX.c.sent_at < before)
+            .order_by(OUTBOX.c.seq)
+            .limit(limit)
+        )
+        return unit.connection.execute(
+            delete(OUTBOX).where(OUTBOX.c.seq.in_(old.scalar_subquery()))
+        ).rowcount
 
     async def start(self) -> None:
         """Start the relay; messages left by an earlier process go first."""
@@ -184,9 +267,16 @@ class Outbox:
     def _store(self, unit: Unit, stored: Stored, *, keep: bool) -> None:
         now, message = self._clock.now(), stored.message
         row = {
-            "id": stored.id, "topic": message.topic, "key": message.key, "headers": encoded_headers(message.headers), "body": message.value,
-            "stream": stored.stream, "created_at": now, "not_before": stored.not_before, "confirmed_at": None if keep else now,
-        }  # fmt: skip
+            "id": stored.id,
+            "topic": message.topic,
+            "key": message.key,
+            "headers": encoded_headers(message.headers),
+            "body": message.value,
+            "stream": stored.stream,
+            "created_at": now,
+            "not_before": stored.not_before,
+            "confirmed_at": None if keep else now,
+        }
         _INSERT.run(unit.connection, row)
         crash_point("outbox.stored")
         self._relay.stored(unit, stored)

@@ -38,36 +38,62 @@ _log = logging.getLogger(__name__)
 BATCH: Final = 64
 CHANNEL: Final = "hub_outbox"
 SAFETY_POLL_S: Final = 1.0
-"""How long a message may wait if every word of its commit was lost; a commit wakes the relay at once, another process's too."""
+"""How long a message may wait if every word of its commit was lost; a commit wakes the relay at
+once, another process's too.
+"""
 _STANDBY_S: Final = 1.0
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
 _REFUSED_TOPIC_S: Final = 30.0
 _MARK_WITHIN_S: Final = 0.05
-"""How long a mark waits for a commit to ride along with; dying before it only repeats what was sent."""
+"""How long a mark waits for a commit to ride along with; dying before it only repeats what was
+sent.
+"""
 _HANDED_MOST: Final = 256
 _STREAMS_KNOWN: Final = 10_000
 
 _meter = metrics.get_meter("hub.outbox")
 _sent = _meter.create_counter("hub_outbox_sent", description="Messages the bus has taken")
-_failures = _meter.create_counter("hub_outbox_failures", description="Attempts that the bus did not take, by reason")
+_failures = _meter.create_counter(
+    "hub_outbox_failures", description="Attempts that the bus did not take, by reason"
+)
 
-_COLUMNS: Final = (OUTBOX.c.id, OUTBOX.c.topic, OUTBOX.c.key, OUTBOX.c.headers, OUTBOX.c.body, OUTBOX.c.stream)
+_COLUMNS: Final = (
+    OUTBOX.c.id,
+    OUTBOX.c.topic,
+    OUTBOX.c.key,
+    OUTBOX.c.headers,
+    OUTBOX.c.body,
+    OUTBOX.c.stream,
+)
 
 # Made once: building a statement costs more than running it.
 _NOW: Final = bindparam("now", type_=UtcDateTime())
-_NEXT_DELAYED: Final = select(func.min(OUTBOX.c.not_before)).where(OUTBOX.c.sent_at.is_(None), OUTBOX.c.not_before > _NOW)
-_MAY_GO: Final = (OUTBOX.c.sent_at.is_(None), OUTBOX.c.body.is_not(None), or_(OUTBOX.c.not_before.is_(None), OUTBOX.c.not_before <= _NOW))
+_NEXT_DELAYED: Final = select(func.min(OUTBOX.c.not_before)).where(
+    OUTBOX.c.sent_at.is_(None), OUTBOX.c.not_before > _NOW
+)
+_MAY_GO: Final = (
+    OUTBOX.c.sent_at.is_(None),
+    OUTBOX.c.body.is_not(None),
+    or_(OUTBOX.c.not_before.is_(None), OUTBOX.c.not_before <= _NOW),
+)
 _NEXT: Final = select(*_COLUMNS).where(*_MAY_GO).order_by(OUTBOX.c.seq).limit(BATCH)
 
 
 # What nobody will confirm is forgotten with the bus's own word for it.
 def _marking(dialect: str) -> Update:
-    """Skips what another process has locked: it is confirming it, which says that it was sent. Waiting for it could deadlock."""
+    """Skips what another process has locked: it is confirming it, which says that it was sent.
+
+    Waiting for it could deadlock.
+    """
     here = OUTBOX.c.id == bindparam("message")
     if dialect == "postgresql":
         here = (
-            OUTBOX.c.id == select(OUTBOX.c.id).where(here, OUTBOX.c.sent_at.is_(None)).with_for_update(skip_locked=True).scalar_subquery()
+            OUTBOX.c.id
+            == select(OUTBOX.c.id)
+            .where(here, OUTBOX.c.sent_at.is_(None))
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
         )
     body = case((OUTBOX.c.confirmed_at.is_not(None), null()), else_=OUTBOX.c.body)
     return update(OUTBOX).where(here, OUTBOX.c.sent_at.is_(None)).values(sent_at=_NOW, body=body)
@@ -78,7 +104,10 @@ _MARK: Final = Prepared(_marking)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A message as its row has it. `number` is its place in its stream, from 1; 0 when it has none."""
+    """A message as its row has it.
+
+    `number` is its place in its stream, from 1; 0 when it has none.
+    """
 
     id: UUID
     stream: str
@@ -100,9 +129,10 @@ def decoded_headers(stored: Any) -> tuple[tuple[str, bytes], ...]:
 class Relay:
     """One task per process; of all processes on one database only the holder of the lock sends.
 
-    What this process committed is handed over in memory and sent without reading it again, as long as it is the next of its
-    stream; everything else (after a start, a failure, a delay, from another process) is read from the table, in order. A holder
-    that stalls and wakes up later can repeat messages, never reorder new ones: recipients drop repeats by id.
+    What this process committed is handed over in memory and sent without reading it again, as long
+    as it is the next of its stream; everything else (after a start, a failure, a delay, from
+    another process) is read from the table, in order. A holder that stalls and wakes up later can
+    repeat messages, never reorder new ones: recipients drop repeats by id.
     """
 
     def __init__(self, database: Database, bus: Bus, *, clock: Clock) -> None:
@@ -133,13 +163,20 @@ class Relay:
         self._wake.set()
 
     def stored(self, unit: Unit, stored: Stored | None = None) -> None:
-        """A message was stored in this unit: with its commit, send it, or wake whichever process relays."""
+        """A message was stored in this unit: with its commit, send it, or wake whichever process
+        relays.
+        """
         unit.after_commit(self.wake if stored is None else partial(self._take, stored))
         if not self.holding:
             announce(unit.connection, CHANNEL)
 
     def _take(self, stored: Stored) -> None:
-        if self._look or not self.holding or not self._running.is_set() or len(self._handed) >= _HANDED_MOST:
+        if (
+            self._look
+            or not self.holding
+            or not self._running.is_set()
+            or len(self._handed) >= _HANDED_MOST
+        ):
             self._look = True  # it stands in the table, behind what must be read from there first
         else:
             self._handed.append(stored)
@@ -160,14 +197,17 @@ class Relay:
             self._look = True
             self._lock = self._database.lock("outbox-relay")
             self._listener = self._database.listen(CHANNEL, self.wake)
-            self._task = asyncio.create_task(self._run(self._lock), name=f"{self._database.name}-relay")
+            self._task = asyncio.create_task(
+                self._run(self._lock), name=f"{self._database.name}-relay"
+            )
 
     async def stop(self) -> None:
         """End after the batch under way, and let another process take over."""
         task, self._task = self._task, None
         if task is None:
             return
-        # Cancelled in the middle of a publish, a message may be out and not marked: the next start repeats it.
+        # Cancelled in the middle of a publish, a message may be out and not marked: the next start
+        # repeats it.
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
@@ -198,12 +238,18 @@ class Relay:
                 failures += 1
                 self._look = True
                 _failures.add(1, {"reason": type(error).__name__})
-                _log.warning("outbox relay waits", extra={"reason": type(error).__name__, "attempts": failures})
-                await asyncio.sleep(min(_FIRST_PAUSE_S * 2 ** min(failures, 10), self.longest_pause))
+                _log.warning(
+                    "outbox relay waits",
+                    extra={"reason": type(error).__name__, "attempts": failures},
+                )
+                await asyncio.sleep(
+                    min(_FIRST_PAUSE_S * 2 ** min(failures, 10), self.longest_pause)
+                )
             except DatabaseStopped:
                 return
             except Exception as error:  # noqa: BLE001
-                # Nothing may end this task while messages wait; an error we did not foresee is retried slowly and loudly.
+                # Nothing may end this task while messages wait; an error we did not foresee is
+                # retried slowly and loudly.
                 failures += 1
                 self._look = True
                 _failures.add(1, {"reason": "unforeseen"})
@@ -211,7 +257,11 @@ class Relay:
                 await asyncio.sleep(self.longest_pause)
 
     async def _rest(self) -> None:
-        """Wait for a commit. A mark that found no company is made by itself; a delay that ends, or too long a silence, means a look."""
+        """Wait for a commit.
+
+        A mark that found no company is made by itself; a delay that ends, or too long a silence,
+        means a look.
+        """
         if self._unmarked and not await self._woken(_MARK_WITHIN_S):
             await self._mark_now()
         limit = SAFETY_POLL_S if self._polls else None
@@ -223,7 +273,9 @@ class Relay:
 
     @property
     def _polls(self) -> bool:
-        """Whether something may come to wait in the table without a word to us: another process's, or what a topic refused."""
+        """Whether something may come to wait in the table without a word to us: another process's,
+        or what a topic refused.
+        """
         return self._database.dialect == "postgresql" or bool(self._refused)
 
     def _is_due(self) -> bool:
@@ -241,15 +293,24 @@ class Relay:
         return True
 
     async def _step(self) -> bool:
-        """Send what was handed over, or a batch from the table. Returns whether to go on at once: nobody would wake us for the rest."""
+        """Send what was handed over, or a batch from the table.
+
+        Returns whether to go on at once: nobody would wake us for the rest.
+        """
         self._look = self._look or self._is_due()
         waiting = [] if self._look else self._next_handed()
         if not waiting and self._look:
             await self._mark_now()  # what is out but not marked must not be read as waiting
             self._look = False
             self._handed.clear()  # committed before this, so it is in the table
-            now, closed, self._looked = self._clock.now(), self._closed_topics(), self._clock.monotonic()
-            waiting, self._again = await self._database.read(lambda connection: _due(connection, now, closed))
+            now, closed, self._looked = (
+                self._clock.now(),
+                self._closed_topics(),
+                self._clock.monotonic(),
+            )
+            waiting, self._again = await self._database.read(
+                lambda connection: _due(connection, now, closed)
+            )
             self._look = self._look or len(waiting) == BATCH
         if not waiting:
             return self._look
@@ -265,7 +326,10 @@ class Relay:
         return bool(gone) and self._look
 
     def _next_handed(self) -> list[Stored]:
-        """What was handed over and is the next of its stream. Anything else is left to the table, where all that is ahead of it stands."""
+        """What was handed over and is the next of its stream.
+
+        Anything else is left to the table, where all that is ahead of it stands.
+        """
         handed, self._handed = self._handed, []
         if not handed:
             return []
@@ -283,7 +347,9 @@ class Relay:
         return ready
 
     def _follow(self, sent: Stored) -> None:
-        """Remember how far its stream was sent; of the streams not heard of for long nothing is known, and the table says."""
+        """Remember how far its stream was sent; of the streams not heard of for long nothing is
+        known, and the table says.
+        """
         if sent.number:
             self._streams[sent.stream] = max(sent.number, self._streams.get(sent.stream, 0))
             self._streams.move_to_end(sent.stream)
@@ -298,7 +364,10 @@ class Relay:
         return waiting
 
     async def _publish_by_topic(self, waiting: Sequence[Stored]) -> Sequence[Stored]:
-        """One topic is closed to us; the others must not wait for it. Its messages stay and are tried again."""
+        """One topic is closed to us; the others must not wait for it.
+
+        Its messages stay and are tried again.
+        """
         gone: list[Stored] = []
         for topic in dict.fromkeys(each.message.topic for each in waiting):
             mine = [each for each in waiting if each.message.topic == topic]
@@ -307,7 +376,10 @@ class Relay:
             except (TopicUnknown, NotAllowed, MessageTooLarge) as error:
                 self._refused[topic] = self._clock.monotonic() + _REFUSED_TOPIC_S
                 _failures.add(1, {"reason": type(error).__name__})
-                _log.error("the bus refuses a topic; its messages wait", extra={"topic": topic, "reason": type(error).__name__})
+                _log.error(
+                    "the bus refuses a topic; its messages wait",
+                    extra={"topic": topic, "reason": type(error).__name__},
+                )
             else:
                 gone.extend(mine)
         return gone
@@ -316,15 +388,21 @@ class Relay:
         now = self._clock.monotonic()
         kept = {topic: until for topic, until in self._refused.items() if until > now}
         if len(kept) < len(self._refused):
-            self._look = True  # what it refused waits in the table, and nobody will hand it over again
+            self._look = (
+                True  # what it refused waits in the table, and nobody will hand it over again
+            )
         self._refused = kept
         return list(kept)
 
     def _mark_along(self, group: GroupCommit) -> None:
-        """In the writer's thread, before any commit: what is out is marked with it, and costs no commit of its own."""
+        """In the writer's thread, before any commit: what is out is marked with it, and costs no
+        commit of its own.
+        """
         sent = list(self._unmarked.items())
         if sent:
-            _MARK.run_many(group.connection, [{"message": message, "now": at} for message, at in sent])
+            _MARK.run_many(
+                group.connection, [{"message": message, "now": at} for message, at in sent]
+            )
             group.after_commit(partial(self._marked, [message for message, _ in sent]))
 
     async def _mark_now(self) -> None:
@@ -345,27 +423,41 @@ def _nothing_else(_: Unit) -> None:
     """A unit for the sake of the hook before its commit."""
 
 
-def _due(connection: Connection, now: datetime, closed: Sequence[str]) -> tuple[list[Stored], datetime | None]:
-    """The next batch in order, leaving out what is behind a delayed message of its stream, and when the first delay ends."""
+def _due(
+    connection: Connection, now: datetime, closed: Sequence[str]
+) -> tuple[list[Stored], datetime | None]:
+    """The next batch in order, leaving out what is behind a delayed message of its stream, and when
+    the first delay ends.
+    """
     again = connection.execute(_NEXT_DELAYED, {"now": now}).scalar_one()
     query = _NEXT
     if again is not None:
         ahead = OUTBOX.alias("ahead")
         delayed = exists().where(
-            ahead.c.sent_at.is_(None), ahead.c.not_before > now, ahead.c.stream == OUTBOX.c.stream, ahead.c.seq < OUTBOX.c.seq
+            ahead.c.sent_at.is_(None),
+            ahead.c.not_before > now,
+            ahead.c.stream == OUTBOX.c.stream,
+            ahead.c.seq < OUTBOX.c.seq,
         )
         query = query.where(~delayed)
     if closed:
         query = query.where(OUTBOX.c.topic.not_in(closed))
     rows = connection.execute(query, {"now": now})
     return [
-        Stored(row.id, row.stream, _number(row.stream, row.body), Outgoing(row.topic, row.key, row.body, decoded_headers(row.headers)))
+        Stored(
+            row.id,
+            row.stream,
+            _number(row.stream, row.body),
+            Outgoing(row.topic, row.key, row.body, decoded_headers(row.headers)),
+        )
         for row in rows
-    ], again  # fmt: skip
+    ], again
 
 
 def _number(stream: str, body: bytes) -> int:
-    """Its place in its stream, which stands in the clear on an envelope of ours; 0 for what we only pass on."""
+    """Its place in its stream, which stands in the clear on an envelope of ours; 0 for what we only
+    pass on.
+    """
     try:
         clear = peek(body)
     except EnvelopeRefused:

@@ -11,7 +11,8 @@ _WAITING: Final = text("sent_at IS NULL")
 _KEPT: Final = text("body IS NOT NULL")
 
 OUTBOX: Final = Table(
-    "outbox", _METADATA,
+    "outbox",
+    _METADATA,
     Column("seq", RowNumber, primary_key=True),
     Column("id", UuidType, nullable=False, unique=True),
     Column("topic", String(200), nullable=False),
@@ -26,14 +27,15 @@ OUTBOX: Final = Table(
     # What waits is a sliver of what was sent; the relay must not read past the rest to find it.
     Index("ix_outbox_waiting", "seq", postgresql_where=_WAITING, sqlite_where=_WAITING),
     Index("ix_outbox_kept", "topic", "seq", postgresql_where=_KEPT, sqlite_where=_KEPT),
-)  # fmt: skip
+)
 
 STREAM_SEQUENCE: Final = Table(
-    "stream_sequence", _METADATA,
+    "stream_sequence",
+    _METADATA,
     Column("sender", String(100), primary_key=True),
     Column("stream", String(200), primary_key=True),
     Column("last", BigInteger, nullable=False),
-)  # fmt: skip
+)
 
 
 def outbox_tables(metadata: MetaData) -> None:

@@ -1,8 +1,24 @@
-"""Transparency-log formats of C2SP, pure: what anyone needs to check our log without trusting us. No file, network or clock."""
+"""Transparency-log formats of C2SP, pure: what anyone needs to check our log without trusting us.
+No file, network or clock."""
 
-from common.tlog.checkpoint import Checkpoint, Proof, Proven, format_proof, open_checkpoint, verify_proof
+from common.tlog.checkpoint import (
+    Checkpoint,
+    Proof,
+    Proven,
+    format_proof,
+    open_checkpoint,
+    verify_proof,
+)
 from common.tlog.note import Note, SignatureLine, Signer, Verifier, parse_note, verify_note
-from common.tlog.tree import EMPTY_ROOT, ProofRefused, leaf_hash, node_hash, root_from_inclusion, verify_consistency, verify_inclusion
+from common.tlog.tree import (
+    EMPTY_ROOT,
+    ProofRefused,
+    leaf_hash,
+    node_hash,
+    root_from_inclusion,
+    verify_consistency,
+    verify_inclusion,
+)
 
 __all__ = [
     "EMPTY_ROOT",

@@ -1,4 +1,5 @@
-"""Checkpoints (C2SP tlog-checkpoint) and tlog-proof files (C2SP tlog-proof): what a court, a recipient or an inspector checks offline."""
+"""Checkpoints (C2SP tlog-checkpoint) and tlog-proof files (C2SP tlog-proof): what a court, a
+recipient or an inspector checks offline."""
 
 import base64
 import binascii
@@ -8,7 +9,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from common.tlog.note import NOTE_LIMIT, Verifier, verify_note
-from common.tlog.tree import EMPTY_ROOT, HASH_BYTES, MAX_SIZE, ProofRefused, leaf_hash, verify_inclusion
+from common.tlog.tree import (
+    EMPTY_ROOT,
+    HASH_BYTES,
+    MAX_SIZE,
+    ProofRefused,
+    leaf_hash,
+    verify_inclusion,
+)
 
 PROOF_HEADER: Final = "c2sp.org/tlog-proof@v1"
 PATH_LIMIT: Final = 63
@@ -29,11 +37,22 @@ class Checkpoint:
 
     def text(self) -> str:
         """The note text that is signed."""
-        return "".join(f"{line}\n" for line in (self.origin, str(self.size), base64.b64encode(self.root).decode(), *self.extensions))
+        return "".join(
+            f"{line}\n"
+            for line in (
+                self.origin,
+                str(self.size),
+                base64.b64encode(self.root).decode(),
+                *self.extensions,
+            )
+        )
 
     @classmethod
     def parse(cls, text: str) -> "Checkpoint":
-        """Read a checkpoint's text. Raises ProofRefused. An empty tree with any root but the empty one is refused."""
+        """Read a checkpoint's text.
+
+        Raises ProofRefused. An empty tree with any root but the empty one is refused.
+        """
         if not text.endswith("\n"):
             raise ProofRefused("checkpoint-malformed")
         lines = text[:-1].split("\n")
@@ -47,7 +66,10 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A parsed tlog-proof: place, path and the signed checkpoint verbatim. `extra` is not authenticated by anything."""
+    """A parsed tlog-proof: place, path and the signed checkpoint verbatim.
+
+    `extra` is not authenticated by anything.
+    """
 
     index: int
     path: tuple[bytes, ...]
@@ -80,7 +102,9 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """What a verified proof establishes: this entry stands at `index` of the log `origin` as it was at `size`."""
+    """What a verified proof establishes: this entry stands at `index` of the log `origin` as it was
+    at `size`.
+    """
 
     index: int
     size: int
@@ -89,9 +113,12 @@ class Proven:
 
 
 def open_checkpoint(note: str | bytes, log: Verifier) -> Checkpoint:
-    """The checkpoint of a note signed by `log`. Raises ProofRefused, also when its origin is not the key's name.
+    """The checkpoint of a note signed by `log`.
 
-    One key signs one log only (C2SP), so a valid signature under another origin is not about this log.
+    Raises ProofRefused, also when its origin is not the key's name.
+
+    One key signs one log only (C2SP), so a valid signature under another origin is not about this
+    log.
     """
     opened, _ = verify_note(note, [log])
     checkpoint = Checkpoint.parse(opened.text)
@@ -101,15 +128,20 @@ def open_checkpoint(note: str | bytes, log: Verifier) -> Checkpoint:
 
 
 def verify_proof(proof: str | bytes, entry: bytes, log: str | Verifier) -> Proven:
-    """Check a tlog-proof for the exact entry bytes (the leaf, not its hash) under the log's vkey. Raises ProofRefused.
+    """Check a tlog-proof for the exact entry bytes (the leaf, not its hash) under the log's vkey.
 
-    1. The proof parses. 2. Its checkpoint is signed by the log and names the log. 3. The path leads from the entry to the root.
+    Raises ProofRefused.
+
+    1. The proof parses. 2. Its checkpoint is signed by the log and names the log. 3. The path leads
+    from the entry to the root.
     Witness signatures are not asked for here: the caller must say "not yet witnessed".
     """
     verifier = Verifier.parse(log) if isinstance(log, str) else log
     parsed = Proof.parse(proof)  # 1
     checkpoint = open_checkpoint(parsed.checkpoint, verifier)  # 2
-    verify_inclusion(leaf_hash(entry), parsed.index, checkpoint.size, parsed.path, checkpoint.root)  # 3
+    verify_inclusion(
+        leaf_hash(entry), parsed.index, checkpoint.size, parsed.path, checkpoint.root
+    )  # 3
     return Proven(parsed.index, checkpoint.size, checkpoint.root, checkpoint.origin)
 
 
@@ -119,7 +151,10 @@ def format_proof(index: int, path: Sequence[bytes], checkpoint: str) -> str:
 
 
 def decimal(text: str) -> int:
-    """A size or index: ASCII digits without leading zeros, at most 2^63 - 1. Raises ProofRefused."""
+    """A size or index: ASCII digits without leading zeros, at most 2^63 - 1.
+
+    Raises ProofRefused.
+    """
     if not _DECIMAL.fullmatch(text) or int(text) > MAX_SIZE:
         raise ProofRefused("number-malformed")
     return int(text)

@@ -1,4 +1,5 @@
-"""Signed notes (C2SP signed-note): a text that several keys may sign. A line we do not know is skipped; one that lies spoils the note."""
+"""Signed notes (C2SP signed-note): a text that several keys may sign. A line we do not know is
+skipped; one that lies spoils the note."""
 
 import base64
 import binascii
@@ -15,7 +16,11 @@ from common.tlog.tree import ProofRefused
 
 ED25519: Final = 0x01
 NOTE_LIMIT: Final = 256 * 1024
-"""Bytes of one note. Sixteen post-quantum signature lines need 54 KB; the rest is room, and the bound keeps parsing cheap."""
+"""Bytes of one note.
+
+Sixteen post-quantum signature lines need 54 KB; the rest is room, and the bound keeps parsing
+cheap.
+"""
 SIGNATURE_LIMIT: Final = 64
 """Signature lines of one note; C2SP asks for at least 16."""
 
@@ -25,7 +30,9 @@ _KEY_ID: Final = re.compile(r"[0-9a-f]{8}")
 
 @dataclass(frozen=True, slots=True)
 class SignatureLine:
-    """One signature of a note, whoever made it; `key_id` are four bytes that only hint at the key."""
+    """One signature of a note, whoever made it; `key_id` are four bytes that only hint at the
+    key.
+    """
 
     name: str
     key_id: bytes
@@ -38,7 +45,10 @@ class SignatureLine:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A parsed note. Nothing in it is trusted until `verify_note` has named the keys that signed `text`."""
+    """A parsed note.
+
+    Nothing in it is trusted until `verify_note` has named the keys that signed `text`.
+    """
 
     text: str
     signatures: tuple[SignatureLine, ...]
@@ -58,7 +68,10 @@ class Verifier:
 
     @classmethod
     def parse(cls, vkey: str) -> "Verifier":
-        """Read a vkey. Raises ProofRefused for another algorithm, a wrong length or a key id that is not the key's."""
+        """Read a vkey.
+
+        Raises ProofRefused for another algorithm, a wrong length or a key id that is not the key's.
+        """
         parts = vkey.strip().split("+", 2)  # base64 may hold '+', so only the first two separate
         if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1]):
             raise ProofRefused("vkey-malformed")
@@ -83,7 +96,10 @@ class Verifier:
 
 
 class Signer:
-    """An Ed25519 note signer made from a 32-byte seed. Signing is deterministic (RFC 8032), so the same text gives the same note."""
+    """An Ed25519 note signer made from a 32-byte seed.
+
+    Signing is deterministic (RFC 8032), so the same text gives the same note.
+    """
 
     def __init__(self, name: str, seed: bytes) -> None:
         _check_name(name)
@@ -92,19 +108,28 @@ class Signer:
         self.verifier = Verifier(name, key_id(name, bytes([ED25519]) + public), public)
 
     def sign(self, text: str) -> str:
-        """`text` as a note with this key's line. Raises ProofRefused when the text could not be read back as it is."""
+        """`text` as a note with this key's line. Raises ProofRefused when the text could not be read
+        back as it is.
+        """
         _check_text(text)
-        line = SignatureLine(self.verifier.name, self.verifier.key_id, self._private.sign(text.encode()))
+        line = SignatureLine(
+            self.verifier.name, self.verifier.key_id, self._private.sign(text.encode())
+        )
         return Note(text, (line,)).format()
 
 
 def key_id(name: str, key: bytes) -> bytes:
-    """The first four bytes of SHA-256(name ‖ newline ‖ key), where `key` starts with its algorithm byte."""
+    """The first four bytes of SHA-256(name ‖ newline ‖ key), where `key` starts with its algorithm
+    byte.
+    """
     return hashlib.sha256(name.encode() + b"\n" + key).digest()[:4]
 
 
 def parse_note(data: str | bytes) -> Note:
-    """Read a note without judging its signatures. Raises ProofRefused for anything C2SP calls malformed, or past our bounds."""
+    """Read a note without judging its signatures.
+
+    Raises ProofRefused for anything C2SP calls malformed, or past our bounds.
+    """
     text = _decoded(data)
     split = text.rfind("\n\n")  # the last empty line: the text itself may hold empty lines
     if split < 0:
@@ -119,10 +144,13 @@ def parse_note(data: str | bytes) -> Note:
     return Note(body, tuple(_signature_line(line) for line in lines))
 
 
-def verify_note(data: str | bytes, verifiers: Sequence[Verifier]) -> tuple[Note, tuple[Verifier, ...]]:
+def verify_note(
+    data: str | bytes, verifiers: Sequence[Verifier]
+) -> tuple[Note, tuple[Verifier, ...]]:
     """The note and those of `verifiers` that signed it, at least one. Raises ProofRefused.
 
-    A line of an unknown (name, key id) is skipped; a line of a known one that does not verify refuses the whole note.
+    A line of an unknown (name, key id) is skipped; a line of a known one that does not verify
+    refuses the whole note.
     """
     note = parse_note(data)
     known = {(item.name, item.key_id): item for item in verifiers}

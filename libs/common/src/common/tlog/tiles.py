@@ -1,4 +1,5 @@
-"""The tile layout of C2SP tlog-tiles: which file holds which hashes, and how a bundle packs entries. Pure arithmetic."""
+"""The tile layout of C2SP tlog-tiles: which file holds which hashes, and how a bundle packs
+entries. Pure arithmetic."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,9 @@ ENTRY_LIMIT: Final = 65_535
 """A bundle writes an entry's length in two bytes."""
 BUNDLE_LIMIT: Final = TILE_WIDTH * (ENTRY_LIMIT + 2)
 
-_PATH: Final = re.compile(r"tile/(entries|0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
+_PATH: Final = re.compile(
+    r"tile/(entries|0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?"
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,7 +30,9 @@ class Tile:
     width: int = TILE_WIDTH
 
     def path(self) -> str:
-        """Its path under the log's prefix, such as ``tile/0/x001/x234/067`` or ``tile/entries/000.p/7``."""
+        """Its path under the log's prefix, such as ``tile/0/x001/x234/067`` or
+        ``tile/entries/000.p/7``.
+        """
         kind = "entries" if self.level < 0 else str(self.level)
         partial = "" if self.width == TILE_WIDTH else f".p/{self.width}"
         return f"tile/{kind}/{number_path(self.index)}{partial}"
@@ -41,7 +46,11 @@ class Tile:
         kind, number, width = found.groups()
         if len(number) > 32:
             raise ProofRefused("tile-path-malformed")
-        tile = cls(-1 if kind == "entries" else int(kind), int(number.replace("x", "").replace("/", "")), int(width or TILE_WIDTH))
+        tile = cls(
+            -1 if kind == "entries" else int(kind),
+            int(number.replace("x", "").replace("/", "")),
+            int(width or TILE_WIDTH),
+        )
         if tile.level > MAX_LEVEL or tile.path() != path:
             raise ProofRefused("tile-path-malformed")
         return tile
@@ -58,7 +67,9 @@ def number_path(number: int) -> str:
 
 
 def tiles_of(size: int, since: int = 0) -> Iterator[Tile]:
-    """Every tile and bundle of a log of `size` entries that a log of `since` entries did not have, full before partial, bundles first."""
+    """Every tile and bundle of a log of `size` entries that a log of `since` entries did not have,
+    full before partial, bundles first.
+    """
     for level in range(-1, MAX_LEVEL + 1):
         shift = TILE_HEIGHT * max(level, 0)
         now, before = size >> shift, since >> shift
@@ -73,7 +84,10 @@ def tiles_of(size: int, since: int = 0) -> Iterator[Tile]:
 
 
 def current_tile(size: int, level: int, index: int) -> Tile:
-    """The widest form of tile (`level`, `index`) in a log of `size` entries. Raises ProofRefused when there is none."""
+    """The widest form of tile (`level`, `index`) in a log of `size` entries.
+
+    Raises ProofRefused when there is none.
+    """
     have = (size >> TILE_HEIGHT * max(level, 0)) - index * TILE_WIDTH
     if have <= 0 or level > MAX_LEVEL:
         raise ProofRefused("tile-outside-log")
@@ -81,14 +95,20 @@ def current_tile(size: int, level: int, index: int) -> Tile:
 
 
 def pack_bundle(entries: Sequence[bytes]) -> bytes:
-    """Entries in order, each after its big-endian 16-bit length. Raises ProofRefused for an entry over 65,535 bytes."""
+    """Entries in order, each after its big-endian 16-bit length.
+
+    Raises ProofRefused for an entry over 65,535 bytes.
+    """
     if any(len(entry) > ENTRY_LIMIT for entry in entries):
         raise ProofRefused("entry-too-large")
     return b"".join(len(entry).to_bytes(2) + entry for entry in entries)
 
 
 def unpack_bundle(data: bytes, width: int) -> list[bytes]:
-    """The `width` entries of a bundle. Raises ProofRefused when it holds more, fewer, or ends inside an entry."""
+    """The `width` entries of a bundle.
+
+    Raises ProofRefused when it holds more, fewer, or ends inside an entry.
+    """
     entries: list[bytes] = []
     place = 0
     while place < len(data):

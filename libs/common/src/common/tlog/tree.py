@@ -1,4 +1,5 @@
-"""The Merkle tree of RFC 6962 section 2.1: hashing, and the two proofs a stranger can check. Pure; it never trusts a length."""
+"""The Merkle tree of RFC 6962 section 2.1: hashing, and the two proofs a stranger can check. Pure;
+it never trusts a length."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,14 +8,18 @@ from typing import Final
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 MAX_SIZE: Final = 2**63 - 1
-"""Sizes are signed 64-bit in every other implementation; a larger one could not be checked by them."""
+"""Sizes are signed 64-bit in every other implementation; a larger one could not be checked by them.
+"""
 
 _LEAF: Final = hashlib.sha256(b"\x00")
 _NODE: Final = hashlib.sha256(b"\x01")
 
 
 class ProofRefused(ValueError):
-    """A proof, note or checkpoint is not acceptable. `code` names the defect; the input is never part of the message."""
+    """A proof, note or checkpoint is not acceptable.
+
+    `code` names the defect; the input is never part of the message.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -29,7 +34,10 @@ def leaf_hash(entry: bytes) -> bytes:
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
-    """SHA-256(0x01 ‖ left ‖ right). Copying a prepared prefix costs a third less than hashing a concatenation."""
+    """SHA-256(0x01 ‖ left ‖ right).
+
+    Copying a prepared prefix costs a third less than hashing a concatenation.
+    """
     state = _NODE.copy()
     state.update(left)
     state.update(right)
@@ -37,9 +45,11 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
-    """The root that `path` (leaf side first) leads to from leaf hash `leaf` at `index` of a tree of `size` leaves.
+    """The root that `path` (leaf side first) leads to from leaf hash `leaf` at `index` of a tree of
+    `size` leaves.
 
-    Raises ProofRefused for an index outside the tree, a wrong number of hashes, or a hash that is not 32 bytes.
+    Raises ProofRefused for an index outside the tree, a wrong number of hashes, or a hash that is
+    not 32 bytes.
     """
     if not 0 <= index < size <= MAX_SIZE:
         raise ProofRefused("index-outside-tree")
@@ -49,17 +59,27 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes
     return _fold(leaf, index, path, inner)
 
 
-def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes) -> None:
-    """Check that leaf hash `leaf` stands at `index` of the tree (`size`, `root`). Raises ProofRefused."""
+def verify_inclusion(
+    leaf: bytes, index: int, size: int, path: Sequence[bytes], root: bytes
+) -> None:
+    """Check that leaf hash `leaf` stands at `index` of the tree (`size`, `root`).
+
+    Raises ProofRefused.
+    """
     if root_from_inclusion(leaf, index, size, path) != root:
         raise ProofRefused("root-differs")
 
 
-def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]) -> None:
-    """Check that the tree (`new_size`, `new_root`) only appended to (`old_size`, `old_root`). Raises ProofRefused.
+def verify_consistency(
+    old_size: int, old_root: bytes, new_size: int, new_root: bytes, path: Sequence[bytes]
+) -> None:
+    """Check that the tree (`new_size`, `new_root`) only appended to (`old_size`, `old_root`).
 
-    Equal sizes need an empty proof and equal roots. From size 0 no proof exists and every proof, the empty one too,
-    is refused: a caller who starts from nothing has nothing to compare with and must say so itself.
+    Raises ProofRefused.
+
+    Equal sizes need an empty proof and equal roots. From size 0 no proof exists and every proof,
+    the empty one too, is refused: a caller who starts from nothing has nothing to compare with and
+    must say so itself.
     """
     if not 0 < old_size <= new_size <= MAX_SIZE:
         raise ProofRefused("sizes-have-no-proof")
@@ -72,7 +92,9 @@ def verify_consistency(old_size: int, old_root: bytes, new_size: int, new_root: 
     border = ((old_size - 1) >> fork).bit_count()
     shift = (old_size & -old_size).bit_length() - 1
     inner = fork - shift
-    whole = old_size == 1 << shift  # a perfect old tree is itself the first node of the path and is not sent
+    whole = (
+        old_size == 1 << shift
+    )  # a perfect old tree is itself the first node of the path and is not sent
     _check_hashes(path, inner + border + (0 if whole else 1))
     seed, rest = (old_root, path) if whole else (path[0], path[1:])
     mask = (old_size - 1) >> shift

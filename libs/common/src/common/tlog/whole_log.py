@@ -1,4 +1,5 @@
-"""Checks a whole published log: signature, every bundle and tile, the root, and that it only grew. Needs nothing but a way to read."""
+"""Checks a whole published log: signature, every bundle and tile, the root, and that it only grew.
+Needs nothing but a way to read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,18 +7,32 @@ from typing import Final
 
 from common.tlog.checkpoint import Checkpoint, open_checkpoint
 from common.tlog.note import NOTE_LIMIT, Verifier
-from common.tlog.tiles import BUNDLE_LIMIT, TILE_HEIGHT, TILE_WIDTH, Tile, current_tile, fold, split_tile, unpack_bundle
+from common.tlog.tiles import (
+    BUNDLE_LIMIT,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    Tile,
+    current_tile,
+    fold,
+    split_tile,
+    unpack_bundle,
+)
 from common.tlog.tree import EMPTY_ROOT, HASH_BYTES, ProofRefused, leaf_hash, node_hash
 
 Read = Callable[[str], bytes]
-"""Gives the file at a path under the log's prefix, such as ``checkpoint`` or ``tile/0/000``. May raise OSError: the log is then incomplete."""
+"""Gives the file at a path under the log's prefix, such as ``checkpoint`` or ``tile/0/000``.
+
+May raise OSError: the log is then incomplete.
+"""
 
 CHECKPOINT: Final = "checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
 class WholeLog:
-    """What was established about a log that checked out: every entry of `checkpoint` was read and hashed."""
+    """What was established about a log that checked out: every entry of `checkpoint` was read and
+    hashed.
+    """
 
     checkpoint: Checkpoint
     note: str
@@ -34,13 +49,19 @@ class LogRefused(ProofRefused):
 
 
 def check_whole_log(
-    read: Read, log: Verifier, *, older: str | None = None, on_entry: Callable[[int, bytes], None] | None = None
+    read: Read,
+    log: Verifier,
+    *,
+    older: str | None = None,
+    on_entry: Callable[[int, bytes], None] | None = None,
 ) -> WholeLog:
     """Read and check everything. Raises LogRefused naming the first file that is wrong.
 
-    1. The checkpoint is signed by the log. 2. Each bundle holds as many entries as the size says, and 3. the tile above it holds
-    exactly their hashes. 4. Each higher tile holds exactly the roots of the full tiles below. 5. The root over all entries is the
-    signed one. 6. An older checkpoint kept from before is the state this log once had. `on_entry` sees each entry in order.
+    1. The checkpoint is signed by the log. 2. Each bundle holds as many entries as the size says,
+    and 3. the tile above it holds
+    exactly their hashes. 4. Each higher tile holds exactly the roots of the full tiles below. 5.
+    The root over all entries is the signed one. 6. An older checkpoint kept from before is the
+    state this log once had. `on_entry` sees each entry in order.
     """
     note = _text(read)
     checkpoint = _opened(note, log, CHECKPOINT)  # 1
@@ -57,9 +78,13 @@ def check_whole_log(
 
 
 class _Walk:
-    """One pass from the first entry to the last; holds one unfinished tile per level, so memory does not grow with the log."""
+    """One pass from the first entry to the last; holds one unfinished tile per level, so memory
+    does not grow with the log.
+    """
 
-    def __init__(self, read: Read, size: int, older_size: int, on_entry: Callable[[int, bytes], None] | None) -> None:
+    def __init__(
+        self, read: Read, size: int, older_size: int, on_entry: Callable[[int, bytes], None] | None
+    ) -> None:
         self._read = read
         self._size = size
         self._older_size = older_size
@@ -71,7 +96,10 @@ class _Walk:
     def run(self) -> bytes:
         """The root over every entry."""
         for bundle in range(-(-self._size // TILE_WIDTH)):
-            self._take(bundle * TILE_WIDTH, self._parts(current_tile(self._size, -1, bundle), BUNDLE_LIMIT, unpack_bundle))  # 2
+            self._take(
+                bundle * TILE_WIDTH,
+                self._parts(current_tile(self._size, -1, bundle), BUNDLE_LIMIT, unpack_bundle),
+            )  # 2
         for level, hashes in enumerate(self._levels):
             if hashes:
                 self._compare(level, self._size >> TILE_HEIGHT * (level + 1), hashes)
@@ -84,7 +112,9 @@ class _Walk:
                 self._on_entry(first + place, entry)
         if first < self._older_size <= first + len(hashes):
             kept = [hashes[: self._older_size - first], *self._levels[1:]]
-            self.older_root = self._root([*kept] if len(kept[0]) < TILE_WIDTH else self._carried(kept))
+            self.older_root = self._root(
+                [*kept] if len(kept[0]) < TILE_WIDTH else self._carried(kept)
+            )
         self._add(0, first // TILE_WIDTH, hashes)
 
     def _add(self, level: int, tile: int, hashes: list[bytes]) -> None:
@@ -123,8 +153,13 @@ class _Walk:
                 end -= width
         return EMPTY_ROOT if root is None else root
 
-    def _parts(self, tile: Tile, limit: int, split: Callable[[bytes, int], list[bytes]]) -> list[bytes]:
-        """The entries or hashes of a file. A log that grew meanwhile may hold only the full form, which begins with the same."""
+    def _parts(
+        self, tile: Tile, limit: int, split: Callable[[bytes, int], list[bytes]]
+    ) -> list[bytes]:
+        """The entries or hashes of a file.
+
+        A log that grew meanwhile may hold only the full form, which begins with the same.
+        """
         self.tiles += 1
         for form in dict.fromkeys((tile, Tile(tile.level, tile.index))):
             try:

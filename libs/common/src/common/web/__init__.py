@@ -1,1 +1,2 @@
-"""HTTP plumbing every service shares: the app factory and its edge, guards, idempotency, paging, ETags, client and runner."""
+"""HTTP plumbing every service shares: the app factory and its edge, guards, idempotency, paging,
+ETags, client and runner."""

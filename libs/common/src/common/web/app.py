@@ -1,4 +1,5 @@
-"""The app factory: one FastAPI app per service with problems, guards, health, documents and operator switch built in."""
+"""The app factory: one FastAPI app per service with problems, guards, health, documents and
+operator switch built in."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
@@ -40,7 +41,10 @@ class Switch(Protocol):
 
 
 class HubApp(FastAPI):
-    """A FastAPI app inside our edge. The edge is outermost, so even an unhandled error leaves with every header."""
+    """A FastAPI app inside our edge.
+
+    The edge is outermost, so even an unhandled error leaves with every header.
+    """
 
     paused: bool = False
     unpaused: tuple[str, ...] = NEVER_PAUSED
@@ -49,7 +53,11 @@ class HubApp(FastAPI):
     edge: Edge
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI entry. Lifespan messages do nothing: `Service.start` and `stop` say when parts run, also under a mount."""
+        """ASGI entry.
+
+        Lifespan messages do nothing: `Service.start` and `stop` say when parts run, also under a
+        mount.
+        """
         if scope["type"] == "http":
             await self.edge.run(super().__call__, scope, receive, send)
         elif scope["type"] == "lifespan":
@@ -89,10 +97,14 @@ def create_app(
     unpaused: tuple[str, ...] = (),
     state: Mapping[str, object] | None = None,
 ) -> HubApp:
-    """Build a service's app. Raises ValueError if a route has no guard or two share an operation id.
+    """Build a service's app.
 
-    `state` is put on `app.state`. `readiness` names checks for /readyz. `headers` change the edge's response headers (portal: its
-    CSP). `error_page` may answer a problem with a page, or None for JSON. `unpaused`: starts of paths that answer while paused.
+    Raises ValueError if a route has no guard or two share an operation id.
+
+    `state` is put on `app.state`. `readiness` names checks for /readyz. `headers` change the edge's
+    response headers (portal: its
+    CSP). `error_page` may answer a problem with a page, or None for JSON. `unpaused`: starts of
+    paths that answer while paused.
     """
     clock = clock or SystemClock()
     app = HubApp(
@@ -101,7 +113,10 @@ def create_app(
         version="0.1.0",
         servers=[{"url": settings.service_url, "description": "This installation"}],
         root_path_in_servers=False,
-        openapi_tags=[{"name": name, "description": text} for name, text in {**(tags or {}), **operator.TAGS}.items()],
+        openapi_tags=[
+            {"name": name, "description": text}
+            for name, text in {**(tags or {}), **operator.TAGS}.items()
+        ],
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -112,9 +127,20 @@ def create_app(
     )
     app.background = Refusals(on_refusal, clock)
     app.edge, app.unpaused = Edge(service, media_types, headers or {}), (*NEVER_PAUSED, *unpaused)
-    known = {"service": service, "settings": settings, "authenticator": authenticator, "clock": clock, "switch": None}
+    known = {
+        "service": service,
+        "settings": settings,
+        "authenticator": authenticator,
+        "clock": clock,
+        "switch": None,
+    }
     app.state._state.update({**known, "rates": rates or Rates(), **(state or {})})
-    for router in (*routers, operator.router, health.router(app, readiness or {}), documents.router(app)):
+    for router in (
+        *routers,
+        operator.router,
+        health.router(app, readiness or {}),
+        documents.router(app),
+    ):
         app.include_router(router)
     _register_handlers(app, error_page)
     _demand_guards(app)
@@ -143,7 +169,9 @@ def _demand_guards(app: FastAPI) -> None:
 
 
 def _has_guard(dependant: Dependant) -> bool:
-    return isinstance(dependant.call, Guard | Open) or any(_has_guard(child) for child in dependant.dependencies)
+    return isinstance(dependant.call, Guard | Open) or any(
+        _has_guard(child) for child in dependant.dependencies
+    )
 
 
 def _register_handlers(app: HubApp, error_page: ErrorPage | None) -> None:
@@ -151,7 +179,9 @@ def _register_handlers(app: HubApp, error_page: ErrorPage | None) -> None:
         page = await error_page(request, problem) if error_page is not None else None
         if page is not None:
             return page
-        status, pairs, body = problem_response(problem, correlation.current() or correlation.accept(None))
+        status, pairs, body = problem_response(
+            problem, correlation.current() or correlation.accept(None)
+        )
         response = Response(body, status)
         response.raw_headers = pairs
         return response
@@ -165,7 +195,13 @@ def _register_handlers(app: HubApp, error_page: ErrorPage | None) -> None:
     async def failed(request: Request, _error: Exception) -> Response:
         return await answer(request, Problem("internal-error"))
 
-    for kind in (Problem, RequestValidationError, HTTPException, DatabaseUnavailable, DatabaseStopped):
+    for kind in (
+        Problem,
+        RequestValidationError,
+        HTTPException,
+        DatabaseUnavailable,
+        DatabaseStopped,
+    ):
         app.add_exception_handler(kind, refused)
     app.add_exception_handler(Exception, failed)
 

@@ -7,7 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a creating request. `id` names (caller, key), `request` what was asked; both are keyed hashes."""
+    """One try of a creating request.
+
+    `id` names (caller, key), `request` what was asked; both are keyed hashes.
+    """
 
     id: bytes
     request: bytes
@@ -15,7 +18,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a use case answers: status, JSON body and headers. The same request gets the same answer again."""
+    """What a use case answers: status, JSON body and headers.
+
+    The same request gets the same answer again.
+    """
 
     status: int
     body: Mapping[str, Any]

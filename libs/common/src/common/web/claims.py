@@ -11,8 +11,14 @@ from common.database import Prepared
 
 
 def claim(connection: Connection, table: Table, values: Mapping[str, Any]) -> bool:
-    """Insert `values` unless the primary key exists; True when this call inserted it. Waits for a rival still in its transaction."""
-    return _claiming(table, connection.dialect.name, tuple(values)).run(connection, values).first() is not None
+    """Insert `values` unless the primary key exists; True when this call inserted it.
+
+    Waits for a rival still in its transaction.
+    """
+    return (
+        _claiming(table, connection.dialect.name, tuple(values)).run(connection, values).first()
+        is not None
+    )
 
 
 @lru_cache(maxsize=64)

@@ -1,4 +1,5 @@
-"""Calls to the hub's services: DPoP-bound client-credentials tokens, careful retries, problems as exceptions."""
+"""Calls to the hub's services: DPoP-bound client-credentials tokens, careful retries, problems as
+exceptions."""
 
 import asyncio
 import logging
@@ -29,7 +30,10 @@ _log = logging.getLogger("hub.client")
 
 
 class CallFailed(Exception):
-    """No usable answer came: the call may or may not have taken effect. The text holds no URL and no content."""
+    """No usable answer came: the call may or may not have taken effect.
+
+    The text holds no URL and no content.
+    """
 
 
 class ProblemAnswer(Exception):
@@ -67,7 +71,10 @@ class Tokens(Protocol):
     dpop_key: SigningKey
 
     async def token(self, audience: str, scope: str) -> str:
-        """A token for that audience and scope, valid for at least some seconds. Raises TokenRefused."""
+        """A token for that audience and scope, valid for at least some seconds.
+
+        Raises TokenRefused.
+        """
         ...
 
     def forget(self, audience: str, scope: str) -> None:
@@ -76,10 +83,19 @@ class Tokens(Protocol):
 
 
 class TokenSource:
-    """Client-credentials tokens by private_key_jwt (RFC 7523; `aud` is the issuer as one string) with DPoP, kept until shortly before expiry."""
+    """Client-credentials tokens by private_key_jwt (RFC 7523; `aud` is the issuer as one string)
+    with DPoP, kept until shortly before expiry.
+    """
 
     def __init__(
-        self, issuer: str, client_id: str, *, signing: SigningKey, dpop_key: SigningKey, http: httpx2.AsyncClient, clock: Clock
+        self,
+        issuer: str,
+        client_id: str,
+        *,
+        signing: SigningKey,
+        dpop_key: SigningKey,
+        http: httpx2.AsyncClient,
+        clock: Clock,
     ) -> None:
         """`signing` authenticates the client; tokens are bound to `dpop_key`."""
         self._issuer = issuer
@@ -131,14 +147,20 @@ class TokenSource:
             endpoint = await self._token_endpoint()
             proof = make_proof(self.dpop_key, "POST", endpoint, at=self._clock.now())
             answer = await self._http.post(
-                endpoint, data={**form, "client_id": self._client_id, "client_assertion": self.assertion()}, headers={"DPoP": proof}
+                endpoint,
+                data={**form, "client_id": self._client_id, "client_assertion": self.assertion()},
+                headers={"DPoP": proof},
             )
             body = _object(answer)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             _log.warning("token endpoint not reached", extra={"error": describe(error)})
             raise TokenRefused("unreachable") from None
         token, life = body.get("access_token"), body.get("expires_in")
-        if answer.status_code != 200 or not isinstance(token, str) or str(body.get("token_type")).lower() != "dpop":
+        if (
+            answer.status_code != 200
+            or not isinstance(token, str)
+            or str(body.get("token_type")).lower() != "dpop"
+        ):
             raise TokenRefused(str(body.get("error", "unusable"))[:40])
         seconds = life if isinstance(life, int) else 60
         return _Held(token, self._clock.monotonic() + max(5.0, seconds - _EARLY_SECONDS))
@@ -148,7 +170,9 @@ class TokenSource:
             for place in metadata_places(self._issuer):
                 answer = await self._http.get(place)
                 metadata = _object(answer) if answer.status_code == 200 else {}
-                if metadata.get("issuer") == self._issuer and isinstance(metadata.get("token_endpoint"), str):
+                if metadata.get("issuer") == self._issuer and isinstance(
+                    metadata.get("token_endpoint"), str
+                ):
                     self._endpoint = str(metadata["token_endpoint"])
                     break
             else:
@@ -157,10 +181,23 @@ class TokenSource:
 
 
 class ServiceClient:
-    """Calls one service. Retries only what is safe to repeat: idempotent methods, and POSTs with an Idempotency-Key."""
+    """Calls one service.
 
-    def __init__(self, base_url: str, tokens: Tokens, *, http: httpx2.AsyncClient, clock: Clock, timeout: float = 5.0) -> None:
-        """`base_url` is the service's, and the audience of the tokens; `timeout` in seconds for one try."""
+    Retries only what is safe to repeat: idempotent methods, and POSTs with an Idempotency-Key.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        tokens: Tokens,
+        *,
+        http: httpx2.AsyncClient,
+        clock: Clock,
+        timeout: float = 5.0,
+    ) -> None:
+        """`base_url` is the service's, and the audience of the tokens; `timeout` in seconds for one
+        try.
+        """
         self._base_url = base_url
         self._tokens = tokens
         self._http = http
@@ -179,11 +216,20 @@ class ServiceClient:
         idempotency_key: str | None = None,
         try_seconds: float | None = None,
     ) -> httpx2.Response:
-        """One call, repeated as promised. Raises ProblemAnswer for 4xx and 5xx, CallFailed if no answer came, TokenRefused."""
-        given = {**(headers or {}), "Accept": "application/json", "X-Correlation-ID": correlation.current() or str(uuid7())}
+        """One call, repeated as promised.
+
+        Raises ProblemAnswer for 4xx and 5xx, CallFailed if no answer came, TokenRefused.
+        """
+        given = {
+            **(headers or {}),
+            "Accept": "application/json",
+            "X-Correlation-ID": correlation.current() or str(uuid7()),
+        }
         if idempotency_key is not None:
             given["Idempotency-Key"] = idempotency_key
-        made = _Call(method, path, scope, json, dict(params or {}), given, try_seconds or self._timeout)
+        made = _Call(
+            method, path, scope, json, dict(params or {}), given, try_seconds or self._timeout
+        )
         repeatable = method in _SAFE or idempotency_key is not None
         for number in range(_RETRIES + 1):
             last = number == _RETRIES or not repeatable
@@ -202,7 +248,9 @@ class ServiceClient:
         raise CallFailed("unreachable")
 
     async def _send(self, call: "_Call") -> httpx2.Response:
-        """Send once; and once more with a new token if the old one is refused, which had no effect."""
+        """Send once; and once more with a new token if the old one is refused, which had no
+        effect.
+        """
         answer = await self._send_once(call)
         if answer.status_code != 401:
             return answer
@@ -212,10 +260,14 @@ class ServiceClient:
     async def _send_once(self, call: "_Call") -> httpx2.Response:
         url = self._base_url + call.path
         token = await self._tokens.token(self._base_url, call.scope)
-        proof = make_proof(self._tokens.dpop_key, call.method, url, at=self._clock.now(), token=token)
+        proof = make_proof(
+            self._tokens.dpop_key, call.method, url, at=self._clock.now(), token=token
+        )
         sent = {**call.headers, "Authorization": f"DPoP {token}", "DPoP": proof}
         propagate.inject(sent)
-        return await self._http.request(call.method, url, json=call.json, params=call.params, headers=sent, timeout=call.seconds)
+        return await self._http.request(
+            call.method, url, json=call.json, params=call.params, headers=sent, timeout=call.seconds
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +283,9 @@ class _Call:
 
 def _worth_repeating(answer: httpx2.Response) -> bool:
     # Of the conflicts only "still being handled" ends by itself.
-    return answer.status_code in _RETRYABLE and (answer.status_code != 409 or _object(answer).get("code") == "idempotency-in-flight")
+    return answer.status_code in _RETRYABLE and (
+        answer.status_code != 409 or _object(answer).get("code") == "idempotency-in-flight"
+    )
 
 
 def _object(answer: httpx2.Response) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from common.web.idempotency import KeyDemand
 _OPEN: Final = guard.anyone("the API's description is public")
 _FILES: Final = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
 
-# Swagger UI sets styles from script through the DOM, which CSP allows; its icons are data: images in the style sheet.
+# Swagger UI sets styles from script through the DOM, which CSP allows; its icons are data: images
+# in the style sheet.
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src "
+    "'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _PAGE: Final = """<!doctype html>
@@ -37,7 +39,10 @@ _PAGE: Final = """<!doctype html>
 </html>
 """
 # Requests need a DPoP proof, which this page cannot make, so it can only try what is open to read.
-_START: Final = 'SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null, supportedSubmitMethods: ["get"]});\n'
+_START: Final = (
+    'SwaggerUIBundle({url: "openapi.json", dom_id: "#swagger-ui", deepLinking: true, '
+    'validatorUrl: null, supportedSubmitMethods: ["get"]});\n'
+)
 
 _ALSO: Final = "x-hub-problems"
 _DEMANDED: Final = {"idempotency-key": "^[A-Za-z0-9_-]{16,64}$"}
@@ -92,7 +97,9 @@ def router(app: FastAPI) -> APIRouter:
     def serve_file(name: str, media_type: str) -> None:
         async def docs_file() -> Response:
             content = resources.files("common.web").joinpath("swagger_ui", name).read_bytes()
-            return Response(content, media_type=media_type, headers={"Cache-Control": "public, max-age=86400"})
+            return Response(
+                content, media_type=media_type, headers={"Cache-Control": "public, max-age=86400"}
+            )
 
         made.add_api_route(f"/docs/{name}", docs_file, methods=["GET"], response_class=Response)
 
@@ -102,7 +109,9 @@ def router(app: FastAPI) -> APIRouter:
 
 
 def problems(*statuses: int) -> dict[str, Any]:
-    """For a route's `openapi_extra`: problem statuses it answers with beyond those that follow from what it asks for."""
+    """For a route's `openapi_extra`: problem statuses it answers with beyond those that follow from
+    what it asks for.
+    """
     return {_ALSO: list(statuses)}
 
 
@@ -141,7 +150,15 @@ def openapi(app: FastAPI) -> dict[str, Any]:
             parameter.setdefault("description", _words(parameter["name"]))
             if parameter["in"] == "header" and parameter["name"].lower() in _DEMANDED:
                 # FastAPI knows it as optional, because its absence has a problem of its own.
-                parameter.update({"required": True, "schema": {"type": "string", "pattern": _DEMANDED[parameter["name"].lower()]}})
+                parameter.update(
+                    {
+                        "required": True,
+                        "schema": {
+                            "type": "string",
+                            "pattern": _DEMANDED[parameter["name"].lower()],
+                        },
+                    }
+                )
     return document
 
 
@@ -163,7 +180,10 @@ def _statuses(route: APIRoute, operation: dict[str, Any]) -> list[int]:
         found |= {400, 413, 415}
     if any(isinstance(call, KeyDemand) for call in calls):
         found |= {400, 409}
-    names = {(parameter["in"], parameter["name"].lower()) for parameter in operation.get("parameters", [])}
+    names = {
+        (parameter["in"], parameter["name"].lower())
+        for parameter in operation.get("parameters", [])
+    }
     if ("query", "cursor") in names:
         found.add(400)
     if any(place == "path" for place, _ in names):
@@ -200,4 +220,9 @@ def _content(description: str) -> dict[str, Any]:
 
 
 def _words(name: str) -> str:
-    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).replace("_", " ").replace("-", " ").strip()
+    return (
+        "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name)
+        .replace("_", " ")
+        .replace("-", " ")
+        .strip()
+    )

@@ -1,4 +1,5 @@
-"""The outermost layer of every app: limits and checks each request, and marks each response, whatever happens inside."""
+"""The outermost layer of every app: limits and checks each request, and marks each response,
+whatever happens inside."""
 
 import asyncio
 import json
@@ -14,7 +15,9 @@ from common.web.jsonbody import check_json
 from common.web.rates import HEADERS as RATE_HEADERS
 
 MAX_BODY: Final = 256 * 1024
-_DRAIN: Final = 8 * 1024 * 1024  # read and thrown away, so that a client that is still sending sees the 413
+_DRAIN: Final = (
+    8 * 1024 * 1024
+)  # read and thrown away, so that a client that is still sending sees the 413
 _DRAIN_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 30.0  # a body that comes slower than this is not coming
 _MAX_HEADERS: Final = 32 * 1024
@@ -25,28 +28,41 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'",
 }
 
-BODY = "hub_body"  # scope["state"] member: the body as taken, empty when it has a fault; for the accounts of a refusal
-FAULT = "hub_fault"  # scope["state"] member: a Problem with the body, raised by the guard once the caller is known
+# scope["state"] member: the body as taken, empty when it has a fault; for the accounts of a refusal
+BODY = "hub_body"
+# scope["state"] member: a Problem with the body, raised by the guard once the caller is known
+FAULT = "hub_fault"
 
 
 class Edge:
     """Runs `inner` for one request at a time; holds no state of its own.
 
-    A faulty body is not answered here: the request goes on with an empty body and the fault in its state, and the
-    route's guard raises it after authentication. So an unknown caller learns 401 first, and refusals have a name.
+    A faulty body is not answered here: the request goes on with an empty body and the fault in its
+    state, and the route's guard raises it after authentication. So an unknown caller learns 401
+    first, and refusals have a name.
     """
 
-    def __init__(self, service: str, media_types: frozenset[str], headers: Mapping[str, str]) -> None:
-        """`media_types` are the request body types taken; `headers` replace or add to SECURITY_HEADERS."""
+    def __init__(
+        self, service: str, media_types: frozenset[str], headers: Mapping[str, str]
+    ) -> None:
+        """`media_types` are the request body types taken; `headers` replace or add to
+        SECURITY_HEADERS.
+        """
         self._service = service
         self._media_types = media_types
-        self._headers = [(k.encode(), v.encode()) for k, v in {**SECURITY_HEADERS, **headers}.items()]
+        self._headers = [
+            (k.encode(), v.encode()) for k, v in {**SECURITY_HEADERS, **headers}.items()
+        ]
 
     async def run(self, inner: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one HTTP request. Never raises for a fault of the app: it becomes a problem with the correlation id."""
+        """Handle one HTTP request.
+
+        Never raises for a fault of the app: it becomes a problem with the correlation id.
+        """
         raw = scope["headers"]
         offered = next((v.decode("latin-1") for k, v in raw if k == b"x-correlation-id"), None)
         correlation_id = correlation.accept(offered)
@@ -57,7 +73,9 @@ class Edge:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 started["status"] = message["status"]
-                message["headers"] = self._mark(list(message.get("headers", [])), correlation_id, state)
+                message["headers"] = self._mark(
+                    list(message.get("headers", [])), correlation_id, state
+                )
             await send(message)
 
         begun = perf_counter()
@@ -68,16 +86,23 @@ class Edge:
                     await _answer(Problem("headers-too-large"), correlation_id, marked)
                 else:
                     await inner(scope, replay, marked)
-            except Exception as error:  # noqa: BLE001 - last resort: whatever it is must not reach the caller or a log as text
+            # Last resort: whatever it is must not reach the caller or a log as text
+            except Exception as error:  # noqa: BLE001
                 observe.unexpected(error)
                 if "status" not in started:
                     await _answer(Problem("internal-error"), correlation_id, marked)
             finally:
-                observe.finish(span, self._service, scope, started.get("status", 499), perf_counter() - begun)
+                observe.finish(
+                    span, self._service, scope, started.get("status", 499), perf_counter() - begun
+                )
                 correlation.restore(before)
 
-    async def _take_body(self, scope: Scope, receive: Receive, state: MutableMapping[str, Any]) -> Receive:
-        """Read the whole body (at most MAX_BODY), note any fault in it, and return a `receive` that gives it again."""
+    async def _take_body(
+        self, scope: Scope, receive: Receive, state: MutableMapping[str, Any]
+    ) -> Receive:
+        """Read the whole body (at most MAX_BODY), note any fault in it, and return a `receive` that
+        gives it again.
+        """
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 body, complete = await _read(receive)
@@ -105,7 +130,9 @@ class Edge:
 
     def _fault(self, scope: Scope, body: bytes) -> Problem | None:
         kinds = [v for k, v in scope["headers"] if k == b"content-type"]
-        media, *parameters = kinds[0].lower().decode("latin-1").split(";") if len(kinds) == 1 else [""]
+        media, *parameters = (
+            kinds[0].lower().decode("latin-1").split(";") if len(kinds) == 1 else [""]
+        )
         media = media.strip()
         if media not in self._media_types or not all(map(_is_utf8, parameters)):
             return Problem("unsupported-media-type")
@@ -113,23 +140,34 @@ class Edge:
             return Problem("unsupported-media-type", "Send the body without a content encoding.")
         return check_json(body) if media == "application/json" else None
 
-    def _mark(self, headers: list[tuple[bytes, bytes]], correlation_id: str, state: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    def _mark(
+        self, headers: list[tuple[bytes, bytes]], correlation_id: str, state: Mapping[str, Any]
+    ) -> list[tuple[bytes, bytes]]:
         present = {k.lower() for k, _ in headers}
         rates: Mapping[str, str] = state.get(RATE_HEADERS, {})
-        headers.extend((k.lower().encode(), v.encode()) for k, v in rates.items() if k.lower().encode() not in present)
+        headers.extend(
+            (k.lower().encode(), v.encode())
+            for k, v in rates.items()
+            if k.lower().encode() not in present
+        )
         headers.append((b"x-correlation-id", correlation_id.encode()))
         headers.extend((k, v) for k, v in self._headers if k not in present)
         return headers
 
 
 def _is_utf8(parameter: str) -> bool:
-    """False for a `charset` that is not UTF-8 or its part ASCII: the body is read as UTF-8, whatever its sender means by it."""
+    """False for a `charset` that is not UTF-8 or its part ASCII: the body is read as UTF-8,
+    whatever its sender means by it.
+    """
     name, _, value = parameter.partition("=")
     return name.strip() != "charset" or value.strip().strip('"') in {"utf-8", "utf8", "us-ascii"}
 
 
 async def _read(receive: Receive) -> tuple[bytes, bool]:
-    """The body and whether it is whole. A body over the limit is drained for a while so that the sender hears the answer."""
+    """The body and whether it is whole.
+
+    A body over the limit is drained for a while so that the sender hears the answer.
+    """
     parts: list[bytes] = []
     size = 0
     deadline = perf_counter() + _DRAIN_SECONDS
@@ -153,15 +191,24 @@ def inner_path(scope: Scope) -> str:
     return path[len(root) :] if root and path.startswith(root) else path
 
 
-def problem_response(problem: Problem, correlation_id: str) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+def problem_response(
+    problem: Problem, correlation_id: str
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
     """Status, headers and body of a problem (RFC 9457)."""
-    body = json.dumps(problem.body(correlation_id), ensure_ascii=False, separators=(",", ":")).encode()
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    body = json.dumps(
+        problem.body(correlation_id), ensure_ascii=False, separators=(",", ":")
+    ).encode()
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
     headers.extend((k.lower().encode(), v.encode()) for k, v in problem.headers.items())
     return problem.status, headers, body
 
 
-async def _answer(problem: Problem, correlation_id: str, send: Callable[[Message], Awaitable[None]]) -> None:
+async def _answer(
+    problem: Problem, correlation_id: str, send: Callable[[Message], Awaitable[None]]
+) -> None:
     status, headers, body = problem_response(problem, correlation_id)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

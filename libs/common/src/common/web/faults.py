@@ -1,4 +1,5 @@
-"""Turns validation errors into RFC 6901 pointers and fixed sentences, so that nothing a caller typed comes back."""
+"""Turns validation errors into RFC 6901 pointers and fixed sentences, so that nothing a caller
+typed comes back."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,7 +9,8 @@ from common.problems import Fault, FieldError
 
 _Where = Literal["body", "query", "path", "header"]
 
-# An unknown name is typed by the caller too: it is shown only if it looks like a field name, never with digits or spaces.
+# An unknown name is typed by the caller too: it is shown only if it looks like a field name, never
+# with digits or spaces.
 _NAME: Final = re.compile(r"[a-z][A-Za-z]{0,39}")
 
 _SENTENCES: Final[Mapping[str, str]] = {
@@ -60,7 +62,9 @@ _SENTENCES: Final[Mapping[str, str]] = {
 
 
 def faults(errors: Sequence[Any], body: object) -> list[Fault]:
-    """One Fault per pydantic error, in the order found, at most 50; `body` is the parsed request, to tell keys from tags."""
+    """One Fault per pydantic error, in the order found, at most 50; `body` is the parsed request,
+    to tell keys from tags.
+    """
     return [_fault(cast(Mapping[str, Any], error), body) for error in errors[:50]]
 
 
@@ -84,11 +88,17 @@ def _at(error: Mapping[str, Any]) -> tuple[str | int, ...]:
 def _tag(error: Mapping[str, Any]) -> list[str]:
     """The field that says which kind an object is: pydantic names the object only."""
     kind, context = str(error["type"]), error.get("ctx") or {}
-    return [str(context["discriminator"]).strip("'")] if kind.startswith("union_tag_") and "discriminator" in context else []
+    return (
+        [str(context["discriminator"]).strip("'")]
+        if kind.startswith("union_tag_") and "discriminator" in context
+        else []
+    )
 
 
 def sentence(error: Mapping[str, Any]) -> str:
-    """What is wanted, in fixed words; limits and lists of choices come from our schema, never from the input."""
+    """What is wanted, in fixed words; limits and lists of choices come from our schema, never from
+    the input.
+    """
     kind, context = str(error["type"]), error.get("ctx") or {}
     if kind == "value_error" and isinstance(context.get("error"), FieldError):
         return str(context["error"])
@@ -102,7 +112,9 @@ def sentence(error: Mapping[str, Any]) -> str:
 
 
 def _within(place: Sequence[str | int], body: object, *, kind: str) -> list[str | int]:
-    """Keep the parts that are places in the body; pydantic's path also names union members, which are not."""
+    """Keep the parts that are places in the body; pydantic's path also names union members, which
+    are not.
+    """
     kept: list[str | int] = []
     here: Any = body
     for index, part in enumerate(place):
@@ -110,7 +122,12 @@ def _within(place: Sequence[str | int], body: object, *, kind: str) -> list[str 
         if isinstance(here, Mapping) and part in here:
             here = here[part]
             kept.append(shown(part) if last and kind == "extra_forbidden" else part)
-        elif isinstance(here, Sequence) and not isinstance(here, str | bytes) and isinstance(part, int) and 0 <= part < len(here):
+        elif (
+            isinstance(here, Sequence)
+            and not isinstance(here, str | bytes)
+            and isinstance(part, int)
+            and 0 <= part < len(here)
+        ):
             here = here[part]
             kept.append(part)
         elif last and kind == "missing":

@@ -1,4 +1,5 @@
-"""What every service stands on: database, keys, directory, outbox, inbox, audit trail and access, built and started in one order."""
+"""What every service stands on: database, keys, directory, outbox, inbox, audit trail and access,
+built and started in one order."""
 
 import asyncio
 import contextlib
@@ -46,7 +47,9 @@ class FrameTables:
 
 
 def frame_tables(metadata: MetaData) -> FrameTables:
-    """Declare outbox, inbox, audit trail, idempotency and DPoP tables on a service's own metadata."""
+    """Declare outbox, inbox, audit trail, idempotency and DPoP tables on a service's own
+    metadata.
+    """
     outbox_tables(metadata)
     inbox_tables(metadata)
     audit_trail_tables(metadata)
@@ -55,7 +58,10 @@ def frame_tables(metadata: MetaData) -> FrameTables:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """Topics one group of this service consumes beside the directory and its receipts. `senders`: who may speak on a topic."""
+    """Topics one group of this service consumes beside the directory and its receipts.
+
+    `senders`: who may speak on a topic.
+    """
 
     group: str
     topics: Sequence[str]
@@ -64,12 +70,24 @@ class Subscription:
 
 
 class Frame:
-    """The common parts of one service. Itself a Part: starts database first, consumers last; stops in reverse."""
+    """The common parts of one service.
+
+    Itself a Part: starts database first, consumers last; stops in reverse.
+    """
 
     def __init__(
-        self, service: str, settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient,
-        tables: FrameTables, trail: Callable[["Frame"], AuditTrail] | None = None, follows_directory: bool = True,
-    ) -> None:  # fmt: skip
+        self,
+        service: str,
+        settings: Settings,
+        *,
+        bus: Bus,
+        clock: Clock,
+        keyring: Keyring,
+        http: httpx2.AsyncClient,
+        tables: FrameTables,
+        trail: Callable[["Frame"], AuditTrail] | None = None,
+        follows_directory: bool = True,
+    ) -> None:
         """`trail` replaces the usual audit trail (audit ships its own records to itself)."""
         self.service = service
         self.settings = settings
@@ -82,13 +100,22 @@ class Frame:
         self.keys = DirectoryKeys(self.bootstrap, settings.identity_url, http, clock)
         self.directory = DirectoryState(clock)
         me = f"svc:{service}"
-        self.outbox = Outbox(self.database, bus, clock=clock, sender=keyring.signing_key(SERVICE_KEY), keys=self.keys)
+        self.outbox = Outbox(
+            self.database, bus, clock=clock, sender=keyring.signing_key(SERVICE_KEY), keys=self.keys
+        )
         self.inbox = Inbox(
-            self.database, self.outbox, clock=clock, me=me, opening=lambda: keyring.opening_keys(SERVICE_KEY), keys=self.keys
+            self.database,
+            self.outbox,
+            clock=clock,
+            me=me,
+            opening=lambda: keyring.opening_keys(SERVICE_KEY),
+            keys=self.keys,
         )
         self.trail = (trail or _usual_trail)(self)
         self.replay = SqlReplayGuard(self.database, tables.replay, clock)
-        self.access: Access = access_for(settings, http=http, clock=clock, directory=self.directory, replay=self.replay)
+        self.access: Access = access_for(
+            settings, http=http, clock=clock, directory=self.directory, replay=self.replay
+        )
         self.idempotency = Idempotency(tables.idempotency, keyring.secret("idempotency"), clock)
         self.cursors: Cursors = paging.Cursors(keyring.secret("cursor"))
         self._subscriptions: list[Subscription] = []
@@ -107,7 +134,9 @@ class Frame:
         return {"audit": self.trail.ready, "directory": self.directory.fresh}
 
     async def record_refusal(self, refusal: Refusal) -> None:
-        """One entry per refused known caller, one a minute for the unknown (design section 9, reads and refusals)."""
+        """One entry per refused known caller, one a minute for the unknown (design section 9, reads
+        and refusals).
+        """
         code, count = ",".join(sorted(refusal.reasons)), sum(refusal.reasons.values())
         entry = AuditEntry(
             operation="denied",
@@ -121,26 +150,38 @@ class Frame:
         await self.database.write(lambda unit: self.trail.record(unit, entry))
 
     async def start(self) -> None:
-        """Database and schema, trail, relay, then consumers: nothing is consumed before what it needs can be written."""
+        """Database and schema, trail, relay, then consumers: nothing is consumed before what it
+        needs can be written.
+        """
         await self.open_database()
         await self.trail.start()
         await self.outbox.start()
         await self.trail.consume(self.bus)
         if self._follows:
             follow(self.inbox, self.directory, self.keys)
-            self._subscriptions.insert(0, Subscription(f"{self.service}.directory", (topics.IDENTITY,)))
+            self._subscriptions.insert(
+                0, Subscription(f"{self.service}.directory", (topics.IDENTITY,))
+            )
         for one in self._subscriptions:
             self._consumptions.append(
                 await self.inbox.consume(
-                    self.bus, group=one.group, topics=list(one.topics), low_priority=list(one.low_priority), senders=one.senders
+                    self.bus,
+                    group=one.group,
+                    topics=list(one.topics),
+                    low_priority=list(one.low_priority),
+                    senders=one.senders,
                 )
             )
         self._heart = asyncio.create_task(self._beat())
 
     async def open_database(self) -> None:
-        """Bring the schema up to date, then open; again is no harm. For a part that must come before the frame itself."""
+        """Bring the schema up to date, then open; again is no harm.
+
+        For a part that must come before the frame itself.
+        """
         if not self._opened:
-            # In a thread and before anybody has a connection; a crash in between leaves the old schema whole.
+            # In a thread and before anybody has a connection; a crash in between leaves the old
+            # schema whole.
             await asyncio.to_thread(migrate, self.settings.database_url, history_of(self.service))
             await self.database.start()
             self._opened = True
@@ -158,7 +199,9 @@ class Frame:
         self._opened = False
 
     def pause(self) -> None:
-        """Hold consumers and relay, but go on following the directory: a stale one would refuse the operator's own resume."""
+        """Hold consumers and relay, but go on following the directory: a stale one would refuse the
+        operator's own resume.
+        """
         for consumption in self._holdable():
             consumption.pause()
         self.trail.pause()
@@ -178,7 +221,8 @@ class Frame:
         while True:
             try:
                 await self.database.write(self.trail.heartbeat)
-            except Exception as error:  # noqa: BLE001 - a missed beat is itself the alarm; the next minute tries again
+            # A missed beat is itself the alarm; the next minute tries again
+            except Exception as error:  # noqa: BLE001
                 _log.error("heartbeat not recorded", extra={"error": describe(error)})
             await asyncio.sleep(HEARTBEAT_SECONDS)
 
@@ -188,7 +232,12 @@ def actor_of(principal: Principal | None) -> Actor:
     if principal is None:
         return Actor(subject="anonymous", agency="none", role="anonymous")
     role = "system" if principal.kind == "system" else ",".join(sorted(principal.roles)) or "person"
-    return Actor(subject=f"{principal.issuer}|{principal.subject}", agency=principal.agency, role=role, acr=principal.acr or "")
+    return Actor(
+        subject=f"{principal.issuer}|{principal.subject}",
+        agency=principal.agency,
+        role=role,
+        acr=principal.acr or "",
+    )
 
 
 def history_of(service: str) -> Path:
@@ -197,4 +246,11 @@ def history_of(service: str) -> Path:
 
 
 def _usual_trail(frame: Frame) -> AuditTrail:
-    return AuditTrail(frame.database, frame.outbox, frame.inbox, clock=frame.clock, keyring=frame.keyring, service=frame.service)
+    return AuditTrail(
+        frame.database,
+        frame.outbox,
+        frame.inbox,
+        clock=frame.clock,
+        keyring=frame.keyring,
+        service=frame.service,
+    )

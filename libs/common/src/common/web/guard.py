@@ -1,4 +1,5 @@
-"""Route guards: each route states who may call it; a guard answers with a `Granted`, or a problem that is accounted for."""
+"""Route guards: each route states who may call it; a guard answers with a `Granted`, or a problem
+that is accounted for."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from common.web.edge import FAULT, inner_path
 from common.web.queries import check_query
 from common.web.rates import HEADERS, Classify, Rates
 
-_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})  # what a boolean query parameter reads as yes
+_TRUE = frozenset(
+    {"true", "t", "yes", "y", "on", "1"}
+)  # what a boolean query parameter reads as yes
 
 
 NEVER_PAUSED: Final = ("/healthz", "/readyz", "/metrics", "/v1/operator/")
@@ -25,10 +28,17 @@ NEVER_PAUSED: Final = ("/healthz", "/readyz", "/metrics", "/v1/operator/")
 
 
 class Authenticator(Protocol):
-    """Tells who a request comes from. Obligation: raises Problem for anything short of certainty, and never guesses."""
+    """Tells who a request comes from.
+
+    Obligation: raises Problem for anything short of certainty, and never guesses.
+    """
 
     async def authenticate(self, request: Request) -> Principal:
-        """The caller. Raises Problem: `unauthorized`, `dpop-proof-refused`, `agency-suspended`, `directory-stale`, `issuer-unreachable`."""
+        """The caller.
+
+        Raises Problem: `unauthorized`, `dpop-proof-refused`, `agency-suspended`, `directory-stale`,
+        `issuer-unreachable`.
+        """
         ...
 
 
@@ -36,9 +46,15 @@ class _Scheme(SecurityBase):
     """Only describes the token to OpenAPI; the checking is done by the guard."""
 
     def __init__(self) -> None:
-        flows = OAuthFlows(clientCredentials=OAuthFlowClientCredentials(tokenUrl="token", scopes=dict.fromkeys(sorted(SCOPES), "")))
+        flows = OAuthFlows(
+            clientCredentials=OAuthFlowClientCredentials(
+                tokenUrl="token", scopes=dict.fromkeys(sorted(SCOPES), "")
+            )
+        )
         self.model = OAuth2Model(
-            flows=flows, description="RFC 9068 access token bound to a DPoP key (RFC 9449), sent as `Authorization: DPoP <token>`."
+            flows=flows,
+            description="RFC 9068 access token bound to a DPoP key (RFC 9449), sent as "
+            "`Authorization: DPoP <token>`.",
         )
         self.scheme_name = "hubToken"
 
@@ -51,11 +67,15 @@ SCHEME = _Scheme()
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Lets a request pass with `scope`. `person`: only people; `step_up`: authenticated at most so long ago (RFC 9470).
+    """Lets a request pass with `scope`.
 
-    `clients`: only these clients acting for themselves; `roles`: only people with one of these. Both are asked before the body is
+    `person`: only people; `step_up`: authenticated at most so long ago (RFC 9470).
+
+    `clients`: only these clients acting for themselves; `roles`: only people with one of these.
+    Both are asked before the body is
     looked at, so that who may not call learns nothing of what a call needs.
-    `rehearsal` names the query parameter with which nothing is done: its refusals are accounted for as an `operation`.
+    `rehearsal` names the query parameter with which nothing is done: its refusals are accounted for
+    as an `operation`.
     """
 
     scope: str
@@ -67,7 +87,9 @@ class Guard:
     roles: frozenset[str] = frozenset()
     rehearsal: str = ""
 
-    async def __call__(self, request: Request, _scheme: Annotated[None, Security(SCHEME)]) -> Granted:
+    async def __call__(
+        self, request: Request, _scheme: Annotated[None, Security(SCHEME)]
+    ) -> Granted:
         """The proof of access. Raises Problem."""
         request.state.operation = "operation" if self._rehearsed(request) else self.operation
         demand_running(request)
@@ -86,7 +108,9 @@ class Guard:
         return granted
 
     def _rehearsed(self, request: Request) -> bool:
-        return bool(self.rehearsal) and request.query_params.get(self.rehearsal, "").lower() in _TRUE
+        return (
+            bool(self.rehearsal) and request.query_params.get(self.rehearsal, "").lower() in _TRUE
+        )
 
     async def _count(self, request: Request, principal: Principal) -> None:
         rates = cast(Rates, request.app.state.rates)
@@ -106,7 +130,11 @@ class Guard:
             raise Problem("forbidden")
         if self.step_up is not None:
             limit = int(self.step_up.total_seconds())
-            age = None if principal.auth_time is None else clock.now().timestamp() - principal.auth_time
+            age = (
+                None
+                if principal.auth_time is None
+                else clock.now().timestamp() - principal.auth_time
+            )
             if age is None or age > limit:
                 challenge = f'DPoP error="insufficient_user_authentication", max_age="{limit}"'
                 raise Problem("step-up-required", headers={"WWW-Authenticate": challenge})
@@ -127,26 +155,44 @@ class Open:
 
 
 def requires(
-    scope: str, *, operation: Operation, person: bool = False, step_up: timedelta | None = None, rate: str | Classify = "default",
-    clients: Collection[str] = (), roles: Collection[str] = (), rehearsal: str = "",
-) -> Any:  # fmt: skip
-    """The dependency of a route: ``Annotated[Granted, guard.requires("referral.write", operation="collection")]``.
+    scope: str,
+    *,
+    operation: Operation,
+    person: bool = False,
+    step_up: timedelta | None = None,
+    rate: str | Classify = "default",
+    clients: Collection[str] = (),
+    roles: Collection[str] = (),
+    rehearsal: str = "",
+) -> Any:
+    """The dependency of a route: ``Annotated[Granted, guard.requires("referral.write",
+    operation="collection")]``.
 
-    `rate` is a class of `app.state.rates`, or an async function that tells it from the request (it may read the body).
+    `rate` is a class of `app.state.rates`, or an async function that tells it from the request (it
+    may read the body).
     `rehearsal` names the boolean query parameter of a dry run.
     """
     if scope not in SCOPES:
         raise ValueError(f"{scope} is not a scope of this hub")
-    return Security(Guard(scope, operation, person, step_up, rate, frozenset(clients), frozenset(roles), rehearsal), scopes=[scope])
+    return Security(
+        Guard(
+            scope, operation, person, step_up, rate, frozenset(clients), frozenset(roles), rehearsal
+        ),
+        scopes=[scope],
+    )
 
 
 def anyone(reason: str) -> Any:
-    """The dependency of a route without authentication: ``dependencies=[guard.anyone("public log: reveals counts only")]``."""
+    """The dependency of a route without authentication: ``dependencies=[guard.anyone("public log:
+    reveals counts only")]``.
+    """
     return Depends(Open(reason))
 
 
 def demand_running(request: Request) -> None:
-    """Raise Problem `paused` if the operator holds this service, before anything is asked of the caller."""
+    """Raise Problem `paused` if the operator holds this service, before anything is asked of the
+    caller.
+    """
     if request.app.paused and not inner_path(request.scope).startswith(request.app.unpaused):
         raise Problem("paused", headers={"Retry-After": "5"})
 

@@ -1,4 +1,5 @@
-"""Liveness, readiness and metrics of a service; open to anybody on its network, and silent about data."""
+"""Liveness, readiness and metrics of a service; open to anybody on its network, and silent about
+data."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,7 +19,10 @@ _OPEN = guard.anyone("health and counts: no personal data, no labels that name a
 
 
 def router(app: Any, checks: Mapping[str, Callable[[], bool | Awaitable[bool]]]) -> APIRouter:
-    """/healthz, /readyz and /metrics. A failing or raising check answers 503 and is named, never quoted."""
+    """/healthz, /readyz and /metrics.
+
+    A failing or raising check answers 503 and is named, never quoted.
+    """
     made = APIRouter(tags=["service"], dependencies=[_OPEN])
 
     @made.get("/healthz", summary="Alive?")
@@ -33,10 +37,15 @@ def router(app: Any, checks: Mapping[str, Callable[[], bool | Awaitable[bool]]])
         results["started"] = app.ready
         results["running"] = not app.paused
         fine = all(results.values())
-        return JSONResponse({"status": "ready" if fine else "not ready", "checks": results}, 200 if fine else 503)
+        return JSONResponse(
+            {"status": "ready" if fine else "not ready", "checks": results}, 200 if fine else 503
+        )
 
     @made.get(
-        "/metrics", summary="Metrics in Prometheus text form", response_class=Response, responses={200: {"content": {"text/plain": {}}}}
+        "/metrics",
+        summary="Metrics in Prometheus text form",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}},
     )
     async def metrics() -> Response:
         """Counts and durations of the process, by route template and status only."""

@@ -1,4 +1,5 @@
-"""Idempotency-Key: a creating POST takes effect once, and a repeat gets the stored answer (draft-ietf-httpapi-idempotency-key-header-07)."""
+"""Idempotency-Key: a creating POST takes effect once, and a repeat gets the stored answer
+(draft-ietf-httpapi-idempotency-key-header-07)."""
 
 import hmac
 import json
@@ -12,7 +13,18 @@ from typing import Annotated, Any, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Depends, Header, Request
-from sqlalchemy import Column, Connection, Index, LargeBinary, MetaData, Table, bindparam, delete, select, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Index,
+    LargeBinary,
+    MetaData,
+    Table,
+    bindparam,
+    delete,
+    select,
+    update,
+)
 from starlette.responses import JSONResponse
 
 from common.access import Granted, Principal
@@ -30,7 +42,9 @@ _SWEEP_SECONDS: Final = 300.0
 
 
 def table(metadata: MetaData) -> Table:
-    """`idempotent_answer(id, request, answer, expires_at)`; `answer` is empty only inside the transaction that writes it."""
+    """`idempotent_answer(id, request, answer, expires_at)`; `answer` is empty only inside the
+    transaction that writes it.
+    """
     made = Table(
         "idempotent_answer",
         metadata,
@@ -44,13 +58,22 @@ def table(metadata: MetaData) -> Table:
 
 
 class Idempotency:
-    """Answers by caller and key. Answers are stored encrypted, keys and requests only as keyed hashes."""
+    """Answers by caller and key.
+
+    Answers are stored encrypted, keys and requests only as keyed hashes.
+    """
 
     def __init__(self, answers: Table, secret: bytes, clock: Clock) -> None:
         """`answers` is made by `table`; `secret` is the keyring's "idempotency" (32 bytes)."""
         self._answers = answers
-        self._known = Prepared(select(answers.c.request, answers.c.answer).where(answers.c.id == bindparam("attempt")))
-        self._answered = Prepared(update(answers).where(answers.c.id == bindparam("attempt")).values(answer=bindparam("sealed")))
+        self._known = Prepared(
+            select(answers.c.request, answers.c.answer).where(answers.c.id == bindparam("attempt"))
+        )
+        self._answered = Prepared(
+            update(answers)
+            .where(answers.c.id == bindparam("attempt"))
+            .values(answer=bindparam("sealed"))
+        )
         self._hash_key = hmac.digest(secret, b"hub idempotency hash", "sha256")
         self._cipher = AESGCM(hmac.digest(secret, b"hub idempotency answer", "sha256"))
         self._clock = clock
@@ -61,19 +84,27 @@ class Idempotency:
         return Attempt(self.name(granted.principal, key), self._mac(b"request", request))
 
     def name(self, principal: Principal, key: str) -> bytes:
-        """What an attempt of this caller with this key is called: a keyed hash, also of one that was refused."""
+        """What an attempt of this caller with this key is called: a keyed hash, also of one that
+        was refused.
+        """
         caller = f"{principal.issuer}\0{principal.client_id}\0{principal.subject}\0{key}"
         return self._mac(b"id", caller.encode())
 
     def once(self, connection: Connection, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """The stored answer, or that of `work`, stored with its effect in the caller's transaction.
 
-        Raises Problem `idempotency-key-reused` or `idempotency-in-flight`, and whatever `work` raises. If we crash before
-        the commit, neither effect nor answer exists and the client's retry does the work.
+        Raises Problem `idempotency-key-reused` or `idempotency-in-flight`, and whatever `work`
+        raises. If we crash before the commit, neither effect nor answer exists and the client's
+        retry does the work.
         """
         now = self._clock.now()
         self._sweep(connection)
-        fresh = {"id": attempt.id, "request": attempt.request, "answer": None, "expires_at": now + KEEP}
+        fresh = {
+            "id": attempt.id,
+            "request": attempt.request,
+            "answer": None,
+            "expires_at": now + KEEP,
+        }
         if not claim(connection, self._answers, fresh):
             return self._stored(connection, attempt)
         answer = work()
@@ -87,12 +118,21 @@ class Idempotency:
             raise Problem("idempotency-in-flight", headers={"Retry-After": "1"})
         if not hmac.compare_digest(row.request, attempt.request):
             raise Problem("idempotency-key-reused")
-        value = parse(self._cipher.decrypt(row.answer[:12], row.answer[12:], attempt.id + attempt.request))
+        value = parse(
+            self._cipher.decrypt(row.answer[:12], row.answer[12:], attempt.id + attempt.request)
+        )
         return Answer(value["status"], json.loads(value["body"]), value["headers"], replayed=True)
 
     def _seal(self, attempt: Attempt, answer: Answer) -> bytes:
-        # The body as text keeps the order of its members, so that the repeat is the first answer byte for byte.
-        plain = canonical({"status": answer.status, "body": json.dumps(dict(answer.body)), "headers": dict(answer.headers)})
+        # The body as text keeps the order of its members, so that the repeat is the first answer
+        # byte for byte.
+        plain = canonical(
+            {
+                "status": answer.status,
+                "body": json.dumps(dict(answer.body)),
+                "headers": dict(answer.headers),
+            }
+        )
         nonce = secrets.token_bytes(12)
         return nonce + self._cipher.encrypt(nonce, plain, attempt.id + attempt.request)
 
@@ -103,7 +143,9 @@ class Idempotency:
         now = self._clock.monotonic()
         if now - self._swept_at > _SWEEP_SECONDS:
             self._swept_at = now
-            connection.execute(delete(self._answers).where(self._answers.c.expires_at < self._clock.now()))
+            connection.execute(
+                delete(self._answers).where(self._answers.c.expires_at < self._clock.now())
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,20 +155,35 @@ class KeyDemand:
     async def __call__(
         self,
         request: Request,
-        idempotency_key: Annotated[str | None, Header(description="16 to 64 letters, digits, - or _; new for each new thing")] = None,
+        idempotency_key: Annotated[
+            str | None,
+            Header(description="16 to 64 letters, digits, - or _; new for each new thing"),
+        ] = None,
     ) -> Attempt:
-        """The attempt. Raises Problem. Runs after the route's guard, which must come first in the signature."""
-        if idempotency_key is None or len(request.headers.getlist("idempotency-key")) != 1 or not _KEY.fullmatch(idempotency_key):
+        """The attempt.
+
+        Raises Problem. Runs after the route's guard, which must come first in the signature.
+        """
+        if (
+            idempotency_key is None
+            or len(request.headers.getlist("idempotency-key")) != 1
+            or not _KEY.fullmatch(idempotency_key)
+        ):
             raise Problem("idempotency-key-missing")
         granted: Granted = request.state.granted
         store: Idempotency = request.app.state.idempotency
         # The path itself, not its template: the same words about another case are another request.
-        asked = f"{request.method}\0{inner_path(request.scope)}\0{request.url.query}\0".encode() + await request.body()
+        asked = (
+            f"{request.method}\0{inner_path(request.scope)}\0{request.url.query}\0".encode()
+            + await request.body()
+        )
         return store.attempt(granted, idempotency_key, asked)
 
 
 def required() -> Any:
-    """The dependency of a creating POST: ``attempt: Annotated[Attempt, idempotency.required()]``."""
+    """The dependency of a creating POST: ``attempt: Annotated[Attempt,
+    idempotency.required()]``.
+    """
     return Depends(KeyDemand())
 
 

@@ -24,7 +24,10 @@ class IssuerUnreachable(Exception):
 
 
 class Issuer:
-    """Keys of an issuer by kid. One fetch at a time; an unknown kid asks again at most every ten seconds."""
+    """Keys of an issuer by kid.
+
+    One fetch at a time; an unknown kid asks again at most every ten seconds.
+    """
 
     def __init__(self, url: str, http: httpx2.AsyncClient, clock: Clock) -> None:
         """`url` must equal the `issuer` of the metadata found there (RFC 8414 section 3.3)."""
@@ -36,7 +39,10 @@ class Issuer:
         self._lock = asyncio.Lock()
 
     async def key(self, kid: str) -> Key | None:
-        """The key, or None if the issuer does not have it. Raises IssuerUnreachable if it never answered."""
+        """The key, or None if the issuer does not have it.
+
+        Raises IssuerUnreachable if it never answered.
+        """
         if self._due(kid):
             async with self._lock:
                 if self._due(kid):
@@ -48,7 +54,8 @@ class Issuer:
     def _due(self, kid: str) -> bool:
         now = self._clock.monotonic()
         wanted = kid not in self._keys or now - self._fetched_at > _LIFE_SECONDS
-        # Before the first success every request may try: a service that started before its issuer must not wait.
+        # Before the first success every request may try: a service that started before its issuer
+        # must not wait.
         return wanted and (not self._keys or now - self._tried_at > _COOL_DOWN_SECONDS)
 
     async def _fetch(self) -> None:
@@ -67,7 +74,12 @@ class Issuer:
                 return
 
     async def _json(self, place: str) -> dict[str, Any]:
-        answer = await self._http.get(place, timeout=_TIMEOUT_SECONDS, follow_redirects=False, headers={"Accept": "application/json"})
+        answer = await self._http.get(
+            place,
+            timeout=_TIMEOUT_SECONDS,
+            follow_redirects=False,
+            headers={"Accept": "application/json"},
+        )
         answer.raise_for_status()
         value = parse(answer.content)
         if not isinstance(value, dict):
@@ -76,16 +88,25 @@ class Issuer:
 
 
 def metadata_places(issuer: str) -> tuple[str, ...]:
-    """Where metadata may be: RFC 8414 section 3.1 first, then the forms of section 5 and OpenID Connect Discovery."""
+    """Where metadata may be: RFC 8414 section 3.1 first, then the forms of section 5 and OpenID
+    Connect Discovery.
+    """
     parts = urlsplit(issuer)
     origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
     well_known = "/.well-known/oauth-authorization-server"
-    found = (f"{origin}{well_known}{path}", f"{origin}{path}{well_known}", f"{origin}{path}/.well-known/openid-configuration")
+    found = (
+        f"{origin}{well_known}{path}",
+        f"{origin}{path}{well_known}",
+        f"{origin}{path}/.well-known/openid-configuration",
+    )
     return tuple(dict.fromkeys(found))
 
 
 def _usable(key_set: dict[str, Any]) -> dict[str, Key]:
-    """Signature keys by kid. A kid that comes twice is left out: which of the two signed would be a guess."""
+    """Signature keys by kid.
+
+    A kid that comes twice is left out: which of the two signed would be a guess.
+    """
     found: dict[str, Key] = {}
     twice: set[str] = set()
     entries = key_set.get("keys")

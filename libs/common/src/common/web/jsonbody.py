@@ -1,4 +1,5 @@
-"""Strict look at a JSON body before anything reads it: what two parsers could read differently is refused."""
+"""Strict look at a JSON body before anything reads it: what two parsers could read differently is
+refused."""
 
 from typing import Any
 
@@ -7,9 +8,11 @@ from common.problems import Problem
 
 
 def check_json(body: bytes) -> Problem | None:
-    """A `malformed-json` problem if `body` is not one JSON value in UTF-8 that every store can hold, else None.
+    """A `malformed-json` problem if `body` is not one JSON value in UTF-8 that every store can
+    hold, else None.
 
-    Refuses repeated names, NaN, lone surrogates, depth over 32 (`canonical.parse`), and NUL, which PostgreSQL text cannot hold.
+    Refuses repeated names, NaN, lone surrogates, depth over 32 (`canonical.parse`), and NUL, which
+    PostgreSQL text cannot hold.
     """
     try:
         value = parse(body)

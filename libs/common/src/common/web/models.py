@@ -10,7 +10,10 @@ from common.problems import FieldError
 
 
 class ApiModel(BaseModel):
-    """A JSON shape of an API. `hide_input_in_errors` keeps what was typed out of any exception text."""
+    """A JSON shape of an API.
+
+    `hide_input_in_errors` keeps what was typed out of any exception text.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -24,13 +27,16 @@ class ApiModel(BaseModel):
 
 
 def _refuse_loose_number(value: object) -> object:
-    """JSON `true` and `"5"` are not numbers, although pydantic's lax mode takes them; 5.0 is one (JSON Schema 2020-12, 4.2.3)."""
+    """JSON `true` and `"5"` are not numbers, although pydantic's lax mode takes them; 5.0 is one
+    (JSON Schema 2020-12, 4.2.3).
+    """
     if isinstance(value, bool | str | bytes):
         raise FieldError("must be a number")
     return value
 
 
-# Put Field(ge=…, le=…) before the validator when narrowing these, or the schema loses minimum and maximum.
+# Put Field(ge=…, le=…) before the validator when narrowing these, or the schema loses minimum and
+# maximum.
 WholeNumber = Annotated[int, BeforeValidator(_refuse_loose_number)]
 StrictBool = Annotated[bool, Strict()]
 

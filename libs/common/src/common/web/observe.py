@@ -1,4 +1,5 @@
-"""One server span and one set of metrics per request, made from route templates: no path, query or header can enter."""
+"""One server span and one set of metrics per request, made from route templates: no path, query or
+header can enter."""
 
 import logging
 from collections.abc import Iterator
@@ -14,23 +15,38 @@ from common.telemetry import describe
 _log = logging.getLogger("hub.web")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-# Asked for once: the SDK's get_tracer edits the process's warning filters at each call, which costs more than the span.
+# Asked for once: the SDK's get_tracer edits the process's warning filters at each call, which costs
+# more than the span.
 _tracer = trace.get_tracer("hub.web")
 _meter = metrics.get_meter("hub.web")
-_duration = _meter.create_histogram("http.server.request.duration", unit="s", description="Duration of HTTP requests by route template")
+_duration = _meter.create_histogram(
+    "http.server.request.duration",
+    unit="s",
+    description="Duration of HTTP requests by route template",
+)
 
 
 @contextmanager
 def server_span(service: str, scope: Scope) -> Iterator[Span]:
-    """The span of this request; its parent is the caller's `traceparent`. Holds the method only, until `finish`."""
-    # Not `tracestate`: it is the caller's free text, and would travel on with every span and call that follows.
-    carrier = {k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k == b"traceparent"}
+    """The span of this request; its parent is the caller's `traceparent`.
+
+    Holds the method only, until `finish`.
+    """
+    # Not `tracestate`: it is the caller's free text, and would travel on with every span and call
+    # that follows.
+    carrier = {
+        k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k == b"traceparent"
+    }
     token = context.attach(propagate.extract(carrier))
     span = _tracer.start_span(
-        method(scope), kind=SpanKind.SERVER, attributes={"http.request.method": method(scope), "hub.service": service}
+        method(scope),
+        kind=SpanKind.SERVER,
+        attributes={"http.request.method": method(scope), "hub.service": service},
     )
     try:
-        with trace.use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+        with trace.use_span(
+            span, end_on_exit=True, record_exception=False, set_status_on_exception=False
+        ):
             yield span
     finally:
         context.detach(token)
@@ -45,7 +61,13 @@ def finish(span: Span, service: str, scope: Scope, status: int, seconds: float) 
     if status >= 500:
         span.set_status(StatusCode.ERROR)
     _duration.record(
-        seconds, {"service": service, "http.request.method": method(scope), "http.route": route, "http.response.status_code": status}
+        seconds,
+        {
+            "service": service,
+            "http.request.method": method(scope),
+            "http.route": route,
+            "http.response.status_code": status,
+        },
     )
 
 
@@ -63,5 +85,7 @@ def route_template(scope: Scope) -> str:
 
 
 def unexpected(error: BaseException) -> None:
-    """Log an error nobody handled by its type and the place in our code; its message may quote personal data."""
+    """Log an error nobody handled by its type and the place in our code; its message may quote
+    personal data.
+    """
     _log.error("unhandled error", extra={"error": describe(error)})

@@ -23,9 +23,21 @@ Manage = Annotated[Granted, guard.requires("agency.manage", operation="operation
 
 _TOPIC: Final = r"^[a-z0-9.-]{1,200}$"
 _REASON: Final = r"^[a-z0-9-]{1,60}$"
-TopicName = Annotated[str, Field(pattern=_TOPIC, description="Topic from which it was set aside", examples=["hub.case.v1"])]
-ReasonCode = Annotated[str, Field(pattern=_REASON, description="Reason code of the quarantine", examples=["agency-suspended"])]
-Digest = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$", description="Names exactly the bytes that came")]
+TopicName = Annotated[
+    str,
+    Field(
+        pattern=_TOPIC, description="Topic from which it was set aside", examples=["hub.case.v1"]
+    ),
+]
+ReasonCode = Annotated[
+    str,
+    Field(
+        pattern=_REASON, description="Reason code of the quarantine", examples=["agency-suspended"]
+    ),
+]
+Digest = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_-]{43}$", description="Names exactly the bytes that came")
+]
 
 
 class ServiceState(ApiModel):
@@ -36,13 +48,18 @@ class ServiceState(ApiModel):
 
 
 class SetAside(ApiModel):
-    """One envelope in quarantine. Sender and event id stand only for an authentic one: a forger's word is worth nothing."""
+    """One envelope in quarantine.
+
+    Sender and event id stand only for an authentic one: a forger's word is worth nothing.
+    """
 
     topic: TopicName
     digest: Digest
     received_at: datetime
     reason: str
-    holds: Annotated[bool, Field(description="Authentic: nothing is released on its case until it was replayed")]
+    holds: Annotated[
+        bool, Field(description="Authentic: nothing is released on its case until it was replayed")
+    ]
     sender: str | None = None
     event_id: UUID | None = None
 
@@ -60,8 +77,12 @@ class Replayed(ApiModel):
 
     applied: Annotated[int, Field(description="Took effect now")]
     known: Annotated[int, Field(description="Had its effect before; nothing happened again")]
-    still_aside: Annotated[int, Field(description="Refused again, by the same checks as a new arrival")]
-    absent: Annotated[int, Field(description="Its bytes are kept nowhere any more; its sender must send anew")]
+    still_aside: Annotated[
+        int, Field(description="Refused again, by the same checks as a new arrival")
+    ]
+    absent: Annotated[
+        int, Field(description="Its bytes are kept nowhere any more; its sender must send anew")
+    ]
 
 
 Why = Literal["forged", "unreadable", "sent-anew", "obsolete", "exercise"]
@@ -69,7 +90,9 @@ Why = Literal["forged", "unreadable", "sent-anew", "obsolete", "exercise"]
 
 
 class DiscardOrder(ApiModel):
-    """What to let go of, of one topic: exactly these, or all that nobody vouches for (of one reason), and why."""
+    """What to let go of, of one topic: exactly these, or all that nobody vouches for (of one
+    reason), and why.
+    """
 
     topic: TopicName
     why: Why
@@ -81,25 +104,39 @@ class Discarded(ApiModel):
     """What was let go of."""
 
     discarded: int
-    released: Annotated[int, Field(description="Of these, authentic ones, which held releases on their case until now")]
+    released: Annotated[
+        int,
+        Field(description="Of these, authentic ones, which held releases on their case until now"),
+    ]
     more: Annotated[bool, Field(description="One call takes at most 1,000: call again for others")]
 
 
 class Operations(Protocol):
-    """What a service lets its operator do beside the switch. Obligation: each act is an entry of the audit trail, durable first."""
+    """What a service lets its operator do beside the switch.
+
+    Obligation: each act is an entry of the audit trail, durable first.
+    """
 
     async def note(self, granted: Granted, act: Literal["pause", "resume"]) -> None:
         """Record that the service is paused or resumed. Raises Problem."""
         ...
 
     async def set_aside(
-        self, granted: Granted, *, topic: str | None, reason: str | None, cursor: str | None, limit: int
+        self,
+        granted: Granted,
+        *,
+        topic: str | None,
+        reason: str | None,
+        cursor: str | None,
+        limit: int,
     ) -> paging.Page[SetAside]:
         """What waits in quarantine, oldest first; never content. Raises Problem."""
         ...
 
     async def replay(self, granted: Granted, order: ReplayOrder) -> Replayed:
-        """Try again; repeats are recognised and nothing is believed that a new arrival would not be. Raises Problem."""
+        """Try again; repeats are recognised and nothing is believed that a new arrival would not
+        be. Raises Problem.
+        """
         ...
 
     async def discard(self, granted: Granted, order: DiscardOrder) -> Discarded:
@@ -109,7 +146,10 @@ class Operations(Protocol):
 
 @router.post("/pause", summary="Pause the service")
 async def pause_service(request: Request, granted: Manage) -> ServiceState:
-    """Holds consumers and the relay; the API answers 503 `paused` until resumed. Nothing accepted is lost."""
+    """Holds consumers and the relay; the API answers 503 `paused` until resumed.
+
+    Nothing accepted is lost.
+    """
     return await _turn(request, granted, paused=True)
 
 
@@ -124,19 +164,28 @@ async def read_quarantine(
     request: Request,
     granted: Manage,
     topic: Annotated[str | None, Query(pattern=_TOPIC, description="Only of this topic")] = None,
-    reason: Annotated[str | None, Query(pattern=_REASON, description="Only for this reason")] = None,
+    reason: Annotated[
+        str | None, Query(pattern=_REASON, description="Only for this reason")
+    ] = None,
     cursor: paging.CursorText = None,
     limit: paging.Limit = 50,
 ) -> paging.Page[SetAside]:
     """Oldest first. What was replayed since is not in it."""
-    return await _operations(request).set_aside(granted, topic=topic, reason=reason, cursor=cursor, limit=limit)
+    return await _operations(request).set_aside(
+        granted, topic=topic, reason=reason, cursor=cursor, limit=limit
+    )
 
 
 @router.post("/quarantine/replay", summary="Try again what was set aside")
 async def replay_quarantine(request: Request, granted: Manage, order: ReplayOrder) -> Replayed:
-    """Opens, checks and applies each as if it arrived now, at most 1,000 in one call; what fails again stays where it is."""
+    """Opens, checks and applies each as if it arrived now, at most 1,000 in one call; what fails
+    again stays where it is.
+    """
     if order.topic is None and (order.reason is None or order.digests):
-        raise Problem("validation-failed", errors=[Fault("/topic", "name a topic, or a reason without digests")])
+        raise Problem(
+            "validation-failed",
+            errors=[Fault("/topic", "name a topic, or a reason without digests")],
+        )
     if request.app.state.switch.paused:
         raise Problem("paused")
     return await _operations(request).replay(granted, order)
@@ -144,9 +193,11 @@ async def replay_quarantine(request: Request, granted: Manage, order: ReplayOrde
 
 @router.post("/quarantine/discard", summary="Let go of what was set aside")
 async def discard_quarantine(request: Request, granted: Manage, order: DiscardOrder) -> Discarded:
-    """For what can never be applied, such as a forgery: it leaves the list, holds nothing any more and cannot be replayed.
+    """For what can never be applied, such as a forgery: it leaves the list, holds nothing any more
+    and cannot be replayed.
 
-    An authentic envelope must be named by its digest, and its sender has to send anew whatever still matters in it.
+    An authentic envelope must be named by its digest, and its sender has to send anew whatever
+    still matters in it.
     """
     return await _operations(request).discard(granted, order)
 

@@ -1,4 +1,5 @@
-"""Pages by opaque cursor: signed, bound to the list and the caller, so that none can be made up or passed on."""
+"""Pages by opaque cursor: signed, bound to the list and the caller, so that none can be made up or
+passed on."""
 
 import hmac
 from collections.abc import Mapping, Sequence
@@ -19,30 +20,50 @@ _TAG: Final = 16
 _MAX_CURSOR: Final = 1024
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many items at most")]
-CursorText = Annotated[str | None, Query(max_length=_MAX_CURSOR, description="`nextCursor` of the page before")]
+CursorText = Annotated[
+    str | None, Query(max_length=_MAX_CURSOR, description="`nextCursor` of the page before")
+]
 
 
 class Page(ApiModel, Generic[T]):
-    """One page of a list. `next_cursor` is absent on the last one; there is no total, which would count what is hidden."""
+    """One page of a list.
+
+    `next_cursor` is absent on the last one; there is no total, which would count what is hidden.
+    """
 
     items: list[T]
     next_cursor: str | None = None
 
 
 class Cursors:
-    """Makes and reads cursors. Put only opaque ids and times into one: it is signed, not encrypted."""
+    """Makes and reads cursors.
+
+    Put only opaque ids and times into one: it is signed, not encrypted.
+    """
 
     def __init__(self, secret: bytes) -> None:
         """`secret` is the keyring's "cursor" (32 bytes)."""
         self._secret = secret
 
-    def make(self, list_name: str, place: Sequence[str | int], granted: Granted, *, filters: Mapping[str, Any] | None = None) -> str:
+    def make(
+        self,
+        list_name: str,
+        place: Sequence[str | int],
+        granted: Granted,
+        *,
+        filters: Mapping[str, Any] | None = None,
+    ) -> str:
         """A cursor that continues `list_name` after `place` for this caller and these filters."""
         body = canonical(list(place))
         return b64u(self._tag(list_name, body, granted, filters) + body)
 
     def read(
-        self, list_name: str, cursor: str | None, granted: Granted, *, filters: Mapping[str, Any] | None = None
+        self,
+        list_name: str,
+        cursor: str | None,
+        granted: Granted,
+        *,
+        filters: Mapping[str, Any] | None = None,
     ) -> list[str | int] | None:
         """The place to go on from, None for the first page. Raises Problem `invalid-cursor`."""
         if cursor is None:
@@ -57,7 +78,11 @@ class Cursors:
             raise Problem("invalid-cursor") from None
         return place
 
-    def _tag(self, list_name: str, body: bytes, granted: Granted, filters: Mapping[str, Any] | None) -> bytes:
+    def _tag(
+        self, list_name: str, body: bytes, granted: Granted, filters: Mapping[str, Any] | None
+    ) -> bytes:
         who = granted.principal
-        bound = canonical([list_name, who.issuer, who.client_id, who.subject, who.agency, dict(filters or {})])
+        bound = canonical(
+            [list_name, who.issuer, who.client_id, who.subject, who.agency, dict(filters or {})]
+        )
         return hmac.digest(self._secret, bound + b"\0" + body, "sha256")[:_TAG]

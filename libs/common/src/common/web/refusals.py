@@ -24,7 +24,10 @@ _log = logging.getLogger("hub.web")
 
 
 class Refusals:
-    """Passes refusals to the audit trail. A crash loses at most one minute's anonymous count, never a named refusal."""
+    """Passes refusals to the audit trail.
+
+    A crash loses at most one minute's anonymous count, never a named refusal.
+    """
 
     def __init__(self, on_refusal: OnRefusal | None, clock: Clock) -> None:
         self._on_refusal = on_refusal
@@ -33,7 +36,10 @@ class Refusals:
         self._task: asyncio.Task[None] | None = None
 
     async def report(self, request: Request, problem: Problem) -> None:
-        """Account for one refusal, durably before the answer if the caller is known. A failing trail never turns a refusal into a pass."""
+        """Account for one refusal, durably before the answer if the caller is known.
+
+        A failing trail never turns a refusal into a pass.
+        """
         principal: Principal | None = getattr(request.state, "principal", None)
         if principal is None:
             self._anonymous[problem.code] += 1
@@ -41,8 +47,21 @@ class Refusals:
         operation: Operation = getattr(request.state, "operation", "operation")
         route = route_template(request.scope)
         correlation_id = correlation.current() or correlation.accept(None)
-        sent = Sent(request.headers.get("idempotency-key", ""), request.scope.get("state", {}).get(BODY, b""))
-        await self._pass(Refusal(self._clock.now(), principal, route, operation, correlation_id, {problem.code: 1}, sent))
+        sent = Sent(
+            request.headers.get("idempotency-key", ""),
+            request.scope.get("state", {}).get(BODY, b""),
+        )
+        await self._pass(
+            Refusal(
+                self._clock.now(),
+                principal,
+                route,
+                operation,
+                correlation_id,
+                {problem.code: 1},
+                sent,
+            )
+        )
 
     async def start(self) -> None:
         """Begin the minute."""
@@ -62,7 +81,9 @@ class Refusals:
         if not self._anonymous:
             return
         counts, self._anonymous = dict(self._anonymous), Counter()
-        await self._pass(Refusal(self._clock.now(), None, "", "operation", correlation.accept(None), counts))
+        await self._pass(
+            Refusal(self._clock.now(), None, "", "operation", correlation.accept(None), counts)
+        )
 
     async def _every_minute(self) -> None:
         while True:
@@ -74,5 +95,6 @@ class Refusals:
             return
         try:
             await self._on_refusal(refusal)
-        except Exception as error:  # noqa: BLE001 - the request is refused all the same; the operator must learn of the gap
+        # The request is refused all the same; the operator must learn of the gap
+        except Exception as error:  # noqa: BLE001
             _log.error("refusal not recorded", extra={"error": describe(error)})

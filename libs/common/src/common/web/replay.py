@@ -1,4 +1,5 @@
-"""Spent DPoP proofs in the service's own database, so that neither a restart nor a second replica lets one through twice."""
+"""Spent DPoP proofs in the service's own database, so that neither a restart nor a second replica
+lets one through twice."""
 
 from datetime import datetime
 from hashlib import sha256
@@ -26,7 +27,10 @@ def table(metadata: MetaData) -> Table:
 
 
 class SqlReplayGuard:
-    """A ReplayGuard on a service's database. Waits for the group commit: if we crash before it, no answer was given either."""
+    """A ReplayGuard on a service's database.
+
+    Waits for the group commit: if we crash before it, no answer was given either.
+    """
 
     def __init__(self, database: Database, proofs: Table, clock: Clock) -> None:
         """`proofs` is made by `table` on the service's metadata."""
@@ -45,7 +49,9 @@ class SqlReplayGuard:
 
         def work(unit: Unit) -> bool:
             if sweep:
-                unit.connection.execute(delete(self._proofs).where(self._proofs.c.expires_at < self._clock.now()))
+                unit.connection.execute(
+                    delete(self._proofs).where(self._proofs.c.expires_at < self._clock.now())
+                )
             return claim(unit.connection, self._proofs, {"id": name, "expires_at": until})
 
         return await self._database.write(work)

@@ -1,4 +1,5 @@
-"""Runs one service in its own process: reads settings, builds, starts, serves until told to stop, stops in order."""
+"""Runs one service in its own process: reads settings, builds, starts, serves until told to stop,
+stops in order."""
 
 import asyncio
 import contextlib
@@ -33,17 +34,31 @@ _PATIENCE_S: Final = 60.0
 class Build(Protocol):
     """A service's composition root (`wiring.build`)."""
 
-    def __call__(self, settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient) -> Awaitable[Service]:
+    def __call__(
+        self,
+        settings: Settings,
+        *,
+        bus: Bus,
+        clock: Clock,
+        keyring: Keyring,
+        http: httpx2.AsyncClient,
+    ) -> Awaitable[Service]:
         """Make the service; nothing is started yet."""
         ...
 
 
 def run_service(name: str, build: Build) -> None:
-    """Run until SIGTERM or SIGINT. Exits with status 2 and one line naming the variable if a setting is unusable."""
+    """Run until SIGTERM or SIGINT.
+
+    Exits with status 2 and one line naming the variable if a setting is unusable.
+    """
     try:
         settings = Settings.from_env(os.environ)
         if settings.bus != "kafka":
-            raise SettingsError("HUB_BUS", "kafka when a service runs alone; the embedded bus lives in the standalone process")
+            raise SettingsError(
+                "HUB_BUS",
+                "kafka when a service runs alone; the embedded bus lives in the standalone process",
+            )
         bus = kafka_bus(name, settings)
     except SettingsError as error:
         sys.stderr.write(f"{name}: {error}\n")
@@ -58,7 +73,9 @@ def run_service(name: str, build: Build) -> None:
 
 
 async def _serve(name: str, settings: Settings, build: Build, bus: KafkaBus) -> None:
-    keyring = FileKeyring(settings.keyring_dir, passphrase=settings.keyring_passphrase, open_allowed=settings.demo)
+    keyring = FileKeyring(
+        settings.keyring_dir, passphrase=settings.keyring_passphrase, open_allowed=settings.demo
+    )
     async with http_client() as http:
         service = await build(settings, bus=bus, clock=SystemClock(), keyring=keyring, http=http)
         await _reach(bus)
@@ -75,11 +92,18 @@ async def _serve(name: str, settings: Settings, build: Build, bus: KafkaBus) -> 
 def kafka_bus(name: str, settings: Settings) -> KafkaBus:
     """The bus of one service. Raises SettingsError as `kafka_tls` does."""
     tls = kafka_tls(settings)
-    return KafkaBus(settings.kafka_bootstrap, settings.kafka_user, settings.kafka_password, client_id=name, tls=tls)
+    return KafkaBus(
+        settings.kafka_bootstrap,
+        settings.kafka_user,
+        settings.kafka_password,
+        client_id=name,
+        tls=tls,
+    )
 
 
 def kafka_tls(settings: Settings) -> ssl.SSLContext | None:
-    """Kafka over TLS, the broker's certificate and name checked, if HUB_KAFKA_CA_FILE says who may vouch for it; else None.
+    """Kafka over TLS, the broker's certificate and name checked, if HUB_KAFKA_CA_FILE says who may
+    vouch for it; else None.
 
     Raises SettingsError if that file is not certificates.
     """
@@ -92,7 +116,10 @@ def kafka_tls(settings: Settings) -> ssl.SSLContext | None:
 
 
 async def _reach(bus: Bus) -> None:
-    """Start the bus; a broker that comes back at the same time as we do is waited for. Raises BusUnavailable after `_PATIENCE_S`."""
+    """Start the bus; a broker that comes back at the same time as we do is waited for.
+
+    Raises BusUnavailable after `_PATIENCE_S`.
+    """
     end = time.monotonic() + _PATIENCE_S
     while True:
         try:
@@ -107,7 +134,9 @@ async def _reach(bus: Bus) -> None:
 
 
 def http_client() -> httpx2.AsyncClient:
-    """The client for calls between services: bounded in time and connections, no redirects, no proxy from the environment."""
+    """The client for calls between services: bounded in time and connections, no redirects, no
+    proxy from the environment.
+    """
     return httpx2.AsyncClient(
         timeout=httpx2.Timeout(5.0, connect=2.0),
         limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20),
@@ -117,7 +146,9 @@ def http_client() -> httpx2.AsyncClient:
 
 
 async def serve(app: ASGIApp, settings: Settings) -> None:
-    """Serve on settings.host:port until SIGTERM or SIGINT; returns then, so that the caller can stop its parts in order."""
+    """Serve on settings.host:port until SIGTERM or SIGINT; returns then, so that the caller can
+    stop its parts in order.
+    """
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -146,7 +177,9 @@ async def serve(app: ASGIApp, settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn raises a caught signal again after serving, which would end the process before the service has stopped."""
+    """uvicorn raises a caught signal again after serving, which would end the process before the
+    service has stopped.
+    """
 
     def leave(self) -> None:
         """Finish open requests, then return from `serve`."""

@@ -11,9 +11,11 @@ from common.web.operations import FrameOperations
 
 
 def settle_memory() -> None:
-    """Leave what stands after the start out of the garbage collector's rounds; call once per process, when everything has started.
+    """Leave what stands after the start out of the garbage collector's rounds; call once per
+    process, when everything has started.
 
-    A full round looks through every object there is while all threads wait: about 0.1 s in a standalone hub, in the middle of requests.
+    A full round looks through every object there is while all threads wait: about 0.1 s in a
+    standalone hub, in the middle of requests.
     """
     gc.collect()
     gc.freeze()
@@ -21,7 +23,10 @@ def settle_memory() -> None:
 
 @runtime_checkable
 class Part(Protocol):
-    """Something that runs beside the API: database, outbox relay, consumers. Obligation: `stop` may follow a failed `start`."""
+    """Something that runs beside the API: database, outbox relay, consumers.
+
+    Obligation: `stop` may follow a failed `start`.
+    """
 
     async def start(self) -> None:
         """Begin; returns when ready to work."""
@@ -47,7 +52,14 @@ class Pausable(Protocol):
 class Service:
     """One service of the hub. Parts start in the given order and stop in the reverse one."""
 
-    def __init__(self, name: str, app: HubApp, *, parts: Sequence[Part] = (), pausable: Sequence[Pausable] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        app: HubApp,
+        *,
+        parts: Sequence[Part] = (),
+        pausable: Sequence[Pausable] = (),
+    ) -> None:
         """`app` gets its operator endpoints connected to this service."""
         self.name = name
         self.app = app
@@ -60,11 +72,16 @@ class Service:
 
     @property
     def paused(self) -> bool:
-        """Whether the operator has paused the service. Kept in memory only: a restart resumes, which loses nothing."""
+        """Whether the operator has paused the service.
+
+        Kept in memory only: a restart resumes, which loses nothing.
+        """
         return self.app.paused
 
     def add_pausable(self, part: Pausable) -> None:
-        """Add one that only exists after start, such as a `Consumption`; paused at once if the service is."""
+        """Add one that only exists after start, such as a `Consumption`; paused at once if the
+        service is.
+        """
         self._pausable.append(part)
 
     async def start(self) -> None:
@@ -79,20 +96,26 @@ class Service:
         self.app.ready = True
 
     async def stop(self) -> None:
-        """Stop in reverse order. Every part is told to stop even if another fails; the first failure is raised."""
+        """Stop in reverse order.
+
+        Every part is told to stop even if another fails; the first failure is raised.
+        """
         self.app.ready = False
         failure: Exception | None = None
         while self._started:
             part = self._started.pop()
             try:
                 await part.stop()
-            except Exception as error:  # noqa: BLE001 - the others must be stopped too; it is raised below
+            # The others must be stopped too; it is raised below
+            except Exception as error:  # noqa: BLE001
                 failure = failure or error
         if failure is not None:
             raise failure
 
     async def pause(self) -> None:
-        """Hold consumers and relays; the API answers 503 `paused` except health and operator endpoints."""
+        """Hold consumers and relays; the API answers 503 `paused` except health and operator
+        endpoints.
+        """
         self.app.paused = True
         for part in self._pausable:
             await _settle(part.pause)

@@ -1,4 +1,5 @@
-"""Decides from a request's own headers who is calling: RFC 9068 token, RFC 9449 proof, and the agency's state of the moment."""
+"""Decides from a request's own headers who is calling: RFC 9068 token, RFC 9449 proof, and the
+agency's state of the moment."""
 
 import hashlib
 from collections import OrderedDict
@@ -40,9 +41,14 @@ class _Known:
 
 
 class TokenVerifier:
-    """Verifies access tokens of one issuer for one audience. Remembers verified ones until expiry or a change of agency state."""
+    """Verifies access tokens of one issuer for one audience.
 
-    def __init__(self, issuer: Issuer, audience: str, clock: Clock, directory: DirectoryState) -> None:
+    Remembers verified ones until expiry or a change of agency state.
+    """
+
+    def __init__(
+        self, issuer: Issuer, audience: str, clock: Clock, directory: DirectoryState
+    ) -> None:
         """`audience` is this service's base URL."""
         self._issuer = issuer
         self._audience = audience
@@ -51,21 +57,29 @@ class TokenVerifier:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     async def verify(self, token: str) -> tuple[Principal, str]:
-        """The caller and the thumbprint of the key the token is bound to. Raises _TokenRefused or IssuerUnreachable.
+        """The caller and the thumbprint of the key the token is bound to.
 
-        1 size and form; 2 `typ`, algorithm of the allow-list; 3 issuer; 4 key by kid, algorithm of that key; 5 signature;
-        6 audience, times, subject; 7 bound to a key; 8 our own claims.
+        Raises _TokenRefused or IssuerUnreachable.
+
+        1 size and form; 2 `typ`, algorithm of the allow-list; 3 issuer; 4 key by kid, algorithm of
+        that key; 5 signature; 6 audience, times, subject; 7 bound to a key; 8 our own claims.
         """
         name = hashlib.sha256(token.encode()).digest()
         known = self._known.get(name)
         now = int(self._clock.now().timestamp())
-        if known is not None and known.expires + _LEEWAY_SECONDS > now and known.epoch == self._directory.epoch(known.principal.agency):
+        if (
+            known is not None
+            and known.expires + _LEEWAY_SECONDS > now
+            and known.epoch == self._directory.epoch(known.principal.agency)
+        ):
             return known.principal, known.jkt
         claims = await self._claims(token)
         _check_times(claims, now)
         _check_audience(claims, self._audience)
         principal, jkt = _principal(claims, self._issuer.url), _bound_key(claims)
-        self._known[name] = _Known(principal, jkt, claims["exp"], self._directory.epoch(principal.agency))
+        self._known[name] = _Known(
+            principal, jkt, claims["exp"], self._directory.epoch(principal.agency)
+        )
         while len(self._known) > _CACHE:
             self._known.popitem(last=False)
         return principal, jkt
@@ -75,10 +89,15 @@ class TokenVerifier:
         if len(token) > _MAX_TOKEN or len(parts) != 3:  # 1
             raise _TokenRefused
         header, claims = _object(parts[0]), _object(parts[1])
-        if str(header.get("typ", "")).lower() not in {"at+jwt", "application/at+jwt"} or header.get("alg") not in ALGORITHMS:  # 2
+        if (
+            str(header.get("typ", "")).lower() not in {"at+jwt", "application/at+jwt"}
+            or header.get("alg") not in ALGORITHMS
+        ):
+            # 2
             raise _TokenRefused
         kid = header.get("kid")
-        if claims.get("iss") != self._issuer.url or not isinstance(kid, str) or "crit" in header:  # 3
+        if claims.get("iss") != self._issuer.url or not isinstance(kid, str) or "crit" in header:
+            # 3
             raise _TokenRefused
         key = await self._issuer.key(kid)
         if key is None or header["alg"] not in algorithms_of(key):  # 4
@@ -91,10 +110,22 @@ class TokenVerifier:
 
 
 class Access:
-    """The Authenticator of a service: token, proof, replay and agency state, in that order. Anything short of certainty is refused."""
+    """The Authenticator of a service: token, proof, replay and agency state, in that order.
 
-    def __init__(self, verifier: TokenVerifier, directory: DirectoryState, replay: ReplayGuard, clock: Clock, base_url: str) -> None:
-        """`base_url` is where callers reach this service: DPoP `htu` is compared with it, never with a Host header."""
+    Anything short of certainty is refused.
+    """
+
+    def __init__(
+        self,
+        verifier: TokenVerifier,
+        directory: DirectoryState,
+        replay: ReplayGuard,
+        clock: Clock,
+        base_url: str,
+    ) -> None:
+        """`base_url` is where callers reach this service: DPoP `htu` is compared with it, never with a
+        Host header.
+        """
         self._verifier = verifier
         self._directory = directory
         self._replay = replay
@@ -115,10 +146,14 @@ class Access:
             _proof_refused()
         try:
             place = self._base_url + inner_path(request.scope)
-            proof = check_proof(offered[0], method=request.method, url=place, now=self._clock.now(), token=token)
+            proof = check_proof(
+                offered[0], method=request.method, url=place, now=self._clock.now(), token=token
+            )
         except DpopRefused:
             _proof_refused()
-        if proof.jkt != jkt or not await self._replay.first_use(proof.jkt, proof.jti, proof.expires_at):
+        if proof.jkt != jkt or not await self._replay.first_use(
+            proof.jkt, proof.jti, proof.expires_at
+        ):
             _proof_refused()
         # The token is theirs: from here a refusal has a name.
         request.state.principal = principal
@@ -126,9 +161,18 @@ class Access:
         return principal
 
 
-def access_for(settings: Settings, *, http: httpx2.AsyncClient, clock: Clock, directory: DirectoryState, replay: ReplayGuard) -> Access:
+def access_for(
+    settings: Settings,
+    *,
+    http: httpx2.AsyncClient,
+    clock: Clock,
+    directory: DirectoryState,
+    replay: ReplayGuard,
+) -> Access:
     """The usual Access of a service: issuer and audience from settings."""
-    verifier = TokenVerifier(Issuer(settings.issuer, http, clock), settings.service_url, clock, directory)
+    verifier = TokenVerifier(
+        Issuer(settings.issuer, http, clock), settings.service_url, clock, directory
+    )
     return Access(verifier, directory, replay, clock, settings.service_url)
 
 
@@ -144,11 +188,16 @@ def _dpop_token(request: Request) -> str:
 
 
 def _unauthorized(error: str) -> NoReturn:
-    raise Problem("unauthorized", headers={"WWW-Authenticate": f'{_CHALLENGE}, error="{error}"'}) from None
+    raise Problem(
+        "unauthorized", headers={"WWW-Authenticate": f'{_CHALLENGE}, error="{error}"'}
+    ) from None
 
 
 def _proof_refused() -> NoReturn:
-    raise Problem("dpop-proof-refused", headers={"WWW-Authenticate": f'{_CHALLENGE}, error="invalid_dpop_proof"'}) from None
+    raise Problem(
+        "dpop-proof-refused",
+        headers={"WWW-Authenticate": f'{_CHALLENGE}, error="invalid_dpop_proof"'},
+    ) from None
 
 
 def _object(part: str) -> dict[str, Any]:

@@ -15,9 +15,13 @@ from hubpartner.package_file import PackageFileRefused
 from hubpartner.profile import ProfileRefused
 
 app = typer.Typer(
-    name="hubctl", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, callback=use_profile,
+    name="hubctl",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    callback=use_profile,
     help="Send referrals, receive and check deliveries, verify the audit log.",
-)  # fmt: skip
+)
 app.add_typer(referral.app, name="referral")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(audit.app, name="audit")
@@ -28,30 +32,42 @@ app.command("headers")(headers)
 
 _TOKEN_ADVICE = {
     "unreachable": "the hub's identity service cannot be reached. Is the hub running?",
-    "invalid_scope": "this profile's client may not do this. Commands of an operator need the operator's profile, an inbox an agency's.",
-    "unauthorized_client": "this profile's agency is suspended, or its client may not do this. The hub's operator knows which.",
-    "unusable": "the hub's identity service gave no usable answer; it may be paused. Try again later.",
-    "invalid_client": "the hub does not know this client with this key. Is the profile of this hub, and of its newest start?",
+    "invalid_scope": "this profile's client may not do this. Commands of an operator need the "
+    "operator's profile, an inbox an agency's.",
+    "unauthorized_client": "this profile's agency is suspended, or its client may not do this. "
+    "The hub's operator knows which.",
+    "unusable": "the hub's identity service gave no usable answer; it may be paused. Try again "
+    "later.",
+    "invalid_client": "the hub does not know this client with this key. Is the profile of this "
+    "hub, and of its newest start?",
 }
 
 
 def main() -> None:
-    """Entry point. Exit codes: 0 done, 1 refused or not verified, 2 used wrongly, 3 the hub cannot be reached."""
+    """Entry point.
+
+    Exit codes: 0 done, 1 refused or not verified, 2 used wrongly, 3 the hub cannot be reached.
+    """
     try:
         app(profile_first(sys.argv[1:]))
     except ProblemAnswer as problem:
         say_error(f"The hub refused ({problem.status} {problem.code}). {problem.detail}")
         for fault in problem.errors:
-            say_error(f"  {fault.get('in', 'body')} {fault.get('pointer', '')}: {fault.get('detail', '')}")
+            say_error(
+                f"  {fault.get('in', 'body')} {fault.get('pointer', '')}: {fault.get('detail', '')}"
+            )
         say_error(f"  correlation id {problem.correlation_id}")
         sys.exit(1)
     except TokenRefused as refused:
         say_error(
-            f"No access token was given ({refused.code}): {_TOKEN_ADVICE.get(refused.code, 'check client, keys and scope of the profile.')}"
+            f"No access token was given ({refused.code}): "
+            f"{_TOKEN_ADVICE.get(refused.code, 'check client, keys and scope of the profile.')}"
         )
         sys.exit(3 if refused.code == "unreachable" else 1)
     except CallFailed:
-        say_error("The hub gave no answer. Nothing is known to have happened; the call may be repeated.")
+        say_error(
+            "The hub gave no answer. Nothing is known to have happened; the call may be repeated."
+        )
         sys.exit(3)
     except ProfileRefused as refused:
         say_error(f"The profile cannot be used: {refused}.")
@@ -60,15 +76,23 @@ def main() -> None:
         say_error(f"{refused}.")
         sys.exit(2)
     except PackageRefused as refused:
-        say_error(f"NOT VERIFIED: check {refused.step} failed ({refused.code}). Do not rely on this package.")
+        say_error(
+            f"NOT VERIFIED: check {refused.step} failed ({refused.code}). Do not rely on this "
+            "package."
+        )
         sys.exit(1)
     except EnvelopeRefused as refused:
-        say_error(f"NOT OPENED: {refused.code}. It is not sealed to this profile's agency, or it was changed.")
+        say_error(
+            f"NOT OPENED: {refused.code}. It is not sealed to this profile's agency, or it was "
+            "changed."
+        )
         sys.exit(1)
     except ProofRefused as refused:
         say_error(f"NOT VERIFIED: {refused.code}.")
         sys.exit(1)
     except OSError as error:
-        named = f"The file {error.filename}" if error.filename else "A file named on the command line"
+        named = (
+            f"The file {error.filename}" if error.filename else "A file named on the command line"
+        )
         say_error(f"{named} cannot be read or written.")
         sys.exit(2)

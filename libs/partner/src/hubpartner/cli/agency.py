@@ -31,7 +31,8 @@ def suspend(
     reason_code: Annotated[
         Why,
         typer.Option(
-            help="Why it is stopped: key-compromise, data-breach, left-partnership, agency-request, investigation or exercise",
+            help="Why it is stopped: key-compromise, data-breach, left-partnership, "
+            "agency-request, investigation or exercise",
             metavar="CODE",
         ),
     ],
@@ -45,7 +46,10 @@ def suspend(
             _refuse_unknown(agency, problem)
 
     with_hub(context, work)
-    say(f"{agency} is suspended; every service denies it within seconds, and after sixty without news denies anyway.")
+    say(
+        f"{agency} is suspended; every service denies it within seconds, and after sixty without "
+        "news denies anyway."
+    )
 
 
 @app.command()
@@ -61,11 +65,18 @@ def restore(context: typer.Context, agency: str) -> None:
             await client.restore(agency)
         return was_suspended
 
-    say(f"{agency} is restored." if with_hub(context, work) else f"{agency} is not suspended; nothing was changed.")
+    say(
+        f"{agency} is restored."
+        if with_hub(context, work)
+        else f"{agency} is not suspended; nothing was changed."
+    )
 
 
 def _refuse_unknown(agency: str, problem: ProblemAnswer) -> NoReturn:
     if problem.code != "not-found":
         raise problem
-    say_error(f"There is no such agency: {agency}. Nothing was changed. An agency's name is that of its profile, such as northmoor-school.")
+    say_error(
+        f"There is no such agency: {agency}. Nothing was changed. An agency's name is that of its "
+        "profile, such as northmoor-school."
+    )
     raise typer.Exit(1)

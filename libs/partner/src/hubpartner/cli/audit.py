@@ -1,4 +1,5 @@
-"""hubctl audit: verify the whole public log without trusting its keeper, and keep its head for next time."""
+"""hubctl audit: verify the whole public log without trusting its keeper, and keep its head for next
+time."""
 
 from collections import Counter
 from pathlib import Path
@@ -18,9 +19,15 @@ app = typer.Typer(no_args_is_help=True, help="Check the public audit log.")
 
 _TIMEOUT_S: Final = 20.0
 _NOT_NOW: Final = frozenset({429, 500, 502, 503, 504})
-"""A hub, or what stands before it, that cannot answer now; a file that is missing or wrong is another matter."""
+"""A hub, or what stands before it, that cannot answer now; a file that is missing or wrong is
+another matter.
+"""
 UrlArgument = Annotated[
-    str, typer.Argument(help="Prefix of the log, such as https://hub.example.org/audit/log; a starting hub prints its own")
+    str,
+    typer.Argument(
+        help="Prefix of the log, such as https://hub.example.org/audit/log; a starting hub prints "
+        "its own"
+    ),
 ]
 KeyOption = Annotated[
     Path | None,
@@ -34,16 +41,32 @@ KeyOption = Annotated[
 ]
 OlderOption = Annotated[
     Path | None,
-    typer.Option(exists=True, dir_okay=False, help="Checkpoint kept from an earlier run: the log must extend it", show_default=False),
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        help="Checkpoint kept from an earlier run: the log must extend it",
+        show_default=False,
+    ),
 ]
-KeepOption = Annotated[Path | None, typer.Option(help="Write the verified checkpoint here, for the next run", show_default=False)]
+KeepOption = Annotated[
+    Path | None,
+    typer.Option(help="Write the verified checkpoint here, for the next run", show_default=False),
+]
 
 
 @app.command()
 def verify(
-    context: typer.Context, url: UrlArgument, vkey: KeyOption = None, older: OlderOption = None, keep: KeepOption = None, as_json: JsonOption = False,
-) -> None:  # fmt: skip
-    """Read every entry and tile, recompute the root and check the signature. Without a pinned key it trusts the log's own word for its key."""
+    context: typer.Context,
+    url: UrlArgument,
+    vkey: KeyOption = None,
+    older: OlderOption = None,
+    keep: KeepOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read every entry and tile, recompute the root and check the signature.
+
+    Without a pinned key it trusts the log's own word for its key.
+    """
     _demand_url(url)
     producers: Counter[str] = Counter()
     try:
@@ -51,8 +74,12 @@ def verify(
             log, pinned = _key(context, vkey, http, url)
             whole = _checked(http, url, log, older, producers)
     except CallFailed as failed:
-        # Not "NOT VERIFIED": who reads that thinks of tampering, and nothing has been said against this log.
-        say_error(f"Nothing was verified: the log cannot be reached now ({failed}). This says nothing for or against it; try again later.")
+        # Not "NOT VERIFIED": who reads that thinks of tampering, and nothing has been said against
+        # this log.
+        say_error(
+            f"Nothing was verified: the log cannot be reached now ({failed}). This says nothing "
+            "for or against it; try again later."
+        )
         raise typer.Exit(3) from None
     if keep is not None:
         keep.write_text(whole.note, "utf-8")
@@ -67,11 +94,17 @@ def verify(
             }
         )
         return
-    say(f"Verified: {whole.checkpoint.size} entries of {len(producers)} producer instances, {whole.tiles} tiles, root and signature right.")
+    say(
+        f"Verified: {whole.checkpoint.size} entries of {len(producers)} producer instances, "
+        f"{whole.tiles} tiles, root and signature right."
+    )
     if older is not None:
         say("It extends the older checkpoint: nothing recorded then was changed or removed.")
     if not pinned:
-        say("The key came from the log itself. To check against a pinned key give --profile or --vkey.")
+        say(
+            "The key came from the log itself. To check against a pinned key give --profile or "
+            "--vkey."
+        )
     say("Not yet witnessed: no independent witness has signed this head.")
 
 
@@ -82,10 +115,15 @@ def _demand_url(url: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise typer.BadParameter("this is not a URL; it begins with http:// or https:// and names a host", param_hint="URL")
+        raise typer.BadParameter(
+            "this is not a URL; it begins with http:// or https:// and names a host",
+            param_hint="URL",
+        )
 
 
-def _key(context: typer.Context, vkey: Path | None, http: httpx2.Client, url: str) -> tuple[Verifier, bool]:
+def _key(
+    context: typer.Context, vkey: Path | None, http: httpx2.Client, url: str
+) -> tuple[Verifier, bool]:
     if vkey is not None:
         return Verifier.parse(vkey.read_text("utf-8").strip()), True
     if chosen_profile(context) is not None:
@@ -93,11 +131,16 @@ def _key(context: typer.Context, vkey: Path | None, http: httpx2.Client, url: st
     try:
         return Verifier.parse(_get(http, f"{url.rstrip('/')}/vkey").decode().strip()), False
     except (OSError, UnicodeDecodeError):
-        say_error("NOT VERIFIED: no log serves its key at this URL. Give the prefix of the log, which ends in /log, as the hub printed it.")
+        say_error(
+            "NOT VERIFIED: no log serves its key at this URL. Give the prefix of the log, which "
+            "ends in /log, as the hub printed it."
+        )
         raise typer.Exit(1) from None
 
 
-def _checked(http: httpx2.Client, url: str, log: Verifier, older: Path | None, producers: Counter[str]) -> WholeLog:
+def _checked(
+    http: httpx2.Client, url: str, log: Verifier, older: Path | None, producers: Counter[str]
+) -> WholeLog:
     def count(_index: int, entry: bytes) -> None:
         try:
             producers[Leaf.decode(entry).src] += 1
@@ -106,7 +149,10 @@ def _checked(http: httpx2.Client, url: str, log: Verifier, older: Path | None, p
 
     try:
         return check_whole_log(
-            lambda path: _get(http, f"{url.rstrip('/')}/{path}"), log, older=older.read_text("utf-8") if older else None, on_entry=count
+            lambda path: _get(http, f"{url.rstrip('/')}/{path}"),
+            log,
+            older=older.read_text("utf-8") if older else None,
+            on_entry=count,
         )
     except LogRefused as refused:
         say_error(f"NOT VERIFIED: {refused.code}, first seen in {refused.place}.")

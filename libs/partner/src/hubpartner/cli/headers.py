@@ -1,4 +1,5 @@
-"""hubctl headers: the two headers one request needs, so that any program, curl for one, can call the hub."""
+"""hubctl headers: the two headers one request needs, so that any program, curl for one, can call
+the hub."""
 
 import asyncio
 import re
@@ -17,14 +18,24 @@ from hubpartner.profile import Profile, ProfileRefused
 def headers(
     context: typer.Context,
     method: Annotated[str, typer.Argument(help="GET, POST …")],
-    url: Annotated[str, typer.Argument(help="The whole URL of the request; a query string is left out of the proof")],
+    url: Annotated[
+        str,
+        typer.Argument(
+            help="The whole URL of the request; a query string is left out of the proof"
+        ),
+    ],
     scope: Annotated[str, typer.Option(help="Scope to ask for, such as referral.write")],
 ) -> None:
-    """Print Authorization and DPoP headers for exactly one request; use with: curl -H @<(hubctl headers POST URL --scope S)."""
+    """Print Authorization and DPoP headers for exactly one request; use with: curl -H @<(hubctl
+    headers POST URL --scope S).
+    """
     profile = profile_of(context)
     token, proof, needed = asyncio.run(_made(profile, method.upper(), url.partition("?")[0], scope))
     if needed and scope not in needed:
-        say_error(f"This request needs the scope {' or '.join(needed)}; with {scope} the hub would refuse it. No headers were printed.")
+        say_error(
+            f"This request needs the scope {' or '.join(needed)}; with {scope} the hub would "
+            "refuse it. No headers were printed."
+        )
         raise typer.Exit(2)
     say(f"Authorization: DPoP {token}")
     say(f"DPoP: {proof}")
@@ -37,19 +48,35 @@ async def _made(profile: Profile, method: str, url: str, scope: str) -> tuple[st
         raise ProfileRefused("this URL is not of a service it names")
     async with httpx2.AsyncClient(timeout=20.0) as http:
         clock = SystemClock()
-        source = TokenSource(profile.issuer, profile.client_id, signing=profile.signing, dpop_key=profile.dpop, http=http, clock=clock)
+        source = TokenSource(
+            profile.issuer,
+            profile.client_id,
+            signing=profile.signing,
+            dpop_key=profile.dpop,
+            http=http,
+            clock=clock,
+        )
         token = await source.token(audience, scope)
         needed = await _scopes(http, audience, method.lower(), url.removeprefix(audience))
         return token, make_proof(profile.dpop, method, url, at=clock.now(), token=token), needed
 
 
 async def _scopes(http: httpx2.AsyncClient, base: str, method: str, path: str) -> list[str]:
-    """What the service's own OpenAPI document says this request needs; nothing when it cannot be asked or does not know the path."""
+    """What the service's own OpenAPI document says this request needs; nothing when it cannot be
+    asked or does not know the path.
+    """
     try:
         paths: dict[str, Any] = (await http.get(f"{base}/openapi.json")).json()["paths"]
     except (httpx2.HTTPError, ValueError, KeyError):
         return []
     for template, operations in paths.items():
-        if method in operations and re.fullmatch(re.sub(r"\\{[^/]*\\}", "[^/]+", re.escape(template)), path):
-            return [scope for way in operations[method].get("security", []) for scopes in way.values() for scope in scopes]
+        if method in operations and re.fullmatch(
+            re.sub(r"\\{[^/]*\\}", "[^/]+", re.escape(template)), path
+        ):
+            return [
+                scope
+                for way in operations[method].get("security", [])
+                for scopes in way.values()
+                for scope in scopes
+            ]
     return []

@@ -25,9 +25,13 @@ def inbox(
     context: typer.Context,
     as_json: JsonOption = False,
     cursor: Annotated[str | None, typer.Option(help="Only what came after this cursor")] = None,
-    wait: Annotated[int, typer.Option(help="Hold up to so many seconds until something comes", max=30)] = 0,
+    wait: Annotated[
+        int, typer.Option(help="Hold up to so many seconds until something comes", max=30)
+    ] = 0,
 ) -> None:
-    """List every delivery, oldest first, with what the proof says; each is opened and checked on this machine."""
+    """List every delivery, oldest first, with what the proof says; each is opened and checked on
+    this machine.
+    """
     if context.invoked_subcommand is not None:
         return
 
@@ -38,7 +42,10 @@ def inbox(
             found = [_row(client, item) for item in page.items]
             if not as_json:  # a long list is seen as it comes
                 for row in found:
-                    say(f"{row['deliveryId']}  {row['state']:<12} {row.get('caseReference', '-'):<18} {row['verdict']}")
+                    say(
+                        f"{row['deliveryId']}  {row['state']:<12} "
+                        f"{row.get('caseReference', '-'):<18} {row['verdict']}"
+                    )
             rows += found
             after = page.cursor
         return after, rows
@@ -66,8 +73,15 @@ def show(context: typer.Context, delivery_id: str, as_json: JsonOption = False) 
 def save(
     context: typer.Context,
     delivery_id: str,
-    to: Annotated[Path | None, typer.Option(help="File to save into; default DELIVERY-ID.package.json", show_default=False)] = None,
-    system: Annotated[str, typer.Option(help="Name of the system of record that holds it now")] = "hubctl file",
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to save into; default DELIVERY-ID.package.json", show_default=False
+        ),
+    ] = None,
+    system: Annotated[
+        str, typer.Option(help="Name of the system of record that holds it now")
+    ] = "hubctl file",
 ) -> None:
     """Check a delivery, save it durably, then sign a receipt for exactly what was saved."""
 
@@ -76,12 +90,16 @@ def save(
         delivery = client.open(item)
         file = to or _file(client, delivery)
         keep_package(file, item.envelope)
-        # Crash here: saved but not signed for; the hub keeps offering the delivery and a second `save` signs.
+        # Crash here: saved but not signed for; the hub keeps offering the delivery and a second
+        # `save` signs.
         return file, str((await client.send_receipt(delivery, system))["state"])
 
     file, state = with_hub(context, work)
     if file.name.endswith(_PROVEN):
-        say(f"This is the proof of what was promised in an emergency. What you saved as {delivery_id}{_PLAIN} stays beside it.")
+        say(
+            "This is the proof of what was promised in an emergency. What you saved as "
+            f"{delivery_id}{_PLAIN} stays beside it."
+        )
     say(f"Saved to {file}; receipt accepted, delivery is {state}.")
 
 
@@ -89,7 +107,12 @@ def save(
 def acknowledge(
     context: typer.Context,
     delivery_id: str,
-    role: Annotated[TakingUp, typer.Option(help=f"Role that takes it up: {', '.join(get_args(TakingUp))}", metavar="ROLE")],
+    role: Annotated[
+        TakingUp,
+        typer.Option(
+            help=f"Role that takes it up: {', '.join(get_args(TakingUp))}", metavar="ROLE"
+        ),
+    ],
 ) -> None:
     """Tell the hub that a role has taken the delivery up."""
     answer = with_hub(context, lambda client: client.acknowledge(delivery_id, role))
@@ -97,7 +120,9 @@ def acknowledge(
 
 
 def _count(rows: list[dict[str, Any]]) -> str:
-    """How many there are, and how many wait to be saved: the newest and most urgent stand just above this line."""
+    """How many there are, and how many wait to be saved: the newest and most urgent stand just
+    above this line.
+    """
     if not rows:
         return "Nothing new."
     unsaved = len({row["deliveryId"] for row in rows if row["state"] == "delivered"})
@@ -105,14 +130,20 @@ def _count(rows: list[dict[str, Any]]) -> str:
 
 
 def _file(client: HubClient, delivery: Delivery) -> Path:
-    """Where a delivery is saved when nobody says: beside the promise that this one is the proof of, if that is what was saved before."""
+    """Where a delivery is saved when nobody says: beside the promise that this one is the proof of,
+    if that is what was saved before.
+    """
     plain = Path(f"{delivery.delivery_id}{_PLAIN}")
     try:
         before = open_with(client.profile, read_package(plain))
     except (PackageFileRefused, PackageRefused, EnvelopeRefused):
         return plain  # nothing is there yet, or `keep_package` says that something else is
     promised = (before.delivery_id, before.verdict.standing) == (delivery.delivery_id, "promised")
-    return Path(f"{delivery.delivery_id}{_PROVEN}") if promised and delivery.verdict.standing == "proven" else plain
+    return (
+        Path(f"{delivery.delivery_id}{_PROVEN}")
+        if promised and delivery.verdict.standing == "proven"
+        else plain
+    )
 
 
 async def _opened(client: HubClient, delivery_id: str) -> Delivery:
@@ -120,12 +151,21 @@ async def _opened(client: HubClient, delivery_id: str) -> Delivery:
 
 
 def _row(client: HubClient, item: InboxItem) -> dict[str, Any]:
-    row: dict[str, Any] = {"deliveryId": item.delivery_id, "kind": item.kind, "state": item.state, "deliveredAt": item.delivered_at}
+    row: dict[str, Any] = {
+        "deliveryId": item.delivery_id,
+        "kind": item.kind,
+        "state": item.state,
+        "deliveredAt": item.delivered_at,
+    }
     try:
         verdict = client.open(item).verdict
     except PackageRefused as refused:
         return {**row, "verdict": f"NOT VERIFIED ({refused.code})", "verified": False}
     except EnvelopeRefused as refused:
         return {**row, "verdict": f"NOT OPENED ({refused.code})", "verified": False}
-    known = {"caseReference": verdict.content["caseReference"], "clause": verdict.content["clause"]["id"], "index": verdict.index}
+    known = {
+        "caseReference": verdict.content["caseReference"],
+        "clause": verdict.content["clause"]["id"],
+        "index": verdict.index,
+    }
     return {**row, **known, "verdict": standing(verdict), "verified": verdict.standing == "proven"}

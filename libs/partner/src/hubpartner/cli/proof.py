@@ -1,4 +1,5 @@
-"""hubctl proof: check a saved package offline, and hand its proof to verifiers that are not ours."""
+"""hubctl proof: check a saved package offline, and hand its proof to verifiers that are not
+ours."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +19,9 @@ PackageArgument = Annotated[Path, typer.Argument(help="File written by: hubctl i
 
 @app.command()
 def verify(context: typer.Context, package: PackageArgument, as_json: JsonOption = False) -> None:
-    """Check a saved package offline: signature, recipient, content commitment, record, leaf and proof."""
+    """Check a saved package offline: signature, recipient, content commitment, record, leaf and
+    proof.
+    """
     delivery = open_with(profile_of(context), read_package(package))
     verdict = delivery.verdict
     if as_json:
@@ -34,16 +37,21 @@ def verify(context: typer.Context, package: PackageArgument, as_json: JsonOption
         return
     say(standing(verdict))
     say(
-        f"  signed by the hub, sealed to {verdict.content['recipient']}, clause {verdict.content['clause']['id']}, delivery {delivery.delivery_id}"
+        f"  signed by the hub, sealed to {verdict.content['recipient']}, clause "
+        f"{verdict.content['clause']['id']}, delivery {delivery.delivery_id}"
     )
     say(f"  content, record and leaf match; envelope SHA-256 {delivery.envelope_digest}")
 
 
 @app.command()
 def export(
-    context: typer.Context, package: PackageArgument, folder: Annotated[Path, typer.Argument(help="New folder to write into")]
+    context: typer.Context,
+    package: PackageArgument,
+    folder: Annotated[Path, typer.Argument(help="New folder to write into")],
 ) -> None:
-    """Write leaf, record, its salt, tlog-proof and verifier key as plain files for somebody else's software (docs/audit-format.md)."""
+    """Write leaf, record, its salt, tlog-proof and verifier key as plain files for somebody else's
+    software (docs/audit-format.md).
+    """
     profile = profile_of(context)
     delivery = open_with(profile, read_package(package))
     parts = delivery.package

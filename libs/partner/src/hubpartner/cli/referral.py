@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from hubpartner.cli.session import JsonOption, command, profile_of, say, say_error, say_json, with_hub
+from hubpartner.cli.session import (
+    JsonOption,
+    command,
+    profile_of,
+    say,
+    say_error,
+    say_json,
+    with_hub,
+)
 
 
 class Became(StrEnum):
@@ -25,7 +33,8 @@ app.add_typer(refused, name="refused")
 
 _MEANING = {
     "already-completed": ": the form was taken in before this repeat; acknowledge: sent-again",
-    "external-reference-exists": ": another referral stands under this reference. If it is the same one, acknowledge: sent-again",
+    "external-reference-exists": ": another referral stands under this reference. If it is the "
+    "same one, acknowledge: sent-again",
 }
 _STATES = {
     "decided": "may know; package being prepared",
@@ -45,13 +54,22 @@ _PROOFS = {
 def submit(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="JSON file of the referral; see examples/")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only; nothing is stored or sent")] = False,
-    idempotency_key: Annotated[str | None, typer.Option(help="Repeat an earlier try safely with its key")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check only; nothing is stored or sent")
+    ] = False,
+    idempotency_key: Annotated[
+        str | None, typer.Option(help="Repeat an earlier try safely with its key")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send the referral in FILE, full or urgent."""
     form = _read(file)
-    answer = with_hub(context, lambda client: client.submit_referral(form, dry_run=dry_run, idempotency_key=idempotency_key))
+    answer = with_hub(
+        context,
+        lambda client: client.submit_referral(
+            form, dry_run=dry_run, idempotency_key=idempotency_key
+        ),
+    )
     if as_json:
         say_json(answer)
         return
@@ -73,14 +91,23 @@ def show(context: typer.Context, referral_id: str, as_json: JsonOption = False) 
     if as_json:
         say_json(answer)
         return
-    say(f"Referral {answer['referralId']}, case {answer['caseReference']}, version {answer['version']}, risk {answer['risk']['level']}")
+    say(
+        f"Referral {answer['referralId']}, case {answer['caseReference']}, version "
+        f"{answer['version']}, risk {answer['risk']['level']}"
+    )
     if not answer["outcomes"]:
         say("  decided: nobody was told" if answer["decided"] else "  nothing decided yet")
     for outcome in answer["outcomes"]:
         proof = f", {_PROOFS.get(outcome['proof'], outcome['proof'])}" if outcome["proof"] else ""
         if outcome.get("earlierPromise"):
-            proof += f"; an earlier version was {_PROOFS.get(outcome['earlierPromise'], outcome['earlierPromise'])}"
-        say(f"  {outcome['recipient']}: {_STATES.get(outcome['state'], outcome['state'])}{proof} ({outcome['changedAt']})")
+            proof += (
+                "; an earlier version was "
+                f"{_PROOFS.get(outcome['earlierPromise'], outcome['earlierPromise'])}"
+            )
+        say(
+            f"  {outcome['recipient']}: {_STATES.get(outcome['state'], outcome['state'])}{proof} "
+            f"({outcome['changedAt']})"
+        )
 
 
 @app.command("forbid")
@@ -93,7 +120,12 @@ def forbid(
     as_json: JsonOption = False,
 ) -> None:
     """Set must-not-disclose on the referral's case, from this moment on."""
-    answer = with_hub(context, lambda client: client.forbid_disclosure(referral_id, agency=agency, category=category, reason=reason))
+    answer = with_hub(
+        context,
+        lambda client: client.forbid_disclosure(
+            referral_id, agency=agency, category=category, reason=reason
+        ),
+    )
     if as_json:
         say_json(answer)
         return
@@ -114,9 +146,18 @@ def list_refused(context: typer.Context, as_json: JsonOption = False) -> None:
     for one in found:
         say(f"{one['id']}  {one['at']}  {one['code']}{_MEANING.get(one['code'], '')}")
     if found:
-        say("Your own system knows which these are by their time; this list shows nothing of what they held.")
-        say("One leaves this list when it is sent again, with the same externalReference or Idempotency-Key, and accepted.")
-        say(f"Otherwise say what became of it: {command(context, 'referral refused acknowledge ID --reason ' + '|'.join(Became))}")
+        say(
+            "Your own system knows which these are by their time; this list shows nothing of what "
+            "they held."
+        )
+        say(
+            "One leaves this list when it is sent again, with the same externalReference or "
+            "Idempotency-Key, and accepted."
+        )
+        say(
+            "Otherwise say what became of it: "
+            f"{command(context, 'referral refused acknowledge ID --reason ' + '|'.join(Became))}"
+        )
 
 
 @refused.command()

@@ -18,7 +18,12 @@ from hubpartner.profile import Profile, ProfileRefused, read_profile
 T = TypeVar("T")
 
 ProfileOption = Annotated[
-    Path | None, typer.Option("--profile", help="Profile file of your agency (or the variable HUBCTL_PROFILE)", show_default=False)
+    Path | None,
+    typer.Option(
+        "--profile",
+        help="Profile file of your agency (or the variable HUBCTL_PROFILE)",
+        show_default=False,
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer as JSON, for programs")]
 
@@ -29,7 +34,9 @@ def use_profile(context: typer.Context, profile: ProfileOption = None) -> None:
 
 
 def profile_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with --profile FILE moved before the command, where it belongs, wherever it was typed."""
+    """The arguments with --profile FILE moved before the command, where it belongs, wherever it was
+    typed.
+    """
     ends = arguments.index("--") if "--" in arguments else len(arguments)
     found: list[str] = []
     rest: list[str] = []
@@ -52,12 +59,16 @@ def profile_of(context: typer.Context) -> Profile:
     """The chosen profile. Raises ProfileRefused when none was chosen."""
     chosen = chosen_profile(context)
     if chosen is None:
-        raise ProfileRefused("none was chosen; give --profile FILE before the command, or set HUBCTL_PROFILE")
+        raise ProfileRefused(
+            "none was chosen; give --profile FILE before the command, or set HUBCTL_PROFILE"
+        )
     return read_profile(chosen)
 
 
 def command(context: typer.Context, rest: str) -> str:
-    """A follow-up command that runs as printed: this program as it was called, with the profile given on the command line."""
+    """A follow-up command that runs as printed: this program as it was called, with the profile
+    given on the command line.
+    """
     program = sys.argv[0]
     named = "hubctl" if shutil.which("hubctl") == program else program
     profile = f" --profile {shlex.quote(str(context.obj))}" if context.obj else ""

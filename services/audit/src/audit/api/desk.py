@@ -18,7 +18,9 @@ from common.web import guard, paging
 from common.web.models import ApiModel, Timestamp
 
 _UNREADABLE: dict[str, Any] = {"op": "", "out": ""}
-"""Shown in place of a record that is not the one in the log: whatever stands there now was never stated by the producer."""
+"""Shown in place of a record that is not the one in the log: whatever stands there now was never
+stated by the producer.
+"""
 
 Read = Annotated[Granted, guard.requires("audit.read", operation="consultation")]
 
@@ -41,28 +43,46 @@ def of(request: Request) -> LogDesk:
 
 
 def writable(request: Request) -> LogDesk:
-    """The desk, when questions can be recorded. Raises Problem `unavailable` while the log is halted: unrecorded means unanswered."""
+    """The desk, when questions can be recorded.
+
+    Raises Problem `unavailable` while the log is halted: unrecorded means unanswered.
+    """
     desk = of(request)
     if desk.sequencer.halted:
-        raise Problem("unavailable", "The log is halted, so no question can be recorded; the public log stays readable.")
+        raise Problem(
+            "unavailable",
+            "The log is halted, so no question can be recorded; the public log stays readable.",
+        )
     return desk
 
 
 class EntryOut(ApiModel):
-    """One entry as an auditor reads it. `record` is what the producer stated; handles in it mean nothing outside this entry."""
+    """One entry as an auditor reads it.
+
+    `record` is what the producer stated; handles in it mean nothing outside this entry.
+    """
 
     index: int
     logged_at: Timestamp = Field(description="The log's own time, which never goes back")
-    happened_at: Timestamp | None = Field(description="When the producer says it happened; absent for a rejected record")
+    happened_at: Timestamp | None = Field(
+        description="When the producer says it happened; absent for a rejected record"
+    )
     service: str
     src: str
     epoch: int
     seq: int
     operation: str
     outcome: str
-    rejected: str = Field(description="Why the record was not acceptable; empty for an accepted one")
-    flags: str = Field(description="`late` or `future` when the producer's time and the log's differ")
-    intact: bool = Field(description="The record kept here is the one its leaf commits to; a changed one is not shown")
+    rejected: str = Field(
+        description="Why the record was not acceptable; empty for an accepted one"
+    )
+    flags: str = Field(
+        description="`late` or `future` when the producer's time and the log's differ"
+    )
+    intact: bool = Field(
+        description="The record kept here is the one its leaf commits to; a changed one is not "
+        "shown"
+    )
     record: dict[str, Any]
 
 
@@ -72,10 +92,20 @@ def shown(found: Found) -> EntryOut:
     intact = leaf.h == record_hash(found.salt, found.record)
     record = parse(found.record) if intact else _UNREADABLE
     return EntryOut(
-        index=found.index, logged_at=moment(leaf.tr), happened_at=None if found.rejected or not intact else moment(record["te"]),
-        service=found.service, src=leaf.src, epoch=leaf.ep, seq=leaf.seq, operation=record["op"], outcome=record["out"],
-        rejected=found.rejected, flags=found.flags, intact=intact, record=record,
-    )  # fmt: skip
+        index=found.index,
+        logged_at=moment(leaf.tr),
+        happened_at=None if found.rejected or not intact else moment(record["te"]),
+        service=found.service,
+        src=leaf.src,
+        epoch=leaf.ep,
+        seq=leaf.seq,
+        operation=record["op"],
+        outcome=record["out"],
+        rejected=found.rejected,
+        flags=found.flags,
+        intact=intact,
+        record=record,
+    )
 
 
 def moment(micros: int) -> datetime:

@@ -19,19 +19,26 @@ from common.web.models import ApiModel
 
 router = APIRouter(prefix="/v1", tags=["entries"])
 Verify = Annotated[Granted, guard.requires("audit.verify", operation="operation")]
-ProofText = Annotated[str, StringConstraints(strip_whitespace=False, min_length=1, max_length=20_000)]
+ProofText = Annotated[
+    str, StringConstraints(strip_whitespace=False, min_length=1, max_length=20_000)
+]
 """Kept to the last newline: a signed note that lost it is no note any more."""
 Index = Annotated[int, Path(ge=0, le=2**53)]
 
 
 class ProvenEntryOut(EntryOut):
-    """An entry with everything an outsider needs to check it: exact record and leaf bytes and salt (base64url), and a tlog-proof."""
+    """An entry with everything an outsider needs to check it: exact record and leaf bytes and salt
+    (base64url), and a tlog-proof.
+    """
 
     record_bytes: str
     salt: str
     leaf: str
     proof: ProofText
-    verified: bool = Field(description="Checked here: the record is the one its leaf commits to, and the leaf is in the signed tree")
+    verified: bool = Field(
+        description="Checked here: the record is the one its leaf commits to, and the leaf is in "
+        "the signed tree"
+    )
 
 
 class ProofIn(ApiModel):
@@ -52,7 +59,9 @@ class VerificationOut(ApiModel):
 
 @router.get("/entries/{index}", summary="Read one entry with its proof")
 async def read_entry(request: Request, index: Index, granted: Read) -> ProvenEntryOut:
-    """One entry, under the purpose last stated by POST /v1/queries; opening it is itself recorded first."""
+    """One entry, under the purpose last stated by POST /v1/queries; opening it is itself recorded
+    first.
+    """
     at = desk.writable(request)
     found, proof = await _opened(at, granted, index)
     entry = desk.shown(found)
@@ -66,7 +75,11 @@ async def read_entry(request: Request, index: Index, granted: Read) -> ProvenEnt
     )
 
 
-@router.get("/entries/{index}/proof", summary="The tlog-proof of one entry", response_class=PlainTextResponse)
+@router.get(
+    "/entries/{index}/proof",
+    summary="The tlog-proof of one entry",
+    response_class=PlainTextResponse,
+)
 async def read_proof(request: Request, index: Index, granted: Read) -> PlainTextResponse:
     """A C2SP tlog-proof under the newest signed head, for any verifier."""
     _, proof = await _opened(desk.writable(request), granted, index)
@@ -75,7 +88,10 @@ async def read_proof(request: Request, index: Index, granted: Read) -> PlainText
 
 @router.post("/verifications", summary="Check a proof")
 async def check_proof(request: Request, body: ProofIn, _granted: Verify) -> VerificationOut:
-    """Checks a leaf and its proof against this log's key. Better checked by your own software: docs/audit-format.md."""
+    """Checks a leaf and its proof against this log's key.
+
+    Better checked by your own software: docs/audit-format.md.
+    """
     try:
         proven = verify_proof(body.proof, unb64u(body.leaf), desk.of(request).vkey)
     except ProofRefused as refused:
@@ -86,14 +102,17 @@ async def check_proof(request: Request, body: ProofIn, _granted: Verify) -> Veri
 
 
 async def _opened(at: LogDesk, granted: Granted, index: int) -> tuple[Found, str]:
-    """The entry and its proof, after the opening was recorded; refused and absent entries take the same road."""
+    """The entry and its proof, after the opening was recorded; refused and absent entries take the
+    same road.
+    """
     purpose = await at.store.read(lambda view: queries.purpose_now(view, granted, at.desk))
     await at.store.write(lambda tx: queries.open_entry(tx, granted, purpose, index))
     found = await at.store.read(lambda view: queries.entry(view, granted, at.desk, index))
     try:
         return found, await at.sequencer.prove(index)
     except IndexError:
-        # Committed in this moment and not yet signed: the next head, some milliseconds away, covers it.
+        # Committed in this moment and not yet signed: the next head, some milliseconds away, covers
+        # it.
         raise Problem("unavailable", headers={"Retry-After": "1"}) from None
 
 

@@ -31,12 +31,22 @@ class RebuildOut(ApiModel):
 
 @router.post("/check", summary="Compare the search rows with the entries")
 async def check_search_rows(request: Request, _granted: Manage) -> CheckOut:
-    """Reads every entry, so run it at a quiet hour. A difference is an insider's edit or a bug: rebuild, and ask who."""
-    wrong, size = await desk.of(request).store.read(lambda view: (view.index_differences(), view.log_size()))
+    """Reads every entry, so run it at a quiet hour.
+
+    A difference is an insider's edit or a bug: rebuild, and ask who.
+    """
+    wrong, size = await desk.of(request).store.read(
+        lambda view: (view.index_differences(), view.log_size())
+    )
     return CheckOut(entries=size, different=len(wrong), first=tuple(wrong[:_SHOWN]))
 
 
 @router.post("/rebuild", summary="Make the search rows anew")
 async def rebuild_search_rows(request: Request, granted: Manage) -> RebuildOut:
-    """Replaces every search row in one transaction; the log takes no records while it runs. The log itself is never touched."""
-    return RebuildOut(entries=await desk.writable(request).store.write(lambda tx: queries.rebuild(tx, granted)))
+    """Replaces every search row in one transaction; the log takes no records while it runs.
+
+    The log itself is never touched.
+    """
+    return RebuildOut(
+        entries=await desk.writable(request).store.write(lambda tx: queries.rebuild(tx, granted))
+    )

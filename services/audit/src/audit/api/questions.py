@@ -1,4 +1,5 @@
-"""An auditor's questions: each states its purpose and is an entry of the log before it is answered."""
+"""An auditor's questions: each states its purpose and is an entry of the log before it is
+answered."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -30,7 +31,17 @@ class FilterIn(ApiModel):
     """What to look for; every part given must hold. Times are the log's own."""
 
     case_reference: Annotated[str, Field(min_length=4, max_length=40)] | None = None
-    actor: Annotated[str, Field(min_length=1, max_length=300, description="A person's or client's id, or `issuer|id`")] | None = None
+    actor: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=300,
+                description="A person's or client's id, or `issuer|id`",
+            ),
+        ]
+        | None
+    ) = None
     subject: UUID | None = None
     recipient: Code | None = None
     delivery: UUID | None = None
@@ -49,7 +60,9 @@ class FilterIn(ApiModel):
 
 
 class QuestionIn(ApiModel):
-    """A question and why it is asked: one of the four purposes of DPA 2018 s.62(4), or a data subject's right under UK GDPR."""
+    """A question and why it is asked: one of the four purposes of DPA 2018 s.62(4), or a data
+    subject's right under UK GDPR.
+    """
 
     purpose: Purpose
     justification: Annotated[str, Field(min_length=3, max_length=1000)]
@@ -57,11 +70,16 @@ class QuestionIn(ApiModel):
 
 
 class QuestionOut(ApiModel):
-    """A recorded question. `size` is the log's size when it was asked: its answers come from these entries."""
+    """A recorded question.
+
+    `size` is the log's size when it was asked: its answers come from these entries.
+    """
 
     id: UUID
     purpose: Purpose
-    agency: str | None = Field(description="The agency whose entries it shows; null for a mandated cross-agency auditor")
+    agency: str | None = Field(
+        description="The agency whose entries it shows; null for a mandated cross-agency auditor"
+    )
     size: int
 
 
@@ -73,7 +91,10 @@ class GapOut(ApiModel):
 
 
 class ProducerOut(ApiModel):
-    """One producer epoch. `silent` when it has not been heard for three minutes although it beats every minute."""
+    """One producer epoch.
+
+    `silent` when it has not been heard for three minutes although it beats every minute.
+    """
 
     service: str
     src: str
@@ -96,12 +117,18 @@ class CompletenessOut(ApiModel):
 
 
 def _shown(question: Question) -> dict[str, object]:
-    return QuestionOut(id=question.id, purpose=question.purpose, agency=question.agency, size=question.size).model_dump(mode="json")
+    return QuestionOut(
+        id=question.id, purpose=question.purpose, agency=question.agency, size=question.size
+    ).model_dump(mode="json")
 
 
 @router.post("/queries", status_code=201, summary="Ask a question of the log")
-async def ask_question(request: Request, body: QuestionIn, granted: Read, attempt: Once) -> QuestionOut:
-    """Records the question, durably, as an entry of the log; its answers are at `Location`/entries afterwards."""
+async def ask_question(
+    request: Request, body: QuestionIn, granted: Read, attempt: Once
+) -> QuestionOut:
+    """Records the question, durably, as an entry of the log; its answers are at `Location`/entries
+    afterwards.
+    """
     at = desk.writable(request)
     wanted = body.filter
     asked = Asked(
@@ -119,15 +146,22 @@ async def ask_question(request: Request, body: QuestionIn, granted: Read, attemp
             emergency=wanted.emergency,
         ),
     )
-    answer = await at.store.write(lambda tx: queries.ask(tx, attempt, granted, at.desk, asked, _shown))
+    answer = await at.store.write(
+        lambda tx: queries.ask(tx, attempt, granted, at.desk, asked, _shown)
+    )
     return idempotency.respond(answer)  # type: ignore[return-value]  # a Response replaces the documented model
 
 
 @router.get("/queries/{query_id}/entries", summary="Read what a question finds")
 async def read_answers(
-    request: Request, query_id: UUID, granted: Read, cursor: paging.CursorText = None, limit: paging.Limit = 25
+    request: Request,
+    query_id: UUID,
+    granted: Read,
+    cursor: paging.CursorText = None,
+    limit: paging.Limit = 25,
 ) -> paging.Page[EntryOut]:
-    """Entries newest first, for the one who asked only, while the purpose holds: for hours that the area's dated rules give. Each further page is an entry first.
+    """Entries newest first, for the one who asked only, while the purpose holds: for hours that the
+    area's dated rules give. Each further page is an entry first.
 
     No total is given: it would count what is not yours to see.
     """
@@ -137,16 +171,26 @@ async def read_answers(
     below = None if place is None else int(place[0])
     if below is not None:
         desk.writable(request)
-        question = await at.store.read(lambda view: queries.question_now(view, granted, at.desk, query_id))
+        question = await at.store.read(
+            lambda view: queries.question_now(view, granted, at.desk, query_id)
+        )
         await at.store.write(lambda tx: queries.open_page(tx, granted, question, below))
-    found, next_below = await at.store.read(lambda view: queries.answers(view, granted, at.desk, query_id, below, limit))
+    found, next_below = await at.store.read(
+        lambda view: queries.answers(view, granted, at.desk, query_id, below, limit)
+    )
     items = [desk.shown(entry) for entry in found]
-    return paging.Page(items=items, next_cursor=None if next_below is None else at.cursors.make(name, [next_below], granted))
+    return paging.Page(
+        items=items,
+        next_cursor=None if next_below is None else at.cursors.make(name, [next_below], granted),
+    )
 
 
 @router.get("/completeness", summary="Did every producer log everything?")
 async def read_completeness(request: Request, granted: Read) -> CompletenessOut:
-    """The producers' sequences with their gaps, and how far the log is signed. Holds no entry, so it needs no question."""
+    """The producers' sequences with their gaps, and how far the log is signed.
+
+    Holds no entry, so it needs no question.
+    """
     at = desk.of(request)
     at.desk.sight(granted)
     producers, size = await at.store.read(lambda view: (view.producers(), view.log_size()))
@@ -163,7 +207,9 @@ async def read_completeness(request: Request, granted: Read) -> CompletenessOut:
         for one in producers
     )
     halted = at.sequencer.halted
-    verdict: Literal["complete", "gaps", "halted"] = "halted" if halted else "gaps" if any(one.gaps for one in shown) else "complete"
+    verdict: Literal["complete", "gaps", "halted"] = (
+        "halted" if halted else "gaps" if any(one.gaps for one in shown) else "complete"
+    )
     return CompletenessOut(
         verdict=verdict,
         log_size=size,

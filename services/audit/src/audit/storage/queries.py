@@ -1,4 +1,5 @@
-"""Questions and answers over the search rows. Every statement leads with what is asked and ends with the place, newest first."""
+"""Questions and answers over the search rows. Every statement leads with what is asked and ends
+with the place, newest first."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +21,15 @@ from common.web.attempts import Answer, Attempt
 from common.web.idempotency import Idempotency
 
 T = TypeVar("T")
-_FOUND: Final = (ENTRY.c.idx, ENTRY.c.leaf, ENTRY.c.record, ENTRY.c.salt, ENTRY.c.service, ENTRY.c.rejected, ENTRY.c.flags)
+_FOUND: Final = (
+    ENTRY.c.idx,
+    ENTRY.c.leaf,
+    ENTRY.c.record,
+    ENTRY.c.salt,
+    ENTRY.c.service,
+    ENTRY.c.rejected,
+    ENTRY.c.flags,
+)
 _TOKENS: Final = ("case", "actor", "subject")
 
 
@@ -47,9 +56,13 @@ class SqlQueryTx:
     def keep(self, question: Question) -> None:
         """Store a question."""
         row = {
-            "id": question.id, "asker": question.asker, "agency": question.agency, "asked_at": question.asked_at, "size": question.size,
+            "id": question.id,
+            "asker": question.asker,
+            "agency": question.agency,
+            "asked_at": question.asked_at,
+            "size": question.size,
             "query": json.dumps({"purpose": question.purpose, "filter": _written(question.filter)}),
-        }  # fmt: skip
+        }
         self._unit.connection.execute(insert(QUERY), row)
 
     def rebuild_index(self) -> int:
@@ -70,7 +83,12 @@ class SqlQueryView:
 
     def latest_question(self, asker: str, since: int) -> Question | None:
         """The asker's newest question since a moment."""
-        newest = select(QUERY).where(QUERY.c.asker == asker, QUERY.c.asked_at >= since).order_by(QUERY.c.asked_at.desc()).limit(1)
+        newest = (
+            select(QUERY)
+            .where(QUERY.c.asker == asker, QUERY.c.asked_at >= since)
+            .order_by(QUERY.c.asked_at.desc())
+            .limit(1)
+        )
         row = self._connection.execute(newest).one_or_none()
         return None if row is None else _question(row)
 
@@ -79,23 +97,38 @@ class SqlQueryView:
         agency = question.agency
         if agency is None:
             return self._newest(question.filter, [], below, limit)
-        # Two searches that each follow an index, because one with OR would sort everything the agency ever did.
+        # Two searches that each follow an index, because one with OR would sort everything the
+        # agency ever did.
         acted = self._newest(question.filter, [LOOKUP.c.org == agency], below, limit)
         received = self._newest(question.filter, [LOOKUP.c.rcp == agency], below, limit)
         found = {entry.index: entry for entry in (*acted, *received)}
         return [found[index] for index in sorted(found, reverse=True)[:limit]]
 
-    def _newest(self, wanted: Filter, own: list[ColumnElement[bool]], below: int, limit: int) -> list[Found]:
+    def _newest(
+        self, wanted: Filter, own: list[ColumnElement[bool]], below: int, limit: int
+    ) -> list[Found]:
         lead: ColumnElement[int] = LOOKUP.c.idx
         statement = select(*_FOUND).select_from(LOOKUP).join(ENTRY, ENTRY.c.idx == LOOKUP.c.idx)
         for kind in _TOKENS:
             token = getattr(wanted, kind)
             if token is not None:
                 mine = TOKEN.alias(f"by_{kind}")
-                statement = statement.join(mine, (mine.c.idx == LOOKUP.c.idx) & (mine.c.kind == KINDS[kind]) & (mine.c.token == token))
-                lead = mine.c.idx  # bounded and ordered by the index that is followed, a page costs no sort
-        statement = statement.where(lead < below, *own, *_conditions(wanted), *self._time_bounds(wanted, lead))
-        return [Found(*row) for row in self._connection.execute(statement.order_by(lead.desc()).limit(limit))]
+                statement = statement.join(
+                    mine,
+                    (mine.c.idx == LOOKUP.c.idx)
+                    & (mine.c.kind == KINDS[kind])
+                    & (mine.c.token == token),
+                )
+                lead = (
+                    mine.c.idx
+                )  # bounded and ordered by the index that is followed, a page costs no sort
+        statement = statement.where(
+            lead < below, *own, *_conditions(wanted), *self._time_bounds(wanted, lead)
+        )
+        return [
+            Found(*row)
+            for row in self._connection.execute(statement.order_by(lead.desc()).limit(limit))
+        ]
 
     def entry(self, index: int, agency: str | None) -> Found | None:
         """One entry, if this agency may see it."""
@@ -105,11 +138,13 @@ class SqlQueryView:
     def producers(self) -> list[Producer]:
         """Every producer epoch with its gaps."""
         gaps: dict[tuple[str, int], list[tuple[int, int]]] = {}
-        for row in self._connection.execute(select(GAP.c.src, GAP.c.ep, GAP.c.first, GAP.c.last).order_by(GAP.c.first)):
+        for row in self._connection.execute(
+            select(GAP.c.src, GAP.c.ep, GAP.c.first, GAP.c.last).order_by(GAP.c.first)
+        ):
             gaps.setdefault((row.src, row.ep), []).append((row.first, row.last))
-        known = select(PRODUCER.c.service, EPOCH.c.src, EPOCH.c.ep, EPOCH.c.highest, EPOCH.c.heard).join(
-            EPOCH, EPOCH.c.src == PRODUCER.c.src
-        )
+        known = select(
+            PRODUCER.c.service, EPOCH.c.src, EPOCH.c.ep, EPOCH.c.highest, EPOCH.c.heard
+        ).join(EPOCH, EPOCH.c.src == PRODUCER.c.src)
         rows = self._connection.execute(known.order_by(PRODUCER.c.service, EPOCH.c.src, EPOCH.c.ep))
         return [Producer(*row, gaps=tuple(gaps.get((row.src, row.ep), ()))) for row in rows]
 
@@ -122,7 +157,9 @@ class SqlQueryView:
         return index_differences(self._connection)
 
     def _time_bounds(self, wanted: Filter, lead: ColumnElement[int]) -> list[ColumnElement[bool]]:
-        """Log time never goes back, so a bound in time is a bound in place: two searches by bisection, no index on time."""
+        """Log time never goes back, so a bound in time is a bound in place: two searches by
+        bisection, no index on time.
+        """
         size = _log_size(self._connection)
         found = []
         if wanted.since is not None:
@@ -136,7 +173,9 @@ class SqlQueryView:
         low, high = 0, size
         while low < high:
             middle = (low + high) // 2
-            logged = self._connection.execute(select(ENTRY.c.tr).where(ENTRY.c.idx == middle)).scalar_one()
+            logged = self._connection.execute(
+                select(ENTRY.c.tr).where(ENTRY.c.idx == middle)
+            ).scalar_one()
             low, high = (middle + 1, high) if logged < moment else (low, middle)
         return low
 
@@ -151,7 +190,9 @@ class SqlAuditStore:
 
     async def write(self, work: Callable[[QueryTx], T]) -> T:
         """Run `work`, commit, and return when durable."""
-        return await self._database.write(lambda unit: work(SqlQueryTx(unit, self._trail, self._idempotency)))
+        return await self._database.write(
+            lambda unit: work(SqlQueryTx(unit, self._trail, self._idempotency))
+        )
 
     async def read(self, work: Callable[[QueryView], T]) -> T:
         """Run `work` on one snapshot."""
@@ -159,9 +200,16 @@ class SqlAuditStore:
 
 
 def _visible(agency: str | None) -> Select[Any]:
-    """Entries this agency acted in or received; all of them for None. The one predicate behind every read."""
+    """Entries this agency acted in or received; all of them for None.
+
+    The one predicate behind every read.
+    """
     statement = select(*_FOUND).join(LOOKUP, LOOKUP.c.idx == ENTRY.c.idx)
-    return statement if agency is None else statement.where((LOOKUP.c.org == agency) | (LOOKUP.c.rcp == agency))
+    return (
+        statement
+        if agency is None
+        else statement.where((LOOKUP.c.org == agency) | (LOOKUP.c.rcp == agency))
+    )
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool] | TextClause]:
@@ -184,13 +232,18 @@ def _log_size(connection: Connection) -> int:
 
 def _written(wanted: Filter) -> dict[str, Any]:
     tokens = {kind: b64u(token) for kind in _TOKENS if (token := getattr(wanted, kind)) is not None}
-    plain = {name: getattr(wanted, name) for name in ("recipient", "delivery", "operation", "since", "until", "emergency")}
+    plain = {
+        name: getattr(wanted, name)
+        for name in ("recipient", "delivery", "operation", "since", "until", "emergency")
+    }
     return {**tokens, **plain}
 
 
 def _question(row: Row[Any]) -> Question:
     kept = json.loads(row.query)
-    parts: dict[str, Any] = {name: unb64u(value) if name in _TOKENS else value for name, value in kept["filter"].items()}
+    parts: dict[str, Any] = {
+        name: unb64u(value) if name in _TOKENS else value for name, value in kept["filter"].items()
+    }
     purpose: Purpose = kept["purpose"]
     return Question(row.id, row.asker, row.agency, purpose, Filter(**parts), row.size, row.asked_at)
 

@@ -1,4 +1,5 @@
-"""What the sequencer reads back and writes after a commit: heads, receipts, and how far the log is signed and published."""
+"""What the sequencer reads back and writes after a commit: heads, receipts, and how far the log is
+signed and published."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -18,16 +19,30 @@ from common.faults import crash_point
 from common.outbox import Outbox
 
 _LOGGED: Final = (
-    ENTRY.c.idx, ENTRY.c.leaf, ENTRY.c.service, ENTRY.c.record_id, ENTRY.c.rejected, ENTRY.c.src, ENTRY.c.ep, ENTRY.c.seq, ENTRY.c.claimed,
-)  # fmt: skip
+    ENTRY.c.idx,
+    ENTRY.c.leaf,
+    ENTRY.c.service,
+    ENTRY.c.record_id,
+    ENTRY.c.rejected,
+    ENTRY.c.src,
+    ENTRY.c.ep,
+    ENTRY.c.seq,
+    ENTRY.c.claimed,
+)
 # Made once: a round reads and writes these for every batch.
 _UNSIGNED: Final = Prepared(
-    select(*_LOGGED).where(ENTRY.c.idx >= bindparam("b_first"), ENTRY.c.idx < bindparam("b_end")).order_by(ENTRY.c.idx)
+    select(*_LOGGED)
+    .where(ENTRY.c.idx >= bindparam("b_first"), ENTRY.c.idx < bindparam("b_end"))
+    .order_by(ENTRY.c.idx)
 )
-_ASKED_AGAIN: Final = Prepared(select(*_LOGGED).join(WANTED, WANTED.c.idx == ENTRY.c.idx).order_by(ENTRY.c.idx))
+_ASKED_AGAIN: Final = Prepared(
+    select(*_LOGGED).join(WANTED, WANTED.c.idx == ENTRY.c.idx).order_by(ENTRY.c.idx)
+)
 _RECEIPTED: Final = Prepared(
     update(LOG_STATE).where(
-        LOG_STATE.c.fence == bindparam("b_fence"), LOG_STATE.c.receipted == bindparam("b_before"), LOG_STATE.c.size >= bindparam("b_size")
+        LOG_STATE.c.fence == bindparam("b_fence"),
+        LOG_STATE.c.receipted == bindparam("b_before"),
+        LOG_STATE.c.size >= bindparam("b_size"),
     ),
     "receipted",
 )
@@ -39,9 +54,14 @@ class SqlSequencerStore:
     """Fulfils `SequencerStore`."""
 
     def __init__(
-        self, database: Database, outbox: Outbox, own: Callable[[Unit, AuditReceipts | AuditRejected], None] | None = None
+        self,
+        database: Database,
+        outbox: Outbox,
+        own: Callable[[Unit, AuditReceipts | AuditRejected], None] | None = None,
     ) -> None:
-        """`own` takes the replies to this service's own records; without it they too go through the outbox."""
+        """`own` takes the replies to this service's own records; without it they too go through the
+        outbox.
+        """
         self._database = database
         self._outbox = outbox
         self._own = own
@@ -56,7 +76,9 @@ class SqlSequencerStore:
         return await self._database.write(work)
 
     async def waiting(self) -> Waiting:
-        """Entries committed and not yet receipted, read through a connection that had no part in writing them."""
+        """Entries committed and not yet receipted, read through a connection that had no part in
+        writing them.
+        """
         return await self._database.read(_waiting)
 
     async def leaves(self, first: int, last: int) -> list[bytes]:
@@ -64,12 +86,18 @@ class SqlSequencerStore:
 
         def work(connection: Connection) -> list[bytes]:
             return list(
-                connection.execute(select(ENTRY.c.leaf).where(ENTRY.c.idx >= first, ENTRY.c.idx < last).order_by(ENTRY.c.idx)).scalars()
+                connection.execute(
+                    select(ENTRY.c.leaf)
+                    .where(ENTRY.c.idx >= first, ENTRY.c.idx < last)
+                    .order_by(ENTRY.c.idx)
+                ).scalars()
             )
 
         return await self._database.read(work)
 
-    async def signed(self, head: Head, before: LogState, replies: Sequence[Reply], answered: Sequence[int]) -> None:
+    async def signed(
+        self, head: Head, before: LogState, replies: Sequence[Reply], answered: Sequence[int]
+    ) -> None:
         """Keep the head and put its receipts into the outbox, together."""
 
         def work(unit: Unit) -> None:
@@ -89,8 +117,17 @@ class SqlSequencerStore:
         """Advance the published size; never back."""
 
         def work(unit: Unit) -> None:
-            ahead = (LOG_STATE.c.fence == fence) & (LOG_STATE.c.published <= size) & (LOG_STATE.c.receipted >= size)
-            if unit.connection.execute(update(LOG_STATE).where(ahead).values(published=size)).rowcount != 1:
+            ahead = (
+                (LOG_STATE.c.fence == fence)
+                & (LOG_STATE.c.published <= size)
+                & (LOG_STATE.c.receipted >= size)
+            )
+            if (
+                unit.connection.execute(
+                    update(LOG_STATE).where(ahead).values(published=size)
+                ).rowcount
+                != 1
+            ):
                 raise LogHalted("fence-lost")
 
         await self._database.write(work)
@@ -99,7 +136,9 @@ class SqlSequencerStore:
         """The head signed at exactly this size."""
 
         def work(connection: Connection) -> Head | None:
-            row = connection.execute(select(HEAD.c.size, HEAD.c.root, HEAD.c.note).where(HEAD.c.size == size)).one_or_none()
+            row = connection.execute(
+                select(HEAD.c.size, HEAD.c.root, HEAD.c.note).where(HEAD.c.size == size)
+            ).one_or_none()
             return None if row is None else Head(*row)
 
         return await self._database.read(work)
@@ -108,9 +147,17 @@ class SqlSequencerStore:
         if self._own is not None and reply.service == SERVICE:
             self._own(unit, reply.event)
             return
-        # A receipt lost on the way is made anew when its producer sends the batch again, so its body need not be kept.
+        # A receipt lost on the way is made anew when its producer sends the batch again, so its
+        # body need not be kept.
         to = [f"svc:{reply.service}"]
-        self._outbox.send(unit, topic=topics.AUDIT_RECEIPT, key=reply.event.src, event=reply.event, to=to, keep=False)
+        self._outbox.send(
+            unit,
+            topic=topics.AUDIT_RECEIPT,
+            key=reply.event.src,
+            event=reply.event,
+            to=to,
+            keep=False,
+        )
 
 
 def _keep_head(connection: Connection, head: Head) -> None:
@@ -127,7 +174,9 @@ def _waiting(connection: Connection) -> Waiting:
     if state is None:
         raise LogHalted("no-genesis")
     entries = _UNSIGNED.run(connection, {"b_first": state.receipted, "b_end": state.size})
-    return Waiting(state, tuple(map(_logged, entries)), tuple(map(_logged, _ASKED_AGAIN.run(connection))))
+    return Waiting(
+        state, tuple(map(_logged, entries)), tuple(map(_logged, _ASKED_AGAIN.run(connection)))
+    )
 
 
 def _logged(row: Sequence[Any]) -> Logged:

@@ -1,18 +1,35 @@
-"""Tables of the audit service. `entry` is only ever appended to; `lookup` and `token` are a projection of it that can be rebuilt."""
+"""Tables of the audit service. `entry` is only ever appended to; `lookup` and `token` are a
+projection of it that can be rebuilt."""
 
 from typing import Final
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, SmallInteger, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from audit.domain import TOKEN_KINDS
 from common.database import UuidType, new_metadata
 
 METADATA: Final = new_metadata()
 
-_INDEX: Final = BigInteger().with_variant(Integer(), "sqlite")  # an INTEGER key is SQLite's own row number, so no second tree
+_INDEX: Final = BigInteger().with_variant(
+    Integer(), "sqlite"
+)  # an INTEGER key is SQLite's own row number, so no second tree
 
 LOG_STATE: Final = Table(
-    "log_state", METADATA,
+    "log_state",
+    METADATA,
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("size", BigInteger, nullable=False),
     Column("root", LargeBinary, nullable=False),
@@ -23,10 +40,11 @@ LOG_STATE: Final = Table(
     Column("fence", BigInteger, nullable=False),
     Column("receipted", BigInteger, nullable=False),
     Column("published", BigInteger, nullable=False),
-)  # fmt: skip
+)
 
 ENTRY: Final = Table(
-    "entry", METADATA,
+    "entry",
+    METADATA,
     Column("idx", _INDEX, primary_key=True, autoincrement=False),
     Column("src", String(64), nullable=False),
     Column("ep", BigInteger, nullable=False),
@@ -45,13 +63,17 @@ ENTRY: Final = Table(
     Column("flags", String(16), nullable=False),
     Column("claimed", Text, nullable=False),
     UniqueConstraint("src", "ep", "seq"),
-)  # fmt: skip
+)
 
-# Every index leads with what is asked for and ends with the place, newest first (audit-log.md section 7).
+# Every index leads with what is asked for and ends with the place, newest first (audit-log.md
+# section 7).
 EMERGENCY: Final = text("bg")
-"""Written the same way in the index and in the query, because only then does SQLite see that the index serves it."""
+"""Written the same way in the index and in the query, because only then does SQLite see that the
+index serves it.
+"""
 LOOKUP: Final = Table(
-    "lookup", METADATA,
+    "lookup",
+    METADATA,
     Column("idx", _INDEX, primary_key=True, autoincrement=False),
     Column("te", BigInteger, nullable=False),
     Column("op", String(32), nullable=False),
@@ -59,57 +81,71 @@ LOOKUP: Final = Table(
     Column("rcp", String(80), nullable=True),
     Column("dl", String(64), nullable=True),
     Column("bg", Boolean, nullable=False),
-)  # fmt: skip
+)
 Index(None, LOOKUP.c.op, LOOKUP.c.idx)
 Index(None, LOOKUP.c.org, LOOKUP.c.idx)
 for _column in (LOOKUP.c.rcp, LOOKUP.c.dl):  # mostly empty, so only what is there is indexed
-    Index(None, _column, LOOKUP.c.idx, sqlite_where=_column.is_not(None), postgresql_where=_column.is_not(None))
+    Index(
+        None,
+        _column,
+        LOOKUP.c.idx,
+        sqlite_where=_column.is_not(None),
+        postgresql_where=_column.is_not(None),
+    )
 Index("ix_lookup_emergency", LOOKUP.c.idx, sqlite_where=EMERGENCY, postgresql_where=EMERGENCY)
 
 TOKEN: Final = Table(
-    "token", METADATA,
+    "token",
+    METADATA,
     Column("kind", SmallInteger, primary_key=True, autoincrement=False),
     Column("token", LargeBinary, primary_key=True),
     Column("idx", _INDEX, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
-)  # fmt: skip
+)
 KINDS: Final = {kind: number for number, kind in enumerate(TOKEN_KINDS)}
 
 PRODUCER: Final = Table(
-    "producer", METADATA,
+    "producer",
+    METADATA,
     Column("src", String(64), primary_key=True),
     Column("service", String(64), nullable=False),
     Column("bound_at", BigInteger, nullable=False),
-)  # fmt: skip
+)
 
 EPOCH: Final = Table(
-    "producer_epoch", METADATA,
+    "producer_epoch",
+    METADATA,
     Column("src", String(64), primary_key=True),
     Column("ep", BigInteger, primary_key=True, autoincrement=False),
     Column("highest", BigInteger, nullable=False),
     Column("heard", BigInteger, nullable=False),
-)  # fmt: skip
+)
 
 GAP: Final = Table(
-    "gap", METADATA,
+    "gap",
+    METADATA,
     Column("src", String(64), primary_key=True),
     Column("ep", BigInteger, primary_key=True, autoincrement=False),
     Column("first", BigInteger, primary_key=True, autoincrement=False),
     Column("last", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
-)  # fmt: skip
+)
 
 HEAD: Final = Table(
-    "head", METADATA,
+    "head",
+    METADATA,
     Column("size", _INDEX, primary_key=True, autoincrement=False),
     Column("root", LargeBinary, nullable=False),
     Column("note", Text, nullable=False),
-)  # fmt: skip
+)
 
-WANTED: Final = Table("wanted_receipt", METADATA, Column("idx", _INDEX, primary_key=True, autoincrement=False))
+WANTED: Final = Table(
+    "wanted_receipt", METADATA, Column("idx", _INDEX, primary_key=True, autoincrement=False)
+)
 
 QUERY: Final = Table(
-    "query", METADATA,
+    "query",
+    METADATA,
     Column("id", UuidType, primary_key=True),
     Column("asker", String(400), nullable=False),
     Column("agency", String(80)),
@@ -117,4 +153,4 @@ QUERY: Final = Table(
     Column("size", BigInteger, nullable=False),
     Column("query", Text, nullable=False),
     Index(None, "asker", "asked_at"),
-)  # fmt: skip
+)

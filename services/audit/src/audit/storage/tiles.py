@@ -1,4 +1,5 @@
-"""The folder of tiles: what any web server may serve. A file appears whole and durable or not at all, and never changes."""
+"""The folder of tiles: what any web server may serve. A file appears whole and durable or not at
+all, and never changes."""
 
 import fcntl
 import os
@@ -16,14 +17,20 @@ _CHECKPOINT: Final = "checkpoint"
 
 
 class TileFolder:
-    """Fulfils `TileFiles` in a folder. Any failure of the disk halts the log: after a failed fsync the page cache may lie."""
+    """Fulfils `TileFiles` in a folder.
+
+    Any failure of the disk halts the log: after a failed fsync the page cache may lie.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock: int | None = None
 
     def lock(self) -> bool:
-        """Take the folder for this process; False while another has it. The kernel gives it back when the process dies."""
+        """Take the folder for this process; False while another has it.
+
+        The kernel gives it back when the process dies.
+        """
         if self._lock is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -42,7 +49,10 @@ class TileFolder:
             os.close(handle)
 
     def write(self, tile: Tile, data: bytes) -> None:
-        """Store a tile; a second write of the same bytes does nothing. Raises LogHalted for other bytes or a failing disk."""
+        """Store a tile; a second write of the same bytes does nothing.
+
+        Raises LogHalted for other bytes or a failing disk.
+        """
         path = self.folder / tile.path()
         found = self.read(tile)
         if found is not None:
@@ -61,7 +71,10 @@ class TileFolder:
             raise LogHalted("disk-failed") from None
 
     def drop_partials(self, tile: Tile) -> None:
-        """Remove the unfinished forms of a tile whose full form is published. A crash half-way leaves files nobody asks for."""
+        """Remove the unfinished forms of a tile whose full form is published.
+
+        A crash half-way leaves files nobody asks for.
+        """
         shutil.rmtree(self.folder / f"{tile.path()}.p", ignore_errors=True)
 
     def publish(self, note: str) -> None:

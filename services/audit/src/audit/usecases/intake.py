@@ -1,10 +1,21 @@
-"""Taking batches of records into the log. Nothing is lost: what is acceptable gets its place, what is not gets a `rejected` entry."""
+"""Taking batches of records into the log. Nothing is lost: what is acceptable gets its place, what
+is not gets a `rejected` entry."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from audit.domain import Entry, Judged, Known, LogHalted, LogState, judge, log_time, place_possible, time_flag
+from audit.domain import (
+    Entry,
+    Judged,
+    Known,
+    LogHalted,
+    LogState,
+    judge,
+    log_time,
+    place_possible,
+    time_flag,
+)
 from audit.merkle import CompactRange
 from audit.ports import LogTx
 from common.audit_record import Leaf, check_record, content_commitment, new_salt, record_hash
@@ -20,7 +31,9 @@ _GENESIS_SALT: Final = bytes(32)
 """Entry 0 hides nothing: anyone who holds the bootstrap file must be able to recompute it."""
 
 UNSIGNED_LIMIT: Final = 50_000
-"""Entries that may wait for a signature; past it producers wait, because the backlog is held in memory when it is signed."""
+"""Entries that may wait for a signature; past it producers wait, because the backlog is held in
+memory when it is signed.
+"""
 
 Seal = Callable[[bytes], bytes]
 
@@ -33,7 +46,9 @@ class LogBusy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent a batch, as proven by its envelope's signature, and that envelope's digest (base64url SHA-256)."""
+    """Who sent a batch, as proven by its envelope's signature, and that envelope's digest
+    (base64url SHA-256).
+    """
 
     service: str
     digest: str
@@ -51,7 +66,9 @@ class Intake:
 
 
 def open_log(tx: LogTx, now: int, bootstrap_digest: bytes) -> LogState:
-    """The log's state; before the first entry, make entry 0, which commits to the operator's bootstrap file."""
+    """The log's state; before the first entry, make entry 0, which commits to the operator's
+    bootstrap file.
+    """
     state = tx.state()
     if state is not None:
         return state
@@ -63,11 +80,17 @@ def open_log(tx: LogTx, now: int, bootstrap_digest: bytes) -> LogState:
     return writer.finish()
 
 
-def append_batch(tx: LogTx, fence: int, now: int, sender: Sender, batch: AuditBatch, seal: Seal) -> Intake:
-    """Append a verified batch. Raises LogHalted when this sequencer may no longer write or the clock went back; LogBusy.
+def append_batch(
+    tx: LogTx, fence: int, now: int, sender: Sender, batch: AuditBatch, seal: Seal
+) -> Intake:
+    """Append a verified batch.
 
-    1. Only the fence holder writes. 2. The producer code must be the sender's. 3. A repeat is ignored and its receipt sent
-    again; another record in a taken place is rejected. 4. A gap is noted, never waited for. 5. Compare-and-swap of the state.
+    Raises LogHalted when this sequencer may no longer write or the clock went back; LogBusy.
+
+    1. Only the fence holder writes. 2. The producer code must be the sender's. 3. A repeat is
+    ignored and its receipt sent
+    again; another record in a taken place is rejected. 4. A gap is noted, never waited for. 5.
+    Compare-and-swap of the state.
     """
     state = tx.state()
     if state is None or state.fence != fence:  # 1
@@ -99,7 +122,14 @@ def _not_its_place(tx: LogTx, state: LogState, sender: Sender, batch: AuditBatch
     return ""
 
 
-def _append_in_place(tx: LogTx, writer: "_Writer", sender: Sender, batch: AuditBatch, judged: list[Judged], seal: Seal) -> None:
+def _append_in_place(
+    tx: LogTx,
+    writer: "_Writer",
+    sender: Sender,
+    batch: AuditBatch,
+    judged: list[Judged],
+    seal: Seal,
+) -> None:
     highest = before = tx.highest(batch.src, batch.epoch)
     places = [item.seq for item in judged]
     taken: dict[int, Known] = {}
@@ -122,8 +152,18 @@ def _append_in_place(tx: LogTx, writer: "_Writer", sender: Sender, batch: AuditB
         tx.heard(batch.src, batch.epoch, highest, writer.at)
 
 
-def _repeat(tx: LogTx, writer: "_Writer", known: Known, item: Judged, sender: Sender, batch: AuditBatch, seal: Seal) -> None:
-    same = item.code == known.rejected and (bool(item.code) or record_hash(item.salt, item.record) == known.h)
+def _repeat(
+    tx: LogTx,
+    writer: "_Writer",
+    known: Known,
+    item: Judged,
+    sender: Sender,
+    batch: AuditBatch,
+    seal: Seal,
+) -> None:
+    same = item.code == known.rejected and (
+        bool(item.code) or record_hash(item.salt, item.record) == known.h
+    )
     if not same:
         writer.reject_elsewhere(replace(item, code="place-taken"), sender, batch, seal)
         return
@@ -132,7 +172,9 @@ def _repeat(tx: LogTx, writer: "_Writer", known: Known, item: Judged, sender: Se
 
 
 class _Writer:
-    """Entries gathered for one transaction, hashed as they come (the first of the two paths to the root)."""
+    """Entries gathered for one transaction, hashed as they come (the first of the two paths to the
+    root).
+    """
 
     def __init__(self, tx: LogTx, state: LogState, now: int) -> None:
         self._tx = tx
@@ -152,32 +194,52 @@ class _Writer:
             salt = new_salt()
             record = self._rejection(item, salt, sender)
             self.intake.rejected.append(item.code)
-            entry = self._entry(place, sender.service, record, salt, rejected=item.code, raw_sealed=seal(item.raw))
+            entry = self._entry(
+                place, sender.service, record, salt, rejected=item.code, raw_sealed=seal(item.raw)
+            )
         else:
             fields = item.fields or {}
             entry = self._entry(
-                place, sender.service, item.record, item.salt, fields, tokens=item.tokens or {}, subject_sealed=item.item.subject_sealed,
-                actor_sealed=item.item.actor_sealed, flags=time_flag(fields["te"], self.at),
-            )  # fmt: skip
+                place,
+                sender.service,
+                item.record,
+                item.salt,
+                fields,
+                tokens=item.tokens or {},
+                subject_sealed=item.item.subject_sealed,
+                actor_sealed=item.item.actor_sealed,
+                flags=time_flag(fields["te"], self.at),
+            )
             self.intake.added += 1
         self._push(entry)
         return Known(entry.index, entry.leaf.h, item.code)
 
     def reject_elsewhere(self, item: Judged, sender: Sender, batch: AuditBatch, seal: Seal) -> None:
-        """A `rejected` entry under the log's own sequence, because the place it claims is another's, taken or impossible."""
+        """A `rejected` entry under the log's own sequence, because the place it claims is
+        another's, taken or impossible.
+        """
         salt = new_salt()
         self._own_seq += 1
-        self._push(self._entry(
-            (self._state.own_src, OWN_EPOCH, self._own_seq), sender.service, self._rejection(item, salt, sender), salt, rejected=item.code,
-            raw_sealed=seal(item.raw), claimed=(batch.src, batch.epoch, item.seq),
-        ))  # fmt: skip
+        self._push(
+            self._entry(
+                (self._state.own_src, OWN_EPOCH, self._own_seq),
+                sender.service,
+                self._rejection(item, salt, sender),
+                salt,
+                rejected=item.code,
+                raw_sealed=seal(item.raw),
+                claimed=(batch.src, batch.epoch, item.seq),
+            )
+        )
         self.intake.rejected.append(item.code)
 
     def add_own(self, operation: str, outcome: str, salt: bytes, **codes: str) -> None:
         """An entry of the log about itself."""
         self._own_seq += 1
         record = self._own_record(operation, outcome, **codes)
-        self._push(self._entry((self._state.own_src, OWN_EPOCH, self._own_seq), SERVICE, record, salt))
+        self._push(
+            self._entry((self._state.own_src, OWN_EPOCH, self._own_seq), SERVICE, record, salt)
+        )
 
     def finish(self) -> LogState:
         """Hand everything to the transaction; the state moves last."""
@@ -185,26 +247,64 @@ class _Writer:
             return self._state
         self._tx.add(self._entries)
         new = replace(
-            self._state, size=self._range.size, root=self._range.root(), edge=self._range.encode(), last_tr=self.at, own_seq=self._own_seq
-        )  # fmt: skip
+            self._state,
+            size=self._range.size,
+            root=self._range.root(),
+            edge=self._range.encode(),
+            last_tr=self.at,
+            own_seq=self._own_seq,
+        )
         self._tx.advance(self._state, new)
         crash_point("audit.not-committed")
         return new
 
     def _rejection(self, item: Judged, salt: bytes, sender: Sender) -> bytes:
-        return self._own_record("rejected", "refused", why=item.code, dc=content_commitment(salt, item.raw), ed=sender.digest)
+        return self._own_record(
+            "rejected",
+            "refused",
+            why=item.code,
+            dc=content_commitment(salt, item.raw),
+            ed=sender.digest,
+        )
 
     def _own_record(self, operation: str, outcome: str, **codes: str) -> bytes:
-        return canonical({"v": 1, "id": str(uuid7()), "te": self.at, "op": operation, "out": outcome, "svc": SERVICE, **codes})
+        return canonical(
+            {
+                "v": 1,
+                "id": str(uuid7()),
+                "te": self.at,
+                "op": operation,
+                "out": outcome,
+                "svc": SERVICE,
+                **codes,
+            }
+        )
 
     def _entry(
-        self, place: tuple[str, int, int], service: str, record: bytes, salt: bytes, fields: Mapping[str, Any] | None = None,
-        *, tokens: Mapping[str, tuple[bytes, ...]] = _NO_TOKENS, **more: Any,
-    ) -> Entry:  # fmt: skip
+        self,
+        place: tuple[str, int, int],
+        service: str,
+        record: bytes,
+        salt: bytes,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        tokens: Mapping[str, tuple[bytes, ...]] = _NO_TOKENS,
+        **more: Any,
+    ) -> Entry:
         src, epoch, seq = place
         leaf = Leaf(src, epoch, seq, self.at, record_hash(salt, record))
         index = self._state.size + len(self._entries)
-        return Entry(index, leaf, leaf.encode(), service, record, salt, fields or check_record(record), tokens, **more)
+        return Entry(
+            index,
+            leaf,
+            leaf.encode(),
+            service,
+            record,
+            salt,
+            fields or check_record(record),
+            tokens,
+            **more,
+        )
 
     def _push(self, entry: Entry) -> None:
         self._entries.append(entry)

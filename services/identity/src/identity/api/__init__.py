@@ -1,1 +1,2 @@
-"""Identity over HTTP: the authorization server's endpoints, the sign-in page, agencies and the key directory."""
+"""Identity over HTTP: the authorization server's endpoints, the sign-in page, agencies and the key
+directory."""

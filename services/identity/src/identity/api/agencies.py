@@ -11,15 +11,24 @@ from common.problems import Problem
 from common.web import guard, paging
 from common.web.models import ApiModel, Timestamp
 from identity.domain import AgencyState
-from identity.ports import Store
+from identity.ports import Store, Tx
 from identity.usecases import agencies
 
 router = APIRouter(prefix="/v1", tags=["agencies"])
 
 Read = Annotated[Granted, guard.requires("directory.read", operation="operation")]
 Manage = Annotated[Granted, guard.requires("agency.manage", operation="operation")]
-SuspensionReason = Literal["key-compromise", "data-breach", "left-partnership", "agency-request", "investigation", "exercise"]
-RestorationReason = Literal["resolved", "rejoined-partnership", "exercise-ended", "suspended-in-error"]
+SuspensionReason = Literal[
+    "key-compromise",
+    "data-breach",
+    "left-partnership",
+    "agency-request",
+    "investigation",
+    "exercise",
+]
+RestorationReason = Literal[
+    "resolved", "rejoined-partnership", "exercise-ended", "suspended-in-error"
+]
 
 
 class AgencyOut(ApiModel):
@@ -37,7 +46,10 @@ class AgencyOut(ApiModel):
 
 
 class SuspensionIn(ApiModel):
-    """Why an agency is stopped. The note is sealed into the audit record and stored nowhere else."""
+    """Why an agency is stopped.
+
+    The note is sealed into the audit record and stored nowhere else.
+    """
 
     reason_code: SuspensionReason
     note: Annotated[str, Field(max_length=2000)] = ""
@@ -52,7 +64,11 @@ class ServiceKeysOut(ApiModel):
 
 
 class KeyDirectoryOut(ApiModel):
-    """Public keys. Each key set is a JWS under the agency's root; check it against the root you pinned, not the one here."""
+    """Public keys.
+
+    Each key set is a JWS under the agency's root; check it against the root you pinned, not the one
+    here.
+    """
 
     key_sets: dict[str, str]
     roots: dict[str, dict[str, str]]
@@ -93,26 +109,45 @@ async def read_agency(request: Request, _granted: Read, agency_id: str) -> Agenc
 
 
 @router.post("/agencies/{agency_id}/suspension", summary="Suspend an agency")
-async def suspend_agency(request: Request, body: SuspensionIn, granted: Manage, agency_id: str) -> AgencyOut:
-    """From now on the agency gets no token and those it has are refused, everywhere within 60 seconds; its topic is closed to it. Repeating it changes nothing."""
+async def suspend_agency(
+    request: Request, body: SuspensionIn, granted: Manage, agency_id: str
+) -> AgencyOut:
+    """From now on the agency gets no token and those it has are refused, everywhere within 60
+    seconds; its topic is closed to it. Repeating it changes nothing.
+    """
     store: Store = request.app.state.store
     clock = request.app.state.clock
-    work = lambda tx: agencies.suspend(tx, clock, granted, agency_id, reason_code=body.reason_code, note=body.note)  # noqa: E731
-    return await _changed(request, await store.write(work))
+
+    def suspend(tx: Tx) -> AgencyState:
+        return agencies.suspend(
+            tx, clock, granted, agency_id, reason_code=body.reason_code, note=body.note
+        )
+
+    return await _changed(request, await store.write(suspend))
 
 
 @router.delete("/agencies/{agency_id}/suspension", summary="Restore an agency")
 async def restore_agency(
-    request: Request, granted: Manage, agency_id: str, reason_code: Annotated[RestorationReason, Query(alias="reasonCode")]
+    request: Request,
+    granted: Manage,
+    agency_id: str,
+    reason_code: Annotated[RestorationReason, Query(alias="reasonCode")],
 ) -> AgencyOut:
     """The agency may act again, with new tokens."""
     store: Store = request.app.state.store
     clock = request.app.state.clock
-    return await _changed(request, await store.write(lambda tx: agencies.restore(tx, clock, granted, agency_id, reason_code=reason_code)))
+    return await _changed(
+        request,
+        await store.write(
+            lambda tx: agencies.restore(tx, clock, granted, agency_id, reason_code=reason_code)
+        ),
+    )
 
 
 @router.get(
-    "/directory/keys", summary="Read public keys", dependencies=[guard.anyone("public keys only, needed before anyone can have a token")]
+    "/directory/keys",
+    summary="Read public keys",
+    dependencies=[guard.anyone("public keys only, needed before anyone can have a token")],
 )
 async def read_keys(request: Request) -> KeyDirectoryOut:
     """Every agency's signed key set and root, and the services' keys."""
@@ -122,13 +157,19 @@ async def read_keys(request: Request) -> KeyDirectoryOut:
     return KeyDirectoryOut(
         key_sets={agency.id: agency.key_set for agency in found},
         roots={agency.id: dict(agency.root) for agency in found},
-        services=[ServiceKeysOut(name=one.name, owner=one.owner, keys=[*one.signing, *one.opening]) for one in bootstrap.services.values()],
+        services=[
+            ServiceKeysOut(name=one.name, owner=one.owner, keys=[*one.signing, *one.opening])
+            for one in bootstrap.services.values()
+        ],
     )
 
 
 @router.get("/me", summary="Read who is signed in")
 async def read_me(
-    request: Request, granted: Annotated[Granted, guard.requires("directory.read", operation="operation", person=True)]
+    request: Request,
+    granted: Annotated[
+        Granted, guard.requires("directory.read", operation="operation", person=True)
+    ],
 ) -> PersonOut:
     """The person this token is for; the name travels here and never in a token."""
     bootstrap: Bootstrap = request.app.state.bootstrap
@@ -146,6 +187,11 @@ async def _changed(request: Request, agency: AgencyState) -> AgencyOut:
 
 def _shown(agency: AgencyState) -> AgencyOut:
     return AgencyOut(
-        id=agency.id, name=agency.name, type=agency.type, area=agency.area, custodial=agency.custodial,
-        suspended=agency.suspended_at is not None, suspended_at=agency.suspended_at,
-    )  # fmt: skip
+        id=agency.id,
+        name=agency.name,
+        type=agency.type,
+        area=agency.area,
+        custodial=agency.custodial,
+        suspended=agency.suspended_at is not None,
+        suspended_at=agency.suspended_at,
+    )

@@ -1,4 +1,5 @@
-"""The authorization server's back channel: token, pushed requests, introspection, revocation, metadata, keys."""
+"""The authorization server's back channel: token, pushed requests, introspection, revocation,
+metadata, keys."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -25,7 +26,12 @@ from identity.usecases.token_states import introspect, revoke
 FORM: Final = "application/x-www-form-urlencoded"
 _MAX_PARAMETERS: Final = 40
 _BODY: Final[dict[str, Any]] = {
-    "requestBody": {"required": True, "content": {FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}}}
+    "requestBody": {
+        "required": True,
+        "content": {
+            FORM: {"schema": {"type": "object", "additionalProperties": {"type": "string"}}}
+        },
+    }
 }
 
 _ERROR: Final[dict[str, Any]] = {
@@ -46,22 +52,36 @@ _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
 
 Endpoint = Callable[[Authority, Tx, Exchange], Answer]
 
-router = APIRouter(tags=["oauth"], dependencies=[guard.anyone("authenticates clients itself, by signed assertion")])
+router = APIRouter(
+    tags=["oauth"], dependencies=[guard.anyone("authenticates clients itself, by signed assertion")]
+)
 
 
 @router.post("/token", summary="Get an access token", openapi_extra=_BODY, responses=_REFUSALS)
 async def issue_token(request: Request) -> Response:
-    """RFC 6749 section 3.2 with private_key_jwt (RFC 7523), DPoP (RFC 9449) and one `resource` (RFC 8707)."""
-    return await _back_channel(request, "/token", lambda authority, tx, exchange: Server(authority, tx).token(exchange))
+    """RFC 6749 section 3.2 with private_key_jwt (RFC 7523), DPoP (RFC 9449) and one `resource` (RFC
+    8707).
+    """
+    return await _back_channel(
+        request, "/token", lambda authority, tx, exchange: Server(authority, tx).token(exchange)
+    )
 
 
-@router.post("/par", status_code=201, summary="Push an authorization request", openapi_extra=_BODY, responses=_REFUSALS)
+@router.post(
+    "/par",
+    status_code=201,
+    summary="Push an authorization request",
+    openapi_extra=_BODY,
+    responses=_REFUSALS,
+)
 async def push_authorization_request(request: Request) -> Response:
     """RFC 9126. The only way to start a sign-in."""
     return await _back_channel(request, "/par", push)
 
 
-@router.post("/introspect", summary="Ask whether a token counts", openapi_extra=_BODY, responses=_REFUSALS)
+@router.post(
+    "/introspect", summary="Ask whether a token counts", openapi_extra=_BODY, responses=_REFUSALS
+)
 async def introspect_token(request: Request) -> Response:
     """RFC 7662. A service may ask about tokens meant for it, any client about its own."""
     return await _back_channel(request, "/introspect", introspect)
@@ -75,27 +95,41 @@ async def revoke_token(request: Request) -> Response:
 
 @router.get("/jwks", summary="Keys that sign access tokens")
 async def token_keys(request: Request) -> Response:
-    """RFC 7517 key set. Key ids are RFC 7638 thumbprints, so a new key never hides behind an old id."""
+    """RFC 7517 key set.
+
+    Key ids are RFC 7638 thumbprints, so a new key never hides behind an old id.
+    """
     authority: Authority = request.app.state.authority
-    return JSONResponse({"keys": [authority.token_key.jwk()]}, headers={"Cache-Control": "public, max-age=300"})
+    return JSONResponse(
+        {"keys": [authority.token_key.jwk()]}, headers={"Cache-Control": "public, max-age=300"}
+    )
 
 
-@router.get("/.well-known/oauth-authorization-server", summary="Metadata of the authorization server")
+@router.get(
+    "/.well-known/oauth-authorization-server", summary="Metadata of the authorization server"
+)
 async def server_metadata(request: Request) -> Response:
     """RFC 8414."""
     authority: Authority = request.app.state.authority
-    return JSONResponse(metadata(authority.issuer), headers={"Cache-Control": "public, max-age=300"})
+    return JSONResponse(
+        metadata(authority.issuer), headers={"Cache-Control": "public, max-age=300"}
+    )
 
 
 @router.get("/.well-known/openid-configuration", include_in_schema=False)
 async def server_metadata_for_openid(request: Request) -> Response:
-    """The same where some clients look first (RFC 8414 section 5); no OpenID provider is claimed."""
+    """The same where some clients look first (RFC 8414 section 5); no OpenID provider is
+    claimed.
+    """
     return await server_metadata(request)
 
 
 def metadata(issuer: str) -> dict[str, Any]:
     """RFC 8414 section 2, with the members of RFC 9126, 9207, 9449 and 8707's plain use."""
-    auth = {"_methods_supported": ["private_key_jwt"], "_signing_alg_values_supported": list(SIGNATURE_ALGORITHMS)}
+    auth = {
+        "_methods_supported": ["private_key_jwt"],
+        "_signing_alg_values_supported": list(SIGNATURE_ALGORITHMS),
+    }
     endpoints = {name: f"{name}_endpoint_auth" for name in ("token", "introspection", "revocation")}
     return {
         "issuer": issuer,
@@ -113,12 +147,18 @@ def metadata(issuer: str) -> dict[str, Any]:
         "scopes_supported": sorted(SCOPES),
         "dpop_signing_alg_values_supported": list(ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
-        **{prefix + suffix: value for prefix in endpoints.values() for suffix, value in auth.items()},
+        **{
+            prefix + suffix: value
+            for prefix in endpoints.values()
+            for suffix, value in auth.items()
+        },
     }
 
 
 async def _back_channel(request: Request, path: str, endpoint: Endpoint) -> Response:
-    """Check what needs no storage in a thread, then answer in one transaction together with its record."""
+    """Check what needs no storage in a thread, then answer in one transaction together with its
+    record.
+    """
     authority: Authority = request.app.state.authority
     store: Store = request.app.state.store
     try:
@@ -142,7 +182,9 @@ def _check(request: Request, authority: Authority, exchange: Exchange, path: str
     try:
         if len(proofs) != 1:
             raise DpopRefused("several")
-        found = check_proof(proofs[0], method="POST", url=authority.issuer + path, now=authority.clock.now())
+        found = check_proof(
+            proofs[0], method="POST", url=authority.issuer + path, now=authority.clock.now()
+        )
         exchange.proof = Proof(found.jkt, found.jti, found.expires_at)
     except DpopRefused:
         # Refused inside the transaction, where the refusal gets the client's name.
@@ -156,7 +198,12 @@ async def _unknown_caller(request: Request, answer: Answer) -> Response:
 
 def _pairs(body: bytes) -> list[tuple[str, str]]:
     try:
-        return parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS, errors="strict")
+        return parse_qsl(
+            body.decode("ascii"),
+            keep_blank_values=True,
+            max_num_fields=_MAX_PARAMETERS,
+            errors="strict",
+        )
     except ValueError:
         raise BadForm("not a form") from None
 
@@ -166,5 +213,7 @@ def respond(answer: Answer) -> Response:
     if answer.location:
         return Response(status_code=303, headers={"Location": answer.location})
     return JSONResponse(
-        dict(answer.body or {}), answer.status, headers={"Cache-Control": "no-store", "Pragma": "no-cache", **answer.headers}
+        dict(answer.body or {}),
+        answer.status,
+        headers={"Cache-Control": "no-store", "Pragma": "no-cache", **answer.headers},
     )

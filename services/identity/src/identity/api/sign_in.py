@@ -1,4 +1,5 @@
-"""The front channel: the sign-in page and its completion. No script, no cookie, nothing stored before the click."""
+"""The front channel: the sign-in page and its completion. No script, no cookie, nothing stored
+before the click."""
 
 import base64
 import hashlib
@@ -18,19 +19,34 @@ from identity.api.oauth import respond
 from identity.ports import Store
 from identity.usecases.authority import Authority
 from identity.usecases.exchange import Answer, BadForm, form_of
-from identity.usecases.signing_in import SignInGone, SignInRefused, Waiting, cancel, complete_demo, waiting
+from identity.usecases.signing_in import (
+    SignInGone,
+    SignInRefused,
+    Waiting,
+    cancel,
+    complete_demo,
+    waiting,
+)
 
-router = APIRouter(tags=["oauth"], dependencies=[guard.anyone("people are not signed in yet")], include_in_schema=False)
+router = APIRouter(
+    tags=["oauth"],
+    dependencies=[guard.anyone("people are not signed in yet")],
+    include_in_schema=False,
+)
 
 _Parameter = Annotated[str, Query(max_length=300)]
 _FOLDER: Final = Path(__file__).parent / "templates"
-_PAGES: Final = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
+_PAGES: Final = Environment(
+    loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined
+)
 _STYLE: Final = (_FOLDER / "sign_in.css").read_text()
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 
 @router.get("/authorize")
-async def show_sign_in(request: Request, client_id: _Parameter = "", request_uri: _Parameter = "") -> Response:
+async def show_sign_in(
+    request: Request, client_id: _Parameter = "", request_uri: _Parameter = ""
+) -> Response:
     """Who asks, and how one may sign in. Reading it uses nothing up, so back and refresh work."""
     authority: Authority = request.app.state.authority
     store: Store = request.app.state.store
@@ -50,13 +66,22 @@ async def complete_sign_in(request: Request) -> Response:
     if not _from_our_page(request, authority.issuer):
         return _page("gone.html", 403, {})
     try:
-        form = form_of(parse_qsl((await request.body()).decode("ascii"), keep_blank_values=True, max_num_fields=10, errors="strict"))
+        form = form_of(
+            parse_qsl(
+                (await request.body()).decode("ascii"),
+                keep_blank_values=True,
+                max_num_fields=10,
+                errors="strict",
+            )
+        )
         place = {"client_id": form.get("client_id", ""), "request_uri": form.get("request_uri", "")}
         answer: Answer
         if "cancel" in form:
             answer = await store.write(lambda tx: cancel(authority, tx, **place))
         else:
-            outcome = await store.write(lambda tx: _attempt(authority, tx, form.get("person", ""), place))
+            outcome = await store.write(
+                lambda tx: _attempt(authority, tx, form.get("person", ""), place)
+            )
             if isinstance(outcome, SignInRefused):
                 return _page("refused.html", 403, {"demo": authority.demo})
             answer = outcome
@@ -67,13 +92,25 @@ async def complete_sign_in(request: Request) -> Response:
 
 async def error_page(request: Request, problem: Problem) -> Response | None:
     """A page instead of a problem for whoever looks at the sign-in page with a browser."""
-    return _page("gone.html", problem.status, {}) if inner_path(request.scope) == "/authorize" else None
+    return (
+        _page("gone.html", problem.status, {})
+        if inner_path(request.scope) == "/authorize"
+        else None
+    )
 
 
-def _attempt(authority: Authority, tx: Any, person: str, place: Mapping[str, str]) -> Answer | SignInRefused:
+def _attempt(
+    authority: Authority, tx: Any, person: str, place: Mapping[str, str]
+) -> Answer | SignInRefused:
     # Returned, not raised: the transaction holds the record of the refusal and must commit.
     try:
-        return complete_demo(authority, tx, client_id=place["client_id"], request_uri=place["request_uri"], person_id=person)
+        return complete_demo(
+            authority,
+            tx,
+            client_id=place["client_id"],
+            request_uri=place["request_uri"],
+            person_id=person,
+        )
     except SignInRefused as refused:
         return refused
 
@@ -86,19 +123,39 @@ def _from_our_page(request: Request, issuer: str) -> bool:
     return request.headers.get("origin") == f"{parts.scheme}://{parts.netloc}"
 
 
-def _sign_in_page(authority: Authority, found: Waiting, client_id: str, request_uri: str) -> Response:
+def _sign_in_page(
+    authority: Authority, found: Waiting, client_id: str, request_uri: str
+) -> Response:
     return_to = urlsplit(found.return_to)
-    people = sorted(authority.people.values(), key=lambda person: (person.agency, person.name)) if authority.demo else []
+    people = (
+        sorted(authority.people.values(), key=lambda person: (person.agency, person.name))
+        if authority.demo
+        else []
+    )
     facts = {
-        "demo": authority.demo, "people": people, "client_id": client_id, "request_uri": request_uri,
+        "demo": authority.demo,
+        "people": people,
+        "client_id": client_id,
+        "request_uri": request_uri,
         "action": urlsplit(authority.issuer).path + "/authorize",
-    }  # fmt: skip
-    # Chrome applies form-action to the redirect that follows the click too, so the client's origin must be named.
-    return _page("sign_in.html", 200, facts, form_action=f"'self' {return_to.scheme}://{return_to.netloc}")
+    }
+    # Chrome applies form-action to the redirect that follows the click too, so the client's origin
+    # must be named.
+    return _page(
+        "sign_in.html", 200, facts, form_action=f"'self' {return_to.scheme}://{return_to.netloc}"
+    )
 
 
-def _page(name: str, status: int, facts: Mapping[str, Any], form_action: str = "'none'") -> Response:
+def _page(
+    name: str, status: int, facts: Mapping[str, Any], form_action: str = "'none'"
+) -> Response:
     body = _PAGES.get_template(name).render(style=_STYLE, **facts)
-    policy = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action {form_action}; frame-ancestors 'none'; base-uri 'none'"
-    # Not no-referrer: with it a browser sends `Origin: null` with the click, and the click could not be told from a stranger's.
-    return HTMLResponse(body, status, headers={"Content-Security-Policy": policy, "Referrer-Policy": "same-origin"})
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action {form_action}; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    )
+    # Not no-referrer: with it a browser sends `Origin: null` with the click, and the click could
+    # not be told from a stranger's.
+    return HTMLResponse(
+        body, status, headers={"Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
+    )

@@ -1,6 +1,8 @@
-"""Creates what a hub needs before its first start: keys, the operator-signed bootstrap file, keyrings, demo profiles.
+"""Creates what a hub needs before its first start: keys, the operator-signed bootstrap file,
+keyrings, demo profiles.
 
-Every step loads what is there and creates what is missing; the signed file comes last, so a crashed start is finished by the next.
+Every step loads what is there and creates what is missing; the signed file comes last, so a crashed
+start is finished by the next.
 """
 
 from collections.abc import Mapping
@@ -26,7 +28,14 @@ from common.bootstrap import (
 )
 from common.canonical import canonical, parse
 from common.keyring import FileKeyring, Keyring
-from common.keys import OpeningKey, SigningKey, generate_opening, generate_signing, opening_from_jwk, signing_from_jwk
+from common.keys import (
+    OpeningKey,
+    SigningKey,
+    generate_opening,
+    generate_signing,
+    opening_from_jwk,
+    signing_from_jwk,
+)
 from common.tlog import Signer
 from identity.bootstrap import northmoor
 from identity.bootstrap.profiles import write_private, write_profile
@@ -43,13 +52,19 @@ class AgencyKeys:
 
 
 def create(
-    directory: Path, base_urls: Mapping[str, str], *, kafka: Mapping[str, Any] | None = None, passphrase: str | None = None
+    directory: Path,
+    base_urls: Mapping[str, str],
+    *,
+    kafka: Mapping[str, Any] | None = None,
+    passphrase: str | None = None,
 ) -> Bootstrap:
     """Make `directory` ready for a hub of the demo area and return the verified bootstrap.
 
-    `base_urls` maps each of common.bootstrap.SERVICES to its base URL. `kafka` is ``{"bootstrap": "host:port",
-    "passwords": {agency: password}}`` and puts a whole Kafka section into each agency's profile. `passphrase` locks the keyrings
-    and turns demo mode off in the file. Raises BootstrapRefused when a file is there and does not verify.
+    `base_urls` maps each of common.bootstrap.SERVICES to its base URL. `kafka` is ``{"bootstrap":
+    "host:port",
+    "passwords": {agency: password}}`` and puts a whole Kafka section into each agency's profile.
+    `passphrase` locks the keyrings and turns demo mode off in the file. Raises BootstrapRefused
+    when a file is there and does not verify.
     """
     missing = set(SERVICES) - base_urls.keys()
     if missing:
@@ -58,14 +73,25 @@ def create(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     operator = _signing(directory / "keyring" / OPERATOR / "operator.json", OPERATOR)
     agencies = {agency: _agency_keys(directory, agency) for agency in northmoor.AGENCIES}
-    people = {name: _signing(directory / "demo" / "keys" / f"{name}.json", northmoor.AREA.id) for name in ("operator", "auditor", "dpop")}
+    people = {
+        name: _signing(directory / "demo" / "keys" / f"{name}.json", northmoor.AREA.id)
+        for name in ("operator", "auditor", "dpop")
+    }
     keyrings = {name: _keyring(directory, name, passphrase) for name in SERVICES}
     services = {name: _service_keys(keyrings[name], name) for name in SERVICES}
     _share_secrets(keyrings)
     _take_custody(keyrings["portal"], agencies)
     _ensure_signing(keyrings["identity"], TOKEN_KEY, "svc:identity")
     if not (directory / FILE_NAME).exists():
-        _write_file(directory, operator, agencies, people, services, log_vkey(keyrings["audit"]), demo=passphrase is None)
+        _write_file(
+            directory,
+            operator,
+            agencies,
+            people,
+            services,
+            log_vkey(keyrings["audit"]),
+            demo=passphrase is None,
+        )
     bootstrap = read_bootstrap(directory, operator.kid)
     _write_profiles(directory, bootstrap, base_urls, kafka, agencies, people)
     return bootstrap
@@ -77,7 +103,9 @@ def log_vkey(keyring: Keyring) -> str:
 
 
 def _keyring(directory: Path, name: str, passphrase: str | None) -> FileKeyring:
-    return FileKeyring(directory / "keyring" / name, passphrase=passphrase, open_allowed=passphrase is None)
+    return FileKeyring(
+        directory / "keyring" / name, passphrase=passphrase, open_allowed=passphrase is None
+    )
 
 
 def _signing(path: Path, owner: str) -> SigningKey:
@@ -91,16 +119,28 @@ def _signing(path: Path, owner: str) -> SigningKey:
 def _agency_keys(directory: Path, agency: str) -> AgencyKeys:
     path = directory / "demo" / "keys" / f"{agency}.json"
     if not path.exists():
-        fresh = {"root": generate_signing(agency), "signing": generate_signing(agency), "dpop": generate_signing(agency)}
+        fresh = {
+            "root": generate_signing(agency),
+            "signing": generate_signing(agency),
+            "dpop": generate_signing(agency),
+        }
         opening = generate_opening(agency)
         write_private(
-            path, canonical({**{name: key.jwk(private=True) for name, key in fresh.items()}, "opening": opening.jwk(private=True)})
+            path,
+            canonical(
+                {
+                    **{name: key.jwk(private=True) for name, key in fresh.items()},
+                    "opening": opening.jwk(private=True),
+                }
+            ),
         )
     stored = parse(path.read_bytes())
     return AgencyKeys(
-        root=signing_from_jwk(stored["root"], agency), signing=signing_from_jwk(stored["signing"], agency),
-        opening=opening_from_jwk(stored["opening"], agency), dpop=signing_from_jwk(stored["dpop"], agency),
-    )  # fmt: skip
+        root=signing_from_jwk(stored["root"], agency),
+        signing=signing_from_jwk(stored["signing"], agency),
+        opening=opening_from_jwk(stored["opening"], agency),
+        dpop=signing_from_jwk(stored["dpop"], agency),
+    )
 
 
 def _ensure_signing(keyring: FileKeyring, name: str, owner: str) -> SigningKey:
@@ -120,7 +160,9 @@ def _service_keys(keyring: FileKeyring, name: str) -> tuple[SigningKey, OpeningK
 
 
 def _share_secrets(keyrings: Mapping[str, FileKeyring]) -> None:
-    """Give each shared secret to the services that need it; the first of them to hold one decides its value."""
+    """Give each shared secret to the services that need it; the first of them to hold one decides
+    its value.
+    """
     for name, services in SHARED_SECRETS.items():
         value = keyrings[services[0]].secret(name)
         for service in services[1:]:
@@ -139,9 +181,15 @@ def _take_custody(keyring: FileKeyring, agencies: Mapping[str, AgencyKeys]) -> N
 
 
 def _write_file(
-    directory: Path, operator: SigningKey, agencies: Mapping[str, AgencyKeys], people: Mapping[str, SigningKey],
-    services: Mapping[str, tuple[SigningKey, OpeningKey]], vkey: str, *, demo: bool,
-) -> None:  # fmt: skip
+    directory: Path,
+    operator: SigningKey,
+    agencies: Mapping[str, AgencyKeys],
+    people: Mapping[str, SigningKey],
+    services: Mapping[str, tuple[SigningKey, OpeningKey]],
+    vkey: str,
+    *,
+    demo: bool,
+) -> None:
     now = datetime.now(UTC)
     payload = {
         "v": 1,
@@ -149,8 +197,14 @@ def _write_file(
         "created": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "operator": operator.jwk(),
         "area": northmoor.AREA.model_dump(mode="json"),
-        "agencies": [_agency(agency, keys, int(now.timestamp())) for agency, keys in agencies.items()],
-        "clients": [*_system_clients(agencies), *_service_clients(services), *_people_clients(people)],
+        "agencies": [
+            _agency(agency, keys, int(now.timestamp())) for agency, keys in agencies.items()
+        ],
+        "clients": [
+            *_system_clients(agencies),
+            *_service_clients(services),
+            *_people_clients(people),
+        ],
         "people": [person.model_dump(mode="json") for person in northmoor.PEOPLE],
         "services": [
             {
@@ -172,27 +226,58 @@ def _agency(agency: str, keys: AgencyKeys, issued: int) -> dict[str, Any]:
     name, kind = northmoor.AGENCIES[agency]
     jwks: tuple[Jwk, ...] = (keys.signing.jwk(), keys.opening.public().jwk())
     return {
-        "id": agency, "name": name, "type": kind, "area": northmoor.AREA.id, "root": keys.root.jwk(),
-        "key_set": sign_key_set(agency, jwks, keys.root, issued), "custodial": agency in northmoor.CUSTODIAL,
-    }  # fmt: skip
+        "id": agency,
+        "name": name,
+        "type": kind,
+        "area": northmoor.AREA.id,
+        "root": keys.root.jwk(),
+        "key_set": sign_key_set(agency, jwks, keys.root, issued),
+        "custodial": agency in northmoor.CUSTODIAL,
+    }
 
 
 def _client(
-    client_id: str, kind: str, agency: str, key: SigningKey, scopes: tuple[str, ...], redirects: tuple[str, ...] = ()
+    client_id: str,
+    kind: str,
+    agency: str,
+    key: SigningKey,
+    scopes: tuple[str, ...],
+    redirects: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    return {"id": client_id, "kind": kind, "agency": agency, "keys": [key.jwk()], "scopes": list(scopes), "redirect_uris": list(redirects)}
+    return {
+        "id": client_id,
+        "kind": kind,
+        "agency": agency,
+        "keys": [key.jwk()],
+        "scopes": list(scopes),
+        "redirect_uris": list(redirects),
+    }
 
 
 def _system_clients(agencies: Mapping[str, AgencyKeys]) -> list[dict[str, Any]]:
-    return [_client(f"{agency}-system", "system", agency, keys.signing, northmoor.SYSTEM_SCOPES) for agency, keys in agencies.items()]
+    return [
+        _client(f"{agency}-system", "system", agency, keys.signing, northmoor.SYSTEM_SCOPES)
+        for agency, keys in agencies.items()
+    ]
 
 
 def _service_clients(services: Mapping[str, tuple[SigningKey, OpeningKey]]) -> list[dict[str, Any]]:
     clients = [
-        _client(f"svc-{name}", "service", f"svc:{name}", signing, northmoor.SERVICE_SCOPES[name]) for name, (signing, _) in services.items()
+        _client(f"svc-{name}", "service", f"svc:{name}", signing, northmoor.SERVICE_SCOPES[name])
+        for name, (signing, _) in services.items()
     ]
     portal, _ = services["portal"]
-    return [*clients, _client("portal", "portal", "svc:portal", portal, northmoor.PORTAL_SCOPES, (northmoor.PORTAL_REDIRECT,))]
+    return [
+        *clients,
+        _client(
+            "portal",
+            "portal",
+            "svc:portal",
+            portal,
+            northmoor.PORTAL_SCOPES,
+            (northmoor.PORTAL_REDIRECT,),
+        ),
+    ]
 
 
 def _people_clients(people: Mapping[str, SigningKey]) -> list[dict[str, Any]]:
@@ -204,24 +289,53 @@ def _people_clients(people: Mapping[str, SigningKey]) -> list[dict[str, Any]]:
 
 
 def _write_profiles(
-    directory: Path, bootstrap: Bootstrap, base_urls: Mapping[str, str], kafka: Mapping[str, Any] | None,
-    agencies: Mapping[str, AgencyKeys], people: Mapping[str, SigningKey],
-) -> None:  # fmt: skip
+    directory: Path,
+    bootstrap: Bootstrap,
+    base_urls: Mapping[str, str],
+    kafka: Mapping[str, Any] | None,
+    agencies: Mapping[str, AgencyKeys],
+    people: Mapping[str, SigningKey],
+) -> None:
     urls = {f"{name}_url": base_urls[name] for name in SERVICES}
-    shared = {"issuer": base_urls["identity"], **urls, "log_vkey": bootstrap.log.vkey, "log_origin": bootstrap.log.origin}
+    shared = {
+        "issuer": base_urls["identity"],
+        **urls,
+        "log_vkey": bootstrap.log.vkey,
+        "log_origin": bootstrap.log.origin,
+    }
     hub = bootstrap.services["sharing"].signing[0]
     for agency, keys in agencies.items():
         about = {"agency": agency, "client_id": f"{agency}-system", **shared}
-        section = None if kafka is None else {
-            "bootstrap": kafka["bootstrap"], "user": agency, "password": kafka["passwords"].get(agency, ""),
-            "mechanism": "SCRAM-SHA-512",
-            "topic": f"hub.disclosure.{agency}.v1", "inbound_topic": f"hub.inbound.{agency}.v1", "group_prefix": f"{agency}.",
-        }  # fmt: skip
+        section = (
+            None
+            if kafka is None
+            else {
+                "bootstrap": kafka["bootstrap"],
+                "user": agency,
+                "password": kafka["passwords"].get(agency, ""),
+                "mechanism": "SCRAM-SHA-512",
+                "topic": f"hub.disclosure.{agency}.v1",
+                "inbound_topic": f"hub.inbound.{agency}.v1",
+                "group_prefix": f"{agency}.",
+            }
+        )
         write_profile(
-            directory / "demo" / f"{agency}.toml", about, signing=keys.signing, opening=keys.opening, dpop=keys.dpop, hub=hub, kafka=section
+            directory / "demo" / f"{agency}.toml",
+            about,
+            signing=keys.signing,
+            opening=keys.opening,
+            dpop=keys.dpop,
+            hub=hub,
+            kafka=section,
         )
     for name in ("operator", "auditor"):
         about = {"agency": bootstrap.area.id, "client_id": name, **shared}
         write_profile(
-            directory / "demo" / f"{name}.toml", about, signing=people[name], opening=None, dpop=people["dpop"], hub=hub, kafka=None
+            directory / "demo" / f"{name}.toml",
+            about,
+            signing=people[name],
+            opening=None,
+            dpop=people["dpop"],
+            hub=hub,
+            kafka=None,
         )

@@ -1,4 +1,5 @@
-"""``python -m identity.bootstrap --dir DIR --base-urls JSON``: prepare a folder for a hub of the demo area."""
+"""``python -m identity.bootstrap --dir DIR --base-urls JSON``: prepare a folder for a hub of the demo
+area."""
 
 import argparse
 import json
@@ -10,15 +11,30 @@ from identity.bootstrap import create
 
 
 def main() -> int:
-    """Create or complete the folder; prints the SHA-256 of the bootstrap file, which is entry 0 of the log."""
+    """Create or complete the folder; prints the SHA-256 of the bootstrap file, which is entry 0 of
+    the log.
+    """
     parser = argparse.ArgumentParser(prog="identity.bootstrap", description=__doc__)
     parser.add_argument("--dir", type=Path, required=True, help="the hub's data folder")
     parser.add_argument(
-        "--base-urls", type=json.loads, required=True, help='{"referral": "http://…", "sharing": …, "audit": …, "identity": …, "portal": …}'
+        "--base-urls",
+        type=json.loads,
+        required=True,
+        help='{"referral": "http://…", "sharing": …, "audit": …, "identity": …, "portal": …}',
     )
-    parser.add_argument("--kafka", type=json.loads, default=None, help='{"bootstrap": "host:port", "passwords": {"<agency>": "…"}}')
+    parser.add_argument(
+        "--kafka",
+        type=json.loads,
+        default=None,
+        help='{"bootstrap": "host:port", "passwords": {"<agency>": "…"}}',
+    )
     chosen = parser.parse_args()
-    bootstrap = create(chosen.dir, chosen.base_urls, kafka=chosen.kafka, passphrase=os.environ.get("HUB_KEYRING_PASSPHRASE"))
+    bootstrap = create(
+        chosen.dir,
+        chosen.base_urls,
+        kafka=chosen.kafka,
+        passphrase=os.environ.get("HUB_KEYRING_PASSPHRASE"),
+    )
     sys.stdout.write(f"{bootstrap.digest.hex()}\n")
     return 0
 

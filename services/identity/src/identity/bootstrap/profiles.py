@@ -9,7 +9,9 @@ from common.keys import OpeningKey, SigningKey
 
 
 def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Write `data` so that a crash leaves the old file or the new one, never half of one; folders are made 0700."""
+    """Write `data` so that a crash leaves the old file or the new one, never half of one; folders
+    are made 0700.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)
@@ -36,11 +38,18 @@ def write_profile(
     hub: Mapping[str, str],
     kafka: Mapping[str, str] | None,
 ) -> None:
-    """A `hubctl` profile: who the agency is, where the hub is, its private keys inline, and its Kafka account if it has one.
+    """A `hubctl` profile: who the agency is, where the hub is, its private keys inline, and its
+    Kafka account if it has one.
 
-    `hub` is the public key by which sharing signs what it delivers, pinned so that a package can be checked offline.
+    `hub` is the public key by which sharing signs what it delivers, pinned so that a package can be
+    checked offline.
     """
-    lines = ["# Made by identity.bootstrap for a demonstration. Holds private keys: keep it 0600 and out of version control."]
+    lines = [
+        (
+            "# Made by identity.bootstrap for a demonstration. Holds private keys: keep it 0600 and "
+            "out of version control."
+        )
+    ]
     lines += [f"{name} = {_text(value)}" for name, value in about.items()]
     lines += ["", "[keys]", f"signing_jwk = {_table(signing.jwk(private=True))}"]
     lines += [f"opening_jwks = [{_table(opening.jwk(private=True)) if opening else ''}]"]

@@ -21,67 +21,153 @@ def of_client(issuer: str, client: OAuthClient) -> Actor:
 def of_person(issuer: str, person: Person, acr: str = "") -> Actor:
     """A person as the audit trail names them."""
     return Actor(
-        subject=f"{issuer}|{person.id}", agency=person.agency, role=",".join(sorted(person.roles)) or "person", acr=acr, name=person.name
+        subject=f"{issuer}|{person.id}",
+        agency=person.agency,
+        role=",".join(sorted(person.roles)) or "person",
+        acr=acr,
+        name=person.name,
     )
 
 
 def begin_family(now: datetime, code: Code, person: Person, jkt: str, refresh: str) -> TokenFamily:
     """The family a code starts; ends with the shift whatever happens in between."""
     return TokenFamily(
-        id=code.grant_id, client_id=code.client_id, subject=code.subject, agency=person.agency, scope=code.scope, jkt=jkt,
-        resource=code.resource, acr=code.acr, auth_time=code.auth_time, refresh_digest=digest(refresh), expires_at=now + SHIFT,
-    )  # fmt: skip
+        id=code.grant_id,
+        client_id=code.client_id,
+        subject=code.subject,
+        agency=person.agency,
+        scope=code.scope,
+        jkt=jkt,
+        resource=code.resource,
+        acr=code.acr,
+        auth_time=code.auth_time,
+        refresh_digest=digest(refresh),
+        expires_at=now + SHIFT,
+    )
 
 
 def token_issued(tx: Tx, actor: Actor, claims: Mapping[str, Any]) -> None:
-    """An access token left us: for whom, with which ceiling. Its id is sealed, so that entries of one token cannot be joined."""
+    """An access token left us: for whom, with which ceiling.
+
+    Its id is sealed, so that entries of one token cannot be joined.
+    """
     tx.record(
         AuditEntry(
-            operation="login", outcome="permit", actor=actor, resource_type="access-token", count=len(claims["scope"].split()),
-            detail={"client": claims["client_id"], "scope": claims["scope"], "audience": claims["aud"], "jti": claims["jti"]},
+            operation="login",
+            outcome="permit",
+            actor=actor,
+            resource_type="access-token",
+            count=len(claims["scope"].split()),
+            detail={
+                "client": claims["client_id"],
+                "scope": claims["scope"],
+                "audience": claims["aud"],
+                "jti": claims["jti"],
+            },
         )
-    )  # fmt: skip
+    )
 
 
 def refused(tx: Tx, actor: Actor, error: str) -> None:
-    """A refusal of a client that proved who it is. Those of unknown callers are counted at the edge, one record a minute."""
+    """A refusal of a client that proved who it is.
+
+    Those of unknown callers are counted at the edge, one record a minute.
+    """
     tx.record(
-        AuditEntry(operation="denied", outcome="refused", actor=actor, resource_type="access-token", reason_code=error.replace("_", "-"))
+        AuditEntry(
+            operation="denied",
+            outcome="refused",
+            actor=actor,
+            resource_type="access-token",
+            reason_code=error.replace("_", "-"),
+        )
     )
 
 
 def code_replayed(tx: Tx, actor: Actor) -> None:
     """A code came twice; its token family was ended."""
     tx.record(
-        AuditEntry(operation="denied", outcome="refused", actor=actor, resource_type="authorization-code", reason_code="code-replayed")
+        AuditEntry(
+            operation="denied",
+            outcome="refused",
+            actor=actor,
+            resource_type="authorization-code",
+            reason_code="code-replayed",
+        )
     )
 
 
 def signed_in(tx: Tx, actor: Actor, client: OAuthClient) -> None:
     """A person signed in."""
-    tx.record(AuditEntry(operation="login", outcome="done", actor=actor, resource_type="sign-in", detail={"client": client.id}))
+    tx.record(
+        AuditEntry(
+            operation="login",
+            outcome="done",
+            actor=actor,
+            resource_type="sign-in",
+            detail={"client": client.id},
+        )
+    )
 
 
 def sign_in_refused(tx: Tx, actor: Actor, reason: str) -> None:
     """A sign-in that did not happen."""
-    tx.record(AuditEntry(operation="login_failed", outcome="refused", actor=actor, resource_type="sign-in", reason_code=reason))
+    tx.record(
+        AuditEntry(
+            operation="login_failed",
+            outcome="refused",
+            actor=actor,
+            resource_type="sign-in",
+            reason_code=reason,
+        )
+    )
 
 
 def token_revoked(tx: Tx, actor: Actor, token: Issued | TokenFamily) -> None:
     """A client ended a token it had."""
     kind = "access-token" if isinstance(token, Issued) else "token-family"
-    tx.record(AuditEntry(operation="permission_change", outcome="done", actor=actor, resource_type=kind, reason_code="revoked-by-client"))
-
-
-def agency_changed(tx: Tx, granted: Granted, agency: str, *, suspended: bool, reason_code: str, note: str, ended: int) -> None:
-    """The operator suspended or restored an agency. The note is somebody's own words, so it is sealed."""
-    who = granted.principal
-    role = "system" if who.kind == "system" else ",".join(sorted(who.roles)) or "person"
-    actor = Actor(subject=f"{who.issuer}|{who.subject}", agency=who.agency, role=role, acr=who.acr or "")
     tx.record(
         AuditEntry(
-            operation="permission_change", outcome="done", actor=actor, resource_type="agency", resource_id=agency,
-            recipient=agency,  # the resource id becomes a handle; this says in clear which agency it concerns
-            field_set="suspension" if suspended else "restoration", reason_code=reason_code, count=ended, detail={"note": note} if note else {},
+            operation="permission_change",
+            outcome="done",
+            actor=actor,
+            resource_type=kind,
+            reason_code="revoked-by-client",
         )
-    )  # fmt: skip
+    )
+
+
+def agency_changed(
+    tx: Tx,
+    granted: Granted,
+    agency: str,
+    *,
+    suspended: bool,
+    reason_code: str,
+    note: str,
+    ended: int,
+) -> None:
+    """The operator suspended or restored an agency.
+
+    The note is somebody's own words, so it is sealed.
+    """
+    who = granted.principal
+    role = "system" if who.kind == "system" else ",".join(sorted(who.roles)) or "person"
+    actor = Actor(
+        subject=f"{who.issuer}|{who.subject}", agency=who.agency, role=role, acr=who.acr or ""
+    )
+    tx.record(
+        AuditEntry(
+            operation="permission_change",
+            outcome="done",
+            actor=actor,
+            resource_type="agency",
+            resource_id=agency,
+            # the resource id becomes a handle; this says in clear which agency it concerns
+            recipient=agency,
+            field_set="suspension" if suspended else "restoration",
+            reason_code=reason_code,
+            count=ended,
+            detail={"note": note} if note else {},
+        )
+    )

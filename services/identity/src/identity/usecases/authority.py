@@ -1,4 +1,5 @@
-"""What the authorization server knows beforehand: who it is, its clients, people, resource servers and signing key."""
+"""What the authorization server knows beforehand: who it is, its clients, people, resource servers
+and signing key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from identity.domain import OAuthClient
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Fixed for the life of the process; comes from the operator-signed bootstrap file and settings."""
+    """Fixed for the life of the process; comes from the operator-signed bootstrap file and
+    settings.
+    """
 
     issuer: str
     clients: Mapping[str, OAuthClient]
@@ -26,19 +29,45 @@ class Authority:
 
 
 def authority_from(
-    bootstrap: Bootstrap, *, issuer: str, urls: Mapping[str, str], token_key: SigningKey, clock: Clock, demo: bool
+    bootstrap: Bootstrap,
+    *,
+    issuer: str,
+    urls: Mapping[str, str],
+    token_key: SigningKey,
+    clock: Clock,
+    demo: bool,
 ) -> Authority:
-    """Join the bootstrap file with this deployment's URLs. `urls` maps service names to base URLs; the portal may be absent.
+    """Join the bootstrap file with this deployment's URLs.
 
-    Demo sign-in needs both the setting and a file made for a demonstration, so that one mistake alone opens nothing.
+    `urls` maps service names to base URLs; the portal may be absent.
+
+    Demo sign-in needs both the setting and a file made for a demonstration, so that one mistake
+    alone opens nothing.
     """
     homes = {entry.client_id: urls.get(name, "") for name, entry in bootstrap.services.items()}
     portal = urls.get("portal", "").rstrip("/")
     clients = {
-        entry.id: OAuthClient(entry, tuple(uri.replace("{portal}", portal) for uri in entry.redirect_uris if portal or "{portal}" not in uri),
-                              homes.get(entry.id, ""))
+        entry.id: OAuthClient(
+            entry,
+            tuple(
+                uri.replace("{portal}", portal)
+                for uri in entry.redirect_uris
+                if portal or "{portal}" not in uri
+            ),
+            homes.get(entry.id, ""),
+        )
         for entry in bootstrap.clients.values()
-    }  # fmt: skip
-    # The portal too: its pages know sessions alone, but the operator's switch on it asks for a token as everywhere.
+    }
+    # The portal too: its pages know sessions alone, but the operator's switch on it asks for a
+    # token as everywhere.
     resources = frozenset(url for url in urls.values() if url)
-    return Authority(issuer, clients, bootstrap.people, resources, token_key, bootstrap.area.id, clock, demo and bootstrap.demo)
+    return Authority(
+        issuer,
+        clients,
+        bootstrap.people,
+        resources,
+        token_key,
+        bootstrap.area.id,
+        clock,
+        demo and bootstrap.demo,
+    )

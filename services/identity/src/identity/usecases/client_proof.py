@@ -1,4 +1,5 @@
-"""Client authentication by private_key_jwt (RFC 7523, FAPI 2.0 5.3.2.1-6 and -8): everything that needs no storage."""
+"""Client authentication by private_key_jwt (RFC 7523, FAPI 2.0 5.3.2.1-6 and -8): everything that
+needs no storage."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,14 +19,20 @@ _MAX_ID: Final = 255
 
 
 class ClientGate:
-    """Tells which client sent a request. Holds no state: whoever lets the client in must spend the assertion's `jti`."""
+    """Tells which client sent a request.
+
+    Holds no state: whoever lets the client in must spend the assertion's `jti`.
+    """
 
     def __init__(self, issuer: str, clients: Mapping[str, OAuthClient], clock: Clock) -> None:
         self._clients = clients
         self._assertion = _Assertion(issuer, clock)
 
     def check(self, request: Exchange) -> Presented:
-        """The client and its assertion. Raises InvalidClientError, with one text for every reason."""
+        """The client and its assertion.
+
+        Raises InvalidClientError, with one text for every reason.
+        """
         try:
             client = self._assertion(self._clients.get, request)
         except InvalidClientError:
@@ -33,7 +40,12 @@ class ClientGate:
         except (JoseError, ValueError, TypeError, KeyError, AttributeError):
             _refuse()
         named = request.form.get("client_id", client.id if client else "")
-        if client is None or request.presented is None or named != client.id or "client_secret" in request.form:
+        if (
+            client is None
+            or request.presented is None
+            or named != client.id
+            or "client_secret" in request.form
+        ):
             _refuse()
         return request.presented
 
@@ -67,27 +79,46 @@ class _Assertion(JWTBearerClientAssertion):
         return KeySet.import_key_set({"keys": [dict(jwk) for jwk in client.entry.keys]})
 
     def process_assertion_claims(self, assertion: str, resolve_key: KeySet) -> dict[str, Any]:
-        """Verify signature and claims; Authlib's own check would take a list as `aud` and any `exp`."""
+        """Verify signature and claims; Authlib's own check would take a list as `aud` and any
+        `exp`.
+        """
         header = jws.extract_compact(assertion.encode()).headers()
-        token = jwt.decode(assertion, _key_for(header, resolve_key), algorithms=list(SIGNATURE_ALGORITHMS))
+        token = jwt.decode(
+            assertion, _key_for(header, resolve_key), algorithms=list(SIGNATURE_ALGORITHMS)
+        )
         self._check(token.claims)
         return token.claims
 
     def _check(self, claims: Mapping[str, Any]) -> None:
         now = self._clock.now().timestamp()
         expires, jti = claims.get("exp", 0), claims.get("jti")
-        fine = claims.get("iss") == claims.get("sub") and claims.get("aud") == self._issuer and isinstance(claims["aud"], str)
+        fine = (
+            claims.get("iss") == claims.get("sub")
+            and claims.get("aud") == self._issuer
+            and isinstance(claims["aud"], str)
+        )
         fine = fine and isinstance(jti, str) and 0 < len(jti) <= _MAX_ID
-        fine = fine and _is_time(expires) and now - EXPIRY_LEEWAY.total_seconds() < expires <= now + (ASSERTION_LIFE + SKEW).total_seconds()
+        fine = (
+            fine
+            and _is_time(expires)
+            and now - EXPIRY_LEEWAY.total_seconds()
+            < expires
+            <= now + (ASSERTION_LIFE + SKEW).total_seconds()
+        )
         for name in ("iat", "nbf"):
-            fine = fine and (name not in claims or (_is_time(claims[name]) and claims[name] <= now + SKEW.total_seconds()))
+            fine = fine and (
+                name not in claims
+                or (_is_time(claims[name]) and claims[name] <= now + SKEW.total_seconds())
+            )
         if not fine:
             _refuse()
 
     def _presented(self, client: OAuthClient, assertion: str) -> Presented:
         _, claims = self.extract_assertion(assertion)
         # Kept a little past `exp`, because `_check` accepts it a little past `exp`.
-        return Presented(client, claims["jti"], datetime.fromtimestamp(claims["exp"], UTC) + EXPIRY_LEEWAY)
+        return Presented(
+            client, claims["jti"], datetime.fromtimestamp(claims["exp"], UTC) + EXPIRY_LEEWAY
+        )
 
 
 def _is_time(value: object) -> bool:
@@ -95,8 +126,13 @@ def _is_time(value: object) -> bool:
 
 
 def _key_for(header: Mapping[str, Any], keys: KeySet) -> Key:
-    # joserfc would try keys of a set by turns; the key is named, or there is only one, and its algorithm is the key's own.
+    # joserfc would try keys of a set by turns; the key is named, or there is only one, and its
+    # algorithm is the key's own.
     named = [key for key in keys.keys if header.get("kid", key.kid) == key.kid]
-    if len(named) != 1 or header.get("alg") != named[0].get("alg", header.get("alg")) or "crit" in header:
+    if (
+        len(named) != 1
+        or header.get("alg") != named[0].get("alg", header.get("alg"))
+        or "crit" in header
+    ):
         _refuse()
     return named[0]

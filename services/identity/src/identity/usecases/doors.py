@@ -1,4 +1,5 @@
-"""A suspension reaches the broker: the agency's own topic is closed to it, and opened again when it is restored."""
+"""A suspension reaches the broker: the agency's own topic is closed to it, and opened again when it
+is restored."""
 
 from identity.ports import Doors, DoorsUnavailable, Store
 
@@ -6,8 +7,9 @@ from identity.ports import Doors, DoorsUnavailable, Store
 async def settle(store: Store, doors: Doors) -> tuple[frozenset[str], frozenset[str]]:
     """Make the broker agree with who is suspended now; whose topic was closed and whose opened.
 
-    Compares states instead of following events, so a crash, a broker that was away or a rule lost there is made good at the
-    next call. One topic that cannot be closed or opened keeps no other from it. Raises DoorsUnavailable when any could not.
+    Compares states instead of following events, so a crash, a broker that was away or a rule lost
+    there is made good at the next call. One topic that cannot be closed or opened keeps no other
+    from it. Raises DoorsUnavailable when any could not.
     """
     agencies = await store.read(lambda tx: tx.agencies())
     suspended = frozenset(agency.id for agency in agencies if agency.suspended_at is not None)

@@ -1,4 +1,5 @@
-"""One OAuth request and its answer, free of any web framework, in the shapes Authlib's core works with."""
+"""One OAuth request and its answer, free of any web framework, in the shapes Authlib's core works
+with."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,15 @@ from authlib.oauth2.rfc6749 import OAuth2Payload
 from identity.domain import OAuthClient
 
 MAX_PARAMETER = 16_384
-"""Characters of one parameter: room for a long state (the conformance suite sends one), none for a flood."""
+"""Characters of one parameter: room for a long state (the conformance suite sends one), none for a
+flood.
+"""
 
 
 class BadForm(ValueError):
-    """A parameter is repeated or too long: two readers of the same request could take different values."""
+    """A parameter is repeated or too long: two readers of the same request could take different
+    values.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A client assertion whose signature and claims hold; its `jti` is yet to be spent in a transaction."""
+    """A client assertion whose signature and claims hold; its `jti` is yet to be spent in a
+    transaction.
+    """
 
     client: OAuthClient
     jti: str
@@ -40,7 +47,9 @@ class Presented:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A DPoP proof that verifies for this request; its `jti` is yet to be spent in a transaction."""
+    """A DPoP proof that verifies for this request; its `jti` is yet to be spent in a
+    transaction.
+    """
 
     jkt: str
     jti: str
@@ -50,8 +59,8 @@ class Proof:
 def form_of(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     """The parameters, each at most once (RFC 6749 section 3.1). Raises BadForm.
 
-    Authlib's `form` would keep the last of two values and its `payload.data` the first, so that one may be checked
-    and the other used; a request with two is refused before it gets there.
+    Authlib's `form` would keep the last of two values and its `payload.data` the first, so that one
+    may be checked and the other used; a request with two is refused before it gets there.
     """
     form: dict[str, str] = {}
     seen: set[str] = set()
@@ -80,8 +89,9 @@ class _Payload(OAuth2Payload):
 class Exchange(OAuth2Request):
     """An OAuth request. Its URI comes from configuration, never from a Host header.
 
-    Authlib judges transport by the URI's scheme; whether TLS is ended in front of us is the deployment's business
-    (http is allowed on loopback only, by settings), so the scheme is always given as https.
+    Authlib judges transport by the URI's scheme; whether TLS is ended in front of us is the
+    deployment's business (http is allowed on loopback only, by settings), so the scheme is always
+    given as https.
     """
 
     def __init__(self, method: str, issuer: str, path: str, form: Mapping[str, str]) -> None:
@@ -94,9 +104,15 @@ class Exchange(OAuth2Request):
         self.proof_refused = False
 
     def again(self) -> "Exchange":
-        """The same request as it arrived, for one attempt of a transaction, which may run more than once."""
+        """The same request as it arrived, for one attempt of a transaction, which may run more than
+        once.
+        """
         fresh = Exchange(*self._given, self._form)
-        fresh.presented, fresh.proof, fresh.proof_refused = self.presented, self.proof, self.proof_refused
+        fresh.presented, fresh.proof, fresh.proof_refused = (
+            self.presented,
+            self.proof,
+            self.proof_refused,
+        )
         return fresh
 
     @property

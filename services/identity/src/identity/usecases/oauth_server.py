@@ -1,6 +1,7 @@
 """The authorization server: Authlib's core, held to FAPI 2.0 where its defaults are looser.
 
-One object serves one request in one transaction: code consumed, token issued, both recorded, or nothing of it.
+One object serves one request in one transaction: code consumed, token issued, both recorded, or
+nothing of it.
 """
 
 import logging
@@ -9,7 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from authlib.oauth2 import AuthorizationServer, OAuth2Error
-from authlib.oauth2.rfc6749 import InvalidClientError, InvalidGrantError, InvalidRequestError, InvalidScopeError, grants
+from authlib.oauth2.rfc6749 import (
+    InvalidClientError,
+    InvalidGrantError,
+    InvalidRequestError,
+    InvalidScopeError,
+    grants,
+)
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from common.access import SCOPES
@@ -34,7 +41,11 @@ from identity.usecases.authority import Authority
 from identity.usecases.exchange import Answer, Exchange
 
 # Authlib writes whole token bodies at debug level; no setting may ever turn that on.
-for _name in ("authlib", "authlib.oauth2", *(f"authlib.oauth2.{part}" for part in ("rfc6749", "rfc7523", "rfc7636", "rfc7009", "rfc7662"))):
+for _name in (
+    "authlib",
+    "authlib.oauth2",
+    *(f"authlib.oauth2.{part}" for part in ("rfc6749", "rfc7523", "rfc7636", "rfc7009", "rfc7662")),
+):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 _METHODS: Final = ["private_key_jwt"]
@@ -42,7 +53,8 @@ _METHODS: Final = ["private_key_jwt"]
 _TEXTS: Final[Mapping[str, str]] = {
     "invalid_client": "Client authentication failed.",
     "invalid_dpop_proof": "Send one fresh DPoP proof for this method and URL.",
-    "invalid_grant": "The code or refresh token is unknown, used, expired, revoked or bound to something else.",
+    "invalid_grant": "The code or refresh token is unknown, used, expired, revoked or bound to "
+    "something else.",
     "invalid_request": "The request is missing a parameter, repeats one, or is otherwise malformed.",
     "invalid_scope": "The scope is missing, unknown, or more than this client may ask for.",
     "invalid_target": "Name exactly one known service as resource (RFC 8707).",
@@ -52,7 +64,9 @@ _TEXTS: Final[Mapping[str, str]] = {
     "unsupported_token_type": "Use access_token or refresh_token as hint.",
     "access_denied": "The sign-in was refused.",
 }
-"""Error code → the only text that goes with it: Authlib's own descriptions quote what the caller sent."""
+"""Error code → the only text that goes with it: Authlib's own descriptions quote what the caller
+sent.
+"""
 
 
 class InvalidTarget(OAuth2Error):
@@ -75,7 +89,9 @@ class AgencySuspended(OAuth2Error):
 
 def refusal(error: str, status: int = 400) -> Answer:
     """An RFC 6749 section 5.2 error with our fixed text."""
-    return Answer(status, {"error": error, "error_description": _TEXTS.get(error, "The request was refused.")})
+    return Answer(
+        status, {"error": error, "error_description": _TEXTS.get(error, "The request was refused.")}
+    )
 
 
 class Server(AuthorizationServer):
@@ -105,7 +121,9 @@ class Server(AuthorizationServer):
     def save_token(self, token: object, request: object) -> None:
         """Nothing: `issue` has stored it, before it was signed."""
 
-    def handle_response(self, status: int, body: Mapping[str, Any] | str, headers: Sequence[tuple[str, str]]) -> Answer:
+    def handle_response(
+        self, status: int, body: Mapping[str, Any] | str, headers: Sequence[tuple[str, str]]
+    ) -> Answer:
         """The framework-free answer."""
         head = dict(headers)
         location = head.pop("Location", "")
@@ -115,11 +133,18 @@ class Server(AuthorizationServer):
         """A refusal: recorded, and told in our words only."""
         self.refused = str(error.error)
         if request.presented is not None:
-            accounts.refused(self.tx, accounts.of_client(self.authority.issuer, request.presented.client), self.refused)
+            accounts.refused(
+                self.tx,
+                accounts.of_client(self.authority.issuer, request.presented.client),
+                self.refused,
+            )
         return refusal(self.refused, 401 if isinstance(error, InvalidClientError) else 400)
 
     def token(self, request: Exchange) -> Answer:
-        """The token endpoint. The proof is spent first: a request that fails later cannot be sent again."""
+        """The token endpoint.
+
+        The proof is spent first: a request that fails later cannot be sent again.
+        """
         try:
             self.spend_proof(request)
         except OAuth2Error as error:
@@ -128,13 +153,21 @@ class Server(AuthorizationServer):
         return answer
 
     def spend_proof(self, request: Exchange) -> None:
-        """Use up the DPoP proof. Raises InvalidDpopProof when there is none or it was used before."""
+        """Use up the DPoP proof.
+
+        Raises InvalidDpopProof when there is none or it was used before.
+        """
         proof = request.proof
-        if proof is None or not self.tx.claim_once("dpop", f"{proof.jkt}:{proof.jti}", proof.expires_at):
+        if proof is None or not self.tx.claim_once(
+            "dpop", f"{proof.jkt}:{proof.jti}", proof.expires_at
+        ):
             raise InvalidDpopProof
 
     def spend_assertion(self, request: Exchange) -> OAuthClient:
-        """Use up the client assertion. Raises InvalidClientError when there is none or it was used before."""
+        """Use up the client assertion.
+
+        Raises InvalidClientError when there is none or it was used before.
+        """
         client = self._admit(None, request)
         if client is None:
             raise InvalidClientError
@@ -143,7 +176,9 @@ class Server(AuthorizationServer):
 
     def _admit(self, _query_client: object, request: Exchange) -> OAuthClient | None:
         presented = request.presented
-        if presented is None or not self.tx.claim_once("assertion", f"{presented.client.id}:{presented.jti}", presented.expires_at):
+        if presented is None or not self.tx.claim_once(
+            "assertion", f"{presented.client.id}:{presented.jti}", presented.expires_at
+        ):
             return None
         return presented.client
 
@@ -155,35 +190,71 @@ class Server(AuthorizationServer):
         if state is None or state.suspended_at is not None:
             raise AgencySuspended
 
-    def issue(self, request: Exchange, *, scope: str, person: Person | None, family: TokenFamily | None) -> dict[str, Any]:
-        """The one place where access tokens come from. Raises OAuth2Error; nothing is trimmed here, only refused."""
+    def issue(
+        self, request: Exchange, *, scope: str, person: Person | None, family: TokenFamily | None
+    ) -> dict[str, Any]:
+        """The one place where access tokens come from.
+
+        Raises OAuth2Error; nothing is trimmed here, only refused.
+        """
         client: OAuthClient = request.client
         if client.get_allowed_scope(scope) is None:
             raise InvalidScopeError
         audience = request.form.get("resource", "")
-        if audience not in self.authority.resources or (family is not None and family.resource not in ("", audience)):
+        if audience not in self.authority.resources or (
+            family is not None and family.resource not in ("", audience)
+        ):
             raise InvalidTarget
         agency = person.agency if person else client.entry.agency
         self.check_agency(agency)
         now = self.authority.clock.now()
         jti = opaque()
         claims = access_claims(
-            issuer=self.authority.issuer, audience=audience, client=client, subject=person.id if person else client.id, agency=agency,
-            roles=person.roles if person else (), scope=scope, jkt=request.jkt, jti=jti, now=now,
-            acr=family.acr if family else "", auth_time=family.auth_time if family else 0,
-        )  # fmt: skip
+            issuer=self.authority.issuer,
+            audience=audience,
+            client=client,
+            subject=person.id if person else client.id,
+            agency=agency,
+            roles=person.roles if person else (),
+            scope=scope,
+            jkt=request.jkt,
+            jti=jti,
+            now=now,
+            acr=family.acr if family else "",
+            auth_time=family.auth_time if family else 0,
+        )
         self.tx.save_issued(
-            Issued(jti, family.id if family else "", client.id, claims["sub"], agency, audience, scope, now + ACCESS_TOKEN_LIFE)
+            Issued(
+                jti,
+                family.id if family else "",
+                client.id,
+                claims["sub"],
+                agency,
+                audience,
+                scope,
+                now + ACCESS_TOKEN_LIFE,
+            )
         )
         issuer = self.authority.issuer
-        actor = accounts.of_person(issuer, person, family.acr if family else "") if person else accounts.of_client(issuer, client)
+        actor = (
+            accounts.of_person(issuer, person, family.acr if family else "")
+            if person
+            else accounts.of_client(issuer, client)
+        )
         accounts.token_issued(self.tx, actor, claims)
         token = sign_access_token(claims, self.authority.token_key)
-        return {"access_token": token, "token_type": "DPoP", "expires_in": int(ACCESS_TOKEN_LIFE.total_seconds()), "scope": scope}
+        return {
+            "access_token": token,
+            "token_type": "DPoP",
+            "expires_in": int(ACCESS_TOKEN_LIFE.total_seconds()),
+            "scope": scope,
+        }
 
 
 class Pkce(CodeChallenge):
-    """PKCE with S256, required of every client; Authlib's own asks it of public clients only and knows `plain`."""
+    """PKCE with S256, required of every client; Authlib's own asks it of public clients only and
+    knows `plain`.
+    """
 
     DEFAULT_CODE_CHALLENGE_METHOD = "S256"
     SUPPORTED_CODE_CHALLENGE_METHOD: Final = ["S256"]
@@ -213,15 +284,26 @@ class CodeGrant(grants.AuthorizationCodeGrant):
         now = server.authority.clock.now()
         server.tx.save_code(
             Code(
-                digest=digest(code), grant_id=opaque(), client_id=request.client.id, redirect_uri=request.form["redirect_uri"],
-                scope=grantable(person.roles, request.scope), subject=person.id, code_challenge=request.form["code_challenge"],
-                jkt=request.form.get("dpop_jkt", ""), resource=request.form.get("resource", ""), acr=request.form["acr"],
-                auth_time=seconds(now), expires_at=now + CODE_LIFE,
+                digest=digest(code),
+                grant_id=opaque(),
+                client_id=request.client.id,
+                redirect_uri=request.form["redirect_uri"],
+                scope=grantable(person.roles, request.scope),
+                subject=person.id,
+                code_challenge=request.form["code_challenge"],
+                jkt=request.form.get("dpop_jkt", ""),
+                resource=request.form.get("resource", ""),
+                acr=request.form["acr"],
+                auth_time=seconds(now),
+                expires_at=now + CODE_LIFE,
             )
-        )  # fmt: skip
+        )
 
     def query_authorization_code(self, code: str, client: OAuthClient) -> Code | None:
-        """Consume the code. A second presentation ends every token of the first: one of the two holders stole it."""
+        """Consume the code.
+
+        A second presentation ends every token of the first: one of the two holders stole it.
+        """
         tx: Tx = self.server.tx
         found = tx.consume_code(digest(code))
         if found is None:
@@ -230,7 +312,9 @@ class CodeGrant(grants.AuthorizationCodeGrant):
                 tx.revoke_family(used.grant_id)
                 accounts.code_replayed(tx, accounts.of_client(self.server.authority.issuer, client))
             return None
-        return found if found.client_id == client.id and found.jkt in ("", self.request.jkt) else None
+        return (
+            found if found.client_id == client.id and found.jkt in ("", self.request.jkt) else None
+        )
 
     def authenticate_user(self, code: Code) -> Person | None:
         """The person who signed in."""
@@ -245,9 +329,14 @@ class CodeGrant(grants.AuthorizationCodeGrant):
         server: Server = self.server
         code: Code = self.request.authorization_code
         refresh = secrets.token_urlsafe(32)
-        family = accounts.begin_family(server.authority.clock.now(), code, user, self.request.jkt, refresh)
+        family = accounts.begin_family(
+            server.authority.clock.now(), code, user, self.request.jkt, refresh
+        )
         server.tx.save_family(family)
-        return {**server.issue(self.request, scope=scope, person=user, family=family), "refresh_token": refresh}
+        return {
+            **server.issue(self.request, scope=scope, person=user, family=family),
+            "refresh_token": refresh,
+        }
 
 
 class SystemGrant(grants.ClientCredentialsGrant):
@@ -257,12 +346,17 @@ class SystemGrant(grants.ClientCredentialsGrant):
 
     def generate_token(self, scope: str | None = None, **_named: object) -> dict[str, Any]:
         """One access token, no refresh token (RFC 6749 section 4.4.3)."""
-        issued: dict[str, Any] = self.server.issue(self.request, scope=scope or "", person=None, family=None)
+        issued: dict[str, Any] = self.server.issue(
+            self.request, scope=scope or "", person=None, family=None
+        )
         return issued
 
 
 class RefreshGrant(grants.RefreshTokenGrant):
-    """A new access token within the shift. The refresh token stays the same: it is bound to the client's key and to its DPoP key."""
+    """A new access token within the shift.
+
+    The refresh token stays the same: it is bound to the client's key and to its DPoP key.
+    """
 
     TOKEN_ENDPOINT_AUTH_METHODS: Final = _METHODS
     INCLUDE_NEW_REFRESH_TOKEN = False
@@ -271,7 +365,12 @@ class RefreshGrant(grants.RefreshTokenGrant):
         """The living family of this token, presented with the key it is bound to."""
         server: Server = self.server
         family = server.tx.family_by_refresh(digest(refresh_token))
-        if family is None or family.revoked or family.expires_at <= server.authority.clock.now() or family.jkt != self.request.jkt:
+        if (
+            family is None
+            or family.revoked
+            or family.expires_at <= server.authority.clock.now()
+            or family.jkt != self.request.jkt
+        ):
             return None
         return family
 
@@ -281,11 +380,15 @@ class RefreshGrant(grants.RefreshTokenGrant):
         return found
 
     def generate_token(self, user: Person, scope: str, **_named: object) -> dict[str, Any]:
-        """The next access token; roles are read afresh, so a role taken away takes its scopes along."""
+        """The next access token; roles are read afresh, so a role taken away takes its scopes
+        along.
+        """
         server: Server = self.server
         if grantable(user.roles, scope) != scope:
             raise InvalidGrantError
-        return server.issue(self.request, scope=scope, person=user, family=self.request.refresh_token)
+        return server.issue(
+            self.request, scope=scope, person=user, family=self.request.refresh_token
+        )
 
     def revoke_old_credential(self, refresh_token: TokenFamily) -> None:
         """Nothing: no rotation (FAPI 2.0 discourages it for confidential clients)."""

@@ -20,13 +20,24 @@ from identity.usecases.oauth_server import AgencySuspended, InvalidTarget, Serve
 
 URN: Final = "urn:ietf:params:oauth:request_uri:"
 _KEPT: Final[tuple[str, ...]] = (
-    "client_id", "response_type", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method", "dpop_jkt", "resource",
-)  # fmt: skip
+    "client_id",
+    "response_type",
+    "redirect_uri",
+    "scope",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+    "dpop_jkt",
+    "resource",
+)
 _THUMBPRINT_LENGTH: Final = 43
 
 
 class SignInGone(Exception):
-    """The pushed request is unknown, expired, completed or another client's. There is nowhere safe to redirect to."""
+    """The pushed request is unknown, expired, completed or another client's.
+
+    There is nowhere safe to redirect to.
+    """
 
 
 class SignInRefused(Exception):
@@ -43,19 +54,27 @@ class Waiting:
 
 
 def push(authority: Authority, tx: Tx, request: Exchange) -> Answer:
-    """The pushed authorization request endpoint: everything is checked here, in the back channel."""
+    """The pushed authorization request endpoint: everything is checked here, in the back
+    channel.
+    """
     server = Server(authority, tx)
     try:
         client = server.spend_assertion(request)
         form = request.form
-        if "request_uri" in form or "request" in form or form.get("client_id", client.id) != client.id:
+        if (
+            "request_uri" in form
+            or "request" in form
+            or form.get("client_id", client.id) != client.id
+        ):
             raise InvalidRequestError
         if not client.check_redirect_uri(form.get("redirect_uri", "")):
             raise InvalidRequestError if client.interactive else UnauthorizedClientError
         if form.get("resource", "") and form["resource"] not in authority.resources:
             raise InvalidTarget
         _bind_key(server, request)
-        kept: dict[str, str] = {name: form[name] for name in _KEPT if name in form} | {"client_id": client.id}
+        kept: dict[str, str] = {name: form[name] for name in _KEPT if name in form} | {
+            "client_id": client.id
+        }
         if request.jkt:
             kept["dpop_jkt"] = request.jkt
         server.get_consent_grant(Exchange("GET", authority.issuer, "/authorize", kept))
@@ -65,11 +84,15 @@ def push(authority: Authority, tx: Tx, request: Exchange) -> Answer:
     handle = secrets.token_urlsafe(32)
     expires = authority.clock.now() + REQUEST_LIFE
     tx.save_pushed(Pushed(digest(handle), client.id, kept, kept.get("dpop_jkt", ""), expires))
-    return Answer(201, {"request_uri": URN + handle, "expires_in": int(REQUEST_LIFE.total_seconds())})
+    return Answer(
+        201, {"request_uri": URN + handle, "expires_in": int(REQUEST_LIFE.total_seconds())}
+    )
 
 
 def _bind_key(server: Server, request: Exchange) -> None:
-    """RFC 9449 section 10.1: the key may be named by thumbprint, by a proof, or by both if they agree."""
+    """RFC 9449 section 10.1: the key may be named by thumbprint, by a proof, or by both if they
+    agree.
+    """
     named = request.form.get("dpop_jkt", "")
     if named and len(named) != _THUMBPRINT_LENGTH:
         raise InvalidRequestError
@@ -80,20 +103,30 @@ def _bind_key(server: Server, request: Exchange) -> None:
 
 
 def waiting(tx: Tx, client_id: str, request_uri: str) -> Waiting:
-    """What the sign-in page is about. Reading it uses nothing up: back button and refresh must work. Raises SignInGone."""
+    """What the sign-in page is about.
+
+    Reading it uses nothing up: back button and refresh must work. Raises SignInGone.
+    """
     pushed = _pushed(tx, client_id, request_uri)
     return Waiting(pushed.handle, pushed.client_id, pushed.parameters["redirect_uri"])
 
 
 def _pushed(tx: Tx, client_id: str, request_uri: str) -> Pushed:
-    pushed = tx.pushed(digest(request_uri.removeprefix(URN))) if request_uri.startswith(URN) else None
+    pushed = (
+        tx.pushed(digest(request_uri.removeprefix(URN))) if request_uri.startswith(URN) else None
+    )
     if pushed is None or pushed.client_id != client_id:
         raise SignInGone
     return pushed
 
 
-def complete_demo(authority: Authority, tx: Tx, *, client_id: str, request_uri: str, person_id: str) -> Answer:
-    """A demo persona was clicked: answer the redirect that carries the code. Raises SignInGone, SignInRefused."""
+def complete_demo(
+    authority: Authority, tx: Tx, *, client_id: str, request_uri: str, person_id: str
+) -> Answer:
+    """A demo persona was clicked: answer the redirect that carries the code.
+
+    Raises SignInGone, SignInRefused.
+    """
     if not authority.demo:
         accounts.sign_in_refused(tx, accounts.NOBODY, "method-not-offered")
         raise SignInRefused
@@ -141,9 +174,16 @@ def _why_not(authority: Authority, server: Server, person: Person, pushed: Pushe
 
 def _redirect(authority: Authority, pushed: Pushed, parameters: Mapping[str, str]) -> Answer:
     state = {"state": pushed.parameters["state"]} if "state" in pushed.parameters else {}
-    return Answer(303, location=_with_query(pushed.parameters["redirect_uri"], {**parameters, **state, "iss": authority.issuer}))
+    return Answer(
+        303,
+        location=_with_query(
+            pushed.parameters["redirect_uri"], {**parameters, **state, "iss": authority.issuer}
+        ),
+    )
 
 
 def _with_query(uri: str, parameters: Mapping[str, str]) -> str:
     parts = urlsplit(uri)
-    return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, urlencode(parameters))))))
+    return urlunsplit(
+        parts._replace(query="&".join(filter(None, (parts.query, urlencode(parameters)))))
+    )

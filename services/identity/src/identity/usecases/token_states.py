@@ -50,7 +50,10 @@ def introspect(authority: Authority, tx: Tx, request: Exchange) -> Answer:
 
 
 def revoke(authority: Authority, tx: Tx, request: Exchange) -> Answer:
-    """The revocation endpoint. An unknown token is answered like a revoked one (RFC 7009 section 2.2)."""
+    """The revocation endpoint.
+
+    An unknown token is answered like a revoked one (RFC 7009 section 2.2).
+    """
     server = Server(authority, tx)
     server.register_endpoint(_Revocation)
     answer: Answer = server.create_endpoint_response(_Revocation.ENDPOINT_NAME, request)
@@ -87,8 +90,14 @@ class _Introspection(IntrospectionEndpoint):
         return _known(self.server, token_string)
 
     def check_permission(self, known: Known, client: OAuthClient, _request: Exchange) -> bool:
-        """A service may ask about access tokens meant for itself, anybody about its own; others learn "inactive"."""
-        if isinstance(known.token, Issued) and client.entry.kind == "service" and known.token.audience == client.home:
+        """A service may ask about access tokens meant for itself, anybody about its own; others
+        learn "inactive".
+        """
+        if (
+            isinstance(known.token, Issued)
+            and client.entry.kind == "service"
+            and known.token.audience == client.home
+        ):
             return True
         return known.check_client(client)
 
@@ -98,9 +107,14 @@ class _Introspection(IntrospectionEndpoint):
             return {"active": True, "token_type": "DPoP", **known.claims}
         family = known.token
         return {
-            "active": True, "client_id": family.client_id, "sub": family.subject, "scope": family.scope, "iss": self.server.authority.issuer,
-            "exp": seconds(family.expires_at), "cnf": {"jkt": family.jkt},
-        }  # fmt: skip
+            "active": True,
+            "client_id": family.client_id,
+            "sub": family.subject,
+            "scope": family.scope,
+            "iss": self.server.authority.issuer,
+            "exp": seconds(family.expires_at),
+            "cnf": {"jkt": family.jkt},
+        }
 
 
 class _Revocation(RevocationEndpoint):
@@ -117,4 +131,6 @@ class _Revocation(RevocationEndpoint):
             tx.revoke_issued(known.token.jti)
         else:
             tx.revoke_family(known.token.id)
-        accounts.token_revoked(tx, accounts.of_client(self.server.authority.issuer, request.client), known.token)
+        accounts.token_revoked(
+            tx, accounts.of_client(self.server.authority.issuer, request.client), known.token
+        )

@@ -19,7 +19,12 @@ _TYPES: Final = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
-_FILES: Final = {path.name: path for folder in ("vendor", "own") for path in (_FOLDER / folder).iterdir() if path.suffix in _TYPES}
+_FILES: Final = {
+    path.name: path
+    for folder in ("vendor", "own")
+    for path in (_FOLDER / folder).iterdir()
+    if path.suffix in _TYPES
+}
 _Name = Annotated[str, PathParameter(pattern=r"^[a-z-]+\.[a-z]+$", max_length=40)]
 
 

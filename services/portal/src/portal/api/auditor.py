@@ -1,4 +1,5 @@
-"""Routes of the auditor's view: state a purpose, search, read an entry with our own verdict, take its proof away."""
+"""Routes of the auditor's view: state a purpose, search, read an entry with our own verdict, take
+its proof away."""
 
 from dataclasses import replace
 from typing import Annotated
@@ -9,7 +10,17 @@ from starlette.responses import PlainTextResponse, Response
 
 from common.web.client import CallFailed, ProblemAnswer, TokenRefused
 from portal import usecases
-from portal.api.visit import ANYONE, Visit, Visiting, cookie_name, desk, form, page, see_other, sessions
+from portal.api.visit import (
+    ANYONE,
+    Visit,
+    Visiting,
+    cookie_name,
+    desk,
+    form,
+    page,
+    see_other,
+    sessions,
+)
 from portal.domain import search as searching
 from portal.domain.wording import PURPOSES, record_rows
 
@@ -26,7 +37,9 @@ async def show_search(request: Request, here: Visit = Visiting) -> Response:
 
 @router.post("/audit-log")
 async def search(request: Request, here: Visit = Visiting) -> Response:
-    """Record the question, then show what it finds under an opaque id; what was typed is in no URL."""
+    """Record the question, then show what it finds under an opaque id; what was typed is in no
+    URL.
+    """
     here.granted("audit.read", "consultation")
     typed = await form(request, here.session)
     problems = searching.problems(typed, desk(request).agencies.keys())
@@ -47,9 +60,16 @@ async def search(request: Request, here: Visit = Visiting) -> Response:
         return _search_page(request, typed, {"": searching.NO_ANSWER}, 503)
     except CallFailed:
         return _search_page(request, typed, {"": searching.NO_ANSWER}, 503)
-    # Kept with the visit, sealed: the results say what was asked, and no address or title ever holds the reference.
+    # Kept with the visit, sealed: the results say what was asked, and no address or title ever
+    # holds the reference.
     kept = replace(
-        here.session, asked={"id": query_id, "purpose": typed["purpose"], "justification": typed["justification"].strip(), **wanted}
+        here.session,
+        asked={
+            "id": query_id,
+            "purpose": typed["purpose"],
+            "justification": typed["justification"].strip(),
+            **wanted,
+        },
     )
     await sessions(request).amend(request.cookies.get(cookie_name(request), ""), kept)
     return see_other(f"/audit-log/queries/{query_id}")
@@ -57,7 +77,10 @@ async def search(request: Request, here: Visit = Visiting) -> Response:
 
 @router.get("/audit-log/queries/{query_id}")
 async def show_answers(
-    request: Request, query_id: UUID, here: Visit = Visiting, cursor: Annotated[str, Query(max_length=500)] = ""
+    request: Request,
+    query_id: UUID,
+    here: Visit = Visiting,
+    cursor: Annotated[str, Query(max_length=500)] = "",
 ) -> Response:
     """What the question found, newest first."""
     here.granted("audit.read", "consultation")
@@ -70,7 +93,9 @@ async def show_answers(
         request,
         "audit_results.html",
         items=found["items"],
-        asked=searching.asked(kept, desk(request).agencies) if kept.get("id") == str(query_id) else [],
+        asked=searching.asked(kept, desk(request).agencies)
+        if kept.get("id") == str(query_id)
+        else [],
         more=bool(cursor or found.get("nextCursor")),
         next_cursor=found.get("nextCursor"),
         query_id=str(query_id),
@@ -107,19 +132,32 @@ async def download_proof(request: Request, index: _Index, here: Visit = Visiting
 
 
 def _purpose_again(request: Request, here: Visit, problem: ProblemAnswer) -> Response:
-    """The search form as it was last sent, when the purpose stated there no longer holds. Raises the answer when it says anything else."""
+    """The search form as it was last sent, when the purpose stated there no longer holds.
+
+    Raises the answer when it says anything else.
+    """
     if problem.code != "purpose-required":
         raise problem
     kept = here.session.asked
-    return _search_page(request, kept, {"purpose": searching.STATE_AGAIN if kept else searching.STATE_FIRST}, 403)
+    return _search_page(
+        request, kept, {"purpose": searching.STATE_AGAIN if kept else searching.STATE_FIRST}, 403
+    )
 
 
 def _file(text: str, name: str) -> Response:
-    return PlainTextResponse(text, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    return PlainTextResponse(
+        text, headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
 
 
-def _search_page(request: Request, typed: dict[str, str], problems: dict[str, str], status: int = 422) -> Response:
-    errors = [{"text": problems[name], "href": f"#{name or searching.FIELDS[0]}"} for name in ("", *searching.FIELDS) if name in problems]
+def _search_page(
+    request: Request, typed: dict[str, str], problems: dict[str, str], status: int = 422
+) -> Response:
+    errors = [
+        {"text": problems[name], "href": f"#{name or searching.FIELDS[0]}"}
+        for name in ("", *searching.FIELDS)
+        if name in problems
+    ]
     return page(
         request,
         "audit_search.html",

@@ -19,7 +19,9 @@ router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
 
 @router.get("/work")
 async def show_work(request: Request, here: Visit = Visiting, still: bool = False) -> Response:
-    """What came for the person's agency: to accept first, then accepted. No names: they show only when a delivery is opened.
+    """What came for the person's agency: to accept first, then accepted.
+
+    No names: they show only when a delivery is opened.
 
     `still` is for whom a list that changes by itself disturbs (WCAG 2.2.2).
     """
@@ -28,7 +30,9 @@ async def show_work(request: Request, here: Visit = Visiting, still: bool = Fals
 
 @router.get("/work/renewed")
 async def renew_work(request: Request, here: Visit = Watching) -> Response:
-    """The same list as the open page asks for it once a minute: a screen left alone at night shows what came, and still signs out."""
+    """The same list as the open page asks for it once a minute: a screen left alone at night shows
+    what came, and still signs out.
+    """
     return await _work_page(request, here)
 
 
@@ -36,10 +40,26 @@ async def _work_page(request: Request, here: Visit, *, still: bool = False) -> R
     granted = here.granted("disclosure.read", "consultation")
     rows = await usecases.work_list(desk(request), granted, here.hub)
     groups = [
-        ("new", "To accept", "Nothing is waiting for you.", [row for row in rows if row.state != "accepted"]),
-        ("accepted", "Accepted", "Nothing accepted yet.", [row for row in rows if row.state == "accepted"]),
+        (
+            "new",
+            "To accept",
+            "Nothing is waiting for you.",
+            [row for row in rows if row.state != "accepted"],
+        ),
+        (
+            "accepted",
+            "Accepted",
+            "Nothing accepted yet.",
+            [row for row in rows if row.state == "accepted"],
+        ),
     ]
-    return page(request, "work.html", groups=groups, still=still, custody=bool(desk(request).custody.opening(granted)))
+    return page(
+        request,
+        "work.html",
+        groups=groups,
+        still=still,
+        custody=bool(desk(request).custody.opening(granted)),
+    )
 
 
 @router.get("/deliveries/{delivery_id}")
@@ -76,7 +96,10 @@ async def show_delivery(request: Request, delivery_id: UUID, here: Visit = Visit
 async def accept_delivery(request: Request, delivery_id: UUID, here: Visit = Visiting) -> Response:
     """Accept: signs a receipt for exactly what was delivered, then back to the page."""
     await form(request, here.session)
-    accepting, reading = here.granted("disclosure.acknowledge", "operation"), here.granted("disclosure.read", "consultation")
+    accepting, reading = (
+        here.granted("disclosure.acknowledge", "operation"),
+        here.granted("disclosure.read", "consultation"),
+    )
     try:
         await usecases.accept(desk(request), accepting, reading, here.hub, str(delivery_id))
     except NoCustody:

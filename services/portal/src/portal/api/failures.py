@@ -11,22 +11,33 @@ from portal.api.visit import SignInNeeded, page
 
 _WORDS: Final[dict[int, tuple[str, str]]] = {
     400: ("That did not work", "Go back and try again."),
-    403: ("You cannot do this", "Your role does not include this. If it should, ask your agency's administrator."),
-    404: ("Page not found", "There is nothing here that you may see. If you typed the address, check it."),
+    403: (
+        "You cannot do this",
+        "Your role does not include this. If it should, ask your agency's administrator.",
+    ),
+    404: (
+        "Page not found",
+        "There is nothing here that you may see. If you typed the address, check it.",
+    ),
     405: ("Page not found", "There is nothing here that you may see."),
     409: ("Somebody was there before you", "This changed while you were looking. Open it again."),
     413: ("That is too much", "Shorten what you entered and try again."),
     422: ("That did not work", "Go back and check what you entered."),
     429: ("Too many requests", "Wait a minute and try again."),
 }
-_AWAY: Final = ("The service is not available now", "Nothing was lost. Try again in a minute. If somebody is in danger, call 999.")
+_AWAY: Final = (
+    "The service is not available now",
+    "Nothing was lost. Try again in a minute. If somebody is in danger, call 999.",
+)
 
 
 REFUSED: Final = (
     "Sign-in was refused",
     (
-        "You are not signed in, and trying again will not change that unless you cancelled it yourself. "
-        "Your agency's access may be suspended, or yours may have ended. Call the hub's support on 01632 960000, any hour."
+        "You are not signed in, and trying again will not change that unless you cancelled it "
+        "yourself. "
+        "Your agency's access may be suspended, or yours may have ended. Call the hub's support "
+        "on 01632 960000, any hour."
     ),
 )
 """What identity says for a suspended agency, an ended account and a cancelled sign-in alike."""

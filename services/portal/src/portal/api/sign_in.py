@@ -1,4 +1,5 @@
-"""Routes to come in and to leave: start page, sign-in, its way back, sign-out, and "Hide this screen"."""
+"""Routes to come in and to leave: start page, sign-in, its way back, sign-out, and "Hide this
+screen"."""
 
 import secrets
 from dataclasses import replace
@@ -64,7 +65,11 @@ async def begin_sign_in(request: Request) -> Response:
 
 @router.get("/sign-in/callback")
 async def complete_sign_in(
-    request: Request, code: _Parameter = "", state: _Parameter = "", iss: _Parameter = "", error: _Parameter = ""
+    request: Request,
+    code: _Parameter = "",
+    state: _Parameter = "",
+    iss: _Parameter = "",
+    error: _Parameter = "",
 ) -> Response:
     """The way back from identity: check, exchange, and begin a visit under a new cookie."""
     at = desk(request)
@@ -77,17 +82,31 @@ async def complete_sign_in(
     try:
         grantings = await authorization(request).complete(pending, code=code, state=state, iss=iss)
     except SignInFailed as failed:
-        return sign_in_refused(request) if failed.code == "unauthorized_client" else _not_signed_in(request)
+        return (
+            sign_in_refused(request)
+            if failed.code == "unauthorized_client"
+            else _not_signed_in(request)
+        )
     now = at.clock.now()
     nobody = Person(id="", name="", agency="", roles=())
     session = Session(
-        id=b"", person=nobody, grantings=grantings, dpop_jwk=pending.dpop_jwk, csrf=secrets.token_urlsafe(32), created=now, seen=now
+        id=b"",
+        person=nobody,
+        grantings=grantings,
+        dpop_jwk=pending.dpop_jwk,
+        csrf=secrets.token_urlsafe(32),
+        created=now,
+        seen=now,
     )
     about = await at.hub_for(session).me()
-    person = Person(id=about["id"], name=about["name"], agency=about["agency"], roles=tuple(about["roles"]))
+    person = Person(
+        id=about["id"], name=about["name"], agency=about["agency"], roles=tuple(about["roles"])
+    )
     cookie = new_cookie()
     # What somebody else had written at this browser is dropped, not shown.
-    draft = pending.draft if pending.draft is not None and pending.draft.person == person.id else None
+    draft = (
+        pending.draft if pending.draft is not None and pending.draft.person == person.id else None
+    )
     await sessions(request).put(cookie, replace(session, person=person, draft=draft))
     answer = see_other(person.first_screen if draft is None else draft.place)
     set_cookie(request, answer, cookie)
@@ -112,7 +131,9 @@ async def stay(request: Request, here: Visit = Visiting) -> Response:
 
 @router.get("/leave")
 async def leave(request: Request) -> Response:
-    """ "Hide this screen": works without a script and without a question asked; the visit is over before the answer leaves."""
+    """ "Hide this screen": works without a script and without a question asked; the visit is over
+    before the answer leaves.
+    """
     answer = _left(request, see_other(request.app.state.neutral_place))
     try:
         session = await session_of(request)
@@ -149,6 +170,12 @@ def _not_signed_in(request: Request) -> Response:
 
 
 def _left(request: Request, answer: Response) -> Response:
-    answer.delete_cookie(cookie_name(request), path="/", secure=cookie_name(request).startswith("__Host-"), httponly=True, samesite="lax")
+    answer.delete_cookie(
+        cookie_name(request),
+        path="/",
+        secure=cookie_name(request).startswith("__Host-"),
+        httponly=True,
+        samesite="lax",
+    )
     answer.headers["Clear-Site-Data"] = _CLEAR
     return answer

@@ -1,4 +1,5 @@
-"""The portal's own guard: every page beyond the start needs a session, every form its token, every post our own page."""
+"""The portal's own guard: every page beyond the start needs a session, every form its token, every
+post our own page."""
 
 import secrets
 from dataclasses import dataclass
@@ -36,7 +37,10 @@ class Visit:
     clock: Clock
 
     def granted(self, scope: str, operation: Operation) -> Granted:
-        """Proof that this person may use `scope`, which identity granted at sign-in. Raises Problem(forbidden)."""
+        """Proof that this person may use `scope`, which identity granted at sign-in.
+
+        Raises Problem(forbidden).
+        """
         try:
             return grant(self.principal, scope=scope, operation=operation, at=self.clock.now())
         except ValueError:
@@ -44,7 +48,9 @@ class Visit:
 
 
 def cookie_name(request: Request) -> str:
-    """`__Host-hub` wherever the portal is reached over TLS; a plain name on loopback, where browsers refuse the prefix."""
+    """`__Host-hub` wherever the portal is reached over TLS; a plain name on loopback, where browsers
+    refuse the prefix.
+    """
     secure = urlsplit(desk(request).base_url).scheme == "https"
     return "__Host-hub" if secure else "hub"
 
@@ -52,8 +58,11 @@ def cookie_name(request: Request) -> str:
 def set_cookie(request: Request, response: Response, value: str) -> None:
     """The reference to a visit: 256 random bits, nothing else."""
     name = cookie_name(request)
-    # Lax, because the way back from sign-in is a navigation from another site in deployments where identity has its own.
-    response.set_cookie(name, value, path="/", secure=name.startswith("__Host-"), httponly=True, samesite="lax")
+    # Lax, because the way back from sign-in is a navigation from another site in deployments where
+    # identity has its own.
+    response.set_cookie(
+        name, value, path="/", secure=name.startswith("__Host-"), httponly=True, samesite="lax"
+    )
 
 
 def new_cookie() -> str:
@@ -77,9 +86,15 @@ def authorization(request: Request) -> Authorization:
 
 
 async def session_of(request: Request, *, used: bool = True) -> Session | None:
-    """The session behind this request's cookie, if there is one and it is not over; `used` by a person, unless a page renews itself."""
+    """The session behind this request's cookie, if there is one and it is not over; `used` by a
+    person, unless a page renews itself.
+    """
     cookie = request.cookies.get(cookie_name(request), "")
-    return await sessions(request).find(cookie, desk(request).clock.now(), used=used) if cookie else None
+    return (
+        await sessions(request).find(cookie, desk(request).clock.now(), used=used)
+        if cookie
+        else None
+    )
 
 
 async def visit(request: Request) -> Visit:
@@ -88,7 +103,10 @@ async def visit(request: Request) -> Visit:
 
 
 async def watched(request: Request) -> Visit:
-    """The visit of a page that asks by itself: it ends as if nobody had asked. Raises SignInNeeded."""
+    """The visit of a page that asks by itself: it ends as if nobody had asked.
+
+    Raises SignInNeeded.
+    """
     return await _visit(request, used=False)
 
 
@@ -97,7 +115,12 @@ async def _visit(request: Request, *, used: bool) -> Visit:
     if session is None:
         raise SignInNeeded
     request.state.visit = session
-    return Visit(session, desk(request).hub_for(session), desk(request).principal(session), desk(request).clock)
+    return Visit(
+        session,
+        desk(request).hub_for(session),
+        desk(request).principal(session),
+        desk(request).clock,
+    )
 
 
 Visiting = Depends(visit)
@@ -106,12 +129,17 @@ ANYONE = guard.anyone(OWN_SESSION)
 
 
 async def form(request: Request, session: Session | None) -> dict[str, str]:
-    """The posted form, if it came from our own page with the visit's token. Raises Problem(forbidden)."""
+    """The posted form, if it came from our own page with the visit's token.
+
+    Raises Problem(forbidden).
+    """
     if not from_our_page(request):
         raise Problem("forbidden")
     body = (await request.body()).decode("utf-8", "strict")
     fields = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=_FIELDS))
-    if session is not None and not secrets.compare_digest(fields.get("csrf", "").encode(), session.csrf.encode()):
+    if session is not None and not secrets.compare_digest(
+        fields.get("csrf", "").encode(), session.csrf.encode()
+    ):
         raise Problem("forbidden")
     return fields
 
@@ -132,7 +160,9 @@ def page(request: Request, template: str, status: int = 200, **facts: Any) -> HT
     shared = {
         "person": None if session is None else session.person,
         "csrf": "" if session is None else session.csrf,
-        "agency": "" if session is None else desk(request).agencies.get(session.person.agency) or sentence(session.person.agency),
+        "agency": ""
+        if session is None
+        else desk(request).agencies.get(session.person.agency) or sentence(session.person.agency),
         "demo": request.app.state.settings.demo,
         "idle_minutes": int(IDLE.total_seconds() // 60),
         "now": desk(request).clock.now(),

@@ -1,4 +1,5 @@
-"""The OAuth client of the portal: PAR, PKCE S256, DPoP, `iss` and `state` checked (FAPI 2.0 Security Profile)."""
+"""The OAuth client of the portal: PAR, PKCE S256, DPoP, `iss` and `state` checked (FAPI 2.0
+Security Profile)."""
 
 import hashlib
 import secrets
@@ -17,7 +18,8 @@ from portal.ports import Redirect, SignInFailed
 
 CLIENT: Final = "portal"
 SCOPES: Final = (
-    "referral.write referral.read case.read disclosure.read disclosure.acknowledge audit.read audit.verify directory.read agency.manage"
+    "referral.write referral.read case.read disclosure.read disclosure.acknowledge "
+    "audit.read audit.verify directory.read agency.manage"
 )
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -25,8 +27,19 @@ _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 class Authorizer:
     """Speaks with identity for one portal; fulfils `portal.ports.Authorization`."""
 
-    def __init__(self, issuer: str, callback: str, resource: str, *, signing: SigningKey, http: httpx2.AsyncClient, clock: Clock) -> None:
-        """`callback` is the registered redirect URI, `resource` the service the first token is for: identity's own API."""
+    def __init__(
+        self,
+        issuer: str,
+        callback: str,
+        resource: str,
+        *,
+        signing: SigningKey,
+        http: httpx2.AsyncClient,
+        clock: Clock,
+    ) -> None:
+        """`callback` is the registered redirect URI, `resource` the service the first token is for:
+        identity's own API.
+        """
         self._issuer = issuer
         self._resource = resource
         self._callback = callback
@@ -49,19 +62,32 @@ class Authorizer:
         }
         body = await self._post("/par", form, dpop, expected=201)
         location = f"{self._issuer}/authorize?{urlencode({'client_id': CLIENT, 'request_uri': body['request_uri']})}"
-        return Redirect(location, PendingSignIn(state, verifier, dpop.jwk(private=True), self._clock.now(), draft))
+        return Redirect(
+            location,
+            PendingSignIn(state, verifier, dpop.jwk(private=True), self._clock.now(), draft),
+        )
 
-    async def complete(self, pending: PendingSignIn, *, code: str, state: str, iss: str) -> Grantings:
-        """Exchange the code; the first access token is for identity and only its times are read. Raises SignInFailed."""
+    async def complete(
+        self, pending: PendingSignIn, *, code: str, state: str, iss: str
+    ) -> Grantings:
+        """Exchange the code; the first access token is for identity and only its times are read.
+
+        Raises SignInFailed.
+        """
         if not secrets.compare_digest(state.encode(), pending.state.encode()):
             raise SignInFailed("state")
         if iss != self._issuer:  # RFC 9207: a mix-up with another server ends here
             raise SignInFailed("issuer")
         form = {
-            "grant_type": "authorization_code", "code": code, "redirect_uri": self._callback, "code_verifier": pending.verifier,
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self._callback,
+            "code_verifier": pending.verifier,
             "resource": self._resource,
-        }  # fmt: skip
-        body = await self._post("/token", form, signing_from_jwk(pending.dpop_jwk, CLIENT), expected=200)
+        }
+        body = await self._post(
+            "/token", form, signing_from_jwk(pending.dpop_jwk, CLIENT), expected=200
+        )
         claims = _claims(body["access_token"])
         auth_time = claims.get("auth_time")
         return Grantings(
@@ -72,9 +98,16 @@ class Authorizer:
             auth_time=auth_time if isinstance(auth_time, int) else None,
         )
 
-    async def token(self, grantings: Grantings, dpop: SigningKey, *, resource: str, scope: str) -> tuple[str, int]:
+    async def token(
+        self, grantings: Grantings, dpop: SigningKey, *, resource: str, scope: str
+    ) -> tuple[str, int]:
         """A fresh access token for one service, and its life in seconds. Raises TokenRefused."""
-        form = {"grant_type": "refresh_token", "refresh_token": grantings.refresh_token, "resource": resource, "scope": scope}
+        form = {
+            "grant_type": "refresh_token",
+            "refresh_token": grantings.refresh_token,
+            "resource": resource,
+            "scope": scope,
+        }
         try:
             body = await self._post("/token", form, dpop, expected=200)
         except SignInFailed as failed:
@@ -82,31 +115,57 @@ class Authorizer:
         return str(body["access_token"]), int(body.get("expires_in", 60))
 
     async def revoke(self, session: Session) -> None:
-        """End everything the visit was given; a server that does not answer lets the tokens run out by themselves."""
+        """End everything the visit was given; a server that does not answer lets the tokens run out
+        by themselves.
+        """
         try:
             form = {"token": session.grantings.refresh_token, "token_type_hint": "refresh_token"}
-            await self._post("/revoke", form, signing_from_jwk(session.dpop_jwk, CLIENT), expected=200)
+            await self._post(
+                "/revoke", form, signing_from_jwk(session.dpop_jwk, CLIENT), expected=200
+            )
         except SignInFailed:
             return
 
-    async def _post(self, path: str, form: dict[str, str], dpop: SigningKey, *, expected: int) -> dict[str, Any]:
+    async def _post(
+        self, path: str, form: dict[str, str], dpop: SigningKey, *, expected: int
+    ) -> dict[str, Any]:
         url = self._issuer + path
-        source = TokenSource(self._issuer, CLIENT, signing=self._signing, dpop_key=dpop, http=self._http, clock=self._clock)
-        sent = {**form, "client_id": CLIENT, "client_assertion_type": _ASSERTION_TYPE, "client_assertion": source.assertion()}
+        source = TokenSource(
+            self._issuer,
+            CLIENT,
+            signing=self._signing,
+            dpop_key=dpop,
+            http=self._http,
+            clock=self._clock,
+        )
+        sent = {
+            **form,
+            "client_id": CLIENT,
+            "client_assertion_type": _ASSERTION_TYPE,
+            "client_assertion": source.assertion(),
+        }
         try:
-            answer = await self._http.post(url, data=sent, headers={"DPoP": make_proof(dpop, "POST", url, at=self._clock.now())})
+            answer = await self._http.post(
+                url,
+                data=sent,
+                headers={"DPoP": make_proof(dpop, "POST", url, at=self._clock.now())},
+            )
             body = parse(answer.content) if answer.content else {}
         except (httpx2.HTTPError, ValueError):
             raise SignInFailed("unreachable") from None
         if answer.status_code != expected or not isinstance(body, dict):
-            raise SignInFailed(str(body.get("error", "refused"))[:40] if isinstance(body, dict) else "refused")
+            raise SignInFailed(
+                str(body.get("error", "refused"))[:40] if isinstance(body, dict) else "refused"
+            )
         return body
 
 
 class PersonTokens:
     """Access tokens of one visit, one per service and scope; fulfils `common.web.client.Tokens`."""
 
-    def __init__(self, authorizer: Authorizer, grantings: Grantings, dpop_key: SigningKey, clock: Clock) -> None:
+    def __init__(
+        self, authorizer: Authorizer, grantings: Grantings, dpop_key: SigningKey, clock: Clock
+    ) -> None:
         self._authorizer = authorizer
         self._grantings = grantings
         self.dpop_key = dpop_key
@@ -117,8 +176,13 @@ class PersonTokens:
         """A token for that service. Raises TokenRefused."""
         held = self._held.get((audience, scope))
         if held is None or held[1] <= self._clock.monotonic():
-            token, life = await self._authorizer.token(self._grantings, self.dpop_key, resource=audience, scope=scope)
-            held = self._held[(audience, scope)] = (token, self._clock.monotonic() + max(5, life - 30))
+            token, life = await self._authorizer.token(
+                self._grantings, self.dpop_key, resource=audience, scope=scope
+            )
+            held = self._held[(audience, scope)] = (
+                token,
+                self._clock.monotonic() + max(5, life - 30),
+            )
         return held[0]
 
     def forget(self, audience: str, scope: str) -> None:
@@ -127,6 +191,8 @@ class PersonTokens:
 
 
 def _claims(token: str) -> dict[str, Any]:
-    """The claims of a token that came straight from the issuer over our own connection; its users verify it, we only read times."""
+    """The claims of a token that came straight from the issuer over our own connection; its users
+    verify it, we only read times.
+    """
     claims = parse(unb64u(token.split(".")[1]))
     return claims if isinstance(claims, dict) else {}

@@ -1,1 +1,2 @@
-"""Words and rules of the portal: visits, deliveries on a list, safe contact, plain English. Pure."""
+"""Words and rules of the portal: visits, deliveries on a list, safe contact, plain English.
+Pure."""

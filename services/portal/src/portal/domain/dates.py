@@ -6,8 +6,19 @@ from zoneinfo import ZoneInfo
 
 _LONDON: Final = ZoneInfo("Europe/London")
 _MONTHS: Final = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 
 
 def london_day(at: datetime) -> date:
@@ -25,7 +36,10 @@ def day(value: str | date) -> str:
 
 
 def moment(value: str | datetime) -> str:
-    """A moment as "21 November 2026 at 2:05am", or "… at 9am" on the hour. Raises ValueError for text that is no ISO moment."""
+    """A moment as "21 November 2026 at 2:05am", or "… at 9am" on the hour.
+
+    Raises ValueError for text that is no ISO moment.
+    """
     at = datetime.fromisoformat(value) if isinstance(value, str) else value
     return f"{day(london_day(at))} at {time_of_day(at)}"
 

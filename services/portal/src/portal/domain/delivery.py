@@ -9,7 +9,9 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A delivery as the inbox lists it: metadata, and its envelope still sealed (None when its bytes are not what their digest says)."""
+    """A delivery as the inbox lists it: metadata, and its envelope still sealed (None when its
+    bytes are not what their digest says).
+    """
 
     delivery_id: str
     kind: str
@@ -19,7 +21,9 @@ class Waiting:
     proof_followed: bool = False
     """It left on a promise, and a later envelope of the same delivery brought its proof."""
     saved_at: str = ""
-    """When the agency signed for it; "" while it has not, whatever `state` says: an acknowledgement alone is no receipt."""
+    """When the agency signed for it; "" while it has not, whatever `state` says: an acknowledgement
+    alone is no receipt.
+    """
 
     @property
     def taken_up(self) -> bool:
@@ -28,7 +32,9 @@ class Waiting:
 
     @property
     def to_accept(self) -> bool:
-        """Whether anything is missing: the receipt, or the acknowledgement when we died between the two."""
+        """Whether anything is missing: the receipt, or the acknowledgement when we died between the
+        two.
+        """
         return not (self.saved_at and self.taken_up)
 
 
@@ -42,9 +48,11 @@ class Sealed:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a delivery says of its own handling, kept so that a work list can be told apart and put in order. No names.
+    """What a delivery says of its own handling, kept so that a work list can be told apart and put
+    in order. No names.
 
-    Until a person has opened it, it is what the portal itself read of it: `opened` is False then, and no case is named.
+    Until a person has opened it, it is what the portal itself read of it: `opened` is False then,
+    and no case is named.
     """
 
     case_reference: str
@@ -59,7 +67,8 @@ class Known:
     fuller: bool = False
     """The first of its case that came with time to spare, after danger was told in a hurry."""
     newer_id: str = ""
-    """The newest delivery on the same case; "" when this is it, as far as the work list had seen."""
+    """The newest delivery on the same case; "" when this is it, as far as the work list had seen.
+    """
     newer_at: str = ""
 
 
@@ -70,7 +79,9 @@ class WorkRow:
     waiting: Waiting
     known: Known | None
     presses: bool = False
-    """The newest of its case while an earlier urgent one is still to accept: whoever goes there should read this one."""
+    """The newest of its case while an earlier urgent one is still to accept: whoever goes there
+    should read this one.
+    """
 
     @property
     def state(self) -> str:
@@ -83,8 +94,14 @@ class WorkRow:
 
     @property
     def urgent(self) -> bool:
-        """Whether there is danger now: it says so, it left in an emergency (its proof changes nothing of that), or it presses."""
-        return self.presses or self.waiting.proof_followed or (self.known is not None and (self.known.urgent or self.known.promised))
+        """Whether there is danger now: it says so, it left in an emergency (its proof changes
+        nothing of that), or it presses.
+        """
+        return (
+            self.presses
+            or self.waiting.proof_followed
+            or (self.known is not None and (self.known.urgent or self.known.promised))
+        )
 
     @property
     def fuller(self) -> bool:
@@ -98,23 +115,39 @@ class WorkRow:
 
 
 def one_each(listed: Sequence[Waiting]) -> list[Waiting]:
-    """One line for each delivery, oldest first: when and as what it first came, with the newest envelope and state.
+    """One line for each delivery, oldest first: when and as what it first came, with the newest
+    envelope and state.
 
-    A second envelope is the proof that a promise was kept, or the same delivery sealed to a new key.
+    A second envelope is the proof that a promise was kept, or the same delivery sealed to a new
+    key.
     """
     found: dict[str, Waiting] = {}
     for one in listed:
         first = found.get(one.delivery_id)
-        followed = first is not None and (first.proof_followed or (one.kind == "notice" and first.kind != "notice"))
+        followed = first is not None and (
+            first.proof_followed or (one.kind == "notice" and first.kind != "notice")
+        )
         found[one.delivery_id] = (
-            one if first is None else replace(first, state=one.state, envelope=one.envelope, proof_followed=followed, saved_at=one.saved_at)
+            one
+            if first is None
+            else replace(
+                first,
+                state=one.state,
+                envelope=one.envelope,
+                proof_followed=followed,
+                saved_at=one.saved_at,
+            )
         )
     return list(found.values())
 
 
 def ordered(rows: Sequence[WorkRow]) -> list[WorkRow]:
-    """What is not accepted first: urgent, then by when it must be accepted, then newest; after that the accepted, newest first."""
-    newest = sorted(rows, key=lambda row: datetime.fromisoformat(row.waiting.delivered_at), reverse=True)
+    """What is not accepted first: urgent, then by when it must be accepted, then newest; after that
+    the accepted, newest first.
+    """
+    newest = sorted(
+        rows, key=lambda row: datetime.fromisoformat(row.waiting.delivered_at), reverse=True
+    )
     return sorted(newest, key=_pressing)
 
 
@@ -124,24 +157,38 @@ def _pressing(row: WorkRow) -> tuple[bool, bool, str]:
     return False, not row.urgent, (row.known.accept_by if row.known else "") or "~"
 
 
-def known_of(content: Mapping[str, Any], delivered_at: str, *, promised: bool, opened: bool) -> Known:
-    """What a verified delivery says of its own handling; the case is named only once a person has opened it.
+def known_of(
+    content: Mapping[str, Any], delivered_at: str, *, promised: bool, opened: bool
+) -> Known:
+    """What a verified delivery says of its own handling; the case is named only once a person has
+    opened it.
 
-    What left on a promise left because somebody's life is in danger, so it is to be accepted as soon as what says so itself.
+    What left on a promise left because somebody's life is in danger, so it is to be accepted as
+    soon as what says so itself.
     """
-    codes = {"acknowledge-one-hour"} if promised else {str(one["code"]) for one in content["obligations"]}
+    codes = (
+        {"acknowledge-one-hour"}
+        if promised
+        else {str(one["code"]) for one in content["obligations"]}
+    )
     by = accept_by(codes, datetime.fromisoformat(delivered_at))
     case = str(content["caseReference"])
     return Known(
-        case if opened else "", bool(content["urgent"]), "" if by is None else by.astimezone(UTC).isoformat(), promised, opened,
+        case if opened else "",
+        bool(content["urgent"]),
+        "" if by is None else by.astimezone(UTC).isoformat(),
+        promised,
+        opened,
         case_mark=hashlib.sha256(f"case\0{case}".encode()).hexdigest()[:32],
-    )  # fmt: skip
+    )
 
 
 def accept_by(codes: set[str], delivered: datetime) -> datetime | None:
-    """When a delivery under these obligations must be accepted at the latest, None where none sets a time.
+    """When a delivery under these obligations must be accepted at the latest, None where none sets
+    a time.
 
-    Working days are Monday to Friday: bank holidays are not known here, so the moment is never too late.
+    Working days are Monday to Friday: bank holidays are not known here, so the moment is never too
+    late.
     """
     if "acknowledge-one-hour" in codes:
         return delivered + timedelta(hours=1)

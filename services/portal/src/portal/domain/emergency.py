@@ -1,4 +1,5 @@
-"""An emergency release as a person fills it in: the danger, the reason, and the confirmation in their own name. Pure."""
+"""An emergency release as a person fills it in: the danger, the reason, and the confirmation in
+their own name. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,15 +24,27 @@ TIME_TO_WRITE: Final = timedelta(minutes=3)
 _SHORTEST: Final = 10
 _LONGEST: Final = 2_000
 
-MOVED_ON: Final = "Nothing was released. It has left already, the case has changed, or somebody has said that it must not leave"
-UNREADABLE: Final = "Nothing was released, because the hub cannot see now who must not be told. Try again"
-NO_ANSWER: Final = "No answer came, so it is not known whether it left. Try again: it cannot leave twice"
-SIGN_IN: Final = "Nothing was released. You signed in too long ago for this: sign in again, and what you wrote is kept"
+MOVED_ON: Final = (
+    "Nothing was released. It has left already, the case has changed, or somebody "
+    "has said that it must not leave"
+)
+UNREADABLE: Final = (
+    "Nothing was released, because the hub cannot see now who must not be told. Try again"
+)
+NO_ANSWER: Final = (
+    "No answer came, so it is not known whether it left. Try again: it cannot leave twice"
+)
+SIGN_IN: Final = (
+    "Nothing was released. You signed in too long ago for this: sign in again, and "
+    "what you wrote is kept"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Unproven:
-    """One disclosure of the person's own agency's referrals that waits for its receipt, or left on a promise. Times as served."""
+    """One disclosure of the person's own agency's referrals that waits for its receipt, or left on
+    a promise. Times as served.
+    """
 
     delivery_id: str
     case_reference: str

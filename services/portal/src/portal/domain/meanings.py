@@ -1,4 +1,5 @@
-"""What codes of audit records mean: why something stayed back, who acted, how they had signed in, what a form was."""
+"""What codes of audit records mean: why something stayed back, who acted, how they had signed in,
+what a form was."""
 
 from typing import Final
 

@@ -11,8 +11,11 @@ from portal.domain import dates
 from portal.domain.wording import BASES, CONDITIONS, GATEWAYS, fact, sentence
 
 _CHANNELS: Final[dict[str, str]] = {
-    "sms": "Text message", "email": "Email", "via_idva": "Through the IDVA", "via_school": "Through the school",
-}  # fmt: skip
+    "sms": "Text message",
+    "email": "Email",
+    "via_idva": "Through the IDVA",
+    "via_school": "Through the school",
+}
 _STATED_ELSEWHERE: Final = frozenset({"Safe contact", "Last verified"})
 _QUALITIES: Final[dict[str, str]] = {
     "professional_opinion": "professional opinion",
@@ -21,8 +24,10 @@ _QUALITIES: Final[dict[str, str]] = {
 }
 _RULE: Final = "Rule that gave the level"
 _CODED: Final[dict[str, Mapping[str, str]]] = {
-    "Lawful basis": BASES, "Condition for special-category data": CONDITIONS, "Statutory gateway": GATEWAYS,
-}  # fmt: skip
+    "Lawful basis": BASES,
+    "Condition for special-category data": CONDITIONS,
+    "Statutory gateway": GATEWAYS,
+}
 _RENAMED: Final[dict[str, str]] = {VALUE_LABEL: "In the safe-contact rule", _RULE: "Why this level"}
 """A label that is clear to whoever made it, or inside the strip says nothing outside it."""
 _RULES: Final[dict[str, str]] = {
@@ -34,16 +39,23 @@ _RULES: Final[dict[str, str]] = {
 }
 """How a rule that gave the level begins, in words instead of letters."""
 _LAST: Final = "risk_answers"
-"""Two dozen answers stand between the level of risk and who it is about; they are shown, but after the people."""
+"""Two dozen answers stand between the level of risk and who it is about; they are shown, but after
+the people.
+"""
 
 
 _URGENT_FIRST: Final = ("danger_summary", "danger_place", "callback", "referrer")
-"""What whoever goes there at night reads first: the danger, where, whether she may be called back, who sent it."""
+"""What whoever goes there at night reads first: the danger, where, whether she may be called back,
+who sent it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """One way to reach the victim. `usable` only where somebody said that it is safe; everything else is a warning."""
+    """One way to reach the victim.
+
+    `usable` only where somebody said that it is safe; everything else is a warning.
+    """
 
     verdict: str
     usable: bool
@@ -78,7 +90,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Facts of one category. `quality` is what all of them are, said once; `contact` when it tells how to reach the victim."""
+    """Facts of one category.
+
+    `quality` is what all of them are, said once; `contact` when it tells how to reach the victim.
+    """
 
     label: str
     quality: str
@@ -87,7 +102,9 @@ class Section:
 
 
 def strip(safe: Mapping[str, Any] | None, today: date) -> Strip:
-    """The strip for a package's `safeContact` as it stands `today`; a package without one means do not contact (design section 13, rule 5)."""
+    """The strip for a package's `safeContact` as it stands `today`; a package without one means do
+    not contact (design section 13, rule 5).
+    """
     now = on_day(safe, today)
     if now is None:
         heading = "Do not contact: the safe-contact rule was not shared with you"
@@ -95,7 +112,11 @@ def strip(safe: Mapping[str, Any] | None, today: date) -> Strip:
     stop = bool(now["doNotContact"])
     checked = dates.day(now["lastVerified"]) if now["lastVerified"] else ""
     means = sorted((_means(one, stop) for one in now["means"]), key=lambda one: not one.usable)
-    facts = tuple((item["label"], sentence(fact(item["value"]))) for item in now["items"] if item["label"] not in _STATED_ELSEWHERE)
+    facts = tuple(
+        (item["label"], sentence(fact(item["value"])))
+        for item in now["items"]
+        if item["label"] not in _STATED_ELSEWHERE
+    )
     until = "" if stop else dates.day(now["safeUntil"])
     return Strip(_heading(now, checked, stop=stop), stop, tuple(means), facts, checked, until)
 
@@ -115,18 +136,28 @@ def names_referrer(content: Mapping[str, Any]) -> bool:
 
 
 def held_back(content: Mapping[str, Any]) -> str:
-    """What to say of an address shield: "" unless the content itself says that there is one, or may be.
+    """What to say of an address shield: "" unless the content itself says that there is one, or may
+    be.
 
-    It names no kind of information and counts nothing: what else was withheld leaves no trace (design section 13, rule 12).
+    It names no kind of information and counts nothing: what else was withheld leaves no trace
+    (design section 13, rule 12).
     """
-    ask = "whoever sent it" if names_referrer(content) else "the hub's support on 01632 960000, who can reach the sender"
+    ask = (
+        "whoever sent it"
+        if names_referrer(content)
+        else "the hub's support on 01632 960000, who can reach the sender"
+    )
     values = [item["value"] for section in content["sections"] for item in section["items"]]
     if any(REMOVED in text for text in _strings([values, content.get("safeContact")])):
-        return f"An address on this case is shielded. Accounts that may name the place are held back from every agency. If you need them, ask {ask}."
+        return (
+            "An address on this case is shielded. Accounts that may name the place are held "
+            f"back from every agency. If you need them, ask {ask}."
+        )
     texts = [content["clause"]["text"], *(one["text"] for one in content["otherClauses"])]
     if any("shielded" in text for text in texts):
         return (
-            "When an address on a case is shielded, accounts that may name the place are held back from every agency, "
+            "When an address on a case is shielded, accounts that may name the place are held "
+            "back from every agency, "
             f"what happened and why it was referred among them. If you miss them here, ask {ask}."
         )
     return ""
@@ -147,7 +178,9 @@ def risk_level(content: Mapping[str, Any]) -> str:
     """The level of risk, "" when it was not shared."""
     for one in content["sections"]:
         if one["category"] == "risk_summary":
-            return next((str(item["value"]) for item in one["items"] if item["label"] == "Risk level"), "")
+            return next(
+                (str(item["value"]) for item in one["items"] if item["label"] == "Risk level"), ""
+            )
     return ""
 
 
@@ -160,7 +193,11 @@ def _heading(safe: Mapping[str, Any], checked: str, *, stop: bool) -> str:
     if status == "unverified" and not safe.get("advocate"):
         return "Do not contact: what was safe is no longer verified. Ask her advocate"
     if status == "unverified":
-        return f"Do not contact: unverified since {checked}" if checked else "Do not contact: never verified"
+        return (
+            f"Do not contact: unverified since {checked}"
+            if checked
+            else "Do not contact: never verified"
+        )
     return "Do not contact: nobody knows yet what is safe"
 
 
@@ -183,7 +220,13 @@ def _section(raw: Mapping[str, Any], unsafe: Unsafe) -> Section:
     told = {_QUALITIES.get(item["quality"], "") for item in raw["items"]}
     common = told.pop() if len(told) == 1 and len(raw["items"]) > 1 else ""
     items = tuple(
-        _item(item, raw["label"], common=bool(common), warned=unsafe.warns(raw["category"], item["value"])) for item in raw["items"]
+        _item(
+            item,
+            raw["label"],
+            common=bool(common),
+            warned=unsafe.warns(raw["category"], item["value"]),
+        )
+        for item in raw["items"]
     )
     contact = raw["category"] in {"victim_phone", "callback"}
     return Section(raw["label"], common, contact, items)

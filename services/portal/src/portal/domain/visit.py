@@ -1,4 +1,5 @@
-"""What the portal knows of a person's visit: who, for how long, and which tokens stand behind it."""
+"""What the portal knows of a person's visit: who, for how long, and which tokens stand behind
+it."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,18 +34,25 @@ class Person:
 
     @property
     def may_release(self) -> bool:
-        """Whether emergency release is theirs; sharing judges again, by role, agency and how fresh the sign-in is."""
+        """Whether emergency release is theirs; sharing judges again, by role, agency and how fresh
+        the sign-in is.
+        """
         return not AUTHORITY.isdisjoint(self.roles)
 
     @property
     def first_screen(self) -> str:
         """Where a visit begins."""
-        return "/audit-log" if self.is_auditor else "/work" if self.reads_deliveries else "/no-screens"
+        return (
+            "/audit-log" if self.is_auditor else "/work" if self.reads_deliveries else "/no-screens"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a person had written when asked to sign in again, kept for that person alone. `delivery` is "" for the list."""
+    """What a person had written when asked to sign in again, kept for that person alone.
+
+    `delivery` is "" for the list.
+    """
 
     person: str
     delivery: str
@@ -70,7 +78,9 @@ class PendingSignIn:
 
 @dataclass(frozen=True, slots=True)
 class Grantings:
-    """What the authorization server gave: the refresh token behind every access token, and what it may ask for."""
+    """What the authorization server gave: the refresh token behind every access token, and what it
+    may ask for.
+    """
 
     refresh_token: str = field(repr=False)
     scope: str
@@ -97,9 +107,12 @@ class Session:
     seen: datetime
     draft: Draft | None = None
     asked: dict[str, str] = field(default_factory=dict, repr=False)
-    """The last search of the audit log, by its id: shown beside its results to the one who made it."""
+    """The last search of the audit log, by its id: shown beside its results to the one who made it.
+    """
     released: dict[str, str] = field(default_factory=dict, repr=False)
-    """What this person saw leave on a promise: delivery id → case reference, so that its page can say when the proof has come."""
+    """What this person saw leave on a promise: delivery id → case reference, so that its page can
+    say when the proof has come.
+    """
 
     def over(self, now: datetime) -> bool:
         """Whether it ended by idleness or by its age."""

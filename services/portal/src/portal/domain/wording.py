@@ -1,4 +1,5 @@
-"""Codes in plain words. For an auditor a code stays beside its meaning; a practitioner reads the law's own name instead."""
+"""Codes in plain words. For an auditor a code stays beside its meaning; a practitioner reads the
+law's own name instead."""
 
 import re
 from collections.abc import Mapping
@@ -39,7 +40,8 @@ CONDITIONS: Final[dict[str, str]] = {
     "9g_para10": "Preventing or detecting unlawful acts (DPA 2018 Schedule 1 paragraph 10)",
     "9g_para18": "Safeguarding children and individuals at risk (DPA 2018 Schedule 1 paragraph 18)",
     "9h": "Health or social care (UK GDPR Article 9(2)(h))",
-    "sch8_safeguarding": "Safeguarding children and individuals at risk (DPA 2018 Schedule 8 paragraph 4)",
+    "sch8_safeguarding": "Safeguarding children and individuals at risk (DPA 2018 Schedule 8 "
+    "paragraph 4)",
     "none": "None needed: no special category data",
 }
 GATEWAYS: Final[dict[str, str]] = {
@@ -59,8 +61,12 @@ _PURPOSES_OF_SHARING: Final[dict[str, str]] = {
     "support_offer": "Offer support",
 }
 _OUTCOMES: Final[dict[str, str]] = {
-    "permit": "Allowed", "withhold": "Withheld", "done": "Done", "refused": "Refused", "failed": "Failed",
-}  # fmt: skip
+    "permit": "Allowed",
+    "withhold": "Withheld",
+    "done": "Done",
+    "refused": "Refused",
+    "failed": "Failed",
+}
 _NOT_DONE: Final = frozenset({"withhold", "refused", "failed"})
 _OPERATIONS: Final[dict[str, str]] = {
     "collection": "Taken in",
@@ -81,9 +87,14 @@ _OPERATIONS: Final[dict[str, str]] = {
     "blocked": "Stopped before it left",
 }
 _MEANINGS: Final[dict[str, Mapping[str, str]]] = {
-    "op": _OPERATIONS, "out": _OUTCOMES, "pu": {**_PURPOSES_OF_SHARING, **PURPOSES}, "lb": BASES, "cond": CONDITIONS, "gw": GATEWAYS,
+    "op": _OPERATIONS,
+    "out": _OUTCOMES,
+    "pu": {**_PURPOSES_OF_SHARING, **PURPOSES},
+    "lb": BASES,
+    "cond": CONDITIONS,
+    "gw": GATEWAYS,
     "aal": SIGN_INS,
-}  # fmt: skip
+}
 
 _LABELS: Final[dict[str, str]] = {
     "op": "What happened",
@@ -116,18 +127,28 @@ _LABELS: Final[dict[str, str]] = {
     "id": "Record id",
 }
 _KINDS: Final[dict[str, str]] = {
-    "disclosure": "New information", "correction": "Update", "withdrawal": "Withdrawal", "notice": "Notice",
-}  # fmt: skip
+    "disclosure": "New information",
+    "correction": "Update",
+    "withdrawal": "Withdrawal",
+    "notice": "Notice",
+}
 
 
 def plain(value: Any) -> str:
-    """A fact's value as text: lists joined, yes and no, single-word codes without underscores. Free text stays as it is."""
+    """A fact's value as text: lists joined, yes and no, single-word codes without underscores.
+
+    Free text stays as it is.
+    """
     if isinstance(value, list):
         return ", ".join(plain(one) for one in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     text = str(value)
-    return text.replace("_", " ") if text.isascii() and text.replace("_", "").isalpha() and text.islower() else text
+    return (
+        text.replace("_", " ")
+        if text.isascii() and text.replace("_", "").isalpha() and text.islower()
+        else text
+    )
 
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -156,7 +177,9 @@ def sentence(value: Any) -> str:
 
 
 def operation(code: str, ended: str = "") -> str:
-    """What an audit record says happened: a disclosure that was withheld, refused or failed was not sent."""
+    """What an audit record says happened: a disclosure that was withheld, refused or failed was not
+    sent.
+    """
     if code == "disclosure" and ended in _NOT_DONE:
         return "Not sent to an agency"
     return _OPERATIONS.get(code, sentence(code))
@@ -183,7 +206,10 @@ def reasons(content: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Why a disclosure was made: label and meaning."""
     clause = content["clause"]
     others = ", ".join(one["id"] for one in content["otherClauses"])
-    agreement = f"{clause['id']} of the {sentence(clause['agreement'])} sharing agreement, version {clause['version']}"
+    agreement = (
+        f"{clause['id']} of the {sentence(clause['agreement'])} sharing agreement, "
+        f"version {clause['version']}"
+    )
     rows = [("Clause", agreement)]
     if others:
         rows.append(("Also under", others))
@@ -205,18 +231,30 @@ def agency(code: str, names: Mapping[str, str]) -> str:
     return names.get(code) or (f"The hub ({service})" if service != code else code)
 
 
-def record_rows(record: Mapping[str, Any], agencies: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Label, text and code of every field worth reading, in reading order; handles mean nothing outside the entry and are left out."""
-    rows = [(label, *_worded(code, record[code], agencies)) for code, label in _LABELS.items() if code in record]
+def record_rows(
+    record: Mapping[str, Any], agencies: Mapping[str, str]
+) -> list[tuple[str, str, str]]:
+    """Label, text and code of every field worth reading, in reading order; handles mean nothing
+    outside the entry and are left out.
+    """
+    rows = [
+        (label, *_worded(code, record[code], agencies))
+        for code, label in _LABELS.items()
+        if code in record
+    ]
     happened = operation(str(record.get("op", "")), str(record.get("out", "")))
-    return [(label, happened if label == _LABELS["op"] else text, code) for label, text, code in rows]
+    return [
+        (label, happened if label == _LABELS["op"] else text, code) for label, text, code in rows
+    ]
 
 
 def _worded(field: str, value: Any, agencies: Mapping[str, str]) -> tuple[str, str]:
     if field in {"org", "rcp"}:
         return agency(str(value), agencies), str(value)
     if field == "te":
-        return datetime.fromtimestamp(value / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), ""
+        return datetime.fromtimestamp(value / 1_000_000, UTC).isoformat(
+            timespec="milliseconds"
+        ).replace("+00:00", "Z"), ""
     if field == "fs":
         return _kinds_of_information(str(value)), ""
     if value is True:
@@ -232,7 +270,18 @@ def _worded(field: str, value: Any, agencies: Mapping[str, str]) -> tuple[str, s
 
 
 def _kinds_of_information(codes: str) -> str:
-    """Category codes as labels. Only a record of before sets had numbers cuts a long list and says how many more there were, as "+5"."""
+    """Category codes as labels.
+
+    Only a record of before sets had numbers cuts a long list and says how many more there were, as
+    "+5".
+    """
     named, more = field_sets.read(codes)
-    text = "; ".join(CATEGORIES[code].label if code in CATEGORIES else FORMS.get(code, sentence(code)) for code in named)
-    return f"{text}; and {more} more kinds, which the record counts but does not name" if more else text
+    text = "; ".join(
+        CATEGORIES[code].label if code in CATEGORIES else FORMS.get(code, sentence(code))
+        for code in named
+    )
+    return (
+        f"{text}; and {more} more kinds, which the record counts but does not name"
+        if more
+        else text
+    )

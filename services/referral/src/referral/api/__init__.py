@@ -1,4 +1,5 @@
-"""Referral's HTTP routes, room by room: intake and reading, markings, and what other services ask."""
+"""Referral's HTTP routes, room by room: intake and reading, markings, and what other services
+ask."""
 
 from referral.api import lists, markings, referrals, release
 

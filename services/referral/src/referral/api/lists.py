@@ -44,7 +44,10 @@ class RulesOut(ApiModel):
     area: str
     version: str
     high_from: int = Field(description="Items answered yes from which the level is high")
-    area_codes: tuple[str, ...] = Field(description="What an address's areaCode may say to count as an area and not as part of the address")
+    area_codes: tuple[str, ...] = Field(
+        description="What an address's areaCode may say to count as an area and not as part of "
+        "the address"
+    )
 
 
 class CodeListsOut(ApiModel):
@@ -65,13 +68,18 @@ class RefusedIntakeOut(ApiModel):
 
 
 class AcknowledgementIn(ApiModel):
-    """What became of a refused intake: sent as another referral, told by other means (telephone, another system), or not needed."""
+    """What became of a refused intake: sent as another referral, told by other means (telephone,
+    another system), or not needed.
+    """
 
     reason: Literal["sent-again", "told-otherwise", "not-needed"]
 
 
 class RefusedIntakesOut(ApiModel):
-    """Open alarms of your desk. `total` counts all that stand now, on whatever page; `next_cursor` is absent on the last page."""
+    """Open alarms of your desk.
+
+    `total` counts all that stand now, on whatever page; `next_cursor` is absent on the last page.
+    """
 
     refused: tuple[RefusedIntakeOut, ...]
     total: int
@@ -80,42 +88,74 @@ class RefusedIntakesOut(ApiModel):
 
 @router.get("/code-lists", summary="Code lists, instruments and rules")
 async def read_code_lists(request: Request, granted: Read) -> CodeListsOut:
-    """The codes, instruments and dated rules in force today. They change by date, never silently: compare `version`."""
+    """The codes, instruments and dated rules in force today.
+
+    They change by date, never silently: compare `version`.
+    """
     desk = cast(Desk, request.app.state.desk)
     today = desk.clock.now().date()
     book = desk.rules
     rules = tuple(book.for_area(area, today) for area in sorted(book.areas()))
     return CodeListsOut(
         lists={name: _codes(codes) for name, codes in MEANINGS.items()},
-        categories=tuple(CodeOut(code=code, meaning=category.label) for code, category in CATEGORIES.items()),
-        instruments=tuple(InstrumentOut(instrument=i.name, version=i.version, items=_codes(dict(i.items))) for i in book.instruments),
-        rules=tuple(RulesOut(area=r.area, version=r.version, high_from=r.high_from, area_codes=r.area_codes) for r in rules),
+        categories=tuple(
+            CodeOut(code=code, meaning=category.label) for code, category in CATEGORIES.items()
+        ),
+        instruments=tuple(
+            InstrumentOut(instrument=i.name, version=i.version, items=_codes(dict(i.items)))
+            for i in book.instruments
+        ),
+        rules=tuple(
+            RulesOut(area=r.area, version=r.version, high_from=r.high_from, area_codes=r.area_codes)
+            for r in rules
+        ),
     )
 
 
 @router.get("/refused-intakes", summary="Your refused intakes")
 async def read_refused_intakes(
-    request: Request, granted: Read, cursor: paging.CursorText = None, limit: paging.Limit = paging.MAX_LIMIT
+    request: Request,
+    granted: Read,
+    cursor: paging.CursorText = None,
+    limit: paging.Limit = paging.MAX_LIMIT,
 ) -> RefusedIntakesOut:
-    """Referrals of your agency that were refused and stand so, oldest first, page by page; without what they held.
+    """Referrals of your agency that were refused and stand so, oldest first, page by page; without
+    what they held.
 
-    Each stands until a referral with the same `externalReference` or Idempotency-Key is accepted, or your desk acknowledges it; none
-    falls off the list, however many there are.
+    Each stands until a referral with the same `externalReference` or Idempotency-Key is accepted,
+    or your desk acknowledges it; none falls off the list, however many there are.
     """
-    store, cursors = cast(Store, request.app.state.store), cast(paging.Cursors, request.app.state.cursors)
+    store, cursors = (
+        cast(Store, request.app.state.store),
+        cast(paging.Cursors, request.app.state.cursors),
+    )
     after = _place(cursors.read(_REFUSED, cursor, granted))
     found = await store.write(lambda tx: usecases.refused_intakes(tx, granted, after, limit))
     last = found.items[-1] if found.more else None
-    following = None if last is None else cursors.make(_REFUSED, [last.at.isoformat(), str(last.id)], granted)
+    following = (
+        None
+        if last is None
+        else cursors.make(_REFUSED, [last.at.isoformat(), str(last.id)], granted)
+    )
     items = tuple(RefusedIntakeOut(id=one.id, at=one.at, code=one.code) for one in found.items)
     return RefusedIntakesOut(refused=items, total=found.total, next_cursor=following)
 
 
-@router.post("/refused-intakes/{refused_id}/acknowledgement", summary="Acknowledge a refused intake", openapi_extra=documents.problems(404))
-async def acknowledge_refused_intake(request: Request, refused_id: UUID, body: AcknowledgementIn, granted: Write) -> RefusedIntakeOut:
-    """End the alarm of a refused intake that no accepted referral will correct, saying what became of it. It is in the audit log."""
+@router.post(
+    "/refused-intakes/{refused_id}/acknowledgement",
+    summary="Acknowledge a refused intake",
+    openapi_extra=documents.problems(404),
+)
+async def acknowledge_refused_intake(
+    request: Request, refused_id: UUID, body: AcknowledgementIn, granted: Write
+) -> RefusedIntakeOut:
+    """End the alarm of a refused intake that no accepted referral will correct, saying what became
+    of it. It is in the audit log.
+    """
     store = cast(Store, request.app.state.store)
-    ended = await store.write(lambda tx: usecases.acknowledge_refused_intake(tx, granted, refused_id, reason=body.reason))
+    ended = await store.write(
+        lambda tx: usecases.acknowledge_refused_intake(tx, granted, refused_id, reason=body.reason)
+    )
     return RefusedIntakeOut(id=ended.id, at=ended.at, code=ended.code)
 
 

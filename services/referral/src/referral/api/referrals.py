@@ -12,7 +12,14 @@ from common.web import etags, guard, idempotency
 from common.web.attempts import Answer, Attempt
 from common.web.rates import urgent_when
 from referral import usecases
-from referral.api.shapes import DryRunOut, ReferralOut, ReferralRead, dry_run_out, referral_out, referral_read
+from referral.api.shapes import (
+    DryRunOut,
+    ReferralOut,
+    ReferralRead,
+    dry_run_out,
+    referral_out,
+    referral_read,
+)
 from referral.domain.form import AnyReferral
 from referral.ports import ReferralTx, Store
 from referral.usecases import Desk
@@ -31,18 +38,39 @@ define(
 )
 
 router = APIRouter(prefix="/v1/referrals", tags=["referrals"])
-Write = Annotated[Granted, guard.requires("referral.write", operation="collection", rate=urgent_when("form", "urgent"), rehearsal="dryRun")]
+Write = Annotated[
+    Granted,
+    guard.requires(
+        "referral.write",
+        operation="collection",
+        rate=urgent_when("form", "urgent"),
+        rehearsal="dryRun",
+    ),
+]
 Read = Annotated[Granted, guard.requires("referral.read", operation="consultation")]
 Once = Annotated[Attempt, idempotency.required()]
-DryRun = Annotated[bool, Query(alias="dryRun", description="Check and assess the form, but store and send nothing")]
+DryRun = Annotated[
+    bool, Query(alias="dryRun", description="Check and assess the form, but store and send nothing")
+]
 
 
-@router.post("", status_code=201, summary="Submit a referral", response_model=ReferralOut, responses={200: {"model": DryRunOut}})
-async def submit_referral(request: Request, body: AnyReferral, granted: Write, attempt: Once, dry_run: DryRun = False) -> Response:
-    """Send a full referral (`form: full`) or, when there is danger now, an urgent one (`form: urgent`: name, place, danger, callback).
+@router.post(
+    "",
+    status_code=201,
+    summary="Submit a referral",
+    response_model=ReferralOut,
+    responses={200: {"model": DryRunOut}},
+)
+async def submit_referral(
+    request: Request, body: AnyReferral, granted: Write, attempt: Once, dry_run: DryRun = False
+) -> Response:
+    """Send a full referral (`form: full`) or, when there is danger now, an urgent one (`form:
+    urgent`: name, place, danger, callback).
 
-    Repeating the request with the same Idempotency-Key gives the same answer and stores nothing twice; the repeat, like a dry run,
-    is in the audit log before its answer leaves. Sharing decides and delivers within moments; read the referral again, or wait for feedback, to see what became of it.
+    Repeating the request with the same Idempotency-Key gives the same answer and stores nothing
+    twice; the repeat, like a dry run, is in the audit log before its answer leaves. Sharing decides
+    and delivers within moments; read the referral again, or wait for feedback, to see what became
+    of it.
     """
     desk, store = _desk(request), _store(request)
     if dry_run:
@@ -53,7 +81,10 @@ async def submit_referral(request: Request, body: AnyReferral, granted: Write, a
         def submit() -> Answer:
             intake = usecases.submit_referral(tx, granted, body, desk, attempt)
             made = referral_out(intake.referral, desk)
-            headers = {"Location": f"{_base(request)}/v1/referrals/{intake.referral.referral_id}", "ETag": _etag(intake)}
+            headers = {
+                "Location": f"{_base(request)}/v1/referrals/{intake.referral.referral_id}",
+                "ETag": _etag(intake),
+            }
             return Answer(201, made, headers)
 
         answer = tx.once(attempt, submit)
@@ -65,14 +96,23 @@ async def submit_referral(request: Request, body: AnyReferral, granted: Write, a
 
 
 @router.get("/{referral_id}", summary="Read a referral and its outcomes")
-async def read_referral(request: Request, response: Response, referral_id: UUID, granted: Read) -> ReferralRead:
-    """Your agency's own referral with what became of it. The read is in the audit log before this answer leaves."""
+async def read_referral(
+    request: Request, response: Response, referral_id: UUID, granted: Read
+) -> ReferralRead:
+    """Your agency's own referral with what became of it.
+
+    The read is in the audit log before this answer leaves.
+    """
     desk = _desk(request)
     ready = request.app.state.ready_to_read
     if not ready():
         raise Problem("audit-backlog")
-    heard = await _store(request).write(lambda tx: usecases.read_referral(tx, granted, referral_id, desk))
-    response.headers["ETag"] = etags.etag("referral", heard.referral.referral_id, heard.referral.version)
+    heard = await _store(request).write(
+        lambda tx: usecases.read_referral(tx, granted, referral_id, desk)
+    )
+    response.headers["ETag"] = etags.etag(
+        "referral", heard.referral.referral_id, heard.referral.version
+    )
     return referral_read(heard, desk)
 
 

@@ -1,4 +1,5 @@
-"""The route by which sharing asks, at the last moment before a release, whether anything has changed."""
+"""The route by which sharing asks, at the last moment before a release, whether anything has
+changed."""
 
 from typing import Annotated, cast
 from uuid import UUID
@@ -14,7 +15,9 @@ from referral.api.shapes import MarkingOut, marking_out
 from referral.ports import Store
 
 router = APIRouter(prefix="/v1", tags=["release checks"])
-Check = Annotated[Granted, guard.requires("case.read", operation="operation", clients=["svc-sharing"])]
+Check = Annotated[
+    Granted, guard.requires("case.read", operation="operation", clients=["svc-sharing"])
+]
 
 
 class ReleaseCheckIn(ApiModel):
@@ -26,7 +29,10 @@ class ReleaseCheckIn(ApiModel):
 
 
 class ReleaseCheckOut(ApiModel):
-    """The newest version of the case and every veto in force on it. Sharing compares; a difference means no release."""
+    """The newest version of the case and every veto in force on it.
+
+    Sharing compares; a difference means no release.
+    """
 
     case_id: UUID
     snapshot_version: int
@@ -35,7 +41,13 @@ class ReleaseCheckOut(ApiModel):
 
 @router.post("/release-checks", summary="Check a release", openapi_extra=documents.problems(404))
 async def check_release(request: Request, body: ReleaseCheckIn, granted: Check) -> ReleaseCheckOut:
-    """Answers sharing alone: the newest snapshot version and the vetoes in force, read at this moment. No personal data."""
+    """Answers sharing alone: the newest snapshot version and the vetoes in force, read at this
+    moment. No personal data.
+    """
     store = cast(Store, request.app.state.store)
     state = await store.write(lambda tx: usecases.check_release(tx, granted, body.case_id))
-    return ReleaseCheckOut(case_id=state.case_id, snapshot_version=state.version, vetoes=tuple(marking_out(m) for m in state.markings))
+    return ReleaseCheckOut(
+        case_id=state.case_id,
+        snapshot_version=state.version,
+        vetoes=tuple(marking_out(m) for m in state.markings),
+    )

@@ -25,31 +25,40 @@ class ReferralOut(ApiModel):
     """A referral as its sender may see it."""
 
     referral_id: UUID
-    case_reference: str = Field(description="The reference by which your agency, and no other, knows this case")
+    case_reference: str = Field(
+        description="The reference by which your agency, and no other, knows this case"
+    )
     external_reference: str | None
     form: str
     state: str
     version: int
     rules_version: str = Field(description="The dated rules this referral was made under")
     received_at: Timestamp
-    provisional: bool = Field(description="True for an urgent referral until the full form completes it")
+    provisional: bool = Field(
+        description="True for an urgent referral until the full form completes it"
+    )
     risk: RiskOut
 
 
 class OutcomeOut(ApiModel):
-    """What became of one recipient: decided, released (with its proof), saved by the recipient, or blocked and looked at."""
+    """What became of one recipient: decided, released (with its proof), saved by the recipient, or
+    blocked and looked at.
+    """
 
     recipient: str
     state: str
     proof: str | None = Field(
         default=None,
         description=(
-            "proven: in the log. promised: emergency release, proof follows within the hour. overdue: that hour has passed, it may still come. "
+            "proven: in the log. promised: emergency release, proof follows within the hour. "
+            "overdue: that hour has passed, it may still come. "
             "broken: there will be no proof, and a person has been told"
         ),
     )
     earlier_promise: str | None = Field(
-        default=None, description="overdue or broken: the same of an emergency release of an earlier version to this recipient"
+        default=None,
+        description="overdue or broken: the same of an emergency release of an earlier version to "
+        "this recipient",
     )
     changed_at: Timestamp
 
@@ -59,10 +68,12 @@ class ReferralRead(ReferralOut):
 
     decided: bool | None = Field(
         default=None,
-        description="Whether sharing has decided on this version: with no outcome it then means that nobody was told. Null for third parties",
+        description="Whether sharing has decided on this version: with no outcome it then means "
+        "that nobody was told. Null for third parties",
     )
     outcomes: tuple[OutcomeOut, ...] = Field(
-        description="Empty until sharing has decided; third-party reports receive an acknowledgement only"
+        description="Empty until sharing has decided; third-party reports receive an "
+        "acknowledgement only"
     )
 
 
@@ -73,7 +84,9 @@ class DryRunOut(ApiModel):
     risk: RiskOut
     rules_version: str
     people: int
-    categories: tuple[str, ...] = Field(description="Data categories the form would store facts under")
+    categories: tuple[str, ...] = Field(
+        description="Data categories the form would store facts under"
+    )
 
 
 def referral_out(stored: StoredReferral, desk: Desk) -> dict[str, Any]:
@@ -98,11 +111,17 @@ def referral_read(heard: Heard, desk: Desk) -> ReferralRead:
     """A stored referral with what became of it."""
     shown = tuple(
         OutcomeOut(
-            recipient=o.recipient, state=o.state, proof=o.proof or None, earlier_promise=o.earlier_promise or None, changed_at=o.changed_at
+            recipient=o.recipient,
+            state=o.state,
+            proof=o.proof or None,
+            earlier_promise=o.earlier_promise or None,
+            changed_at=o.changed_at,
         )
         for o in heard.outcomes
     )
-    return ReferralRead.model_validate({**referral_out(heard.referral, desk), "decided": heard.decided, "outcomes": shown})
+    return ReferralRead.model_validate(
+        {**referral_out(heard.referral, desk), "decided": heard.decided, "outcomes": shown}
+    )
 
 
 def dry_run_out(intake: Intake) -> DryRunOut:
@@ -118,7 +137,11 @@ def dry_run_out(intake: Intake) -> DryRunOut:
 
 def _risk(risk: dict[str, Any]) -> RiskOut:
     return RiskOut(
-        level=risk["level"], rule=risk["rule"], score=risk["score"], dont_know=risk["dontKnow"], critical=tuple(risk["critical"])
+        level=risk["level"],
+        rule=risk["rule"],
+        score=risk["score"],
+        dont_know=risk["dontKnow"],
+        critical=tuple(risk["critical"]),
     )
 
 
@@ -135,5 +158,9 @@ class MarkingOut(ApiModel):
 def marking_out(marking: Marking) -> MarkingOut:
     """The shape of a marking."""
     return MarkingOut(
-        marking_id=marking.marking_id, kind=marking.kind, agency=marking.agency, category=marking.category, subject=marking.subject
+        marking_id=marking.marking_id,
+        kind=marking.kind,
+        agency=marking.agency,
+        category=marking.category,
+        subject=marking.subject,
     )

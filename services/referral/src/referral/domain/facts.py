@@ -1,4 +1,5 @@
-"""From a form to categorised facts: walks the annotated fields, so a field nobody categorised cannot slip through."""
+"""From a form to categorised facts: walks the annotated fields, so a field nobody categorised
+cannot slip through."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,27 +12,50 @@ from pydantic import BaseModel
 
 from common.events.case import Fact, RiskSummary
 from common.shield import gives_place
-from referral.domain.form import ROLE_NAMES, Address, ContactMeans, Form, FullReferral, Internal, Person, Shared, UrgentReferral
+from referral.domain.form import (
+    ROLE_NAMES,
+    Address,
+    ContactMeans,
+    Form,
+    FullReferral,
+    Internal,
+    Person,
+    Shared,
+    UrgentReferral,
+)
 from referral.domain.rules import Instrument, Rules
 
 _NO_CALLBACK: Final = {"do_not_call": "Do not call", "unknown": "Unknown: do not call"}
 
 
-_AT_A_PLACE: Final = {"post": "{role}_address", "in_person": "{role}_address", "via_school": "child_school"}
+_AT_A_PLACE: Final = {
+    "post": "{role}_address",
+    "in_person": "{role}_address",
+    "via_school": "child_school",
+}
 """Channels whose "number or address" tells where somebody lives or can be found."""
 
 
 class Uncategorised(TypeError):
-    """A form field carries neither a data category nor a reason to stay internal: refused before anything is stored."""
+    """A form field carries neither a data category nor a reason to stay internal: refused before
+    anything is stored.
+    """
 
 
 def facts_of(
-    form: FullReferral | UrgentReferral, subjects: Mapping[str, UUID], rules: Rules, minors: Collection[str] = ()
+    form: FullReferral | UrgentReferral,
+    subjects: Mapping[str, UUID],
+    rules: Rules,
+    minors: Collection[str] = (),
 ) -> tuple[Fact, ...]:
-    """Every filled field of `form` as a fact under its category. `subjects` maps a person's ref to the subject id.
+    """Every filled field of `form` as a fact under its category.
 
-    Under which category can depend on what was typed: an area that the rules do not list, or a means of contact at a place, is an
-    address; a member of the household whose ref is among the `minors` is a child who lives with the abuse. Raises Uncategorised if a filled field has no category.
+    `subjects` maps a person's ref to the subject id.
+
+    Under which category can depend on what was typed: an area that the rules do not list, or a
+    means of contact at a place, is an address; a member of the household whose ref is among the
+    `minors` is a child who lives with the abuse. Raises Uncategorised if a filled field has no
+    category.
     """
     victim = subjects["victim"] if isinstance(form, UrgentReferral) else _victim(form, subjects)
     return tuple(_walk(form, "", _Owner(victim, "victim"), _Filing(subjects, rules, minors)))
@@ -46,15 +70,29 @@ def answered_items(form: FullReferral, instrument: Instrument) -> Iterator[tuple
         yield (
             place,
             instrument.items[answer.concept],
-            f"{words[answer.answer]} (said by: {answer.source.replace('_', ' ')}){f'. {answer.note}' if answer.note else ''}",
+            (
+                f"{words[answer.answer]} (said by: "
+                f"{answer.source.replace('_', ' ')}){f'. {answer.note}' if answer.note else ''}"
+            ),
         )
 
 
-def risk_facts(form: FullReferral, instrument: Instrument | None, summary: RiskSummary, victim: UUID) -> tuple[Fact, ...]:
-    """The level with the rule that gave it, what is not known, critical items, then each answer in words."""
+def risk_facts(
+    form: FullReferral, instrument: Instrument | None, summary: RiskSummary, victim: UUID
+) -> tuple[Fact, ...]:
+    """The level with the rule that gave it, what is not known, critical items, then each answer in
+    words.
+    """
 
     def shown(path: str, label: str, value: str) -> Fact:
-        return Fact(path=path, category="risk_summary", subject=victim, label=label, value=value, quality="professional_opinion")
+        return Fact(
+            path=path,
+            category="risk_summary",
+            subject=victim,
+            label=label,
+            value=value,
+            quality="professional_opinion",
+        )
 
     made = level_facts(summary, victim)
     if instrument is None:
@@ -64,25 +102,56 @@ def risk_facts(form: FullReferral, instrument: Instrument | None, summary: RiskS
         shown("risk.dont_know", "Don't know or not asked", str(summary.dont_know)),
     )
     if summary.critical:
-        made += (shown("risk.critical", "Critical items answered yes", "; ".join(instrument.items[c] for c in summary.critical)),)
+        made += (
+            shown(
+                "risk.critical",
+                "Critical items answered yes",
+                "; ".join(instrument.items[c] for c in summary.critical),
+            ),
+        )
     return made + tuple(
-        Fact(path=f"risk.answers.{place}", category="risk_answers", subject=victim, label=subject, value=words, quality="self_report")
+        Fact(
+            path=f"risk.answers.{place}",
+            category="risk_answers",
+            subject=victim,
+            label=subject,
+            value=words,
+            quality="self_report",
+        )
         for place, subject, words in answered_items(form, instrument)
     )
 
 
 def level_facts(summary: RiskSummary, victim: UUID) -> tuple[Fact, ...]:
     """The level and the rule that gave it; "not assessed" is said, never left out."""
-    lines = (("risk.level", "Risk level", summary.level.replace("_", " ")), ("risk.rule", "Rule that gave the level", summary.rule))
+    lines = (
+        ("risk.level", "Risk level", summary.level.replace("_", " ")),
+        ("risk.rule", "Rule that gave the level", summary.rule),
+    )
     return tuple(
-        Fact(path=path, category="risk_summary", subject=victim, label=label, value=value, quality="professional_opinion")
+        Fact(
+            path=path,
+            category="risk_summary",
+            subject=victim,
+            label=label,
+            value=value,
+            quality="professional_opinion",
+        )
         for path, label, value in lines
     )
 
 
 def unknown_contact(victim: UUID) -> Fact:
-    """What an urgent referral says of safe contact: nobody asked, so do not contact (design section 13, rule 2)."""
-    return Fact(path="safe_contact.status", category="victim_safe_contact", subject=victim, label="Safe contact", value="unknown")
+    """What an urgent referral says of safe contact: nobody asked, so do not contact (design section
+    13, rule 2).
+    """
+    return Fact(
+        path="safe_contact.status",
+        category="victim_safe_contact",
+        subject=victim,
+        label="Safe contact",
+        value="unknown",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +175,14 @@ class _Filing:
         return _Owner(self.subjects[person.ref], "child" if child else person.role)
 
     def mark(self, kind: Shared, part: BaseModel, value: Any) -> Shared:
-        """The field's category, or a place's where the value tells one: an address in the wrong field stays an address."""
-        if isinstance(part, Address) and kind.category == "{role}_area" and not self.rules.is_area(value):
+        """The field's category, or a place's where the value tells one: an address in the wrong
+        field stays an address.
+        """
+        if (
+            isinstance(part, Address)
+            and kind.category == "{role}_area"
+            and not self.rules.is_area(value)
+        ):
             return replace(kind, category="{role}_address")
         if isinstance(part, ContactMeans) and kind.category == "victim_phone":
             if part.channel in _AT_A_PLACE:
@@ -133,12 +208,19 @@ def _walk(part: BaseModel, path: str, owner: _Owner, filing: _Filing) -> Iterato
                 who = filing.owner(entry) if isinstance(entry, Person) else owner
                 yield from _walk(entry, f"{here}.{place}.", who, filing)
         else:
-            yield from _leaf(filing.mark(kind, part, value) if isinstance(kind, Shared) else kind, here, value, owner)
+            yield from _leaf(
+                filing.mark(kind, part, value) if isinstance(kind, Shared) else kind,
+                here,
+                value,
+                owner,
+            )
 
 
 @cache
 def _marks_of(form: type[BaseModel]) -> tuple[tuple[str, Shared | Internal | None], ...]:
-    """Each field of a part of a form with the category it carries, if it does; a class's own never change."""
+    """Each field of a part of a form with the category it carries, if it does; a class's own never
+    change.
+    """
     return tuple(
         (name, next((mark for mark in info.metadata if isinstance(mark, (Shared, Internal))), None))
         for name, info in form.model_fields.items()
@@ -153,7 +235,14 @@ def _leaf(kind: Shared | Internal | None, path: str, value: Any, owner: _Owner) 
     if isinstance(kind, Shared):
         category = _category(kind.category, owner.role)
         subject = None if category == "referrer" else owner.subject
-        yield Fact(path=path, category=category, subject=subject, label=kind.label, value=_plain(value), quality=kind.quality or "fact")
+        yield Fact(
+            path=path,
+            category=category,
+            subject=subject,
+            label=kind.label,
+            value=_plain(value),
+            quality=kind.quality or "fact",
+        )
 
 
 @cache

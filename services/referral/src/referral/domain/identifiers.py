@@ -6,14 +6,25 @@ _POSTCODE = re.compile(r"^([A-Z]{1,2}\d[A-Z\d]?) ?(\d[A-Z]{2})$|^GIR ?0AA$", re.
 
 
 def is_nhs_number(digits: str) -> bool:
-    """Whether ten digits carry the modulus-11 check digit of an NHS number (weights 10 to 2; a check of 10 is never issued)."""
+    """Whether ten digits carry the modulus-11 check digit of an NHS number (weights 10 to 2; a
+    check of 10 is never issued).
+    """
     if len(digits) != 10 or not digits.isascii() or not digits.isdigit():
         return False
-    remainder = 11 - sum(int(digit) * weight for digit, weight in zip(digits[:9], range(10, 1, -1), strict=True)) % 11
+    remainder = (
+        11
+        - sum(
+            int(digit) * weight for digit, weight in zip(digits[:9], range(10, 1, -1), strict=True)
+        )
+        % 11
+    )
     check = 0 if remainder == 11 else remainder
     return check == int(digits[9]) and check != 10
 
 
 def is_postcode(text: str) -> bool:
-    """Whether the text has the shape of a UK postcode. Shape only: looking it up would tell a third party."""
+    """Whether the text has the shape of a UK postcode.
+
+    Shape only: looking it up would tell a third party.
+    """
     return _POSTCODE.match(text.strip()) is not None

@@ -1,4 +1,5 @@
-"""Dated rules of an area and the instruments it uses. A referral keeps the version it was made under, for ever."""
+"""Dated rules of an area and the instruments it uses. A referral keeps the version it was made
+under, for ever."""
 
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,10 @@ class RulesUnknown(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One dated rule set. Thresholds are counts of "yes"; ages are years, `safe_contact_days` days."""
+    """One dated rule set.
+
+    Thresholds are counts of "yes"; ages are years, `safe_contact_days` days.
+    """
 
     version: str
     area: str
@@ -23,7 +27,8 @@ class Rules:
     adult_at: int
     safe_contact_days: int
     ahead_minutes: int = 0
-    """By how many minutes what has happened may seem to be in the future, for clocks that differ."""
+    """By how many minutes what has happened may seem to be in the future, for clocks that differ.
+    """
     area_codes: tuple[str, ...] = ()
     """What may leave as somebody's area; with none, no area leaves as one."""
 
@@ -69,14 +74,19 @@ class RuleBook:
 
 
 def read_rule_book(texts: Iterable[str]) -> RuleBook:
-    """The rule book of TOML documents, each either an area's rules or an instrument. Raises KeyError or ValueError on a bad file."""
+    """The rule book of TOML documents, each either an area's rules or an instrument.
+
+    Raises KeyError or ValueError on a bad file.
+    """
     rules: list[Rules] = []
     instruments: list[Instrument] = []
     for text in texts:
         raw = tomllib.loads(text)
         if "instrument" in raw:
             items = {item["concept"]: item["subject"] for item in raw["items"]}
-            instruments.append(Instrument(raw["instrument"], raw["version"], raw["effective_from"], items))
+            instruments.append(
+                Instrument(raw["instrument"], raw["version"], raw["effective_from"], items)
+            )
             continue
         risk = raw["risk"]
         rules.append(

@@ -1,22 +1,63 @@
-"""Code lists of a referral (domain reference 7.2); their values are data that partners build against."""
+"""Code lists of a referral (domain reference 7.2); their values are data that partners build
+against."""
 
 from typing import Literal
 
 Kind = Literal["domestic_abuse"]
-Source = Literal["999", "999_then_55", "101", "online", "front_counter", "partner", "third_party", "proactive_visit"]
+Source = Literal[
+    "999",
+    "999_then_55",
+    "101",
+    "online",
+    "front_counter",
+    "partner",
+    "third_party",
+    "proactive_visit",
+]
 Role = Literal["victim", "perpetrator", "child", "household_member"]
 Relationship = Literal[
-    "current_partner", "former_partner", "spouse", "former_spouse", "parent", "child", "sibling", "other_family", "none", "unknown"
+    "current_partner",
+    "former_partner",
+    "spouse",
+    "former_spouse",
+    "parent",
+    "child",
+    "sibling",
+    "other_family",
+    "none",
+    "unknown",
 ]
 Answer = Literal["yes", "no", "dont_know", "not_asked"]
 AnswerSource = Literal["victim", "police_officer", "professional", "record", "other"]
 Aware = Literal["yes", "no", "not_safe_to_tell", "unknown"]
 Agrees = Literal["yes", "no", "not_asked", "unknown"]
 Basis = Literal[
-    "6c", "6d", "6e", "6ea_crime", "6ea_safeguarding", "6ea_emergency", "6ea_public_request", "6f", "6a", "P3_necessary", "P3_consent"
+    "6c",
+    "6d",
+    "6e",
+    "6ea_crime",
+    "6ea_safeguarding",
+    "6ea_emergency",
+    "6ea_public_request",
+    "6f",
+    "6a",
+    "P3_necessary",
+    "P3_consent",
 ]
-Condition = Literal["9c", "9f", "9g_para18", "9g_para10", "9g_para6", "9h", "sch8_safeguarding", "none"]
-Gateway = Literal["CDA115", "CA2014_42", "ChA2004_10", "ChA2004_11", "ChA2004_16LA", "ChA1989_47", "VPA2024_13", "common_law", "none"]
+Condition = Literal[
+    "9c", "9f", "9g_para18", "9g_para10", "9g_para6", "9h", "sch8_safeguarding", "none"
+]
+Gateway = Literal[
+    "CDA115",
+    "CA2014_42",
+    "ChA2004_10",
+    "ChA2004_11",
+    "ChA2004_16LA",
+    "ChA1989_47",
+    "VPA2024_13",
+    "common_law",
+    "none",
+]
 Channel = Literal["phone", "sms", "email", "post", "in_person", "via_idva", "via_school"]
 Safe = Literal["yes", "no", "unknown"]
 Voicemail = Literal["never", "code_name", "yes", "unknown"]
@@ -27,7 +68,8 @@ MEANINGS: dict[str, dict[str, str]] = {
     "kind": {"domestic_abuse": "Domestic abuse (Domestic Abuse Act 2021 s.1)"},
     "source": {
         "999": "Emergency call",
-        "999_then_55": "Silent emergency call answered with 55: no narrative, never ring back by default",
+        "999_then_55": "Silent emergency call answered with 55: no narrative, never ring back by "
+        "default",
         "101": "Non-emergency call",
         "online": "Online report",
         "front_counter": "At a front counter",

@@ -1,4 +1,5 @@
-"""What the referrer is told of an emergency release whose proof did not come: the newest version's word, or an earlier one's."""
+"""What the referrer is told of an emergency release whose proof did not come: the newest version's
+word, or an earlier one's."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -13,8 +14,12 @@ UNKEPT: Final = frozenset({"overdue", "broken"})
 _OPEN: Final = frozenset({"promised", "overdue"})
 
 
-def unkept(connection: Connection, case_id: UUID, recipient: str, version: int, standing: str) -> None:
-    """A release is told before its promise can fail, and in this order, so there is a row of this or of a later version."""
+def unkept(
+    connection: Connection, case_id: UUID, recipient: str, version: int, standing: str
+) -> None:
+    """A release is told before its promise can fail, and in this order, so there is a row of this
+    or of a later version.
+    """
     here = (_OUTCOME.c.case_id == case_id, _OUTCOME.c.recipient == recipient)
     shown = (_OUTCOME.c.snapshot_version, _OUTCOME.c.proof, _OUTCOME.c.earlier_promise)
     row = connection.execute(select(*shown).where(*here)).one()
@@ -25,8 +30,14 @@ def unkept(connection: Connection, case_id: UUID, recipient: str, version: int, 
 
 
 def told_before(row: Any, outcome: Outcome) -> dict[str, str]:
-    """What a newer version must not take from the referrer: that there is no proof of what left under an older one."""
-    passed = row.snapshot_version < outcome.snapshot_version and row.proof in UNKEPT and row.earlier_promise != "broken"
+    """What a newer version must not take from the referrer: that there is no proof of what left
+    under an older one.
+    """
+    passed = (
+        row.snapshot_version < outcome.snapshot_version
+        and row.proof in UNKEPT
+        and row.earlier_promise != "broken"
+    )
     return {"earlier_promise": row.proof} if passed else {}
 
 

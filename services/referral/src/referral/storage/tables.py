@@ -1,4 +1,5 @@
-"""Tables of the referral service. What is about a person stands in a column ending `_ct`, sealed under that person's key."""
+"""Tables of the referral service. What is about a person stands in a column ending `_ct`, sealed
+under that person's key."""
 
 from datetime import datetime
 from uuid import UUID
@@ -15,11 +16,16 @@ METADATA = new_metadata()
 
 
 class Row(SQLModel, registry=registry(metadata=METADATA)):
-    """Every table class of this service; their rows are written by Core statements in the repository."""
+    """Every table class of this service; their rows are written by Core statements in the
+    repository.
+    """
 
 
 class CaseFile(Row, table=True):
-    """One case at its current version. `head_ct` is the snapshot without its facts, sealed under the case's own key."""
+    """One case at its current version.
+
+    `head_ct` is the snapshot without its facts, sealed under the case's own key.
+    """
 
     __tablename__ = "case_file"
     id: UUID = Field(primary_key=True)
@@ -30,10 +36,16 @@ class CaseFile(Row, table=True):
 
 
 class ReferralRow(Row, table=True):
-    """One referral as it was sent. `external_bi` finds a sender's own reference if this one claims it; `external_ct` shows it back."""
+    """One referral as it was sent.
+
+    `external_bi` finds a sender's own reference if this one claims it; `external_ct` shows it back.
+    """
 
     __tablename__ = "referral"
-    __table_args__ = (UniqueConstraint("agency", "external_bi"), Index("ix_referral_case_id", "case_id"))
+    __table_args__ = (
+        UniqueConstraint("agency", "external_bi"),
+        Index("ix_referral_case_id", "case_id"),
+    )
     id: UUID = Field(primary_key=True)
     case_id: UUID = Field(foreign_key="case_file.id")
     agency: str = Field(max_length=60)
@@ -49,7 +61,9 @@ class ReferralRow(Row, table=True):
 
 
 class FactGroup(Row, table=True):
-    """Facts of one category about one person (or the case itself), sealed together under that person's key."""
+    """Facts of one category about one person (or the case itself), sealed together under that
+    person's key.
+    """
 
     __tablename__ = "fact_group"
     __table_args__ = (Index("ix_fact_group_case_id", "case_id"),)
@@ -78,7 +92,9 @@ class OutcomeRow(Row, table=True):
 
 
 class SnapshotSent(Row, table=True):
-    """Which outbox message carries a snapshot, until sharing has decided on it and the stored body may go."""
+    """Which outbox message carries a snapshot, until sharing has decided on it and the stored body
+    may go.
+    """
 
     __tablename__ = "snapshot_sent"
     case_id: UUID = Field(primary_key=True)
@@ -87,7 +103,9 @@ class SnapshotSent(Row, table=True):
 
 
 class RefusedIntake(Row, table=True):
-    """A refused intake, without what it held: it alarms the sender's desk until that one is corrected or acknowledged."""
+    """A refused intake, without what it held: it alarms the sender's desk until that one is
+    corrected or acknowledged.
+    """
 
     __tablename__ = "refused_intake"
     __table_args__ = (

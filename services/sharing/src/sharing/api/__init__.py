@@ -1,4 +1,5 @@
-"""Sharing's HTTP routes, room by room: the agency's inbox, previews and agreements, and releases with the desk's view of them."""
+"""Sharing's HTTP routes, room by room: the agency's inbox, previews and agreements, and releases
+with the desk's view of them."""
 
 from sharing.api import agreements, inbox, releases
 

@@ -7,7 +7,9 @@ from typing import Final
 from common.clock import Clock
 
 _LOOK_AGAIN: Final = 1.0
-"""Seconds after which a waiting reader looks by itself: another process may have released, or a delivery became visible."""
+"""Seconds after which a waiting reader looks by itself: another process may have released, or a
+delivery became visible.
+"""
 
 
 class Arrivals:

@@ -15,7 +15,14 @@ from common.web import guard, paging
 from common.web.frame import actor_of
 from common.web.paging import Cursors
 from sharing.api.arrivals import Arrivals
-from sharing.api.shapes import AcknowledgedOut, AcknowledgementIn, InboxItem, InboxPage, ReceiptIn, SavedOut
+from sharing.api.shapes import (
+    AcknowledgedOut,
+    AcknowledgementIn,
+    InboxItem,
+    InboxPage,
+    ReceiptIn,
+    SavedOut,
+)
 from sharing.domain.receipt import ReceiptRefused, key_id
 from sharing.ports import Shown, Store
 from sharing.usecases import receiving
@@ -33,11 +40,18 @@ _LIST = "inbox"
 
 @router.get("", summary="Read the inbox")
 async def read_inbox(
-    request: Request, granted: Read, cursor: paging.CursorText = None, limit: paging.Limit = 25, wait: Wait = 0
+    request: Request,
+    granted: Read,
+    cursor: paging.CursorText = None,
+    limit: paging.Limit = 25,
+    wait: Wait = 0,
 ) -> InboxPage:
-    """Your agency's deliveries, oldest first, each sealed to your key. With `wait` the answer comes as soon as there is one.
+    """Your agency's deliveries, oldest first, each sealed to your key.
 
-    The read is accounted for before the answer leaves. The same deliveries come on your Kafka topic.
+    With `wait` the answer comes as soon as there is one.
+
+    The read is accounted for before the answer leaves. The same deliveries come on your Kafka
+    topic.
     """
     cursors = cast(Cursors, request.app.state.cursors)
     place = cursors.read(_LIST, cursor, granted)
@@ -49,40 +63,64 @@ async def read_inbox(
         await arrivals.wait(granted.principal.agency, left)
         shown = await _page(request, granted, after, limit)
     last = shown[-1].delivery.position if shown else after
-    return InboxPage(items=[_item(each) for each in shown], next_cursor=cursors.make(_LIST, [last], granted))
+    return InboxPage(
+        items=[_item(each) for each in shown], next_cursor=cursors.make(_LIST, [last], granted)
+    )
 
 
 @router.get("/{delivery_id}", summary="Read one delivery")
 async def read_delivery(request: Request, delivery_id: UUID, granted: Read) -> InboxItem:
-    """The newest envelope of one delivery to your agency. Another agency's answers as if it did not exist."""
+    """The newest envelope of one delivery to your agency.
+
+    Another agency's answers as if it did not exist.
+    """
     _readable(request)
     store, desk = _parts(request)
     actor = actor_of(granted.principal)
-    return _item(await store.write(lambda tx: receiving.read_delivery(tx, desk, granted, actor, delivery_id)))
+    return _item(
+        await store.write(lambda tx: receiving.read_delivery(tx, desk, granted, actor, delivery_id))
+    )
 
 
 @deliveries.post("/{delivery_id}/receipt", summary="Sign that a delivery is saved")
-async def save_delivery(request: Request, delivery_id: UUID, body: ReceiptIn, granted: Acknowledge) -> SavedOut:
-    """Your system of record holds the case: a JWS by your agency's signing key over the delivery id and the envelope's digest.
+async def save_delivery(
+    request: Request, delivery_id: UUID, body: ReceiptIn, granted: Acknowledge
+) -> SavedOut:
+    """Your system of record holds the case: a JWS by your agency's signing key over the delivery id
+    and the envelope's digest.
 
-    A receipt over other bytes than those you were given is refused. Sending it again changes nothing.
+    A receipt over other bytes than those you were given is refused. Sending it again changes
+    nothing.
     """
     store, desk = _parts(request)
     await _know_key(request, body.receipt)
     actor = actor_of(granted.principal)
-    saved_at = await store.write(lambda tx: receiving.save(tx, desk, granted.principal.agency, actor, delivery_id, body.receipt))
+    saved_at = await store.write(
+        lambda tx: receiving.save(
+            tx, desk, granted.principal.agency, actor, delivery_id, body.receipt
+        )
+    )
     return SavedOut(delivery_id=delivery_id, saved_at=saved_at)
 
 
 @deliveries.post("/{delivery_id}/acknowledgement", summary="Acknowledge a delivery")
-async def acknowledge_delivery(request: Request, delivery_id: UUID, body: AcknowledgementIn, granted: Acknowledge) -> AcknowledgedOut:
-    """A named role has taken the delivery up. This is not a receipt: the delivery stays open until it is saved.
+async def acknowledge_delivery(
+    request: Request, delivery_id: UUID, body: AcknowledgementIn, granted: Acknowledge
+) -> AcknowledgedOut:
+    """A named role has taken the delivery up.
 
-    Sending it again changes nothing, whatever role it names: the answer says when it was first acknowledged.
+    This is not a receipt: the delivery stays open until it is saved.
+
+    Sending it again changes nothing, whatever role it names: the answer says when it was first
+    acknowledged.
     """
     store, desk = _parts(request)
     actor = actor_of(granted.principal)
-    at = await store.write(lambda tx: receiving.acknowledge(tx, desk, granted.principal.agency, actor, delivery_id, body.role))
+    at = await store.write(
+        lambda tx: receiving.acknowledge(
+            tx, desk, granted.principal.agency, actor, delivery_id, body.role
+        )
+    )
     return AcknowledgedOut(delivery_id=delivery_id, acknowledged_at=at)
 
 
@@ -90,14 +128,21 @@ async def _page(request: Request, granted: Granted, after: int, limit: int) -> t
     _readable(request)
     store, desk = _parts(request)
     actor = actor_of(granted.principal)
-    waiting = await store.read(lambda view: view.has_delivery(granted.principal.agency, after, desk.now()))
+    waiting = await store.read(
+        lambda view: view.has_delivery(granted.principal.agency, after, desk.now())
+    )
     if not waiting:
         return ()
-    return await store.write(lambda tx: receiving.read_inbox(tx, desk, granted, actor, after=after, limit=limit))
+    return await store.write(
+        lambda tx: receiving.read_inbox(tx, desk, granted, actor, after=after, limit=limit)
+    )
 
 
 async def _know_key(request: Request, receipt: str) -> None:
-    """An unknown key id asks the directory before it counts as a failure (design section 5). Raises Problem(unavailable) when it cannot be asked."""
+    """An unknown key id asks the directory before it counts as a failure (design section 5).
+
+    Raises Problem(unavailable) when it cannot be asked.
+    """
     _, desk = _parts(request)
     try:
         known = desk.directory.verification(key_id(receipt)) is not None
@@ -109,7 +154,9 @@ async def _know_key(request: Request, receipt: str) -> None:
         except DirectoryUnreachable as error:
             after = str(math.ceil(error.retry_after))
             raise Problem(
-                "unavailable", "Your key is not known here yet; send the receipt again.", headers={"Retry-After": after}
+                "unavailable",
+                "Your key is not known here yet; send the receipt again.",
+                headers={"Retry-After": after},
             ) from None
 
 
@@ -125,8 +172,16 @@ def _parts(request: Request) -> tuple[Store, Desk]:
 
 def _item(shown: Shown) -> InboxItem:
     delivery = shown.delivery
-    return InboxItem.model_validate({
-        "delivery_id": delivery.delivery_id, "kind": delivery.kind, "state": receiving.state_of(shown), "digest": delivery.digest,
-        "delivered_at": delivery.visible_at, "saved_at": shown.saved_at, "acknowledged_at": shown.acknowledged_at,
-        "envelope": json.loads(delivery.envelope), "envelope_bytes": b64u(delivery.envelope),
-    })  # fmt: skip
+    return InboxItem.model_validate(
+        {
+            "delivery_id": delivery.delivery_id,
+            "kind": delivery.kind,
+            "state": receiving.state_of(shown),
+            "digest": delivery.digest,
+            "delivered_at": delivery.visible_at,
+            "saved_at": shown.saved_at,
+            "acknowledged_at": shown.acknowledged_at,
+            "envelope": json.loads(delivery.envelope),
+            "envelope_bytes": b64u(delivery.envelope),
+        }
+    )

@@ -11,7 +11,10 @@ from common.web.models import ApiModel
 
 
 class InboxItem(ApiModel):
-    """One delivery, sealed to the reading agency. `digest` is SHA-256 over the bytes in `envelopeBytes`; receipts name it."""
+    """One delivery, sealed to the reading agency.
+
+    `digest` is SHA-256 over the bytes in `envelopeBytes`; receipts name it.
+    """
 
     delivery_id: UUID
     kind: Literal["disclosure", "correction", "withdrawal", "notice"]
@@ -25,7 +28,10 @@ class InboxItem(ApiModel):
 
 
 class InboxPage(ApiModel):
-    """A page of the agency's inbox. Always ask on with `nextCursor`; it says nothing about what others received."""
+    """A page of the agency's inbox.
+
+    Always ask on with `nextCursor`; it says nothing about what others received.
+    """
 
     items: list[InboxItem]
     next_cursor: str
@@ -34,7 +40,9 @@ class InboxPage(ApiModel):
 class ReceiptIn(ApiModel):
     """A signed receipt of the recipient's system of record."""
 
-    receipt: str = Field(min_length=10, max_length=8_192, description="Compact JWS, typ hub-saved-receipt+jws")
+    receipt: str = Field(
+        min_length=10, max_length=8_192, description="Compact JWS, typ hub-saved-receipt+jws"
+    )
 
 
 class SavedOut(ApiModel):
@@ -181,7 +189,9 @@ class StuckOut(ApiModel):
 
 
 class PassedOverOut(ApiModel):
-    """How many cases an agency was told nothing of because it was suspended when they were decided; restored, it is decided on again."""
+    """How many cases an agency was told nothing of because it was suspended when they were decided;
+    restored, it is decided on again.
+    """
 
     recipient: str
     count: int
@@ -197,26 +207,45 @@ class StuckPage(ApiModel):
 
 
 class DecideAgainIn(ApiModel):
-    """What to decide on again, named in exactly one way: blocked deliveries, a reason of blocking, or a case by its referrer's reference."""
+    """What to decide on again, named in exactly one way: blocked deliveries, a reason of blocking,
+    or a case by its referrer's reference.
+    """
 
     delivery_ids: tuple[UUID, ...] = Field(default=(), max_length=100)
-    reason: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,40}$", description="As `stuck` shows it", examples=["audit-rejected"])
-    agency: str | None = Field(default=None, pattern=r"^[a-z0-9-]{1,64}$", description="The agency that referred")
-    case_reference: str | None = Field(default=None, min_length=6, max_length=40, description="As that agency knows the case")
+    reason: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9-]{1,40}$",
+        description="As `stuck` shows it",
+        examples=["audit-rejected"],
+    )
+    agency: str | None = Field(
+        default=None, pattern=r"^[a-z0-9-]{1,64}$", description="The agency that referred"
+    )
+    case_reference: str | None = Field(
+        default=None, min_length=6, max_length=40, description="As that agency knows the case"
+    )
 
 
 class DecidedAgainOut(ApiModel):
     """Counts alone: no case and no person."""
 
     cases: int = Field(description="Cases decided on again, each as a new decision")
-    prepared: int = Field(description="Deliveries prepared anew; each waits for its receipt and the last look as any other")
-    unchanged: int = Field(description="Cases on which nothing is left to decide: moved on, erased, or no clause serves the recipient")
+    prepared: int = Field(
+        description="Deliveries prepared anew; each waits for its receipt and the last look as "
+        "any other"
+    )
+    unchanged: int = Field(
+        description="Cases on which nothing is left to decide: moved on, erased, or no clause "
+        "serves the recipient"
+    )
     failed: int = Field(description="Cases that could not be decided on; the hub's log says why")
     more: bool = Field(description="Whether others with this reason are still blocked: call again")
 
 
 class UnprovenOut(ApiModel):
-    """A disclosure of your own referral without a proof: it waits for its receipt, or left on a promise that is due."""
+    """A disclosure of your own referral without a proof: it waits for its receipt, or left on a
+    promise that is due.
+    """
 
     delivery_id: UUID
     case_reference: str
@@ -231,7 +260,10 @@ class UnprovenOut(ApiModel):
 
 
 class UnprovenPage(ApiModel):
-    """At most a hundred: what waits first, of that what is urgent, then the newest. `more` says that there are others."""
+    """At most a hundred: what waits first, of that what is urgent, then the newest.
+
+    `more` says that there are others.
+    """
 
     items: list[UnprovenOut]
     more: bool

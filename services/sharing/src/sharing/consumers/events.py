@@ -1,4 +1,5 @@
-"""Events in: snapshots from referral, receipts from the log, receipts and acknowledgements from agencies."""
+"""Events in: snapshots from referral, receipts from the log, receipts and acknowledgements from
+agencies."""
 
 from common.audit_record import Actor
 from common.audit_trail import AuditTrail, Receipt, Rejection
@@ -15,7 +16,9 @@ from sharing.usecases.desk import Desk, NoAgreement
 
 
 class EventConsumer:
-    """Each handler runs in the inbox's transaction, so a crash repeats the event and never half of its effect."""
+    """Each handler runs in the inbox's transaction, so a crash repeats the event and never half of
+    its effect.
+    """
 
     def __init__(self, desk: Desk, sealing: Sealing) -> None:
         self._desk = desk
@@ -35,7 +38,9 @@ class EventConsumer:
         if got.source != "svc:referral":
             raise Refused("not-referral")
         try:
-            deciding.take_snapshot(SqlTx(unit, self._sealing), self._desk, self._desk.own_work(), event)
+            deciding.take_snapshot(
+                SqlTx(unit, self._sealing), self._desk, self._desk.own_work(), event
+            )
         except NoAgreement:
             raise Refused("no-agreement") from None
         except CategoryUnknown:
@@ -45,14 +50,25 @@ class EventConsumer:
         """Destroy here what was destroyed at the owner, on the owner's word alone."""
         if got.source != "svc:referral":
             raise Refused("not-referral")
-        deciding.forget_subject(SqlTx(unit, self._sealing), self._desk, event.subject_id, event.case_ids)
+        deciding.forget_subject(
+            SqlTx(unit, self._sealing), self._desk, event.subject_id, event.case_ids
+        )
 
     def saved(self, unit: Unit, got: Received, event: SavedReceipt) -> None:
-        """The same receipt as by the API; the sender of the envelope is the agency it speaks for."""
+        """The same receipt as by the API; the sender of the envelope is the agency it speaks
+        for.
+        """
         self._may_speak(got.source)
         try:
             delivery = delivery_of(event.receipt)
-            receiving.save(SqlTx(unit, self._sealing), self._desk, got.source, _agency(got.source), delivery, event.receipt)
+            receiving.save(
+                SqlTx(unit, self._sealing),
+                self._desk,
+                got.source,
+                _agency(got.source),
+                delivery,
+                event.receipt,
+            )
         except (Problem, ReceiptRefused) as refused:
             raise Refused(refused.code) from None
 
@@ -60,14 +76,28 @@ class EventConsumer:
         """The same acknowledgement as by the API."""
         self._may_speak(got.source)
         try:
-            receiving.acknowledge(SqlTx(unit, self._sealing), self._desk, got.source, _agency(got.source), event.delivery_id, event.role)
+            receiving.acknowledge(
+                SqlTx(unit, self._sealing),
+                self._desk,
+                got.source,
+                _agency(got.source),
+                event.delivery_id,
+                event.role,
+            )
         except Problem as problem:
             raise Refused(problem.code) from None
 
     def proven(self, unit: Unit, receipt: Receipt) -> None:
-        """A record of ours is in the log; a disclosure that waited for it is handed to the release worker."""
+        """A record of ours is in the log; a disclosure that waited for it is handed to the release
+        worker.
+        """
         releasing.receipt_came(
-            SqlTx(unit, self._sealing), receipt.record_id, leaf=receipt.leaf, index=receipt.index, proof=receipt.proof, now=self._desk.now()
+            SqlTx(unit, self._sealing),
+            receipt.record_id,
+            leaf=receipt.leaf,
+            index=receipt.index,
+            proof=receipt.proof,
+            now=self._desk.now(),
         )
 
     def rejected(self, unit: Unit, rejection: Rejection) -> None:
@@ -75,10 +105,15 @@ class EventConsumer:
         releasing.receipt_refused(SqlTx(unit, self._sealing), self._desk, rejection.record_id)
 
     def _may_speak(self, agency: str) -> None:
-        """Suspension shuts this door as it shuts the API. Raises Refused, to be replayed on restoring, and Transient when nobody can say."""
+        """Suspension shuts this door as it shuts the API.
+
+        Raises Refused, to be replayed on restoring, and Transient when nobody can say.
+        """
         if not self._desk.directory.fresh():
             raise Transient("directory-stale")
-        if not any(known.id == agency and not known.suspended for known in self._desk.directory.agencies()):
+        if not any(
+            known.id == agency and not known.suspended for known in self._desk.directory.agencies()
+        ):
             raise Refused("agency-suspended")
 
 

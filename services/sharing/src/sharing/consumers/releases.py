@@ -1,4 +1,5 @@
-"""The release worker: takes proven disclosures from the database, asks for vetoes, and lets them leave, once each."""
+"""The release worker: takes proven disclosures from the database, asks for vetoes, and lets them
+leave, once each."""
 
 import asyncio
 import logging
@@ -29,28 +30,44 @@ _TEND_EVERY: Final = timedelta(seconds=30)
 _AFTER_FAILURE: Final = 1.0
 
 _meter = metrics.get_meter("hub.sharing")
-_outcomes = _meter.create_counter("hub_disclosure_releases", description="Release attempts by outcome")
-_waiting = _meter.create_gauge("hub_disclosures_waiting", description="Disclosures that have not left, by state and reason")
+_outcomes = _meter.create_counter(
+    "hub_disclosure_releases", description="Release attempts by outcome"
+)
+_waiting = _meter.create_gauge(
+    "hub_disclosures_waiting", description="Disclosures that have not left, by state and reason"
+)
 _overdue = _meter.create_gauge(
-    "hub_disclosure_promises_overdue", description="Emergency releases without their proof after the promised hour"
+    "hub_disclosure_promises_overdue",
+    description="Emergency releases without their proof after the promised hour",
 )
 
 _Seal = Callable[[Tx, Desk, Granted, UUID, CaseState | None], bool]
 
 
 class Releases:
-    """One task per process. What is due stands in the database, so a crash loses nothing; the state there decides who releases.
+    """One task per process.
+
+    What is due stands in the database, so a crash loses nothing; the state there decides who
+    releases.
 
     Two processes may try the same disclosure: the second finds it released and does nothing.
     """
 
-    def __init__(self, store: Store, desk: Desk, checks: ReleaseChecks, keys: Callable[[], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        desk: Desk,
+        checks: ReleaseChecks,
+        keys: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """`keys` asks the directory for everybody's keys of now; it raises DirectoryUnreachable."""
         self._store = store
         self._desk = desk
         self._checks = checks
         self._ask_for_keys = keys
-        self._keys_moved = True  # what was announced while this process was down, nobody tells it again
+        self._keys_moved = (
+            True  # what was announced while this process was down, nobody tells it again
+        )
         self._restored = Restored(store, desk)
         self._wake = asyncio.Event()
         self._running = asyncio.Event()
@@ -66,7 +83,10 @@ class Releases:
         self._wake.set()
 
     def keys_moved(self) -> None:
-        """Somebody's key came or went: look at once whose deliveries must be sealed again. Call on the loop."""
+        """Somebody's key came or went: look at once whose deliveries must be sealed again.
+
+        Call on the loop.
+        """
         self._keys_moved = True
         self._tended = self._desk.now() - _TEND_EVERY
         self._wake.set()
@@ -95,37 +115,59 @@ class Releases:
     async def step(self) -> int:
         """Try everything that is due once; how many were tried."""
         now = self._desk.now()
-        due, self._next_due = await self._store.read(lambda view: (view.due(now, _BATCH), view.next_due()))
+        due, self._next_due = await self._store.read(
+            lambda view: (view.due(now, _BATCH), view.next_due())
+        )
         cases = [tuple(group) for _, group in groupby(sorted(due, key=_by_case), key=_by_case)]
         await asyncio.gather(*(self._case(case) for case in cases))
         return len(due)
 
     async def decide_again(self) -> int:
-        """Decide on a page of cases that a suspension passed over and whose agency was restored; how many."""
+        """Decide on a page of cases that a suspension passed over and whose agency was restored;
+        how many.
+        """
         return await self._restored.step()
 
     async def tend(self) -> None:
-        """Keep promises whose proof came, seal again for new keys, and alarm what is overdue, once a day also agreements."""
+        """Keep promises whose proof came, seal again for new keys, and alarm what is overdue, once
+        a day also agreements.
+        """
         self._tended = self._desk.now()
         await self._look_for_keys()
-        current = {agency.id: self._desk.directory.sealing_key(agency.id) or "" for agency in self._desk.directory.agencies()}
+        current = {
+            agency.id: self._desk.directory.sealing_key(agency.id) or ""
+            for agency in self._desk.directory.agencies()
+        }
         current = {agency: kid for agency, kid in current.items() if kid}
         now = self._desk.now()
-        await self._again(lambda view, after: view.promised_with_proof(after, _BATCH), releasing.keep_promise)
-        await self._again(lambda view, after: view.sealed_to_old_keys(current, after, _BATCH), releasing.reseal)
+        await self._again(
+            lambda view, after: view.promised_with_proof(after, _BATCH), releasing.keep_promise
+        )
+        await self._again(
+            lambda view, after: view.sealed_to_old_keys(current, after, _BATCH), releasing.reseal
+        )
         await self._tell_overdue(now)
-        overdue, stuck = await self._store.read(lambda view: (view.overdue_promises(now), view.stuck()))
+        overdue, stuck = await self._store.read(
+            lambda view: (view.overdue_promises(now), view.stuck())
+        )
         self._show(stuck)
         _overdue.set(overdue)
         if overdue:
-            _log.error("promised proofs are overdue", extra={"alarm": "promise-overdue", "count": overdue})
+            _log.error(
+                "promised proofs are overdue", extra={"alarm": "promise-overdue", "count": overdue}
+            )
         self._remind(now.date())
 
     async def _look_for_keys(self) -> None:
-        """An event names a key and proves nothing; the set that its owner signed does. One that cannot be had is asked for at the next round."""
+        """An event names a key and proves nothing; the set that its owner signed does.
+
+        One that cannot be had is asked for at the next round.
+        """
         if not self._keys_moved or self._ask_for_keys is None:
             return
-        self._keys_moved = False  # before asking: what is announced meanwhile counts for the next round
+        self._keys_moved = (
+            False  # before asking: what is announced meanwhile counts for the next round
+        )
         try:
             await self._ask_for_keys()
         except DirectoryUnreachable:
@@ -133,50 +175,76 @@ class Releases:
             _log.warning("keys of the directory not had")
 
     def _remind(self, today: date) -> None:
-        """Once a day the owner of an agreement whose review date has passed hears of it (design section 13, rule 3)."""
+        """Once a day the owner of an agreement whose review date has passed hears of it (design
+        section 13, rule 3).
+        """
         if today == self._reviewed_on:
             return
         self._reviewed_on = today
         for rules in self._desk.rules.values():
             if rules.agreement.lapsed(today):
                 terms = rules.agreement.terms
-                _log.error("agreement needs its owner", extra={"alarm": "agreement-review-lapsed", "agreement": terms.id})
+                _log.error(
+                    "agreement needs its owner",
+                    extra={"alarm": "agreement-review-lapsed", "agreement": terms.id},
+                )
 
-    async def _again(self, find: Callable[[View, UUID | None], tuple[Due, ...]], seal: _Seal) -> None:
-        """Seal for everything found, page by page: what may not be sealed now stays, and must not hide what stands behind it."""
+    async def _again(
+        self, find: Callable[[View, UUID | None], tuple[Due, ...]], seal: _Seal
+    ) -> None:
+        """Seal for everything found, page by page: what may not be sealed now stays, and must not
+        hide what stands behind it.
+        """
         after: UUID | None = None
-        while page := await self._store.read(lambda view: find(view, after)):  # noqa: B023 - read at once, never kept
+        # Read at once, never kept
+        while page := await self._store.read(lambda view: find(view, after)):  # noqa: B023
             for due in page:
                 await self._seal_again(due, seal)
             after = page[-1].delivery_id
 
     async def _tell_overdue(self, now: datetime) -> None:
-        """Each promise past its hour in a transaction of its own; one already told of changes nothing."""
+        """Each promise past its hour in a transaction of its own; one already told of changes
+        nothing.
+        """
         after: UUID | None = None
-        while page := await self._store.read(lambda view: view.promises_due(now, after, _BATCH)):  # noqa: B023 - read at once, never kept
+        # Read at once, never kept
+        while page := await self._store.read(lambda view: view.promises_due(now, after, _BATCH)):  # noqa: B023
             for delivery in page:
                 await self._store.write(
-                    partial(releasing.promise_due, desk=self._desk, granted=self._desk.own_work(), delivery_id=delivery)
+                    partial(
+                        releasing.promise_due,
+                        desk=self._desk,
+                        granted=self._desk.own_work(),
+                        delivery_id=delivery,
+                    )
                 )
             after = page[-1]
 
     async def _seal_again(self, due: Due, seal: _Seal) -> None:
-        """One question and one transaction for one delivery; one that cannot be sealed must not keep the others."""
+        """One question and one transaction for one delivery; one that cannot be sealed must not
+        keep the others.
+        """
         state = await self._checks.check(due.case_id, due.version, due.subjects)
         try:
-            await self._store.write(lambda tx: seal(tx, self._desk, self._desk.own_work(), due.delivery_id, state))
+            await self._store.write(
+                lambda tx: seal(tx, self._desk, self._desk.own_work(), due.delivery_id, state)
+            )
         except (DatabaseUnavailable, DatabaseStopped):
             raise
         except Sealed:
             _log.info("an erased case is not sealed again")
         except Exception as error:  # noqa: BLE001 - it is tried again at the next round, loudly
-            _log.error("sealing again failed", extra={"alarm": "reseal-failed", "error": describe(error)})
+            _log.error(
+                "sealing again failed", extra={"alarm": "reseal-failed", "error": describe(error)}
+            )
 
     def _show(self, stuck: Sequence[Stuck]) -> None:
         """What waits or is blocked, by reason; a reason that has gone is set to nothing."""
         counts = {(each.state, each.reason): each.count for each in stuck}
         for state, reason in self._shown | counts.keys():
-            _waiting.set(counts.get((state, reason), 0), {"state": state, "reason": reason or "none"})
+            _waiting.set(
+                counts.get((state, reason), 0), {"state": state, "reason": reason or "none"}
+            )
         self._shown = set(counts)
 
     async def _case(self, due: Sequence[Due]) -> None:
@@ -188,8 +256,11 @@ class Releases:
             await self._release([each.delivery_id for each in due], state)
         except (DatabaseUnavailable, DatabaseStopped):
             raise
-        except Exception as error:  # noqa: BLE001 - one disclosure that cannot be sealed must not keep the others
-            _log.error("release failed", extra={"alarm": "release-failed", "error": describe(error)})
+        # One disclosure that cannot be sealed must not keep the others
+        except Exception as error:  # noqa: BLE001
+            _log.error(
+                "release failed", extra={"alarm": "release-failed", "error": describe(error)}
+            )
             for each in due:
                 await self._alone(each.delivery_id, state)
 
@@ -199,11 +270,16 @@ class Releases:
         except (DatabaseUnavailable, DatabaseStopped):
             raise
         except Exception:  # noqa: BLE001 - told once above; it waits and is shown to the desk
-            await self._store.write(partial(releasing.failed, desk=self._desk, delivery_id=delivery))
+            await self._store.write(
+                partial(releasing.failed, desk=self._desk, delivery_id=delivery)
+            )
 
     async def _release(self, deliveries: Sequence[UUID], state: CaseState | None) -> None:
         def work(tx: Tx) -> list[str]:
-            return [releasing.release(tx, self._desk, self._desk.own_work(), one, state) for one in deliveries]
+            return [
+                releasing.release(tx, self._desk, self._desk.own_work(), one, state)
+                for one in deliveries
+            ]
 
         for outcome in await self._store.write(work):
             _outcomes.add(1, {"outcome": outcome or "released"})
@@ -224,13 +300,21 @@ class Releases:
             except DatabaseUnavailable as error:
                 _log.warning("release worker waits", extra={"error": describe(error)})
                 await asyncio.sleep(_AFTER_FAILURE)
-            except Exception as error:  # noqa: BLE001 - nothing may end this task while disclosures wait; loud and slow instead
-                _log.error("release worker failed", extra={"alarm": "release-worker", "error": describe(error)})
+            # Nothing may end this task while disclosures wait; loud and slow instead
+            except Exception as error:  # noqa: BLE001
+                _log.error(
+                    "release worker failed",
+                    extra={"alarm": "release-worker", "error": describe(error)},
+                )
                 await asyncio.sleep(_AFTER_FAILURE)
 
     async def _rest(self) -> None:
         due = self._next_due  # as of a step that found nothing to do
-        limit = _LOOK_AGAIN if due is None else min(_LOOK_AGAIN, max(0.01, (due - self._desk.now()).total_seconds()))
+        limit = (
+            _LOOK_AGAIN
+            if due is None
+            else min(_LOOK_AGAIN, max(0.01, (due - self._desk.now()).total_seconds()))
+        )
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 await self._wake.wait()

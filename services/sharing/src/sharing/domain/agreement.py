@@ -1,4 +1,5 @@
-"""A sharing agreement as data: clauses, who they serve, what they carry, on what basis, and until when."""
+"""A sharing agreement as data: clauses, who they serve, what they carry, on what basis, and until
+when."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,20 +11,58 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from common.categories import CATEGORIES
 from common.views import ClauseText
 
-Purpose = Literal["protect_victim", "protect_child", "protect_adult", "manage_perpetrator", "prevent_crime", "support_offer", "review_death",
-                  "audit", "subject_right", "statistics"]  # fmt: skip
-Basis = Literal[
-    "6a", "6c", "6d", "6e", "6ea_crime", "6ea_safeguarding", "6ea_emergency", "6ea_public_request", "6f", "P3_necessary", "P3_consent"
+Purpose = Literal[
+    "protect_victim",
+    "protect_child",
+    "protect_adult",
+    "manage_perpetrator",
+    "prevent_crime",
+    "support_offer",
+    "review_death",
+    "audit",
+    "subject_right",
+    "statistics",
 ]
-Condition = Literal["9c", "9f", "9g_para18", "9g_para10", "9g_para6", "9h", "sch8_safeguarding", "none"]
-Gateway = Literal["CDA115", "CA2014_42", "CA2014_45", "ChA2004_10", "ChA2004_11", "ChA2004_16LA", "ChA1989_47", "CJA2003_325", "VPA2024_20",
-                  "VPA2024_13", "common_law", "court_order"]  # fmt: skip
+Basis = Literal[
+    "6a",
+    "6c",
+    "6d",
+    "6e",
+    "6ea_crime",
+    "6ea_safeguarding",
+    "6ea_emergency",
+    "6ea_public_request",
+    "6f",
+    "P3_necessary",
+    "P3_consent",
+]
+Condition = Literal[
+    "9c", "9f", "9g_para18", "9g_para10", "9g_para6", "9h", "sch8_safeguarding", "none"
+]
+Gateway = Literal[
+    "CDA115",
+    "CA2014_42",
+    "CA2014_45",
+    "ChA2004_10",
+    "ChA2004_11",
+    "ChA2004_16LA",
+    "ChA1989_47",
+    "CJA2003_325",
+    "VPA2024_20",
+    "VPA2024_13",
+    "common_law",
+    "court_order",
+]
 
 LAPSING: Final = frozenset({"support_offer", "statistics"})
-"""Purposes that stop at a lapsed review date; protection does not stop at midnight (design section 13, rule 3)."""
+"""Purposes that stop at a lapsed review date; protection does not stop at midnight (design section
+13, rule 3).
+"""
 
 COMPETENT: Final = frozenset({"police", "probation", "prison", "court_liaison"})
-"""Agency types that receive as competent authorities under DPA 2018 Part 3; all others under UK GDPR (domain reference 4.3)."""
+"""Agency types that receive as competent authorities under DPA 2018 Part 3; all others under UK
+GDPR (domain reference 4.3).
+"""
 
 
 class _Part(BaseModel):
@@ -38,7 +77,11 @@ class Ground(_Part):
 
 
 class Clause(_Part):
-    """One clause. `essential` names information without any of which the rest would be pointless or harmful to send."""
+    """One clause.
+
+    `essential` names information without any of which the rest would be pointless or harmful to
+    send.
+    """
 
     id: str
     title: str
@@ -66,7 +109,9 @@ class Terms(_Part):
     owner: str
     parties: tuple[str, ...]
     advocates: tuple[str, ...] = ()
-    """Agency types that speak for the victim, and so still see last-known means of contact once they are unverified."""
+    """Agency types that speak for the victim, and so still see last-known means of contact once
+    they are unverified.
+    """
     clause: tuple[Clause, ...]
     obligation: Mapping[str, str]
     veto: Mapping[str, str]
@@ -108,9 +153,14 @@ class Agreement:
         return frozenset(kind for clause in self.terms.clause for kind in clause.recipient_types)
 
     def leading_veto(self, reasons: Iterable[str]) -> str:
-        """Of several vetoes the one the agreement lists first, so that one decision always gives one reason."""
+        """Of several vetoes the one the agreement lists first, so that one decision always gives
+        one reason.
+        """
         listed = list(self.terms.veto)
-        return min(reasons, key=lambda reason: (listed.index(reason) if reason in listed else len(listed), reason))
+        return min(
+            reasons,
+            key=lambda reason: (listed.index(reason) if reason in listed else len(listed), reason),
+        )
 
     def in_force(self, on: date) -> bool:
         """Whether the agreement has begun. It ends only by being withdrawn."""
@@ -121,13 +171,23 @@ class Agreement:
         return on > self.terms.review_by
 
     def told(self, clause: Clause, recipient_type: str) -> ClauseText:
-        """The clause as a recipient of that type is told it, with the basis of the recipient's own regime."""
+        """The clause as a recipient of that type is told it, with the basis of the recipient's own
+        regime.
+        """
         ground = clause.part3 if recipient_type in COMPETENT else clause.uk_gdpr
         return ClauseText(
-            id=clause.id, text=clause.text, agreement=self.terms.id, version=self.terms.version, agreement_hash=self.hash, purpose=clause.purpose,
-            necessity=clause.necessity, lawful_basis=ground.basis, condition=ground.condition, gateway=clause.gateway,
+            id=clause.id,
+            text=clause.text,
+            agreement=self.terms.id,
+            version=self.terms.version,
+            agreement_hash=self.hash,
+            purpose=clause.purpose,
+            necessity=clause.necessity,
+            lawful_basis=ground.basis,
+            condition=ground.condition,
+            gateway=clause.gateway,
             obligations=tuple((code, self.terms.obligation[code]) for code in clause.obligations),
-        )  # fmt: skip
+        )
 
     def _by_id(self) -> dict[str, Clause]:
         return {clause.id: clause for clause in self.terms.clause}

@@ -1,4 +1,5 @@
-"""Decide who may know what: questions to the agreement, and what its answers add up to. Pure; the same inputs give the same decision."""
+"""Decide who may know what: questions to the agreement, and what its answers add up to. Pure; the
+same inputs give the same decision."""
 
 import hashlib
 from collections import Counter
@@ -42,7 +43,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """The agreement's answer: permitted with the ids of its clauses, or not with the ids of vetoes; neither means no clause."""
+    """The agreement's answer: permitted with the ids of its clauses, or not with the ids of vetoes;
+    neither means no clause.
+    """
 
     permitted: bool
     reasons: tuple[str, ...]
@@ -50,7 +53,9 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class RecipientDecision:
-    """What one agency may know: permitted parcels with their clause, withheld ones with the reason, and the sum of it."""
+    """What one agency may know: permitted parcels with their clause, withheld ones with the reason,
+    and the sum of it.
+    """
 
     recipient: Agency
     projection: Projection
@@ -76,11 +81,19 @@ class SharingDecision:
     recipients: tuple[RecipientDecision, ...]
 
 
-def due(snapshot: CaseSnapshot, agreement: Agreement, agencies: Sequence[Agency]) -> tuple[Agency, ...]:
-    """The agencies a decision must answer for: parties of the area that some clause may serve, in the order of their ids."""
+def due(
+    snapshot: CaseSnapshot, agreement: Agreement, agencies: Sequence[Agency]
+) -> tuple[Agency, ...]:
+    """The agencies a decision must answer for: parties of the area that some clause may serve, in
+    the order of their ids.
+    """
     served = agreement.serves()
     parties = set(agreement.terms.parties)
-    found = (agency for agency in agencies if agency.area == snapshot.area and agency.type in served and agency.id in parties)
+    found = (
+        agency
+        for agency in agencies
+        if agency.area == snapshot.area and agency.type in served and agency.id in parties
+    )
     return tuple(sorted(found, key=lambda agency: agency.id))
 
 
@@ -89,14 +102,22 @@ def questions(reading: Reading, recipients: Sequence[Agency]) -> tuple[Question,
     wanted = [(parcel, reading.is_location_shielded(parcel)) for parcel in reading.parcels()]
     markings = reading.snapshot.markings
     return tuple(
-        Question(agency, parcel, shielded, frozenset([m.kind for m in markings if covers(m, agency.id, parcel)]))
+        Question(
+            agency,
+            parcel,
+            shielded,
+            frozenset([m.kind for m in markings if covers(m, agency.id, parcel)]),
+        )
         for agency in recipients
         for parcel, shielded in wanted
     )
 
 
 def covers(marking: Marking, agency: str, parcel: Parcel) -> bool:
-    """Whether a veto covers this agency and parcel. A location shield has its own rule, `views.is_location_shielded`."""
+    """Whether a veto covers this agency and parcel.
+
+    A location shield has its own rule, `views.is_location_shielded`.
+    """
     if marking.kind == "location_shield" or marking.agency not in {"*", agency}:
         return False
     if marking.kind == "informant" and marking.category == "*" and marking.subject is None:
@@ -108,32 +129,53 @@ def covers(marking: Marking, agency: str, parcel: Parcel) -> bool:
 
 
 def conclude(
-    snapshot: CaseSnapshot, agreement: Agreement, asked: Sequence[Question], rulings: Sequence[Ruling], *, as_of: datetime
+    snapshot: CaseSnapshot,
+    agreement: Agreement,
+    asked: Sequence[Question],
+    rulings: Sequence[Ruling],
+    *,
+    as_of: datetime,
 ) -> SharingDecision:
     """Add the rulings up, one decision per recipient."""
     by_recipient: dict[Agency, list[tuple[Question, Ruling]]] = {}
     for question, ruling in zip(asked, rulings, strict=True):
         by_recipient.setdefault(question.recipient, []).append((question, ruling))
-    decided = tuple(_recipient(agreement, agency, answers, as_of) for agency, answers in by_recipient.items())
+    decided = tuple(
+        _recipient(agreement, agency, answers, as_of) for agency, answers in by_recipient.items()
+    )
     return SharingDecision(
-        as_of=as_of, agreement=agreement.terms.id, agreement_version=agreement.terms.version, agreement_hash=agreement.hash,
-        inputs_hash=inputs_hash(snapshot), recipients=decided,
-    )  # fmt: skip
+        as_of=as_of,
+        agreement=agreement.terms.id,
+        agreement_version=agreement.terms.version,
+        agreement_hash=agreement.hash,
+        inputs_hash=inputs_hash(snapshot),
+        recipients=decided,
+    )
 
 
 def inputs_hash(snapshot: CaseSnapshot) -> str:
-    """SHA-256 of everything a decision looked at; random ids in it keep its content from being guessed."""
+    """SHA-256 of everything a decision looked at; random ids in it keep its content from being
+    guessed.
+    """
     return b64u(hashlib.sha256(canonical(snapshot.data())).digest())
 
 
 def child_present(snapshot: CaseSnapshot) -> bool:
-    """A child on the case, anybody else under 18 but the suspect, or a form that says children were there without naming them."""
-    if any(s.role == "child" or (s.under_18 and s.role != "perpetrator") for s in snapshot.subjects):
+    """A child on the case, anybody else under 18 but the suspect, or a form that says children were
+    there without naming them.
+    """
+    if any(
+        s.role == "child" or (s.under_18 and s.role != "perpetrator") for s in snapshot.subjects
+    ):
         return True
-    return any(fact.category == "incident_children" and fact.value == "yes" for fact in snapshot.facts)
+    return any(
+        fact.category == "incident_children" and fact.value == "yes" for fact in snapshot.facts
+    )
 
 
-def _recipient(agreement: Agreement, agency: Agency, answers: list[tuple[Question, Ruling]], as_of: datetime) -> RecipientDecision:
+def _recipient(
+    agreement: Agreement, agency: Agency, answers: list[tuple[Question, Ruling]], as_of: datetime
+) -> RecipientDecision:
     permitted: dict[Parcel, frozenset[str]] = {}
     withheld: dict[Parcel, str] = {}
     for question, ruling in answers:
@@ -143,10 +185,15 @@ def _recipient(agreement: Agreement, agency: Agency, answers: list[tuple[Questio
         else:
             withheld[question.parcel] = reason
     _drop_pointless(agreement, permitted, withheld)
-    used = agreement.order(frozenset(clause for clauses in permitted.values() for clause in clauses))
-    # A parcel that two clauses permit goes under the leading one; a clause that then carries nothing is not mentioned.
+    used = agreement.order(
+        frozenset(clause for clauses in permitted.values() for clause in clauses)
+    )
+    # A parcel that two clauses permit goes under the leading one; a clause that then carries
+    # nothing is not mentioned.
     under = {parcel: agreement.order(clauses)[0].id for parcel, clauses in permitted.items()}
-    told = tuple(agreement.told(clause, agency.type) for clause in used if clause.id in under.values())
+    told = tuple(
+        agreement.told(clause, agency.type) for clause in used if clause.id in under.values()
+    )
     advocate = agency.type in agreement.terms.advocates
     projection = Projection(agency.id, under, told, decided_at=as_of, advocate=advocate)
     return RecipientDecision(agency, projection, withheld, "" if under else _sum(withheld))
@@ -158,12 +205,20 @@ def _weigh(agreement: Agreement, ruling: Ruling, on: date) -> tuple[frozenset[st
         return frozenset(), agreement.leading_veto(ruling.reasons) if ruling.reasons else NO_CLAUSE
     if not agreement.in_force(on):
         return frozenset(), NOT_IN_FORCE
-    standing = frozenset(c for c in ruling.reasons if not (agreement.lapsed(on) and agreement.clause(c).purpose in LAPSING))
+    standing = frozenset(
+        c
+        for c in ruling.reasons
+        if not (agreement.lapsed(on) and agreement.clause(c).purpose in LAPSING)
+    )
     return standing, LAPSED
 
 
-def _drop_pointless(agreement: Agreement, permitted: dict[Parcel, frozenset[str]], withheld: dict[Parcel, str]) -> None:
-    carried = {(clause, parcel.category) for parcel, clauses in permitted.items() for clause in clauses}
+def _drop_pointless(
+    agreement: Agreement, permitted: dict[Parcel, frozenset[str]], withheld: dict[Parcel, str]
+) -> None:
+    carried = {
+        (clause, parcel.category) for parcel, clauses in permitted.items() for clause in clauses
+    }
     for clause in agreement.order(frozenset(clause for clause, _ in carried)):
         if not any((clause.id, essential) in carried for essential in clause.essential):
             for parcel, clauses in list(permitted.items()):
@@ -179,9 +234,14 @@ def _sum(withheld: Mapping[Parcel, str]) -> str:
     for code in (RULE_FAILED, ESSENTIAL, LAPSED, NOT_IN_FORCE):
         if reasons[code]:
             return code
-    # A veto explains the whole only when it covers the whole: an address shield is no reason for having no clause.
+    # A veto explains the whole only when it covers the whole: an address shield is no reason for
+    # having no clause.
     return next(iter(reasons)) if len(reasons) == 1 else _common_veto(reasons)
 
 
 def _common_veto(reasons: Counter[str]) -> str:
-    return NO_CLAUSE if reasons[NO_CLAUSE] or not reasons else min(reasons, key=lambda code: (-reasons[code], code))
+    return (
+        NO_CLAUSE
+        if reasons[NO_CLAUSE] or not reasons
+        else min(reasons, key=lambda code: (-reasons[code], code))
+    )

@@ -1,4 +1,5 @@
-"""The life of one disclosure, from its decision to a signed receipt, and the evidence that travels with it."""
+"""The life of one disclosure, from its decision to a signed receipt, and the evidence that travels
+with it."""
 
 import hashlib
 import hmac
@@ -73,7 +74,9 @@ class Disclosure:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a package is made of: the content C with its salt, our audit record with its salt, and its place in the log."""
+    """What a package is made of: the content C with its salt, our audit record with its salt, and
+    its place in the log.
+    """
 
     content: bytes
     content_salt: bytes
@@ -111,7 +114,8 @@ class ProofWrong(ValueError):
 
 
 def check_proof(prepared: Prepared, log: Verifier) -> None:
-    """Step 3 of design section 8: the leaf commits to the record *we* wrote, which commits to *this* content, and stands in the log.
+    """Step 3 of design section 8: the leaf commits to the record *we* wrote, which commits to
+    *this* content, and stands in the log.
 
     Raises ProofWrong.
     """
@@ -134,7 +138,9 @@ def check_proof(prepared: Prepared, log: Verifier) -> None:
 
 
 def package(prepared: Prepared, promise: Promise | None = None) -> DisclosurePackage:
-    """The event that is sealed to the recipient; with a promise on the emergency path, else with leaf and proof."""
+    """The event that is sealed to the recipient; with a promise on the emergency path, else with
+    leaf and proof.
+    """
     evidence = prepared.evidence
     return DisclosurePackage(
         kind=prepared.disclosure.kind,
@@ -149,13 +155,23 @@ def package(prepared: Prepared, promise: Promise | None = None) -> DisclosurePac
     )
 
 
-def delivery_id(secret: bytes, case_id: UUID, snapshot_version: int, recipient: str, agreement_hash: str, ordinal: int = 0) -> UUID:
-    """The id of the one delivery these five allow, the same for a preview as for the delivery itself.
+def delivery_id(
+    secret: bytes,
+    case_id: UUID,
+    snapshot_version: int,
+    recipient: str,
+    agreement_hash: str,
+    ordinal: int = 0,
+) -> UUID:
+    """The id of the one delivery these five allow, the same for a preview as for the delivery
+    itself.
 
-    `ordinal` counts this recipient's earlier deliveries of the same version: one that was blocked keeps its id and never leaves
+    `ordinal` counts this recipient's earlier deliveries of the same version: one that was blocked
+    keeps its id and never leaves
     under it, and what is decided again is another delivery.
 
-    A keyed UUID version 8 (RFC 9562 section 5.8): two agencies who compare theirs learn nothing, not even the moment.
+    A keyed UUID version 8 (RFC 9562 section 5.8): two agencies who compare theirs learn nothing,
+    not even the moment.
     """
     named = f"delivery\0{case_id}\0{snapshot_version}\0{recipient}\0{agreement_hash}".encode()
     if ordinal:
@@ -167,11 +183,17 @@ def delivery_id(secret: bytes, case_id: UUID, snapshot_version: int, recipient: 
 
 
 def fingerprint(secret: bytes, content: Mapping[str, object]) -> str:
-    """Tells whether two deliveries say the same, whatever their id, kind and moment; keyed, so that nobody can guess content by it."""
-    said = {name: value for name, value in content.items() if name not in {"deliveryId", "kind", "asOf"}}
+    """Tells whether two deliveries say the same, whatever their id, kind and moment; keyed, so that
+    nobody can guess content by it.
+    """
+    said = {
+        name: value for name, value in content.items() if name not in {"deliveryId", "kind", "asOf"}
+    }
     return b64u(hmac.digest(secret, b"fingerprint\0" + canonical(said), hashlib.sha256))
 
 
 def wait(attempts: int) -> timedelta:
-    """How long until the next try after so many: doubling from a quarter of a second to half a minute."""
+    """How long until the next try after so many: doubling from a quarter of a second to half a
+    minute.
+    """
     return timedelta(seconds=min(_FIRST_WAIT * 2 ** min(attempts, 16), _LONGEST_WAIT))

@@ -1,4 +1,5 @@
-"""A saved receipt: the recipient's system of record signs that it holds exactly the ciphertext it was given."""
+"""A saved receipt: the recipient's system of record signs that it holds exactly the ciphertext it
+was given."""
 
 import hashlib
 from collections.abc import Callable, Collection
@@ -16,7 +17,10 @@ _CLAIMS: Final = {"iss", "dl", "ed", "savedAt", "system", "jti"}
 
 
 class ReceiptRefused(ValueError):
-    """A receipt that proves nothing. `code` names the defect; the receipt is never part of the message."""
+    """A receipt that proves nothing.
+
+    `code` names the defect; the receipt is never part of the message.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -40,9 +44,16 @@ def key_id(receipt: str) -> str:
 
 
 def check_receipt(
-    receipt: str, *, agency: str, delivery_id: UUID, delivered: Collection[str], key: Callable[[str], VerificationKey | None]
+    receipt: str,
+    *,
+    agency: str,
+    delivery_id: UUID,
+    delivered: Collection[str],
+    key: Callable[[str], VerificationKey | None],
 ) -> Saved:
-    """Verify that `agency` signed for this delivery and for exactly one of the envelopes it was given. Raises ReceiptRefused."""
+    """Verify that `agency` signed for this delivery and for exactly one of the envelopes it was
+    given. Raises ReceiptRefused.
+    """
     header = _header(receipt)
     found = key(header["kid"])
     if found is None:
@@ -55,13 +66,21 @@ def check_receipt(
     except (KeyRefused, CanonicalError):
         raise ReceiptRefused("receipt-signature-wrong") from None
     claims = _object(body)
-    if set(claims) - {"iat"} != _CLAIMS or not all(isinstance(claims[name], str) and 0 < len(claims[name]) <= 200 for name in _CLAIMS):
+    if set(claims) - {"iat"} != _CLAIMS or not all(
+        isinstance(claims[name], str) and 0 < len(claims[name]) <= 200 for name in _CLAIMS
+    ):
         raise ReceiptRefused("receipt-malformed")
     if claims["iss"] != agency or claims["dl"] != str(delivery_id):
         raise ReceiptRefused("receipt-for-another-delivery")
     if claims["ed"] not in delivered:
         raise ReceiptRefused("receipt-for-another-envelope")
-    return Saved(agency, delivery_id, claims["ed"], _moment(claims["savedAt"]), b64u(hashlib.sha256(receipt.encode()).digest()))
+    return Saved(
+        agency,
+        delivery_id,
+        claims["ed"],
+        _moment(claims["savedAt"]),
+        b64u(hashlib.sha256(receipt.encode()).digest()),
+    )
 
 
 def _header(receipt: str) -> dict[str, Any]:
@@ -99,7 +118,10 @@ def _moment(text: str) -> datetime:
 
 
 def delivery_of(receipt: str) -> UUID:
-    """The delivery a receipt says it is about, unverified, to be looked up before checking it. Raises ReceiptRefused."""
+    """The delivery a receipt says it is about, unverified, to be looked up before checking it.
+
+    Raises ReceiptRefused.
+    """
     _header(receipt)
     named = _object(receipt.split(".")[1]).get("dl")
     try:

@@ -1,4 +1,5 @@
-"""Signed bundles of sharing agreements: read, checked against the schema, verified, and asked through Cedar in one batch."""
+"""Signed bundles of sharing agreements: read, checked against the schema, verified, and asked
+through Cedar in one batch."""
 
 import hashlib
 import json
@@ -20,7 +21,13 @@ from common.keys import KeyRefused, SigningKey, VerificationKey
 from sharing.domain.agreement import Agreement, Terms
 from sharing.domain.deciding import RULE_FAILED, Agency, Question, Ruling, child_present
 
-PARTS: Final = ("agreement.toml", "schema.cedarschema", "clauses.cedar", "vetoes.cedar", "decisions.yaml")
+PARTS: Final = (
+    "agreement.toml",
+    "schema.cedarschema",
+    "clauses.cedar",
+    "vetoes.cedar",
+    "decisions.yaml",
+)
 SIGNATURE_TYPE: Final = "hub-agreement+jws"
 _ACTION: Final = {"type": "Action", "id": "disclose"}
 _KNOWN_LIMIT: Final = 20_000
@@ -30,7 +37,10 @@ _Same = tuple[str, str, bool, frozenset[str]]
 
 
 class AgreementRefused(ValueError):
-    """A bundle is incomplete, incoherent or not signed by the operator. `code` names the defect; the service must not start on it."""
+    """A bundle is incomplete, incoherent or not signed by the operator.
+
+    `code` names the defect; the service must not start on it.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -45,7 +55,9 @@ class Bundle:
 
     @property
     def hash(self) -> str:
-        """The agreement hash that every disclosure names: base64url SHA-256 over the canonical list of the files' SHA-256."""
+        """The agreement hash that every disclosure names: base64url SHA-256 over the canonical list
+        of the files' SHA-256.
+        """
         listed = {name: b64u(hashlib.sha256(data).digest()) for name, data in self.parts.items()}
         return b64u(hashlib.sha256(canonical(listed)).digest())
 
@@ -92,7 +104,9 @@ class CedarRules:
     """One loaded agreement, parsed once. Fulfils `ports.Rules`."""
 
     def __init__(self, bundle: Bundle) -> None:
-        """Raises AgreementRefused unless terms and rules agree with each other and with the schema."""
+        """Raises AgreementRefused unless terms and rules agree with each other and with the
+        schema.
+        """
         terms = _terms(bundle)
         self.agreement = Agreement(terms, bundle.hash)
         text = "\n".join(bundle.parts[part].decode() for part in ("clauses.cedar", "vetoes.cedar"))
@@ -107,29 +121,47 @@ class CedarRules:
         if not checked.validation_passed:
             raise AgreementRefused("agreement-rules-outside-schema")
         _check_rules(named, terms)
-        self._policies = cedarpy.PolicySet.from_json_str(json.dumps({"templates": {}, "staticPolicies": named, "templateLinks": []}))
+        self._policies = cedarpy.PolicySet.from_json_str(
+            json.dumps({"templates": {}, "staticPolicies": named, "templateLinks": []})
+        )
         self._entities: tuple[tuple[tuple[str, str], ...], cedarpy.Entities] | None = None
         self._known: dict[tuple[str, tuple[Agency, ...]], dict[_Same, Ruling]] = {}
 
-    def rule(self, snapshot: CaseSnapshot, asked: Sequence[Question], agencies: Sequence[Agency]) -> tuple[Ruling, ...]:
-        """Answer every question in at most one call. A rule that fails to evaluate denies with reason ``rule-failed``."""
+    def rule(
+        self, snapshot: CaseSnapshot, asked: Sequence[Question], agencies: Sequence[Agency]
+    ) -> tuple[Ruling, ...]:
+        """Answer every question in at most one call.
+
+        A rule that fails to evaluate denies with reason ``rule-failed``.
+        """
         shared = self._shared_context(snapshot, agencies)
         known = self._known_under(shared, agencies)
         alike = [(_same(question), question) for question in asked]
-        requests = {same: _request(question, shared) for same, question in dict(alike).items() if same not in known}
+        requests = {
+            same: _request(question, shared)
+            for same, question in dict(alike).items()
+            if same not in known
+        }
         if not requests:
             return tuple(known[same] for same, _ in alike)
-        results = cedarpy.is_authorized_batch(list(requests.values()), self._policies, self._entities_of(agencies), self._schema)
+        results = cedarpy.is_authorized_batch(
+            list(requests.values()), self._policies, self._entities_of(agencies), self._schema
+        )
         fresh = dict(zip(requests, (_ruling(result) for result in results), strict=True))
         # A rule that failed is evaluated, and alarmed, every time.
-        known |= {same: ruling for same, ruling in fresh.items() if RULE_FAILED not in ruling.reasons}
+        known |= {
+            same: ruling for same, ruling in fresh.items() if RULE_FAILED not in ruling.reasons
+        }
         return tuple(fresh.get(same) or known[same] for same, _ in alike)
 
-    def _known_under(self, shared: Mapping[str, Any], agencies: Sequence[Agency]) -> dict[_Same, Ruling]:
+    def _known_under(
+        self, shared: Mapping[str, Any], agencies: Sequence[Agency]
+    ) -> dict[_Same, Ruling]:
         """Rulings given before to requests that were the same in every part.
 
-        Policies, schema and clauses never change within one object and Cedar reads no clock, so these are its only answers.
-        The context is compared as JSON, the form in which Cedar gets it, because Python holds 1 and True for the same.
+        Policies, schema and clauses never change within one object and Cedar reads no clock, so
+        these are its only answers. The context is compared as JSON, the form in which Cedar gets
+        it, because Python holds 1 and True for the same.
         """
         if sum(map(len, self._known.values())) > _KNOWN_LIMIT:
             self._known = {}
@@ -150,46 +182,74 @@ class CedarRules:
         }
 
     def _entities_of(self, agencies: Sequence[Agency]) -> cedarpy.Entities:
-        """Agencies and categories hang under the clauses that name them; parsed again only when the agencies change."""
+        """Agencies and categories hang under the clauses that name them; parsed again only when the
+        agencies change.
+        """
         wanted = tuple((agency.id, agency.type) for agency in agencies)
         if self._entities is None or self._entities[0] != wanted:
-            self._entities = (wanted, cedarpy.Entities.from_json_str(json.dumps(self._graph(wanted)), schema=self._schema_text))
+            self._entities = (
+                wanted,
+                cedarpy.Entities.from_json_str(
+                    json.dumps(self._graph(wanted)), schema=self._schema_text
+                ),
+            )
         return self._entities[1]
 
     def _graph(self, agencies: tuple[tuple[str, str], ...]) -> list[dict[str, Any]]:
         clauses = self.agreement.terms.clause
         parties = set(self.agreement.terms.parties)
-        groups = [_entity(kind, clause.id, {}, []) for clause in clauses for kind in ("Recipients", "Categories")]
+        groups = [
+            _entity(kind, clause.id, {}, [])
+            for clause in clauses
+            for kind in ("Recipients", "Categories")
+        ]
         served = [
             _entity(
                 "Agency",
                 name,
                 {"agencyType": kind},
-                [("Recipients", c.id) for c in clauses if name in parties and kind in c.recipient_types],
+                [
+                    ("Recipients", c.id)
+                    for c in clauses
+                    if name in parties and kind in c.recipient_types
+                ],
             )
             for name, kind in agencies
         ]
         carried = [
             _entity(
-                "Category", code, {"givesLocation": about.gives_location, "about": about.about},
+                "Category",
+                code,
+                {"givesLocation": about.gives_location, "about": about.about},
                 [("Categories", c.id) for c in clauses if code in c.categories],
             )
             for code, about in CATEGORIES.items()
-        ]  # fmt: skip
+        ]
         return groups + served + carried
 
 
-def load(bundle: Bundle, *, on: date, signature: str | None, operator: VerificationKey, unsigned_allowed: bool) -> tuple[CedarRules, str]:
-    """Check, verify and parse a bundle for use on a day; also says what its owner must be told (empty, or a code).
+def load(
+    bundle: Bundle,
+    *,
+    on: date,
+    signature: str | None,
+    operator: VerificationKey,
+    unsigned_allowed: bool,
+) -> tuple[CedarRules, str]:
+    """Check, verify and parse a bundle for use on a day; also says what its owner must be told
+    (empty, or a code).
 
-    An unsigned bundle is used only where `unsigned_allowed`, which is for demonstrations. Raises AgreementRefused.
+    An unsigned bundle is used only where `unsigned_allowed`, which is for demonstrations. Raises
+    AgreementRefused.
     """
     if signature is not None:
         verify_bundle(bundle, signature, operator)
     elif not unsigned_allowed:
         raise AgreementRefused("agreement-unsigned")
     rules = CedarRules(bundle)
-    return rules, "agreement-review-lapsed" if rules.agreement.lapsed(on) else "agreement-unsigned" if signature is None else ""
+    return rules, "agreement-review-lapsed" if rules.agreement.lapsed(
+        on
+    ) else "agreement-unsigned" if signature is None else ""
 
 
 def _terms(bundle: Bundle) -> Terms:
@@ -200,7 +260,10 @@ def _terms(bundle: Bundle) -> Terms:
 
 
 def _named_policies(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Policies by their @id. Cedar would report them as policy0, policy1 …, which explains nothing (security reference 4)."""
+    """Policies by their @id.
+
+    Cedar would report them as policy0, policy1 …, which explains nothing (security reference 4).
+    """
     policies = list(raw["staticPolicies"].values())
     named = {str(policy.get("annotations", {}).get("id", "")): policy for policy in policies}
     if raw.get("templates") or "" in named or len(named) != len(policies):
@@ -209,7 +272,9 @@ def _named_policies(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _check_rules(named: Mapping[str, Mapping[str, Any]], terms: Terms) -> None:
-    """Every clause has exactly its permit, bounded by its own recipients and categories; every other rule is a listed veto."""
+    """Every clause has exactly its permit, bounded by its own recipients and categories; every
+    other rule is a listed veto.
+    """
     permits = {name: policy for name, policy in named.items() if policy["effect"] == "permit"}
     if set(permits) != {clause.id for clause in terms.clause}:
         raise AgreementRefused("agreement-clauses-and-rules-differ")
@@ -221,13 +286,24 @@ def _check_rules(named: Mapping[str, Mapping[str, Any]], terms: Terms) -> None:
         raise AgreementRefused("agreement-vetoes-and-rules-differ")
 
 
-def _entity(kind: str, name: str, attributes: dict[str, Any], parents: list[tuple[str, str]]) -> dict[str, Any]:
-    return {"uid": {"type": kind, "id": name}, "attrs": attributes, "parents": [{"type": t, "id": i} for t, i in parents]}
+def _entity(
+    kind: str, name: str, attributes: dict[str, Any], parents: list[tuple[str, str]]
+) -> dict[str, Any]:
+    return {
+        "uid": {"type": kind, "id": name},
+        "attrs": attributes,
+        "parents": [{"type": t, "id": i} for t, i in parents],
+    }
 
 
 def _same(question: Question) -> _Same:
     """Questions that differ only in the subject have one answer."""
-    return (question.recipient.id, question.parcel.category, question.location_shielded, question.markings)
+    return (
+        question.recipient.id,
+        question.parcel.category,
+        question.location_shielded,
+        question.markings,
+    )
 
 
 def _request(question: Question, shared: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,6 +321,12 @@ def _request(question: Question, shared: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ruling(result: cedarpy.AuthzResult) -> Ruling:
-    if result.diagnostics.errors or result.decision not in {cedarpy.Decision.Allow, cedarpy.Decision.Deny}:
+    if result.diagnostics.errors or result.decision not in {
+        cedarpy.Decision.Allow,
+        cedarpy.Decision.Deny,
+    }:
         return Ruling(permitted=False, reasons=(RULE_FAILED,))
-    return Ruling(permitted=result.decision is cedarpy.Decision.Allow, reasons=tuple(sorted(result.diagnostics.reasons)))
+    return Ruling(
+        permitted=result.decision is cedarpy.Decision.Allow,
+        reasons=tuple(sorted(result.diagnostics.reasons)),
+    )

@@ -1,4 +1,5 @@
-"""The repository: Core statements over the tables, sealing on the way in and opening on the way out."""
+"""The repository: Core statements over the tables, sealing on the way in and opening on the way
+out."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
@@ -8,7 +9,20 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Boolean, Insert, and_, bindparam, case, delete, false, func, insert, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Insert,
+    and_,
+    bindparam,
+    case,
+    delete,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common import topics
@@ -29,7 +43,15 @@ from common.sealed import SubjectErased, SubjectKey, SubjectKeys, SubjectUnknown
 from sharing.domain.disclosure import THIRD_PARTY, Disclosure, Evidence
 from sharing.ports import CaseFile, Delivery, Record, Sealed, Shown, Tx, Unproven, View
 from sharing.storage.looking import SqlView
-from sharing.storage.tables import DELIVERY, INBOX_PLACE, PASSED_OVER, CaseRow, DecisionRow, DisclosureRow, table_of
+from sharing.storage.tables import (
+    DELIVERY,
+    INBOX_PLACE,
+    PASSED_OVER,
+    CaseRow,
+    DecisionRow,
+    DisclosureRow,
+    table_of,
+)
 
 T = TypeVar("T")
 
@@ -45,33 +67,62 @@ _THIS_CASE: Final = _CASE.c.case_id == bindparam("b_case")
 _CASE_BY_ID: Final = Prepared(_CASES.where(_THIS_CASE))
 _CASE_HELD: Final = Prepared(_CASES.where(_THIS_CASE).with_for_update())
 _CASE_BY_REFERENCE: Final = Prepared(
-    _CASES.where(_CASE.c.referrer == bindparam("b_agency"), _CASE.c.referrer_reference == bindparam("b_reference"))
+    _CASES.where(
+        _CASE.c.referrer == bindparam("b_agency"),
+        _CASE.c.referrer_reference == bindparam("b_reference"),
+    )
 )
 _CASE_KEY: Final = Prepared(select(_CASE.c.key_id).where(_THIS_CASE))
-_CASE_KNOWN: Final = Prepared(select(_CASE.c.key_id, _CASE.c.version, _CASE.c.vetting).where(_THIS_CASE))
+_CASE_KNOWN: Final = Prepared(
+    select(_CASE.c.key_id, _CASE.c.version, _CASE.c.vetting).where(_THIS_CASE)
+)
 _CASE_SNAPSHOT: Final = Prepared(select(_CASE.c.key_id, _CASE.c.snapshot_ct).where(_THIS_CASE))
 _NEW_CASE: Final = Prepared(insert(_CASE), *_CASE.c.keys())
-_CHANGED_CASE: Final = Prepared(update(_CASE).where(_THIS_CASE), *(column.key for column in _CASE.c if not column.primary_key))
+_CHANGED_CASE: Final = Prepared(
+    update(_CASE).where(_THIS_CASE), *(column.key for column in _CASE.c if not column.primary_key)
+)
 _EMPTIED_CASE: Final = Prepared(update(_CASE).where(_THIS_CASE), "key_id", "snapshot_ct")
 _DECISIONS: Final = Prepared(
     select(func.count())
     .select_from(_DECISION)
-    .where(_DECISION.c.case_id == bindparam("b_case"), _DECISION.c.snapshot_version == bindparam("b_version"))
+    .where(
+        _DECISION.c.case_id == bindparam("b_case"),
+        _DECISION.c.snapshot_version == bindparam("b_version"),
+    )
 )
 _NEW_DECISION: Final = Prepared(insert(_DECISION), *_DECISION.c.keys())
 _NEW_DISCLOSURE: Final = Prepared(insert(_DISCLOSURE), *_OWN, "key_id", "evidence_ct")
 _DISCLOSURES: Final = select(*(_DISCLOSURE.c[name] for name in _OWN))
-_BY_ID: Final = Prepared(_DISCLOSURES.where(_DISCLOSURE.c.id == bindparam("b_id")).with_for_update())
-_BY_RECORD: Final = Prepared(_DISCLOSURES.where(_DISCLOSURE.c.record_id == bindparam("b_record")).with_for_update())
+_BY_ID: Final = Prepared(
+    _DISCLOSURES.where(_DISCLOSURE.c.id == bindparam("b_id")).with_for_update()
+)
+_BY_RECORD: Final = Prepared(
+    _DISCLOSURES.where(_DISCLOSURE.c.record_id == bindparam("b_record")).with_for_update()
+)
 _OF_CASE: Final = Prepared(
-    _DISCLOSURES.where(_DISCLOSURE.c.case_id == bindparam("b_case")).order_by(_DISCLOSURE.c.decided_at, _DISCLOSURE.c.id)
+    _DISCLOSURES.where(_DISCLOSURE.c.case_id == bindparam("b_case")).order_by(
+        _DISCLOSURE.c.decided_at, _DISCLOSURE.c.id
+    )
 )
 _UNPROVEN: Final = (
     _DISCLOSURES.add_columns(_CASE.c.referrer_reference, _CASE.c.vetting)
     .join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id)
-    .where(_CASE.c.referrer == bindparam("b_agency"), func.coalesce(_CASE.c.vetting["source"].as_string(), "") != THIRD_PARTY)
-    .where(or_(_DISCLOSURE.c.state == "awaiting_receipt", and_(_DISCLOSURE.c.state == "released", _DISCLOSURE.c.standing == "promised")))
-    .where(or_(bindparam("b_any", type_=Boolean), _DISCLOSURE.c.id == bindparam("b_one", type_=UuidType)))
+    .where(
+        _CASE.c.referrer == bindparam("b_agency"),
+        func.coalesce(_CASE.c.vetting["source"].as_string(), "") != THIRD_PARTY,
+    )
+    .where(
+        or_(
+            _DISCLOSURE.c.state == "awaiting_receipt",
+            and_(_DISCLOSURE.c.state == "released", _DISCLOSURE.c.standing == "promised"),
+        )
+    )
+    .where(
+        or_(
+            bindparam("b_any", type_=Boolean),
+            _DISCLOSURE.c.id == bindparam("b_one", type_=UuidType),
+        )
+    )
     .order_by(
         case((_DISCLOSURE.c.state == "awaiting_receipt", 0), else_=1),
         case((func.coalesce(_CASE.c.vetting["urgent"].as_boolean(), false()), 0), else_=1),
@@ -81,30 +132,41 @@ _UNPROVEN: Final = (
     .limit(bindparam("b_limit"))
 )
 _EVIDENCE: Final = Prepared(
-    select(_DISCLOSURE.c.key_id, _DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof).where(
-        _DISCLOSURE.c.id == bindparam("b_id")
-    )
+    select(
+        _DISCLOSURE.c.key_id, _DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof
+    ).where(_DISCLOSURE.c.id == bindparam("b_id"))
 )
 _PROVEN: Final = Prepared(
     update(_DISCLOSURE)
     .where(_DISCLOSURE.c.id == bindparam("b_id"), _DISCLOSURE.c.proof.is_(None))
     .values(leaf=bindparam("b_leaf"), leaf_index=bindparam("b_index"), proof=bindparam("b_proof"))
 )
-_PASSED_OVER: Final = Prepared(select(PASSED_OVER.c.agency).where(PASSED_OVER.c.case_id == bindparam("b_case")))
+_PASSED_OVER: Final = Prepared(
+    select(PASSED_OVER.c.agency).where(PASSED_OVER.c.case_id == bindparam("b_case"))
+)
 _DELIVERY_FIELDS: Final = tuple(field.name for field in fields(Delivery))
 _NEW_DELIVERY: Final = Prepared(insert(DELIVERY), "agency", *_DELIVERY_FIELDS)
 _SHOWN: Final = (
-    select(DELIVERY, _DISCLOSURE.c.case_id, _CASE.c.referrer, _DISCLOSURE.c.saved_at, _DISCLOSURE.c.acknowledged_at)
+    select(
+        DELIVERY,
+        _DISCLOSURE.c.case_id,
+        _CASE.c.referrer,
+        _DISCLOSURE.c.saved_at,
+        _DISCLOSURE.c.acknowledged_at,
+    )
     .join(_DISCLOSURE, _DISCLOSURE.c.id == DELIVERY.c.delivery_id)
     .join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id)
 )
 _ENVELOPES: Final = Prepared(
-    _SHOWN.where(DELIVERY.c.agency == bindparam("b_agency"), DELIVERY.c.delivery_id == bindparam("b_delivery")).order_by(
-        DELIVERY.c.position
-    )
+    _SHOWN.where(
+        DELIVERY.c.agency == bindparam("b_agency"),
+        DELIVERY.c.delivery_id == bindparam("b_delivery"),
+    ).order_by(DELIVERY.c.position)
 )
 _BEHIND: Final = Prepared(
-    _SHOWN.where(DELIVERY.c.agency == bindparam("b_agency"), DELIVERY.c.position > bindparam("b_after"))
+    _SHOWN.where(
+        DELIVERY.c.agency == bindparam("b_agency"), DELIVERY.c.position > bindparam("b_after")
+    )
     .order_by(DELIVERY.c.position)
     .limit(bindparam("b_limit"))
 )
@@ -112,7 +174,9 @@ _BEHIND: Final = Prepared(
 
 def _placing(dialect: str) -> Insert:
     new = sqlite.insert(INBOX_PLACE) if dialect == "sqlite" else postgresql.insert(INBOX_PLACE)
-    taken = new.on_conflict_do_update(index_elements=["agency"], set_={"last": INBOX_PLACE.c.last + 1})
+    taken = new.on_conflict_do_update(
+        index_elements=["agency"], set_={"last": INBOX_PLACE.c.last + 1}
+    )
     return taken.returning(INBOX_PLACE.c.last)
 
 
@@ -123,14 +187,19 @@ _PLACED: Final = Prepared(_placing, "agency", "last")
 def _advancing(changed: tuple[str, ...]) -> Prepared:
     """The compare-and-swap that also sets these columns; our own code names few sets of them."""
     return Prepared(
-        lambda dialect: update(_DISCLOSURE).where(_DISCLOSURE.c.id == bindparam("b_id"), among(_DISCLOSURE.c.state, "b_expected", dialect)),
+        lambda dialect: update(_DISCLOSURE).where(
+            _DISCLOSURE.c.id == bindparam("b_id"), among(_DISCLOSURE.c.state, "b_expected", dialect)
+        ),
         *changed,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """What the repository seals, sends and records with, given once by wiring. `left` is called after a package's commit."""
+    """What the repository seals, sends and records with, given once by wiring.
+
+    `left` is called after a package's commit.
+    """
 
     subject_keys: SubjectKeys
     outbox: Outbox
@@ -150,7 +219,8 @@ class SharingStore:
     async def write(self, work: Callable[[Tx], T]) -> T:
         """Run `work` in one group-committed transaction; returns after the commit."""
         answer = await self._database.write(lambda unit: work(SqlTx(unit, self._sealing)))
-        # Crash here: everything is durable and nobody was told; the worker and the callers find it done.
+        # Crash here: everything is durable and nobody was told; the worker and the callers find it
+        # done.
         crash_point("sharing.after-commit")
         return answer
 
@@ -178,7 +248,9 @@ class SqlTx:
         return self._case(_CASE_HELD, b_case=case_id)
 
     def case_by_reference(self, agency: str, reference: str) -> CaseFile | None:
-        """One predicate, agency and reference, so that another's case and none at all are the same work."""
+        """One predicate, agency and reference, so that another's case and none at all are the same
+        work.
+        """
         return self._case(_CASE_BY_REFERENCE, b_agency=agency, b_reference=reference)
 
     def keep_snapshot(self, granted: Granted, snapshot: CaseSnapshot, reference: str) -> None:
@@ -195,11 +267,16 @@ class SqlTx:
             "referrer_reference": reference,
             "vetting": {
                 "subjects": [str(subject.subject_id) for subject in snapshot.subjects],
-                "markings": {str(marking.marking_id): since.get(marking.marking_id, snapshot.version) for marking in snapshot.markings},
+                "markings": {
+                    str(marking.marking_id): since.get(marking.marking_id, snapshot.version)
+                    for marking in snapshot.markings
+                },
                 "source": snapshot.source,
                 "urgent": snapshot.urgent,
             },
-            "snapshot_ct": key.seal("case_file", "snapshot_ct", case_id, canonical(snapshot.data()).decode()),
+            "snapshot_ct": key.seal(
+                "case_file", "snapshot_ct", case_id, canonical(snapshot.data()).decode()
+            ),
             "changed_at": self._sealing.clock.now(),
         }
         if known is None:
@@ -215,9 +292,17 @@ class SqlTx:
         """The difference only."""
         known = self.passed_over(case_id)
         if gone := known.difference(agencies):
-            self._conn.execute(delete(PASSED_OVER).where(PASSED_OVER.c.case_id == case_id, PASSED_OVER.c.agency.in_(gone)))
+            self._conn.execute(
+                delete(PASSED_OVER).where(
+                    PASSED_OVER.c.case_id == case_id, PASSED_OVER.c.agency.in_(gone)
+                )
+            )
         since = self._sealing.clock.now()
-        if new := [{"agency": agency, "case_id": case_id, "since": since} for agency in agencies if agency not in known]:
+        if new := [
+            {"agency": agency, "case_id": case_id, "since": since}
+            for agency in agencies
+            if agency not in known
+        ]:
             self._conn.execute(insert(PASSED_OVER), new)
 
     def snapshot(self, granted: Granted, case_id: UUID) -> CaseSnapshot:
@@ -225,7 +310,9 @@ class SqlTx:
         row = _CASE_SNAPSHOT.run(self._conn, {"b_case": case_id}).first()
         if row is None or not row.snapshot_ct:
             raise Sealed("no-snapshot")
-        return CaseSnapshot.model_validate(parse(self._key(row.key_id).open("case_file", "snapshot_ct", case_id, row.snapshot_ct)))
+        return CaseSnapshot.model_validate(
+            parse(self._key(row.key_id).open("case_file", "snapshot_ct", case_id, row.snapshot_ct))
+        )
 
     def forget(self, case_id: UUID, subject_id: UUID) -> None:
         """Crypto-erasure: the rows stay for the counts, nothing in them opens again."""
@@ -235,18 +322,35 @@ class SqlTx:
             self._keys.pop(key_id, None)
             with suppress(SubjectUnknown):
                 self._sealing.subject_keys.destroy(self._conn, key_id)
-            _EMPTIED_CASE.run(self._conn, {"b_case": case_id, "key_id": uuid7(), "snapshot_ct": b""})
+            _EMPTIED_CASE.run(
+                self._conn, {"b_case": case_id, "key_id": uuid7(), "snapshot_ct": b""}
+            )
         self.keep_passed_over(case_id, ())
 
-    def keep_decision(self, decision_id: UUID, case_id: UUID, version: int, summary: Mapping[str, Any], detail: str) -> None:
+    def keep_decision(
+        self,
+        decision_id: UUID,
+        case_id: UUID,
+        version: int,
+        summary: Mapping[str, Any],
+        detail: str,
+    ) -> None:
         """Behind the decisions there already are on this version."""
         key = self._case_key(case_id)
         ordinal = _DECISIONS.run(self._conn, {"b_case": case_id, "b_version": version}).scalar_one()
         row = {
-            "id": decision_id, "case_id": case_id, "key_id": key.subject_id, "snapshot_version": version, "ordinal": ordinal, "as_of": summary["asOf"],
-            "agreement": summary["agreement"], "agreement_version": summary["agreementVersion"], "agreement_hash": summary["agreementHash"],
-            "inputs_hash": summary["inputsHash"], "detail_ct": key.seal("decision", "detail_ct", decision_id, detail),
-        }  # fmt: skip
+            "id": decision_id,
+            "case_id": case_id,
+            "key_id": key.subject_id,
+            "snapshot_version": version,
+            "ordinal": ordinal,
+            "as_of": summary["asOf"],
+            "agreement": summary["agreement"],
+            "agreement_version": summary["agreementVersion"],
+            "agreement_hash": summary["agreementHash"],
+            "inputs_hash": summary["inputsHash"],
+            "detail_ct": key.seal("decision", "detail_ct", decision_id, detail),
+        }
         _NEW_DECISION.run(self._conn, row)
 
     def add_disclosure(self, granted: Granted, disclosure: Disclosure, evidence: Evidence) -> None:
@@ -263,7 +367,9 @@ class SqlTx:
     def evidence(self, granted: Granted, disclosure: Disclosure) -> Evidence:
         """Opened; Sealed when the key is gone."""
         row = _EVIDENCE.run(self._conn, {"b_id": disclosure.id}).one()
-        text = self._key(row.key_id).open("disclosure", "evidence_ct", disclosure.id, row.evidence_ct)
+        text = self._key(row.key_id).open(
+            "disclosure", "evidence_ct", disclosure.id, row.evidence_ct
+        )
         return Evidence.decode(text, leaf=row.leaf, proof=row.proof)
 
     def promise(self, disclosure: Disclosure) -> Promise | None:
@@ -271,7 +377,9 @@ class SqlTx:
         if disclosure.proof_due is None:
             return None
         try:
-            return self._sealing.trail.promise_again(self._unit, disclosure.record_id, disclosure.proof_due)
+            return self._sealing.trail.promise_again(
+                self._unit, disclosure.record_id, disclosure.proof_due
+            )
         except LookupError:
             return None
 
@@ -283,12 +391,19 @@ class SqlTx:
         """Oldest first."""
         return tuple(_disclosure(row) for row in _OF_CASE.run(self._conn, {"b_case": case_id}))
 
-    def unproven(self, referrer: str, limit: int, delivery_id: UUID | None = None) -> tuple[Unproven, ...]:
+    def unproven(
+        self, referrer: str, limit: int, delivery_id: UUID | None = None
+    ) -> tuple[Unproven, ...]:
         """Opened is nothing: states, times and names of agencies."""
         wanted = {"b_any": delivery_id is None, "b_one": delivery_id}
         rows = self._conn.execute(_UNPROVEN, {"b_agency": referrer, "b_limit": limit, **wanted})
         own = len(_OWN)
-        return tuple(Unproven(Disclosure(*row[:own]), row.referrer_reference, row.vetting.get("urgent", False)) for row in rows)
+        return tuple(
+            Unproven(
+                Disclosure(*row[:own]), row.referrer_reference, row.vetting.get("urgent", False)
+            )
+            for row in rows
+        )
 
     def advance(self, delivery_id: UUID, expected: Sequence[str], **changes: Any) -> bool:
         """Compare-and-swap on the state."""
@@ -300,25 +415,52 @@ class SqlTx:
 
     def prove(self, delivery_id: UUID, leaf: bytes, index: int, proof: str) -> None:
         """Beside the sealed evidence; the first receipt stays."""
-        _PROVEN.run(self._conn, {"b_id": delivery_id, "b_leaf": leaf, "b_index": index, "b_proof": proof})
+        _PROVEN.run(
+            self._conn, {"b_id": delivery_id, "b_leaf": leaf, "b_index": index, "b_proof": proof}
+        )
         self._unit.after_commit(lambda: self._sealing.left(""))
 
     def held(self, case_id: UUID) -> bool:
-        """Referral's messages about a case travel under its id; nobody else's can hold it, whatever key they choose."""
-        return self._sealing.inbox.held(self._conn, key=str(case_id), topics=(topics.CASE, topics.CASE_BULK))
+        """Referral's messages about a case travel under its id; nobody else's can hold it, whatever
+        key they choose.
+        """
+        return self._sealing.inbox.held(
+            self._conn, key=str(case_id), topics=(topics.CASE, topics.CASE_BULK)
+        )
 
-    def send_package(self, disclosure: Disclosure, event: DisclosurePackage, *, kind: str, not_before: datetime | None) -> Delivery:
+    def send_package(
+        self,
+        disclosure: Disclosure,
+        event: DisclosurePackage,
+        *,
+        kind: str,
+        not_before: datetime | None,
+    ) -> Delivery:
         """One envelope, in the outbox and in the inbox, byte for byte the same."""
         agency = disclosure.recipient
         sent = self._sealing.outbox.send(
-            self._unit, topic=topics.disclosure(agency), key=agency, event=event, to=[agency], stream=agency, not_before=not_before
+            self._unit,
+            topic=topics.disclosure(agency),
+            key=agency,
+            event=event,
+            to=[agency],
+            stream=agency,
+            not_before=not_before,
         )
         crash_point("sharing.package-sealed")
         made = Delivery(
-            position=self._place(agency), delivery_id=disclosure.id, kind=kind, envelope=sent.value, digest=sent.digest, event_id=sent.id,
+            position=self._place(agency),
+            delivery_id=disclosure.id,
+            kind=kind,
+            envelope=sent.value,
+            digest=sent.digest,
+            event_id=sent.id,
             visible_at=not_before or self._sealing.clock.now(),
-        )  # fmt: skip
-        _NEW_DELIVERY.run(self._conn, {"agency": agency, **{name: getattr(made, name) for name in _DELIVERY_FIELDS}})
+        )
+        _NEW_DELIVERY.run(
+            self._conn,
+            {"agency": agency, **{name: getattr(made, name) for name in _DELIVERY_FIELDS}},
+        )
         self._unit.after_commit(lambda: self._sealing.left(agency))
         return made
 
@@ -329,7 +471,10 @@ class SqlTx:
     def inbox(self, agency: str, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
         """Stops at the first that may not be seen yet: a reader's place must never jump over it."""
         found = self._shown(_BEHIND, b_agency=agency, b_after=after, b_limit=limit)
-        early = next((place for place, each in enumerate(found) if each.delivery.visible_at > now), len(found))
+        early = next(
+            (place for place, each in enumerate(found) if each.delivery.visible_at > now),
+            len(found),
+        )
         return found[:early]
 
     def confirmed(self, event_ids: Sequence[UUID]) -> None:
@@ -339,7 +484,9 @@ class SqlTx:
     def publish(self, case_id: UUID, event: Event) -> None:
         """On one stream per case."""
         key = str(case_id)
-        self._sealing.outbox.send(self._unit, topic=topics.SHARING, key=key, event=event, to=[_REFERRAL])
+        self._sealing.outbox.send(
+            self._unit, topic=topics.SHARING, key=key, event=event, to=[_REFERRAL]
+        )
 
     def record(self, entry: AuditEntry) -> Record:
         """In this transaction."""
@@ -362,7 +509,14 @@ class SqlTx:
         if row is None:
             return None
         subjects = tuple(UUID(one) for one in row.vetting["subjects"])
-        return CaseFile(row.case_id, row.version, row.referrer, subjects, _markings(row), row.vetting.get("source", ""))
+        return CaseFile(
+            row.case_id,
+            row.version,
+            row.referrer,
+            subjects,
+            _markings(row),
+            row.vetting.get("source", ""),
+        )
 
     def _one(self, query: Prepared, **values: object) -> Disclosure | None:
         row = query.run(self._conn, values).first()
@@ -371,7 +525,15 @@ class SqlTx:
     def _shown(self, query: Prepared, **values: object) -> tuple[Shown, ...]:
         return tuple(
             Shown(
-                Delivery(r.position, r.delivery_id, r.kind, bytes(r.envelope), r.digest, r.event_id, r.visible_at),
+                Delivery(
+                    r.position,
+                    r.delivery_id,
+                    r.kind,
+                    bytes(r.envelope),
+                    r.digest,
+                    r.event_id,
+                    r.visible_at,
+                ),
                 r.case_id,
                 r.referrer,
                 r.saved_at,
@@ -386,7 +548,10 @@ class SqlTx:
 
 
 def _markings(row: Any) -> Mapping[UUID, int]:
-    """Each veto with its first version. A row of before that was kept is a list: any of them may be as new as the row itself."""
+    """Each veto with its first version.
+
+    A row of before that was kept is a list: any of them may be as new as the row itself.
+    """
     known = row.vetting["markings"]
     first = known if isinstance(known, dict) else dict.fromkeys(known, row.version)
     return {UUID(one): version for one, version in first.items()}

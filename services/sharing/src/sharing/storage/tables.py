@@ -1,4 +1,5 @@
-"""Tables of the sharing service. What is about a person stands in a column ending `_ct`, sealed under the case's key."""
+"""Tables of the sharing service. What is about a person stands in a column ending `_ct`, sealed
+under the case's key."""
 
 from datetime import datetime
 from typing import Any
@@ -16,23 +17,30 @@ METADATA = new_metadata()
 
 
 class Row(SQLModel, registry=registry(metadata=METADATA)):
-    """Every table class of this service; their rows are written by Core statements in the repository."""
+    """Every table class of this service; their rows are written by Core statements in the
+    repository.
+    """
 
 
 class CaseRow(Row, table=True):
-    """One case at the snapshot last decided on. `referrer_reference` is the referrer's own name for it."""
+    """One case at the snapshot last decided on.
+
+    `referrer_reference` is the referrer's own name for it.
+    """
 
     __tablename__ = "case_file"
     __table_args__ = (Index("ix_case_file_reference", "referrer", "referrer_reference"),)
     case_id: UUID = Field(primary_key=True)
     key_id: UUID
-    """The key that seals what is about people; destroyed, and replaced, when one of them is erased."""
+    """The key that seals what is about people; destroyed, and replaced, when one of them is erased.
+    """
     version: int
     area: str = Field(max_length=60)
     referrer: str = Field(max_length=64)
     referrer_reference: str = Field(max_length=20)
     vetting: dict[str, Any] = Field(sa_column=Column(JsonDocument, nullable=False))
-    """Ids of subjects and of markings taken into account, for the release check: opaque, no person."""
+    """Ids of subjects and of markings taken into account, for the release check: opaque, no person.
+    """
     snapshot_ct: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     changed_at: datetime = Field(sa_type=UtcDateTime)
 
@@ -57,7 +65,10 @@ class DecisionRow(Row, table=True):
 
 
 class DisclosureRow(Row, table=True):
-    """One permitted delivery. `evidence_ct` seals content, salts and audit record; leaf and proof are public."""
+    """One permitted delivery.
+
+    `evidence_ct` seals content, salts and audit record; leaf and proof are public.
+    """
 
     __tablename__ = "disclosure"
     __table_args__ = (
@@ -90,21 +101,26 @@ class DisclosureRow(Row, table=True):
     proven_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
     released_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
     saved_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
-    acknowledged_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    acknowledged_at: datetime | None = Field(
+        default=None, sa_column=Column(UtcDateTime, nullable=True)
+    )
     proof_due: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
 
 
-# Agencies that the newest decision on a case passed over for being suspended; a row ends when that agency is decided on again.
+# Agencies that the newest decision on a case passed over for being suspended; a row ends when that
+# agency is decided on again.
 PASSED_OVER = Table(
-    "passed_over", METADATA,
+    "passed_over",
+    METADATA,
     Column("agency", String(64), primary_key=True),
     Column("case_id", UuidType, primary_key=True, index=True),
     Column("since", UtcDateTime, nullable=False),
-)  # fmt: skip
+)
 
 # The truth of what was delivered: an agency's topic and its inbox are two doors to these rows.
 DELIVERY = Table(
-    "delivery", METADATA,
+    "delivery",
+    METADATA,
     Column("agency", String(64), primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("delivery_id", UuidType, nullable=False, index=True),
@@ -113,14 +129,16 @@ DELIVERY = Table(
     Column("envelope", LargeBinary, nullable=False),  # ciphertext to its agency's key
     Column("digest", String(43), nullable=False),
     Column("visible_at", UtcDateTime, nullable=False),
-)  # fmt: skip
+)
 
-# Positions are handed out under a row lock, so that a reader who has seen one never finds a smaller one later.
+# Positions are handed out under a row lock, so that a reader who has seen one never finds a smaller
+# one later.
 INBOX_PLACE = Table(
-    "inbox_place", METADATA,
+    "inbox_place",
+    METADATA,
     Column("agency", String(64), primary_key=True),
     Column("last", BigInteger, nullable=False),
-)  # fmt: skip
+)
 
 SUBJECT_KEY = subject_key_table(METADATA)
 TABLES = frame_tables(METADATA)

@@ -1,1 +1,2 @@
-"""One function per thing this service does. They plan and call the repository; none of them commits."""
+"""One function per thing this service does. They plan and call the repository; none of them
+commits."""

@@ -47,7 +47,9 @@ class Desk:
 
     def own_work(self) -> Granted:
         """The grant for work that a verified event or an earlier decision started."""
-        return own_work("sharing", issuer=self.issuer, scope="case.read", operation="disclosure", at=self.now())
+        return own_work(
+            "sharing", issuer=self.issuer, scope="case.read", operation="disclosure", at=self.now()
+        )
 
     def now(self) -> datetime:
         """The present moment, UTC."""
@@ -55,7 +57,9 @@ class Desk:
 
 
 def references(tx: Tx, desk: Desk, disclosure: Disclosure) -> tuple[str, ...]:
-    """The names under which an auditor looks for this disclosure's case: its recipient's and its referrer's."""
+    """The names under which an auditor looks for this disclosure's case: its recipient's and its
+    referrer's.
+    """
     case = tx.case(disclosure.case_id)
     agencies = {disclosure.recipient} if case is None else {disclosure.recipient, case.referrer}
     return tuple(sorted(desk.reference(agency, disclosure.case_id) for agency in agencies))

@@ -1,4 +1,5 @@
-"""What agencies do with what they were given: read the inbox, sign that it is saved, acknowledge."""
+"""What agencies do with what they were given: read the inbox, sign that it is saved,
+acknowledge."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,7 +18,9 @@ from sharing.ports import Shown, Tx
 from sharing.usecases.desk import Desk, references
 
 _LOOKED_AT: Final = 32
-"""Deliveries of one entry: each brings two names of its case, and the log's index takes 64 of a kind."""
+"""Deliveries of one entry: each brings two names of its case, and the log's index takes 64 of a
+kind.
+"""
 
 define(
     "receipt-refused",
@@ -27,8 +30,13 @@ define(
 )
 
 
-def read_inbox(tx: Tx, desk: Desk, granted: Granted, actor: Actor, *, after: int, limit: int) -> tuple[Shown, ...]:
-    """The agency's own deliveries behind a place, in its own order. Writes the audit record in the same transaction, before anything is shown."""
+def read_inbox(
+    tx: Tx, desk: Desk, granted: Granted, actor: Actor, *, after: int, limit: int
+) -> tuple[Shown, ...]:
+    """The agency's own deliveries behind a place, in its own order.
+
+    Writes the audit record in the same transaction, before anything is shown.
+    """
     _allow("read_inbox", granted)
     shown = tx.inbox(granted.principal.agency, after, limit, desk.now())
     if shown:
@@ -37,19 +45,30 @@ def read_inbox(tx: Tx, desk: Desk, granted: Granted, actor: Actor, *, after: int
 
 
 def read_delivery(tx: Tx, desk: Desk, granted: Granted, actor: Actor, delivery_id: UUID) -> Shown:
-    """The newest envelope of one delivery. Raises Problem(not-found), the same for another agency's as for none."""
+    """The newest envelope of one delivery.
+
+    Raises Problem(not-found), the same for another agency's as for none.
+    """
     _allow("read_inbox", granted)
-    shown = [each for each in tx.deliveries(granted.principal.agency, delivery_id) if each.delivery.visible_at <= desk.now()]
+    shown = [
+        each
+        for each in tx.deliveries(granted.principal.agency, delivery_id)
+        if each.delivery.visible_at <= desk.now()
+    ]
     if not shown:
         raise Problem("not-found")
     _read(tx, desk, actor, (shown[-1],))
     return shown[-1]
 
 
-def save(tx: Tx, desk: Desk, agency: str, actor: Actor, delivery_id: UUID, receipt: str) -> datetime:
-    """Take a signed receipt in: the delivery is saved from now on, whoever brings the receipt and however often.
+def save(
+    tx: Tx, desk: Desk, agency: str, actor: Actor, delivery_id: UUID, receipt: str
+) -> datetime:
+    """Take a signed receipt in: the delivery is saved from now on, whoever brings the receipt and
+    however often.
 
-    Raises Problem: `not-found` for another agency's delivery, `receipt-refused` for a receipt that proves nothing.
+    Raises Problem: `not-found` for another agency's delivery, `receipt-refused` for a receipt that
+    proves nothing.
     """
     shown = tx.deliveries(agency, delivery_id)
     disclosure = tx.disclosure(delivery_id)
@@ -57,7 +76,13 @@ def save(tx: Tx, desk: Desk, agency: str, actor: Actor, delivery_id: UUID, recei
         raise Problem("not-found")
     try:
         digests = {each.delivery.digest for each in shown}
-        saved = check_receipt(receipt, agency=agency, delivery_id=delivery_id, delivered=digests, key=desk.directory.verification)
+        saved = check_receipt(
+            receipt,
+            agency=agency,
+            delivery_id=delivery_id,
+            delivered=digests,
+            key=desk.directory.verification,
+        )
     except ReceiptRefused:
         raise Problem("receipt-refused") from None
     if disclosure.saved_at is not None:
@@ -65,15 +90,28 @@ def save(tx: Tx, desk: Desk, agency: str, actor: Actor, delivery_id: UUID, recei
     now = desk.now()
     tx.advance(delivery_id, ("released",), saved_at=now)
     tx.record(_saved_entry(actor, saved, disclosure, references(tx, desk, disclosure)))
-    tx.publish(disclosure.case_id, DisclosureSaved(case_id=disclosure.case_id, delivery_id=delivery_id, recipient=agency, saved_at=now))
+    tx.publish(
+        disclosure.case_id,
+        DisclosureSaved(
+            case_id=disclosure.case_id, delivery_id=delivery_id, recipient=agency, saved_at=now
+        ),
+    )
     tx.confirmed([each.delivery.event_id for each in shown])
     return now
 
 
-def acknowledge(tx: Tx, desk: Desk, agency: str, actor: Actor, delivery_id: UUID, role: str) -> datetime:
-    """A known role has taken the delivery up; the first to say so counts. Raises Problem: `not-found`, `validation-failed` for another role."""
+def acknowledge(
+    tx: Tx, desk: Desk, agency: str, actor: Actor, delivery_id: UUID, role: str
+) -> datetime:
+    """A known role has taken the delivery up; the first to say so counts.
+
+    Raises Problem: `not-found`, `validation-failed` for another role.
+    """
     if role not in get_args(TakingUp):
-        raise Problem("validation-failed", errors=[Fault("/role", f"must be one of {', '.join(get_args(TakingUp))}")])
+        raise Problem(
+            "validation-failed",
+            errors=[Fault("/role", f"must be one of {', '.join(get_args(TakingUp))}")],
+        )
     shown = tx.deliveries(agency, delivery_id)
     disclosure = tx.disclosure(delivery_id)
     if not shown or disclosure is None:
@@ -82,10 +120,19 @@ def acknowledge(tx: Tx, desk: Desk, agency: str, actor: Actor, delivery_id: UUID
         return disclosure.acknowledged_at
     now = desk.now()
     tx.advance(delivery_id, ("released",), acknowledged_at=now)
-    tx.record(AuditEntry(
-        operation="acknowledged", outcome="done", actor=actor, case_id=disclosure.case_id,
-        case_references=references(tx, desk, disclosure), recipient=agency, delivery=str(delivery_id), decision=str(disclosure.decision_id), detail={"role": role},
-    ))  # fmt: skip
+    tx.record(
+        AuditEntry(
+            operation="acknowledged",
+            outcome="done",
+            actor=actor,
+            case_id=disclosure.case_id,
+            case_references=references(tx, desk, disclosure),
+            recipient=agency,
+            delivery=str(delivery_id),
+            decision=str(disclosure.decision_id),
+            detail={"role": role},
+        )
+    )
     return now
 
 
@@ -100,24 +147,49 @@ def _allow(action: str, granted: Granted) -> None:
 
 
 def _read(tx: Tx, desk: Desk, actor: Actor, shown: tuple[Shown, ...]) -> None:
-    """The look, so that an auditor finds it by every delivery and by either agency's name for every case that was shown."""
+    """The look, so that an auditor finds it by every delivery and by either agency's name for every
+    case that was shown.
+    """
     for start in range(0, len(shown), _LOOKED_AT):
         tx.record(_read_entry(desk, actor, shown[start : start + _LOOKED_AT]))
 
 
 def _read_entry(desk: Desk, actor: Actor, shown: tuple[Shown, ...]) -> AuditEntry:
-    only: Callable[[str], str] = lambda value: value if len(shown) == 1 else ""  # noqa: E731 - two fields, one rule
-    names = {desk.reference(agency, each.case_id) for each in shown for agency in (actor.agency, each.referrer)}
+    # Two fields, one rule
+    only: Callable[[str], str] = lambda value: value if len(shown) == 1 else ""  # noqa: E731
+    names = {
+        desk.reference(agency, each.case_id)
+        for each in shown
+        for agency in (actor.agency, each.referrer)
+    }
     return AuditEntry(
-        operation="consultation", outcome="done", actor=actor, resource_type="inbox", recipient=actor.agency, count=len(shown),
-        delivery=only(str(shown[0].delivery.delivery_id)), envelope_digest=only(shown[0].delivery.digest), channel="api",
-        case_references=tuple(sorted(names)), deliveries=tuple(dict.fromkeys(str(each.delivery.delivery_id) for each in shown)),
+        operation="consultation",
+        outcome="done",
+        actor=actor,
+        resource_type="inbox",
+        recipient=actor.agency,
+        count=len(shown),
+        delivery=only(str(shown[0].delivery.delivery_id)),
+        envelope_digest=only(shown[0].delivery.digest),
+        channel="api",
+        case_references=tuple(sorted(names)),
+        deliveries=tuple(dict.fromkeys(str(each.delivery.delivery_id) for each in shown)),
         detail={"deliveries": [str(each.delivery.delivery_id) for each in shown]},
-    )  # fmt: skip
+    )
 
 
-def _saved_entry(actor: Actor, saved: Saved, disclosure: Disclosure, names: tuple[str, ...]) -> AuditEntry:
+def _saved_entry(
+    actor: Actor, saved: Saved, disclosure: Disclosure, names: tuple[str, ...]
+) -> AuditEntry:
     return AuditEntry(
-        operation="saved", outcome="done", actor=actor, case_id=disclosure.case_id, case_references=names, recipient=saved.agency,
-        delivery=str(saved.delivery_id), decision=str(disclosure.decision_id), envelope_digest=saved.envelope_digest, receipt_digest=saved.digest,
-    )  # fmt: skip
+        operation="saved",
+        outcome="done",
+        actor=actor,
+        case_id=disclosure.case_id,
+        case_references=names,
+        recipient=saved.agency,
+        delivery=str(saved.delivery_id),
+        decision=str(disclosure.decision_id),
+        envelope_digest=saved.envelope_digest,
+        receipt_digest=saved.digest,
+    )

@@ -26,7 +26,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("handle", name=op.f("pk_audit_part_key")),
     )
     with op.batch_alter_table("audit_part_key", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_audit_part_key_record_id"), ["record_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_audit_part_key_record_id"), ["record_id"], unique=False
+        )
 
     op.create_table(
         "audit_part_subject",
@@ -69,7 +71,9 @@ def upgrade() -> None:
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.Column("created_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("epoch_began_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column(
+            "epoch_began_at", common.database.types.UtcDateTime(timezone=True), nullable=False
+        ),
         sa.PrimaryKeyConstraint("src", name=op.f("pk_audit_producer")),
     )
     op.create_table(
@@ -83,7 +87,12 @@ def upgrade() -> None:
 
     op.create_table(
         "entry",
-        sa.Column("idx", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column(
+            "idx",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("src", sa.String(length=64), nullable=False),
         sa.Column("ep", sa.BigInteger(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
@@ -114,7 +123,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "head",
-        sa.Column("size", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column(
+            "size",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("root", sa.LargeBinary(), nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("size", name=op.f("pk_head")),
@@ -128,7 +142,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotent_answer")),
     )
     with op.batch_alter_table("idempotent_answer", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_idempotent_answer_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_idempotent_answer_expires_at"), ["expires_at"], unique=False
+        )
 
     op.create_table(
         "inbox",
@@ -192,7 +208,12 @@ def upgrade() -> None:
     )
     op.create_table(
         "lookup",
-        sa.Column("idx", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column(
+            "idx",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("te", sa.BigInteger(), nullable=False),
         sa.Column("op", sa.String(length=32), nullable=False),
         sa.Column("org", sa.String(length=80), nullable=False),
@@ -209,7 +230,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("dl IS NOT NULL"),
             postgresql_where=sa.text("dl IS NOT NULL"),
         )
-        batch_op.create_index("ix_lookup_emergency", ["idx"], unique=False, sqlite_where=sa.text("bg"), postgresql_where=sa.text("bg"))
+        batch_op.create_index(
+            "ix_lookup_emergency",
+            ["idx"],
+            unique=False,
+            sqlite_where=sa.text("bg"),
+            postgresql_where=sa.text("bg"),
+        )
         batch_op.create_index(batch_op.f("ix_lookup_op_idx"), ["op", "idx"], unique=False)
         batch_op.create_index(batch_op.f("ix_lookup_org_idx"), ["org", "idx"], unique=False)
         batch_op.create_index(
@@ -226,7 +253,11 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("topic", sa.String(length=200), nullable=False),
         sa.Column("key", sa.LargeBinary(), nullable=False),
-        sa.Column("headers", sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"), nullable=False),
+        sa.Column(
+            "headers",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("stream", sa.String(length=200), nullable=False),
         sa.Column("created_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
@@ -245,7 +276,11 @@ def upgrade() -> None:
             sqlite_where=sa.text("body IS NOT NULL"),
         )
         batch_op.create_index(
-            "ix_outbox_waiting", ["seq"], unique=False, postgresql_where=sa.text("sent_at IS NULL"), sqlite_where=sa.text("sent_at IS NULL")
+            "ix_outbox_waiting",
+            ["seq"],
+            unique=False,
+            postgresql_where=sa.text("sent_at IS NULL"),
+            sqlite_where=sa.text("sent_at IS NULL"),
         )
 
     op.create_table(
@@ -274,7 +309,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_query")),
     )
     with op.batch_alter_table("query", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_query_asker_asked_at"), ["asker", "asked_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_query_asker_asked_at"), ["asker", "asked_at"], unique=False
+        )
 
     op.create_table(
         "stream_sequence",
@@ -287,13 +324,23 @@ def upgrade() -> None:
         "token",
         sa.Column("kind", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("token", sa.LargeBinary(), nullable=False),
-        sa.Column("idx", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column(
+            "idx",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.PrimaryKeyConstraint("kind", "token", "idx", name=op.f("pk_token")),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "wanted_receipt",
-        sa.Column("idx", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column(
+            "idx",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.PrimaryKeyConstraint("idx", name=op.f("pk_wanted_receipt")),
     )
     # ### end Alembic commands ###
@@ -312,19 +359,33 @@ def downgrade() -> None:
     op.drop_table("producer_epoch")
     op.drop_table("producer")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
-        batch_op.drop_index("ix_outbox_waiting", postgresql_where=sa.text("sent_at IS NULL"), sqlite_where=sa.text("sent_at IS NULL"))
-        batch_op.drop_index("ix_outbox_kept", postgresql_where=sa.text("body IS NOT NULL"), sqlite_where=sa.text("body IS NOT NULL"))
+        batch_op.drop_index(
+            "ix_outbox_waiting",
+            postgresql_where=sa.text("sent_at IS NULL"),
+            sqlite_where=sa.text("sent_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "ix_outbox_kept",
+            postgresql_where=sa.text("body IS NOT NULL"),
+            sqlite_where=sa.text("body IS NOT NULL"),
+        )
 
     op.drop_table("outbox")
     with op.batch_alter_table("lookup", schema=None) as batch_op:
         batch_op.drop_index(
-            batch_op.f("ix_lookup_rcp_idx"), sqlite_where=sa.text("rcp IS NOT NULL"), postgresql_where=sa.text("rcp IS NOT NULL")
+            batch_op.f("ix_lookup_rcp_idx"),
+            sqlite_where=sa.text("rcp IS NOT NULL"),
+            postgresql_where=sa.text("rcp IS NOT NULL"),
         )
         batch_op.drop_index(batch_op.f("ix_lookup_org_idx"))
         batch_op.drop_index(batch_op.f("ix_lookup_op_idx"))
-        batch_op.drop_index("ix_lookup_emergency", sqlite_where=sa.text("bg"), postgresql_where=sa.text("bg"))
         batch_op.drop_index(
-            batch_op.f("ix_lookup_dl_idx"), sqlite_where=sa.text("dl IS NOT NULL"), postgresql_where=sa.text("dl IS NOT NULL")
+            "ix_lookup_emergency", sqlite_where=sa.text("bg"), postgresql_where=sa.text("bg")
+        )
+        batch_op.drop_index(
+            batch_op.f("ix_lookup_dl_idx"),
+            sqlite_where=sa.text("dl IS NOT NULL"),
+            postgresql_where=sa.text("dl IS NOT NULL"),
         )
 
     op.drop_table("lookup")

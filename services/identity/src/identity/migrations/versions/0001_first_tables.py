@@ -31,7 +31,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("access_token", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_access_token_agency"), ["agency"], unique=False)
-        batch_op.create_index(batch_op.f("ix_access_token_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_access_token_expires_at"), ["expires_at"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_access_token_family_id"), ["family_id"], unique=False)
 
     op.create_table(
@@ -40,7 +42,11 @@ def upgrade() -> None:
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("type", sa.String(length=64), nullable=False),
         sa.Column("area", sa.String(length=64), nullable=False),
-        sa.Column("root", sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"), nullable=False),
+        sa.Column(
+            "root",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("key_set", sa.Text(), nullable=False),
         sa.Column("custodial", sa.Boolean(), nullable=False),
         sa.Column("suspended_at", common.database.types.UtcDateTime(timezone=True), nullable=True),
@@ -60,7 +66,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("handle", name=op.f("pk_audit_part_key")),
     )
     with op.batch_alter_table("audit_part_key", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_audit_part_key_record_id"), ["record_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_audit_part_key_record_id"), ["record_id"], unique=False
+        )
 
     op.create_table(
         "audit_part_subject",
@@ -103,7 +111,9 @@ def upgrade() -> None:
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.Column("created_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("epoch_began_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column(
+            "epoch_began_at", common.database.types.UtcDateTime(timezone=True), nullable=False
+        ),
         sa.PrimaryKeyConstraint("src", name=op.f("pk_audit_producer")),
     )
     op.create_table(
@@ -147,7 +157,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotent_answer")),
     )
     with op.batch_alter_table("idempotent_answer", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_idempotent_answer_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_idempotent_answer_expires_at"), ["expires_at"], unique=False
+        )
 
     op.create_table(
         "inbox",
@@ -201,7 +213,11 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("topic", sa.String(length=200), nullable=False),
         sa.Column("key", sa.LargeBinary(), nullable=False),
-        sa.Column("headers", sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"), nullable=False),
+        sa.Column(
+            "headers",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("stream", sa.String(length=200), nullable=False),
         sa.Column("created_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
@@ -220,14 +236,22 @@ def upgrade() -> None:
             sqlite_where=sa.text("body IS NOT NULL"),
         )
         batch_op.create_index(
-            "ix_outbox_waiting", ["seq"], unique=False, postgresql_where=sa.text("sent_at IS NULL"), sqlite_where=sa.text("sent_at IS NULL")
+            "ix_outbox_waiting",
+            ["seq"],
+            unique=False,
+            postgresql_where=sa.text("sent_at IS NULL"),
+            sqlite_where=sa.text("sent_at IS NULL"),
         )
 
     op.create_table(
         "pushed_request",
         sa.Column("handle", sa.String(length=43), nullable=False),
         sa.Column("client_id", sa.String(length=100), nullable=False),
-        sa.Column("parameters", sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"), nullable=False),
+        sa.Column(
+            "parameters",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("jkt", sa.String(length=43), nullable=False),
         sa.Column("expires_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
         sa.Column("completed", sa.Boolean(), nullable=False),
@@ -287,8 +311,16 @@ def downgrade() -> None:
     op.drop_table("seen_once")
     op.drop_table("pushed_request")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
-        batch_op.drop_index("ix_outbox_waiting", postgresql_where=sa.text("sent_at IS NULL"), sqlite_where=sa.text("sent_at IS NULL"))
-        batch_op.drop_index("ix_outbox_kept", postgresql_where=sa.text("body IS NOT NULL"), sqlite_where=sa.text("body IS NOT NULL"))
+        batch_op.drop_index(
+            "ix_outbox_waiting",
+            postgresql_where=sa.text("sent_at IS NULL"),
+            sqlite_where=sa.text("sent_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "ix_outbox_kept",
+            postgresql_where=sa.text("body IS NOT NULL"),
+            sqlite_where=sa.text("body IS NOT NULL"),
+        )
 
     op.drop_table("outbox")
     op.drop_table("inbox_stream")

@@ -26,7 +26,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("handle", name=op.f("pk_audit_part_key")),
     )
     with op.batch_alter_table("audit_part_key", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_audit_part_key_record_id"), ["record_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_audit_part_key_record_id"), ["record_id"], unique=False
+        )
 
     op.create_table(
         "audit_part_subject",
@@ -69,7 +71,9 @@ def upgrade() -> None:
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.Column("created_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("epoch_began_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column(
+            "epoch_began_at", common.database.types.UtcDateTime(timezone=True), nullable=False
+        ),
         sa.PrimaryKeyConstraint("src", name=op.f("pk_audit_producer")),
     )
     op.create_table(
@@ -90,7 +94,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotent_answer")),
     )
     with op.batch_alter_table("idempotent_answer", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_idempotent_answer_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_idempotent_answer_expires_at"), ["expires_at"], unique=False
+        )
 
     op.create_table(
         "inbox",
@@ -151,7 +157,11 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("topic", sa.String(length=200), nullable=False),
         sa.Column("key", sa.LargeBinary(), nullable=False),
-        sa.Column("headers", sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"), nullable=False),
+        sa.Column(
+            "headers",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("stream", sa.String(length=200), nullable=False),
         sa.Column("created_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
@@ -170,7 +180,11 @@ def upgrade() -> None:
             sqlite_where=sa.text("body IS NOT NULL"),
         )
         batch_op.create_index(
-            "ix_outbox_waiting", ["seq"], unique=False, postgresql_where=sa.text("sent_at IS NULL"), sqlite_where=sa.text("sent_at IS NULL")
+            "ix_outbox_waiting",
+            ["seq"],
+            unique=False,
+            postgresql_where=sa.text("sent_at IS NULL"),
+            sqlite_where=sa.text("sent_at IS NULL"),
         )
 
     op.create_table(
@@ -204,8 +218,16 @@ def downgrade() -> None:
     op.drop_table("visit")
     op.drop_table("stream_sequence")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
-        batch_op.drop_index("ix_outbox_waiting", postgresql_where=sa.text("sent_at IS NULL"), sqlite_where=sa.text("sent_at IS NULL"))
-        batch_op.drop_index("ix_outbox_kept", postgresql_where=sa.text("body IS NOT NULL"), sqlite_where=sa.text("body IS NOT NULL"))
+        batch_op.drop_index(
+            "ix_outbox_waiting",
+            postgresql_where=sa.text("sent_at IS NULL"),
+            sqlite_where=sa.text("sent_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "ix_outbox_kept",
+            postgresql_where=sa.text("body IS NOT NULL"),
+            sqlite_where=sa.text("body IS NOT NULL"),
+        )
 
     op.drop_table("outbox")
     op.drop_table("opened_delivery")

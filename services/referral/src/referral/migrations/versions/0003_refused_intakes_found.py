@@ -1,4 +1,5 @@
-"""A refused intake is found by its place in the list and by either mark without going through all of its agency's."""
+"""A refused intake is found by its place in the list and by either mark without going through all
+of its agency's."""
 
 from alembic import op
 
@@ -7,7 +8,11 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
-_FOUND_BY = {"listed": ["agency", "at", "id"], "key": ["agency", "key_mark"], "reference": ["agency", "reference_mark"]}
+_FOUND_BY = {
+    "listed": ["agency", "at", "id"],
+    "key": ["agency", "key_mark"],
+    "reference": ["agency", "reference_mark"],
+}
 
 
 def upgrade() -> None:

@@ -12,7 +12,9 @@ depends_on = None
 def upgrade() -> None:
     """Go forward."""
     with op.batch_alter_table("outcome", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("earlier_promise", sa.String(length=20), server_default="", nullable=False))
+        batch_op.add_column(
+            sa.Column("earlier_promise", sa.String(length=20), server_default="", nullable=False)
+        )
 
 
 def downgrade() -> None:

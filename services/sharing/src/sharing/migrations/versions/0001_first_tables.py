@@ -26,7 +26,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("handle", name=op.f("pk_audit_part_key")),
     )
     with op.batch_alter_table("audit_part_key", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_audit_part_key_record_id"), ["record_id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_audit_part_key_record_id"), ["record_id"], unique=False
+        )
 
     op.create_table(
         "audit_part_subject",
@@ -69,7 +71,9 @@ def upgrade() -> None:
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("last_seq", sa.BigInteger(), nullable=False),
         sa.Column("created_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
-        sa.Column("epoch_began_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
+        sa.Column(
+            "epoch_began_at", common.database.types.UtcDateTime(timezone=True), nullable=False
+        ),
         sa.PrimaryKeyConstraint("src", name=op.f("pk_audit_producer")),
     )
     op.create_table(
@@ -80,13 +84,19 @@ def upgrade() -> None:
         sa.Column("area", sa.String(length=60), nullable=False),
         sa.Column("referrer", sa.String(length=64), nullable=False),
         sa.Column("referrer_reference", sa.String(length=20), nullable=False),
-        sa.Column("vetting", sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"), nullable=False),
+        sa.Column(
+            "vetting",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("snapshot_ct", sa.LargeBinary(), nullable=False),
         sa.Column("changed_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("case_id", name=op.f("pk_case_file")),
     )
     with op.batch_alter_table("case_file", schema=None) as batch_op:
-        batch_op.create_index("ix_case_file_reference", ["referrer", "referrer_reference"], unique=False)
+        batch_op.create_index(
+            "ix_case_file_reference", ["referrer", "referrer_reference"], unique=False
+        )
 
     op.create_table(
         "decision",
@@ -102,7 +112,10 @@ def upgrade() -> None:
         sa.Column("detail_ct", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decision")),
         sa.UniqueConstraint(
-            "case_id", "snapshot_version", "agreement_hash", name=op.f("uq_decision_case_id_snapshot_version_agreement_hash")
+            "case_id",
+            "snapshot_version",
+            "agreement_hash",
+            name=op.f("uq_decision_case_id_snapshot_version_agreement_hash"),
         ),
     )
     op.create_table(
@@ -138,7 +151,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_idempotent_answer")),
     )
     with op.batch_alter_table("idempotent_answer", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_idempotent_answer_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_idempotent_answer_expires_at"), ["expires_at"], unique=False
+        )
 
     op.create_table(
         "inbox",
@@ -198,7 +213,11 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("topic", sa.String(length=200), nullable=False),
         sa.Column("key", sa.LargeBinary(), nullable=False),
-        sa.Column("headers", sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"), nullable=False),
+        sa.Column(
+            "headers",
+            sa.JSON().with_variant(postgresql.JSONB(astext_type=Text()), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("stream", sa.String(length=200), nullable=False),
         sa.Column("created_at", common.database.types.UtcDateTime(timezone=True), nullable=False),
@@ -217,7 +236,11 @@ def upgrade() -> None:
             sqlite_where=sa.text("body IS NOT NULL"),
         )
         batch_op.create_index(
-            "ix_outbox_waiting", ["seq"], unique=False, postgresql_where=sa.text("sent_at IS NULL"), sqlite_where=sa.text("sent_at IS NULL")
+            "ix_outbox_waiting",
+            ["seq"],
+            unique=False,
+            postgresql_where=sa.text("sent_at IS NULL"),
+            sqlite_where=sa.text("sent_at IS NULL"),
         )
 
     op.create_table(
@@ -263,9 +286,13 @@ def upgrade() -> None:
         sa.Column("proven_at", common.database.types.UtcDateTime(timezone=True), nullable=True),
         sa.Column("released_at", common.database.types.UtcDateTime(timezone=True), nullable=True),
         sa.Column("saved_at", common.database.types.UtcDateTime(timezone=True), nullable=True),
-        sa.Column("acknowledged_at", common.database.types.UtcDateTime(timezone=True), nullable=True),
+        sa.Column(
+            "acknowledged_at", common.database.types.UtcDateTime(timezone=True), nullable=True
+        ),
         sa.Column("proof_due", common.database.types.UtcDateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["decision_id"], ["decision.id"], name=op.f("fk_disclosure_decision_id_decision")),
+        sa.ForeignKeyConstraint(
+            ["decision_id"], ["decision.id"], name=op.f("fk_disclosure_decision_id_decision")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_disclosure")),
         sa.UniqueConstraint("record_id", name=op.f("uq_disclosure_record_id")),
     )
@@ -287,8 +314,16 @@ def downgrade() -> None:
     op.drop_table("subject_key")
     op.drop_table("stream_sequence")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
-        batch_op.drop_index("ix_outbox_waiting", postgresql_where=sa.text("sent_at IS NULL"), sqlite_where=sa.text("sent_at IS NULL"))
-        batch_op.drop_index("ix_outbox_kept", postgresql_where=sa.text("body IS NOT NULL"), sqlite_where=sa.text("body IS NOT NULL"))
+        batch_op.drop_index(
+            "ix_outbox_waiting",
+            postgresql_where=sa.text("sent_at IS NULL"),
+            sqlite_where=sa.text("sent_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "ix_outbox_kept",
+            postgresql_where=sa.text("body IS NOT NULL"),
+            sqlite_where=sa.text("body IS NOT NULL"),
+        )
 
     op.drop_table("outbox")
     op.drop_table("inbox_stream")

@@ -1,4 +1,5 @@
-"""A version may be decided on again, and whom a suspension passed over stands in a table of its own."""
+"""A version may be decided on again, and whom a suspension passed over stands in a table of its
+own."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -54,4 +55,6 @@ def _let_go() -> None:
 
 def _join() -> None:
     with op.batch_alter_table("disclosure", schema=None) as batch_op:
-        batch_op.create_foreign_key(op.f("fk_disclosure_decision_id_decision"), "decision", ["decision_id"], ["id"])
+        batch_op.create_foreign_key(
+            op.f("fk_disclosure_decision_id_decision"), "decision", ["decision_id"], ["id"]
+        )
