@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
-MEMBERS := libs/common libs/partner services/referral services/sharing services/audit services/identity services/portal services/standalone
+MEMBERS := libs/formats libs/common libs/partner services/referral services/sharing services/audit services/identity services/portal services/standalone
 SERVICES := referral sharing audit identity portal
 BENCHMARKS := $(sort $(foreach script,$(wildcard benchmarks/*/__main__.py benchmarks/*/run.py),$(notdir $(patsubst %/,%,$(dir $(script))))))
 PORT ?= 8000
@@ -14,7 +14,7 @@ STACK_PORT ?= 8100
 # One for each of the two cores this is tuned for. A third saves about a minute and makes whatever waits for a server wait longer.
 TEST_WORKERS ?= 2
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-OURS := $(foreach member,common partner referral sharing audit identity portal standalone,--no-emit-package hub-$(member))
+OURS := $(foreach member,formats common partner referral sharing audit identity portal standalone,--no-emit-package hub-$(member))
 
 export PORT HUB_DIR STACK_PORT
 export UV_PYTHON := $(BIN)/python

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from common import topics
-from common.envelope import CONTENT_TYPE, SEALED_TYPE
 from common.events import ALL, Event, routes
 from common.topics import TopicSpec
+from hubformats.envelope import CONTENT_TYPE, SEALED_TYPE
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCUMENT: Final = ROOT / "docs" / "asyncapi.json"

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from common.canonical import CanonicalError, unb64u
+from hubformats.canonical import CanonicalError, unb64u
 
 KEPT = {"stack"}
 """What else lives in the folder: the data of `make stack`."""

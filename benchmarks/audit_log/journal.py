@@ -11,7 +11,7 @@ from audit.domain import LogHalted, LogState
 from audit.merkle import CompactRange
 from audit.ports import Head, Logged, Reply, Waiting
 from common.events.audit import AuditReceipts
-from common.tlog import leaf_hash
+from hubformats.tlog import leaf_hash
 
 
 class Journal:

@@ -17,13 +17,13 @@ from audit.storage.tiles import TileFolder
 from benchmarks import measuring
 from benchmarks.audit_log.journal import Journal
 from common import topics
-from common.audit_record import SALT_BYTES
 from common.bootstrap import SERVICE_KEY
 from common.bus import Outgoing
-from common.canonical import b64u, canonical
-from common.envelope import seal
 from common.events.audit import AuditBatch, AuditItem
-from common.ids import opaque, uuid7
+from hubformats.audit_record import SALT_BYTES
+from hubformats.canonical import b64u, canonical
+from hubformats.envelope import seal
+from hubformats.ids import opaque, uuid7
 from tests.support.audit_service import AuditBed, running_audit
 
 LEAF_BYTES = 600

@@ -13,9 +13,9 @@ from joserfc.jwk import ECKey
 
 from benchmarks import measuring
 from benchmarks.envelope import primitives
-from common.envelope import open_envelope, seal
-from common.ids import uuid7
-from common.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
+from hubformats.envelope import open_envelope, seal
+from hubformats.ids import uuid7
+from hubformats.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
 
 CASES: Final = ((1, "small"), (3, "small"), (1, "referral"), (3, "referral"), (5, "referral"))
 MEASURED_S: Final = 0.25
@@ -37,7 +37,7 @@ def main() -> None:
     rounds = 1 if chosen.smoke else chosen.rounds
     report = measuring.Report(
         "envelope",
-        "common.envelope seal and open, beside the same primitives with nothing around them, and "
+        "hubformats.envelope seal and open, beside the same primitives with nothing around them, and "
         "beside joserfc (JWS ES256 in JWE JSON)",
         f"{rounds - 1 if rounds > 1 else 1} counted rounds of {per_round} s for each side of each "
         "case",

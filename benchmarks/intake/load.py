@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 import httpx2
 import uvloop
 
-from common.clock import SystemClock
-from common.dpop import make_proof
-from common.ids import opaque
 from common.web.client import TokenSource
+from hubformats.clock import SystemClock
+from hubformats.dpop import make_proof
+from hubformats.ids import opaque
 from hubpartner.profile import Profile, read_profile
 
 _LENGTH: Final = re.compile(rb"content-length: (\d+)", re.IGNORECASE)

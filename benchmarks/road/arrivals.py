@@ -13,7 +13,7 @@ from typing import Any, Final
 import httpx2
 
 from benchmarks import measuring
-from common.canonical import canonical
+from hubformats.canonical import canonical
 from hubpartner.client import HubClient, InboxItem
 from hubpartner.profile import read_profile
 

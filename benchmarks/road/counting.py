@@ -16,13 +16,14 @@ import cedarpy
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benchmarks.road.arrivals import RECIPIENTS
-from common import envelope, keyring, sealed, topics
+from common import keyring, sealed, topics
 from common.audit_trail import sealing
 from common.bus import Outgoing
 from common.bus_embedded import EmbeddedDoor
 from common.database.writer import Writer
-from common.keys import SigningKey, VerificationKey
 from common.web import idempotency
+from hubformats import envelope
+from hubformats.keys import SigningKey, VerificationKey
 from tests.support.road import Road, example, road, until
 
 _CIPHERS: Final = (envelope, keyring, sealed, sealing, idempotency)

@@ -121,7 +121,7 @@ def test_an_image_holds_one_service_and_serves_on_its_port(name: str) -> None:
         "requirements/bootstrap.txt",
         "--from=build",
     }
-    libraries = {"libs/common"} | ({"libs/partner"} if name == "portal" else set())
+    libraries = {"libs/common", "libs/formats"} | ({"libs/partner"} if name == "portal" else set())
     assert copied == libraries | {f"services/{name}"}
     assert f"EXPOSE {topology.port(name)}\n" in text
     assert f":{topology.port(name)}/readyz" in text

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from common.ids import opaque, uuid7
+from hubformats.ids import opaque, uuid7
 from tests.support.inner_hub import FULL, POLICE, URGENT, InnerHub, inner_hub
 from tests.support.refusals import (
     MARKER,

@@ -9,9 +9,9 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from common.dpop import make_proof
-from common.ids import opaque, uuid7
-from common.keys import generate_signing
+from hubformats.dpop import make_proof
+from hubformats.ids import opaque, uuid7
+from hubformats.keys import generate_signing
 from tests.support.inner_hub import CLOCK, FULL, POLICE, URGENT, InnerHub, inner_hub
 from tests.support.refusals import MARKER, STORED, denials, denied_in_the_log, refused
 

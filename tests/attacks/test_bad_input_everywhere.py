@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from common.ids import uuid7
+from hubformats.ids import uuid7
 from tests.attacks.permissions_table import TABLE, Row
 from tests.support.inner_hub import POLICE, InnerHub, inner_hub
 from tests.support.refusals import MARKER, denials, denied_in_the_log, refused

@@ -14,14 +14,14 @@ import pytest_asyncio
 from common import topics
 from common.bootstrap import SERVICE_KEY
 from common.bus import Incoming, Outgoing
-from common.canonical import b64u
-from common.clock import SystemClock
-from common.envelope import open_envelope, peek, routing_headers, seal
 from common.events.audit import AuditBatch, AuditItem, AuditRejected
 from common.events.case import CaseSnapshot
-from common.ids import opaque, uuid7
 from common.keyring import FileKeyring
-from common.keys import RecipientKey, SigningKey, generate_signing
+from hubformats.canonical import b64u
+from hubformats.clock import SystemClock
+from hubformats.envelope import open_envelope, peek, routing_headers, seal
+from hubformats.ids import opaque, uuid7
+from hubformats.keys import RecipientKey, SigningKey, generate_signing
 from tests.support.inner_hub import FULL, POLICE, URGENT, InnerHub, inner_hub
 from tests.vectors.envelope import craft
 

@@ -8,13 +8,13 @@ import pytest
 import pytest_asyncio
 
 from common import topics
-from common.canonical import canonical
 from common.events import ALL
 from common.events.case import SubjectErased
 from common.events.routes import SHARED, carried, strays
 from common.events.sharing import DisclosureReleased
-from common.ids import opaque, uuid7
-from common.keys import SigningKey
+from hubformats.canonical import canonical
+from hubformats.ids import opaque, uuid7
+from hubformats.keys import SigningKey
 from tests.attacks.test_bus_attacks import (
     CLOCK,
     case_of,

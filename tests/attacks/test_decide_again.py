@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import update
 
-from common.ids import opaque
+from hubformats.ids import opaque
 from sharing.storage.tables import DisclosureRow, table_of
 from tests.attacks.test_bus_attacks import case_of
 from tests.support.inner_hub import FULL, InnerHub, inner_hub

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, text
 from audit.domain import LogHalted
 from audit.storage.rebuild import index_differences, rebuild_index
 from common.testing import ManualClock
-from common.tlog import Checkpoint, ProofRefused, Signer, format_proof, verify_proof
-from common.tlog.tiles import tiles_of
-from common.tlog.whole_log import LogRefused, check_whole_log
+from hubformats.tlog import Checkpoint, ProofRefused, Signer, format_proof, verify_proof
+from hubformats.tlog.tiles import tiles_of
+from hubformats.tlog.whole_log import LogRefused, check_whole_log
 from tests.support.audit_log import ORIGIN, LogBed, batch, item, records
 
 TOKEN = "AAAAAAAAAAAAAAAAAAAAAA"

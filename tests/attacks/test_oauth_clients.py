@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.keys import generate_signing
+from hubformats.keys import generate_signing
 from tests.support.identity_stage import ISSUER, URLS, Stage, claims_of, compact, identity_stage
 
 

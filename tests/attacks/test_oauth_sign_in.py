@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from common.bootstrap import SERVICES
-from common.keys import generate_signing
+from hubformats.keys import generate_signing
 from identity.domain import digest
 from tests.support.identity_stage import (
     CALLBACK,

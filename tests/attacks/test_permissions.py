@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from common.ids import opaque, uuid7
 from common.web.client import TokenRefused
 from common.web.guard import Guard
+from hubformats.ids import opaque, uuid7
 from identity.permissions import ROLE_SCOPES
 from tests.attacks.people_table import AGENCY_OF, PEOPLE
 from tests.attacks.permissions_table import EVERYONE, TABLE, Open, Row

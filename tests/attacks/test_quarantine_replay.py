@@ -11,9 +11,9 @@ import pytest_asyncio
 
 from common import topics
 from common.bus import PIECE, Outgoing
-from common.events.agency import SavedReceipt
 from common.events.audit import AuditBatch
-from common.ids import opaque
+from hubformats.agency_events import SavedReceipt
+from hubformats.ids import opaque
 from hubpartner.delivery import saved_receipt
 from tests.attacks.test_bus_attacks import (
     batch_of,

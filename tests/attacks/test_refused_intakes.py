@@ -11,7 +11,7 @@ import pytest_asyncio
 from sqlalchemy import delete, insert
 from sqlalchemy.dialects import sqlite
 
-from common.ids import opaque, uuid7
+from hubformats.ids import opaque, uuid7
 from referral.storage.refused import _CORRECTION
 from referral.storage.tables import RefusedIntake, table_of
 from tests.support.inner_hub import POLICE, URGENT, InnerHub, inner_hub

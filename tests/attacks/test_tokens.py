@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from common.canonical import b64u, canonical
-from common.dpop import make_proof
 from common.events.identity import AgencyRestored, AgencySuspended
-from common.keys import generate_signing
+from hubformats.canonical import b64u, canonical
+from hubformats.dpop import make_proof
+from hubformats.keys import generate_signing
 from tests.support.web_bed import AGENCY, SERVICE, Bed, problem, running
 
 

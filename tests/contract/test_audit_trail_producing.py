@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import func, select
 
 from common import topics
-from common.audit_record import Actor, AuditEntry, RecordRefused, check_record, record_hash
 from common.audit_trail import (
     AuditTrail,
     PartDestroyed,
@@ -24,20 +23,21 @@ from common.audit_trail import (
 from common.audit_trail.tables import PENDING
 from common.bus import Outgoing
 from common.bus_embedded import EmbeddedBus
-from common.canonical import unb64u
-from common.clock import SystemClock
 from common.database import Database, Unit, ensure_schema, new_metadata
-from common.envelope import open_envelope, seal
 from common.events.audit import AuditBatch, AuditRejected
-from common.events.event import Event
-from common.ids import uuid7
 from common.inbox import inbox_tables
 from common.inbox.tables import INBOX
 from common.keyring import FileKeyring
 from common.outbox import outbox_tables
 from common.outbox.tables import OUTBOX
 from common.testing import ManualClock
-from common.tlog import verify_proof
+from hubformats.audit_record import Actor, AuditEntry, RecordRefused, check_record, record_hash
+from hubformats.canonical import unb64u
+from hubformats.clock import SystemClock
+from hubformats.envelope import open_envelope, seal
+from hubformats.event import Event
+from hubformats.ids import uuid7
+from hubformats.tlog import verify_proof
 from tests.support.databases import database, database_url
 from tests.support.members import (
     KEYS,

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, String, Table
 
-from common.clock import SystemClock
 from common.database import (
     Database,
     UtcDateTime,
@@ -15,6 +14,7 @@ from common.database import (
     new_metadata,
     schema_drift,
 )
+from hubformats.clock import SystemClock
 from tests.support.databases import database_url
 
 __all__ = ["database_url"]

@@ -31,7 +31,7 @@ from common.database import (
     among,
     new_metadata,
 )
-from common.ids import uuid7
+from hubformats.ids import uuid7
 from tests.support.databases import database, database_url
 
 __all__ = ["database", "database_url"]

@@ -20,7 +20,6 @@ from sqlalchemy import (
     update,
 )
 
-from common.clock import SystemClock
 from common.database import (
     CommitUnknown,
     Database,
@@ -31,6 +30,7 @@ from common.database import (
     new_metadata,
 )
 from deploy.stack.postgres import PostgresServer
+from hubformats.clock import SystemClock
 from tests.support.members import until
 
 METADATA = new_metadata()

@@ -21,7 +21,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from common.clock import SystemClock
 from common.database import (
     Database,
     DatabaseStopped,
@@ -36,7 +35,8 @@ from common.database import (
     ensure_schema,
     new_metadata,
 )
-from common.ids import uuid7
+from hubformats.clock import SystemClock
+from hubformats.ids import uuid7
 from tests.support.databases import database, database_url
 
 __all__ = ["database", "database_url"]

@@ -13,15 +13,15 @@ from sqlalchemy import Column, Integer, Table, func, insert, select
 from common import topics
 from common.bus import Incoming, Outgoing
 from common.bus_embedded import EmbeddedBus
-from common.clock import SystemClock
 from common.database import Database, DatabaseUnavailable, Unit, ensure_schema
-from common.envelope import peek, routing_headers, seal
 from common.events.case import SubjectErased
 from common.events.identity import DirectoryHeartbeat
-from common.ids import uuid7
 from common.inbox import Received, Refused, Transient, Waiting
 from common.inbox.tables import INBOX_STREAM
-from common.keys import (
+from hubformats.clock import SystemClock
+from hubformats.envelope import peek, routing_headers, seal
+from hubformats.ids import uuid7
+from hubformats.keys import (
     KeySource,
     RecipientKey,
     SigningKey,

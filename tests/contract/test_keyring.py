@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.keyring import FileKeyring, KeyAbsent, Keyring, KeyringRefused
-from common.keys import generate_opening, generate_signing
+from hubformats.keys import generate_opening, generate_signing
 
 PASSPHRASE = "correct horse battery staple"
 

@@ -15,9 +15,9 @@ from audit.ports import Question
 from audit.storage.queries import SqlQueryView
 from audit.storage.rebuild import index_differences, rebuild_index
 from audit.storage.tables import GAP
-from common.canonical import b64u
-from common.clock import SystemClock
-from common.tlog.whole_log import check_whole_log
+from hubformats.canonical import b64u
+from hubformats.clock import SystemClock
+from hubformats.tlog.whole_log import check_whole_log
 from tests.support.audit_log import LogBed, batch, check_receipts, item, records
 from tests.support.databases import database_url
 

@@ -10,15 +10,15 @@ from sqlalchemy import Column, Integer, Table, insert, select
 
 from common import topics
 from common.bus_kafka import KafkaBus
-from common.clock import SystemClock
 from common.database import Database, Unit, UuidType, ensure_schema, new_metadata
 from common.events.case import SubjectErased
-from common.ids import uuid7
 from common.inbox import Received, inbox_tables
 from common.outbox import outbox_tables
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.postgres import PostgresServer
 from deploy.stack.provision import Topic
+from hubformats.clock import SystemClock
+from hubformats.ids import uuid7
 from tests.support.members import inbox_of, outbox_of, until
 
 METADATA = new_metadata()

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from common.access import Principal, grant
-from common.clock import SystemClock
+from common.attempts import Answer, Attempt
 from common.database import Database, Unit, ensure_schema, new_metadata
 from common.problems import Problem
 from common.web import idempotency, replay
-from common.web.attempts import Answer, Attempt
 from common.web.idempotency import Idempotency
 from common.web.replay import SqlReplayGuard
+from hubformats.clock import SystemClock
 from tests.support.databases import database, database_url
 
 __all__ = ["database", "database_url"]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from common.canonical import unb64u
-from common.envelope import open_envelope
-from common.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
 from deploy.stack import parts
+from hubformats.canonical import unb64u
+from hubformats.envelope import open_envelope
+from hubformats.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
 
 TESTS = Path(__file__).parents[1]
 VECTORS = TESTS / "vectors" / "envelope"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.tlog import Signer
+from hubformats.tlog import Signer
 from tests.support.audit_log import LogBed, records
 from tests.support.goverify import GoVerifier, build
 

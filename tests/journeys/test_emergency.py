@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from common.ids import opaque
 from common.web.client import ProblemAnswer, ServiceClient
+from hubformats.ids import opaque
 from tests.support.cases import (
     CARE,
     IDVA,

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser
 
-from common.tlog import Verifier, verify_proof
+from hubformats.tlog import Verifier, verify_proof
 from tests.support.browser import (
     ADVOCATE,
     AUDITOR,

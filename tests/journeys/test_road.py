@@ -10,9 +10,9 @@ import httpx2
 import psycopg
 import pytest
 
-from common.package_proof import Verdict
-from common.tlog.tiles import current_tile, tiles_of
 from deploy.stack import processes, topology
+from hubformats.package_proof import Verdict
+from hubformats.tlog.tiles import current_tile, tiles_of
 from hubpartner.client import HubClient
 from tests.support import goverify
 from tests.support.hubs import (

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from common.canonical import canonical, parse
-from common.envelope import EnvelopeRefused, Opened, open_envelope, peek, seal, verify_statement
-from common.ids import uuid7
-from common.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
-from common.statement import _octets_padded, octets
+from hubformats.canonical import canonical, parse
+from hubformats.envelope import EnvelopeRefused, Opened, open_envelope, peek, seal, verify_statement
+from hubformats.ids import uuid7
+from hubformats.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
+from hubformats.statement import _octets_padded, octets
 
 SENDER = generate_signing("svc:sharing")
 AGENCIES = [generate_opening(f"agency-{number}") for number in range(4)]

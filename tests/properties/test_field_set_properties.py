@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.categories import CATEGORIES
-from common.field_sets import KINDS, read, written
+from hubformats.categories import CATEGORIES
+from hubformats.field_sets import KINDS, read, written
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests/vectors/field_sets/kinds_1.json").read_text("utf-8"))

@@ -10,7 +10,7 @@ import base64
 import sys
 from pathlib import Path
 
-from common.clock import SystemClock
+from hubformats.clock import SystemClock
 from tests.support.audit_log import LogBed, check_receipts, records
 
 

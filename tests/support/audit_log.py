@@ -17,15 +17,15 @@ from audit.storage.sequencing import SqlSequencerStore
 from audit.storage.tables import ENTRY, METADATA
 from audit.storage.tiles import TileFolder
 from audit.usecases.intake import Intake, Sender, append_batch, open_log
-from common.audit_record import new_salt
-from common.canonical import b64u, canonical
-from common.clock import Clock
 from common.database import Database, Unit, ensure_schema
 from common.events.audit import AuditBatch, AuditItem, AuditReceipts, AuditRejected
-from common.ids import uuid7
 from common.outbox import Outbox
 from common.testing import ManualClock
-from common.tlog import Verifier, format_proof, verify_proof
+from hubformats.audit_record import new_salt
+from hubformats.canonical import b64u, canonical
+from hubformats.clock import Clock
+from hubformats.ids import uuid7
+from hubformats.tlog import Verifier, format_proof, verify_proof
 
 ORIGIN = "log.example.org/northmoor"
 SEED = bytes(range(32))

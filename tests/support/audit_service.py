@@ -11,22 +11,22 @@ import httpx2
 
 from audit.wiring import build
 from common import topics
-from common.audit_record import Actor, AuditEntry
 from common.audit_trail import Receipt
 from common.bootstrap import SERVICE_KEY, Bootstrap, read_bootstrap
 from common.bus import Outgoing
 from common.bus_embedded import EmbeddedBus
-from common.canonical import b64u, canonical
-from common.clock import SystemClock
 from common.database import new_metadata
-from common.dpop import make_proof
-from common.envelope import seal
 from common.events.identity import DirectoryHeartbeat
-from common.ids import opaque, uuid7
 from common.keyring import FileKeyring
-from common.keys import generate_signing
 from common.web.frame import Frame, frame_tables
 from common.web.service import Service
+from hubformats.audit_record import Actor, AuditEntry
+from hubformats.canonical import b64u, canonical
+from hubformats.clock import SystemClock
+from hubformats.dpop import make_proof
+from hubformats.envelope import seal
+from hubformats.ids import opaque, uuid7
+from hubformats.keys import generate_signing
 from identity.bootstrap import create
 from identity.bootstrap.northmoor import AGENCIES
 from tests.support.identity_service import settings_for

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import httpx2
 
-from common.clock import SystemClock
-from common.ids import opaque
 from common.web.client import ServiceClient, TokenSource
+from hubformats.clock import SystemClock
+from hubformats.ids import opaque
 from hubpartner.client import HubClient, ServiceName
 from hubpartner.delivery import Delivery
 from hubpartner.profile import read_profile

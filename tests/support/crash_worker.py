@@ -11,15 +11,15 @@ from pathlib import Path
 from sqlalchemy import Column, Table, insert
 
 from common import faults, topics
-from common.audit_record import Actor, AuditEntry
 from common.audit_trail import AuditTrail, audit_trail_tables
-from common.clock import SystemClock
 from common.database import Database, Unit, UuidType, ensure_schema, new_metadata
 from common.events.case import SubjectErased
-from common.ids import uuid7
 from common.inbox import Inbox, Received, inbox_tables
 from common.keyring import FileKeyring
 from common.outbox import Outbox, outbox_tables
+from hubformats.audit_record import Actor, AuditEntry
+from hubformats.clock import SystemClock
+from hubformats.ids import uuid7
 from tests.support.members import embedded_bus, inbox_of, outbox_of
 
 METADATA = new_metadata()

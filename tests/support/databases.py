@@ -7,9 +7,9 @@ from typing import cast
 
 import pytest
 
-from common.clock import SystemClock
 from common.database import Database
 from deploy.stack.postgres import PostgresServer
+from hubformats.clock import SystemClock
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

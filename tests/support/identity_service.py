@@ -13,11 +13,11 @@ import uvicorn
 
 from common.bootstrap import SERVICES, Bootstrap, read_bootstrap
 from common.bus_embedded import EmbeddedBus
-from common.clock import SystemClock
 from common.keyring import FileKeyring
 from common.settings import Settings
 from common.topics import topics
 from common.web.service import Service
+from hubformats.clock import SystemClock
 from identity.bootstrap import create
 from identity.bootstrap.northmoor import AGENCIES
 from identity.wiring import build

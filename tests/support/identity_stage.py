@@ -12,23 +12,23 @@ from typing import Any
 
 import httpx2
 
-from common.audit_record import AuditEntry
 from common.bootstrap import SERVICES, TOKEN_KEY, Bootstrap, read_bootstrap
-from common.canonical import b64u, canonical, parse, unb64u
-from common.clock import SystemClock
 from common.database import Database, Unit, ensure_schema
 from common.directory import DirectoryState
-from common.dpop import MemoryReplayGuard, make_proof
 from common.events import Event
 from common.events.identity import DirectoryHeartbeat
-from common.ids import opaque
 from common.keyring import FileKeyring
-from common.keys import SigningKey, generate_signing, signing_from_jwk
 from common.settings import Settings
 from common.testing import ManualClock
 from common.web.app import HubApp, create_app
 from common.web.paging import Cursors
 from common.web.verifier import access_for
+from hubformats.audit_record import AuditEntry
+from hubformats.canonical import b64u, canonical, parse, unb64u
+from hubformats.clock import SystemClock
+from hubformats.dpop import MemoryReplayGuard, make_proof
+from hubformats.ids import opaque
+from hubformats.keys import SigningKey, generate_signing, signing_from_jwk
 from identity.api import agencies as agencies_api
 from identity.api import oauth, sign_in
 from identity.bootstrap import create

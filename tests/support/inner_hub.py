@@ -19,17 +19,17 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from common.bootstrap import SERVICE_KEY
-from common.canonical import b64u, canonical
-from common.clock import SystemClock
-from common.dpop import make_proof
-from common.ids import opaque
 from common.keyring import FileKeyring
-from common.keys import SigningKey, generate_signing
 from common.telemetry import JsonLines, ScrubbingExporter
 from common.web import correlation
 from common.web.client import TokenSource
 from common.web.frame import Frame
 from common.web.service import Service
+from hubformats.canonical import b64u, canonical
+from hubformats.clock import SystemClock
+from hubformats.dpop import make_proof
+from hubformats.ids import opaque
+from hubformats.keys import SigningKey, generate_signing
 from hubpartner.client import HubClient
 from hubpartner.profile import read_profile
 from standalone.hub import Hub, Place, assemble, settings_for

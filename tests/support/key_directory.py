@@ -8,8 +8,8 @@ import httpx2
 
 from common.bootstrap import sign_bootstrap, sign_key_set, verify_bootstrap
 from common.directory import DirectoryKeys
-from common.keys import OpeningKey, SigningKey, generate_opening, generate_signing
 from common.testing import ManualClock
+from hubformats.keys import OpeningKey, SigningKey, generate_opening, generate_signing
 
 POLICE: Final = "northmoor-police"
 

@@ -9,12 +9,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from common.bus import Bus
 from common.bus_embedded import EmbeddedBus
-from common.clock import Clock
 from common.database import Database, ensure_schema, new_metadata
 from common.inbox import Inbox, inbox_tables
-from common.keys import KeySource, OpeningKey, SigningKey, StaticKeys, generate_signing, thumbprint
 from common.outbox import Outbox, outbox_tables
 from common.topics import topics
+from hubformats.clock import Clock
+from hubformats.keys import (
+    KeySource,
+    OpeningKey,
+    SigningKey,
+    StaticKeys,
+    generate_signing,
+    thumbprint,
+)
 
 
 def _pair(owner: str, number: int) -> tuple[SigningKey, OpeningKey]:

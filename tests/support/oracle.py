@@ -13,17 +13,17 @@ import httpx2
 import psycopg
 
 from common import topics
-from common.audit_record import Leaf
 from common.bus_kafka import KafkaBus
-from common.canonical import unb64u
-from common.envelope import EnvelopeRefused, digest
-from common.ids import opaque
-from common.package_proof import PackageRefused
-from common.tlog import ProofRefused, Verifier, leaf_hash, node_hash, open_checkpoint
-from common.tlog.checkpoint import Proof
-from common.tlog.whole_log import check_whole_log
 from common.web.client import ServiceClient
 from deploy.stack import topology
+from hubformats.audit_record import Leaf
+from hubformats.canonical import unb64u
+from hubformats.envelope import EnvelopeRefused, digest
+from hubformats.ids import opaque
+from hubformats.package_proof import PackageRefused
+from hubformats.tlog import ProofRefused, Verifier, leaf_hash, node_hash, open_checkpoint
+from hubformats.tlog.checkpoint import Proof
+from hubformats.tlog.whole_log import check_whole_log
 from hubpartner.client import HubClient
 from hubpartner.delivery import Delivery
 from hubpartner.profile import read_profile

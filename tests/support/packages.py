@@ -8,16 +8,16 @@ from typing import Any, Final
 from uuid import UUID
 
 from audit.merkle import CompactRange, RightEdge
-from common.audit_record import Leaf, content_commitment, new_salt, record_hash
-from common.canonical import b64u, canonical, parse
-from common.envelope import seal
 from common.events import Event
-from common.events.agency import DisclosurePackage, Promise
 from common.events.case import CaseSnapshot
-from common.ids import uuid7
-from common.keys import OpeningKey, SigningKey, generate_opening, generate_signing
-from common.tlog import Checkpoint, Signer, format_proof, leaf_hash
 from common.views import ClauseText, Projection, content, is_location_shielded, parcels
+from hubformats.agency_events import DisclosurePackage, Promise
+from hubformats.audit_record import Leaf, content_commitment, new_salt, record_hash
+from hubformats.canonical import b64u, canonical, parse
+from hubformats.envelope import seal
+from hubformats.ids import uuid7
+from hubformats.keys import OpeningKey, SigningKey, generate_opening, generate_signing
+from hubformats.tlog import Checkpoint, Signer, format_proof, leaf_hash
 from tests.support.snapshots import snapshot
 
 ME: Final = "northmoor-idva"

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import httpx2
 
-from common.canonical import b64u
-from common.envelope import digest
+from hubformats.canonical import b64u
+from hubformats.envelope import digest
 from identity.bootstrap.profiles import write_profile
 from tests.support.packages import DELIVERY, LOG, ME, Parties
 

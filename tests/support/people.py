@@ -9,12 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 
 from common.bootstrap import SERVICE_KEY
-from common.canonical import b64u
-from common.clock import SystemClock
-from common.dpop import make_proof
 from common.keyring import FileKeyring
-from common.keys import SigningKey, generate_signing
 from common.web.client import ServiceClient, TokenSource
+from hubformats.canonical import b64u
+from hubformats.clock import SystemClock
+from hubformats.dpop import make_proof
+from hubformats.keys import SigningKey, generate_signing
 from identity.bootstrap.northmoor import PEOPLE
 from tests.support.hubs import RunningHub, StackHub
 

@@ -15,16 +15,16 @@ from jinja2 import Environment
 
 import portal.wiring
 from common.access import Granted
-from common.audit_record import AuditEntry, Leaf, content_commitment, record_hash
-from common.canonical import b64u, canonical
-from common.clock import Clock
-from common.envelope import seal
-from common.events.agency import DisclosurePackage, Promise
-from common.keys import OpeningKey, SigningKey, StaticKeys, generate_opening, generate_signing
 from common.settings import Settings
 from common.testing import ManualClock
-from common.tlog import Checkpoint, Signer, Verifier, format_proof, leaf_hash, node_hash
 from common.web.app import HubApp, create_app
+from hubformats.agency_events import DisclosurePackage, Promise
+from hubformats.audit_record import AuditEntry, Leaf, content_commitment, record_hash
+from hubformats.canonical import b64u, canonical
+from hubformats.clock import Clock
+from hubformats.envelope import seal
+from hubformats.keys import OpeningKey, SigningKey, StaticKeys, generate_opening, generate_signing
+from hubformats.tlog import Checkpoint, Signer, Verifier, format_proof, leaf_hash, node_hash
 from portal.api import ROUTERS
 from portal.api.failures import error_page, register
 from portal.api.pages import environment

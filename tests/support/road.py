@@ -18,11 +18,11 @@ import sharing.wiring
 from common import topics
 from common.bootstrap import SERVICES
 from common.bus_embedded import EmbeddedBus
-from common.clock import SystemClock
 from common.keyring import FileKeyring
-from common.keys import StaticKeys
 from common.settings import Settings
 from common.web.service import Service
+from hubformats.clock import SystemClock
+from hubformats.keys import StaticKeys
 from hubpartner.client import HubClient
 from hubpartner.delivery import Delivery, open_delivery
 from hubpartner.profile import read_profile

@@ -11,20 +11,25 @@ from sqlalchemy import select
 
 from common import events
 from common.access import Granted, Principal, grant
-from common.audit_record import Leaf, check_record, record_hash
 from common.audit_trail import AuditTrail, Receipt, Rejection
 from common.audit_trail.sealing import token
 from common.audit_trail.tables import PENDING
 from common.bus_embedded import EmbeddedBus
-from common.canonical import b64u, canonical, unb64u
 from common.database import Database, ensure_schema
-from common.envelope import Opened, digest, open_envelope
-from common.events.agency import DisclosurePackage
 from common.events.audit import AuditBatch
 from common.events.case import CaseSnapshot, Marking
 from common.inbox import Inbox
 from common.keyring import FileKeyring
-from common.keys import (
+from common.outbox import Outbox
+from common.outbox.tables import OUTBOX
+from common.sealed import SubjectKeys
+from common.testing import ManualClock
+from common.topics import audit, topics
+from hubformats.agency_events import DisclosurePackage
+from hubformats.audit_record import Leaf, check_record, record_hash
+from hubformats.canonical import b64u, canonical, unb64u
+from hubformats.envelope import Opened, digest, open_envelope
+from hubformats.keys import (
     OpeningKey,
     RecipientKey,
     SigningKey,
@@ -32,13 +37,8 @@ from common.keys import (
     generate_opening,
     generate_signing,
 )
-from common.outbox import Outbox
-from common.outbox.tables import OUTBOX
-from common.sealed import SubjectKeys
-from common.testing import ManualClock
-from common.tlog import Signer, format_proof, leaf_hash
-from common.tlog.checkpoint import Checkpoint
-from common.topics import audit, topics
+from hubformats.tlog import Signer, format_proof, leaf_hash
+from hubformats.tlog.checkpoint import Checkpoint
 from sharing.consumers.events import EventConsumer
 from sharing.consumers.releases import Releases
 from sharing.domain.deciding import Agency

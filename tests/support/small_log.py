@@ -4,10 +4,10 @@ signed checkpoint."""
 import base64
 from collections.abc import Sequence
 
-from common.audit_record import Leaf, check_record, record_hash
-from common.canonical import b64u, unb64u
 from common.events.audit import AuditBatch, AuditItem, AuditReceipts, ReceiptItem
-from common.tlog import Checkpoint, Signer, leaf_hash, node_hash
+from hubformats.audit_record import Leaf, check_record, record_hash
+from hubformats.canonical import b64u, unb64u
+from hubformats.tlog import Checkpoint, Signer, leaf_hash, node_hash
 
 ORIGIN = "example.org/northmoor-log"
 

@@ -12,22 +12,22 @@ import httpx2
 from fastapi import APIRouter, Request, Response
 
 from common.access import Granted, Refusal
-from common.canonical import b64u, canonical
+from common.attempts import Answer, Attempt
 from common.database import Database, ensure_schema, new_metadata
 from common.directory import DirectoryState
-from common.dpop import make_proof
 from common.events.identity import DirectoryHeartbeat
-from common.ids import opaque
-from common.keys import SigningKey, generate_signing
+from common.models import ApiModel, Timestamp, WholeNumber
 from common.settings import Settings
 from common.testing import ManualClock
 from common.web import etags, guard, idempotency, paging, replay
 from common.web.app import HubApp, create_app
-from common.web.attempts import Answer, Attempt
 from common.web.idempotency import Idempotency
-from common.web.models import ApiModel, Timestamp, WholeNumber
 from common.web.rates import Policy, Rates, urgent_when
 from common.web.verifier import access_for
+from hubformats.canonical import b64u, canonical
+from hubformats.dpop import make_proof
+from hubformats.ids import opaque
+from hubformats.keys import SigningKey, generate_signing
 
 ISSUER = "http://127.0.0.1:8104"
 SERVICE = "http://127.0.0.1:8101"

@@ -15,10 +15,10 @@ import pytest
 
 from audit.domain import LogHalted, Rules, RulesUnknown, rules_on
 from audit.wiring import rules
-from common.audit_record import Actor, record_hash
-from common.canonical import parse, unb64u
-from common.tlog import Verifier, verify_proof
-from common.tlog.whole_log import check_whole_log
+from hubformats.audit_record import Actor, record_hash
+from hubformats.canonical import parse, unb64u
+from hubformats.tlog import Verifier, verify_proof
+from hubformats.tlog.whole_log import check_whole_log
 from tests.support.audit_service import IDVA, POLICE, AuditBed, running_audit
 from tests.support.members import until
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from common.audit_record import Leaf
-from common.clock import SystemClock
-from common.tlog.whole_log import check_whole_log
+from hubformats.audit_record import Leaf
+from hubformats.clock import SystemClock
+from hubformats.tlog.whole_log import check_whole_log
 from tests.support.audit_log import LogBed, check_receipts, records
 
 ROOT = Path(__file__).parents[3]

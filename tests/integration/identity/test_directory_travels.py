@@ -10,20 +10,20 @@ import httpx2
 import pytest
 
 from common import topics
-from common.audit_record import check_record
 from common.bootstrap import SERVICE_KEY
-from common.canonical import parse, unb64u
-from common.clock import SystemClock
 from common.database import Database, ensure_schema, new_metadata
 from common.directory import DirectoryKeys, DirectoryState, follow
-from common.dpop import make_proof
-from common.envelope import open_envelope
 from common.events.audit import AuditBatch
 from common.inbox import Inbox, inbox_tables
 from common.keyring import FileKeyring
-from common.keys import StaticKeys, generate_signing, signing_from_jwk
 from common.outbox import Outbox, outbox_tables
 from common.problems import Problem
+from hubformats.audit_record import check_record
+from hubformats.canonical import parse, unb64u
+from hubformats.clock import SystemClock
+from hubformats.dpop import make_proof
+from hubformats.envelope import open_envelope
+from hubformats.keys import StaticKeys, generate_signing, signing_from_jwk
 from tests.support.identity_service import Running, running_identity
 from tests.support.identity_stage import ASSERTION_TYPE, assertion
 

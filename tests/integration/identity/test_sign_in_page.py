@@ -11,9 +11,9 @@ import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Page, Request, async_playwright
 
-from common.canonical import b64u
 from common.keyring import FileKeyring
 from deploy.stack import parts
+from hubformats.canonical import b64u
 from tests.support.identity_service import Running, running_identity
 from tests.support.identity_stage import ASSERTION_TYPE, assertion
 

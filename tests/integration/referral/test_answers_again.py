@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from common.ids import opaque
+from hubformats.ids import opaque
 from tests.support.inner_hub import FULL, POLICE, URGENT, InnerHub, inner_hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

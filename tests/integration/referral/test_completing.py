@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from common.ids import opaque
+from hubformats.ids import opaque
 from hubpartner.client import InboxItem
 from tests.support.inner_hub import FULL, URGENT, InnerHub, inner_hub
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from common.ids import opaque
+from hubformats.ids import opaque
 from hubpartner.delivery import Delivery
 from tests.support.inner_hub import FULL, POLICE, URGENT, InnerHub, inner_hub
 

@@ -12,8 +12,8 @@ import pytest_asyncio
 
 from common.events import Event
 from common.events.sharing import DisclosureReleased, PromiseBroken
-from common.ids import opaque, uuid7
 from common.topics import SHARING
+from hubformats.ids import opaque, uuid7
 from tests.support.inner_hub import POLICE, URGENT, InnerHub, inner_hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from common.ids import opaque, uuid7
+from hubformats.ids import opaque, uuid7
 from tests.support.inner_hub import FULL, POLICE, URGENT, InnerHub, inner_hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 
 from common.access import Granted, Principal, grant
-from common.audit_record import Actor
-from common.package_proof import verify_package
 from common.problems import Problem
+from hubformats.audit_record import Actor
+from hubformats.package_proof import verify_package
 from sharing.usecases import asked_again, deciding
 from sharing.usecases.asked_again import Outcome, Wanted
 from tests.support.sharing_bed import Bed

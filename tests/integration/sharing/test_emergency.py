@@ -10,11 +10,11 @@ from uuid import UUID
 import pytest
 
 from common.access import Granted, Principal, grant
-from common.audit_record import Actor
 from common.events.case import CaseSnapshot
 from common.events.sharing import DisclosureReleased, PromiseBroken
-from common.package_proof import verify_package
 from common.problems import Problem
+from hubformats.audit_record import Actor
+from hubformats.package_proof import verify_package
 from sharing.domain.disclosure import Disclosure
 from sharing.usecases import deciding, releasing
 from sharing.usecases.releasing import Emergency

@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import text
 
 from common.bootstrap import sign_key_set
-from common.clock import SystemClock
-from common.envelope import digest, open_envelope
 from common.events.identity import KeyPublished, KeyRetired
-from common.keys import OpeningKey, generate_opening
 from common.topics import IDENTITY, disclosure
+from hubformats.clock import SystemClock
+from hubformats.envelope import digest, open_envelope
+from hubformats.keys import OpeningKey, generate_opening
 from identity.bootstrap import _agency_keys
 from tests.support.inner_hub import FULL, InnerHub, inner_hub
 

@@ -4,7 +4,7 @@ nor refused while nobody can be asked."""
 from pathlib import Path
 from typing import Any
 
-from common.keys import generate_signing
+from hubformats.keys import generate_signing
 from hubpartner.delivery import saved_receipt
 from tests.support.inner_hub import FULL, InnerHub, inner_hub
 

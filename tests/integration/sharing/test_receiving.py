@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 
 from common.access import Granted, Principal, grant
-from common.audit_record import Actor
-from common.events.agency import DeliveryAcknowledged, SavedReceipt
 from common.events.sharing import DisclosureSaved
 from common.inbox import Refused, Transient
-from common.keys import generate_signing
 from common.problems import Problem
+from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
+from hubformats.audit_record import Actor
+from hubformats.keys import generate_signing
 from sharing.domain.receipt import ReceiptRefused, check_receipt, delivery_of
 from sharing.ports import Shown
 from sharing.usecases import receiving

@@ -11,12 +11,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import NullPool, create_engine, text, update
 
-from common.audit_record import Actor
-from common.canonical import unb64u
 from common.database import migrate
 from common.events.sharing import SnapshotDecided
-from common.package_proof import verify_package
 from deploy.migrations import folder
+from hubformats.audit_record import Actor
+from hubformats.canonical import unb64u
+from hubformats.package_proof import verify_package
 from sharing.domain.disclosure import Disclosure
 from sharing.storage.tables import METADATA
 from sharing.usecases import deciding, redeciding

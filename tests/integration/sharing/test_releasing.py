@@ -11,13 +11,13 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from common.audit_record import content_commitment
-from common.canonical import unb64u
 from common.events.case import SubjectErased
 from common.events.sharing import DisclosureBlocked, DisclosureReleased, SnapshotDecided
 from common.inbox.tables import QUARANTINE
-from common.package_proof import verify_package
-from common.tlog import Signer
+from hubformats.audit_record import content_commitment
+from hubformats.canonical import unb64u
+from hubformats.package_proof import verify_package
+from hubformats.tlog import Signer
 from sharing.domain.deciding import inputs_hash
 from sharing.storage.tables import METADATA
 from tests.support.sharing_bed import Bed

@@ -10,14 +10,14 @@ import pytest
 from common import topics
 from common.bootstrap import TOKEN_KEY
 from common.bus import Outgoing
-from common.canonical import b64u, canonical, unb64u
-from common.dpop import make_proof
-from common.envelope import peek, routing_headers, seal
-from common.events.agency import DeliveryAcknowledged, SavedReceipt
-from common.ids import opaque, uuid7
 from common.keyring import FileKeyring
-from common.keys import generate_signing
 from common.web.client import ProblemAnswer
+from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
+from hubformats.canonical import b64u, canonical, unb64u
+from hubformats.dpop import make_proof
+from hubformats.envelope import peek, routing_headers, seal
+from hubformats.ids import opaque, uuid7
+from hubformats.keys import generate_signing
 from hubpartner.delivery import Delivery, saved_receipt
 from sharing.consumers.releases import Releases
 from sharing.storage.agreements import AgreementRefused

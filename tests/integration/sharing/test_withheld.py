@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from common.audit_record import Actor
 from common.problems import Problem
+from hubformats.audit_record import Actor
 from sharing.usecases import deciding
 from tests.support.sharing_bed import Bed
 from tests.support.snapshots import CASE, snapshot

@@ -13,9 +13,9 @@ from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFai
 from common import topics
 from common.bus import NotAllowed, Outgoing
 from common.bus_kafka import KafkaBus
-from common.ids import opaque
 from deploy.stack import setup
 from deploy.stack.services import Stack
+from hubformats.ids import opaque
 from hubpartner.client import HubClient
 from hubpartner.profile import read_profile
 from identity.clients import KafkaDoors

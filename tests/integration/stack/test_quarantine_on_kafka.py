@@ -10,13 +10,13 @@ from common import topics
 from common.bootstrap import SERVICE_KEY
 from common.bus import Outgoing
 from common.bus_kafka import KafkaBus
-from common.clock import SystemClock
-from common.envelope import seal
-from common.events.agency import SavedReceipt
-from common.ids import opaque, uuid7
 from common.keyring import FileKeyring
 from common.web.client import ProblemAnswer
 from deploy.stack.services import Stack
+from hubformats.agency_events import SavedReceipt
+from hubformats.clock import SystemClock
+from hubformats.envelope import seal
+from hubformats.ids import opaque, uuid7
 from hubpartner.client import HubClient
 from hubpartner.profile import read_profile
 from tests.support.hubs import wait_for

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.merkle import CompactRange, EdgeMalformed, RightEdge, TileHashes, partial_tiles
-from common.tlog import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
-from common.tlog.tiles import Tile, split_tile, tiles_of
+from hubformats.tlog import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
+from hubformats.tlog.tiles import Tile, split_tile, tiles_of
 
 LEAVES = [leaf_hash(str(number).encode()) for number in range(1500)]
 

@@ -9,8 +9,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from audit.domain import Entry
 from audit.storage.log import SqlLogTx, _inserting
 from audit.storage.tables import ENTRY, LOOKUP, METADATA, TOKEN
-from common.audit_record import Leaf
-from common.canonical import b64u
+from hubformats.audit_record import Leaf
+from hubformats.canonical import b64u
 
 FIELDS = {
     "id": "01932000-0000-7000-8000-000000000001",

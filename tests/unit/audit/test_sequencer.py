@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from audit.domain import LogHalted
-from common.canonical import b64u
-from common.tlog import verify_proof
-from common.tlog.whole_log import check_whole_log
+from hubformats.canonical import b64u
+from hubformats.tlog import verify_proof
+from hubformats.tlog.whole_log import check_whole_log
 from tests.support.audit_log import LogBed, batch, check_receipts, item, records
 
 

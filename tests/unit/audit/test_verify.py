@@ -8,9 +8,9 @@ import httpx2
 import pytest
 
 from audit.verify import Sequences, folder_reader, http_reader, main, verify
-from common.audit_record import Leaf
-from common.tlog import Signer
-from common.tlog.whole_log import LogRefused, check_whole_log
+from hubformats.audit_record import Leaf
+from hubformats.tlog import Signer
+from hubformats.tlog.whole_log import LogRefused, check_whole_log
 from tests.support.audit_log import ORIGIN, LogBed, records
 
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.audit_record import Actor, AuditEntry, RecordRefused, check_record, record_hash
 from common.audit_trail.records import Written, chunks, write_records
-from common.canonical import CanonicalError, b64u, canonical, unb64u
 from common.events.audit import BATCH_LIMIT, AuditBatch
-from common.ids import uuid7
 from common.keyring import FileKeyring
+from hubformats.audit_record import Actor, AuditEntry, RecordRefused, check_record, record_hash
+from hubformats.canonical import CanonicalError, b64u, canonical, unb64u
+from hubformats.ids import uuid7
 
 SECRET = bytes(range(32))
 ALICE, BOB = (

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from common.canonical import canonical
 from common.events import ALL, Event, EventMalformed, EventUnknown, parse
 from common.events.identity import AgencyRestored
+from hubformats.canonical import canonical
 from tests.vectors.events.cases import EXAMPLES, files, shape
 
 FOLDER = Path(__file__).parents[2] / "vectors" / "events"

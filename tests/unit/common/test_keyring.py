@@ -12,7 +12,7 @@ import pytest
 
 from common import keyring
 from common.keyring import FileKeyring, KeyringLocked, KeyringRefused
-from common.keys import generate_opening, generate_signing
+from hubformats.keys import generate_opening, generate_signing
 
 PASSPHRASE = "correct horse battery staple"
 

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator
 
+from common.models import ApiModel, Timestamp, WholeNumber
 from common.problems import TYPE_BASE, Fault, FieldError, Problem, define, kinds
 from common.web.faults import faults
-from common.web.models import ApiModel, Timestamp, WholeNumber
 
 SECRET = "Zebedee-Quill"
 ID = "0191d0ba-0000-7000-8000-000000000000"

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 import pytest
 
 from common.bus import Incoming
-from common.clock import SystemClock
-from common.envelope import seal
-from common.ids import uuid7
 from common.inbox.received import Opener
-from common.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
+from hubformats.clock import SystemClock
+from hubformats.envelope import seal
+from hubformats.ids import uuid7
+from hubformats.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
 
 SENDER, MINE, ANOTHERS = (
     generate_signing("svc:audit"),

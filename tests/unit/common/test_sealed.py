@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, select, update
 from sqlalchemy.exc import IntegrityError
 
-from common.ids import uuid7
 from common.keyring import FileKeyring, Keyring, KeyringRefused
 from common.sealed import (
     SealRefused,
@@ -24,6 +23,7 @@ from common.sealed import (
     subject_key_table,
 )
 from common.testing import ManualClock
+from hubformats.ids import uuid7
 
 DEK = bytes(range(32))
 ROW, SUBJECT = uuid7(), uuid7()

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from common.canonical import canonical
-from common.categories import CATEGORIES, CategoryUnknown, category
 from common.events.case import CaseSnapshot, CaseSubject, Fact
 from common.views import ClauseText, Parcel, Projection, content, is_location_shielded, parcels
+from hubformats.canonical import canonical
+from hubformats.categories import CATEGORIES, CategoryUnknown, category
 from tests.support.snapshots import (
     ADDRESS,
     ELDER,

@@ -10,13 +10,13 @@ from urllib.parse import parse_qs
 import httpx2
 import pytest
 
-from common.canonical import parse, unb64u
-from common.dpop import check_proof
-from common.keys import SigningKey, generate_signing
 from common.testing import ManualClock
 from common.web import client as client_module
 from common.web import correlation
 from common.web.client import CallFailed, ProblemAnswer, ServiceClient, TokenRefused, TokenSource
+from hubformats.canonical import parse, unb64u
+from hubformats.dpop import check_proof
+from hubformats.keys import SigningKey, generate_signing
 from tests.support.web_bed import ISSUER, MARKER, SERVICE, Bed, running
 
 

@@ -18,9 +18,9 @@ from common.events.identity import (
     KeyPublished,
     KeyRetired,
 )
-from common.keys import KeyRefused, SigningKey, generate_opening, generate_signing
 from common.problems import Problem
 from common.testing import ManualClock
+from hubformats.keys import KeyRefused, SigningKey, generate_opening, generate_signing
 from tests.support.key_directory import POLICE, Directory
 
 IDVA = "northmoor-idva"

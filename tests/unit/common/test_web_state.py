@@ -9,11 +9,11 @@ from cryptography.exceptions import InvalidTag
 from sqlalchemy import select
 
 from common.access import Granted, Principal, grant
+from common.attempts import Answer
 from common.database import Unit
 from common.problems import Problem
 from common.testing import ManualClock
 from common.web import etags, paging
-from common.web.attempts import Answer
 from tests.support.web_bed import MARKER, Bed, problem, running
 
 

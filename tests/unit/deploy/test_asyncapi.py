@@ -11,9 +11,9 @@ import jsonschema_rs
 import pytest
 
 from common import topics
-from common.envelope import peek, routing_headers
 from common.events import ALL, Event
 from deploy import asyncapi
+from hubformats.envelope import peek, routing_headers
 from tests.vectors.events.cases import EXAMPLES
 
 DOCUMENT = asyncapi.document()

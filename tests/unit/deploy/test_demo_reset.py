@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from common.canonical import b64u
 from deploy.demo_reset import reset
+from hubformats.canonical import b64u
 
 
 @pytest.fixture

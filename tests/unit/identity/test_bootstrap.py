@@ -19,10 +19,16 @@ from common.bootstrap import (
     sign_bootstrap,
     verify_bootstrap,
 )
-from common.canonical import b64u, canonical, parse, unb64u
 from common.keyring import FileKeyring
-from common.keys import OpeningKey, StaticKeys, generate_signing, opening_from_jwk, signing_from_jwk
-from common.tlog import Verifier
+from hubformats.canonical import b64u, canonical, parse, unb64u
+from hubformats.keys import (
+    OpeningKey,
+    StaticKeys,
+    generate_signing,
+    opening_from_jwk,
+    signing_from_jwk,
+)
+from hubformats.tlog import Verifier
 from identity.bootstrap import create
 
 URLS = {name: f"http://127.0.0.1:8000/{name}" for name in SERVICES} | {

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from common.access import SCOPES
 from common.bootstrap import Client, Mandate, Person
-from common.events.agency import TakingUp
-from common.keys import generate_signing
+from hubformats.agency_events import TakingUp
+from hubformats.keys import generate_signing
 from identity.bootstrap import northmoor
 from identity.domain import OAuthClient, digest, mandate_holds, sign_access_token
 from identity.permissions import ROLE_SCOPES, grantable

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from common.canonical import unb64u
-from common.envelope import digest
-from common.keys import generate_signing
+from hubformats.canonical import unb64u
+from hubformats.envelope import digest
+from hubformats.keys import generate_signing
 from hubpartner.package_file import read_package
 from tests.support.packages import DELIVERY, draft
 from tests.support.partner_shell import Shell

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from common.tlog import EMPTY_ROOT
-from common.tlog.checkpoint import Checkpoint
+from hubformats.tlog import EMPTY_ROOT
+from hubformats.tlog.checkpoint import Checkpoint
 from hubpartner.cli.session import profile_first
 from tests.support.packages import DELIVERY, LOG, ME, ORIGIN
 from tests.support.partner_bed import BASE

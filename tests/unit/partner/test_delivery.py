@@ -6,11 +6,11 @@ from uuid import UUID
 
 import pytest
 
-from common.canonical import b64u, canonical, unb64u
-from common.envelope import EnvelopeRefused, digest
-from common.events.agency import SavedReceipt
-from common.keys import KeyRefused, StaticKeys, generate_opening, generate_signing
-from common.package_proof import PackageRefused
+from hubformats.agency_events import SavedReceipt
+from hubformats.canonical import b64u, canonical, unb64u
+from hubformats.envelope import EnvelopeRefused, digest
+from hubformats.keys import KeyRefused, StaticKeys, generate_opening, generate_signing
+from hubformats.package_proof import PackageRefused
 from hubpartner.delivery import Delivery, envelope_of, open_delivery, saved_receipt
 from sharing.domain.receipt import check_receipt
 from tests.support.packages import DELIVERY, LOG, ME, Parties, draft

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from common.package_proof import Verdict, verify_package
+from hubformats.package_proof import Verdict, verify_package
 from hubpartner.safe_contact import Unsafe
 from hubpartner.shown import shown, standing
 from tests.support.packages import LOG, ME, Draft, draft

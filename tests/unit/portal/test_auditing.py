@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from common.audit_record import Leaf, record_hash
-from common.canonical import b64u, canonical
 from common.web.client import CallFailed, ProblemAnswer, TokenRefused
+from hubformats.audit_record import Leaf, record_hash
+from hubformats.canonical import b64u, canonical
 from portal.domain.search import problems, wanted
 from tests.support.portal_bed import LOG, PortalBed, envelope, package, portal_bed
 

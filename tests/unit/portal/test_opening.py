@@ -9,9 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from common.canonical import b64u, canonical
-from common.keys import generate_signing
 from common.web.client import ProblemAnswer, TokenRefused
+from hubformats.canonical import b64u, canonical
+from hubformats.keys import generate_signing
 from portal.domain.visit import ABSOLUTE, IDLE
 from tests.support.portal_bed import (
     CONTENT,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from common.categories import CATEGORIES
-from common.field_sets import KINDS, written
+from hubformats.categories import CATEGORIES
+from hubformats.field_sets import KINDS, written
 from portal.domain import dates, wording
 from portal.domain.shown import held_back, names_referrer, risk_level, sections, strip
 

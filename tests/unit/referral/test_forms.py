@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from common.categories import CATEGORIES
+from hubformats.categories import CATEGORIES
 from referral.domain.dates import future_dates
 from referral.domain.facts import facts_of
 from referral.domain.form import (

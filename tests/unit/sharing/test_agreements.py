@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from common.events.case import CaseSnapshot, Consent, Fact, RiskSummary
-from common.keys import generate_signing
 from common.views import Reading
+from hubformats.keys import generate_signing
 from sharing.domain.agreement import Agreement, Clause
 from sharing.domain.deciding import RULE_FAILED, Agency, SharingDecision, conclude, due, questions
 from sharing.storage.agreements import (

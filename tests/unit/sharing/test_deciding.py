@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.audit_record import Leaf, content_commitment, new_salt, record_hash
-from common.canonical import canonical
-from common.categories import CATEGORIES
 from common.events.case import Fact, Marking
-from common.tlog import Signer, format_proof, leaf_hash
-from common.tlog.checkpoint import Checkpoint
 from common.views import Parcel, Reading, is_location_shielded, parcels
+from hubformats.audit_record import Leaf, content_commitment, new_salt, record_hash
+from hubformats.canonical import canonical
+from hubformats.categories import CATEGORIES
+from hubformats.tlog import Signer, format_proof, leaf_hash
+from hubformats.tlog.checkpoint import Checkpoint
 from sharing.domain.deciding import Agency, child_present, covers, questions
 from sharing.domain.disclosure import (
     Disclosure,

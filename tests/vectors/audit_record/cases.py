@@ -4,8 +4,8 @@ refuses."""
 import json
 from typing import Any
 
-from common.audit_record import Leaf, content_commitment, record_hash, sealed_part_commitment
-from common.canonical import b64u, canonical
+from hubformats.audit_record import Leaf, content_commitment, record_hash, sealed_part_commitment
+from hubformats.canonical import b64u, canonical
 
 HANDLE = "kq3Xh2mP0aR8sT4uV6wY1A"
 HASH = b64u(bytes(range(32)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from common.canonical import b64u, canonical, unb64u
+from hubformats.canonical import b64u, canonical, unb64u
 from tests.vectors.envelope import craft
 
 

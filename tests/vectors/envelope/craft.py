@@ -11,10 +11,10 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from common import envelope
-from common.canonical import b64u, canonical, unb64u
-from common.keys import OpeningKey, RecipientKey, SigningKey, bare_jwk, thumbprint
-from common.statement import sign_statement
+from hubformats import envelope
+from hubformats.canonical import b64u, canonical, unb64u
+from hubformats.keys import OpeningKey, RecipientKey, SigningKey, bare_jwk, thumbprint
+from hubformats.statement import sign_statement
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 DATA = {

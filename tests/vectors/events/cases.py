@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from common.events import ALL, Event
-from common.events.agency import DeliveryAcknowledged, DisclosurePackage, Promise, SavedReceipt
 from common.events.audit import AuditBatch, AuditItem, AuditReceipts, AuditRejected, ReceiptItem
 from common.events.case import (
     CaseSnapshot,
@@ -32,6 +31,7 @@ from common.events.sharing import (
     RecipientOutcome,
     SnapshotDecided,
 )
+from hubformats.agency_events import DeliveryAcknowledged, DisclosurePackage, Promise, SavedReceipt
 
 AT = datetime(2026, 11, 21, 2, 30, 15, 123456, tzinfo=UTC)
 CASE, REFERRAL, DELIVERY, VICTIM, CHILD, MARK = (

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from audit.merkle import CompactRange, RightEdge, TileHashes
-from common.tlog import Checkpoint, Note, Signer, format_proof, leaf_hash, parse_note
+from hubformats.tlog import Checkpoint, Note, Signer, format_proof, leaf_hash, parse_note
 
 FILE: Final = Path(__file__).with_name("tlog.json")
 ORIGIN: Final = "log.example.org/vectors"

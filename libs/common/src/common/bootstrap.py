@@ -14,8 +14,8 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from common.canonical import b64u, canonical, parse, unb64u
-from common.keys import (
+from hubformats.canonical import b64u, canonical, parse, unb64u
+from hubformats.keys import (
     KeyRefused,
     RecipientKey,
     SigningKey,

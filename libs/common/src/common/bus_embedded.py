@@ -25,10 +25,10 @@ from common.bus import (
     partition_of,
 )
 from common.bus_log import DurableLog, Partition
-from common.clock import Clock, SystemClock
 from common.faults import crash_point
 from common.telemetry import describe
 from common.topics import TopicSpec
+from hubformats.clock import Clock, SystemClock
 
 _log = logging.getLogger(__name__)
 

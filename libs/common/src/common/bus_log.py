@@ -19,22 +19,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from common.bus import MAX_BATCH_BYTES, BusLocked, BusUnavailable, Incoming, Outgoing
-from common.clock import Clock
 from common.faults import crash_point
 from common.topics import TopicSpec
+from hubformats.clock import Clock
 
 _T = TypeVar("_T")
 
 _SCHEMA = """
 create table if not exists partition(
-  id integer primary key, topic text not null, number integer not null, next_offset integer not null default 0,
+  id integer primary key, topic text not null, number integer not null,
+  next_offset integer not null default 0,
   retention_ms integer not null, unique(topic, number));
 create table if not exists message(
-  position integer primary key, partition integer not null, number integer not null, timestamp_ms integer not null,
+  position integer primary key, partition integer not null, number integer not null,
+  timestamp_ms integer not null,
   key blob not null, value blob not null, headers text not null);
 create unique index if not exists message_place on message(partition, number);
 create table if not exists committed(
-  consumers text not null, partition integer not null, next_offset integer not null, primary key(consumers, partition)) without rowid;
+  consumers text not null, partition integer not null, next_offset integer not null,
+  primary key(consumers, partition)) without rowid;
 """
 _FETCH = (
     "select number, timestamp_ms, key, value, headers from message where partition=? and "

@@ -9,8 +9,6 @@ from typing import Any, Final, Protocol
 import httpx2
 
 from common.bootstrap import Bootstrap, BootstrapRefused, KeySet, read_key_set
-from common.canonical import CanonicalError, parse
-from common.clock import Clock
 from common.events import Event
 from common.events.identity import (
     AgencyRestored,
@@ -19,9 +17,11 @@ from common.events.identity import (
     KeyPublished,
     KeyRetired,
 )
-from common.keys import KeyStatus, RecipientKey, VerificationKey
 from common.problems import Problem
 from common.telemetry import describe
+from hubformats.canonical import CanonicalError, parse
+from hubformats.clock import Clock
+from hubformats.keys import KeyStatus, RecipientKey, VerificationKey
 
 MAX_AGE: Final = timedelta(seconds=60)
 """Design section 6: suspension, bar and key state older than this denies."""

@@ -20,8 +20,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from common.canonical import CanonicalError, b64u, canonical, parse, unb64u
-from common.keys import OpeningKey, SigningKey, opening_from_jwk, signing_from_jwk
+from hubformats.canonical import CanonicalError, b64u, canonical, parse, unb64u
+from hubformats.keys import OpeningKey, SigningKey, opening_from_jwk, signing_from_jwk
 
 _LOG: Final = logging.getLogger("common.keyring")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9:_-]{0,63}")

@@ -70,8 +70,9 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, Any] | None = None,
     ) -> None:
-        """`code` must be in the registry (KeyError otherwise); `members` are extension members of the
-        body.
+        """Take a code of the registry; `members` are extension members of the body.
+
+        Raises KeyError for a code that is not in the registry.
         """
         super().__init__(code)
         self.kind = _REGISTRY[code]
@@ -211,7 +212,7 @@ for _row in (
         "internal-error",
         500,
         "Something went wrong here",
-        "Report the correlationId to the hub's operator; nothing was stored unless a retry says so.",
+        "Report the correlationId to the hub's operator; nothing is stored unless a retry says so.",
     ),
     ("upstream-failed", 502, "Another service gave no usable answer", "Try again later."),
     ("unavailable", 503, "The service cannot answer now", "Try again later."),

@@ -30,9 +30,9 @@ from sqlalchemy import (
     update,
 )
 
-from common.clock import Clock
 from common.database import Prepared, among
 from common.keyring import Keyring
+from hubformats.clock import Clock
 
 _HEAD: Final = struct.Struct(">BH")  # format, key version
 _FORMAT: Final = 1
@@ -67,8 +67,9 @@ def seal_field(
     version: int,
     plaintext: bytes,
 ) -> bytes:
-    """`0x01 | key version u16 | nonce 12 | ciphertext | tag 16` (AES-256-GCM), bound to table, column,
-    row, subject and version.
+    """Seal a field by AES-256-GCM, bound to table, column, row, subject and version.
+
+    Returns `0x01 | key version u16 | nonce 12 | ciphertext | tag 16`.
 
     Nonces are random: at most 2^32 fields under one key (NIST SP 800-38D section 8.3), out of reach
     for one person.

@@ -139,8 +139,8 @@ _ready = False
 
 
 def describe(error: BaseException) -> str:
-    """`TypeName at file.py:line in function`, never the message, which may quote input. The place is
-    the innermost of ours.
+    """`TypeName at file.py:line in function`, never the message, which may quote
+    input. The place is the innermost of ours.
     """
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "site-packages" not in frame.filename]

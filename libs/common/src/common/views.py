@@ -14,10 +14,10 @@ from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from common.canonical import canonical
-from common.categories import CATEGORIES, FROM_SNAPSHOT, category
 from common.events.case import CaseSnapshot, Fact
-from common.shield import REMOVED, Shield, is_area
+from hubformats.canonical import canonical
+from hubformats.categories import CATEGORIES, FROM_SNAPSHOT, category
+from hubformats.shield import REMOVED, Shield, is_area
 
 CONTENT_VERSION: Final = 1
 

@@ -8,10 +8,10 @@ from typing import Any, Final, Literal
 
 import httpx2
 
-from common.clock import SystemClock
-from common.ids import opaque
-from common.keys import StaticKeys
 from common.web.client import CallFailed, ServiceClient, TokenSource
+from hubformats.clock import SystemClock
+from hubformats.ids import opaque
+from hubformats.keys import StaticKeys
 from hubpartner.delivery import Delivery, envelope_of, open_delivery, saved_receipt
 from hubpartner.profile import Profile
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from common import events
-from common.canonical import b64u, canonical, unb64u
-from common.envelope import Opened, digest, open_envelope
-from common.events.agency import DisclosurePackage
-from common.ids import uuid7
-from common.keys import KeySource, OpeningKey, SigningKey
-from common.package_proof import PackageRefused, Verdict, verify_package
-from common.tlog import Verifier
+from hubformats.agency_events import DisclosurePackage, parse
+from hubformats.canonical import b64u, canonical, unb64u
+from hubformats.envelope import Opened, digest, open_envelope
+from hubformats.event import EventMalformed, EventUnknown
+from hubformats.ids import uuid7
+from hubformats.keys import KeySource, OpeningKey, SigningKey
+from hubformats.package_proof import PackageRefused, Verdict, verify_package
+from hubformats.tlog import Verifier
 
 SENDER = "svc:sharing"
 RECEIPT_TYPE = "hub-saved-receipt+jws"
@@ -46,8 +46,8 @@ def open_delivery(
     if opened.source != SENDER:
         raise PackageRefused(0, "not-from-sharing")
     try:
-        event = events.parse(opened.type, opened.version, opened.data)
-    except (events.EventUnknown, events.EventMalformed):
+        event = parse(opened.type, opened.version, opened.data)
+    except (EventUnknown, EventMalformed):
         raise PackageRefused(0, "package-unknown") from None
     if not isinstance(event, DisclosurePackage):
         raise PackageRefused(0, "package-unknown")

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
-from common.canonical import b64u, unb64u
-from common.ids import opaque
+from hubformats.canonical import b64u, unb64u
+from hubformats.ids import opaque
 
 _FORMAT: Final = "hub-package/1"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.keys import (
+from hubformats.keys import (
     KeyRefused,
     OpeningKey,
     SigningKey,
@@ -17,7 +17,7 @@ from common.keys import (
     signing_from_jwk,
     verification_from_jwk,
 )
-from common.tlog import ProofRefused, Verifier
+from hubformats.tlog import ProofRefused, Verifier
 
 
 class ProfileRefused(Exception):

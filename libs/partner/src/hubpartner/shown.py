@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any
 
-from common.package_proof import Verdict
+from hubformats.package_proof import Verdict
 from hubpartner.safe_contact import Unsafe, on_day, usable
 
 
@@ -46,10 +46,8 @@ def _lines(verdict: Verdict, day: date) -> Iterator[str]:
         )
         yield from (f"  {line}" for line in map(_item, safe["items"]))
         for means in safe["means"]:
-            yield (
-                f"  - {'may be used' if usable(means, stop=safe['doNotContact']) else 'DO NOT USE'}: "
-                + "; ".join(map(_item, means))
-            )
+            word = "may be used" if usable(means, stop=safe["doNotContact"]) else "DO NOT USE"
+            yield (f"  - {word}: " + "; ".join(map(_item, means)))
     else:
         yield "SAFE CONTACT: not shared with you; do not contact"
     clause = content["clause"]
@@ -66,10 +64,9 @@ def _lines(verdict: Verdict, day: date) -> Iterator[str]:
     unsafe = Unsafe(content.get("safeContact"), day)
     for section in content["sections"]:
         yield f"{section['label']}"
-        yield from (
-            f"  {_item(item)}{'  DO NOT USE' if unsafe.warns(section['category'], item['value']) else ''}"
-            for item in section["items"]
-        )
+        for item in section["items"]:
+            warned = unsafe.warns(section["category"], item["value"])
+            yield f"  {_item(item)}{'  DO NOT USE' if warned else ''}"
 
 
 def _item(item: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The log's own signature: heads are made here and nowhere else."""
 
-from common.tlog import Checkpoint, Signer, Verifier, open_checkpoint
+from hubformats.tlog import Checkpoint, Signer, Verifier, open_checkpoint
 
 
 class HeadSigner:

@@ -14,12 +14,12 @@ from audit.storage.log import SqlLogTx
 from audit.usecases.intake import SERVICE, Intake, LogBusy, Seal, Sender, append_batch
 from common import topics
 from common.bus import Bus, Consumption
-from common.canonical import b64u, canonical
-from common.clock import Clock
 from common.database import Unit
 from common.events.audit import AuditBatch
 from common.inbox import Inbox, Received, Transient
 from common.problems import Problem
+from hubformats.canonical import b64u, canonical
+from hubformats.clock import Clock
 
 GROUP: Final = "audit.records"
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final, Literal
 
-from common.audit_record import SALT_BYTES, Leaf, RecordRefused, check_record
-from common.canonical import canonical, unb64u
 from common.events.audit import AuditItem
+from hubformats.audit_record import SALT_BYTES, Leaf, RecordRefused, check_record
+from hubformats.canonical import canonical, unb64u
 
 SKEW_ALARM_MICROS: Final = 2_000_000
 SKEW_STOP_MICROS: Final = 60_000_000

@@ -4,9 +4,9 @@ recompute it. Pure, no I/O."""
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from common.tlog import EMPTY_ROOT, node_hash
-from common.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, fold
-from common.tlog.tree import HASH_BYTES
+from hubformats.tlog import EMPTY_ROOT, node_hash
+from hubformats.tlog.tiles import TILE_HEIGHT, TILE_WIDTH, Tile, fold
+from hubformats.tlog.tree import HASH_BYTES
 
 
 class EdgeMalformed(ValueError):

@@ -7,10 +7,10 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from audit.domain import Entry, Filter, Known, LogState, Purpose
-from common.audit_record import AuditEntry
+from common.attempts import Answer, Attempt
 from common.events.audit import AuditReceipts, AuditRejected
-from common.tlog.tiles import Tile
-from common.web.attempts import Answer, Attempt
+from hubformats.audit_record import AuditEntry
+from hubformats.tlog.tiles import Tile
 
 T = TypeVar("T")
 

@@ -21,8 +21,8 @@ from audit.ports import Head, Logged, Reply, SequencerStore, TileFiles, Waiting
 from common.events.audit import RECEIPT_CHUNK, AuditReceipts, AuditRejected, ReceiptItem
 from common.faults import crash_point
 from common.telemetry import describe
-from common.tlog import ProofRefused, format_proof, leaf_hash
-from common.tlog.tiles import (
+from hubformats.tlog import ProofRefused, format_proof, leaf_hash
+from hubformats.tlog.tiles import (
     TILE_HEIGHT,
     TILE_WIDTH,
     Tile,

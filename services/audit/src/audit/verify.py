@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx2
 
-from common.audit_record import Leaf, RecordRefused
-from common.tlog import ProofRefused, Verifier
-from common.tlog.whole_log import LogRefused, Read, WholeLog, check_whole_log
+from hubformats.audit_record import Leaf, RecordRefused
+from hubformats.tlog import ProofRefused, Verifier
+from hubformats.tlog.whole_log import LogRefused, Read, WholeLog, check_whole_log
 
 _TIMEOUT_SECONDS = 30.0
 
@@ -65,8 +65,8 @@ class Report:
         checkpoint = self.whole.checkpoint
         said = [
             (
-                f"verified: {checkpoint.origin}, {checkpoint.size} entries, {self.whole.tiles} tiles "
-                f"and bundles, root {checkpoint.root.hex()}"
+                f"verified: {checkpoint.origin}, {checkpoint.size} entries, "
+                f"{self.whole.tiles} tiles and bundles, root {checkpoint.root.hex()}"
             ),
             (
                 f"producers: {self.producers} instance epochs, {self.missing} numbers missing, "

@@ -27,7 +27,6 @@ from audit.usecases.queries import Desk
 from common.audit_trail import AuditTrail
 from common.bootstrap import LOG_SEED, Bootstrap
 from common.bus import Bus
-from common.clock import Clock
 from common.database import ProcessLock, Unit
 from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.keyring import Keyring
@@ -36,6 +35,7 @@ from common.topics import SERVICES
 from common.web.app import create_app
 from common.web.frame import Frame, frame_tables
 from common.web.service import Service
+from hubformats.clock import Clock
 
 _STANDBY_SECONDS: Final = 1.0
 _REJECTED_SECRET: Final = "audit-rejected"  # noqa: S105 - a key's name, not a secret

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from common.bootstrap import Client, Person
-from common.canonical import b64u, canonical
-from common.keys import SigningKey
+from hubformats.canonical import b64u, canonical
+from hubformats.keys import SigningKey
 
 ACCESS_TOKEN_LIFE: Final = timedelta(minutes=5)
 CODE_LIFE: Final = timedelta(seconds=60)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from common.audit_record import AuditEntry
 from common.events import Event
+from hubformats.audit_record import AuditEntry
 from identity.domain import AgencyState, Code, Issued, Pushed, TokenFamily
 
 T = TypeVar("T")

@@ -21,13 +21,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from common.audit_record import AuditEntry
 from common.bootstrap import SERVICES
-from common.clock import Clock
 from common.database import Database, JsonDocument, Unit, UtcDateTime, new_metadata
 from common.events import Event
 from common.topics import IDENTITY
 from common.web.frame import frame_tables
+from hubformats.audit_record import AuditEntry
+from hubformats.clock import Clock
 from identity.domain import SHIFT, AgencyState, Code, Issued, Pushed, TokenFamily
 from identity.ports import Tx
 

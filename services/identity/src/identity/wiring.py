@@ -12,7 +12,6 @@ from sqlalchemy import select
 from common import topics
 from common.bootstrap import TOKEN_KEY, Bootstrap
 from common.bus import Bus
-from common.clock import Clock
 from common.database import Database, Unit
 from common.directory import DirectoryState
 from common.keyring import Keyring
@@ -24,6 +23,7 @@ from common.web.app import create_app
 from common.web.frame import Frame
 from common.web.run import kafka_tls
 from common.web.service import Service
+from hubformats.clock import Clock
 from identity.api import agencies as agencies_api
 from identity.api import oauth, sign_in
 from identity.clients import KafkaDoors

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from common.access import Granted
-from common.audit_record import AuditEntry
-from common.keys import OpeningKey, SigningKey
+from hubformats.audit_record import AuditEntry
+from hubformats.keys import OpeningKey, SigningKey
 from portal.domain.delivery import Known, Sealed, Waiting
 from portal.domain.emergency import Unproven, UnprovenList
 from portal.domain.visit import Draft, Grantings, PendingSignIn, Session

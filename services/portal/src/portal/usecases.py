@@ -7,14 +7,21 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from common.access import Granted, Principal
-from common.audit_record import Actor, AuditEntry, Leaf, RecordRefused, check_record, record_hash
-from common.canonical import CanonicalError, unb64u
-from common.clock import Clock
-from common.envelope import EnvelopeRefused
-from common.keys import KeySource, OpeningKey
-from common.package_proof import PackageRefused
 from common.problems import Problem
-from common.tlog import ProofRefused, Verifier, verify_proof
+from hubformats.audit_record import (
+    Actor,
+    AuditEntry,
+    Leaf,
+    RecordRefused,
+    check_record,
+    record_hash,
+)
+from hubformats.canonical import CanonicalError, unb64u
+from hubformats.clock import Clock
+from hubformats.envelope import EnvelopeRefused
+from hubformats.keys import KeySource, OpeningKey
+from hubformats.package_proof import PackageRefused
+from hubformats.tlog import ProofRefused, Verifier, verify_proof
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
 from portal.domain.cases import related
 from portal.domain.delivery import Known, Waiting, WorkRow, known_of, one_each, ordered

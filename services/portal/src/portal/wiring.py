@@ -8,17 +8,17 @@ from typing import Final
 import httpx2
 
 from common.access import Granted
-from common.audit_record import AuditEntry
 from common.bootstrap import SERVICE_KEY
 from common.bus import Bus
-from common.clock import Clock
 from common.keyring import KeyAbsent, Keyring
-from common.keys import OpeningKey, SigningKey
 from common.settings import Settings
-from common.tlog import Verifier
 from common.web.app import create_app
 from common.web.frame import Frame
 from common.web.service import Service
+from hubformats.audit_record import AuditEntry
+from hubformats.clock import Clock
+from hubformats.keys import OpeningKey, SigningKey
+from hubformats.tlog import Verifier
 from portal.api import ROUTERS
 from portal.api.failures import error_page, register
 from portal.api.pages import environment

@@ -7,9 +7,9 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from common.access import Granted
-from common.audit_record import AuditEntry
+from common.attempts import Answer, Attempt
 from common.events.case import CaseSnapshot, Fact, Marking
-from common.web.attempts import Answer, Attempt
+from hubformats.audit_record import AuditEntry
 
 T = TypeVar("T")
 

@@ -7,13 +7,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from common.access import Granted
-from common.audit_record import Actor, AuditEntry, Operation
-from common.case_reference import case_reference
-from common.clock import Clock
+from common.attempts import Attempt
 from common.events.case import CaseSnapshot, CaseSubject, Cause, Consent, Fact, Marking, RiskSummary
-from common.ids import uuid7
 from common.problems import Fault, Problem
-from common.web.attempts import Attempt
+from hubformats.audit_record import Actor, AuditEntry, Operation
+from hubformats.case_reference import case_reference
+from hubformats.clock import Clock
+from hubformats.ids import uuid7
 from referral.domain import risk as risk_rules
 from referral.domain.completion import completed, says_the_same
 from referral.domain.dates import future_dates

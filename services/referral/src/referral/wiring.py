@@ -8,8 +8,6 @@ import httpx2
 from common import topics
 from common.access import Refusal
 from common.bus import Bus
-from common.canonical import CanonicalError, parse
-from common.clock import Clock
 from common.keyring import Keyring
 from common.sealed import SubjectKeys
 from common.settings import Settings
@@ -17,6 +15,8 @@ from common.web.app import create_app
 from common.web.frame import Frame, Subscription
 from common.web.idempotency import Idempotency
 from common.web.service import Service
+from hubformats.canonical import CanonicalError, parse
+from hubformats.clock import Clock
 from referral import usecases
 from referral.api import ROUTERS
 from referral.consumers import OutcomeConsumer

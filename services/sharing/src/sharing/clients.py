@@ -8,12 +8,12 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from common.bootstrap import Bootstrap
-from common.canonical import CanonicalError, parse
-from common.clock import Clock
 from common.directory import DirectoryKeys, DirectoryState
 from common.events.case import Marking
-from common.keys import VerificationKey
 from common.web.client import CallFailed, ProblemAnswer, ServiceClient, TokenRefused
+from hubformats.canonical import CanonicalError, parse
+from hubformats.clock import Clock
+from hubformats.keys import VerificationKey
 from sharing.domain.deciding import Agency
 from sharing.ports import CaseState
 
@@ -22,8 +22,8 @@ _SUBJECTS = 200
 
 
 class ReferralChecks:
-    """`POST referral /v1/release-checks`; fulfils `ports.ReleaseChecks`. Nothing is remembered between
-    two calls.
+    """`POST referral /v1/release-checks`; fulfils `ports.ReleaseChecks`. Nothing is remembered
+    between two calls.
     """
 
     def __init__(self, client: ServiceClient, clock: Clock) -> None:

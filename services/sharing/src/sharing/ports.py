@@ -7,11 +7,11 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from common.access import Granted
-from common.audit_record import AuditEntry
 from common.events import Event
-from common.events.agency import DisclosurePackage, Promise
 from common.events.case import CaseSnapshot, Marking
-from common.keys import VerificationKey
+from hubformats.agency_events import DisclosurePackage, Promise
+from hubformats.audit_record import AuditEntry
+from hubformats.keys import VerificationKey
 from sharing.domain.agreement import Agreement
 from sharing.domain.deciding import Agency, Question, Ruling
 from sharing.domain.disclosure import Disclosure, Evidence

@@ -10,17 +10,17 @@ import httpx2
 from common import topics
 from common.bootstrap import OPERATOR, SERVICE_KEY
 from common.bus import Bus
-from common.canonical import parse
-from common.clock import Clock
 from common.keyring import Keyring
-from common.keys import generate_signing, signing_from_jwk
 from common.sealed import SubjectKeys
 from common.settings import Settings
-from common.tlog import Verifier
 from common.web.app import create_app
 from common.web.client import ServiceClient, TokenSource
 from common.web.frame import Frame, Subscription
 from common.web.service import Service
+from hubformats.canonical import parse
+from hubformats.clock import Clock
+from hubformats.keys import generate_signing, signing_from_jwk
+from hubformats.tlog import Verifier
 from sharing.api import ROUTERS
 from sharing.api.arrivals import Arrivals
 from sharing.clients import HubDirectory, ReferralChecks

@@ -19,10 +19,10 @@ from common import topics
 from common.bootstrap import SERVICES, Bootstrap
 from common.bus import Bus
 from common.bus_embedded import EmbeddedBus
-from common.clock import Clock, SystemClock
 from common.keyring import FileKeyring
 from common.settings import Settings
 from common.web.service import Service
+from hubformats.clock import Clock, SystemClock
 from identity.bootstrap import create
 from standalone.prefixes import Prefixes
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, insert, select, update
 
 from common.audit_trail.tables import PRODUCER
-from common.clock import Clock
 from common.database import Database, DatabaseUnavailable, ProcessLock, Unit
-from common.ids import opaque
+from hubformats.clock import Clock
+from hubformats.ids import opaque
 
 
 async def lease(database: Database, clock: Clock) -> tuple[str, ProcessLock]:

@@ -12,14 +12,14 @@ from uuid import UUID
 from opentelemetry import metrics
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 
-from common.audit_record import Leaf, RecordRefused
 from common.audit_trail.tables import PENDING
-from common.canonical import CanonicalError, unb64u
-from common.clock import Clock
 from common.database import Prepared, Unit, among
 from common.events.audit import AuditReceipts, AuditRejected, ReceiptItem
 from common.outbox import Outbox
-from common.tlog import ProofRefused, format_proof
+from hubformats.audit_record import Leaf, RecordRefused
+from hubformats.canonical import CanonicalError, unb64u
+from hubformats.clock import Clock
+from hubformats.tlog import ProofRefused, format_proof
 
 _log = logging.getLogger(__name__)
 _meter = metrics.get_meter("hub.audit_trail")

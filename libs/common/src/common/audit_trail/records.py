@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
-from common.audit_record import RECORD_VERSION, AuditEntry, new_salt, record_hash, write_record
 from common.audit_trail.sealing import SealedPart, seal_part, token
-from common.canonical import b64u
 from common.events.audit import BATCH_LIMIT, AuditItem
-from common.ids import opaque, uuid7
 from common.keyring import Keyring
+from hubformats.audit_record import RECORD_VERSION, AuditEntry, new_salt, record_hash, write_record
+from hubformats.canonical import b64u
+from hubformats.ids import opaque, uuid7
 
 PER_RECORD: Final = 64
 """Subjects, case references, and deliveries, of one record; the log's index takes no more tokens of

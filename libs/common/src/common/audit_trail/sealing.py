@@ -13,13 +13,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Connection, delete, select, update
 
-from common.audit_record import RecordRefused, sealed_part_commitment
 from common.audit_trail.tables import PART_KEY, PART_SUBJECT
-from common.canonical import b64u, canonical, parse
-from common.clock import Clock
 from common.database import Unit
-from common.ids import opaque
 from common.keyring import Keyring
+from hubformats.audit_record import RecordRefused, sealed_part_commitment
+from hubformats.canonical import b64u, canonical, parse
+from hubformats.clock import Clock
+from hubformats.ids import opaque
 
 Part = Literal["subject", "actor"]
 

@@ -15,7 +15,6 @@ from opentelemetry import metrics
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from common import topics
-from common.audit_record import Actor, AuditEntry
 from common.audit_trail import sealing
 from common.audit_trail.producer import begin_epoch, lease
 from common.audit_trail.receipts import (
@@ -28,7 +27,6 @@ from common.audit_trail.receipts import (
 from common.audit_trail.records import RecordRef, Written, chunks, write_records
 from common.audit_trail.tables import PART_KEY, PART_SUBJECT, PENDING, PRODUCER
 from common.bus import Bus, Consumption
-from common.clock import Clock
 from common.database import (
     Database,
     DatabaseStopped,
@@ -38,12 +36,14 @@ from common.database import (
     ProcessLock,
     Unit,
 )
-from common.events.agency import Promise
 from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.faults import crash_point
 from common.inbox import Inbox, Received, Refused
 from common.keyring import Keyring
 from common.outbox import Outbox
+from hubformats.agency_events import Promise
+from hubformats.audit_record import Actor, AuditEntry
+from hubformats.clock import Clock
 
 _log = logging.getLogger(__name__)
 

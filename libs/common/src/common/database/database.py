@@ -14,13 +14,13 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
-from common.clock import Clock
 from common.database.engines import checked_url, reader_engine, sqlite_path, writer_engine
 from common.database.errors import DatabaseStopped, DatabaseUnavailable, worth_retrying
 from common.database.locks import AdvisoryProcessLock, FileProcessLock, ProcessLock
 from common.database.signals import Listener
 from common.database.unit import GroupCommit, Unit
 from common.database.writer import Job, Writer
+from hubformats.clock import Clock
 
 T = TypeVar("T")
 

@@ -116,8 +116,9 @@ class Prepared:
     """
 
     def __init__(self, statement: _Statement | Callable[[str], _Statement], *columns: str) -> None:
-        """`statement`, or a function that makes it for a dialect's name. `columns` are those an INSERT
-        or UPDATE fills by name.
+        """Take `statement`, or a function that makes it for a dialect's name.
+
+        `columns` are those an INSERT or UPDATE fills by name.
         """
         self._statement = statement
         self._columns = columns

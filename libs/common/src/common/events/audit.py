@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from common.events.event import Event, Part
+from hubformats.event import Event, Part
 
 BATCH_LIMIT = 256
 RECEIPT_CHUNK = 64

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
-from common.events.event import Event, Part
+from hubformats.event import Event, Part
 
 SubjectRole = Literal["victim", "perpetrator", "child", "household_member", "reporter"]
 Cause = Literal[
@@ -19,7 +19,7 @@ Cause = Literal[
 
 
 class Fact(Part):
-    """One field of one form, under exactly one data category (`common.categories.CATEGORIES`)."""
+    """One field of one form, under exactly one data category of `hubformats.categories`."""
 
     path: str
     """Where it stood in the form, such as ``people.0.name``; stable within a snapshot, never shown.

@@ -4,7 +4,7 @@ keys."""
 from datetime import datetime
 from typing import Any, ClassVar, Literal
 
-from common.events.event import Event
+from hubformats.event import Event
 
 
 class AgencySuspended(Event):

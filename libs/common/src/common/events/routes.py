@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from common import topics
-from common.events.agency import DeliveryAcknowledged, DisclosurePackage, SavedReceipt
 from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.events.case import CaseSnapshot, SubjectErased
-from common.events.event import Event
 from common.events.identity import (
     AgencyRestored,
     AgencySuspended,
@@ -22,6 +20,8 @@ from common.events.sharing import (
     PromiseBroken,
     SnapshotDecided,
 )
+from hubformats.agency_events import DeliveryAcknowledged, DisclosurePackage, SavedReceipt
+from hubformats.event import Event
 
 Events = tuple[type[Event], ...]
 

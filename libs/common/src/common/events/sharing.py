@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from common.events.event import Event, Part
+from hubformats.event import Event, Part
 
 
 class RecipientOutcome(Part):

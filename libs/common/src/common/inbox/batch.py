@@ -11,7 +11,6 @@ from opentelemetry import metrics
 from sqlalchemy import Connection, Insert, bindparam, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from common.clock import Clock
 from common.database import Prepared, Unit, among
 from common.events import Event, EventMalformed, EventUnknown, parse
 from common.events.routes import strays
@@ -21,6 +20,7 @@ from common.inbox.received import Item, Received, envelope_digest
 from common.inbox.tables import INBOX, INBOX_STREAM
 from common.outbox import Outbox
 from common.telemetry import describe
+from hubformats.clock import Clock
 
 _log = logging.getLogger(__name__)
 _meter = metrics.get_meter("hub.inbox")

@@ -13,7 +13,6 @@ from sqlalchemy import Connection, delete, select, tuple_
 
 from common import topics as topic_names
 from common.bus import Bus, Consumption, Incoming, Outgoing
-from common.clock import Clock
 from common.database import Database, Unit
 from common.events import Event
 from common.faults import crash_point
@@ -22,8 +21,9 @@ from common.inbox.batch import Batch, Handling, NeedsCare, Tally
 from common.inbox.quarantine import Quarantined, Waiting
 from common.inbox.received import Item, Opener, Opening, Received, Senders, envelope_digest
 from common.inbox.tables import INBOX
-from common.keys import KeySource
 from common.outbox import Outbox
+from hubformats.clock import Clock
+from hubformats.keys import KeySource
 
 _log = logging.getLogger(__name__)
 

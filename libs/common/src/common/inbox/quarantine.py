@@ -25,11 +25,11 @@ from sqlalchemy import (
 
 from common import topics
 from common.bus import Incoming, Outgoing
-from common.clock import Clock
 from common.database import Prepared, Unit, among
 from common.inbox.received import Item, envelope_digest
 from common.inbox.tables import HOLDING, QUARANTINE
 from common.outbox import Outbox
+from hubformats.clock import Clock
 
 _log = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from common.bus import Incoming
-from common.clock import Clock
-from common.envelope import (
+from common.inbox.errors import DirectoryUnavailable
+from hubformats.clock import Clock
+from hubformats.envelope import (
     SEALED_TYPE,
     EnvelopeRefused,
     Metadata,
@@ -18,8 +19,7 @@ from common.envelope import (
     peek,
     routing_headers,
 )
-from common.inbox.errors import DirectoryUnavailable
-from common.keys import KeySource, OpeningKey
+from hubformats.keys import KeySource, OpeningKey
 
 _log = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ from sqlalchemy import Connection, Insert, bindparam, delete, func, insert, null
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common.bus import Bus, Outgoing
-from common.clock import Clock
 from common.database import Database, Prepared, Unit, UtcDateTime
-from common.envelope import SEALED_TYPE, Metadata, digest, routing_headers, seal
 from common.events import Event
 from common.faults import crash_point
-from common.ids import uuid7
-from common.keys import KeySource, RecipientKey, SigningKey
 from common.outbox.relay import Relay, Stored, decoded_headers, encoded_headers
 from common.outbox.tables import OUTBOX, STREAM_SEQUENCE
+from hubformats.clock import Clock
+from hubformats.envelope import SEALED_TYPE, Metadata, digest, routing_headers, seal
+from hubformats.ids import uuid7
+from hubformats.keys import KeySource, RecipientKey, SigningKey
 
 _INSERT: Final = Prepared(
     insert(OUTBOX).inline(),

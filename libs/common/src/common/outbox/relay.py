@@ -15,7 +15,6 @@ from opentelemetry import metrics
 from sqlalchemy import Connection, Update, bindparam, case, exists, func, null, or_, select, update
 
 from common.bus import Bus, BusUnavailable, MessageTooLarge, NotAllowed, Outgoing, TopicUnknown
-from common.clock import Clock
 from common.database import (
     Database,
     DatabaseStopped,
@@ -28,10 +27,11 @@ from common.database import (
     UtcDateTime,
     announce,
 )
-from common.envelope import EnvelopeRefused, peek
 from common.faults import crash_point
 from common.outbox.tables import OUTBOX
 from common.telemetry import describe
+from hubformats.clock import Clock
+from hubformats.envelope import EnvelopeRefused, peek
 
 _log = logging.getLogger(__name__)
 

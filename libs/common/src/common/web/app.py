@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from common.clock import Clock, SystemClock
 from common.database import DatabaseStopped, DatabaseUnavailable
 from common.problems import Problem
 from common.settings import Settings
@@ -23,6 +22,7 @@ from common.web.faults import faults
 from common.web.guard import NEVER_PAUSED, Authenticator, Guard, Open
 from common.web.rates import Rates
 from common.web.refusals import OnRefusal, Refusals
+from hubformats.clock import Clock, SystemClock
 
 Check = Callable[[], bool | Awaitable[bool]]
 ErrorPage = Callable[[Request, Problem], Awaitable[Response | None]]

@@ -11,14 +11,14 @@ from typing import Any, Final, Protocol
 import httpx2
 from opentelemetry import propagate
 
-from common.canonical import CanonicalError, b64u, canonical, parse
-from common.clock import Clock
-from common.dpop import make_proof
-from common.ids import opaque, uuid7
-from common.keys import SigningKey
 from common.telemetry import describe
 from common.web import correlation
 from common.web.issuer import metadata_places
+from hubformats.canonical import CanonicalError, b64u, canonical, parse
+from hubformats.clock import Clock
+from hubformats.dpop import make_proof
+from hubformats.ids import opaque, uuid7
+from hubformats.keys import SigningKey
 
 _ASSERTION_LIFE: Final = timedelta(seconds=60)
 _EARLY_SECONDS: Final = 30.0
@@ -133,7 +133,8 @@ class TokenSource:
             "iat": int(now.timestamp()),
             "exp": int((now + _ASSERTION_LIFE).timestamp()),
         }
-        signed = f"{b64u(canonical({'alg': 'ES256', 'kid': self._signing.kid, 'typ': 'JWT'}))}.{b64u(canonical(claims))}"
+        header = {"alg": "ES256", "kid": self._signing.kid, "typ": "JWT"}
+        signed = f"{b64u(canonical(header))}.{b64u(canonical(claims))}"
         return f"{signed}.{b64u(self._signing.sign(signed.encode()))}"
 
     async def _ask(self, audience: str, scope: str) -> _Held:

@@ -5,7 +5,7 @@ import re
 from contextvars import ContextVar, Token
 from uuid import UUID
 
-from common.ids import uuid7
+from hubformats.ids import uuid7
 
 HEADER = "x-correlation-id"
 

@@ -35,7 +35,9 @@ _PAGE: Final = """<!doctype html>
 <script src="docs/swagger-ui-bundle.js" defer></script>
 <script src="docs/start.js" defer></script>
 </head>
-<body><div id="swagger-ui"></div><noscript>This page needs JavaScript; <a href="openapi.json">the document itself</a> does not.</noscript></body>
+<body><div id="swagger-ui"></div><noscript>
+This page needs JavaScript; <a href="openapi.json">the document itself</a> does not.</noscript>
+</body>
 </html>
 """
 # Requests need a DPoP proof, which this page cannot make, so it can only try what is open to read.

@@ -3,7 +3,7 @@ and why: docs/decisions/0011."""
 
 from hashlib import sha256
 
-from common.canonical import b64u
+from hubformats.canonical import b64u
 
 
 def etag(kind: str, id_: object, version: int) -> str:

@@ -15,11 +15,9 @@ from sqlalchemy import MetaData, Table
 
 from common import topics
 from common.access import Principal, Refusal
-from common.audit_record import Actor, AuditEntry
 from common.audit_trail import AuditTrail, audit_trail_tables
 from common.bootstrap import SERVICE_KEY, Bootstrap, read_bootstrap
 from common.bus import Bus, Consumption
-from common.clock import Clock
 from common.database import Database, migrate
 from common.directory import DirectoryKeys, DirectoryState, follow
 from common.inbox import Inbox, inbox_tables
@@ -33,6 +31,8 @@ from common.web.idempotency import Idempotency
 from common.web.paging import Cursors
 from common.web.replay import SqlReplayGuard
 from common.web.verifier import Access, access_for
+from hubformats.audit_record import Actor, AuditEntry
+from hubformats.clock import Clock
 
 HEARTBEAT_SECONDS: Final = 60.0
 _log = logging.getLogger("hub.frame")

@@ -12,11 +12,11 @@ from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security.base import SecurityBase
 
 from common.access import SCOPES, Granted, Operation, Principal, grant
-from common.clock import Clock
 from common.problems import Problem
 from common.web.edge import FAULT, inner_path
 from common.web.queries import check_query
 from common.web.rates import HEADERS, Classify, Rates
+from hubformats.clock import Clock
 
 _TRUE = frozenset(
     {"true", "t", "yes", "y", "on", "1"}

@@ -28,13 +28,13 @@ from sqlalchemy import (
 from starlette.responses import JSONResponse
 
 from common.access import Granted, Principal
-from common.canonical import canonical, parse
-from common.clock import Clock
+from common.attempts import Answer, Attempt
 from common.database import Prepared, UtcDateTime
 from common.problems import Problem
-from common.web.attempts import Answer, Attempt
 from common.web.claims import claim
 from common.web.edge import inner_path
+from hubformats.canonical import canonical, parse
+from hubformats.clock import Clock
 
 KEEP: Final = timedelta(hours=24)
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")

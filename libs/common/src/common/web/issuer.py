@@ -9,9 +9,9 @@ import httpx2
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key
 
-from common.canonical import CanonicalError, parse
-from common.clock import Clock
 from common.telemetry import describe
+from hubformats.canonical import CanonicalError, parse
+from hubformats.clock import Clock
 
 _LIFE_SECONDS: Final = 600.0
 _COOL_DOWN_SECONDS: Final = 10.0

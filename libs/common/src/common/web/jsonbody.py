@@ -3,8 +3,8 @@ refused."""
 
 from typing import Any
 
-from common.canonical import CanonicalError, parse
 from common.problems import Problem
+from hubformats.canonical import CanonicalError, parse
 
 
 def check_json(body: bytes) -> Problem | None:

@@ -8,7 +8,6 @@ from typing import Literal
 from uuid import UUID
 
 from common.access import Granted
-from common.audit_record import AuditEntry
 from common.bus import BusError
 from common.database import Unit
 from common.inbox import REPLAY_LIMIT, DirectoryUnavailable, Transient, Waiting
@@ -16,6 +15,7 @@ from common.problems import Fault, Problem
 from common.web import paging
 from common.web.frame import Frame, actor_of
 from common.web.operator import Discarded, DiscardOrder, Replayed, ReplayOrder, SetAside
+from hubformats.audit_record import AuditEntry
 
 _LIST = "quarantine"
 _NAMED = 500

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 
 from common.access import Granted
+from common.models import ApiModel
 from common.problems import Fault, Problem
 from common.web import guard, paging
-from common.web.models import ApiModel
 
 TAGS = {
     "operator": "Pausing and resuming this service, and replaying what it set aside.",

@@ -9,9 +9,9 @@ from fastapi import Query
 from pydantic import BaseModel
 
 from common.access import Granted
-from common.canonical import CanonicalError, b64u, canonical, parse, unb64u
+from common.models import ApiModel
 from common.problems import Problem
-from common.web.models import ApiModel
+from hubformats.canonical import CanonicalError, b64u, canonical, parse, unb64u
 
 T = TypeVar("T", bound=BaseModel)
 

@@ -12,8 +12,8 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.requests import Request
 
 from common.access import Principal
-from common.canonical import CanonicalError, parse
 from common.problems import Problem
+from hubformats.canonical import CanonicalError, parse
 
 HEADERS: Final = "hub_rate_headers"  # scope["state"] member: what the edge adds to the answer
 URGENT: Final = "urgent"

@@ -10,12 +10,12 @@ from typing import Final
 from starlette.requests import Request
 
 from common.access import Operation, Principal, Refusal, Sent
-from common.clock import Clock
 from common.problems import Problem
 from common.telemetry import describe
 from common.web import correlation
 from common.web.edge import BODY
 from common.web.observe import route_template
+from hubformats.clock import Clock
 
 OnRefusal = Callable[[Refusal], Awaitable[None]]
 

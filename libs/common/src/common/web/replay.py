@@ -7,9 +7,9 @@ from typing import Final
 
 from sqlalchemy import Column, Index, LargeBinary, MetaData, Table, delete
 
-from common.clock import Clock
 from common.database import Database, Unit, UtcDateTime
 from common.web.claims import claim
+from hubformats.clock import Clock
 
 _SWEEP_SECONDS: Final = 60.0
 

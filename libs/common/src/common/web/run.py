@@ -20,12 +20,12 @@ from starlette.types import ASGIApp
 from common import telemetry
 from common.bus import Bus, BusUnavailable
 from common.bus_kafka import KafkaBus
-from common.clock import Clock, SystemClock
 from common.keyring import FileKeyring, Keyring
 from common.settings import Settings, SettingsError
 from common.telemetry import describe
 from common.web import correlation
 from common.web.service import Service, settle_memory
+from hubformats.clock import Clock, SystemClock
 
 _log = logging.getLogger("hub.run")
 _PATIENCE_S: Final = 60.0

@@ -13,14 +13,14 @@ from joserfc import jws
 from joserfc.errors import JoseError
 
 from common.access import SCOPES, Principal
-from common.canonical import CanonicalError, parse, unb64u
-from common.clock import Clock
 from common.directory import DirectoryState
-from common.dpop import ALGORITHMS, DpopRefused, ReplayGuard, algorithms_of, check_proof
 from common.problems import Problem
 from common.settings import Settings
 from common.web.edge import inner_path
 from common.web.issuer import Issuer, IssuerUnreachable
+from hubformats.canonical import CanonicalError, parse, unb64u
+from hubformats.clock import Clock
+from hubformats.dpop import ALGORITHMS, DpopRefused, ReplayGuard, algorithms_of, check_proof
 
 _LEEWAY_SECONDS: Final = 10
 _MAX_TOKEN: Final = 8192
@@ -123,8 +123,8 @@ class Access:
         clock: Clock,
         base_url: str,
     ) -> None:
-        """`base_url` is where callers reach this service: DPoP `htu` is compared with it, never with a
-        Host header.
+        """`base_url` is where callers reach this service: DPoP `htu` is compared with it,
+        never with a Host header.
         """
         self._verifier = verifier
         self._directory = directory

@@ -4,10 +4,10 @@ import sys
 
 import typer
 
-from common.envelope import EnvelopeRefused
-from common.package_proof import PackageRefused
-from common.tlog import ProofRefused
 from common.web.client import CallFailed, ProblemAnswer, TokenRefused
+from hubformats.envelope import EnvelopeRefused
+from hubformats.package_proof import PackageRefused
+from hubformats.tlog import ProofRefused
 from hubpartner.cli import agency, audit, inbox, proof, referral, service
 from hubpartner.cli.headers import headers
 from hubpartner.cli.session import profile_first, say_error, use_profile

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import httpx2
 import typer
 
-from common.audit_record import Leaf, RecordRefused
-from common.tlog import ProofRefused, Verifier
-from common.tlog.whole_log import LogRefused, WholeLog, check_whole_log
 from common.web.client import CallFailed
+from hubformats.audit_record import Leaf, RecordRefused
+from hubformats.tlog import ProofRefused, Verifier
+from hubformats.tlog.whole_log import LogRefused, WholeLog, check_whole_log
 from hubpartner.cli.session import JsonOption, chosen_profile, profile_of, say, say_error, say_json
 
 app = typer.Typer(no_args_is_help=True, help="Check the public audit log.")

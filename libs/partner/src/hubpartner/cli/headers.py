@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import httpx2
 import typer
 
-from common.clock import SystemClock
-from common.dpop import make_proof
 from common.web.client import TokenSource
+from hubformats.clock import SystemClock
+from hubformats.dpop import make_proof
 from hubpartner.cli.session import profile_of, say, say_error
 from hubpartner.profile import Profile, ProfileRefused
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from common.clock import SystemClock
-from common.envelope import EnvelopeRefused
-from common.events.agency import TakingUp
-from common.package_proof import PackageRefused
+from hubformats.agency_events import TakingUp
+from hubformats.clock import SystemClock
+from hubformats.envelope import EnvelopeRefused
+from hubformats.package_proof import PackageRefused
 from hubpartner.cli.session import JsonOption, command, say, say_json, with_hub
 from hubpartner.client import HubClient, InboxItem, open_with
 from hubpartner.delivery import Delivery

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from common.canonical import unb64u
+from hubformats.canonical import unb64u
 from hubpartner.cli.session import JsonOption, profile_of, say, say_json
 from hubpartner.client import open_with
 from hubpartner.package_file import read_package

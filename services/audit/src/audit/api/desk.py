@@ -11,11 +11,11 @@ from audit.ports import AuditStore, Found, TileFiles
 from audit.sequencer import Sequencer
 from audit.usecases.queries import Desk
 from common.access import Granted
-from common.audit_record import Leaf, record_hash
-from common.canonical import parse
+from common.models import ApiModel, Timestamp
 from common.problems import Problem
 from common.web import guard, paging
-from common.web.models import ApiModel, Timestamp
+from hubformats.audit_record import Leaf, record_hash
+from hubformats.canonical import parse
 
 _UNREADABLE: dict[str, Any] = {"op": "", "out": ""}
 """Shown in place of a record that is not the one in the log: whatever stands there now was never

@@ -11,11 +11,11 @@ from audit.api.desk import EntryOut, LogDesk, Read
 from audit.ports import Found
 from audit.usecases import queries
 from common.access import Granted
-from common.canonical import CanonicalError, b64u, unb64u
+from common.models import ApiModel
 from common.problems import Problem
-from common.tlog import ProofRefused, verify_proof
 from common.web import guard
-from common.web.models import ApiModel
+from hubformats.canonical import CanonicalError, b64u, unb64u
+from hubformats.tlog import ProofRefused, verify_proof
 
 router = APIRouter(prefix="/v1", tags=["entries"])
 Verify = Annotated[Granted, guard.requires("audit.verify", operation="operation")]

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request
 from audit.api import desk
 from audit.usecases import queries
 from common.access import Granted
+from common.models import ApiModel
 from common.web import guard
-from common.web.models import ApiModel
 
 router = APIRouter(prefix="/v1/search-rows", tags=["search rows"])
 Manage = Annotated[Granted, guard.requires("agency.manage", operation="operation")]

@@ -7,13 +7,13 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import PlainTextResponse
 
 from audit.api import desk
-from common.audit_record import Leaf
-from common.canonical import b64u
+from common.models import ApiModel
 from common.problems import Problem
-from common.tlog import ProofRefused
-from common.tlog.tiles import Tile
 from common.web import guard
-from common.web.models import ApiModel
+from hubformats.audit_record import Leaf
+from hubformats.canonical import b64u
+from hubformats.tlog import ProofRefused
+from hubformats.tlog.tiles import Tile
 
 _PUBLIC = guard.anyone(
     "public log: blinded commitments, counts and times per producer, nothing else"

@@ -14,11 +14,11 @@ from audit.domain import Filter, Purpose
 from audit.ports import Question
 from audit.usecases import queries
 from audit.usecases.queries import Asked
-from common.audit_record import OPERATIONS
+from common.attempts import Attempt
+from common.models import ApiModel, StrictBool, Timestamp
 from common.problems import FieldError
 from common.web import idempotency, paging
-from common.web.attempts import Attempt
-from common.web.models import ApiModel, StrictBool, Timestamp
+from hubformats.audit_record import OPERATIONS
 
 router = APIRouter(prefix="/v1", tags=["questions"])
 Once = Annotated[Attempt, idempotency.required()]

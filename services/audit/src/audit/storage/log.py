@@ -21,9 +21,9 @@ from audit.storage.tables import (
     TOKEN,
     WANTED,
 )
-from common.audit_record import Leaf
-from common.canonical import b64u
 from common.database import Prepared
+from hubformats.audit_record import Leaf
+from hubformats.canonical import b64u
 
 _STATE_ROW: Final = 1
 _FIELDS: Final = (

@@ -13,12 +13,12 @@ from audit.ports import Found, Producer, QueryTx, QueryView, Question
 from audit.storage.log import read_state
 from audit.storage.rebuild import index_differences, rebuild_index
 from audit.storage.tables import EMERGENCY, ENTRY, EPOCH, GAP, KINDS, LOOKUP, PRODUCER, QUERY, TOKEN
-from common.audit_record import AuditEntry
+from common.attempts import Answer, Attempt
 from common.audit_trail import AuditTrail
-from common.canonical import b64u, unb64u
 from common.database import Database, Unit
-from common.web.attempts import Answer, Attempt
 from common.web.idempotency import Idempotency
+from hubformats.audit_record import AuditEntry
+from hubformats.canonical import b64u, unb64u
 
 T = TypeVar("T")
 _FOUND: Final = (

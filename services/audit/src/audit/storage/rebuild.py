@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Row, delete, select
 
 from audit.storage.log import index_entries
 from audit.storage.tables import ENTRY, KINDS, LOOKUP, TOKEN
-from common.audit_record import check_record
-from common.canonical import unb64u
+from hubformats.audit_record import check_record
+from hubformats.canonical import unb64u
 
 _AT_A_TIME: Final = 1_000
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from audit.domain import LogHalted
 from common.faults import crash_point
-from common.tlog.tiles import Tile
+from hubformats.tlog.tiles import Tile
 
 _LOCK: Final = ".sequencer.lock"
 _CHECKPOINT: Final = "checkpoint"

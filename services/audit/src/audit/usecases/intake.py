@@ -18,12 +18,12 @@ from audit.domain import (
 )
 from audit.merkle import CompactRange
 from audit.ports import LogTx
-from common.audit_record import Leaf, check_record, content_commitment, new_salt, record_hash
-from common.canonical import b64u, canonical
 from common.events.audit import AuditBatch
 from common.faults import crash_point
-from common.ids import opaque, uuid7
-from common.tlog import leaf_hash
+from hubformats.audit_record import Leaf, check_record, content_commitment, new_salt, record_hash
+from hubformats.canonical import b64u, canonical
+from hubformats.ids import opaque, uuid7
+from hubformats.tlog import leaf_hash
 
 SERVICE: Final = "audit"
 OWN_EPOCH: Final = 0

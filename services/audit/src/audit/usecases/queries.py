@@ -11,11 +11,11 @@ from audit.domain import Filter, Purpose, Rules, rules_on
 from audit.permissions import Mandates, Sight, sight
 from audit.ports import Found, QueryTx, QueryView, Question
 from common.access import Granted
-from common.audit_record import Actor, AuditEntry
-from common.case_reference import normalised_reference
-from common.ids import uuid7
+from common.attempts import Answer, Attempt
 from common.problems import Problem, define
-from common.web.attempts import Answer, Attempt
+from hubformats.audit_record import Actor, AuditEntry
+from hubformats.case_reference import normalised_reference
+from hubformats.ids import uuid7
 
 define(
     "purpose-required",

@@ -7,9 +7,9 @@ from pydantic import Field
 
 from common.access import Granted
 from common.bootstrap import Bootstrap
+from common.models import ApiModel, Timestamp
 from common.problems import Problem
 from common.web import guard, paging
-from common.web.models import ApiModel, Timestamp
 from identity.domain import AgencyState
 from identity.ports import Store, Tx
 from identity.usecases import agencies

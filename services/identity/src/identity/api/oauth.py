@@ -11,9 +11,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from common.access import SCOPES
-from common.dpop import ALGORITHMS, DpopRefused, check_proof
 from common.problems import Problem
 from common.web import guard
+from hubformats.dpop import ALGORITHMS, DpopRefused, check_proof
 from identity.domain import SIGNATURE_ALGORITHMS
 from identity.ports import Store, Tx
 from identity.usecases.authority import Authority

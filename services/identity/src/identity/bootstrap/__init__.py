@@ -26,9 +26,9 @@ from common.bootstrap import (
     sign_bootstrap,
     sign_key_set,
 )
-from common.canonical import canonical, parse
 from common.keyring import FileKeyring, Keyring
-from common.keys import (
+from hubformats.canonical import canonical, parse
+from hubformats.keys import (
     OpeningKey,
     SigningKey,
     generate_opening,
@@ -36,7 +36,7 @@ from common.keys import (
     opening_from_jwk,
     signing_from_jwk,
 )
-from common.tlog import Signer
+from hubformats.tlog import Signer
 from identity.bootstrap import northmoor
 from identity.bootstrap.profiles import write_private, write_profile
 

@@ -1,5 +1,5 @@
-"""``python -m identity.bootstrap --dir DIR --base-urls JSON``: prepare a folder for a hub of the demo
-area."""
+"""``python -m identity.bootstrap --dir DIR --base-urls JSON``: prepare a folder for
+a hub of the demo area."""
 
 import argparse
 import json

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from common.keys import OpeningKey, SigningKey
+from hubformats.keys import OpeningKey, SigningKey
 
 
 def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -46,8 +46,8 @@ def write_profile(
     """
     lines = [
         (
-            "# Made by identity.bootstrap for a demonstration. Holds private keys: keep it 0600 and "
-            "out of version control."
+            "# Made by identity.bootstrap for a demonstration. Holds private keys: keep it 0600 "
+            "and out of version control."
         )
     ]
     lines += [f"{name} = {_text(value)}" for name, value in about.items()]

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from common.access import Granted
-from common.audit_record import Actor, AuditEntry
 from common.bootstrap import Person
+from hubformats.audit_record import Actor, AuditEntry
 from identity.domain import SHIFT, Code, Issued, OAuthClient, TokenFamily, digest
 from identity.ports import Tx
 

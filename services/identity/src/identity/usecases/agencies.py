@@ -3,9 +3,9 @@ service so."""
 
 from common.access import Granted
 from common.bootstrap import Bootstrap
-from common.clock import Clock
 from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat
 from common.problems import Problem
+from hubformats.clock import Clock
 from identity.domain import AgencyState
 from identity.ports import Tx
 from identity.usecases import accounts

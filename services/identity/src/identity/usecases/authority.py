@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from common.bootstrap import Bootstrap, Person
-from common.clock import Clock
-from common.keys import SigningKey
+from hubformats.clock import Clock
+from hubformats.keys import SigningKey
 from identity.domain import OAuthClient
 
 

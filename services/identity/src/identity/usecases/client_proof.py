@@ -11,7 +11,7 @@ from joserfc import jws, jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import Key, KeySet
 
-from common.clock import Clock
+from hubformats.clock import Clock
 from identity.domain import ASSERTION_LIFE, EXPIRY_LEEWAY, SIGNATURE_ALGORITHMS, SKEW, OAuthClient
 from identity.usecases.exchange import Exchange, Presented
 

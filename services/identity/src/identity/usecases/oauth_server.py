@@ -21,7 +21,7 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 
 from common.access import SCOPES
 from common.bootstrap import Person
-from common.ids import opaque
+from hubformats.ids import opaque
 from identity.domain import (
     ACCESS_TOKEN_LIFE,
     CODE_LIFE,
@@ -55,7 +55,7 @@ _TEXTS: Final[Mapping[str, str]] = {
     "invalid_dpop_proof": "Send one fresh DPoP proof for this method and URL.",
     "invalid_grant": "The code or refresh token is unknown, used, expired, revoked or bound to "
     "something else.",
-    "invalid_request": "The request is missing a parameter, repeats one, or is otherwise malformed.",
+    "invalid_request": "The request lacks a parameter, repeats one, or is otherwise malformed.",
     "invalid_scope": "The scope is missing, unknown, or more than this client may ask for.",
     "invalid_target": "Name exactly one known service as resource (RFC 8707).",
     "unauthorized_client": "This client may not do this, or its agency is suspended.",

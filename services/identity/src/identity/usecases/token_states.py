@@ -8,8 +8,8 @@ from typing import Any, Final
 from authlib.oauth2.rfc7009 import RevocationEndpoint
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
-from common.canonical import CanonicalError, parse, unb64u
-from common.keys import KeyRefused
+from hubformats.canonical import CanonicalError, parse, unb64u
+from hubformats.keys import KeyRefused
 from identity.domain import Issued, OAuthClient, TokenFamily, digest, seconds
 from identity.ports import Tx
 from identity.usecases import accounts

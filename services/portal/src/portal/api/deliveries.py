@@ -5,8 +5,8 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from common.envelope import EnvelopeRefused
-from common.package_proof import PackageRefused
+from hubformats.envelope import EnvelopeRefused
+from hubformats.package_proof import PackageRefused
 from portal import usecases
 from portal.api.visit import ANYONE, Visit, Visiting, Watching, desk, form, page, see_other
 from portal.domain.dates import london_day

@@ -11,9 +11,9 @@ from jinja2 import Environment
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from common.access import Granted, Operation, Principal, grant
-from common.clock import Clock
 from common.problems import Problem
 from common.web import guard
+from hubformats.clock import Clock
 from portal.domain.visit import IDLE, Session
 from portal.domain.wording import sentence
 from portal.ports import Authorization, Hub, Sessions
@@ -48,8 +48,8 @@ class Visit:
 
 
 def cookie_name(request: Request) -> str:
-    """`__Host-hub` wherever the portal is reached over TLS; a plain name on loopback, where browsers
-    refuse the prefix.
+    """`__Host-hub` wherever the portal is reached over TLS; a plain name on loopback, where
+    browsers refuse the prefix.
     """
     secure = urlsplit(desk(request).base_url).scheme == "https"
     return "__Host-hub" if secure else "hub"

@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import httpx2
 
-from common.clock import Clock
-from common.ids import opaque
-from common.keys import signing_from_jwk
-from common.statement import EnvelopeRefused
 from common.web.client import ServiceClient
+from hubformats.clock import Clock
+from hubformats.ids import opaque
+from hubformats.keys import signing_from_jwk
+from hubformats.statement import EnvelopeRefused
 from hubpartner.delivery import envelope_of
 from portal.clients.sign_in import CLIENT, Authorizer, PersonTokens
 from portal.domain.delivery import Sealed, Waiting

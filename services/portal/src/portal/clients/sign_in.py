@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 
 import httpx2
 
-from common.canonical import b64u, parse, unb64u
-from common.clock import Clock
-from common.dpop import make_proof
-from common.keys import SigningKey, generate_signing, signing_from_jwk
 from common.web.client import TokenRefused, TokenSource
+from hubformats.canonical import b64u, parse, unb64u
+from hubformats.clock import Clock
+from hubformats.dpop import make_proof
+from hubformats.keys import SigningKey, generate_signing, signing_from_jwk
 from portal.domain.visit import Draft, Grantings, PendingSignIn, Session
 from portal.ports import Redirect, SignInFailed
 
@@ -61,7 +61,8 @@ class Authorizer:
             "dpop_jkt": dpop.kid,
         }
         body = await self._post("/par", form, dpop, expected=201)
-        location = f"{self._issuer}/authorize?{urlencode({'client_id': CLIENT, 'request_uri': body['request_uri']})}"
+        query = urlencode({"client_id": CLIENT, "request_uri": body["request_uri"]})
+        location = f"{self._issuer}/authorize?{query}"
         return Redirect(
             location,
             PendingSignIn(state, verifier, dpop.jwk(private=True), self._clock.now(), draft),

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 from uuid import UUID
 
-from common.case_reference import normalised_reference
+from hubformats.case_reference import normalised_reference
 from portal.domain.wording import PURPOSES
 
 FIELDS: Final = ("caseReference", "delivery", "recipient", "purpose", "justification")

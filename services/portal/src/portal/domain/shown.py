@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from common.shield import REMOVED
+from hubformats.shield import REMOVED
 from hubpartner.safe_contact import SAFE_LABEL, VALUE_LABEL, Unsafe, on_day, usable
 from portal.domain import dates
 from portal.domain.wording import BASES, CONDITIONS, GATEWAYS, fact, sentence

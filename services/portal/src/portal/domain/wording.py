@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from common import field_sets
-from common.categories import CATEGORIES
+from hubformats import field_sets
+from hubformats.categories import CATEGORIES
 from portal.domain import dates
 from portal.domain.meanings import FORMS, REASONS, ROLES, SIGN_INS
 

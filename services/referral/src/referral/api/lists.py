@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from common.access import Granted
-from common.categories import CATEGORIES
+from common.models import ApiModel, Timestamp
 from common.web import documents, guard, paging
-from common.web.models import ApiModel, Timestamp
+from hubformats.categories import CATEGORIES
 from referral import usecases
 from referral.domain.wording import MEANINGS
 from referral.ports import RefusedPlace, Store

@@ -9,11 +9,11 @@ from fastapi.responses import Response
 from pydantic import Field, field_validator
 
 from common.access import Granted
-from common.categories import CATEGORIES
+from common.attempts import Answer, Attempt
+from common.models import ApiModel
 from common.problems import FieldError
 from common.web import guard, idempotency
-from common.web.attempts import Answer, Attempt
-from common.web.models import ApiModel
+from hubformats.categories import CATEGORIES
 from referral import usecases
 from referral.ports import ReferralTx, Store
 from referral.usecases import Desk

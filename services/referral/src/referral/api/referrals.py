@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from common.access import Granted
+from common.attempts import Answer, Attempt
 from common.problems import Problem, define
 from common.web import etags, guard, idempotency
-from common.web.attempts import Answer, Attempt
 from common.web.rates import urgent_when
 from referral import usecases
 from referral.api.shapes import (

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from common.access import Granted
+from common.models import ApiModel, WholeNumber
 from common.web import documents, guard
-from common.web.models import ApiModel, WholeNumber
 from referral import usecases
 from referral.api.shapes import MarkingOut, marking_out
 from referral.ports import Store

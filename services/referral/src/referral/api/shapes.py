@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from common.events.case import Marking
-from common.web.models import ApiModel, Timestamp
+from common.models import ApiModel, Timestamp
 from referral.ports import StoredReferral
 from referral.usecases import Desk, Heard, Intake
 

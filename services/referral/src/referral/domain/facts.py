@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from common.events.case import Fact, RiskSummary
-from common.shield import gives_place
+from hubformats.shield import gives_place
 from referral.domain.form import (
     ROLE_NAMES,
     Address,

@@ -22,8 +22,8 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from common.models import StrictBool, Timestamp
 from common.problems import FieldError
-from common.web.models import StrictBool, Timestamp
 from referral.domain.explained import EXPLAINED
 from referral.domain.identifiers import is_nhs_number, is_postcode
 from referral.domain.wording import (

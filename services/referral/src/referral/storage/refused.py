@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 
 from common.database import Prepared
-from common.ids import uuid7
 from common.sealed import blind_index
+from hubformats.ids import uuid7
 from referral.ports import RefusedIntake, RefusedPage, RefusedPlace
 from referral.storage.tables import RefusedIntake as RefusedRow
 from referral.storage.tables import table_of

@@ -12,17 +12,17 @@ from uuid import UUID
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from common.access import Granted
-from common.audit_record import AuditEntry
+from common.attempts import Answer, Attempt
 from common.audit_trail import AuditTrail
 from common.database import Database, Prepared, Unit
 from common.events.case import CaseSnapshot, Fact, Marking
 from common.faults import crash_point
-from common.ids import uuid7
 from common.outbox import Outbox
 from common.sealed import SubjectKey, SubjectKeys, blind_index
 from common.topics import CASE
-from common.web.attempts import Answer, Attempt
 from common.web.idempotency import Idempotency
+from hubformats.audit_record import AuditEntry
+from hubformats.ids import uuid7
 from referral.ports import (
     CaseState,
     Outcome,

@@ -5,10 +5,10 @@ from typing import Annotated, cast
 from fastapi import APIRouter, Request
 
 from common.access import Granted
-from common.case_reference import normalised_reference
 from common.problems import Problem
 from common.web import documents, guard
 from common.web.frame import actor_of
+from hubformats.case_reference import normalised_reference
 from sharing.api.shapes import (
     AgreementOut,
     AgreementsOut,

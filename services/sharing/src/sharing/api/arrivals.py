@@ -4,7 +4,7 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
-from common.clock import Clock
+from hubformats.clock import Clock
 
 _LOOK_AGAIN: Final = 1.0
 """Seconds after which a waiting reader looks by itself: another process may have released, or a

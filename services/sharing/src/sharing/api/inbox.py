@@ -8,12 +8,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 
 from common.access import Granted
-from common.canonical import b64u
 from common.directory import DirectoryUnreachable
 from common.problems import Problem
 from common.web import guard, paging
 from common.web.frame import actor_of
 from common.web.paging import Cursors
+from hubformats.canonical import b64u
 from sharing.api.arrivals import Arrivals
 from sharing.api.shapes import (
     AcknowledgedOut,

@@ -10,14 +10,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request
 
 from common.access import Granted
-from common.audit_record import Actor
 from common.audit_trail import AuditTrail
-from common.case_reference import normalised_reference
 from common.database import DatabaseStopped, DatabaseUnavailable
 from common.problems import Fault, Problem
 from common.telemetry import describe
 from common.web import documents, guard
 from common.web.frame import actor_of
+from hubformats.audit_record import Actor
+from hubformats.case_reference import normalised_reference
 from sharing.api.shapes import (
     DecideAgainIn,
     DecidedAgainOut,

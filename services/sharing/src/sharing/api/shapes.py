@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from common.events.agency import TakingUp
-from common.web.models import ApiModel
+from common.models import ApiModel
+from hubformats.agency_events import TakingUp
 
 
 class InboxItem(ApiModel):

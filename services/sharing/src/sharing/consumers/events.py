@@ -1,14 +1,14 @@
 """Events in: snapshots from referral, receipts from the log, receipts and acknowledgements from
 agencies."""
 
-from common.audit_record import Actor
 from common.audit_trail import AuditTrail, Receipt, Rejection
-from common.categories import CategoryUnknown
 from common.database import Unit
-from common.events.agency import DeliveryAcknowledged, SavedReceipt
 from common.events.case import CaseSnapshot, SubjectErased
 from common.inbox import Inbox, Received, Refused, Transient
 from common.problems import Problem
+from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
+from hubformats.audit_record import Actor
+from hubformats.categories import CategoryUnknown
 from sharing.domain.receipt import ReceiptRefused, delivery_of
 from sharing.storage.repository import Sealing, SqlTx
 from sharing.usecases import deciding, receiving, releasing

@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from common.categories import CATEGORIES
 from common.views import ClauseText
+from hubformats.categories import CATEGORIES
 
 Purpose = Literal[
     "protect_victim",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from common.canonical import b64u, canonical
 from common.events.case import CaseSnapshot, Marking
 from common.views import Parcel, Projection, Reading
+from hubformats.canonical import b64u, canonical
 from sharing.domain.agreement import LAPSING, Agreement
 
 NO_CLAUSE: Final = "no-clause"

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
-from common.audit_record import Leaf, RecordRefused, content_commitment, record_hash
-from common.canonical import b64u, canonical, unb64u
-from common.events.agency import DisclosurePackage, Promise
-from common.tlog import ProofRefused, Verifier, verify_proof
 from common.views import Kind
+from hubformats.agency_events import DisclosurePackage, Promise
+from hubformats.audit_record import Leaf, RecordRefused, content_commitment, record_hash
+from hubformats.canonical import b64u, canonical, unb64u
+from hubformats.tlog import ProofRefused, Verifier, verify_proof
 
 State = Literal["awaiting_receipt", "proven", "blocked", "superseded", "released"]
 Standing = Literal["", "proven", "promised"]

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from common.canonical import CanonicalError, b64u, parse, unb64u
-from common.keys import KeyRefused, VerificationKey
+from hubformats.canonical import CanonicalError, b64u, parse, unb64u
+from hubformats.keys import KeyRefused, VerificationKey
 
 RECEIPT_TYPE: Final = "hub-saved-receipt+jws"
 _LIMIT: Final = 8_192

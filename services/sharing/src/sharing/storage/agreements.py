@@ -14,10 +14,10 @@ from typing import Any, Final
 import cedarpy
 from pydantic import ValidationError
 
-from common.canonical import CanonicalError, b64u, canonical, parse, unb64u
-from common.categories import CATEGORIES
 from common.events.case import CaseSnapshot
-from common.keys import KeyRefused, SigningKey, VerificationKey
+from hubformats.canonical import CanonicalError, b64u, canonical, parse, unb64u
+from hubformats.categories import CATEGORIES
+from hubformats.keys import KeyRefused, SigningKey, VerificationKey
 from sharing.domain.agreement import Agreement, Terms
 from sharing.domain.deciding import RULE_FAILED, Agency, Question, Ruling, child_present
 

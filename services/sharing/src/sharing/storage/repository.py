@@ -27,19 +27,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from common import topics
 from common.access import Granted
-from common.audit_record import AuditEntry
 from common.audit_trail import AuditTrail
-from common.canonical import canonical, parse
-from common.clock import Clock
 from common.database import Database, Prepared, Unit, UuidType, among
 from common.events import Event
-from common.events.agency import DisclosurePackage, Promise
 from common.events.case import CaseSnapshot
 from common.faults import crash_point
-from common.ids import uuid7
 from common.inbox import Inbox
 from common.outbox import Outbox
 from common.sealed import SubjectErased, SubjectKey, SubjectKeys, SubjectUnknown
+from hubformats.agency_events import DisclosurePackage, Promise
+from hubformats.audit_record import AuditEntry
+from hubformats.canonical import canonical, parse
+from hubformats.clock import Clock
+from hubformats.ids import uuid7
 from sharing.domain.disclosure import THIRD_PARTY, Disclosure, Evidence
 from sharing.ports import CaseFile, Delivery, Record, Sealed, Shown, Tx, Unproven, View
 from sharing.storage.looking import SqlView

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from common.access import Granted
-from common.audit_record import Actor, AuditEntry
 from common.problems import Problem
+from hubformats.audit_record import Actor, AuditEntry
 from sharing.permissions import may
 from sharing.ports import Tx
 from sharing.usecases.desk import Desk

@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
-from common import field_sets
 from common.access import Granted
-from common.audit_record import Actor, AuditEntry, content_commitment, new_salt
-from common.canonical import canonical
-from common.categories import CATEGORIES
 from common.events.case import CaseSnapshot
 from common.events.sharing import RecipientOutcome, SnapshotDecided
-from common.ids import uuid7
 from common.problems import Problem
 from common.views import Kind, Parcel, Reading
+from hubformats import field_sets
+from hubformats.audit_record import Actor, AuditEntry, content_commitment, new_salt
+from hubformats.canonical import canonical
+from hubformats.categories import CATEGORIES
+from hubformats.ids import uuid7
 from sharing.domain.deciding import (
     RULE_FAILED,
     RecipientDecision,

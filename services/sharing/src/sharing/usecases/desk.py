@@ -7,10 +7,10 @@ from typing import Final
 from uuid import UUID
 
 from common.access import Granted, own_work
-from common.audit_record import Actor
-from common.case_reference import case_reference
-from common.clock import Clock
-from common.tlog import Verifier
+from hubformats.audit_record import Actor
+from hubformats.case_reference import case_reference
+from hubformats.clock import Clock
+from hubformats.tlog import Verifier
 from sharing.domain.disclosure import Disclosure
 from sharing.ports import Directory, Rules, Tx
 

@@ -7,10 +7,10 @@ from typing import Final, get_args
 from uuid import UUID
 
 from common.access import Granted
-from common.audit_record import Actor, AuditEntry
-from common.events.agency import TakingUp
 from common.events.sharing import DisclosureSaved
 from common.problems import Fault, Problem, define
+from hubformats.agency_events import TakingUp
+from hubformats.audit_record import Actor, AuditEntry
 from sharing.domain.disclosure import Disclosure
 from sharing.domain.receipt import ReceiptRefused, Saved, check_receipt
 from sharing.permissions import may

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from common.access import Granted
-from common.ids import uuid7
 from common.problems import Problem
 from common.views import Reading
+from hubformats.ids import uuid7
 from sharing.domain.disclosure import Disclosure
 from sharing.permissions import may
 from sharing.ports import Sealed, Tx

@@ -10,10 +10,10 @@ from typing import Final, Literal
 from uuid import UUID
 
 from common.access import Granted
-from common.audit_record import Actor, AuditEntry
-from common.events.agency import Promise
 from common.events.sharing import DisclosureBlocked, DisclosureReleased, PromiseBroken
 from common.problems import Problem
+from hubformats.agency_events import Promise
+from hubformats.audit_record import Actor, AuditEntry
 from sharing.domain import disclosure as words
 from sharing.domain.disclosure import (
     Disclosure,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.tlog import ProofRefused
-from common.tlog.tiles import (
+from hubformats.tlog import ProofRefused
+from hubformats.tlog.tiles import (
     Tile,
     current_tile,
     number_path,

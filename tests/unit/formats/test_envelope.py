@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from common.canonical import CanonicalError, b64u, canonical, unb64u
-from common.envelope import (
+from hubformats.canonical import CanonicalError, b64u, canonical, unb64u
+from hubformats.envelope import (
     MAX_BYTES,
     EnvelopeRefused,
     EnvelopeTooLarge,
@@ -23,9 +23,9 @@ from common.envelope import (
     seal,
     verify_statement,
 )
-from common.ids import uuid7
-from common.keys import RecipientKey, SigningKey, StaticKeys, generate_opening, generate_signing
-from common.statement import _encoded_padded
+from hubformats.ids import uuid7
+from hubformats.keys import RecipientKey, SigningKey, StaticKeys, generate_opening, generate_signing
+from hubformats.statement import _encoded_padded
 
 POLICE = generate_signing("northmoor-police")
 SHARING = generate_opening("svc:sharing")

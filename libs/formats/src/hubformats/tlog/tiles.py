@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from common.tlog.tree import HASH_BYTES, ProofRefused, node_hash
+from hubformats.tlog.tree import HASH_BYTES, ProofRefused, node_hash
 
 TILE_WIDTH: Final = 256
 TILE_HEIGHT: Final = 8

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.tlog import (
+from hubformats.tlog import (
     EMPTY_ROOT,
     Checkpoint,
     Note,

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from common.tlog.checkpoint import Checkpoint, open_checkpoint
-from common.tlog.note import NOTE_LIMIT, Verifier
-from common.tlog.tiles import (
+from hubformats.tlog.checkpoint import Checkpoint, open_checkpoint
+from hubformats.tlog.note import NOTE_LIMIT, Verifier
+from hubformats.tlog.tiles import (
     BUNDLE_LIMIT,
     TILE_HEIGHT,
     TILE_WIDTH,
@@ -17,7 +17,7 @@ from common.tlog.tiles import (
     split_tile,
     unpack_bundle,
 )
-from common.tlog.tree import EMPTY_ROOT, HASH_BYTES, ProofRefused, leaf_hash, node_hash
+from hubformats.tlog.tree import EMPTY_ROOT, HASH_BYTES, ProofRefused, leaf_hash, node_hash
 
 Read = Callable[[str], bytes]
 """Gives the file at a path under the log's prefix, such as ``checkpoint`` or ``tile/0/000``.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from common.canonical import MAX_DEPTH, CanonicalError, b64u, canonical, parse, unb64u
+from hubformats.canonical import MAX_DEPTH, CanonicalError, b64u, canonical, parse, unb64u
 
 
 class Colour(StrEnum):

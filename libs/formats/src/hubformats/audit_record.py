@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from common.canonical import b64u, canonical, parse
+from hubformats.canonical import b64u, canonical, parse
 
 RECORD_VERSION: Final = 1
 RECORD_LIMIT: Final = 8_192
@@ -210,8 +210,8 @@ def record_hash(salt: bytes, record: bytes) -> str:
 
 
 def content_commitment(salt: bytes, content: bytes) -> str:
-    """`dc`: base64url SHA-256(0x51 ‖ salt ‖ canonical content) that binds a disclosure's exact bytes
-    (design section 8).
+    """`dc`: base64url SHA-256(0x51 ‖ salt ‖ canonical content) that binds a disclosure's
+    exact bytes (design section 8).
     """
     return b64u(hashlib.sha256(_CONTENT_DOMAIN + salt + content).digest())
 

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from common.canonical import b64u, canonical
-from common.keys import (
+from hubformats.canonical import b64u, canonical
+from hubformats.keys import (
     KeyRefused,
     KeySource,
     OpeningKey,
@@ -29,7 +29,7 @@ from common.keys import (
     bare_jwk,
     point_of,
 )
-from common.statement import (
+from hubformats.statement import (
     Code,
     EnvelopeRefused,
     EnvelopeTooLarge,

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from common.audit_record import Leaf, RecordRefused, check_record, content_commitment, record_hash
-from common.canonical import CanonicalError, canonical, parse, unb64u
-from common.events.agency import DisclosurePackage
-from common.tlog import ProofRefused, Verifier, verify_proof
+from hubformats.agency_events import DisclosurePackage
+from hubformats.audit_record import (
+    Leaf,
+    RecordRefused,
+    check_record,
+    content_commitment,
+    record_hash,
+)
+from hubformats.canonical import CanonicalError, canonical, parse, unb64u
+from hubformats.tlog import ProofRefused, Verifier, verify_proof
 
 _CONTENT_LIMIT: Final = 200_000
 _SALT: Final = 32

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from common.canonical import b64u
-from common.keys import (
+from hubformats.canonical import b64u
+from hubformats.keys import (
     KeyRefused,
     SigningKey,
     StaticKeys,

@@ -2,10 +2,10 @@
 in on ``hub.inbound.<agency>.v1``."""
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 from uuid import UUID
 
-from common.events.event import Event, Part
+from hubformats.event import Event, Part, Vocabulary
 
 
 class Promise(Part):
@@ -91,3 +91,7 @@ class DeliveryAcknowledged(Event):
     delivery_id: UUID
     acknowledged_at: datetime
     role: str
+
+
+parse: Final = Vocabulary((DisclosurePackage, SavedReceipt, DeliveryAcknowledged)).parse
+"""Read what the hub and an agency say to each other."""

@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from common.canonical import CanonicalError, b64u, canonical, parse, unb64u
-from common.keys import KeyRefused, KeySource, SigningKey, VerificationKey
+from hubformats.canonical import CanonicalError, b64u, canonical, parse, unb64u
+from hubformats.keys import KeyRefused, KeySource, SigningKey, VerificationKey
 
 BUCKETS: Final = (
     4096,

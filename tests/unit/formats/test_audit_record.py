@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from common.audit_record import (
+from hubformats.audit_record import (
     RECORD_LIMIT,
     Leaf,
     RecordRefused,
@@ -20,7 +20,7 @@ from common.audit_record import (
     record_hash,
     write_record,
 )
-from common.canonical import CanonicalError, b64u, canonical
+from hubformats.canonical import CanonicalError, b64u, canonical
 from tests.vectors.audit_record.cases import FULL, GOOD, files
 
 FOLDER = Path(__file__).parents[2] / "vectors" / "audit_record"

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from common.tlog import ProofRefused, leaf_hash, verify_consistency, verify_inclusion, verify_proof
+from hubformats.tlog import (
+    ProofRefused,
+    leaf_hash,
+    verify_consistency,
+    verify_inclusion,
+    verify_proof,
+)
 from tests.vectors.tlog.make_vectors import FILE, vectors
 
 KEPT: dict[str, Any] = json.loads(FILE.read_text("utf-8"))

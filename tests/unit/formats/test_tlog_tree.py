@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.tlog import (
+from hubformats.tlog import (
     EMPTY_ROOT,
     ProofRefused,
     leaf_hash,

@@ -8,9 +8,9 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
-from common.canonical import canonical
-from common.dpop import DpopRefused, MemoryReplayGuard, check_proof, make_proof, token_hash
-from common.keys import generate_signing
+from hubformats.canonical import canonical
+from hubformats.dpop import DpopRefused, MemoryReplayGuard, check_proof, make_proof, token_hash
+from hubformats.keys import generate_signing
 
 NOW = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 URL = "https://hub.example.org/referral/v1/referrals"

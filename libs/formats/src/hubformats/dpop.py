@@ -13,9 +13,9 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
-from common.canonical import CanonicalError, b64u, canonical, parse, unb64u
-from common.ids import opaque
-from common.keys import SigningKey, bare_jwk
+from hubformats.canonical import CanonicalError, b64u, canonical, parse, unb64u
+from hubformats.ids import opaque
+from hubformats.keys import SigningKey, bare_jwk
 
 ALGORITHMS: Final = ("ES256", "PS256", "EdDSA", "Ed25519")
 """FAPI 2.0 section 5.4 allow-list; Ed25519 is RFC 9864's name of EdDSA on that curve."""

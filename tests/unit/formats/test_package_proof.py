@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from common.audit_record import Leaf
-from common.canonical import b64u, canonical, unb64u
-from common.events.agency import DisclosurePackage
-from common.package_proof import PackageRefused, verify_package
-from common.tlog import Proof, Signer
+from hubformats.agency_events import DisclosurePackage
+from hubformats.audit_record import Leaf
+from hubformats.canonical import b64u, canonical, unb64u
+from hubformats.package_proof import PackageRefused, verify_package
+from hubformats.tlog import Proof, Signer
 from tests.support.packages import LOG, ME, ORIGIN, Draft, draft
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
     encode_dss_signature,
 )
 
-from common.canonical import CanonicalError, b64u, canonical, unb64u
+from hubformats.canonical import CanonicalError, b64u, canonical, unb64u
 
 SIGNING_ALG: Final = "ES256"
 OPENING_ALG: Final = "ECDH-ES+A256KW"

@@ -1,7 +1,7 @@
 """Transparency-log formats of C2SP, pure: what anyone needs to check our log without trusting us.
 No file, network or clock."""
 
-from common.tlog.checkpoint import (
+from hubformats.tlog.checkpoint import (
     Checkpoint,
     Proof,
     Proven,
@@ -9,8 +9,8 @@ from common.tlog.checkpoint import (
     open_checkpoint,
     verify_proof,
 )
-from common.tlog.note import Note, SignatureLine, Signer, Verifier, parse_note, verify_note
-from common.tlog.tree import (
+from hubformats.tlog.note import Note, SignatureLine, Signer, Verifier, parse_note, verify_note
+from hubformats.tlog.tree import (
     EMPTY_ROOT,
     ProofRefused,
     leaf_hash,

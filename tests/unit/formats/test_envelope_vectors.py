@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from common.envelope import EnvelopeRefused, Opened, open_envelope
-from common.keys import OpeningKey, StaticKeys, opening_from_jwk, verification_from_jwk
+from hubformats.envelope import EnvelopeRefused, Opened, open_envelope
+from hubformats.keys import OpeningKey, StaticKeys, opening_from_jwk, verification_from_jwk
 from tests.vectors.envelope.cases import CASES, files
 
 FOLDER = Path(__file__).parents[2] / "vectors" / "envelope"

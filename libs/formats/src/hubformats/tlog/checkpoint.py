@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from common.tlog.note import NOTE_LIMIT, Verifier, verify_note
-from common.tlog.tree import (
+from hubformats.tlog.note import NOTE_LIMIT, Verifier, verify_note
+from hubformats.tlog.tree import (
     EMPTY_ROOT,
     HASH_BYTES,
     MAX_SIZE,

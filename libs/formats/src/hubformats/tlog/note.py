@@ -12,7 +12,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from common.tlog.tree import ProofRefused
+from hubformats.tlog.tree import ProofRefused
 
 ED25519: Final = 0x01
 NOTE_LIMIT: Final = 256 * 1024
@@ -108,8 +108,9 @@ class Signer:
         self.verifier = Verifier(name, key_id(name, bytes([ED25519]) + public), public)
 
     def sign(self, text: str) -> str:
-        """`text` as a note with this key's line. Raises ProofRefused when the text could not be read
-        back as it is.
+        """Return `text` as a note with this key's line.
+
+        Raises ProofRefused when the text could not be read back as it is.
         """
         _check_text(text)
         line = SignatureLine(
