@@ -11,6 +11,7 @@ from common.database.errors import (
 from common.database.locks import ProcessLock
 from common.database.prepared import Prepared
 from common.database.schema import ensure_schema, migrate, schema_drift
+from common.database.session import Versioned, session
 from common.database.signals import Listener, announce
 from common.database.types import (
     NAMING,
@@ -40,11 +41,13 @@ __all__ = [
     "Unit",
     "UtcDateTime",
     "UuidType",
+    "Versioned",
     "among",
     "announce",
     "ensure_schema",
     "migrate",
     "new_metadata",
     "schema_drift",
+    "session",
     "worth_retrying",
 ]
