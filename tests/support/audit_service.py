@@ -20,8 +20,8 @@ from common.events.identity import DirectoryHeartbeat
 from common.keyring import FileKeyring
 from common.web.frame import Frame, frame_tables
 from common.web.service import Service
+from hubformats import jws
 from hubformats.audit_record import Actor, AuditEntry
-from hubformats.canonical import b64u, canonical
 from hubformats.clock import SystemClock
 from hubformats.dpop import make_proof
 from hubformats.envelope import seal
@@ -163,9 +163,7 @@ class AuditBed:
             "name_ref": "ref",
             **changes,
         }
-        header = {"alg": "ES256", "typ": "at+jwt", "kid": self.issuer_key.kid}
-        signed = f"{b64u(canonical(header))}.{b64u(canonical(claims))}"
-        return f"{signed}.{b64u(self.issuer_key.sign(signed.encode()))}"
+        return jws.sign(claims, self.issuer_key, typ="at+jwt")
 
     async def call(
         self, method: str, path: str, *, token: str | None = None, **more: Any

@@ -25,7 +25,7 @@ from common.web import correlation
 from common.web.client import TokenSource
 from common.web.frame import Frame
 from common.web.service import Service
-from hubformats.canonical import b64u, canonical
+from hubformats import jws
 from hubformats.clock import SystemClock
 from hubformats.dpop import make_proof
 from hubformats.ids import opaque
@@ -182,8 +182,7 @@ class InnerHub:
             "exp": now + life,
         }
         claims = {name: value for name, value in {**good, **changes}.items() if value is not None}
-        signed = f"{b64u(canonical({'alg': 'ES256', 'typ': 'at+jwt', 'kid': key.kid}))}.{b64u(canonical(claims))}"
-        return f"{signed}.{b64u(key.sign(signed.encode()))}"
+        return jws.sign(claims, key, typ="at+jwt")
 
     async def outcomes(
         self, referral_id: str, who: str = POLICE, *, until: str = "released", seconds: float = 20.0

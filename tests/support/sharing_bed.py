@@ -25,9 +25,10 @@ from common.outbox.tables import OUTBOX
 from common.sealed import SubjectKeys
 from common.testing import ManualClock
 from common.topics import audit, topics
+from hubformats import jws
 from hubformats.agency_events import DisclosurePackage
 from hubformats.audit_record import Leaf, check_record, record_hash
-from hubformats.canonical import b64u, canonical, unb64u
+from hubformats.canonical import b64u, unb64u
 from hubformats.envelope import Opened, digest, open_envelope
 from hubformats.keys import (
     OpeningKey,
@@ -331,9 +332,7 @@ class Bed:
             "system": "case-system",
             "jti": "j-1",
         }
-        head = {"alg": "ES256", "kid": signer.kid, "typ": RECEIPT_TYPE}
-        signed = f"{b64u(canonical(head))}.{b64u(canonical({**claims, **changes}))}"
-        return f"{signed}.{b64u(signer.sign(signed.encode()))}"
+        return jws.sign({**claims, **changes}, signer, typ=RECEIPT_TYPE)
 
     async def _pending(self, record_id: UUID) -> Any:
         return await self.database.read(

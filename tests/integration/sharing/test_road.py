@@ -12,8 +12,9 @@ from common.bootstrap import TOKEN_KEY
 from common.bus import Outgoing
 from common.keyring import FileKeyring
 from common.web.client import ProblemAnswer
+from hubformats import jws
 from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
-from hubformats.canonical import b64u, canonical, unb64u
+from hubformats.canonical import canonical, unb64u
 from hubformats.dpop import make_proof
 from hubformats.envelope import peek, routing_headers, seal
 from hubformats.ids import opaque, uuid7
@@ -336,8 +337,7 @@ async def as_person(
         "acr": "urn:hub:acr:demo",
         "auth_time": now,
     }
-    signed = f"{b64u(canonical({'alg': 'ES256', 'typ': 'at+jwt', 'kid': key.kid}))}.{b64u(canonical(claims))}"
-    token = f"{signed}.{b64u(key.sign(signed.encode()))}"
+    token = jws.sign(claims, key, typ="at+jwt")
     url = f"{BASE}/sharing{path}"
     proof = make_proof(me, method, url, at=hub.sharing_state("desk").now(), token=token)
     answer = await hub.http.request(

@@ -13,9 +13,10 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, JWKRegistry, OKPKey, RSAKey
 
-from hubformats.canonical import CanonicalError, b64u, canonical, parse, unb64u
+from hubformats.canonical import CanonicalError, b64u, parse, unb64u
 from hubformats.ids import opaque
-from hubformats.keys import SigningKey, bare_jwk
+from hubformats.jws import sign
+from hubformats.keys import SigningKey
 
 ALGORITHMS: Final = ("ES256", "PS256", "EdDSA", "Ed25519")
 """FAPI 2.0 section 5.4 allow-list; Ed25519 is RFC 9864's name of EdDSA on that curve."""
@@ -103,7 +104,6 @@ def make_proof(
     nonce: str | None = None,
 ) -> str:
     """A fresh proof for one request; `url` loses query and fragment (RFC 9449 section 4.2)."""
-    head = {"alg": "ES256", "jwk": bare_jwk(key.private.public_key()), "typ": "dpop+jwt"}
     parts = urlsplit(url)
     claims: dict[str, Any] = {
         "htm": method,
@@ -115,8 +115,7 @@ def make_proof(
         claims["ath"] = token_hash(token)
     if nonce is not None:
         claims["nonce"] = nonce
-    signed = f"{b64u(canonical(head))}.{b64u(canonical(claims))}"
-    return f"{signed}.{b64u(key.sign(signed.encode()))}"
+    return sign(claims, key, typ="dpop+jwt", show_key=True)
 
 
 def check_proof(

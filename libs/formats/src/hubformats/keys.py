@@ -87,8 +87,7 @@ class SigningKey:
 
     def sign(self, data: bytes) -> bytes:
         """64 bytes r‖s over SHA-256 of `data` (ES256, RFC 7518 section 3.4; nonce by RFC 6979)."""
-        r, s = decode_dss_signature(self.private.sign(data, _SIGN))
-        return r.to_bytes(32) + s.to_bytes(32)
+        return sign_es256(self.private, data)
 
     def public(self) -> VerificationKey:
         """The half that may be published."""
@@ -168,6 +167,12 @@ class StaticKeys:
 
     async def refresh(self) -> None:
         """Nothing to ask: the set is fixed."""
+
+
+def sign_es256(private: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
+    """64 bytes r‖s over SHA-256 of `data` (ES256, RFC 7518 section 3.4; nonce by RFC 6979)."""
+    r, s = decode_dss_signature(private.sign(data, _SIGN))
+    return r.to_bytes(32) + s.to_bytes(32)
 
 
 def generate_signing(owner: str) -> SigningKey:

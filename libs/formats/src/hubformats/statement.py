@@ -2,6 +2,8 @@
 evidence a recipient keeps.
 
 Part of hub-event+jwe v1 (FROZEN, see envelope.py); envelope.py re-exports what callers need.
+It does not use hubformats.jws: the padding is put into the base64url text without encoding it, and
+256 KiB are verified without decoding it, which joserfc cannot.
 """
 
 import re

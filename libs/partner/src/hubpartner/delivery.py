@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from hubformats.agency_events import DisclosurePackage, parse
-from hubformats.canonical import b64u, canonical, unb64u
+from hubformats.canonical import unb64u
 from hubformats.envelope import Opened, digest, open_envelope
 from hubformats.event import EventMalformed, EventUnknown
 from hubformats.ids import uuid7
+from hubformats.jws import sign
 from hubformats.keys import KeySource, OpeningKey, SigningKey
 from hubformats.package_proof import PackageRefused, Verdict, verify_package
 from hubformats.tlog import Verifier
@@ -59,7 +60,6 @@ def saved_receipt(delivery: Delivery, *, signer: SigningKey, system: str) -> str
     """The signed statement that `system`, the recipient's system of record, holds exactly this
     ciphertext (design section 2, point 11).
     """
-    header = {"alg": "ES256", "kid": signer.kid, "typ": RECEIPT_TYPE}
     claims = {
         "iss": signer.owner,
         "dl": delivery.delivery_id,
@@ -69,8 +69,7 @@ def saved_receipt(delivery: Delivery, *, signer: SigningKey, system: str) -> str
         "iat": int(time.time()),
         "jti": str(uuid7()),
     }
-    signed = f"{b64u(canonical(header))}.{b64u(canonical(claims))}"
-    return f"{signed}.{b64u(signer.sign(signed.encode()))}"
+    return sign(claims, signer, typ=RECEIPT_TYPE)
 
 
 def envelope_of(item: Mapping[str, Any]) -> bytes:
