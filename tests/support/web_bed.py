@@ -2,27 +2,31 @@
 transport, manual clock."""
 
 import json as jsonlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, TypeVar
 
 import httpx2
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Response
 
-from common.access import Granted, Refusal
+from common.access import Granted, Permission, Refusal
 from common.attempts import Answer, Attempt
-from common.database import Database, ensure_schema, new_metadata
+from common.database import Database, Unit, ensure_schema, new_metadata
 from common.directory import DirectoryState
 from common.events.identity import DirectoryHeartbeat
 from common.models import ApiModel, Timestamp, WholeNumber
+from common.problems import Problem, define
 from common.settings import Settings
 from common.testing import ManualClock
-from common.web import etags, guard, idempotency, paging, replay
-from common.web.app import HubApp, create_app
-from common.web.idempotency import Idempotency
+from common.web import etags, idempotency, paging, replay
+from common.web.app import Api, HubApp, create_app
+from common.web.guard import Guards
+from common.web.idempotency import Idempotency, idempotent
+from common.web.provided import provided
 from common.web.rates import Policy, Rates, urgent_when
+from common.web.runtime import Runtime
 from common.web.verifier import access_for
 from hubformats.canonical import b64u, canonical
 from hubformats.dpop import make_proof
@@ -34,9 +38,40 @@ SERVICE = "http://127.0.0.1:8101"
 AGENCY = "northmoor-police"
 MARKER = "Zebedee-Quill"  # what a caller types and must never see again
 
+T = TypeVar("T")
 router = APIRouter(prefix="/v1/things", tags=["things"])
-Write = Annotated[Granted, guard.requires("referral.write", operation="collection")]
-Read = Annotated[Granted, guard.requires("referral.read", operation="consultation")]
+ACTIONS: Final = {
+    "make_thing": Permission("referral.write", "collection"),
+    "change_thing": Permission("referral.write", "collection"),
+    "read_things": Permission("referral.read", "consultation"),
+    "read_address": Permission(
+        "contact.read", "consultation", person=True, step_up=timedelta(minutes=5)
+    ),
+}
+guard = Guards(ACTIONS)
+Write = Annotated[Granted, guard.action("change_thing")]
+Read = Annotated[Granted, guard.action("read_things")]
+Make = Annotated[Granted, guard.action("make_thing", rate=urgent_when("form", "urgent"))]
+CursorsDep = Annotated[paging.Cursors, Depends(provided(paging.Cursors))]
+
+define("thing-is-gone", 410, "This thing is gone", "Make another one.")
+
+
+class ThingGone(Exception):
+    """A domain error: it holds what it found, and nobody outside may read that."""
+
+
+class ThingBurnt(ThingGone):
+    """A domain error answered like the one above it."""
+
+
+class ThingUnknown(Exception):
+    """A domain error that nobody mapped."""
+
+
+def gone(_error: ThingGone) -> Problem:
+    """Make the problem of a thing that is gone."""
+    return Problem("thing-is-gone")
 
 
 class Person(ApiModel):
@@ -61,40 +96,59 @@ class ThingOut(ApiModel):
     count: int
 
 
-@router.post("", status_code=201, summary="Make a thing")
+class BedTx:
+    """The bed's transaction: a unit of work that knows attempts."""
+
+    def __init__(self, unit: Unit, answers: Idempotency) -> None:
+        self._unit, self._answers = unit, answers
+
+    def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
+        """Return the stored answer, or that of `work`."""
+        return self._answers.once(self._unit.connection, attempt, work)
+
+
+class Effects:
+    """What the bed's service did, and for whom."""
+
+    def __init__(self, database: Database, answers: Idempotency) -> None:
+        self.done: list[str] = []
+        self.repeated: list[str] = []
+        self._database, self._answers = database, answers
+
+    async def write(self, work: Callable[[BedTx], T]) -> T:
+        """Run `work` in one transaction."""
+        return await self._database.write(lambda unit: work(BedTx(unit, self._answers)))
+
+
+EffectsDep = Annotated[Effects, Depends(provided(Effects))]
+
+
+@router.post("", status_code=201, summary="Make a thing", response_model=ThingOut)
 async def make_thing(
-    request: Request,
     body: ThingIn,
-    granted: Annotated[
-        Granted,
-        guard.requires(
-            "referral.write", operation="collection", rate=urgent_when("form", "urgent")
-        ),
-    ],
+    granted: Make,
     attempt: Annotated[Attempt, idempotency.required()],
+    effects: EffectsDep,
     dry_run: bool = False,
-) -> ThingOut:
+) -> Response:
     """Makes a thing, once."""
-    bed: Bed = request.app.state.bed
+    who = granted.principal.client_id
 
-    def effect() -> Answer:
-        bed.effects.append(granted.principal.client_id)
-        return Answer(
-            201, {"id": opaque(), "count": len(body.people)}, {"Location": "/v1/things/1"}
-        )
+    def work(_tx: BedTx) -> Answer:
+        effects.done.append(who)
+        made = {"id": opaque(), "count": len(body.people)}
+        return Answer(201, made, {"Location": "/v1/things/1"})
 
-    answer = await bed.database.write(
-        lambda unit: bed.idempotency.once(unit.connection, attempt, effect)
+    return await idempotent(
+        effects.write, attempt, work, again=lambda _tx, _answer: effects.repeated.append(who)
     )
-    return idempotency.respond(answer)  # type: ignore[return-value]  # a Response replaces the documented model
 
 
 @router.get("", summary="List things")
 async def list_things(
-    granted: Read, request: Request, cursor: paging.CursorText = None, limit: paging.Limit = 2
+    granted: Read, cursors: CursorsDep, cursor: paging.CursorText = None, limit: paging.Limit = 2
 ) -> paging.Page[ThingOut]:
     """Lists things."""
-    cursors: paging.Cursors = request.app.state.cursors
     place = cursors.read("things", cursor, granted)
     start = int(place[0]) if place else 0
     items = [ThingOut(id=str(number), count=0) for number in range(start, min(start + limit, 5))]
@@ -110,24 +164,26 @@ async def change_thing(thing_id: int, granted: Write) -> ThingOut:
     return ThingOut(id=str(thing_id), count=1)
 
 
+_FAULTS: Final[dict[int, type[Exception]]] = {
+    13: RuntimeError,
+    14: ThingGone,
+    15: ThingBurnt,
+    16: ThingUnknown,
+}
+
+
 @router.get("/{thing_id}", summary="Read a thing")
 async def read_thing(thing_id: int, granted: Read, response: Response) -> ThingOut:
     """Reads a thing."""
-    if thing_id == 13:
-        raise RuntimeError(f"nobody may read this text: {MARKER}")
+    if thing_id in _FAULTS:
+        raise _FAULTS[thing_id](f"nobody may read this text: {MARKER}")
     response.headers["ETag"] = etags.etag("thing", thing_id, 7)
     return ThingOut(id=str(thing_id), count=1)
 
 
 @router.get("/{thing_id}/address", summary="Read a shielded part")
 async def read_address(
-    thing_id: int,
-    granted: Annotated[
-        Granted,
-        guard.requires(
-            "contact.read", operation="consultation", person=True, step_up=timedelta(minutes=5)
-        ),
-    ],
+    thing_id: int, granted: Annotated[Granted, guard.action("read_address")]
 ) -> ThingOut:
     """Reads a shielded part."""
     return ThingOut(id=str(thing_id), count=1)
@@ -143,7 +199,6 @@ class Bed:
         self.published = [self.issuer_key]
         self.fetches: list[str] = []
         self.issuer_up = True
-        self.effects: list[str] = []
         self.refusals: list[Refusal] = []
         self.settings = Settings(
             service_url=SERVICE,
@@ -157,6 +212,7 @@ class Bed:
         self.metadata = new_metadata()
         self.answers, self.proofs = idempotency.table(self.metadata), replay.table(self.metadata)
         self.idempotency = Idempotency(self.answers, b"i" * 32, self.clock)
+        self.work = Effects(self.database, self.idempotency)
         self.directory = DirectoryState(self.clock)
         self.issuer_http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._issuer))
         self.app = self.build()
@@ -173,22 +229,20 @@ class Bed:
             replay=guard_,
         )
         return create_app(
-            "bed",
-            settings,
-            title="Bed",
-            description="A service for tests.",
-            routers=[router],
-            authenticator=access,
-            clock=self.clock,
-            on_refusal=self._refused,
-            tags={"things": "Things."},
-            rates=rates,
-            state={
-                "bed": self,
-                "idempotency": self.idempotency,
-                "cursors": paging.Cursors(b"c" * 32),
+            Api("bed", "Bed", "A service for tests.", [router], tags={"things": "Things."}),
+            Runtime(settings, access, self.clock, on_refusal=self._refused, rates=rates or Rates()),
+            provides={
+                Effects: self.work,
+                Idempotency: self.idempotency,
+                paging.Cursors: paging.Cursors(b"c" * 32),
             },
+            answers={ThingGone: gone},
         )
+
+    @property
+    def effects(self) -> list[str]:
+        """Callers for whom a thing was made, in order."""
+        return self.work.done
 
     async def _refused(self, refusal: Refusal) -> None:
         self.refusals.append(refusal)

@@ -15,7 +15,8 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from common.web import guard
-from common.web.app import HubApp, create_app
+from common.web.app import Api, HubApp, create_app
+from common.web.runtime import Check, Runtime
 from common.web.service import Service
 from tests.support.web_bed import SERVICE, Bed, problem, running
 
@@ -29,9 +30,7 @@ async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
 
 def app_with(bed: Bed, *routers: APIRouter) -> HubApp:
     """An app of these routers."""
-    return create_app(
-        "bed", bed.settings, title="t", description="d", routers=routers, authenticator=None
-    )
+    return create_app(Api("bed", "t", "d", routers), Runtime(bed.settings, None))
 
 
 async def test_a_route_without_a_guard_does_not_start(bed: Bed) -> None:
@@ -55,11 +54,6 @@ async def test_two_operations_cannot_share_a_name(bed: Bed) -> None:
     router.add_api_route("/b", same)
     with pytest.raises(ValueError, match="two operations are called same"):
         app_with(bed, router)
-
-
-def test_a_guard_for_a_scope_nobody_defined_is_a_programming_error() -> None:
-    with pytest.raises(ValueError, match="not a scope"):
-        guard.requires("referral.everything", operation="collection")
 
 
 async def test_without_an_authenticator_guarded_routes_refuse(bed: Bed) -> None:
@@ -245,15 +239,8 @@ async def test_a_check_that_raises_is_a_check_that_fails(bed: Bed) -> None:
     async def broken() -> bool:
         raise OSError("secret path")
 
-    app = create_app(
-        "bed",
-        bed.settings,
-        title="t",
-        description="d",
-        routers=[],
-        authenticator=None,
-        readiness={"database": broken, "bus": lambda: True},
-    )
+    checks: dict[str, Check] = {"database": broken, "bus": lambda: True}
+    app = create_app(Api("bed", "t", "d", []), Runtime(bed.settings, None, readiness=checks))
     bed.app = app
     await Service("bed", app).start()
     answer = await bed.raw("GET", "/readyz")

@@ -20,7 +20,8 @@ _SERVE = """
 import asyncio, gc, logging, sys
 from pathlib import Path
 from common.settings import Settings
-from common.web.app import create_app
+from common.web.app import Api, create_app
+from common.web.runtime import Runtime
 from common.web.run import serve
 from common.web.service import Service
 
@@ -32,7 +33,7 @@ async def main():
     here = Path(".")
     settings = Settings(service_url="http://127.0.0.1:1", issuer="http://127.0.0.1:1", database_url="sqlite:///x", keyring_dir=here,
                         bootstrap_file=here, data_dir=here, port=int(sys.argv[1]))
-    service = Service("bed", create_app("bed", settings, title="t", description="d", routers=[], authenticator=None), parts=[Part()])
+    service = Service("bed", create_app(Api("bed", "t", "d", []), Runtime(settings, None)), parts=[Part()])
     await service.start()
     try:
         await serve(service.app, settings)

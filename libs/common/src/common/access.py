@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 SCOPES = frozenset(
@@ -38,6 +38,24 @@ _SEAL = object()
 
 
 @dataclass(frozen=True, slots=True)
+class Permission:
+    """What one action asks of its caller. Each service has one table of them, read by its guards.
+
+    `person` asks for a person, `roles` for a person with one of these roles, `clients` for one of
+    these systems acting for itself. `acr` asks for a sign-in with one of these values, `step_up`
+    for a sign-in at most that long ago (RFC 9470).
+    """
+
+    scope: str
+    operation: Operation
+    person: bool = False
+    roles: frozenset[str] = frozenset()
+    clients: frozenset[str] = frozenset()
+    acr: frozenset[str] = frozenset()
+    step_up: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
     """An authenticated caller.
 
@@ -58,7 +76,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """Proof that a guard let `principal` use `scope` for `operation`.
+    """Proof that a guard let `principal` use `scope` for `operation`, in the action of that name.
 
     Cannot be made by hand: see `grant`.
     """
@@ -68,40 +86,39 @@ class Granted:
     operation: Operation
     at: datetime
     seal: object = field(repr=False, compare=False)
+    action: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse every maker that is not this module: storage of personal data trusts this
-        object.
+        """Refuse every maker outside this module, because storage opens personal data for a grant.
+
+        Raises TypeError.
         """
         if self.seal is not _SEAL:
             raise TypeError("Granted is made by a guard only")
 
 
-def grant(principal: Principal, *, scope: str, operation: Operation, at: datetime) -> Granted:
-    """Make the proof.
+def grant(
+    principal: Principal, *, scope: str, operation: Operation, at: datetime, action: str = ""
+) -> Granted:
+    """Make the proof. For guards and `own_work` alone; tests/architecture lists every caller.
 
-    For guards, and `own_work` below; tests/architecture lists every caller. Raises ValueError.
+    Raises ValueError for a scope that the principal does not hold.
     """
     if scope not in SCOPES or scope not in principal.scopes:
         raise ValueError("the principal does not hold this scope")
-    return Granted(principal, scope, operation, at, _SEAL)
+    return Granted(principal, scope, operation, at, _SEAL, action)
 
 
 def own_work(
-    service: str, *, issuer: str, scope: str, operation: Operation, at: datetime
+    service: str, *, issuer: str, scope: str, operation: Operation, at: datetime, action: str = ""
 ) -> Granted:
-    """The grant under which a service's consumer handles an event already verified by its
-    envelope's signature.
+    """Make the grant under which a service's consumer handles an event.
+
+    The signature of the event's envelope was verified before.
     """
-    me = Principal(
-        issuer,
-        f"svc-{service}",
-        f"svc-{service}",
-        "system",
-        f"svc:{service}",
-        scopes=frozenset({scope}),
-    )
-    return grant(me, scope=scope, operation=operation, at=at)
+    client, held = f"svc-{service}", frozenset({scope})
+    me = Principal(issuer, client, client, "system", f"svc:{service}", scopes=held)
+    return grant(me, scope=scope, operation=operation, at=at, action=action)
 
 
 @dataclass(frozen=True, slots=True)

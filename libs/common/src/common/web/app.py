@@ -2,10 +2,10 @@
 operator switch built in."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from dataclasses import dataclass, field
+from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic.alias_generators import to_camel
@@ -17,27 +17,38 @@ from common.database import DatabaseStopped, DatabaseUnavailable
 from common.problems import Problem
 from common.settings import Settings
 from common.web import correlation, documents, health, operator
+from common.web.documents import calls_of
 from common.web.edge import Edge, problem_response
 from common.web.faults import faults
-from common.web.guard import NEVER_PAUSED, Authenticator, Guard, Open
-from common.web.rates import Rates
-from common.web.refusals import OnRefusal, Refusals
-from hubformats.clock import Clock, SystemClock
+from common.web.guard import NEVER_PAUSED, Guard, Open
+from common.web.idempotency import Idempotency
+from common.web.provided import Provided, Provisions
+from common.web.refusals import Refusals
+from common.web.runtime import Runtime
 
-Check = Callable[[], bool | Awaitable[bool]]
 ErrorPage = Callable[[Request, Problem], Awaitable[Response | None]]
+Answers = Mapping[type[Exception], Callable[[Any], Problem]]
+"""Domain errors and the functions that make the Problem of each."""
 
 
-class Switch(Protocol):
-    """What the operator endpoints turn: a `Service`."""
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What a service publishes: its routes and the words of its document.
 
-    async def pause(self) -> None:
-        """Hold the service's work."""
-        ...
+    `tags` describes the tags of the routes. `media_types` are the request bodies taken. `headers`
+    change the edge's response headers. `error_page` may answer a problem with a page, or None for
+    JSON. `unpaused` are starts of paths that answer while the service is paused.
+    """
 
-    async def resume(self) -> None:
-        """Go on."""
-        ...
+    service: str
+    title: str
+    description: str
+    routers: Sequence[APIRouter]
+    tags: Mapping[str, str] = field(default_factory=dict)
+    media_types: frozenset[str] = frozenset({"application/json"})
+    headers: Mapping[str, str] = field(default_factory=dict)
+    error_page: ErrorPage | None = None
+    unpaused: tuple[str, ...] = ()
 
 
 class HubApp(FastAPI):
@@ -46,11 +57,16 @@ class HubApp(FastAPI):
     The edge is outermost, so even an unhandled error leaves with every header.
     """
 
-    paused: bool = False
-    unpaused: tuple[str, ...] = NEVER_PAUSED
-    ready: bool = False
+    service: str
+    runtime: Runtime
+    provisions: Provisions
     background: Refusals
     edge: Edge
+    unpaused: tuple[str, ...] = NEVER_PAUSED
+    paused: bool = False
+    ready: bool = False
+    switch: operator.Switch | None = None
+    operations: operator.Operations | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry.
@@ -68,7 +84,7 @@ class HubApp(FastAPI):
     def openapi(self) -> dict[str, Any]:
         """The OpenAPI 3.1 document, made once."""
         if not self.openapi_schema:
-            self.openapi_schema = documents.openapi(self)
+            self.openapi_schema = documents.openapi(self, self.runtime.settings.issuer)
         return self.openapi_schema
 
 
@@ -79,43 +95,31 @@ _PUBLISHER: dict[str, Any] = {
 
 
 def create_app(
-    service: str,
-    settings: Settings,
+    api: Api | str,
+    runtime: Runtime | Settings,
     *,
-    title: str,
-    description: str,
-    routers: Sequence[APIRouter],
-    authenticator: Authenticator | None,
-    readiness: Mapping[str, Check] | None = None,
-    on_refusal: OnRefusal | None = None,
-    tags: Mapping[str, str] | None = None,
-    clock: Clock | None = None,
-    media_types: frozenset[str] = frozenset({"application/json"}),
-    headers: Mapping[str, str] | None = None,
-    error_page: ErrorPage | None = None,
-    rates: Rates | None = None,
-    unpaused: tuple[str, ...] = (),
-    state: Mapping[str, object] | None = None,
+    provides: Mapping[type[Any], object] | None = None,
+    answers: Answers | None = None,
+    **old: Any,
 ) -> HubApp:
     """Build a service's app.
 
-    Raises ValueError if a route has no guard or two share an operation id.
-
-    `state` is put on `app.state`. `readiness` names checks for /readyz. `headers` change the edge's
-    response headers (portal: its
-    CSP). `error_page` may answer a problem with a page, or None for JSON. `unpaused`: starts of
-    paths that answer while paused.
+    `provides` holds the objects that routes ask for by `provided(Type)`. `answers` says which
+    Problem a domain error becomes, also for its subclasses; any other error stays a 500.
+    Raises ValueError if a route has no guard, if two share an operation id, or if one asks for a
+    type that nobody provides; TypeError for an object of another type than it stands under.
     """
-    clock = clock or SystemClock()
+    if isinstance(api, str) or isinstance(runtime, Settings):
+        return _create_app_the_old_way(str(api), runtime, **old)
     app = HubApp(
-        title=title,
-        description=description,
+        title=api.title,
+        description=api.description,
         version="0.1.0",
-        servers=[{"url": settings.service_url, "description": "This installation"}],
+        servers=[{"url": runtime.settings.service_url, "description": "This installation"}],
         root_path_in_servers=False,
         openapi_tags=[
             {"name": name, "description": text}
-            for name, text in {**(tags or {}), **operator.TAGS}.items()
+            for name, text in {**api.tags, **operator.TAGS}.items()
         ],
         openapi_url=None,
         docs_url=None,
@@ -125,25 +129,30 @@ def create_app(
         generate_unique_id_function=_operation_id,
         **_PUBLISHER,
     )
-    app.background = Refusals(on_refusal, clock)
-    app.edge, app.unpaused = Edge(service, media_types, headers or {}), (*NEVER_PAUSED, *unpaused)
-    known = {
-        "service": service,
-        "settings": settings,
-        "authenticator": authenticator,
-        "clock": clock,
-        "switch": None,
-    }
-    app.state._state.update({**known, "rates": rates or Rates(), **(state or {})})
-    for router in (
-        *routers,
-        operator.router,
-        health.router(app, readiness or {}),
-        documents.router(app),
-    ):
+    app.service, app.runtime, app.provisions = api.service, runtime, Provisions(provides or {})
+    app.background = Refusals(runtime.on_refusal, runtime.clock)
+    app.edge = Edge(api.service, api.media_types, api.headers)
+    app.unpaused = (*NEVER_PAUSED, *api.unpaused)
+    ours = (operator.router, health.router(app, runtime.readiness), documents.router(app))
+    for router in (*api.routers, *ours):
         app.include_router(router)
-    _register_handlers(app, error_page)
-    _demand_guards(app)
+    _register_handlers(app, api.error_page, answers or {})
+    _check_routes(app)
+    return app
+
+
+def _create_app_the_old_way(service: str, settings: Any, **old: Any) -> HubApp:
+    """Translate the keywords of before `Api` and `Runtime`, until every service has moved."""
+    state = old.pop("state", None) or {}
+    names = ("readiness", "on_refusal", "rates", "clock")
+    runs = {name: value for name in names if (value := old.pop(name, None)) is not None}
+    runtime = Runtime(settings, old.pop("authenticator"), **runs)
+    known = {Idempotency: state["idempotency"]} if "idempotency" in state else {}
+    provides = {**known, **old.pop("provides", {})}
+    answers = old.pop("answers", None)
+    api = Api(service, **{name: value for name, value in old.items() if value is not None})
+    app = create_app(api, runtime, provides=provides, answers=answers)
+    app.state._state.update({"settings": settings, "clock": runtime.clock, **state})
     return app
 
 
@@ -151,7 +160,7 @@ def _operation_id(route: APIRoute) -> str:
     return to_camel(route.name)
 
 
-def _demand_guards(app: FastAPI) -> None:
+def _check_routes(app: HubApp) -> None:
     """Deny by default: a route nobody decided about does not start."""
     seen: set[str] = set()
     for route in iter_route_contexts(app.routes):
@@ -159,8 +168,13 @@ def _demand_guards(app: FastAPI) -> None:
             if type(route.original_route).__name__ != "Mount":
                 raise ValueError(f"{route.path} is not an API route, so it cannot have a guard")
             continue
-        if not _has_guard(route.dependant):
-            raise ValueError(f"{route.path} has no guard; use guard.requires(…) or guard.anyone(…)")
+        calls = list(calls_of(route.dependant))
+        if not any(isinstance(call, Guard | Open) for call in calls):
+            raise ValueError(f"{route.path} has no guard; use guard.action(…) or guard.anyone(…)")
+        for call in calls:
+            if isinstance(call, Provided) and call.kind not in app.provisions:
+                name = getattr(call.kind, "__qualname__", repr(call.kind))
+                raise ValueError(f"{route.path} asks for a {name}, which nobody provides")
         if route.include_in_schema:
             name = _operation_id(route.original_route)
             if name in seen:
@@ -168,13 +182,10 @@ def _demand_guards(app: FastAPI) -> None:
             seen.add(name)
 
 
-def _has_guard(dependant: Dependant) -> bool:
-    return isinstance(dependant.call, Guard | Open) or any(
-        _has_guard(child) for child in dependant.dependencies
-    )
+def _register_handlers(app: HubApp, error_page: ErrorPage | None, answers: Answers) -> None:
+    if unanswerable := {Exception, BaseException} & answers.keys():
+        raise ValueError(f"{unanswerable} would turn every fault of ours into a refusal")
 
-
-def _register_handlers(app: HubApp, error_page: ErrorPage | None) -> None:
     async def answer(request: Request, problem: Problem) -> Response:
         page = await error_page(request, problem) if error_page is not None else None
         if page is not None:
@@ -187,7 +198,8 @@ def _register_handlers(app: HubApp, error_page: ErrorPage | None) -> None:
         return response
 
     async def refused(request: Request, error: Exception) -> Response:
-        problem = _as_problem(app, request, error)
+        made = next((answers[kind] for kind in type(error).__mro__ if kind in answers), None)
+        problem = _as_problem(app, request, error) if made is None else made(error)
         if 400 <= problem.status < 500:
             await app.background.report(request, problem)
         return await answer(request, problem)
@@ -201,6 +213,7 @@ def _register_handlers(app: HubApp, error_page: ErrorPage | None) -> None:
         HTTPException,
         DatabaseUnavailable,
         DatabaseStopped,
+        *answers,
     ):
         app.add_exception_handler(kind, refused)
     app.add_exception_handler(Exception, failed)

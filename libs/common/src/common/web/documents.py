@@ -117,7 +117,7 @@ def problems(*statuses: int) -> dict[str, Any]:
     return {_ALSO: list(statuses)}
 
 
-def openapi(app: FastAPI) -> dict[str, Any]:
+def openapi(app: FastAPI, issuer: str) -> dict[str, Any]:
     """Build the document: every operation says which problems it answers with."""
     document = get_openapi(
         title=app.title,
@@ -135,7 +135,7 @@ def openapi(app: FastAPI) -> dict[str, Any]:
         schemas.pop(stock, None)
     schemas.update({"Problem": _PROBLEM_SCHEMA, "Fault": _FAULT_SCHEMA})
     for scheme in components.get("securitySchemes", {}).values():
-        scheme["flows"]["clientCredentials"]["tokenUrl"] = f"{app.state.settings.issuer}/token"
+        scheme["flows"]["clientCredentials"]["tokenUrl"] = f"{issuer}/token"
     responses = components["responses"] = {"ProblemDefault": _content("Any other refusal.")}
     for path, method, route in _operations(app):
         operation = document["paths"][path][method.lower()]
@@ -175,7 +175,7 @@ def _operations(app: FastAPI) -> Iterator[tuple[str, str, APIRoute]]:
 def _statuses(route: APIRoute, operation: dict[str, Any]) -> list[int]:
     """The problem statuses an operation can answer with, from what it asks for."""
     found = {405, 422, 500, 503, *operation.pop(_ALSO, ())}
-    calls = list(_calls(route.dependant))
+    calls = list(calls_of(route.dependant))
     if any(isinstance(call, guard.Guard) for call in calls):
         found |= {401, 403, 429}
     if "requestBody" in operation:
@@ -193,10 +193,11 @@ def _statuses(route: APIRoute, operation: dict[str, Any]) -> list[int]:
     return sorted(found)
 
 
-def _calls(dependant: Dependant) -> Iterator[object]:
+def calls_of(dependant: Dependant) -> Iterator[object]:
+    """Yield what a route calls before its own function: its dependencies and theirs."""
     yield dependant.call
     for child in dependant.dependencies:
-        yield from _calls(child)
+        yield from calls_of(child)
 
 
 def _response(status: int) -> dict[str, Any]:

@@ -26,10 +26,10 @@ from common.outbox import Outbox, outbox_tables
 from common.settings import Settings
 from common.telemetry import describe
 from common.web import idempotency, paging, replay
-from common.web.app import Check
 from common.web.idempotency import Idempotency
 from common.web.paging import Cursors
 from common.web.replay import SqlReplayGuard
+from common.web.runtime import Check, Runtime
 from common.web.verifier import Access, access_for
 from hubformats.audit_record import Actor, AuditEntry
 from hubformats.clock import Clock
@@ -132,6 +132,11 @@ class Frame:
     def readiness(self) -> Mapping[str, Check]:
         """Checks for /readyz. A stale directory is not ready: every request would be denied."""
         return {"audit": self.trail.ready, "directory": self.directory.fresh}
+
+    @property
+    def runtime(self) -> Runtime:
+        """What the service's app runs on; change a part of it by `dataclasses.replace`."""
+        return Runtime(self.settings, self.access, self.clock, self.readiness, self.record_refusal)
 
     async def record_refusal(self, refusal: Refusal) -> None:
         """One entry per refused known caller, one a minute for the unknown (design section 9, reads

@@ -1,22 +1,22 @@
 """Route guards: each route states who may call it; a guard answers with a `Granted`, or a problem
 that is accounted for."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Annotated, Any, Final, Protocol, cast
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Security
 from fastapi.openapi.models import OAuth2 as OAuth2Model
 from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security.base import SecurityBase
 
-from common.access import SCOPES, Granted, Operation, Principal, grant
+from common.access import SCOPES, Granted, Operation, Permission, Principal, grant
 from common.problems import Problem
 from common.web.edge import FAULT, inner_path
 from common.web.queries import check_query
-from common.web.rates import HEADERS, Classify, Rates
-from hubformats.clock import Clock
+from common.web.rates import HEADERS, Classify
+from common.web.runtime import Runtime
 
 _TRUE = frozenset(
     {"true", "t", "yes", "y", "on", "1"}
@@ -25,21 +25,6 @@ _TRUE = frozenset(
 
 NEVER_PAUSED: Final = ("/healthz", "/readyz", "/metrics", "/v1/operator/")
 """Starts of the paths that answer while the operator has paused the service."""
-
-
-class Authenticator(Protocol):
-    """Tells who a request comes from.
-
-    Obligation: raises Problem for anything short of certainty, and never guesses.
-    """
-
-    async def authenticate(self, request: Request) -> Principal:
-        """The caller.
-
-        Raises Problem: `unauthorized`, `dpop-proof-refused`, `agency-suspended`, `directory-stale`,
-        `issuer-unreachable`.
-        """
-        ...
 
 
 class _Scheme(SecurityBase):
@@ -67,77 +52,112 @@ SCHEME = _Scheme()
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """Lets a request pass with `scope`.
+    """Lets a request pass that has the permission of `action`.
 
-    `person`: only people; `step_up`: authenticated at most so long ago (RFC 9470).
-
-    `clients`: only these clients acting for themselves; `roles`: only people with one of these.
-    Both are asked before the body is
-    looked at, so that who may not call learns nothing of what a call needs.
-    `rehearsal` names the query parameter with which nothing is done: its refusals are accounted for
-    as an `operation`.
+    All of it is asked before the body is looked at, so that who may not call learns nothing of what
+    a call needs. `rehearsal` names the query parameter with which nothing is done: its refusals are
+    accounted for as an `operation`.
     """
 
-    scope: str
-    operation: Operation
-    person: bool = False
-    step_up: timedelta | None = None
+    action: str
+    permission: Permission
     rate: str | Classify = "default"
-    clients: frozenset[str] = frozenset()
-    roles: frozenset[str] = frozenset()
     rehearsal: str = ""
+
+    @property
+    def scope(self) -> str:
+        """The scope that the permission asks for."""
+        return self.permission.scope
+
+    @property
+    def operation(self) -> Operation:
+        """What the action does to personal data."""
+        return self.permission.operation
 
     async def __call__(
         self, request: Request, _scheme: Annotated[None, Security(SCHEME)]
     ) -> Granted:
-        """The proof of access. Raises Problem."""
+        """Return the proof of access. Raises Problem."""
+        runtime: Runtime = request.app.runtime
         request.state.operation = "operation" if self._rehearsed(request) else self.operation
         demand_running(request)
-        authenticator = cast(Authenticator | None, request.app.state.authenticator)
-        if authenticator is None:
+        if runtime.authenticator is None:
             raise Problem("unavailable")
-        principal = await authenticator.authenticate(request)
+        principal = await runtime.authenticator.authenticate(request)
         request.state.principal = principal
-        clock = cast(Clock, request.app.state.clock)
-        self._check(principal, clock)
-        await self._count(request, principal)
+        granted = permit(self.action, self.permission, principal, at=runtime.clock.now())
+        kind = self.rate if isinstance(self.rate, str) else await self.rate(request)
+        request.scope["state"][HEADERS] = await runtime.rates.demand(principal, kind)
         raise_fault(request)
         check_query(request)
-        granted = grant(principal, scope=self.scope, operation=self.operation, at=clock.now())
         request.state.granted = granted
         return granted
 
     def _rehearsed(self, request: Request) -> bool:
-        return (
-            bool(self.rehearsal) and request.query_params.get(self.rehearsal, "").lower() in _TRUE
-        )
+        asked = request.query_params.get(self.rehearsal, "") if self.rehearsal else ""
+        return asked.lower() in _TRUE
 
-    async def _count(self, request: Request, principal: Principal) -> None:
-        rates = cast(Rates, request.app.state.rates)
-        kind = self.rate if isinstance(self.rate, str) else await self.rate(request)
-        request.scope["state"][HEADERS] = await rates.demand(principal, kind)
 
-    def _check(self, principal: Principal, clock: Clock) -> None:
-        if self.scope not in principal.scopes:
-            challenge = f'DPoP error="insufficient_scope", scope="{self.scope}"'
-            raise Problem("insufficient-scope", headers={"WWW-Authenticate": challenge})
-        person = principal.kind == "person"
-        if (self.person or self.roles) and not person:
-            raise Problem("forbidden")
-        if self.roles and self.roles.isdisjoint(principal.roles):
-            raise Problem("forbidden")
-        if self.clients and (person or principal.client_id not in self.clients):
-            raise Problem("forbidden")
-        if self.step_up is not None:
-            limit = int(self.step_up.total_seconds())
-            age = (
-                None
-                if principal.auth_time is None
-                else clock.now().timestamp() - principal.auth_time
-            )
-            if age is None or age > limit:
-                challenge = f'DPoP error="insufficient_user_authentication", max_age="{limit}"'
-                raise Problem("step-up-required", headers={"WWW-Authenticate": challenge})
+class Guards:
+    """Makes the guards of a service from its table of actions; nothing else reads the table."""
+
+    def __init__(self, actions: Mapping[str, Permission]) -> None:
+        """Take the table. Raises ValueError for a scope that this hub does not have."""
+        for permission in actions.values():
+            _known_scope(permission.scope)
+        self._actions = dict(actions)
+
+    def action(self, name: str, *, rate: str | Classify = "default", rehearsal: str = "") -> Any:
+        """Make the dependency of a route: ``Annotated[Granted, guard.action("read_inbox")]``.
+
+        `rate` is a class of `Runtime.rates`, or an async function that tells it from the request
+        and may read the body. `rehearsal` names the boolean query parameter of a dry run.
+        Raises ValueError for an action that is not in the table.
+        """
+        permission = self._permission(name)
+        return Security(Guard(name, permission, rate, rehearsal), scopes=[permission.scope])
+
+    def permit(self, name: str, principal: Principal, *, at: datetime) -> Granted:
+        """Return the proof for a caller whom something else than a token made known: a session.
+
+        Raises Problem as a guard does, ValueError for an action that is not in the table.
+        """
+        return permit(name, self._permission(name), principal, at=at)
+
+    def _permission(self, name: str) -> Permission:
+        if name not in self._actions:
+            raise ValueError(f"{name} is not an action of this service")
+        return self._actions[name]
+
+
+def permit(action: str, asks: Permission, principal: Principal, *, at: datetime) -> Granted:
+    """Return the proof that `principal` may do this now.
+
+    Raises Problem: `insufficient-scope`, `forbidden`, `step-up-required`.
+    """
+    if asks.scope not in principal.scopes:
+        challenge = f'DPoP error="insufficient_scope", scope="{asks.scope}"'
+        raise Problem("insufficient-scope", headers={"WWW-Authenticate": challenge})
+    person = principal.kind == "person"
+    for_people = asks.person or asks.roles or asks.acr
+    if (
+        (for_people and not person)
+        or (asks.roles and asks.roles.isdisjoint(principal.roles))
+        or (asks.acr and principal.acr not in asks.acr)
+        or (asks.clients and (person or principal.client_id not in asks.clients))
+    ):
+        raise Problem("forbidden")
+    if asks.step_up is not None:
+        limit, signed_in = int(asks.step_up.total_seconds()), principal.auth_time
+        if signed_in is None or at.timestamp() - signed_in > limit:
+            challenge = f'DPoP error="insufficient_user_authentication", max_age="{limit}"'
+            raise Problem("step-up-required", headers={"WWW-Authenticate": challenge})
+    return grant(principal, scope=asks.scope, operation=asks.operation, at=at, action=action)
+
+
+def _known_scope(scope: str) -> None:
+    if scope not in SCOPES:
+        raise ValueError(f"{scope} is not a scope of this hub")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,21 +185,12 @@ def requires(
     roles: Collection[str] = (),
     rehearsal: str = "",
 ) -> Any:
-    """The dependency of a route: ``Annotated[Granted, guard.requires("referral.write",
-    operation="collection")]``.
-
-    `rate` is a class of `app.state.rates`, or an async function that tells it from the request (it
-    may read the body).
-    `rehearsal` names the boolean query parameter of a dry run.
-    """
-    if scope not in SCOPES:
-        raise ValueError(f"{scope} is not a scope of this hub")
-    return Security(
-        Guard(
-            scope, operation, person, step_up, rate, frozenset(clients), frozenset(roles), rehearsal
-        ),
-        scopes=[scope],
+    """Make the dependency of a route without a table of actions. Use `Guards` instead."""
+    _known_scope(scope)
+    permission = Permission(
+        scope, operation, person, frozenset(roles), frozenset(clients), step_up=step_up
     )
+    return Security(Guard("", permission, rate, rehearsal), scopes=[scope])
 
 
 def anyone(reason: str) -> Any:

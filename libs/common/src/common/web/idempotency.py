@@ -5,11 +5,11 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol, TypeVar
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Depends, Header, Request
@@ -33,6 +33,7 @@ from common.database import Prepared, UtcDateTime
 from common.problems import Problem
 from common.web.claims import claim
 from common.web.edge import inner_path
+from common.web.provided import provided
 from hubformats.canonical import canonical, parse
 from hubformats.clock import Clock
 
@@ -155,6 +156,7 @@ class KeyDemand:
     async def __call__(
         self,
         request: Request,
+        store: Annotated[Idempotency, Depends(provided(Idempotency))],
         idempotency_key: Annotated[
             str | None,
             Header(description="16 to 64 letters, digits, - or _; new for each new thing"),
@@ -171,7 +173,6 @@ class KeyDemand:
         ):
             raise Problem("idempotency-key-missing")
         granted: Granted = request.state.granted
-        store: Idempotency = request.app.state.idempotency
         # The path itself, not its template: the same words about another case are another request.
         asked = (
             f"{request.method}\0{inner_path(request.scope)}\0{request.url.query}\0".encode()
@@ -185,6 +186,39 @@ def required() -> Any:
     idempotency.required()]``.
     """
     return Depends(KeyDemand())
+
+
+class Repeatable(Protocol):
+    """A unit of work that does a thing once per attempt, such as a service's transaction."""
+
+    def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
+        """Return the stored answer, or that of `work`, stored together with its effect."""
+        ...
+
+
+Tx = TypeVar("Tx", bound=Repeatable)
+
+
+async def idempotent(
+    write: Callable[[Callable[[Tx], Answer]], Awaitable[Answer]],
+    attempt: Attempt,
+    work: Callable[[Tx], Answer],
+    *,
+    again: Callable[[Tx, Answer], object] | None = None,
+) -> JSONResponse:
+    """Do `work` once per attempt, in one transaction of `write`, and answer.
+
+    A repeat gets the stored answer; `again` records it in the same transaction. Raises what `work`
+    and `again` raise, and Problem `idempotency-key-reused` or `idempotency-in-flight`.
+    """
+
+    def run(tx: Tx) -> Answer:
+        answer = tx.once(attempt, lambda: work(tx))
+        if answer.replayed and again is not None:
+            again(tx, answer)
+        return answer
+
+    return respond(await write(run))
 
 
 def respond(answer: Answer) -> JSONResponse:

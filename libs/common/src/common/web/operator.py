@@ -1,7 +1,7 @@
 """The operator's hand on each service: pause and resume, and what was set aside from the bus."""
 
 from datetime import datetime
-from typing import Annotated, Final, Literal, Protocol, cast
+from typing import Annotated, Final, Literal, Protocol
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -111,6 +111,18 @@ class Discarded(ApiModel):
     more: Annotated[bool, Field(description="One call takes at most 1,000: call again for others")]
 
 
+class Switch(Protocol):
+    """What the operator's endpoints turn: a `Service`."""
+
+    async def pause(self) -> None:
+        """Hold the service's work."""
+        ...
+
+    async def resume(self) -> None:
+        """Go on."""
+        ...
+
+
 class Operations(Protocol):
     """What a service lets its operator do beside the switch.
 
@@ -186,7 +198,7 @@ async def replay_quarantine(request: Request, granted: Manage, order: ReplayOrde
             "validation-failed",
             errors=[Fault("/topic", "name a topic, or a reason without digests")],
         )
-    if request.app.state.switch.paused:
+    if request.app.paused:
         raise Problem("paused")
     return await _operations(request).replay(granted, order)
 
@@ -203,18 +215,18 @@ async def discard_quarantine(request: Request, granted: Manage, order: DiscardOr
 
 
 async def _turn(request: Request, granted: Granted, *, paused: bool) -> ServiceState:
-    switch = request.app.state.switch
+    switch: Switch | None = request.app.switch
+    operations: Operations | None = request.app.operations
     if switch is None:
         raise Problem("unavailable")
-    operations: Operations | None = getattr(request.app.state, "operations", None)
     if operations is not None:
         await operations.note(granted, "pause" if paused else "resume")
     await (switch.pause() if paused else switch.resume())
-    return ServiceState(service=cast(str, request.app.state.service), paused=paused)
+    return ServiceState(service=request.app.service, paused=paused)
 
 
 def _operations(request: Request) -> Operations:
-    operations: Operations | None = getattr(request.app.state, "operations", None)
+    operations: Operations | None = request.app.operations
     if operations is None:
         raise Problem("unavailable")
     return operations

@@ -66,9 +66,9 @@ class Service:
         self._parts = (*parts, app.background)
         self._started: list[Part] = []
         self._pausable = list(pausable)
-        app.state.switch = self
+        app.switch = self
         frame = next((part for part in parts if isinstance(part, Frame)), None)
-        app.state.operations = FrameOperations(frame) if frame is not None else None
+        app.operations = FrameOperations(frame) if frame is not None else None
 
     @property
     def paused(self) -> bool:
