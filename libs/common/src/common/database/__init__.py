@@ -10,7 +10,7 @@ from common.database.errors import (
 )
 from common.database.locks import ProcessLock
 from common.database.prepared import Prepared
-from common.database.schema import ensure_schema, migrate, schema_drift
+from common.database.schema import ensure_schema, migrate, schema_drift, shared_histories
 from common.database.session import Versioned, session
 from common.database.signals import Listener, announce
 from common.database.types import (
@@ -49,5 +49,6 @@ __all__ = [
     "new_metadata",
     "schema_drift",
     "session",
+    "shared_histories",
     "worth_retrying",
 ]

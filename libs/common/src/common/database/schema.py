@@ -1,7 +1,8 @@
-"""Bringing a database to the schema its service expects: create at once, or migrate through one
-history for both dialects."""
+"""Bring a database to the schema its service expects, by one history for both dialects."""
 
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,12 @@ from common.database.unit import Unit
 
 # Two replicas that start together take turns; the number is arbitrary and the same everywhere.
 _SCHEMA_LOCK: Final = 0x4855_4253_4348_4541
+_ONE_AT_A_TIME: Final = threading.Lock()
+
+PLUMBING: Final = Path(__file__).parent / "migrations" / "plumbing"
+"""The history of the tables that every service has; ids begin with `plumbing_`."""
+SUBJECTS: Final = Path(__file__).parent / "migrations" / "subjects"
+"""The history of the subjects' keys; ids begin with `subjects_`."""
 
 
 async def ensure_schema(database: Database, metadata: MetaData) -> None:
@@ -31,19 +38,26 @@ async def ensure_schema(database: Database, metadata: MetaData) -> None:
     await database.write(create)
 
 
-def migrate(url: str, script_location: str | Path, *, target: str = "head") -> None:
-    """Run the Alembic history in `script_location`/versions up to `target`, in one transaction.
+def shared_histories(metadata: MetaData) -> tuple[Path, ...]:
+    """The shared Alembic branches whose tables stand in a service's schema."""
+    branches = {"outbox": PLUMBING, "subject_key": SUBJECTS}
+    return tuple(folder for table, folder in branches.items() if table in metadata.tables)
 
-    Blocks: call it before the loop starts.
 
-    A crash in between leaves the old schema: DDL is transactional on both dialects.
+def migrate(url: str, *histories: Path, target: str | Sequence[str] = "heads") -> None:
+    """Run the Alembic histories in `versions` of these folders, a service's own first.
+
+    Blocks: call it before the loop starts. All is one transaction: a crash in between leaves the
+    old schema, for DDL is transactional on both dialects. Raises FileNotFoundError for a history
+    that is not there.
     """
-    with _migration(url) as connection:
-        script = _script(script_location)
+    config = script_config(*histories)
+    # Alembic's `op` is global to the process: two threads would write into each other's database.
+    with _ONE_AT_A_TIME, _migration(url) as connection:
+        script = ScriptDirectory.from_config(config)
+        goal: Any = target if isinstance(target, str) else tuple(target)
         environment = EnvironmentContext(
-            script_config(script_location),
-            script,
-            fn=lambda revision, _: script._upgrade_revs(target, revision),
+            config, script, fn=lambda revision, _: script._upgrade_revs(goal, revision)
         )
         with environment:
             environment.configure(
@@ -53,9 +67,7 @@ def migrate(url: str, script_location: str | Path, *, target: str = "head") -> N
 
 
 def schema_drift(url: str, metadata: MetaData) -> list[Any]:
-    """What autogenerate would still change between the database and `metadata`; empty when they
-    agree.
-    """
+    """What autogenerate would still change in the database; empty when it agrees."""
     with _migration(url) as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "render_as_batch": True}
@@ -63,16 +75,20 @@ def schema_drift(url: str, metadata: MetaData) -> list[Any]:
         return list(compare_metadata(context, metadata))
 
 
-def script_config(script_location: str | Path) -> Config:
-    """Alembic's configuration without an ini file."""
+def script_config(*histories: Path) -> Config:
+    """Alembic's configuration without an ini file.
+
+    Raises FileNotFoundError: Alembic would take a missing folder for an empty history.
+    """
+    folders = [history / "versions" for history in histories]
+    for folder in folders:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"no migrations in {folder}")
     config = Config()
-    config.set_main_option("script_location", str(script_location))
+    config.set_main_option("script_location", str(histories[0]))
     config.set_main_option("path_separator", "os")
+    config.set_main_option("version_locations", os.pathsep.join(map(str, folders)))
     return config
-
-
-def _script(script_location: str | Path) -> ScriptDirectory:
-    return ScriptDirectory.from_config(script_config(script_location))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from common.access import Principal, Refusal
 from common.audit_trail import AuditTrail, audit_trail_tables
 from common.bootstrap import SERVICE_KEY, Bootstrap, read_bootstrap
 from common.bus import Bus, Consumption
-from common.database import Database, migrate
+from common.database import Database, migrate, shared_histories
 from common.directory import DirectoryKeys, DirectoryState, follow
 from common.inbox import Inbox, inbox_tables
 from common.keyring import Keyring
@@ -118,6 +118,7 @@ class Frame:
         )
         self.idempotency = Idempotency(tables.idempotency, keyring.secret("idempotency"), clock)
         self.cursors: Cursors = paging.Cursors(keyring.secret("cursor"))
+        self._shared = shared_histories(tables.replay.metadata)
         self._subscriptions: list[Subscription] = []
         self._consumptions: list[Consumption] = []
         self._follows = follows_directory
@@ -187,7 +188,8 @@ class Frame:
         if not self._opened:
             # In a thread and before anybody has a connection; a crash in between leaves the old
             # schema whole.
-            await asyncio.to_thread(migrate, self.settings.database_url, history_of(self.service))
+            histories = history_of(self.service), *self._shared
+            await asyncio.to_thread(migrate, self.settings.database_url, *histories)
             await self.database.start()
             self._opened = True
 
