@@ -1,12 +1,14 @@
-"""`python -m benchmarks.road`: one referral to three recipients, latency and CPU, in both modes; see
-README.md for what is beside it."""
+"""`python -m benchmarks.road`: latency and CPU of a referral to three recipients, in both modes.
+
+README.md says what is measured beside it.
+"""
 
 import asyncio
 import logging
 import sys
 import tempfile
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,7 +17,7 @@ import uvloop
 
 from benchmarks import measuring
 from benchmarks.measuring import Report, cpu_seconds, quantile
-from benchmarks.road import counting, floor
+from benchmarks.road import against, counting, floor
 from benchmarks.road.arrivals import RECIPIENTS, Flight, Partners
 from benchmarks.road.chain import HOPS, Chain, EmbeddedChain, KafkaChain
 from benchmarks.road.counting import Counted
@@ -70,8 +72,19 @@ def main() -> None:
     """Measure and report."""
     chosen = measuring.parser(__doc__, rounds=FULL.rounds)
     chosen.add_argument("--mode", choices=("standalone", "stack", "both"), default="both")
+    chosen.add_argument(
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="compare with another checkout, which has a .venv of its own, in place of the chain",
+    )
     args = chosen.parse_args()
     logging.disable(logging.WARNING)
+    modes = ("standalone", "stack") if args.mode == "both" else (args.mode,)
+    if args.against:
+        size = against.SMOKE if args.smoke else replace(against.FULL, rounds=args.rounds)
+        against.compare(args.against, modes, size, smoke=args.smoke)
+        return
     plan = SMOKE if args.smoke else FULL
     rounds = plan.rounds if args.smoke else args.rounds
     report = Report(
@@ -94,7 +107,7 @@ def main() -> None:
         "bytes of case, audit batch, receipt and package on the bus: "
         + ", ".join(f"{size:,}" for size in counted.sizes)
     )
-    for mode in ("standalone", "stack") if args.mode == "both" else (args.mode,):
+    for mode in modes:
         _mode(report, mode, plan, rounds, counted)
     report.finish()
 

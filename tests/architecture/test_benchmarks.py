@@ -1,10 +1,13 @@
-"""Every benchmark goes through all its steps in its smallest run; no figure of that run means
-anything, and none is judged."""
+"""Every benchmark goes through all its steps in its smallest run.
+
+The figures of such a run mean nothing, and none is judged.
+"""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,23 +39,31 @@ def test_there_is_one_for_every_ratio_that_is_promised() -> None:
 
 @pytest.mark.parametrize(("name", "mode"), MODES)
 def test_smallest_run(name: str, mode: str) -> None:
-    """It ends well, says machine, versions, load, ratio and bottleneck, and writes them for a
-    program to read.
-    """
-    result = BENCHMARKS / "results" / f"{name}-smoke.json"
-    result.unlink(missing_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        f"benchmarks.{name}",
-        "--smoke",
-        *(("--mode", mode) if mode else ()),
+    """It names machine, versions, load, ratio and bottleneck, on the screen and in its file."""
+    smallest_run(name, name, *(("--mode", mode) if mode else ()))
+
+
+def test_two_checkouts_are_compared_by_turns() -> None:
+    """Here a checkout with itself, in the mode that starts sooner."""
+    mode = "standalone"
+    said = smallest_run("road", "road-against", "--mode", mode, "--against", str(ROOT))
+    assert [each["name"] for each in said["ratios"]] == [
+        f"{mode}: road p50, this / other",
+        f"{mode}: CPU per referral, this / other",
     ]
+    assert any("0 and 0 deliveries missing" in note for note in said["notes"])
+
+
+def smallest_run(name: str, result_name: str, *options: str) -> dict[str, Any]:
+    """Run a benchmark with its smallest numbers, check what it prints, and return its result."""
+    result = BENCHMARKS / "results" / f"{result_name}-smoke.json"
+    result.unlink(missing_ok=True)
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--smoke", *options]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=840, check=False
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    said = json.loads(result.read_text("utf-8"))
+    said: dict[str, Any] = json.loads(result.read_text("utf-8"))
     assert said["smoke"]
     assert said["ratios"]
     assert all(
@@ -61,6 +72,7 @@ def test_smallest_run(name: str, mode: str) -> None:
     )
     for word in ("machine:", "versions:", "load average:", "bottleneck:", "SMOKE RUN"):
         assert word in done.stdout
+    return said
 
 
 def test_every_benchmark_is_explained() -> None:

@@ -57,6 +57,7 @@ class StandaloneHub:
     port: int
     mode: str = "standalone"
     extra: dict[str, str] = field(default_factory=dict)
+    python: str = sys.executable
 
     @property
     def profiles(self) -> Path:
@@ -78,7 +79,7 @@ class StandaloneHub:
             **(extra or {}),
         }
         processes.spawn(
-            [sys.executable, "-m", "standalone"], self.folder / "processes", "standalone", env
+            [self.python, "-m", "standalone"], self.folder / "processes", "standalone", env
         )
         for service in SERVICES:
             self._wait(service)
