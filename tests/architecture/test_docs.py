@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
+from click.testing import CliRunner
 from pydantic import TypeAdapter
-from typer.testing import CliRunner
 
 from hubpartner.cli import app
 from referral.domain.form import AnyReferral
@@ -203,7 +202,7 @@ def spelled_out(words: list[str]) -> Iterator[list[str]]:
     yield words
 
 
-GROUPS = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+GROUPS = set(app.commands)
 
 
 @pytest.mark.parametrize(("page", "line"), command_lines(), ids=lambda value: value)
@@ -223,7 +222,7 @@ def subcommand(words: list[str]) -> tuple[list[str], set[str], list[str]]:
     """Names of the subcommand that these words call, the options it and its parents have, and words
     that a group does not know.
     """
-    command: Any = typer.main.get_command(app)
+    command: Any = app
     names: list[str] = []
     options = {option for parameter in command.params for option in parameter.opts}
     rest = words

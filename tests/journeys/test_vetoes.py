@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from common.web.client import ProblemAnswer
+from hubpartner.answers import ProblemAnswer
 from hubpartner.client import HubClient
 from hubpartner.profile import read_profile
 from tests.support.cases import (

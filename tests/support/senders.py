@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import httpx2
 
-from common.web.client import CallFailed, ProblemAnswer, TokenRefused
 from hubformats.ids import opaque
+from hubpartner.answers import CallFailed, ProblemAnswer, TokenRefused
 from hubpartner.client import HubClient
 from hubpartner.profile import read_profile
 from tests.support.hubs import ROOT, RunningHub

@@ -11,7 +11,6 @@ from common import topics
 from common.bootstrap import TOKEN_KEY
 from common.bus import Outgoing
 from common.keyring import FileKeyring
-from common.web.client import ProblemAnswer
 from hubformats import jws
 from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
 from hubformats.canonical import canonical, unb64u
@@ -19,6 +18,8 @@ from hubformats.dpop import make_proof
 from hubformats.envelope import peek, routing_headers, seal
 from hubformats.ids import opaque, uuid7
 from hubformats.keys import generate_signing
+from hubpartner.answers import ProblemAnswer
+from hubpartner.calls import Call
 from hubpartner.delivery import Delivery, saved_receipt
 from sharing.consumers.releases import Releases
 from sharing.storage.agreements import AgreementRefused
@@ -40,9 +41,8 @@ def releases(hub: Road) -> Releases:
 
 async def ask(hub: Road, agency: str, method: str, path: str, scope: str, **more: Any) -> Any:
     """A call to sharing as an agency's system."""
-    return (
-        await hub.partner(agency)._services["sharing"].call(method, path, scope=scope, **more)
-    ).json()
+    call = Call(method, path, scope, **more)
+    return await hub.partner(agency)._services["sharing"].send(call)
 
 
 async def outcomes(hub: Road, referral_id: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hubpartner.cli import inbox as command
+from hubpartner.cli.inbox import LONGEST_WAIT
 from tests.support.inner_hub import URGENT, inner_hub
 from tests.support.road import until
 
@@ -25,8 +25,7 @@ async def test_the_pages_end_with_the_newest_and_the_longest_wait_is_allowed(
         assert len({item.delivery_id for page in pages for item in page.items}) == 3
         again = [page async for page in hub.client(IDVA).inbox_pages(cursor=pages[-1].cursor)]
         assert [page.items for page in again] == [()]
-        (longest,) = [option.max for option in command.inbox.__annotations__["wait"].__metadata__]
-        for wait, status in ((longest, 200), (longest + 1, 422)):
+        for wait, status in ((LONGEST_WAIT, 200), (LONGEST_WAIT + 1, 422)):
             answer = await hub.call(
                 IDVA, "GET", "sharing", f"/v1/inbox?wait={wait}", scope="disclosure.read"
             )

@@ -11,12 +11,12 @@ from common.bootstrap import SERVICE_KEY
 from common.bus import Outgoing
 from common.bus_kafka import KafkaBus
 from common.keyring import FileKeyring
-from common.web.client import ProblemAnswer
 from deploy.stack.services import Stack
 from hubformats.agency_events import SavedReceipt
 from hubformats.clock import SystemClock
 from hubformats.envelope import seal
 from hubformats.ids import opaque, uuid7
+from hubpartner.answers import ProblemAnswer
 from hubpartner.client import HubClient
 from hubpartner.profile import read_profile
 from tests.support.hubs import wait_for

@@ -1,6 +1,7 @@
 """What `hubctl` says when it could not do what was asked: the true cause, and never more than is
 known."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,34 @@ def test_headers_for_the_wrong_scope_are_not_printed(shell: Shell) -> None:
     assert (
         shell.run("headers", "GET", f"{BASE}/audit/v1/entries", "--scope", "audit.read")[0] == 0
     ), "its document cannot be read"
+
+
+def test_the_version_is_that_of_the_package(shell: Shell) -> None:
+    assert shell.run("--version", profile=False) == (0, f"hubctl {version('hub-partner')}\n", "")
+
+
+@pytest.mark.parametrize("name", ["bash", "zsh", "fish"])
+def test_a_shell_learns_to_complete(shell: Shell, name: str) -> None:
+    code, out, err = shell.run("completion", name, profile=False)
+    assert (code, err, "_HUBCTL_COMPLETE" in out, "hubctl" in out) == (0, "", True, True)
+    assert shell.run("completion", "csh", profile=False)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("hubctl ref", {"referral"}),
+        ("hubctl service pause ", {"referral", "sharing", "audit", "identity", "portal"}),
+        ("hubctl inbox --w", {"--wait"}),
+        ("hubctl --profile x.toml agency suspend a --reason-code data", {"data-breach"}),
+    ],
+)
+def test_what_a_shell_offers(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, typed: str, offered: set[str]
+) -> None:
+    """As the printed bash script asks."""
+    monkeypatch.setenv("_HUBCTL_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split(" ")) - 1))
+    _, out, _ = shell.run(profile=False)
+    assert {line.partition(",")[2] for line in out.splitlines()} == offered

@@ -8,12 +8,14 @@ from typing import Any, Final, Literal
 
 import httpx2
 
-from common.web.client import CallFailed, ServiceClient, TokenSource
 from hubformats.clock import SystemClock
 from hubformats.ids import opaque
 from hubformats.keys import StaticKeys
+from hubpartner.answers import CallFailed
+from hubpartner.calls import Call, Service
 from hubpartner.delivery import Delivery, envelope_of, open_delivery, saved_receipt
 from hubpartner.profile import Profile
+from hubpartner.tokens import TokenSource
 
 ServiceName = Literal["referral", "sharing", "audit", "identity", "portal"]
 _WAIT_SLACK: Final = 10.0
@@ -42,20 +44,12 @@ class InboxPage:
 class HubClient:
     """Calls the hub as the profile's agency.
 
-    Every method raises ProblemAnswer, CallFailed or TokenRefused (common.web.client).
+    Every method raises ProblemAnswer, CallFailed or TokenRefused (hubpartner.answers).
     """
 
     def __init__(self, profile: Profile, http: httpx2.AsyncClient) -> None:
         self.profile = profile
-        clock = SystemClock()
-        tokens = TokenSource(
-            profile.issuer,
-            profile.client_id,
-            signing=profile.signing,
-            dpop_key=profile.dpop,
-            http=http,
-            clock=clock,
-        )
+        tokens = TokenSource(profile, http, SystemClock())
         urls: dict[ServiceName, str] = {
             "referral": profile.referral_url,
             "sharing": profile.sharing_url,
@@ -63,10 +57,7 @@ class HubClient:
             "identity": profile.identity_url,
             "portal": profile.portal_url,
         }
-        self._services = {
-            name: ServiceClient(url, tokens, http=http, clock=clock, timeout=20.0)
-            for name, url in urls.items()
-        }
+        self._services = {name: Service(url, tokens, http) for name, url in urls.items()}
 
     async def submit_referral(
         self, form: Mapping[str, Any], *, dry_run: bool = False, idempotency_key: str | None = None
@@ -75,28 +66,27 @@ class HubClient:
 
         The same key repeats safely; without one a new key is made for this call.
         """
-        answer = await self._services["referral"].call(
-            "POST",
-            "/v1/referrals",
-            scope="referral.write",
-            json=form,
-            params={"dryRun": "true"} if dry_run else None,
-            idempotency_key=idempotency_key or opaque(),
+        return await self._services["referral"].send(
+            Call(
+                "POST",
+                "/v1/referrals",
+                scope="referral.write",
+                json=form,
+                params={"dryRun": "true"} if dry_run else {},
+                idempotency_key=idempotency_key or opaque(),
+            )
         )
-        return _members(answer)
 
     async def read_referral(self, referral_id: str) -> dict[str, Any]:
         """A referral of the own agency with what became of it."""
-        return _members(
-            await self._services["referral"].call(
-                "GET", f"/v1/referrals/{referral_id}", scope="referral.read"
-            )
+        return await self._services["referral"].send(
+            Call("GET", f"/v1/referrals/{referral_id}", scope="referral.read")
         )
 
     async def code_lists(self) -> dict[str, Any]:
         """Codes, instruments and rules in force."""
-        return _members(
-            await self._services["referral"].call("GET", "/v1/code-lists", scope="referral.read")
+        return await self._services["referral"].send(
+            Call("GET", "/v1/code-lists", scope="referral.read")
         )
 
     async def forbid_disclosure(
@@ -105,10 +95,8 @@ class HubClient:
         """Set must-not-disclose on a referral's case."""
         body = {"agency": agency, "category": category, "reason": reason}
         path = f"/v1/referrals/{referral_id}/must-not-disclose"
-        return _members(
-            await self._services["referral"].call(
-                "POST", path, scope="referral.write", json=body, idempotency_key=opaque()
-            )
+        return await self._services["referral"].send(
+            Call("POST", path, scope="referral.write", json=body, idempotency_key=opaque())
         )
 
     async def refused_intakes(self) -> list[dict[str, Any]]:
@@ -118,10 +106,8 @@ class HubClient:
         found: list[dict[str, Any]] = []
         params: dict[str, str] = {}
         while True:
-            answer = _members(
-                await self._services["referral"].call(
-                    "GET", "/v1/refused-intakes", scope="referral.read", params=params
-                )
+            answer = await self._services["referral"].send(
+                Call("GET", "/v1/refused-intakes", scope="referral.read", params=params)
             )
             found.extend(answer["refused"])
             if answer.get("nextCursor") is None:
@@ -133,10 +119,8 @@ class HubClient:
         `told-otherwise`, `not-needed`.
         """
         path = f"/v1/refused-intakes/{refused_id}/acknowledgement"
-        return _members(
-            await self._services["referral"].call(
-                "POST", path, scope="referral.write", json={"reason": reason}
-            )
+        return await self._services["referral"].send(
+            Call("POST", path, scope="referral.write", json={"reason": reason})
         )
 
     async def inbox(
@@ -148,14 +132,15 @@ class HubClient:
             params["cursor"] = cursor
         if wait:
             params["wait"] = wait
-        answer = await self._services["sharing"].call(
-            "GET",
-            "/v1/inbox",
-            scope="disclosure.read",
-            params=params,
-            try_seconds=wait + _WAIT_SLACK,
+        body = await self._services["sharing"].send(
+            Call(
+                "GET",
+                "/v1/inbox",
+                scope="disclosure.read",
+                params=params,
+                try_seconds=wait + _WAIT_SLACK,
+            )
         )
-        body = _members(answer)
         return InboxPage(tuple(_item(raw) for raw in body["items"]), body["nextCursor"])
 
     async def inbox_pages(
@@ -176,18 +161,16 @@ class HubClient:
     async def delivery(self, delivery_id: str) -> InboxItem:
         """One delivery of the own inbox."""
         return _item(
-            _members(
-                await self._services["sharing"].call(
-                    "GET", f"/v1/inbox/{delivery_id}", scope="disclosure.read"
-                )
+            await self._services["sharing"].send(
+                Call("GET", f"/v1/inbox/{delivery_id}", scope="disclosure.read")
             )
         )
 
     async def acknowledge(self, delivery_id: str, role: str) -> dict[str, Any]:
         """Say that a role has taken the delivery up."""
         path = f"/v1/disclosures/{delivery_id}/acknowledgement"
-        return _members(
-            await self._services["sharing"].call(
+        return await self._services["sharing"].send(
+            Call(
                 "POST",
                 path,
                 scope="disclosure.acknowledge",
@@ -203,8 +186,8 @@ class HubClient:
         """
         receipt = saved_receipt(delivery, signer=self.profile.signing, system=system)
         path = f"/v1/disclosures/{delivery.delivery_id}/receipt"
-        return _members(
-            await self._services["sharing"].call(
+        return await self._services["sharing"].send(
+            Call(
                 "POST",
                 path,
                 scope="disclosure.acknowledge",
@@ -215,8 +198,8 @@ class HubClient:
 
     async def switch(self, service: ServiceName, turn: Literal["pause", "resume"]) -> None:
         """Operator: hold a service's work, or let it go on."""
-        await self._services[service].call(
-            "POST", f"/v1/operator/{turn}", scope="agency.manage", json={}
+        await self._services[service].send(
+            Call("POST", f"/v1/operator/{turn}", scope="agency.manage", json={})
         )
 
     async def quarantine(
@@ -228,8 +211,8 @@ class HubClient:
         found: list[dict[str, Any]] = []
         params = {name: value for name, value in (("topic", topic), ("reason", reason)) if value}
         while True:
-            page = _members(
-                await self._services[service].call(
+            page = await self._services[service].send(
+                Call(
                     "GET",
                     "/v1/operator/quarantine",
                     scope="agency.manage",
@@ -253,10 +236,8 @@ class HubClient:
         absent.
         """
         body = {"topic": topic, "reason": reason, "digests": list(digests)}
-        return _members(
-            await self._services[service].call(
-                "POST", "/v1/operator/quarantine/replay", scope="agency.manage", json=body
-            )
+        return await self._services[service].send(
+            Call("POST", "/v1/operator/quarantine/replay", scope="agency.manage", json=body)
         )
 
     async def discard(
@@ -272,10 +253,8 @@ class HubClient:
         vouches for; how many.
         """
         body = {"topic": topic, "why": why, "reason": reason, "digests": list(digests)}
-        return _members(
-            await self._services[service].call(
-                "POST", "/v1/operator/quarantine/discard", scope="agency.manage", json=body
-            )
+        return await self._services[service].send(
+            Call("POST", "/v1/operator/quarantine/discard", scope="agency.manage", json=body)
         )
 
     async def decide_again(
@@ -295,33 +274,27 @@ class HubClient:
             "agency": agency,
             "caseReference": case_reference,
         }
-        return _members(
-            await self._services["sharing"].call(
-                "POST", "/v1/disclosures/decide-again", scope="agency.manage", json=body
-            )
+        return await self._services["sharing"].send(
+            Call("POST", "/v1/disclosures/decide-again", scope="agency.manage", json=body)
         )
 
     async def stuck(self) -> dict[str, Any]:
         """Operator: what has not left, by reason."""
-        return _members(
-            await self._services["sharing"].call(
-                "GET", "/v1/disclosures/stuck", scope="agency.manage"
-            )
+        return await self._services["sharing"].send(
+            Call("GET", "/v1/disclosures/stuck", scope="agency.manage")
         )
 
     async def agency(self, agency: str) -> dict[str, Any]:
         """What the directory says of an agency: name, kind, whether it is suspended."""
-        return _members(
-            await self._services["identity"].call(
-                "GET", f"/v1/agencies/{agency}", scope="directory.read"
-            )
+        return await self._services["identity"].send(
+            Call("GET", f"/v1/agencies/{agency}", scope="directory.read")
         )
 
     async def suspend(self, agency: str, reason_code: str) -> dict[str, Any]:
         """Operator: from now on nothing of this agency counts, token or not."""
         path = f"/v1/agencies/{agency}/suspension"
-        return _members(
-            await self._services["identity"].call(
+        return await self._services["identity"].send(
+            Call(
                 "POST",
                 path,
                 scope="agency.manage",
@@ -333,7 +306,9 @@ class HubClient:
     async def restore(self, agency: str, reason_code: str = "resolved") -> None:
         """Operator: the agency may act again."""
         path, why = f"/v1/agencies/{agency}/suspension", {"reasonCode": reason_code}
-        await self._services["identity"].call("DELETE", path, scope="agency.manage", params=why)
+        await self._services["identity"].send(
+            Call("DELETE", path, scope="agency.manage", params=why)
+        )
 
     def open(self, item: InboxItem) -> Delivery:
         """Open and check a delivery offline, with the profile's keys and the pinned hub key
@@ -361,11 +336,6 @@ async def hub(profile: Profile) -> AsyncIterator[HubClient]:
     """A client with its own connections, closed at the end."""
     async with httpx2.AsyncClient(timeout=20.0, follow_redirects=False) as http:
         yield HubClient(profile, http)
-
-
-def _members(answer: httpx2.Response) -> dict[str, Any]:
-    value: dict[str, Any] = answer.json() if answer.content else {}
-    return value
 
 
 def _item(raw: Mapping[str, Any]) -> InboxItem:

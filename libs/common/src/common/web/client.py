@@ -13,9 +13,9 @@ from opentelemetry import propagate
 
 from common.telemetry import describe
 from common.web import correlation
-from common.web.issuer import metadata_places
 from hubformats.canonical import CanonicalError, b64u, canonical, parse
 from hubformats.clock import Clock
+from hubformats.discovery import metadata_places
 from hubformats.dpop import make_proof
 from hubformats.ids import opaque, uuid7
 from hubformats.keys import SigningKey

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import httpx2
 from joserfc.errors import JoseError
@@ -12,6 +11,7 @@ from joserfc.jwk import JWKRegistry, Key
 from common.telemetry import describe
 from hubformats.canonical import CanonicalError, parse
 from hubformats.clock import Clock
+from hubformats.discovery import metadata_places
 
 _LIFE_SECONDS: Final = 600.0
 _COOL_DOWN_SECONDS: Final = 10.0
@@ -85,21 +85,6 @@ class Issuer:
         if not isinstance(value, dict):
             raise CanonicalError("not an object")
         return value
-
-
-def metadata_places(issuer: str) -> tuple[str, ...]:
-    """Where metadata may be: RFC 8414 section 3.1 first, then the forms of section 5 and OpenID
-    Connect Discovery.
-    """
-    parts = urlsplit(issuer)
-    origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
-    well_known = "/.well-known/oauth-authorization-server"
-    found = (
-        f"{origin}{well_known}{path}",
-        f"{origin}{path}{well_known}",
-        f"{origin}{path}/.well-known/openid-configuration",
-    )
-    return tuple(dict.fromkeys(found))
 
 
 def _usable(key_set: dict[str, Any]) -> dict[str, Key]:

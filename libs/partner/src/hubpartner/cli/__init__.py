@@ -1,34 +1,41 @@
 """The `hubctl` command: what a partner's developer, an auditor or an operator does from a shell."""
 
 import sys
+from importlib.metadata import version
+from pathlib import Path
 
-import typer
+import click
+import stamina.instrumentation
 
-from common.web.client import CallFailed, ProblemAnswer, TokenRefused
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
 from hubformats.tlog import ProofRefused
+from hubpartner.answers import CallFailed, ProblemAnswer, TokenRefused
 from hubpartner.cli import agency, audit, inbox, proof, referral, service
+from hubpartner.cli.completion import completion
 from hubpartner.cli.headers import headers
-from hubpartner.cli.session import profile_first, say_error, use_profile
+from hubpartner.cli.session import FilePath, profile_first, say_error
 from hubpartner.package_file import PackageFileRefused
 from hubpartner.profile import ProfileRefused
 
-app = typer.Typer(
-    name="hubctl",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    callback=use_profile,
-    help="Send referrals, receive and check deliveries, verify the audit log.",
+
+@click.group("hubctl", no_args_is_help=True)
+@click.option(
+    "--profile",
+    type=FilePath,
+    help="Profile file of your agency (or the variable HUBCTL_PROFILE)",
 )
-app.add_typer(referral.app, name="referral")
-app.add_typer(inbox.app, name="inbox")
-app.add_typer(audit.app, name="audit")
-app.add_typer(proof.app, name="proof")
-app.add_typer(service.app, name="service")
-app.add_typer(agency.app, name="agency")
-app.command("headers")(headers)
+@click.version_option(version("hub-partner"), message="%(prog)s %(version)s")
+@click.pass_context
+def app(context: click.Context, profile: Path | None) -> None:
+    """Send referrals, receive and check deliveries, verify the audit log."""
+    context.obj = profile
+
+
+for _group in (referral.app, inbox.app, audit.app, proof.app, service.app, agency.app):
+    app.add_command(_group)
+app.add_command(headers)
+app.add_command(completion)
 
 _TOKEN_ADVICE = {
     "unreachable": "the hub's identity service cannot be reached. Is the hub running?",
@@ -48,8 +55,9 @@ def main() -> None:
 
     Exit codes: 0 done, 1 refused or not verified, 2 used wrongly, 3 the hub cannot be reached.
     """
+    stamina.instrumentation.set_on_retry_hooks([])  # a person wants the outcome, not each try
     try:
-        app(profile_first(sys.argv[1:]))
+        app.main(profile_first(sys.argv[1:]), prog_name="hubctl")
     except ProblemAnswer as problem:
         say_error(f"The hub refused ({problem.status} {problem.code}). {problem.detail}")
         for fault in problem.errors:

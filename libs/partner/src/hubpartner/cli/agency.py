@@ -1,47 +1,45 @@
 """hubctl agency: an operator suspends or restores an agency."""
 
-from enum import StrEnum
-from typing import Annotated, NoReturn
+from typing import Final, NoReturn
 
-import typer
+import click
 
-from common.web.client import ProblemAnswer
+from hubpartner.answers import ProblemAnswer
 from hubpartner.cli.session import say, say_error, with_hub
 from hubpartner.client import HubClient
 
+REASONS: Final = (
+    "key-compromise",
+    "data-breach",
+    "left-partnership",
+    "agency-request",
+    "investigation",
+    "exercise",
+)
+"""Why an agency is stopped; the codes the hub takes."""
 
-class Why(StrEnum):
-    """Why an agency is stopped; the codes the hub takes."""
 
-    KEY_COMPROMISE = "key-compromise"
-    DATA_BREACH = "data-breach"
-    LEFT_PARTNERSHIP = "left-partnership"
-    AGENCY_REQUEST = "agency-request"
-    INVESTIGATION = "investigation"
-    EXERCISE = "exercise"
-
-
-app = typer.Typer(no_args_is_help=True, help="Operator: suspend or restore an agency.")
+@click.group("agency", no_args_is_help=True)
+def app() -> None:
+    """Operator: suspend or restore an agency."""
 
 
 @app.command()
-def suspend(
-    context: typer.Context,
-    agency: str,
-    reason_code: Annotated[
-        Why,
-        typer.Option(
-            help="Why it is stopped: key-compromise, data-breach, left-partnership, "
-            "agency-request, investigation or exercise",
-            metavar="CODE",
-        ),
-    ],
-) -> None:
+@click.argument("agency")
+@click.option(
+    "--reason-code",
+    required=True,
+    type=click.Choice(REASONS),
+    metavar="CODE",
+    help=f"Why it is stopped: {', '.join(REASONS[:-1])} or {REASONS[-1]}",
+)
+@click.pass_context
+def suspend(context: click.Context, agency: str, reason_code: str) -> None:
     """From now on nothing of this agency counts: no token, no delivery."""
 
     async def work(client: HubClient) -> None:
         try:
-            await client.suspend(agency, reason_code.value)
+            await client.suspend(agency, reason_code)
         except ProblemAnswer as problem:
             _refuse_unknown(agency, problem)
 
@@ -53,7 +51,9 @@ def suspend(
 
 
 @app.command()
-def restore(context: typer.Context, agency: str) -> None:
+@click.argument("agency")
+@click.pass_context
+def restore(context: click.Context, agency: str) -> None:
     """The agency may act again."""
 
     async def work(client: HubClient) -> bool:
@@ -79,4 +79,4 @@ def _refuse_unknown(agency: str, problem: ProblemAnswer) -> NoReturn:
         f"There is no such agency: {agency}. Nothing was changed. An agency's name is that of its "
         "profile, such as northmoor-school."
     )
-    raise typer.Exit(1)
+    raise click.exceptions.Exit(1)

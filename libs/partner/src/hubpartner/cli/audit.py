@@ -3,69 +3,66 @@ time."""
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import urlsplit
 
+import click
 import httpx2
-import typer
 
-from common.web.client import CallFailed
 from hubformats.audit_record import Leaf, RecordRefused
 from hubformats.tlog import ProofRefused, Verifier
 from hubformats.tlog.whole_log import LogRefused, WholeLog, check_whole_log
-from hubpartner.cli.session import JsonOption, chosen_profile, profile_of, say, say_error, say_json
-
-app = typer.Typer(no_args_is_help=True, help="Check the public audit log.")
+from hubpartner.answers import CallFailed
+from hubpartner.cli.session import (
+    ExistingFile,
+    FilePath,
+    chosen_profile,
+    json_option,
+    profile_of,
+    say,
+    say_error,
+    say_json,
+)
 
 _TIMEOUT_S: Final = 20.0
 _NOT_NOW: Final = frozenset({429, 500, 502, 503, 504})
 """A hub, or what stands before it, that cannot answer now; a file that is missing or wrong is
 another matter.
 """
-UrlArgument = Annotated[
-    str,
-    typer.Argument(
-        help="Prefix of the log, such as https://hub.example.org/audit/log; a starting hub prints "
-        "its own"
-    ),
-]
-KeyOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--vkey",
-        exists=True,
-        dir_okay=False,
-        help="File with the log's verifier key; otherwise the profile's pinned key",
-        show_default=False,
-    ),
-]
-OlderOption = Annotated[
-    Path | None,
-    typer.Option(
-        exists=True,
-        dir_okay=False,
-        help="Checkpoint kept from an earlier run: the log must extend it",
-        show_default=False,
-    ),
-]
-KeepOption = Annotated[
-    Path | None,
-    typer.Option(help="Write the verified checkpoint here, for the next run", show_default=False),
-]
+
+
+@click.group("audit", no_args_is_help=True)
+def app() -> None:
+    """Check the public audit log."""
 
 
 @app.command()
+@click.argument("url")
+@click.option(
+    "--vkey",
+    type=ExistingFile,
+    help="File with the log's verifier key; otherwise the profile's pinned key",
+)
+@click.option(
+    "--older",
+    type=ExistingFile,
+    help="Checkpoint kept from an earlier run: the log must extend it",
+)
+@click.option("--keep", type=FilePath, help="Write the verified checkpoint here, for the next run")
+@json_option
+@click.pass_context
 def verify(
-    context: typer.Context,
-    url: UrlArgument,
-    vkey: KeyOption = None,
-    older: OlderOption = None,
-    keep: KeepOption = None,
-    as_json: JsonOption = False,
+    context: click.Context,
+    url: str,
+    vkey: Path | None,
+    older: Path | None,
+    keep: Path | None,
+    as_json: bool,
 ) -> None:
     """Read every entry and tile, recompute the root and check the signature.
 
-    Without a pinned key it trusts the log's own word for its key.
+    URL is the prefix of the log, such as https://hub.example.org/audit/log; a starting hub prints
+    its own. Without a pinned key it trusts the log's own word for its key.
     """
     _demand_url(url)
     producers: Counter[str] = Counter()
@@ -80,7 +77,7 @@ def verify(
             f"Nothing was verified: the log cannot be reached now ({failed}). This says nothing "
             "for or against it; try again later."
         )
-        raise typer.Exit(3) from None
+        raise click.exceptions.Exit(3) from None
     if keep is not None:
         keep.write_text(whole.note, "utf-8")
     if as_json:
@@ -115,14 +112,14 @@ def _demand_url(url: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise typer.BadParameter(
+        raise click.BadParameter(
             "this is not a URL; it begins with http:// or https:// and names a host",
             param_hint="URL",
         )
 
 
 def _key(
-    context: typer.Context, vkey: Path | None, http: httpx2.Client, url: str
+    context: click.Context, vkey: Path | None, http: httpx2.Client, url: str
 ) -> tuple[Verifier, bool]:
     if vkey is not None:
         return Verifier.parse(vkey.read_text("utf-8").strip()), True
@@ -135,7 +132,7 @@ def _key(
             "NOT VERIFIED: no log serves its key at this URL. Give the prefix of the log, which "
             "ends in /log, as the hub printed it."
         )
-        raise typer.Exit(1) from None
+        raise click.exceptions.Exit(1) from None
 
 
 def _checked(
@@ -156,7 +153,7 @@ def _checked(
         )
     except LogRefused as refused:
         say_error(f"NOT VERIFIED: {refused.code}, first seen in {refused.place}.")
-        raise typer.Exit(1) from None
+        raise click.exceptions.Exit(1) from None
 
 
 def _get(http: httpx2.Client, url: str) -> bytes:

@@ -3,31 +3,27 @@ the hub."""
 
 import asyncio
 import re
-from typing import Annotated, Any
+from typing import Any
 
+import click
 import httpx2
-import typer
 
-from common.web.client import TokenSource
 from hubformats.clock import SystemClock
-from hubformats.dpop import make_proof
 from hubpartner.cli.session import profile_of, say, say_error
 from hubpartner.profile import Profile, ProfileRefused
+from hubpartner.tokens import TokenSource
 
 
-def headers(
-    context: typer.Context,
-    method: Annotated[str, typer.Argument(help="GET, POST …")],
-    url: Annotated[
-        str,
-        typer.Argument(
-            help="The whole URL of the request; a query string is left out of the proof"
-        ),
-    ],
-    scope: Annotated[str, typer.Option(help="Scope to ask for, such as referral.write")],
-) -> None:
-    """Print Authorization and DPoP headers for exactly one request; use with: curl -H @<(hubctl
-    headers POST URL --scope S).
+@click.command()
+@click.argument("method")
+@click.argument("url")
+@click.option("--scope", required=True, help="Scope to ask for, such as referral.write")
+@click.pass_context
+def headers(context: click.Context, method: str, url: str, scope: str) -> None:
+    """Print Authorization and DPoP headers for exactly one request.
+
+    METHOD is GET, POST and so on, URL the whole URL of the request; a query string is left out of
+    the proof. Use with: curl -H @<(hubctl headers POST URL --scope S)
     """
     profile = profile_of(context)
     token, proof, needed = asyncio.run(_made(profile, method.upper(), url.partition("?")[0], scope))
@@ -36,7 +32,7 @@ def headers(
             f"This request needs the scope {' or '.join(needed)}; with {scope} the hub would "
             "refuse it. No headers were printed."
         )
-        raise typer.Exit(2)
+        raise click.exceptions.Exit(2)
     say(f"Authorization: DPoP {token}")
     say(f"DPoP: {proof}")
 
@@ -47,18 +43,10 @@ async def _made(profile: Profile, method: str, url: str, scope: str) -> tuple[st
     if audience is None:
         raise ProfileRefused("this URL is not of a service it names")
     async with httpx2.AsyncClient(timeout=20.0) as http:
-        clock = SystemClock()
-        source = TokenSource(
-            profile.issuer,
-            profile.client_id,
-            signing=profile.signing,
-            dpop_key=profile.dpop,
-            http=http,
-            clock=clock,
-        )
+        source = TokenSource(profile, http, SystemClock())
         token = await source.token(audience, scope)
         needed = await _scopes(http, audience, method.lower(), url.removeprefix(audience))
-        return token, make_proof(profile.dpop, method, url, at=clock.now(), token=token), needed
+        return token, source.proof(method, url, token), needed
 
 
 async def _scopes(http: httpx2.AsyncClient, base: str, method: str, path: str) -> list[str]:

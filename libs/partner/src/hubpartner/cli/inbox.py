@@ -1,15 +1,15 @@
 """hubctl inbox: list deliveries, open and check them, save one and sign for it."""
 
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any, Final, get_args
 
-import typer
+import click
 
 from hubformats.agency_events import TakingUp
 from hubformats.clock import SystemClock
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
-from hubpartner.cli.session import JsonOption, command, say, say_json, with_hub
+from hubpartner.cli.session import FilePath, command, json_option, say, say_json, with_hub
 from hubpartner.client import HubClient, InboxItem, open_with
 from hubpartner.delivery import Delivery
 from hubpartner.package_file import PackageFileRefused, keep_package, read_package
@@ -17,20 +17,25 @@ from hubpartner.shown import shown, standing
 
 _PLAIN, _PROVEN = ".package.json", ".proven.package.json"
 
-app = typer.Typer(help="Receive deliveries: list, show, save and acknowledge.")
+LONGEST_WAIT: Final = 30
+"""Seconds; the most that the hub holds a call."""
 
 
-@app.callback(invoke_without_command=True)
-def inbox(
-    context: typer.Context,
-    as_json: JsonOption = False,
-    cursor: Annotated[str | None, typer.Option(help="Only what came after this cursor")] = None,
-    wait: Annotated[
-        int, typer.Option(help="Hold up to so many seconds until something comes", max=30)
-    ] = 0,
-) -> None:
-    """List every delivery, oldest first, with what the proof says; each is opened and checked on
-    this machine.
+@click.group("inbox", invoke_without_command=True)
+@json_option
+@click.option("--cursor", help="Only what came after this cursor")
+@click.option(
+    "--wait",
+    type=click.IntRange(max=LONGEST_WAIT),
+    default=0,
+    help="Hold up to so many seconds until something comes",
+)
+@click.pass_context
+def app(context: click.Context, as_json: bool, cursor: str | None, wait: int) -> None:
+    """Receive deliveries: list, show, save and acknowledge.
+
+    Without a command: list every delivery, oldest first, with what the proof says. Each is opened
+    and checked on this machine.
     """
     if context.invoked_subcommand is not None:
         return
@@ -59,7 +64,10 @@ def inbox(
 
 
 @app.command()
-def show(context: typer.Context, delivery_id: str, as_json: JsonOption = False) -> None:
+@click.argument("delivery_id")
+@json_option
+@click.pass_context
+def show(context: click.Context, delivery_id: str, as_json: bool) -> None:
     """Show what a delivery says, safe-contact rule first."""
     delivery = with_hub(context, lambda client: _opened(client, delivery_id))
     if as_json:
@@ -70,19 +78,16 @@ def show(context: typer.Context, delivery_id: str, as_json: JsonOption = False) 
 
 
 @app.command()
-def save(
-    context: typer.Context,
-    delivery_id: str,
-    to: Annotated[
-        Path | None,
-        typer.Option(
-            help="File to save into; default DELIVERY-ID.package.json", show_default=False
-        ),
-    ] = None,
-    system: Annotated[
-        str, typer.Option(help="Name of the system of record that holds it now")
-    ] = "hubctl file",
-) -> None:
+@click.argument("delivery_id")
+@click.option("--to", type=FilePath, help="File to save into; default DELIVERY-ID.package.json")
+@click.option(
+    "--system",
+    default="hubctl file",
+    show_default=True,
+    help="Name of the system of record that holds it now",
+)
+@click.pass_context
+def save(context: click.Context, delivery_id: str, to: Path | None, system: str) -> None:
     """Check a delivery, save it durably, then sign a receipt for exactly what was saved."""
 
     async def work(client: HubClient) -> tuple[Path, str]:
@@ -104,16 +109,16 @@ def save(
 
 
 @app.command()
-def acknowledge(
-    context: typer.Context,
-    delivery_id: str,
-    role: Annotated[
-        TakingUp,
-        typer.Option(
-            help=f"Role that takes it up: {', '.join(get_args(TakingUp))}", metavar="ROLE"
-        ),
-    ],
-) -> None:
+@click.argument("delivery_id")
+@click.option(
+    "--role",
+    required=True,
+    type=click.Choice(get_args(TakingUp)),
+    metavar="ROLE",
+    help=f"Role that takes it up: {', '.join(get_args(TakingUp))}",
+)
+@click.pass_context
+def acknowledge(context: click.Context, delivery_id: str, role: str) -> None:
     """Tell the hub that a role has taken the delivery up."""
     answer = with_hub(context, lambda client: client.acknowledge(delivery_id, role))
     say(f"Delivery is {answer['state']}, since {answer['acknowledgedAt']}.")

@@ -2,25 +2,30 @@
 ours."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from hubformats.canonical import unb64u
-from hubpartner.cli.session import JsonOption, profile_of, say, say_json
+from hubpartner.cli.session import FilePath, json_option, profile_of, say, say_json
 from hubpartner.client import open_with
 from hubpartner.package_file import read_package
 from hubpartner.shown import standing
 
-app = typer.Typer(no_args_is_help=True, help="Check saved packages without any network.")
 
-PackageArgument = Annotated[Path, typer.Argument(help="File written by: hubctl inbox save")]
+@click.group("proof", no_args_is_help=True)
+def app() -> None:
+    """Check saved packages without any network."""
 
 
 @app.command()
-def verify(context: typer.Context, package: PackageArgument, as_json: JsonOption = False) -> None:
-    """Check a saved package offline: signature, recipient, content commitment, record, leaf and
-    proof.
+@click.argument("package", type=FilePath)
+@json_option
+@click.pass_context
+def verify(context: click.Context, package: Path, as_json: bool) -> None:
+    """Check a saved package offline.
+
+    PACKAGE is a file written by hubctl inbox save. Checked are signature, recipient, content
+    commitment, record, leaf and proof.
     """
     delivery = open_with(profile_of(context), read_package(package))
     verdict = delivery.verdict
@@ -44,13 +49,14 @@ def verify(context: typer.Context, package: PackageArgument, as_json: JsonOption
 
 
 @app.command()
-def export(
-    context: typer.Context,
-    package: PackageArgument,
-    folder: Annotated[Path, typer.Argument(help="New folder to write into")],
-) -> None:
-    """Write leaf, record, its salt, tlog-proof and verifier key as plain files for somebody else's
-    software (docs/audit-format.md).
+@click.argument("package", type=FilePath)
+@click.argument("folder", type=FilePath)
+@click.pass_context
+def export(context: click.Context, package: Path, folder: Path) -> None:
+    """Write leaf, record, its salt, tlog-proof and verifier key as plain files.
+
+    They are for somebody else's software (docs/audit-format.md). PACKAGE is a file written by
+    hubctl inbox save, FOLDER a new folder.
     """
     profile = profile_of(context)
     delivery = open_with(profile, read_package(package))

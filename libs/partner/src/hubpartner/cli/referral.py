@@ -1,15 +1,15 @@
 """hubctl referral: send a referral, hear what became of it, forbid disclosure."""
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Final
 
-import typer
+import click
 
 from hubpartner.cli.session import (
-    JsonOption,
+    FilePath,
     command,
+    json_option,
     profile_of,
     say,
     say_error,
@@ -17,19 +17,8 @@ from hubpartner.cli.session import (
     with_hub,
 )
 
-
-class Became(StrEnum):
-    """What became of a refused referral."""
-
-    SENT_AGAIN = "sent-again"
-    TOLD_OTHERWISE = "told-otherwise"
-    NOT_NEEDED = "not-needed"
-
-
-app = typer.Typer(no_args_is_help=True, help="Send referrals and hear what became of them.")
-
-refused = typer.Typer(help="Referrals of yours that were refused and stand so.")
-app.add_typer(refused, name="refused")
+BECAME: Final = ("sent-again", "told-otherwise", "not-needed")
+"""What became of a refused referral."""
 
 _MEANING = {
     "already-completed": ": the form was taken in before this repeat; acknowledge: sent-again",
@@ -50,19 +39,24 @@ _PROOFS = {
 }
 
 
+@click.group("referral", no_args_is_help=True)
+def app() -> None:
+    """Send referrals and hear what became of them."""
+
+
 @app.command()
+@click.argument("file", type=FilePath)
+@click.option("--dry-run", is_flag=True, help="Check only; nothing is stored or sent")
+@click.option("--idempotency-key", help="Repeat an earlier try safely with its key")
+@json_option
+@click.pass_context
 def submit(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="JSON file of the referral; see examples/")],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check only; nothing is stored or sent")
-    ] = False,
-    idempotency_key: Annotated[
-        str | None, typer.Option(help="Repeat an earlier try safely with its key")
-    ] = None,
-    as_json: JsonOption = False,
+    context: click.Context, file: Path, dry_run: bool, idempotency_key: str | None, as_json: bool
 ) -> None:
-    """Send the referral in FILE, full or urgent."""
+    """Send the referral in FILE, full or urgent.
+
+    FILE is JSON; see examples/.
+    """
     form = _read(file)
     answer = with_hub(
         context,
@@ -85,7 +79,10 @@ def submit(
 
 
 @app.command()
-def show(context: typer.Context, referral_id: str, as_json: JsonOption = False) -> None:
+@click.argument("referral_id")
+@json_option
+@click.pass_context
+def show(context: click.Context, referral_id: str, as_json: bool) -> None:
     """Show a referral of yours and what became of it."""
     answer = with_hub(context, lambda client: client.read_referral(referral_id))
     if as_json:
@@ -110,14 +107,20 @@ def show(context: typer.Context, referral_id: str, as_json: JsonOption = False) 
         )
 
 
-@app.command("forbid")
+@app.command()
+@click.argument("referral_id")
+@click.option("--reason", prompt=True, help="Why; kept sealed, sent to nobody")
+@click.option("--agency", default="*", help="Agency that must not know, or * for all")
+@click.option("--category", default="*", help="Data category, or * for everything")
+@json_option
+@click.pass_context
 def forbid(
-    context: typer.Context,
+    context: click.Context,
     referral_id: str,
-    reason: Annotated[str, typer.Option(prompt=True, help="Why; kept sealed, sent to nobody")],
-    agency: Annotated[str, typer.Option(help="Agency that must not know, or * for all")] = "*",
-    category: Annotated[str, typer.Option(help="Data category, or * for everything")] = "*",
-    as_json: JsonOption = False,
+    reason: str,
+    agency: str,
+    category: str,
+    as_json: bool,
 ) -> None:
     """Set must-not-disclose on the referral's case, from this moment on."""
     answer = with_hub(
@@ -132,9 +135,11 @@ def forbid(
     say(f"Marked. Case version {answer['version']}. What was already read cannot be unread.")
 
 
-@refused.callback(invoke_without_command=True)
-def list_refused(context: typer.Context, as_json: JsonOption = False) -> None:
-    """List refused referrals that nothing has corrected yet."""
+@app.group(invoke_without_command=True)
+@json_option
+@click.pass_context
+def refused(context: click.Context, as_json: bool) -> None:
+    """List referrals of yours that were refused and stand so."""
     if context.invoked_subcommand is not None:
         return
     found = with_hub(context, lambda client: client.refused_intakes())
@@ -156,19 +161,18 @@ def list_refused(context: typer.Context, as_json: JsonOption = False) -> None:
         )
         say(
             "Otherwise say what became of it: "
-            f"{command(context, 'referral refused acknowledge ID --reason ' + '|'.join(Became))}"
+            f"{command(context, 'referral refused acknowledge ID --reason ' + '|'.join(BECAME))}"
         )
 
 
 @refused.command()
-def acknowledge(
-    context: typer.Context,
-    refused_id: str,
-    reason: Annotated[Became, typer.Option(prompt=True, help="What became of it")],
-    as_json: JsonOption = False,
-) -> None:
+@click.argument("refused_id")
+@click.option("--reason", prompt=True, type=click.Choice(BECAME), help="What became of it")
+@json_option
+@click.pass_context
+def acknowledge(context: click.Context, refused_id: str, reason: str, as_json: bool) -> None:
     """End the alarm of one that no accepted referral will correct."""
-    answer = with_hub(context, lambda client: client.acknowledge_refused(refused_id, reason.value))
+    answer = with_hub(context, lambda client: client.acknowledge_refused(refused_id, reason))
     if as_json:
         say_json(answer)
         return
@@ -176,7 +180,8 @@ def acknowledge(
 
 
 @app.command("code-lists")
-def code_lists(context: typer.Context) -> None:
+@click.pass_context
+def code_lists(context: click.Context) -> None:
     """Print the code lists, instruments and rules in force as JSON."""
     say_json(with_hub(context, lambda client: client.code_lists()))
 
@@ -186,11 +191,11 @@ def _read(file: Path) -> dict[str, Any]:
         value = json.loads(file.read_text("utf-8"))
     except OSError:
         say_error(f"The file {file} cannot be read.")
-        raise typer.Exit(2) from None
+        raise click.exceptions.Exit(2) from None
     except ValueError:
         say_error(f"The file {file} is not JSON in UTF-8.")
-        raise typer.Exit(2) from None
+        raise click.exceptions.Exit(2) from None
     if not isinstance(value, dict):
         say_error(f"The file {file} must hold one JSON object.")
-        raise typer.Exit(2)
+        raise click.exceptions.Exit(2)
     return value

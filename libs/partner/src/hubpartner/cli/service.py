@@ -1,81 +1,64 @@
 """hubctl service: an operator holds one service's work or lets it go on, and replays what it set
 aside."""
 
-from enum import StrEnum
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Final, get_args
 
-import typer
+import click
 
-from hubpartner.cli.session import JsonOption, say, say_json, with_hub
+from hubpartner.cli.session import json_option, say, say_json, with_hub
+from hubpartner.client import ServiceName
 
-app = typer.Typer(
-    no_args_is_help=True, help="Operator: hold a service, let it go on, replay what it set aside."
-)
+WHY: Final = ("forged", "unreadable", "sent-anew", "obsolete", "exercise")
+"""Why something set aside is let go of."""
 
-
-class Name(StrEnum):
-    """The hub's services."""
-
-    REFERRAL = "referral"
-    SHARING = "sharing"
-    AUDIT = "audit"
-    IDENTITY = "identity"
-    PORTAL = "portal"
+_name = click.argument("name", type=click.Choice(get_args(ServiceName)))
+_reason = click.option("--reason", help="Only set aside for this reason, such as agency-suspended")
+_digests = click.argument("digests", nargs=-1)
 
 
-class Why(StrEnum):
-    """Why something set aside is let go of."""
-
-    FORGED = "forged"
-    UNREADABLE = "unreadable"
-    SENT_ANEW = "sent-anew"
-    OBSOLETE = "obsolete"
-    EXERCISE = "exercise"
-
-
-NameArgument = Annotated[Name, typer.Argument(help="Which service")]
-ReasonOption = Annotated[
-    str | None,
-    typer.Option("--reason", help="Only set aside for this reason, such as agency-suspended"),
-]
+@click.group("service", no_args_is_help=True)
+def app() -> None:
+    """Operator: hold a service, let it go on, replay what it set aside."""
 
 
 @app.command()
-def pause(context: typer.Context, name: NameArgument) -> None:
+@_name
+@click.pass_context
+def pause(context: click.Context, name: ServiceName) -> None:
     """Hold consumers and relays of a service; its API answers 503 until it is resumed.
 
     A restart resumes too.
     """
-    with_hub(context, lambda client: client.switch(name.value, "pause"))
-    say(f"{name.value} is paused. Nothing is lost; what waits for it waits.")
+    with_hub(context, lambda client: client.switch(name, "pause"))
+    say(f"{name} is paused. Nothing is lost; what waits for it waits.")
 
 
 @app.command()
-def resume(context: typer.Context, name: NameArgument) -> None:
+@_name
+@click.pass_context
+def resume(context: click.Context, name: ServiceName) -> None:
     """Let a paused service go on."""
-    with_hub(context, lambda client: client.switch(name.value, "resume"))
-    say(f"{name.value} goes on.")
+    with_hub(context, lambda client: client.switch(name, "resume"))
+    say(f"{name} goes on.")
 
 
 @app.command()
+@_name
+@click.option("--topic", help="Only of this topic")
+@_reason
+@json_option
+@click.pass_context
 def quarantine(
-    context: typer.Context,
-    name: NameArgument,
-    topic: Annotated[
-        str | None, typer.Option(help="Only of this topic", show_default=False)
-    ] = None,
-    reason: ReasonOption = None,
-    as_json: JsonOption = False,
+    context: click.Context, name: ServiceName, topic: str | None, reason: str | None, as_json: bool
 ) -> None:
     """List what a service set aside from the bus, oldest first: never content."""
-    rows = with_hub(
-        context, lambda client: client.quarantine(name.value, topic=topic, reason=reason)
-    )
+    rows = with_hub(context, lambda client: client.quarantine(name, topic=topic, reason=reason))
     if as_json:
         say_json(rows)
         return
     if not rows:
-        say(f"Nothing is set aside in {name.value}.")
+        say(f"Nothing is set aside in {name}.")
     for row in rows:
         holds = "holds its case" if row["holds"] else "holds nothing"
         say(
@@ -86,27 +69,28 @@ def quarantine(
 
 # A digest may begin with a hyphen; an option that is none ends as a topic that the hub refuses.
 @app.command(context_settings={"ignore_unknown_options": True})
+@_name
+@click.argument("topic", required=False)
+@_digests
+@_reason
+@click.pass_context
 def replay(
-    context: typer.Context,
-    name: NameArgument,
-    topic: Annotated[
-        str | None, typer.Argument(help="Topic from which it was set aside", show_default=False)
-    ] = None,
-    digests: Annotated[
-        list[str] | None,
-        typer.Argument(help="Exactly these of it, as `quarantine` lists them", show_default=False),
-    ] = None,
-    reason: ReasonOption = None,
+    context: click.Context,
+    name: ServiceName,
+    topic: str | None,
+    digests: Sequence[str],
+    reason: str | None,
 ) -> None:
     """Try again what a service set aside: of a topic, exactly these, or all of one reason.
 
-    Every check of a new arrival is made again.
+    TOPIC is the one from which it was set aside, DIGESTS exactly these of it, as `quarantine` lists
+    them. Every check of a new arrival is made again.
     """
     if topic is None and reason is None:
-        raise typer.BadParameter("name a topic or give --reason CODE")
+        raise click.BadParameter("name a topic or give --reason CODE")
     came_to = with_hub(
         context,
-        lambda client: client.replay(name.value, topic=topic, reason=reason, digests=digests or ()),
+        lambda client: client.replay(name, topic=topic, reason=reason, digests=digests),
     )
     say(
         f"{came_to['applied']} applied, {came_to['known']} known before, {came_to['stillAside']} "
@@ -116,26 +100,34 @@ def replay(
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
+@_name
+@click.argument("topic")
+@_digests
+@click.option(
+    "--why",
+    required=True,
+    type=click.Choice(WHY),
+    help="Why it can never be applied; it is on record",
+)
+@_reason
+@click.pass_context
 def discard(
-    context: typer.Context,
-    name: NameArgument,
-    topic: Annotated[str, typer.Argument(help="Topic from which it was set aside")],
-    why: Annotated[Why, typer.Option(help="Why it can never be applied; it is on record")],
-    digests: Annotated[
-        list[str] | None,
-        typer.Argument(help="Exactly these of it, as `quarantine` lists them", show_default=False),
-    ] = None,
-    reason: ReasonOption = None,
+    context: click.Context,
+    name: ServiceName,
+    topic: str,
+    digests: Sequence[str],
+    why: str,
+    reason: str | None,
 ) -> None:
     """Let go of what can never be applied.
 
-    Without digests: all of the topic that nobody vouches for. It cannot be replayed afterwards.
+    TOPIC is the one from which it was set aside, DIGESTS exactly these of it, as `quarantine` lists
+    them. Without digests: all of the topic that nobody vouches for. It cannot be replayed
+    afterwards.
     """
     came_to = with_hub(
         context,
-        lambda client: client.discard(
-            name.value, topic, why=why.value, reason=reason, digests=digests or ()
-        ),
+        lambda client: client.discard(name, topic, why=why, reason=reason, digests=digests),
     )
     held = came_to["released"]
     say(
@@ -147,29 +139,27 @@ def discard(
 
 
 @app.command("decide-again")
+@click.argument("deliveries", nargs=-1)
+@click.option("--reason", help="All blocked for this reason, such as audit-rejected")
+@click.option("--agency", help="With --case-reference: the agency that referred")
+@click.option("--case-reference", help="A whole case, as that agency knows it")
+@click.pass_context
 def decide_again(
-    context: typer.Context,
-    deliveries: Annotated[
-        list[str] | None, typer.Argument(help="Blocked deliveries", show_default=False)
-    ] = None,
-    reason: Annotated[
-        str | None,
-        typer.Option("--reason", help="All blocked for this reason, such as audit-rejected"),
-    ] = None,
-    agency: Annotated[
-        str | None, typer.Option(help="With --case-reference: the agency that referred")
-    ] = None,
-    case_reference: Annotated[
-        str | None, typer.Option(help="A whole case, as that agency knows it")
-    ] = None,
+    context: click.Context,
+    deliveries: Sequence[str],
+    reason: str | None,
+    agency: str | None,
+    case_reference: str | None,
 ) -> None:
-    """Have what stays blocked in sharing decided on again, under the agreement in force; vetoes
-    hold, nothing is sent twice.
+    """Have what stays blocked in sharing decided on again.
+
+    It is decided under the agreement in force; vetoes hold, nothing is sent twice. DELIVERIES are
+    blocked deliveries.
     """
     came_to = with_hub(
         context,
         lambda client: client.decide_again(
-            deliveries=deliveries or (), reason=reason, agency=agency, case_reference=case_reference
+            deliveries=deliveries, reason=reason, agency=agency, case_reference=case_reference
         ),
     )
     say(
@@ -181,7 +171,9 @@ def decide_again(
 
 
 @app.command()
-def stuck(context: typer.Context, as_json: JsonOption = False) -> None:
+@json_option
+@click.pass_context
+def stuck(context: click.Context, as_json: bool) -> None:
     """What has not left sharing, by state and reason; no case and no person."""
     found = with_hub(context, lambda client: client.stuck())
     if as_json:

@@ -8,29 +8,18 @@ import shutil
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-import typer
+import click
 
 from hubpartner.client import HubClient, hub
 from hubpartner.profile import Profile, ProfileRefused, read_profile
 
 T = TypeVar("T")
 
-ProfileOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--profile",
-        help="Profile file of your agency (or the variable HUBCTL_PROFILE)",
-        show_default=False,
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer as JSON, for programs")]
-
-
-def use_profile(context: typer.Context, profile: ProfileOption = None) -> None:
-    """Send referrals, receive and check deliveries, verify the audit log."""
-    context.obj = profile
+FilePath = click.Path(path_type=Path)
+ExistingFile = click.Path(exists=True, dir_okay=False, path_type=Path)
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON, for programs")
 
 
 def profile_first(arguments: Sequence[str]) -> list[str]:
@@ -49,13 +38,13 @@ def profile_first(arguments: Sequence[str]) -> list[str]:
     return [*found, *rest, *arguments[ends:]]
 
 
-def chosen_profile(context: typer.Context) -> Path | None:
+def chosen_profile(context: click.Context) -> Path | None:
     """The profile file named by --profile, else by HUBCTL_PROFILE, else None."""
     named = context.obj or os.environ.get("HUBCTL_PROFILE")
     return Path(named) if named else None
 
 
-def profile_of(context: typer.Context) -> Profile:
+def profile_of(context: click.Context) -> Profile:
     """The chosen profile. Raises ProfileRefused when none was chosen."""
     chosen = chosen_profile(context)
     if chosen is None:
@@ -65,7 +54,7 @@ def profile_of(context: typer.Context) -> Profile:
     return read_profile(chosen)
 
 
-def command(context: typer.Context, rest: str) -> str:
+def command(context: click.Context, rest: str) -> str:
     """A follow-up command that runs as printed: this program as it was called, with the profile
     given on the command line.
     """
@@ -75,7 +64,7 @@ def command(context: typer.Context, rest: str) -> str:
     return f"{shlex.quote(named)}{profile} {rest}"
 
 
-def with_hub(context: typer.Context, work: Callable[[HubClient], Awaitable[T]]) -> T:
+def with_hub(context: click.Context, work: Callable[[HubClient], Awaitable[T]]) -> T:
     """Run one piece of work against the hub as the chosen profile."""
     profile = profile_of(context)
 
