@@ -2,7 +2,9 @@
 exceptions."""
 
 import asyncio
+import logging
 import re
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -243,6 +245,37 @@ async def test_repetition_ends() -> None:
     with pytest.raises(CallFailed, match="ConnectError"):
         await script.client.call("GET", "/x", scope="s")
     assert len(script.seen) == 4
+
+
+async def test_a_pause_the_service_asks_for_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "_PAUSE_SECONDS", 60)
+    started = time.monotonic()
+    script = Script(httpx2.Response(503, headers={"Retry-After": "1"}), httpx2.Response(200))
+    await script.client.call("GET", "/x", scope="s")
+    assert len(script.seen) == 2
+    assert 1 <= time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("told", ["3", "60", "999999"])
+async def test_a_service_that_wants_long_to_itself_is_not_asked_again(told: str) -> None:
+    script = Script(httpx2.Response(503, headers={"Retry-After": told}), httpx2.Response(200))
+    with pytest.raises(ProblemAnswer) as refused:
+        await script.client.call("GET", "/x", scope="s")
+    assert (len(script.seen), refused.value.retry_after) == (1, int(told))
+
+
+@pytest.mark.parametrize("told", ["soon", "-1", "1.5", "Sun, 29 Nov 2026 20:00:00 GMT"])
+async def test_a_pause_in_words_is_no_pause_of_seconds(told: str) -> None:
+    script = Script(httpx2.Response(503, headers={"Retry-After": told}), httpx2.Response(200))
+    await script.client.call("GET", "/x", scope="s")
+    assert len(script.seen) == 2
+
+
+async def test_a_retry_leaves_no_text_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    script = Script(httpx2.ConnectError(MARKER), httpx2.Response(200))
+    with caplog.at_level(logging.DEBUG):
+        await script.client.call("GET", "/x", scope="s")
+    assert MARKER not in "".join(str(record.__dict__) for record in caplog.records)
 
 
 async def test_a_redirect_is_not_followed_with_a_token() -> None:

@@ -3,17 +3,20 @@ exceptions."""
 
 import asyncio
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
 import httpx2
+import stamina
 from opentelemetry import propagate
 
 from common.telemetry import describe
 from common.web import correlation
-from hubformats.canonical import CanonicalError, b64u, canonical, parse
+from hubformats import jws
+from hubformats.canonical import CanonicalError, parse
 from hubformats.clock import Clock
 from hubformats.discovery import metadata_places
 from hubformats.dpop import make_proof
@@ -22,11 +25,16 @@ from hubformats.keys import SigningKey
 
 _ASSERTION_LIFE: Final = timedelta(seconds=60)
 _EARLY_SECONDS: Final = 30.0
-_RETRIES: Final = 3
-_PAUSE_SECONDS: Final = 0.1
+_TRIES: Final = 4
+_PAUSE_SECONDS: Final = 0.1  # before the second try; each later pause is twice the one before
+_PATIENCE_SECONDS: Final = 2.0
+"""A service that asks for a longer pause than this is not asked again: the caller decides."""
 _RETRYABLE: Final = frozenset({409, 429, 502, 503, 504})
 _SAFE: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _log = logging.getLogger("hub.client")
+
+# stamina would log each retry with the text of its error, which may quote what was sent.
+stamina.instrumentation.set_on_retry_hooks(())
 
 
 class CallFailed(Exception):
@@ -39,9 +47,12 @@ class CallFailed(Exception):
 class ProblemAnswer(Exception):
     """The service refused. `code` is the problem's; `errors` its faulty places."""
 
-    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
-        """`body` is the problem+json, or empty if it was not one."""
+    def __init__(
+        self, status: int, body: Mapping[str, Any], retry_after: int | None = None
+    ) -> None:
+        """`body` is the problem+json, or empty if it was not one; `retry_after` in seconds."""
         self.status = status
+        self.retry_after = retry_after
         self.code = str(body.get("code", "unknown"))
         self.detail = str(body.get("detail", ""))
         self.correlation_id = str(body.get("correlationId", ""))
@@ -133,9 +144,7 @@ class TokenSource:
             "iat": int(now.timestamp()),
             "exp": int((now + _ASSERTION_LIFE).timestamp()),
         }
-        header = {"alg": "ES256", "kid": self._signing.kid, "typ": "JWT"}
-        signed = f"{b64u(canonical(header))}.{b64u(canonical(claims))}"
-        return f"{signed}.{b64u(self._signing.sign(signed.encode()))}"
+        return jws.sign(claims, self._signing, typ="JWT")
 
     async def _ask(self, audience: str, scope: str) -> _Held:
         form = {
@@ -213,40 +222,42 @@ class ServiceClient:
         scope: str,
         json: Mapping[str, Any] | None = None,
         params: Mapping[str, str | int] | None = None,
-        headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
-        try_seconds: float | None = None,
     ) -> httpx2.Response:
-        """One call, repeated as promised.
+        """Make one call, repeated while that is safe, worth it and within the service's patience.
 
         Raises ProblemAnswer for 4xx and 5xx, CallFailed if no answer came, TokenRefused.
         """
-        given = {
-            **(headers or {}),
+        headers = {
             "Accept": "application/json",
             "X-Correlation-ID": correlation.current() or str(uuid7()),
         }
         if idempotency_key is not None:
-            given["Idempotency-Key"] = idempotency_key
-        made = _Call(
-            method, path, scope, json, dict(params or {}), given, try_seconds or self._timeout
-        )
-        repeatable = method in _SAFE or idempotency_key is not None
-        for number in range(_RETRIES + 1):
-            last = number == _RETRIES or not repeatable
-            try:
-                answer = await self._send(made)
-            except httpx2.HTTPError as error:
-                if last:
-                    _log.warning("service not reached", extra={"error": describe(error)})
-                    raise CallFailed(type(error).__name__) from None
-            else:
-                if answer.status_code < 400:
-                    return answer
-                if last or not _worth_repeating(answer):
-                    raise ProblemAnswer(answer.status_code, _object(answer))
-            await asyncio.sleep(_PAUSE_SECONDS * 2**number)
+            headers["Idempotency-Key"] = idempotency_key
+        made = _Call(method, path, scope, json, params or {}, headers)
+        tries = _TRIES if method in _SAFE or idempotency_key is not None else 1
+        try:
+            async for attempt in stamina.retry_context(
+                _pause_before_another,
+                attempts=tries,
+                timeout=None,
+                wait_initial=_PAUSE_SECONDS,
+                wait_jitter=0,
+            ):
+                with attempt:
+                    return await self._answered(made)
+        except httpx2.HTTPError as error:
+            _log.warning("service not reached", extra={"error": describe(error)})
+            raise CallFailed(type(error).__name__) from None
         raise CallFailed("unreachable")
+
+    async def _answered(self, call: "_Call") -> httpx2.Response:
+        answer = await self._send(call)
+        if answer.status_code < 400:
+            return answer
+        told = answer.headers.get("retry-after", "")
+        seconds = int(told) if re.fullmatch("[0-9]{1,6}", told) else None
+        raise ProblemAnswer(answer.status_code, _object(answer), seconds)
 
     async def _send(self, call: "_Call") -> httpx2.Response:
         """Send once; and once more with a new token if the old one is refused, which had no
@@ -267,7 +278,12 @@ class ServiceClient:
         sent = {**call.headers, "Authorization": f"DPoP {token}", "DPoP": proof}
         propagate.inject(sent)
         return await self._http.request(
-            call.method, url, json=call.json, params=call.params, headers=sent, timeout=call.seconds
+            call.method,
+            url,
+            json=call.json,
+            params=call.params,
+            headers=sent,
+            timeout=self._timeout,
         )
 
 
@@ -279,14 +295,20 @@ class _Call:
     json: Mapping[str, Any] | None
     params: Mapping[str, str | int]
     headers: Mapping[str, str]
-    seconds: float
 
 
-def _worth_repeating(answer: httpx2.Response) -> bool:
+def _pause_before_another(error: Exception) -> bool | float:
+    """Tell stamina whether to try again: after its own pause (True) or after so many seconds."""
+    if not isinstance(error, ProblemAnswer):
+        return isinstance(error, httpx2.HTTPError)
     # Of the conflicts only "still being handled" ends by itself.
-    return answer.status_code in _RETRYABLE and (
-        answer.status_code != 409 or _object(answer).get("code") == "idempotency-in-flight"
-    )
+    if error.status not in _RETRYABLE or (
+        error.status == 409 and error.code != "idempotency-in-flight"
+    ):
+        return False
+    if error.retry_after is None:
+        return True
+    return error.retry_after <= _PATIENCE_SECONDS and float(error.retry_after)
 
 
 def _object(answer: httpx2.Response) -> dict[str, Any]:
