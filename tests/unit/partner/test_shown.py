@@ -160,7 +160,16 @@ def test_an_opinion_is_marked_as_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "stored", ["07700 900461", "07700900461", "+44 7700 900461", ["07700 900123", "07700-900461"]]
+    "stored",
+    [
+        "07700 900461",
+        "07700900461",
+        "+44 7700 900461",
+        "+44 (0)7700 900461",
+        "0044 (0) 7700 900461",
+        ["07700 900123", "07700-900461"],
+        "07700 900461 (his mother's)",
+    ],
 )
 def test_an_unsafe_number_is_marked_wherever_it_stands(stored: Any) -> None:
     made = draft()
@@ -225,3 +234,27 @@ def test_what_an_urgent_form_said_to_ring_is_for_use_only_until_there_is_a_rule(
     unsafe = Unsafe(safe, TODAY)
     assert unsafe.warns("callback", "07700 900461") is warned
     assert unsafe.warns("callback", "Any time, she is alone") is warned
+
+
+@pytest.mark.parametrize(
+    ("said", "on_record"),
+    [
+        ("01632 960283", "+44 (0) 1632 960283"),
+        ("+44 (0)1632 960283", "01632960283"),
+        ("01632 960283 after six", "+441632960283"),
+    ],
+)
+def test_a_number_that_is_safe_is_not_marked_however_it_is_written(
+    said: str, on_record: str
+) -> None:
+    safe = {"status": "safe", "doNotContact": False, "safeUntil": "2026-12-20", "advocate": True}
+    unsafe = Unsafe({**safe, "items": [], "means": [means(said, "yes")]}, TODAY)
+    assert not unsafe.warns("victim_phone", on_record)
+    assert unsafe.warns("victim_phone", [on_record, "07700 900461"])
+
+
+def test_one_number_that_is_safe_for_one_thing_only_is_marked() -> None:
+    """He answers when it rings; her texts are her own."""
+    ways = [means("+44 (0)7700 900461", "no"), means("07700 900461", "yes")]
+    safe = {"status": "safe", "doNotContact": False, "safeUntil": "2026-12-20", "advocate": True}
+    assert Unsafe({**safe, "items": [], "means": ways}, TODAY).warns("victim_phone", "07700900461")

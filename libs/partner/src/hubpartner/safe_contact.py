@@ -1,10 +1,11 @@
 """Which of a victim's numbers and addresses may be used, and until when: one rule for the portal
 and for `hubctl`."""
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any, Final
+
+from hubformats.phones import contact_keys
 
 SAFE_LABEL: Final = "Safe to use"
 """Label of the one fact in a means of contact that says whether it may be used (referral's form).
@@ -14,8 +15,6 @@ VALUE_LABEL: Final = "Number or address of this channel"
 _HER_NUMBERS: Final = "victim_phone"
 _CALL_BACK: Final = "callback"
 """What an urgent form gave to ring, before anybody said what is safe."""
-_PUNCTUATION: Final = re.compile(r"[\s().-]")
-_ABROAD: Final = re.compile(r"^(\+|00)44(?=\d)")
 
 
 def on_day(safe: Mapping[str, Any] | None, day: date) -> Mapping[str, Any] | None:
@@ -61,22 +60,21 @@ class Unsafe:
         stop = now is None or bool(now["doNotContact"])
         means = [] if safe is None else list(safe["means"])
         self._ruled = now is not None and now["status"] != "unknown"
-        self._usable = {value for one in means if usable(one, stop=stop) for value in _values(one)}
-        self._unsafe = {
-            value for one in means if not usable(one, stop=stop) for value in _values(one)
-        }
+        self._usable = {key for one in means if usable(one, stop=stop) for key in _keys(one)}
+        self._unsafe = {key for one in means if not usable(one, stop=stop) for key in _keys(one)}
 
     def warns(self, category: str, value: object) -> bool:
-        """Whether this may not be used, however it is spaced or prefixed: a missed warning reaches
-        the wrong person.
+        """Whether this may not be used, however it is written: a missed warning reaches the wrong
+        person.
 
         A number of hers may be used only where the rule names it safe, and so may what an urgent
         form said to ring once there is a rule; any other thing is warned of where the rule names
         it.
         """
         hers = category == _HER_NUMBERS or (category == _CALL_BACK and self._ruled)
-        each = [_plain(one) for one in (value if isinstance(value, list | tuple) else (value,))]
-        return any(one in self._unsafe or (hers and one not in self._usable) for one in each)
+        each = value if isinstance(value, list | tuple) else (value,)
+        keys = {key for one in each for key in contact_keys(one)}
+        return bool(keys & self._unsafe) or (hers and not keys <= self._usable)
 
 
 def _holds(until: object, day: date) -> bool:
@@ -86,11 +84,7 @@ def _holds(until: object, day: date) -> bool:
         return False
 
 
-def _values(means: Iterable[Mapping[str, Any]]) -> list[str]:
-    return [
-        _plain(item["value"]) for item in means if item["label"] == VALUE_LABEL and item["value"]
-    ]
-
-
-def _plain(value: object) -> str:
-    return _ABROAD.sub("0", _PUNCTUATION.sub("", str(value)).casefold())
+def _keys(means: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for item in means:
+        if item["label"] == VALUE_LABEL and item["value"]:
+            yield from contact_keys(item["value"])
