@@ -1,33 +1,38 @@
-"""Hostile and broken envelopes on the hub's own topics: quarantined untouched, nothing lost, nobody
-else held up."""
+"""Hostile and broken envelopes on the case topics: set aside untouched, and nobody else held up."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
 from common import topics
-from common.bootstrap import SERVICE_KEY
-from common.bus import Incoming, Outgoing
-from common.events.audit import AuditBatch, AuditItem, AuditRejected
-from common.events.case import CaseSnapshot
-from common.keyring import FileKeyring
-from hubformats.canonical import b64u
-from hubformats.clock import SystemClock
-from hubformats.envelope import open_envelope, peek, routing_headers, seal
+from common.bus import Outgoing
+from common.events.audit import AuditBatch
+from hubformats.envelope import peek, routing_headers
 from hubformats.ids import opaque, uuid7
-from hubformats.keys import RecipientKey, SigningKey, generate_signing
-from tests.support.inner_hub import FULL, POLICE, URGENT, InnerHub, inner_hub
+from hubformats.keys import SigningKey, generate_signing
+from tests.support.bus_attacks import (
+    case_of,
+    in_quarantine,
+    last_snapshot,
+    opened_snapshot,
+    recipient,
+    released,
+    sealed,
+    set_aside,
+    settled,
+    signer,
+    until,
+)
+from tests.support.inner_hub import FULL, POLICE, InnerHub, inner_hub
 from tests.vectors.envelope import craft
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-CLOCK: Final = SystemClock()
 VECTORS: Final = Path(__file__).parents[1] / "vectors" / "envelope"
 DEFECTS: Final = [case["file"] for case in json.loads((VECTORS / "cases.json").read_text())]
 
@@ -37,134 +42,6 @@ async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHu
     """One hub for the whole module: what one attack leaves behind must not trouble the next."""
     async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
         yield made
-
-
-def signer(hub: InnerHub, service: str) -> SigningKey:
-    """A service's own signing key: what an insider of that service could use."""
-    return FileKeyring(
-        hub.folder / "keyring" / service, passphrase=None, open_allowed=True
-    ).signing_key(SERVICE_KEY)
-
-
-def recipient(hub: InnerHub, service: str) -> RecipientKey:
-    """The key everybody seals to for this service."""
-    found = hub.frame("referral").keys.recipient(f"svc:{service}")
-    assert found is not None
-    return found
-
-
-def sealed(
-    hub: InnerHub,
-    sender: SigningKey,
-    data: Mapping[str, Any],
-    *,
-    to: str = "sharing",
-    type_: str = CaseSnapshot.TYPE,
-    version: int = 1,
-    stream: str = "",
-    seq: int = 1,
-) -> bytes:
-    """An envelope any sender with this key could make."""
-    return seal(
-        type=type_,
-        version=version,
-        data=data,
-        sender=sender,
-        recipients=[recipient(hub, to)],
-        stream=stream or f"test/{opaque()}",
-        seq=seq,
-        id=uuid7(),
-        issued_at=CLOCK.now(),
-    )
-
-
-async def until(test: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
-    """The first true answer. Raises AssertionError when time is up."""
-    end = CLOCK.monotonic() + seconds
-    while True:
-        answer = test()
-        if answer or CLOCK.monotonic() > end:
-            assert answer, f"not reached: {what}"
-            return answer
-        await asyncio.sleep(0.05)
-
-
-async def released(hub: InnerHub, form: dict[str, Any] = URGENT) -> str:
-    """A good referral, sent and delivered: its id. Nothing that went before held it up."""
-    answer = await hub.submit({**form, "externalReference": f"T-{opaque(9)}"})
-    assert answer.status_code == 201, answer.text
-    referral = str(answer.json()["referralId"])
-    assert await hub.outcomes(referral) == {"released"}
-    return referral
-
-
-async def settled(hub: InnerHub, tables: Sequence[str]) -> dict[str, int]:
-    """Sharing's rows once nothing of what went before is still under way."""
-    last: dict[str, int] = {}
-    while (now := hub.counts("sharing", tables)) != last:
-        last = now
-        await asyncio.sleep(1.0)
-    return now
-
-
-def case_of(hub: InnerHub, referral_id: str) -> UUID:
-    """The case behind a referral."""
-    return UUID(
-        hub.rows("referral", "SELECT case_id FROM referral WHERE id = ?", UUID(referral_id).hex)[0][
-            0
-        ]
-    )
-
-
-async def in_quarantine(hub: InnerHub, topic: str, value: bytes) -> list[Incoming]:
-    """The records of the topic's quarantine with exactly these bytes."""
-    return [
-        record
-        for record in await hub.hub.bus.read(topics.quarantine(topic))
-        if record.value == value
-    ]
-
-
-async def set_aside(
-    hub: InnerHub, service: str, topic: str, value: bytes, key: bytes, reason: str, *, holds: bool
-) -> None:
-    """Publish, and see it in quarantine: untouched, once, with its reason; it holds its case or it
-    does not.
-    """
-    await hub.hub.bus.publish([Outgoing(topic, key, value, ())])
-    for _ in range(200):
-        found = await in_quarantine(hub, topic, value)
-        if found:
-            break
-        await asyncio.sleep(0.05)
-    assert [(record.key, dict(record.headers)["hub-reason"]) for record in found] == [
-        (key, reason.encode())
-    ]
-    frame = hub.frame(service)
-    assert (
-        await frame.database.read(lambda connection: frame.inbox.held(connection, key=key)) is holds
-    )
-
-
-def opened_snapshot(hub: InnerHub, record: Incoming) -> dict[str, Any]:
-    """What a real snapshot on the bus says, opened with sharing's key."""
-    ring = FileKeyring(hub.folder / "keyring" / "sharing", passphrase=None, open_allowed=True)
-    got = open_envelope(
-        record.value,
-        me="svc:sharing",
-        opening=ring.opening_keys(SERVICE_KEY),
-        keys=hub.frame("sharing").keys,
-    )
-    return dict(got.data)
-
-
-async def last_snapshot(hub: InnerHub, case_id: UUID) -> Incoming:
-    """The newest envelope of a case on the bus."""
-    return [
-        record
-        for record in await hub.hub.bus.read(topics.CASE)
-        if record.key == str(case_id).encode()
-    ][-1]
 
 
 # Forgeries: quarantined, and they hold nothing
@@ -394,186 +271,4 @@ async def test_a_case_that_comes_out_of_order_ends_as_its_newest_version(hub: In
     assert hub.rows(
         "sharing", "SELECT count(*) FROM inbox_quarantine WHERE stream = ?", str(case)
     ) == [(0,)]
-    await released(hub)
-
-
-# The log's own door
-
-
-def item(seq: int, record: bytes, salt: bytes = bytes(range(32))) -> AuditItem:
-    """One record of a batch."""
-    return AuditItem(seq=seq, record=b64u(record), salt=b64u(salt))
-
-
-def good_record(hub: InnerHub) -> bytes:
-    """A record the log took from referral, under an id of its own."""
-    raw = json.loads(
-        hub.rows(
-            "audit",
-            "SELECT record FROM entry WHERE service = 'referral' AND rejected = '' ORDER BY idx "
-            "LIMIT 1",
-        )[0][0]
-    )
-    return json.dumps({**raw, "id": str(uuid7())}, sort_keys=True, separators=(",", ":")).encode()
-
-
-def batch_of(
-    src: str, *items: AuditItem, service: str = "referral", first: int = 1
-) -> dict[str, Any]:
-    """A batch as data."""
-    return AuditBatch(service=service, src=src, epoch=1, first_seq=first, items=items).data()
-
-
-@pytest.mark.parametrize(
-    ("sender", "reason"),
-    [("stray", "unknown-key"), ("sharing", "wrong-source"), (POLICE, "wrong-source")],
-)
-async def test_only_the_service_itself_writes_to_its_audit_topic(
-    hub: InnerHub, sender: str, reason: str
-) -> None:
-    await released(hub)
-    src = opaque()
-    key = generate_signing("svc:referral") if sender == "stray" else None
-    key = key or (hub.caller(POLICE).tokens._signing if sender == POLICE else signer(hub, sender))
-    value = sealed(
-        hub, key, batch_of(src, item(1, good_record(hub))), to="audit", type_=AuditBatch.TYPE
-    )
-    await set_aside(hub, "audit", topics.audit("referral"), value, b"src", reason, holds=False)
-    assert hub.rows("audit", "SELECT count(*) FROM entry WHERE src = ?", src) == [(0,)]
-    await released(hub)
-
-
-@pytest.mark.parametrize("cut", ["truncated", "unknown version"])
-async def test_a_broken_batch_is_set_aside_and_the_next_is_taken(hub: InnerHub, cut: str) -> None:
-    await released(hub)
-    data, known = batch_of(opaque(), item(1, good_record(hub))), cut == "truncated"
-    value = sealed(
-        hub,
-        signer(hub, "referral"),
-        data,
-        to="audit",
-        type_=AuditBatch.TYPE,
-        version=1 if known else 99,
-    )
-    value, reason = (value[:-9], "malformed") if known else (value, "event-unknown")
-    await set_aside(
-        hub, "audit", topics.audit("referral"), value, opaque().encode(), reason, holds=not known
-    )
-    await released(hub)
-
-
-async def test_a_record_that_is_none_becomes_a_rejected_entry_and_stops_no_other(
-    hub: InnerHub,
-) -> None:
-    await released(hub)
-    src, bad = opaque(), b'{"name":"Isaura Pellworth"}'
-    data = batch_of(src, item(1, good_record(hub)), item(2, bad), item(3, good_record(hub)))
-    value = sealed(hub, signer(hub, "referral"), data, to="audit", type_=AuditBatch.TYPE)
-    await hub.hub.bus.publish([Outgoing(topics.audit("referral"), src.encode(), value, ())])
-    rows = await until(
-        lambda: hub.rows(
-            "audit", "SELECT seq, rejected, record FROM entry WHERE src = ? ORDER BY seq", src
-        ),
-        "entries",
-    )
-    assert [(seq, bool(code)) for seq, code, _ in rows] == [(1, False), (2, True), (3, False)]
-    assert b"Isaura" not in rows[1][2]
-    assert json.loads(rows[1][2])["op"] == "rejected"
-    await hub.hub.bus.publish([Outgoing(topics.audit("referral"), src.encode(), value, ())])
-    await released(hub)
-    assert hub.rows("audit", "SELECT count(*) FROM entry WHERE src = ?", src) == [(3,)]
-
-
-async def test_a_gap_is_taken_flagged_and_filled(hub: InnerHub) -> None:
-    await released(hub)
-    src, key = opaque(), signer(hub, "referral")
-    for first in (5, 2):
-        value = sealed(
-            hub,
-            key,
-            batch_of(src, item(first, good_record(hub)), first=first),
-            to="audit",
-            type_=AuditBatch.TYPE,
-            stream=src,
-            seq=first,
-        )
-        await hub.hub.bus.publish([Outgoing(topics.audit("referral"), src.encode(), value, ())])
-    await until(
-        lambda: hub.rows("audit", "SELECT count(*) FROM entry WHERE src = ?", src) == [(2,)],
-        "both batches",
-    )
-    answer = await hub.call("auditor", "GET", "audit", "/v1/completeness", scope="audit.read")
-    shown = next(one for one in answer.json()["producers"] if one["src"] == src)
-    assert shown["gaps"] == [{"first": 1, "last": 1}, {"first": 3, "last": 4}]
-    assert answer.json()["verdict"] == "gaps"
-    await released(hub)
-
-
-async def test_a_place_in_the_log_is_not_taken_twice(hub: InnerHub) -> None:
-    """An insider who writes another record into referral's own place gets a rejected entry
-    elsewhere; the first one stands.
-    """
-    await released(hub)
-    src, epoch, seq, before = hub.rows(
-        "audit",
-        "SELECT src, ep, seq, record FROM entry WHERE service = 'referral' AND rejected = '' "
-        "LIMIT 1",
-    )[0]
-    data = AuditBatch(
-        service="referral",
-        src=src,
-        epoch=epoch,
-        first_seq=seq,
-        items=(item(seq, good_record(hub)),),
-    ).data()
-    value = sealed(hub, signer(hub, "referral"), data, to="audit", type_=AuditBatch.TYPE)
-    await hub.hub.bus.publish([Outgoing(topics.audit("referral"), src.encode(), value, ())])
-    await until(
-        lambda: hub.rows("audit", "SELECT 1 FROM entry WHERE rejected = 'place-taken'"),
-        "the rejected entry",
-    )
-    assert hub.rows(
-        "audit", "SELECT record FROM entry WHERE src = ? AND ep = ? AND seq = ?", src, epoch, seq
-    ) == [(before,)]
-    await released(hub)
-
-
-async def test_a_rejected_record_blocks_its_disclosure_alone_and_a_forged_rejection_none(
-    hub: InnerHub,
-) -> None:
-    await hub.client("operator").switch("audit", "pause")
-    answer = await hub.submit({**FULL, "externalReference": f"T-{opaque(9)}"})
-    referral = str(answer.json()["referralId"])
-    assert await hub.outcomes(referral, until="decided") == {"decided"}
-    case = case_of(hub, referral)
-    query = (
-        "SELECT x.recipient, p.src, p.epoch, p.seq FROM disclosure x JOIN audit_pending p ON "
-        "p.record_id = x.record_id "
-        "WHERE x.case_id = ? AND x.recipient = 'northmoor-victim-support'"
-    )
-    recipient_, src, epoch, seq = hub.rows("sharing", query, case.hex)[0]
-    said = AuditRejected(src=src, epoch=epoch, seq=seq, code="record-malformed", index=1).data()
-    forged = sealed(hub, generate_signing("svc:audit"), said, type_=AuditRejected.TYPE)
-    await set_aside(hub, "sharing", topics.AUDIT_RECEIPT, forged, b"x", "unknown-key", holds=False)
-    assert await hub.outcomes(referral, until="decided") == {"decided"}
-
-    real = sealed(hub, signer(hub, "audit"), said, type_=AuditRejected.TYPE)
-    await hub.hub.bus.publish([Outgoing(topics.AUDIT_RECEIPT, b"x", real, ())])
-    state = "SELECT state, reason FROM disclosure WHERE case_id = ? AND recipient = ?"
-    await until(
-        lambda: hub.rows("sharing", state, case.hex, recipient_) == [("blocked", "audit-rejected")],
-        "blocked",
-    )
-    await hub.client("operator").switch("audit", "resume")
-    others = "SELECT DISTINCT state FROM disclosure WHERE case_id = ? AND recipient != ?"
-    await until(
-        lambda: hub.rows("sharing", others, case.hex, recipient_) == [("released",)],
-        "the others left",
-    )
-    assert hub.rows("sharing", state, case.hex, recipient_) == [("blocked", "audit-rejected")]
-    delivered = (
-        "SELECT count(*) FROM delivery d JOIN disclosure x ON x.id = d.delivery_id WHERE "
-        "x.case_id = ? AND d.agency = ?"
-    )
-    assert hub.rows("sharing", delivered, case.hex, recipient_) == [(0,)]
     await released(hub)

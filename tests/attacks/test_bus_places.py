@@ -15,7 +15,7 @@ from common.events.sharing import DisclosureReleased
 from hubformats.canonical import canonical
 from hubformats.ids import opaque, uuid7
 from hubformats.keys import SigningKey
-from tests.attacks.test_bus_attacks import (
+from tests.support.bus_attacks import (
     CLOCK,
     case_of,
     last_snapshot,

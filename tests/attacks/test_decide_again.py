@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from hubformats.ids import opaque
 from sharing.storage.tables import DisclosureRow, table_of
-from tests.attacks.test_bus_attacks import case_of
+from tests.support.bus_attacks import case_of
 from tests.support.inner_hub import FULL, InnerHub, inner_hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

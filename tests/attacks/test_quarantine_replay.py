@@ -15,7 +15,7 @@ from common.events.audit import AuditBatch
 from hubformats.agency_events import SavedReceipt
 from hubformats.ids import opaque
 from hubpartner.delivery import saved_receipt
-from tests.attacks.test_bus_attacks import (
+from tests.support.bus_attacks import (
     batch_of,
     good_record,
     item,

@@ -1,35 +1,33 @@
 """What the inbox promises, on both dialects: once, in order, nothing dropped."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-from uuid import UUID
 
 import pytest
-from sqlalchemy import Column, Integer, Table, func, insert, select
+from sqlalchemy import func, select
 
 from common import topics
 from common.bus import Incoming, Outgoing
 from common.bus_embedded import EmbeddedBus
-from common.database import Database, DatabaseUnavailable, Unit, ensure_schema
+from common.database import Database, DatabaseUnavailable, ensure_schema
 from common.events.case import SubjectErased
 from common.events.identity import DirectoryHeartbeat
-from common.inbox import Received, Refused, Transient, Waiting
+from common.inbox import Refused, Transient
 from common.inbox.tables import INBOX_STREAM
-from hubformats.clock import SystemClock
-from hubformats.envelope import peek, routing_headers, seal
-from hubformats.ids import uuid7
+from hubformats.envelope import peek, routing_headers
 from hubformats.keys import (
-    KeySource,
-    RecipientKey,
-    SigningKey,
     StaticKeys,
-    VerificationKey,
     generate_signing,
 )
 from tests.support.databases import database, database_url
+from tests.support.inbox_consumer import (
+    APPLIED,
+    Consumer,
+    Directory,
+    bus,
+    consumer,
+    directory,
+    envelope,
+)
 from tests.support.key_directory import POLICE
 from tests.support.key_directory import Directory as KeyDirectory
 from tests.support.members import (
@@ -38,134 +36,10 @@ from tests.support.members import (
     OPENING,
     SIGNING,
     STRANGER,
-    embedded_bus,
-    inbox_of,
-    outbox_of,
     until,
 )
 
-__all__ = ["database", "database_url"]
-
-AT = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
-APPLIED = Table("applied", METADATA, Column("n", Integer, primary_key=True), Column("seq", Integer))
-
-
-class Consumer:
-    """Sharing with one handler that stores what it was given."""
-
-    def __init__(self, database: Database, bus: EmbeddedBus, keys: KeySource) -> None:
-        self.database, self.bus = database, bus
-        self.outbox = outbox_of(database, bus, SystemClock(), "svc:sharing")
-        self.inbox = inbox_of(database, self.outbox, SystemClock(), "svc:sharing", keys=keys)
-        self.seen: list[Received] = []
-        self.trouble: dict[int, Exception] = {}
-        self.inbox.on(SubjectErased, self.apply)
-
-    def apply(self, unit: Unit, got: Received, event: SubjectErased) -> None:
-        unit.connection.execute(insert(APPLIED), {"seq": got.seq})
-        if got.seq in self.trouble:
-            raise self.trouble[got.seq]
-        unit.after_commit(lambda: self.seen.append(got))
-
-    async def applied(self) -> list[int]:
-        wanted = select(APPLIED.c.seq).order_by(APPLIED.c.n)
-        return list(await self.database.read(lambda c: c.execute(wanted).scalars().all()))
-
-    async def start(self, **options: Any) -> None:
-        await self.outbox.start()
-        await self.inbox.consume(self.bus, group="sharing.case", topics=[topics.CASE], **options)
-
-    async def settle(self, applied: int = 0, quarantined: int = 0, repeats: int = 0) -> None:
-        tally = self.inbox.tally
-        await until(
-            lambda: (
-                (tally.applied, tally.quarantined, tally.repeats) == (applied, quarantined, repeats)
-            )
-        )
-
-    async def quarantine(self) -> list[Incoming]:
-        """Records of the quarantine topic, once the outbox is empty."""
-        await asyncio.sleep(0.3)
-        return await self.bus.read(topics.quarantine(topics.CASE))
-
-
-@pytest.fixture
-async def bus(tmp_path: Path) -> AsyncIterator[EmbeddedBus]:
-    made = embedded_bus(tmp_path)
-    await made.start()
-    yield made
-    await made.stop()
-
-
-class Directory:
-    """Keys that can become known, and a directory that can be away."""
-
-    def __init__(self) -> None:
-        self.known = KEYS
-        self.after_refresh = KEYS
-        self.away = False
-        self.asked = 0
-
-    def verification(self, kid: str) -> VerificationKey | None:
-        return self.known.verification(kid)
-
-    def recipient(self, owner: str) -> RecipientKey | None:
-        return self.known.recipient(owner)
-
-    async def refresh(self) -> None:
-        self.asked += 1
-        if self.away:
-            raise ConnectionError
-        self.known = self.after_refresh
-
-
-@pytest.fixture
-def directory() -> Directory:
-    return Directory()
-
-
-@pytest.fixture
-async def consumer(
-    database: Database, bus: EmbeddedBus, directory: Directory
-) -> AsyncIterator[Consumer]:
-    await ensure_schema(database, METADATA)
-    made = Consumer(database, bus, directory)
-    yield made
-    await made.inbox.stop()
-    await made.outbox.stop()
-
-
-def envelope(
-    seq: int,
-    *,
-    type: str = SubjectErased.TYPE,  # noqa: A002
-    version: int = 1,
-    data: dict[str, Any] | None = None,
-    id: UUID | None = None,  # noqa: A002
-    sender: SigningKey = SIGNING["svc:referral"],
-    to: str = "svc:sharing",
-) -> Outgoing:
-    value = seal(
-        type=type,
-        version=version,
-        data=data
-        if data is not None
-        else SubjectErased(subject_id=uuid7(), case_ids=(), erased_at=AT).data(),
-        sender=sender,
-        recipients=[OPENING[to].public()],
-        stream="case-1",
-        seq=seq,
-        id=id or uuid7(),
-        issued_at=AT,
-    )
-    return Outgoing(topics.CASE, b"case-1", value)
-
-
-async def waiting(consumer: Consumer) -> Sequence[Waiting]:
-    """What stands in quarantine."""
-    return await consumer.database.read(
-        lambda c: consumer.inbox.waiting(c, topic=None, reason=None, limit=10)
-    )
+__all__ = ["bus", "consumer", "database", "database_url", "directory"]
 
 
 async def test_events_are_applied_once_in_order_whatever_is_repeated(
@@ -310,139 +184,6 @@ async def test_an_event_without_handler_is_held_unless_ignored_by_name(
     assert dict((await other.quarantine())[0].headers)["hub-reason"] == b"event-not-handled"
     await other.inbox.stop()
     await other.outbox.stop()
-
-
-async def test_a_replay_applies_what_was_held_once_and_frees_the_case(
-    bus: EmbeddedBus, consumer: Consumer, database: Database
-) -> None:
-    consumer.trouble[1] = KeyError()
-    await bus.publish([envelope(1), envelope(2)])
-    await consumer.start()
-    await consumer.settle(applied=1, quarantined=1)
-    assert len(await consumer.quarantine()) == 1
-    still = await consumer.inbox.replay_quarantine(bus, topics.CASE)
-    assert (still.applied, still.quarantined) == (0, 1)
-    assert await database.read(lambda c: consumer.inbox.held(c, key="case-1"))
-    consumer.trouble.clear()
-    assert (await consumer.inbox.replay_quarantine(bus, topics.CASE)).applied == 1
-    assert not await database.read(lambda c: consumer.inbox.held(c, key="case-1"))
-    assert await consumer.applied() == [2, 1]
-    assert consumer.seen[-1].late
-    assert (await consumer.inbox.replay_quarantine(bus, topics.CASE)).applied == 0
-    assert len(await consumer.quarantine()) == 1
-
-
-async def test_a_key_that_became_known_lets_a_refused_envelope_back_in(
-    bus: EmbeddedBus, consumer: Consumer, directory: Directory
-) -> None:
-    new = generate_signing("svc:referral")
-    await bus.publish([envelope(1, sender=new)])
-    await consumer.start()
-    await consumer.settle(quarantined=1)
-    assert len(await consumer.quarantine()) == 1
-    directory.after_refresh = StaticKeys(*SIGNING.values(), *OPENING.values(), new)
-    assert (await consumer.inbox.replay_quarantine(bus, topics.CASE)).applied == 1
-    assert await consumer.applied() == [1]
-
-
-async def test_a_replay_asks_again_who_may_speak(
-    bus: EmbeddedBus, consumer: Consumer, database: Database
-) -> None:
-    """By the rule of the group that set it aside, though nobody repeats it to the replay."""
-    stray, forged = envelope(1, sender=SIGNING["svc:audit"]), envelope(2, sender=STRANGER)
-    await bus.publish([stray, forged])
-    await consumer.start(senders=lambda topic: ("svc:referral",) if topic == topics.CASE else ())
-    await consumer.settle(quarantined=2)
-    assert len(await consumer.quarantine()) == 2
-    tally = await consumer.inbox.replay_quarantine(bus, topics.CASE)
-    assert (tally.applied, tally.quarantined, tally.absent) == (0, 2, 0)
-    assert await consumer.applied() == []
-    assert [row.reason for row in await waiting(consumer)] == ["wrong-source", "unknown-key"]
-
-
-async def test_a_group_that_is_gone_replays_nothing(
-    bus: EmbeddedBus, consumer: Consumer, database: Database
-) -> None:
-    await bus.publish([envelope(1, sender=SIGNING["svc:audit"])])
-    await consumer.start(senders=lambda _: ("svc:referral",))
-    await consumer.settle(quarantined=1)
-    await consumer.quarantine()
-    await consumer.inbox.stop()
-    later = Consumer(database, bus, KEYS)
-    assert (await later.inbox.replay_quarantine(bus, topics.CASE)).quarantined == 1
-    assert await consumer.applied() == []
-
-
-async def test_a_replay_of_these_alone_or_of_one_reason(
-    bus: EmbeddedBus, consumer: Consumer
-) -> None:
-    consumer.trouble = {
-        1: Refused("agency-suspended"),
-        2: Refused("agency-suspended"),
-        3: Refused("another"),
-    }
-    await bus.publish([envelope(n) for n in (1, 2, 3)])
-    await consumer.start()
-    await consumer.settle(quarantined=3)
-    consumer.trouble.clear()
-    begun: list[int] = []
-    only = (await waiting(consumer))[1].digest
-    assert (
-        await consumer.inbox.replay_quarantine(
-            bus, topics.CASE, digests=[only], begin=lambda _, n: begun.append(n)
-        )
-    ).applied == 1
-    assert await consumer.applied() == [2]
-    assert (
-        await consumer.inbox.replay_quarantine(
-            bus, reason="agency-suspended", begin=lambda _, n: begun.append(n)
-        )
-    ).applied == 1
-    assert await consumer.applied() == [2, 1]
-    assert [row.reason for row in await waiting(consumer)] == ["another"]
-    await consumer.inbox.replay_quarantine(
-        bus, reason="agency-suspended", begin=lambda _, n: begun.append(n)
-    )
-    assert begun == [1, 1]
-
-
-async def test_what_was_taken_for_a_forgery_and_is_authentic_holds_until_it_can_be_applied(
-    bus: EmbeddedBus, consumer: Consumer, directory: Directory, database: Database
-) -> None:
-    new = generate_signing("svc:referral")
-    consumer.trouble[1] = Refused("agency-suspended")
-    await bus.publish([envelope(1, sender=new)])
-    await consumer.start()
-    await consumer.settle(quarantined=1)
-    await consumer.quarantine()
-    assert not await database.read(lambda c: consumer.inbox.held(c, key="case-1"))
-    directory.after_refresh = StaticKeys(*SIGNING.values(), *OPENING.values(), new)
-    assert (await consumer.inbox.replay_quarantine(bus, topics.CASE)).quarantined == 1
-    assert await database.read(lambda c: consumer.inbox.held(c, key="case-1"))
-    assert [(row.reason, row.source) for row in await waiting(consumer)] == [
-        ("agency-suspended", "svc:referral")
-    ]
-    consumer.trouble.clear()
-    assert (await consumer.inbox.replay_quarantine(bus, topics.CASE)).applied == 1
-    assert not await database.read(lambda c: consumer.inbox.held(c, key="case-1"))
-    assert await waiting(consumer) == []
-
-
-async def test_an_envelope_whose_event_came_another_way_leaves_quarantine_without_a_second_effect(
-    bus: EmbeddedBus, consumer: Consumer
-) -> None:
-    event, new = uuid7(), generate_signing("svc:referral")
-    directory = consumer.inbox._opener._keys
-    assert isinstance(directory, Directory)
-    await bus.publish([envelope(1, sender=new, id=event), envelope(1, id=event)])
-    await consumer.start()
-    await consumer.settle(applied=1, quarantined=1)
-    await consumer.quarantine()
-    directory.after_refresh = StaticKeys(*SIGNING.values(), *OPENING.values(), new)
-    tally = await consumer.inbox.replay_quarantine(bus, topics.CASE)
-    assert (tally.applied, tally.repeats) == (0, 1)
-    assert await consumer.applied() == [1]
-    assert await waiting(consumer) == []
 
 
 async def test_an_unknown_key_asks_the_directory_once_before_it_counts(

@@ -1,0 +1,174 @@
+"""What an attacker on the bus can make and send, and what the hub then shows."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from common import topics
+from common.bootstrap import SERVICE_KEY
+from common.bus import Incoming, Outgoing
+from common.events.audit import AuditBatch, AuditItem
+from common.events.case import CaseSnapshot
+from common.keyring import FileKeyring
+from hubformats.canonical import b64u
+from hubformats.clock import SystemClock
+from hubformats.envelope import open_envelope, seal
+from hubformats.ids import opaque, uuid7
+from hubformats.keys import RecipientKey, SigningKey
+from tests.support.inner_hub import URGENT, InnerHub
+
+CLOCK: Final = SystemClock()
+
+
+def signer(hub: InnerHub, service: str) -> SigningKey:
+    """A service's own signing key: what an insider of that service could use."""
+    return FileKeyring(
+        hub.folder / "keyring" / service, passphrase=None, open_allowed=True
+    ).signing_key(SERVICE_KEY)
+
+
+def recipient(hub: InnerHub, service: str) -> RecipientKey:
+    """The key everybody seals to for this service."""
+    found = hub.frame("referral").keys.recipient(f"svc:{service}")
+    assert found is not None
+    return found
+
+
+def sealed(
+    hub: InnerHub,
+    sender: SigningKey,
+    data: Mapping[str, Any],
+    *,
+    to: str = "sharing",
+    type_: str = CaseSnapshot.TYPE,
+    version: int = 1,
+    stream: str = "",
+    seq: int = 1,
+) -> bytes:
+    """An envelope any sender with this key could make."""
+    return seal(
+        type=type_,
+        version=version,
+        data=data,
+        sender=sender,
+        recipients=[recipient(hub, to)],
+        stream=stream or f"test/{opaque()}",
+        seq=seq,
+        id=uuid7(),
+        issued_at=CLOCK.now(),
+    )
+
+
+async def until(test: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
+    """The first true answer. Raises AssertionError when time is up."""
+    end = CLOCK.monotonic() + seconds
+    while True:
+        answer = test()
+        if answer or CLOCK.monotonic() > end:
+            assert answer, f"not reached: {what}"
+            return answer
+        await asyncio.sleep(0.05)
+
+
+async def released(hub: InnerHub, form: dict[str, Any] = URGENT) -> str:
+    """A good referral, sent and delivered: its id. Nothing that went before held it up."""
+    answer = await hub.submit({**form, "externalReference": f"T-{opaque(9)}"})
+    assert answer.status_code == 201, answer.text
+    referral = str(answer.json()["referralId"])
+    assert await hub.outcomes(referral) == {"released"}
+    return referral
+
+
+async def settled(hub: InnerHub, tables: Sequence[str]) -> dict[str, int]:
+    """Sharing's rows once nothing of what went before is still under way."""
+    last: dict[str, int] = {}
+    while (now := hub.counts("sharing", tables)) != last:
+        last = now
+        await asyncio.sleep(1.0)
+    return now
+
+
+def case_of(hub: InnerHub, referral_id: str) -> UUID:
+    """The case behind a referral."""
+    return UUID(
+        hub.rows("referral", "SELECT case_id FROM referral WHERE id = ?", UUID(referral_id).hex)[0][
+            0
+        ]
+    )
+
+
+async def in_quarantine(hub: InnerHub, topic: str, value: bytes) -> list[Incoming]:
+    """The records of the topic's quarantine with exactly these bytes."""
+    return [
+        record
+        for record in await hub.hub.bus.read(topics.quarantine(topic))
+        if record.value == value
+    ]
+
+
+async def set_aside(
+    hub: InnerHub, service: str, topic: str, value: bytes, key: bytes, reason: str, *, holds: bool
+) -> None:
+    """Publish, and see it in quarantine: untouched, once, with its reason; it holds its case or it
+    does not.
+    """
+    await hub.hub.bus.publish([Outgoing(topic, key, value, ())])
+    for _ in range(200):
+        found = await in_quarantine(hub, topic, value)
+        if found:
+            break
+        await asyncio.sleep(0.05)
+    assert [(record.key, dict(record.headers)["hub-reason"]) for record in found] == [
+        (key, reason.encode())
+    ]
+    frame = hub.frame(service)
+    assert (
+        await frame.database.read(lambda connection: frame.inbox.held(connection, key=key)) is holds
+    )
+
+
+def opened_snapshot(hub: InnerHub, record: Incoming) -> dict[str, Any]:
+    """What a real snapshot on the bus says, opened with sharing's key."""
+    ring = FileKeyring(hub.folder / "keyring" / "sharing", passphrase=None, open_allowed=True)
+    got = open_envelope(
+        record.value,
+        me="svc:sharing",
+        opening=ring.opening_keys(SERVICE_KEY),
+        keys=hub.frame("sharing").keys,
+    )
+    return dict(got.data)
+
+
+async def last_snapshot(hub: InnerHub, case_id: UUID) -> Incoming:
+    """The newest envelope of a case on the bus."""
+    return [
+        record
+        for record in await hub.hub.bus.read(topics.CASE)
+        if record.key == str(case_id).encode()
+    ][-1]
+
+
+def item(seq: int, record: bytes, salt: bytes = bytes(range(32))) -> AuditItem:
+    """One record of a batch."""
+    return AuditItem(seq=seq, record=b64u(record), salt=b64u(salt))
+
+
+def good_record(hub: InnerHub) -> bytes:
+    """A record the log took from referral, under an id of its own."""
+    raw = json.loads(
+        hub.rows(
+            "audit",
+            "SELECT record FROM entry WHERE service = 'referral' AND rejected = '' ORDER BY idx "
+            "LIMIT 1",
+        )[0][0]
+    )
+    return json.dumps({**raw, "id": str(uuid7())}, sort_keys=True, separators=(",", ":")).encode()
+
+
+def batch_of(
+    src: str, *items: AuditItem, service: str = "referral", first: int = 1
+) -> dict[str, Any]:
+    """A batch as data."""
+    return AuditBatch(service=service, src=src, epoch=1, first_seq=first, items=items).data()
