@@ -7,9 +7,8 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from audit.domain import LogHalted, LogState
-from audit.merkle import CompactRange
-from audit.ports import Head, Logged, Reply, Waiting
+from audit.log.model.entries import Head, Logged, LogHalted, LogState, Reply, Waiting
+from audit.log.model.merkle import CompactRange
 from common.events.audit import AuditReceipts
 from hubformats.tlog import leaf_hash
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audit.checkpoint import HeadSigner
-from audit.sequencer import Sequencer
-from audit.storage.tiles import TileFolder
+from audit.log.repository.tiles import TileFolder
+from audit.log.worker.checkpoint import HeadSigner
+from audit.log.worker.sequencer import Sequencer
 from benchmarks import measuring
 from benchmarks.audit_log.journal import Journal
 from common import topics
@@ -24,7 +24,7 @@ from hubformats.audit_record import SALT_BYTES
 from hubformats.canonical import b64u, canonical
 from hubformats.envelope import seal
 from hubformats.ids import opaque, uuid7
-from tests.support.audit_service import AuditBed, running_audit
+from tests.support.audit_service import AuditHarness, running_audit
 
 LEAF_BYTES = 600
 CHECKPOINT_S = 0.1  # as Tessera is set in main.go
@@ -92,17 +92,17 @@ def whole_ingest(entries: int) -> Appended:
 
 
 async def _whole_ingest(folder: Path, entries: int) -> Appended:
-    async with running_audit(folder) as bed:
-        sequencer: Sequencer = bed.service.app.state.log.sequencer
-        await bed.receipted(1)
+    async with running_audit(folder) as harness:
+        sequencer = harness.sequencer
+        await harness.receipted(1)
         # the receipts go out on the bus; reading them is the producer's work, in a process of its
         # own
-        bed.producer.pause()
-        await bed.service.pause()
-        await bed.bus.door("sharing").publish(_messages(bed, entries))
+        harness.producer.pause()
+        await harness.service.pause()
+        await harness.bus.door("sharing").publish(_messages(harness, entries))
         target = sequencer.signed_size + entries
         began, cpu = time.perf_counter(), time.process_time()
-        await bed.service.resume()
+        await harness.service.resume()
         sequenced = await _reached(lambda: sequencer.signed_size >= target, began)
         published = await _reached(lambda: sequencer.published_size >= target, began)
         return Appended(
@@ -121,15 +121,15 @@ async def _reached(true: Callable[[], bool], began: float) -> float:
     return time.perf_counter() - began
 
 
-def _messages(bed: AuditBed, entries: int) -> list[Outgoing]:
-    sender = bed.keyring("sharing").signing_key(SERVICE_KEY)
-    recipient = bed.producer.keys.recipient("svc:audit")
+def _messages(harness: AuditHarness, entries: int) -> list[Outgoing]:
+    sender = harness.keyring("sharing").signing_key(SERVICE_KEY)
+    recipient = harness.producer.keys.recipient("svc:audit")
     assert recipient is not None
     src, topic = opaque(), topics.audit("sharing")
     made = []
     for number, first in enumerate(range(1, entries + 1, PER_ENVELOPE), start=1):
         items = tuple(
-            _item(seq, bed.clock.micros())
+            _item(seq, harness.clock.micros())
             for seq in range(first, min(first + PER_ENVELOPE, entries + 1))
         )
         event = AuditBatch(service="sharing", src=src, epoch=1, first_seq=first, items=items)
@@ -142,7 +142,7 @@ def _messages(bed: AuditBed, entries: int) -> list[Outgoing]:
             stream=f"{topic}/{src}",
             seq=number,
             id=uuid7(),
-            issued_at=bed.clock.now(),
+            issued_at=harness.clock.now(),
         )
         made.append(Outgoing(topic, src.encode(), value))
     return made

@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, text
 
-from audit.domain import LogHalted
-from audit.storage.rebuild import index_differences, rebuild_index
+from audit.log.model.entries import LogHalted
+from audit.log.repository.search_rows import index_differences, rebuild_index
 from common.testing import ManualClock
 from hubformats.tlog import Checkpoint, ProofRefused, Signer, format_proof, verify_proof
 from hubformats.tlog.tiles import tiles_of
 from hubformats.tlog.whole_log import LogRefused, check_whole_log
-from tests.support.audit_log import ORIGIN, LogBed, batch, item, records
+from tests.support.audit_log import ORIGIN, LogHarness, batch, item, records
 
 TOKEN = "AAAAAAAAAAAAAAAAAAAAAA"
 
 
 @pytest.fixture
-async def bed(tmp_path: Path) -> AsyncIterator[LogBed]:
-    made = await LogBed(tmp_path).open()
+async def harness(tmp_path: Path) -> AsyncIterator[LogHarness]:
+    made = await LogHarness(tmp_path).open()
     for start in range(1, 600, 150):
         await made.append(
             records(start, start + 149, rcp="northmoor-idva", tokens={"case": (TOKEN,)})
@@ -38,76 +38,76 @@ def overwrite(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def needed(bed: LogBed) -> list[Path]:
+def needed(harness: LogHarness) -> list[Path]:
     """Every file that the newest checkpoint stands on."""
-    folder = bed.folder / "log"
+    folder = harness.folder / "log"
     return [folder / "checkpoint", *(folder / tile.path() for tile in tiles_of(601))]
 
 
-async def sql(bed: LogBed, statement: str, **values: object) -> None:
+async def sql(harness: LogHarness, statement: str, **values: object) -> None:
     """What an insider with the database's own rights does."""
-    await bed.database.write(lambda unit: unit.connection.execute(text(statement), values))
+    await harness.database.write(lambda unit: unit.connection.execute(text(statement), values))
 
 
-async def halt_of_restart(bed: LogBed) -> str:
+async def halt_of_restart(harness: LogHarness) -> str:
     """Why the log does not go on after a restart; readers still get what was published."""
-    await bed.close()
-    await bed.open(boot=False)
-    await bed.sequencer.start()
-    assert bed.alarms == ([bed.sequencer.halted] if bed.sequencer.halted else [])
-    return bed.sequencer.halted
+    await harness.close()
+    await harness.open(boot=False)
+    await harness.sequencer.start()
+    assert harness.alarms == ([harness.sequencer.halted] if harness.sequencer.halted else [])
+    return harness.sequencer.halted
 
 
-async def test_the_untouched_log_is_accepted_and_restarts(bed: LogBed) -> None:
-    assert check_whole_log(bed.reader(), bed.log).checkpoint.size == 601
-    assert await halt_of_restart(bed) == ""
+async def test_the_untouched_log_is_accepted_and_restarts(harness: LogHarness) -> None:
+    assert check_whole_log(harness.reader(), harness.log).checkpoint.size == 601
+    assert await halt_of_restart(harness) == ""
 
 
-async def test_one_flipped_bit_in_any_file_is_refused_in_that_file(bed: LogBed) -> None:
-    folder = bed.folder / "log"
-    for path in needed(bed):
+async def test_one_flipped_bit_in_any_file_is_refused_in_that_file(harness: LogHarness) -> None:
+    folder = harness.folder / "log"
+    for path in needed(harness):
         good = path.read_bytes()
         for place in {0, len(good) // 2, len(good) - 1}:
             overwrite(path, good[:place] + bytes([good[place] ^ 0x10]) + good[place + 1 :])
             with pytest.raises(LogRefused) as refused:
-                check_whole_log(bed.reader(), bed.log)
+                check_whole_log(harness.reader(), harness.log)
             shown = path.relative_to(folder).as_posix()
             # A changed entry shows in the tile above it, because the bundle by itself still parses.
             assert refused.value.place in {shown, shown.replace("entries", "0")}
         overwrite(path, good)
-    check_whole_log(bed.reader(), bed.log)
+    check_whole_log(harness.reader(), harness.log)
 
 
-async def test_a_missing_or_shortened_file_is_refused(bed: LogBed) -> None:
-    for path in needed(bed):
+async def test_a_missing_or_shortened_file_is_refused(harness: LogHarness) -> None:
+    for path in needed(harness):
         good = path.read_bytes()
         overwrite(path, good[:-1])
         with pytest.raises(LogRefused):
-            check_whole_log(bed.reader(), bed.log)
+            check_whole_log(harness.reader(), harness.log)
         path.unlink()
         with pytest.raises(LogRefused):
-            check_whole_log(bed.reader(), bed.log)
+            check_whole_log(harness.reader(), harness.log)
         path.write_bytes(good)
 
 
 async def test_a_log_rolled_back_to_an_older_head_is_refused_by_whoever_kept_the_newer(
-    bed: LogBed, tmp_path: Path
+    harness: LogHarness, tmp_path: Path
 ) -> None:
     kept = tmp_path / "kept"
-    shutil.copytree(bed.folder / "log", kept)
-    await bed.append(records(601, 700))
-    await bed.cycle()
-    newer = bed.sequencer.checkpoint
-    check_whole_log(lambda path: (kept / path).read_bytes(), bed.log)
+    shutil.copytree(harness.folder / "log", kept)
+    await harness.append(records(601, 700))
+    await harness.cycle()
+    newer = harness.sequencer.checkpoint
+    check_whole_log(lambda path: (kept / path).read_bytes(), harness.log)
     with pytest.raises(LogRefused, match="log-shrank"):
-        check_whole_log(lambda path: (kept / path).read_bytes(), bed.log, older=newer)
+        check_whole_log(lambda path: (kept / path).read_bytes(), harness.log, older=newer)
 
 
 async def test_a_rewritten_history_is_refused_although_the_true_key_signed_it(
-    bed: LogBed, tmp_path_factory: pytest.TempPathFactory
+    harness: LogHarness, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    older = bed.sequencer.checkpoint
-    other = await LogBed(tmp_path_factory.mktemp("fork")).open()
+    older = harness.sequencer.checkpoint
+    other = await LogHarness(tmp_path_factory.mktemp("fork")).open()
     await other.append(records(1, 250))
     await other.append(records(251, 500))
     await other.append(records(501, 750))
@@ -118,18 +118,18 @@ async def test_a_rewritten_history_is_refused_although_the_true_key_signed_it(
     await other.close()
 
 
-async def test_a_head_of_another_key_or_another_log_is_refused(bed: LogBed) -> None:
-    root = check_whole_log(bed.reader(), bed.log).checkpoint.root
+async def test_a_head_of_another_key_or_another_log_is_refused(harness: LogHarness) -> None:
+    root = check_whole_log(harness.reader(), harness.log).checkpoint.root
     stranger = Signer(ORIGIN, b"\x66" * 32)
-    (bed.folder / "log" / "checkpoint").write_text(
+    (harness.folder / "log" / "checkpoint").write_text(
         stranger.sign(Checkpoint(ORIGIN, 601, root).text())
     )
     with pytest.raises(LogRefused, match="no-known-signature"):
-        check_whole_log(bed.reader(), bed.log)
+        check_whole_log(harness.reader(), harness.log)
 
 
-async def test_a_forged_receipt_proves_nothing(bed: LogBed) -> None:
-    receipts = bed.receipts()[-1]
+async def test_a_forged_receipt_proves_nothing(harness: LogHarness) -> None:
+    receipts = harness.receipts()[-1]
     first, second = receipts.items[:2]
     leaf = base64.urlsafe_b64decode(first.leaf + "==="[: -len(first.leaf) % 4])
     path = [base64.b64decode(node) for node in first.path]
@@ -139,7 +139,7 @@ async def test_a_forged_receipt_proves_nothing(bed: LogBed) -> None:
             first.index, [base64.b64decode(node) for node in second.path], receipts.checkpoint
         ),
         "a shorter path": format_proof(first.index, path[:-1], receipts.checkpoint),
-        "an older head": format_proof(first.index, path, bed.receipts()[0].checkpoint),
+        "an older head": format_proof(first.index, path, harness.receipts()[0].checkpoint),
         "a self-made head": format_proof(
             first.index,
             path,
@@ -149,17 +149,17 @@ async def test_a_forged_receipt_proves_nothing(bed: LogBed) -> None:
         ),
     }
     assert (
-        verify_proof(format_proof(first.index, path, receipts.checkpoint), leaf, bed.log).index
+        verify_proof(format_proof(first.index, path, receipts.checkpoint), leaf, harness.log).index
         == first.index
     )
     for name, proof in forged.items():
         with pytest.raises(ProofRefused):
-            pytest.fail(f"{name} was accepted: {verify_proof(proof, leaf, bed.log)}")
+            pytest.fail(f"{name} was accepted: {verify_proof(proof, leaf, harness.log)}")
     with pytest.raises(ProofRefused):
         verify_proof(
             format_proof(first.index, path, receipts.checkpoint),
             leaf.replace(b'"seq":', b'"seq":1'),
-            bed.log,
+            harness.log,
         )
 
 
@@ -186,93 +186,101 @@ async def test_a_forged_receipt_proves_nothing(bed: LogBed) -> None:
     ],
 )
 async def test_an_edited_database_stops_the_log_at_the_next_start(
-    bed: LogBed, statement: str, code: str
+    harness: LogHarness, statement: str, code: str
 ) -> None:
-    await sql(bed, statement)
+    await sql(harness, statement)
     if statement == "DELETE FROM log_state":
         # A fresh state over an old log: entry 0 collides with the entry that is there, so nothing
         # starts at all.
-        await bed.close()
+        await harness.close()
         with pytest.raises(Exception, match="UNIQUE"):
-            await bed.open()
+            await harness.open()
         return
     if "receipted = 301" in statement:
         # Going back to an older signed head is harmless by itself: the same entries give the same
         # newer head again.
-        assert await halt_of_restart(bed) == ""
-        assert bed.sequencer.signed_size == 601
+        assert await halt_of_restart(harness) == ""
+        assert harness.sequencer.signed_size == 601
         return
-    halted = await halt_of_restart(bed)
+    halted = await halt_of_restart(harness)
     assert halted == code
-    check_whole_log(bed.reader(), bed.log)
+    check_whole_log(harness.reader(), harness.log)
 
 
 @pytest.mark.parametrize("name", ["tile/0/001", "tile/entries/001", "tile/0/000"])
 async def test_an_edited_or_missing_tile_stops_the_log_at_the_next_start(
-    bed: LogBed, name: str
+    harness: LogHarness, name: str
 ) -> None:
-    path = bed.folder / "log" / name
+    path = harness.folder / "log" / name
     overwrite(path, path.read_bytes()[:-1] + b"\x00")
-    assert await halt_of_restart(bed) in {"tiles-differ-from-head", "bundle-differs-from-tile"}
+    assert await halt_of_restart(harness) in {"tiles-differ-from-head", "bundle-differs-from-tile"}
     if "entries" not in name:
         path.unlink()
-        bed.alarms.clear()
-        assert await halt_of_restart(bed) == "tile-missing"
+        harness.alarms.clear()
+        assert await halt_of_restart(harness) == "tile-missing"
 
 
-async def test_one_bit_flipped_between_commit_and_signature_is_never_signed(bed: LogBed) -> None:
-    await bed.append(records(601, 620))
+async def test_one_bit_flipped_between_commit_and_signature_is_never_signed(
+    harness: LogHarness,
+) -> None:
+    await harness.append(records(601, 620))
     await sql(
-        bed, "UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE idx = 611) WHERE idx = 610"
+        harness, "UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE idx = 611) WHERE idx = 610"
     )
     with pytest.raises(LogHalted, match="root-differs"):
-        await bed.sequencer.round()
-    assert (await bed.state()).receipted == 601
+        await harness.sequencer.round()
+    assert (await harness.state()).receipted == 601
 
 
-async def test_a_full_tile_is_never_written_a_second_time_with_other_bytes(bed: LogBed) -> None:
-    foreign = bed.folder / "log" / "tile" / "0" / "002"
+async def test_a_full_tile_is_never_written_a_second_time_with_other_bytes(
+    harness: LogHarness,
+) -> None:
+    foreign = harness.folder / "log" / "tile" / "0" / "002"
     foreign.write_bytes(b"\x00" * 8192)
-    await bed.append(records(601, 800))
+    await harness.append(records(601, 800))
     with pytest.raises(LogHalted, match="tile-would-change"):
-        await bed.sequencer.round()
+        await harness.sequencer.round()
 
 
 async def test_a_clock_set_back_repeats_the_last_time_then_stops_the_log(tmp_path: Path) -> None:
     clock = ManualClock()
-    bed = await LogBed(tmp_path, clock).open()
-    await bed.append(records(1, 1))
+    harness = await LogHarness(tmp_path, clock).open()
+    await harness.append(records(1, 1))
     clock.advance(timedelta(seconds=-1))
-    assert not (await bed.append(records(2, 2))).clock_went_back
+    assert not (await harness.append(records(2, 2))).clock_went_back
     clock.advance(timedelta(seconds=-9))
-    assert (await bed.append(records(3, 3))).clock_went_back
-    before = (await bed.state()).last_tr
+    assert (await harness.append(records(3, 3))).clock_went_back
+    before = (await harness.state()).last_tr
     clock.advance(timedelta(seconds=-51))
     with pytest.raises(LogHalted, match="clock-went-back"):
-        await bed.append(records(4, 4))
-    assert (await bed.state()).last_tr == before == ManualClock().micros()
-    await bed.close()
+        await harness.append(records(4, 4))
+    assert (await harness.state()).last_tr == before == ManualClock().micros()
+    await harness.close()
 
 
 async def test_an_insider_who_edits_the_search_rows_is_found_and_the_rows_are_rebuilt(
-    bed: LogBed,
+    harness: LogHarness,
 ) -> None:
-    await bed.append(batch([item(601, bg=True)]))
-    assert await bed.database.read(index_differences) == []
-    await sql(bed, "DELETE FROM lookup WHERE idx = 17")
-    await sql(bed, "UPDATE lookup SET rcp = 'northmoor-housing' WHERE idx = 18")
-    await sql(bed, "DELETE FROM token WHERE idx = 19")
-    await sql(bed, "UPDATE lookup SET bg = 0 WHERE idx = 601")
-    assert await bed.database.read(index_differences) == [17, 18, 19, 601]
-    assert await bed.database.write(lambda unit: rebuild_index(unit.connection)) == 602
-    assert await bed.database.read(index_differences) == []
+    await harness.append(batch([item(601, bg=True)]))
+    assert await harness.database.read(index_differences) == []
+    await sql(harness, "DELETE FROM lookup WHERE idx = 17")
+    await sql(harness, "UPDATE lookup SET rcp = 'northmoor-housing' WHERE idx = 18")
+    await sql(harness, "DELETE FROM token WHERE idx = 19")
+    await sql(harness, "UPDATE lookup SET bg = 0 WHERE idx = 601")
+    assert await harness.database.read(index_differences) == [17, 18, 19, 601]
+    assert await harness.database.write(lambda unit: rebuild_index(unit.connection)) == 602
+    assert await harness.database.read(index_differences) == []
 
 
-async def test_no_entry_may_be_rewritten_by_the_services_own_statements(bed: LogBed) -> None:
+async def test_no_entry_may_be_rewritten_by_the_services_own_statements(
+    harness: LogHarness,
+) -> None:
     def taken(connection: Connection) -> int:
         return int(connection.execute(text("SELECT count(*) FROM entry")).scalar_one())
 
-    before = await bed.database.read(taken)
-    await bed.append(records(1, 150, n=1))
-    assert (await bed.database.read(taken)) == before + 150  # each a `rejected` entry of its own
-    assert check_whole_log(bed.reader(), bed.log).checkpoint.size == before
+    before = await harness.database.read(taken)
+    await harness.append(records(1, 150, n=1))
+    assert (
+        await harness.database.read(taken)
+    ) == before + 150  # each a `rejected` entry of its own
+    assert check_whole_log(harness.reader(), harness.log).checkpoint.size == before

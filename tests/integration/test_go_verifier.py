@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hubformats.tlog import Signer
-from tests.support.audit_log import LogBed, records
+from tests.support.audit_log import LogHarness, records
 from tests.support.goverify import GoVerifier, build
 
 pytestmark = [pytest.mark.go, pytest.mark.slow]
@@ -19,8 +19,8 @@ def go(tmp_path_factory: pytest.TempPathFactory) -> GoVerifier:
 
 
 @pytest.fixture
-async def bed(tmp_path: Path) -> AsyncIterator[LogBed]:
-    made = await LogBed(tmp_path).open()
+async def harness(tmp_path: Path) -> AsyncIterator[LogHarness]:
+    made = await LogHarness(tmp_path).open()
     for start in range(1, 1401, 200):
         await made.append(records(start, start + 199))
         await made.cycle()
@@ -29,31 +29,39 @@ async def bed(tmp_path: Path) -> AsyncIterator[LogBed]:
     await made.close()
 
 
-async def test_go_accepts_the_whole_log_and_that_it_only_grew(bed: LogBed, go: GoVerifier) -> None:
-    older = sorted(bed.folder.glob("older-*"))
-    accepted, said = go.log(bed.folder / "log", bed.log.format(), *older)
+async def test_go_accepts_the_whole_log_and_that_it_only_grew(
+    harness: LogHarness, go: GoVerifier
+) -> None:
+    older = sorted(harness.folder.glob("older-*"))
+    accepted, said = go.log(harness.folder / "log", harness.log.format(), *older)
     assert accepted, said
     assert said.startswith("accepted size=1401 ")
 
 
-async def test_go_accepts_each_proof_for_its_entry_only(bed: LogBed, go: GoVerifier) -> None:
-    proof, leaf, other = bed.folder / "entry.tlog-proof", bed.folder / "leaf", bed.folder / "other"
+async def test_go_accepts_each_proof_for_its_entry_only(
+    harness: LogHarness, go: GoVerifier
+) -> None:
+    proof, leaf, other = (
+        harness.folder / "entry.tlog-proof",
+        harness.folder / "leaf",
+        harness.folder / "other",
+    )
     for index in (0, 1, 255, 256, 1023, 1400):
-        entry = await bed.leaf(index)
-        proof.write_text(await bed.sequencer.prove(index))
+        entry = await harness.leaf(index)
+        proof.write_text(await harness.sequencer.prove(index))
         leaf.write_bytes(entry)
-        assert go.proof(proof, leaf, bed.log.format()) == (
+        assert go.proof(proof, leaf, harness.log.format()) == (
             True,
             f"accepted index={index} size=1401",
         )
         other.write_bytes(entry[:-2] + b"x}")
-        assert not go.proof(proof, other, bed.log.format())[0]
+        assert not go.proof(proof, other, harness.log.format())[0]
 
 
 async def test_go_refuses_another_key_a_flipped_byte_and_a_rewritten_history(
-    bed: LogBed, go: GoVerifier
+    harness: LogHarness, go: GoVerifier
 ) -> None:
-    vkey, folder = bed.log.format(), bed.folder / "log"
+    vkey, folder = harness.log.format(), harness.folder / "log"
     assert not go.log(folder, Signer("log.example.org/northmoor", b"\x55" * 32).verifier.format())[
         0
     ]
@@ -71,6 +79,6 @@ async def test_go_refuses_another_key_a_flipped_byte_and_a_rewritten_history(
         assert not go.log(folder, vkey)[0], name
         path.write_bytes(good)
     assert go.log(folder, vkey)[0]
-    forged = bed.folder / "forged"
-    forged.write_text(bed.signer.sign(777, b"\x01" * 32))
+    forged = harness.folder / "forged"
+    forged.write_text(harness.signer.sign(777, b"\x01" * 32))
     assert not go.log(folder, vkey, forged)[0]

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from hubformats.clock import SystemClock
-from tests.support.audit_log import LogBed, check_receipts, records
+from tests.support.audit_log import LogHarness, check_receipts, records
 
 
 def say(line: str) -> None:
@@ -22,20 +22,20 @@ def say(line: str) -> None:
 
 async def main(folder: Path, first: int, size: int, batches: int) -> None:
     """Append `batches` batches of `size` records, numbered from `first`."""
-    bed = await LogBed(folder, SystemClock()).open()
+    harness = await LogHarness(folder, SystemClock()).open()
     seen = 0
     for number in range(batches):
         start = first + number * size
-        await bed.append(records(start, start + size - 1))
+        await harness.append(records(start, start + size - 1))
         say(f"committed {start} {start + size - 1}")
-        await bed.sequencer.round()
-        receipts = bed.receipts()
-        for place, index in check_receipts(receipts[seen:], bed.log).items():
+        await harness.sequencer.round()
+        receipts = harness.receipts()
+        for place, index in check_receipts(receipts[seen:], harness.log).items():
             say(f"receipted {place[2]} {index}")
         seen = len(receipts)
-        await bed.sequencer.publish()
-        say(f"published {base64.b64encode(bed.sequencer.checkpoint.encode()).decode()}")
-    await bed.close()
+        await harness.sequencer.publish()
+        say(f"published {base64.b64encode(harness.sequencer.checkpoint.encode()).decode()}")
+    await harness.close()
 
 
 if __name__ == "__main__":

@@ -9,14 +9,16 @@ from typing import Any, cast
 
 from sqlalchemy import select
 
-from audit.checkpoint import HeadSigner
-from audit.domain import LogState
-from audit.sequencer import Sequencer
-from audit.storage.log import SqlLogTx, read_state
-from audit.storage.sequencing import SqlSequencerStore
-from audit.storage.tables import ENTRY, METADATA
-from audit.storage.tiles import TileFolder
-from audit.usecases.intake import Intake, Sender, append_batch, open_log
+from audit.intake.model import Intake, Sender
+from audit.intake.use_cases import Delivery, append_batch
+from audit.log.model.entries import LogState
+from audit.log.repository.entries import SqlLogTx, read_state
+from audit.log.repository.heads import SqlSequencerStore
+from audit.log.repository.tiles import TileFolder
+from audit.log.use_cases import open_log
+from audit.log.worker.checkpoint import HeadSigner
+from audit.log.worker.sequencer import Sequencer
+from audit.tables import ENTRY, METADATA
 from common.database import Database, Unit, ensure_schema
 from common.events.audit import AuditBatch, AuditItem, AuditReceipts, AuditRejected
 from common.outbox import Outbox
@@ -106,7 +108,7 @@ class KeptOutbox:
         self.sent.append((to[0], event))
 
 
-class LogBed:
+class LogHarness:
     """Database, folder, sequencer and outbox of one log.
 
     `open` may be called again after `close`, as a restart would.
@@ -131,7 +133,7 @@ class LogBed:
         store = SqlSequencerStore(self.database, cast(Outbox, self.outbox))
         return Sequencer(store, self.files, self.signer, self.alarms.append)
 
-    async def open(self, *, boot: bool = True) -> "LogBed":
+    async def open(self, *, boot: bool = True) -> "LogHarness":
         """Start the database, make entry 0 if there is none, and boot a sequencer."""
         self.database = Database(self.url, clock=self.clock, name="audit")
         await self.database.start()
@@ -157,9 +159,8 @@ class LogBed:
         sender = Sender(service, ENVELOPE_DIGEST)
 
         def work(unit: Unit) -> Intake:
-            return append_batch(
-                SqlLogTx(unit.connection), fence, self.clock.micros(), sender, sent, lambda raw: raw
-            )
+            delivery = Delivery(sender, sent, self.clock.micros(), lambda raw: raw)
+            return append_batch(SqlLogTx(unit.connection), fence, delivery)
 
         return await self.database.write(work)
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx2
 
+from audit.log.ports import PublicLog
+from audit.log.worker.sequencer import Sequencer
 from audit.wiring import build
 from common import topics
 from common.audit_trail import Receipt
@@ -40,7 +42,7 @@ _METADATA = new_metadata()
 _TABLES = frame_tables(_METADATA)
 
 
-class AuditBed:
+class AuditHarness:
     """A folder with a bootstrapped hub, of which audit and one producer (sharing) run."""
 
     def __init__(self, folder: Path) -> None:
@@ -63,6 +65,13 @@ class AuditBed:
         self.receipts: list[Receipt] = []
         self.service: Service
         self.producer: Frame
+
+    @property
+    def sequencer(self) -> Sequencer:
+        """The sequencer of the running service."""
+        log = self.service.app.provisions.get(PublicLog)
+        assert isinstance(log, Sequencer)
+        return log
 
     def keyring(self, service: str) -> FileKeyring:
         """The keyring of one service."""
@@ -222,14 +231,14 @@ class AuditBed:
 
 
 @asynccontextmanager
-async def running_audit(folder: Path) -> AsyncIterator[AuditBed]:
+async def running_audit(folder: Path) -> AsyncIterator[AuditHarness]:
     """Audit and a producer, started; both stopped at the end."""
-    bed = AuditBed(folder)
-    await bed.bus.start()
+    harness = AuditHarness(folder)
+    await harness.bus.start()
     try:
-        await bed.start()
-        yield bed
+        await harness.start()
+        yield harness
     finally:
-        await bed.stop()
-        await bed.bus.stop()
-        await bed.http.aclose()
+        await harness.stop()
+        await harness.bus.stop()
+        await harness.http.aclose()

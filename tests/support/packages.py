@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from audit.merkle import CompactRange, RightEdge
+from audit.log.model.merkle import CompactRange, RightEdge
 from common.events import Event
 from common.events.case import CaseSnapshot
 from common.views import ClauseText, Projection, content, is_location_shielded, parcels

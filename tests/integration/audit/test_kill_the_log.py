@@ -19,7 +19,7 @@ import pytest
 from hubformats.audit_record import Leaf
 from hubformats.clock import SystemClock
 from hubformats.tlog.whole_log import check_whole_log
-from tests.support.audit_log import LogBed, check_receipts, records
+from tests.support.audit_log import LogHarness, check_receipts, records
 
 ROOT = Path(__file__).parents[3]
 SOURCES = ROOT / "services" / "audit" / "src" / "audit"
@@ -68,18 +68,18 @@ def environment(point: str = "") -> dict[str, str]:
     return {**os.environ, "HUB_TEST_BUILD": "1", "HUB_CRASH_AT": point, "PYTHONPATH": str(ROOT)}
 
 
-async def check_after(folder: Path, said: Said) -> LogBed:
+async def check_after(folder: Path, said: Said) -> LogHarness:
     """The oracle: restart, let the producer send everything again, and compare with every promise
     made before.
     """
-    bed = await LogBed(folder, SystemClock()).open()
-    await bed.cycle()
+    harness = await LogHarness(folder, SystemClock()).open()
+    await harness.cycle()
     leaves: list[Leaf] = []
-    for older in said.published[-5:] or [bed.sequencer.checkpoint]:
+    for older in said.published[-5:] or [harness.sequencer.checkpoint]:
         leaves.clear()
         check_whole_log(
-            bed.reader(),
-            bed.log,
+            harness.reader(),
+            harness.log,
             older=older,
             on_entry=lambda _, entry: leaves.append(Leaf.decode(entry)),
         )
@@ -95,7 +95,7 @@ async def check_after(folder: Path, said: Said) -> LogBed:
     )
     times = [leaf.tr for leaf in leaves]
     assert times == sorted(times), "time went back"
-    return bed
+    return harness
 
 
 def test_there_is_a_crash_point_around_every_step() -> None:
@@ -137,14 +137,14 @@ async def test_death_at_a_step_loses_nothing(
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     said.hear(killed.stdout)
-    bed = await check_after(tmp_path, said)
-    again = await bed.append(records(301, 400))
+    harness = await check_after(tmp_path, said)
+    again = await harness.append(records(301, 400))
     assert again.repeated + again.added + len(again.rejected) == 100
-    await bed.append(records(601, 700))
-    await bed.cycle()
-    check_receipts(bed.receipts(), bed.log)
-    check_whole_log(bed.reader(), bed.log, older=said.published[-1])
-    await bed.close()
+    await harness.append(records(601, 700))
+    await harness.cycle()
+    check_receipts(harness.receipts(), harness.log)
+    check_whole_log(harness.reader(), harness.log, older=said.published[-1])
+    await harness.close()
 
 
 @pytest.mark.slow
@@ -164,7 +164,7 @@ async def test_death_at_random_moments_loses_nothing(tmp_path: Path) -> None:
         child.kill()
         said.hear((heard + await child.stdout.read()).decode())
         assert await child.wait() == -signal.SIGKILL
-        bed = await check_after(tmp_path, said)
-        said.committed = max(said.committed, (await bed.state()).size - 1)
-        await bed.close()
+        harness = await check_after(tmp_path, said)
+        said.committed = max(said.committed, (await harness.state()).size - 1)
+        await harness.close()
     assert said.committed > 240

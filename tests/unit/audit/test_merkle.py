@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.merkle import CompactRange, EdgeMalformed, RightEdge, TileHashes, partial_tiles
+from audit.log.model.merkle import CompactRange, EdgeMalformed, RightEdge, TileHashes, partial_tiles
 from hubformats.tlog import EMPTY_ROOT, leaf_hash, verify_consistency, verify_inclusion
 from hubformats.tlog.tiles import Tile, split_tile, tiles_of
 

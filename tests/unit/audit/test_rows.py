@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import create_engine, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from audit.domain import Entry
-from audit.storage.log import SqlLogTx, _inserting
-from audit.storage.tables import ENTRY, LOOKUP, METADATA, TOKEN
+from audit.log.model.entries import Entry
+from audit.log.repository.entries import SqlLogTx, _inserting
+from audit.tables import ENTRY, LOOKUP, METADATA, TOKEN
 from hubformats.audit_record import Leaf
 from hubformats.canonical import b64u
 

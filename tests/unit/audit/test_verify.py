@@ -11,12 +11,12 @@ from audit.verify import Sequences, folder_reader, http_reader, main, verify
 from hubformats.audit_record import Leaf
 from hubformats.tlog import Signer
 from hubformats.tlog.whole_log import LogRefused, check_whole_log
-from tests.support.audit_log import ORIGIN, LogBed, records
+from tests.support.audit_log import ORIGIN, LogHarness, records
 
 
 @pytest.fixture
-async def bed(tmp_path: Path) -> AsyncIterator[LogBed]:
-    made = await LogBed(tmp_path).open()
+async def harness(tmp_path: Path) -> AsyncIterator[LogHarness]:
+    made = await LogHarness(tmp_path).open()
     await made.append(records(1, 300))
     await made.cycle()
     (tmp_path / "older").write_text(made.sequencer.checkpoint)
@@ -28,11 +28,11 @@ async def bed(tmp_path: Path) -> AsyncIterator[LogBed]:
 
 
 async def test_the_command_says_what_it_verified(
-    bed: LogBed, capsys: pytest.CaptureFixture[str]
+    harness: LogHarness, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    where = [str(bed.folder / "log"), "--vkey", str(bed.folder / "vkey")]
-    kept = bed.folder / "kept"
-    assert main([*where, "--older", str(bed.folder / "older"), "--keep", str(kept)]) == 0
+    where = [str(harness.folder / "log"), "--vkey", str(harness.folder / "vkey")]
+    kept = harness.folder / "kept"
+    assert main([*where, "--older", str(harness.folder / "older"), "--keep", str(kept)]) == 0
     said = capsys.readouterr().out
     assert "308 entries" in said
     assert "3 numbers missing, 0 repeated" in said
@@ -41,29 +41,31 @@ async def test_the_command_says_what_it_verified(
     assert main([*where, "--older", str(kept)]) == 0
 
 
-async def test_the_command_refuses_by_name(bed: LogBed, capsys: pytest.CaptureFixture[str]) -> None:
-    (bed.folder / "other").write_text(Signer(ORIGIN, b"\x09" * 32).verifier.format())
-    assert main([str(bed.folder / "log"), "--vkey", str(bed.folder / "other")]) == 1
+async def test_the_command_refuses_by_name(
+    harness: LogHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (harness.folder / "other").write_text(Signer(ORIGIN, b"\x09" * 32).verifier.format())
+    assert main([str(harness.folder / "log"), "--vkey", str(harness.folder / "other")]) == 1
     assert "REFUSED: no-known-signature, first seen in checkpoint" in capsys.readouterr().out
-    (bed.folder / "other").write_text("no key")
-    assert main([str(bed.folder / "log"), "--vkey", str(bed.folder / "other")]) == 1
-    assert main([str(bed.folder / "nothing"), "--vkey", str(bed.folder / "vkey")]) == 1
+    (harness.folder / "other").write_text("no key")
+    assert main([str(harness.folder / "log"), "--vkey", str(harness.folder / "other")]) == 1
+    assert main([str(harness.folder / "nothing"), "--vkey", str(harness.folder / "vkey")]) == 1
     assert "file-missing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("option", ["--vkey", "--older", "--keep"])
 async def test_a_file_that_cannot_be_used_is_named(
-    bed: LogBed, capsys: pytest.CaptureFixture[str], option: str
+    harness: LogHarness, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
-    where = [str(bed.folder / "log"), "--vkey", str(bed.folder / "vkey")]
-    for strange in (bed.folder / "no" / "such", bed.folder):
+    where = [str(harness.folder / "log"), "--vkey", str(harness.folder / "vkey")]
+    for strange in (harness.folder / "no" / "such", harness.folder):
         assert main([*where, option, str(strange)]) == 2
         assert str(strange) in capsys.readouterr().err
 
 
-async def test_a_log_read_over_http_is_the_same_log(bed: LogBed) -> None:
+async def test_a_log_read_over_http_is_the_same_log(harness: LogHarness) -> None:
     def served(request: httpx2.Request) -> httpx2.Response:
-        path = bed.folder / "log" / request.url.path.removeprefix("/audit/log/")
+        path = harness.folder / "log" / request.url.path.removeprefix("/audit/log/")
         return (
             httpx2.Response(200, content=path.read_bytes())
             if path.is_file()
@@ -71,20 +73,20 @@ async def test_a_log_read_over_http_is_the_same_log(bed: LogBed) -> None:
         )
 
     with httpx2.Client(transport=httpx2.MockTransport(served)) as client:
-        over_http = verify(http_reader(client, "http://hub.example.org/audit/log/"), bed.log)
-        assert over_http == verify(folder_reader(bed.folder / "log"), bed.log)
+        over_http = verify(http_reader(client, "http://hub.example.org/audit/log/"), harness.log)
+        assert over_http == verify(folder_reader(harness.folder / "log"), harness.log)
         with pytest.raises(LogRefused, match="file-missing"):
-            verify(http_reader(client, "http://hub.example.org/elsewhere"), bed.log)
+            verify(http_reader(client, "http://hub.example.org/elsewhere"), harness.log)
 
 
-async def test_a_log_that_grew_while_it_was_read_still_checks_out(bed: LogBed) -> None:
+async def test_a_log_that_grew_while_it_was_read_still_checks_out(harness: LogHarness) -> None:
     """The partial tiles of the checkpoint in hand may be gone once their full form is published."""
-    note = bed.sequencer.checkpoint.encode()
-    await bed.append(records(311, 600))
-    await bed.cycle()
-    assert not (bed.folder / "log" / "tile" / "0" / "001.p").exists()
-    read = bed.reader()
-    whole = check_whole_log(lambda path: note if path == "checkpoint" else read(path), bed.log)
+    note = harness.sequencer.checkpoint.encode()
+    await harness.append(records(311, 600))
+    await harness.cycle()
+    assert not (harness.folder / "log" / "tile" / "0" / "001.p").exists()
+    read = harness.reader()
+    whole = check_whole_log(lambda path: note if path == "checkpoint" else read(path), harness.log)
     assert whole.checkpoint.size == 308
 
 

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from audit.merkle import CompactRange, RightEdge, TileHashes
+from audit.log.model.merkle import CompactRange, RightEdge, TileHashes
 from hubformats.tlog import Checkpoint, Note, Signer, format_proof, leaf_hash, parse_note
 
 FILE: Final = Path(__file__).with_name("tlog.json")

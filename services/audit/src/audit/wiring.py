@@ -1,29 +1,38 @@
-"""Audit's composition root: the only file that knows every room."""
+"""Audit's composition root: the only file that knows every folder."""
 
 import asyncio
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from importlib.resources import files as files_of
 from typing import Final
 
 import httpx2
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from audit.api import ROUTERS
-from audit.api.desk import LogDesk
-from audit.checkpoint import HeadSigner
-from audit.consumers import RecordConsumer
-from audit.domain import Rules, read_rules, rules_on
-from audit.permissions import Mandates
-from audit.sequencer import Sequencer
-from audit.storage.log import SqlLogTx
-from audit.storage.queries import SqlAuditStore
-from audit.storage.sequencing import SqlSequencerStore
-from audit.storage.tables import METADATA
-from audit.storage.tiles import TileFolder
-from audit.usecases.intake import SERVICE, open_log
-from audit.usecases.queries import Desk
+import audit.completeness.routes
+import audit.log.routes
+import audit.questions.routes
+from audit.completeness.ports import BoardStore
+from audit.completeness.repository import SqlBoardStore
+from audit.context import Context
+from audit.intake.consumers import RecordConsumer
+from audit.log.model.entries import SERVICE
+from audit.log.ports import LogStore, PublicLog, TileFiles
+from audit.log.repository.entries import SqlLogTx
+from audit.log.repository.heads import SqlSequencerStore
+from audit.log.repository.search_rows import SqlLogStore
+from audit.log.repository.tiles import TileFolder
+from audit.log.use_cases import open_log
+from audit.log.worker.checkpoint import HeadSigner
+from audit.log.worker.sequencer import Sequencer
+from audit.questions.model import Entitlements, Mandates, Rules, read_rules, rules_on
+from audit.questions.ports import QuestionStore
+from audit.questions.repository import SqlQuestionStore
+from audit.questions.schemas import question_body
+from audit.questions.use_cases import Asking
+from audit.tables import METADATA
 from common.audit_trail import AuditTrail
 from common.bootstrap import LOG_SEED, Bootstrap
 from common.bus import Bus
@@ -32,14 +41,37 @@ from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.keyring import Keyring
 from common.settings import Settings
 from common.topics import SERVICES
-from common.web.app import create_app
+from common.web.app import Api, HubApp, create_app
 from common.web.frame import Frame, frame_tables
+from common.web.idempotency import Idempotency
+from common.web.paging import Cursors
 from common.web.service import Service
 from hubformats.clock import Clock
+from hubformats.tlog import Verifier
 
 _STANDBY_SECONDS: Final = 1.0
 _REJECTED_SECRET: Final = "audit-rejected"  # noqa: S105 - a key's name, not a secret
 _TABLES: Final = frame_tables(METADATA)
+
+_API: Final = Api(
+    SERVICE,
+    title="Audit service",
+    description="Who saw what, why, and proof of it: a public transparency log and an "
+    "auditor's questions.",
+    routers=(
+        audit.log.routes.router,
+        audit.questions.routes.questions,
+        audit.completeness.routes.router,
+        audit.questions.routes.entries,
+        audit.log.routes.search_rows,
+    ),
+    tags={
+        "log": "The public log, in the C2SP tlog-tiles layout.",
+        "questions": "Questions of auditors, each recorded before it is answered.",
+        "entries": "Single entries and their proofs.",
+        "search rows": "For the operator: check and rebuild what searches use.",
+    },
+)
 
 _log = logging.getLogger("hub.audit")
 
@@ -108,8 +140,8 @@ class Intake:
 
 
 def rules() -> tuple[Rules, ...]:
-    """The dated clocks shipped with this service."""
-    folder = files_of("audit") / "rules"
+    """Read the dated clocks shipped with this service."""
+    folder = files_of("audit") / "questions" / "rules"
     return read_rules(
         entry.read_text("utf-8") for entry in folder.iterdir() if entry.name.endswith(".toml")
     )
@@ -147,56 +179,66 @@ async def build(
         tables=_TABLES,
         trail=trail,
     )
-    files = TileFolder(settings.data_dir / "log")
-    signer = HeadSigner(frame.bootstrap.log.origin, keyring.secret(LOG_SEED))
-
-    sequencer = Sequencer(
-        SqlSequencerStore(frame.database, frame.outbox, _own_replies(frame)), files, signer, _alarm
+    log = _log_of(frame)
+    consumer = RecordConsumer(
+        log.sequencer,
+        clock,
+        _sealer(keyring.secret(_REJECTED_SECRET)),
+        lambda unit: SqlLogTx(unit.connection),
     )
-    consumer = RecordConsumer(sequencer, clock, _sealer(keyring.secret(_REJECTED_SECRET)))
     consumer.register(frame.inbox)
-    desk = LogDesk(
-        store=SqlAuditStore(frame.database, frame.trail, frame.idempotency),
-        sequencer=sequencer,
-        files=files,
-        desk=Desk(
-            _mandates(frame.bootstrap),
-            settings.issuer,
-            keyring.secret("audit-index"),
-            frame.bootstrap.area.id,
-            rules(),
-        ),
-        cursors=frame.cursors,
-        vkey=signer.verifier.format(),
-    )
-    rules_on(
-        desk.desk.rules, desk.desk.area, clock.now().date()
-    )  # a log whose questions nobody could ever read does not start
-    intake = Intake(frame, consumer, sequencer)
-    app = create_app(
-        SERVICE,
-        settings,
-        title="Audit service",
-        description="Who saw what, why, and proof of it: a public transparency log and an "
-        "auditor's questions.",
-        routers=ROUTERS,
-        authenticator=frame.access,
-        readiness={**frame.readiness, "log": lambda: not sequencer.halted},
-        on_refusal=frame.record_refusal,
-        tags={
-            "log": "The public log, in the C2SP tlog-tiles layout.",
-            "questions": "Questions of auditors, each recorded before it is answered.",
-            "entries": "Single entries and their proofs.",
-            "search rows": "For the operator: check and rebuild what searches use.",
-        },
-        clock=clock,
-        state={"log": desk, "idempotency": frame.idempotency},
-    )
+    intake = Intake(frame, consumer, log.sequencer)
     service = Service(
-        SERVICE, app, parts=[Log(frame, files, sequencer), frame, intake], pausable=[frame]
+        SERVICE,
+        _app(frame, log),
+        parts=[Log(frame, log.files, log.sequencer), frame, intake],
+        pausable=[frame],
     )
     intake.belong_to(service)
     return service
+
+
+@dataclass(frozen=True, slots=True)
+class _LogParts:
+    """The parts of the log that others are built on."""
+
+    files: TileFolder
+    signer: HeadSigner
+    sequencer: Sequencer
+
+
+def _log_of(frame: Frame) -> _LogParts:
+    files = TileFolder(frame.settings.data_dir / "log")
+    signer = HeadSigner(frame.bootstrap.log.origin, frame.keyring.secret(LOG_SEED))
+    store = SqlSequencerStore(frame.database, frame.outbox, _own_replies(frame))
+    return _LogParts(files, signer, Sequencer(store, files, signer, _alarm))
+
+
+def _app(frame: Frame, log: _LogParts) -> HubApp:
+    entitlements = Entitlements(_mandates(frame.bootstrap), rules())
+    area = frame.bootstrap.area.id
+    # A log whose questions nobody could ever read does not start.
+    rules_on(entitlements.rules, area, frame.clock.now().date())
+    context = Context(area, frame.settings.issuer, frame.keyring.secret("audit-index"))
+    store = SqlQuestionStore(frame.database, frame.trail, frame.idempotency, entitlements)
+    ready = {**frame.readiness, "log": lambda: not log.sequencer.halted}
+    return create_app(
+        _API,
+        replace(frame.runtime, readiness=ready),
+        provides={
+            Asking: Asking(context, entitlements, question_body),
+            BoardStore: SqlBoardStore(frame.database),
+            Cursors: frame.cursors,
+            Entitlements: entitlements,
+            Idempotency: frame.idempotency,
+            LogStore: SqlLogStore(frame.database, frame.trail),
+            QuestionStore: store,
+            PublicLog: log.sequencer,
+            TileFiles: log.files,
+            Verifier: log.signer.verifier,
+        },
+        answers={**audit.log.routes.PROBLEMS, **audit.questions.routes.PROBLEMS},
+    )
 
 
 def _own_replies(frame: Frame) -> Callable[[Unit, AuditReceipts | AuditRejected], None]:

@@ -1,0 +1,1 @@
+"""Whether every producer's sequence is whole."""

@@ -1,0 +1,1 @@
+"""Batches of audit records in, entries out."""

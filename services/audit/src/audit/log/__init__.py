@@ -1,0 +1,1 @@
+"""The public log: entries, tree, tiles, signed heads and the search rows beside them."""

@@ -1,0 +1,1 @@
+"""The log in its tables and its folder of tiles."""

@@ -1,0 +1,116 @@
+"""The folder of tiles: what any web server may serve.
+
+A file appears whole and durable or not at all, and never changes.
+"""
+
+import fcntl
+import os
+import secrets
+import shutil
+from pathlib import Path
+from typing import Final
+
+from audit.log.model.entries import LogHalted
+from common.faults import crash_point
+from hubformats.tlog.tiles import Tile
+
+_LOCK: Final = ".sequencer.lock"
+_CHECKPOINT: Final = "checkpoint"
+
+
+class TileFolder:
+    """Fulfils `TileFiles` in a folder.
+
+    Any failure of the disk halts the log: after a failed fsync the page cache may lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock: int | None = None
+
+    def lock(self) -> bool:
+        """Take the folder for this process; False while another has it.
+
+        The kernel gives it back when the process dies.
+        """
+        if self._lock is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(handle)
+                return False
+            self._lock = handle
+        return True
+
+    def unlock(self) -> None:
+        """Give the folder back."""
+        handle, self._lock = self._lock, None
+        if handle is not None:
+            os.close(handle)
+
+    def write(self, tile: Tile, data: bytes) -> None:
+        """Store a tile; a second write of the same bytes does nothing.
+
+        Raises LogHalted for other bytes or a failing disk.
+        """
+        path = self.folder / tile.path()
+        found = self.read(tile)
+        if found is not None:
+            if found != data:
+                raise LogHalted("tile-would-change")
+            return
+        self._replace(path, data, 0o444)
+
+    def read(self, tile: Tile) -> bytes | None:
+        """Its bytes, or None."""
+        try:
+            return (self.folder / tile.path()).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError:
+            raise LogHalted("disk-failed") from None
+
+    def drop_partials(self, tile: Tile) -> None:
+        """Remove the unfinished forms of a tile whose full form is published.
+
+        A crash half-way leaves files nobody asks for.
+        """
+        shutil.rmtree(self.folder / f"{tile.path()}.p", ignore_errors=True)
+
+    def publish(self, note: str) -> None:
+        """Replace the checkpoint file."""
+        self._replace(self.folder / _CHECKPOINT, note.encode(), 0o644)
+
+    def _replace(self, path: Path, data: bytes, mode: int) -> None:
+        part = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+        try:
+            self._make_folder(path.parent)
+            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            crash_point("audit.file-not-named")
+            part.replace(path)
+            _sync(path.parent)
+        except OSError:
+            raise LogHalted("disk-failed") from None
+
+    def _make_folder(self, folder: Path) -> None:
+        missing = []
+        while not folder.exists():
+            missing.append(folder)
+            folder = folder.parent
+        for each in reversed(missing):
+            each.mkdir(exist_ok=True)
+            _sync(each.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,1 @@
+"""The sequencer: committed entries become tiles, signed heads and receipts."""

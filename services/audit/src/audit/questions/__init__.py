@@ -1,0 +1,1 @@
+"""Auditors' questions and the entries they may look at."""

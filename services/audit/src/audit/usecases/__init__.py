@@ -1,1 +1,0 @@
-"""What the audit service does: take records in, and answer auditors."""
