@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from pydantic import TypeAdapter
 
 from hubpartner.cli import app
-from referral.domain.form import AnyReferral
+from referral.intake.model.form import AnyReferral
 from tests.architecture import tree
 
 PAGES = [path for path in tree.files() if path.suffix == ".md"]

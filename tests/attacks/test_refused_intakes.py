@@ -12,8 +12,8 @@ from sqlalchemy import delete, insert
 from sqlalchemy.dialects import sqlite
 
 from hubformats.ids import opaque, uuid7
-from referral.storage.refused import _CORRECTION
-from referral.storage.tables import RefusedIntake, table_of
+from referral.intake.repository import _CORRECTION
+from referral.tables import RefusedIntake, table_of
 from tests.support.inner_hub import POLICE, URGENT, InnerHub, inner_hub
 from tests.support.refusals import MARKER, refused
 

@@ -5,7 +5,6 @@ import copy
 import itertools
 import json
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +13,16 @@ import pytest
 from hypothesis import given, settings
 from pydantic import TypeAdapter
 
-from common.access import Granted, Principal, grant
 from common.events.case import CaseSnapshot
-from common.testing import ManualClock
 from common.views import Projection, Reading
-from referral import usecases
-from referral.domain.form import AnyReferral, FullReferral, UrgentReferral
-from referral.wiring import rule_book
+from referral.intake import use_cases
+from referral.intake.model.form import AnyReferral, FullReferral, UrgentReferral
 from tests.support.packages import CLAUSE, DELIVERY
+from tests.support.referral_fakes import CONTEXT, RULES, granted
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FULL: dict[str, Any] = json.loads((EXAMPLES / "referral-full.json").read_text("utf-8"))
 READ: TypeAdapter[FullReferral | UrgentReferral] = TypeAdapter(AnyReferral)
-DESK = usecases.Desk(
-    rules=rule_book(),
-    clock=ManualClock(),
-    reference_secret=b"r" * 32,
-    home_area="northmoor",
-    agencies=frozenset(),
-)
-
 streets = st.builds(
     "{}{} {}".format,
     st.sampled_from(("17 ", "3b ", "Flat 3, 17 ", "Flat 2/1, 9 ")),
@@ -57,20 +46,10 @@ SPELLINGS = (
 )
 
 
-def police() -> Granted:
-    who = Principal(
-        "issuer",
-        "police",
-        "police",
-        "system",
-        "northmoor-police",
-        scopes=frozenset({"referral.write"}),
-    )
-    return grant(who, scope="referral.write", operation="collection", at=datetime.now(UTC))
-
-
 def taken_in(form: dict[str, Any]) -> CaseSnapshot:
-    return usecases.plan_intake(police(), READ.validate_python(form), DESK).snapshot
+    return use_cases.plan_intake(
+        granted(), READ.validate_python(form), CONTEXT, RULES
+    ).case.to_snapshot()
 
 
 def shielded(address: str, where: str) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator
 
-from common.models import ApiModel, Timestamp, WholeNumber
-from common.problems import TYPE_BASE, Fault, FieldError, Problem, define, kinds
+from common.models import ApiModel, FieldError, Timestamp, WholeNumber
+from common.problems import TYPE_BASE, Fault, Problem, define, kinds
 from common.web.faults import faults
 
 SECRET = "Zebedee-Quill"

@@ -2,108 +2,67 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
-from uuid import UUID
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
-from common.access import Granted, Principal, grant
-from common.events.case import Fact
-from common.testing import ManualClock
+from common.attempts import Attempt
+from common.events.case import Marking
 from common.views import Parcel, is_location_shielded
-from referral import usecases
-from referral.domain.form import AnyReferral, FullReferral, UrgentReferral
-from referral.ports import ReferralTx, StoredReferral
-from referral.usecases import Desk
-from referral.wiring import rule_book
+from hubformats.ids import uuid7
+from referral.intake import use_cases
+from referral.intake.model.form import AnyReferral, FullReferral, UrgentReferral
+from tests.support.referral_fakes import CONTEXT, RULES, FakeTx, granted
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 READ: TypeAdapter[FullReferral | UrgentReferral] = TypeAdapter(AnyReferral)
-DESK = Desk(
-    rules=rule_book(),
-    clock=ManualClock(),
-    reference_secret=b"r" * 32,
-    home_area="northmoor",
-    agencies=frozenset(),
-)
 
 
-def police() -> Granted:
-    """A grant of the police system."""
-    who = Principal(
-        "issuer",
-        "police",
-        "police",
-        "system",
-        "northmoor-police",
-        scopes=frozenset({"referral.write"}),
-    )
-    return grant(who, scope="referral.write", operation="collection", at=datetime.now(UTC))
-
-
-class OneReferral:
-    """A repository that holds one referral."""
-
-    def __init__(self, held: StoredReferral, told: tuple[Fact, ...] = ()) -> None:
-        self.held = held
-        self.told = told
-
-    def find(self, granted: Granted, referral_id: UUID) -> StoredReferral | None:
-        """The one."""
-        return self.held if referral_id == self.held.referral_id else None
-
-    def find_by_external(self, granted: Granted, external_reference: str) -> UUID | None:
-        """None was sent before."""
-        return None
-
-    def facts(self, granted: Granted, case_id: UUID) -> tuple[Fact, ...]:
-        """Its facts."""
-        return self.told
-
-
-def completed(*, urgent_shielded: bool, **changes: Any) -> usecases.Intake:
+def completed(*, urgent_shielded: bool, **changes: Any) -> use_cases.Intake:
     """A full referral that mentions no shield completes an urgent one; `changes` are the full
     form's.
     """
     form: dict[str, Any] = json.loads((EXAMPLES / "referral-urgent.json").read_text("utf-8"))
-    urgent = usecases.plan_intake(
-        police(), READ.validate_python({**form, "placeShielded": urgent_shielded}), DESK
+    tx = FakeTx()
+    urgent = use_cases.submit_referral(
+        tx,
+        granted(),
+        READ.validate_python({**form, "placeShielded": urgent_shielded}),
+        Attempt(b"a", b"b"),
+        CONTEXT,
+        RULES,
     )
     full: dict[str, Any] = json.loads((EXAMPLES / "referral-full.json").read_text("utf-8"))
     full["people"][0]["addresses"][0]["shielded"] = False
     full |= {"completes": str(urgent.referral.referral_id), **changes}
-    tx = cast(
-        ReferralTx, OneReferral(replace(urgent.referral, state="submitted"), urgent.snapshot.facts)
-    )
-    return usecases.check_intake(tx, police(), READ.validate_python(full), DESK)
+    return use_cases.check_intake(tx, granted(), READ.validate_python(full), CONTEXT, RULES)
 
 
-def victims_address(intake: usecases.Intake) -> Parcel:
+def victims_address(intake: use_cases.Intake) -> Parcel:
     """The parcel that must not leave."""
-    victim = next(s.subject_id for s in intake.snapshot.subjects if s.role == "victim")
+    victim = next(s.subject_id for s in intake.case.to_snapshot().subjects if s.role == "victim")
     return Parcel("victim_address", victim)
 
 
 def test_a_shield_is_not_lifted_by_a_form_that_does_not_mention_it() -> None:
     intake = completed(urgent_shielded=True)
-    assert is_location_shielded(intake.snapshot, victims_address(intake))
+    assert is_location_shielded(intake.case.to_snapshot(), victims_address(intake))
 
 
 def test_without_a_shield_there_is_none() -> None:
     intake = completed(urgent_shielded=False)
-    assert not is_location_shielded(intake.snapshot, victims_address(intake))
+    assert not is_location_shielded(intake.case.to_snapshot(), victims_address(intake))
 
 
 def test_danger_place_and_call_back_stay_facts_of_the_case_about_her() -> None:
     intake = completed(urgent_shielded=False)
-    victim = next(s.subject_id for s in intake.snapshot.subjects if s.role == "victim")
+    victim = next(s.subject_id for s in intake.case.to_snapshot().subjects if s.role == "victim")
     form = json.loads((EXAMPLES / "referral-urgent.json").read_text("utf-8"))
     carried = {
         fact.path: (fact.category, fact.value, fact.subject)
-        for fact in intake.snapshot.facts
+        for fact in intake.case.to_snapshot().facts
         if fact.path.startswith("urgent.")
     }
     assert carried == {
@@ -112,13 +71,15 @@ def test_danger_place_and_call_back_stay_facts_of_the_case_about_her() -> None:
         "urgent.danger": ("danger_summary", form["danger"], victim),
         "urgent.callback": ("callback", "Do not call", victim),
     }
-    contact = [fact.value for fact in intake.snapshot.facts if fact.path == "safe_contact.status"]
+    contact = [
+        fact.value for fact in intake.case.to_snapshot().facts if fact.path == "safe_contact.status"
+    ]
     assert contact == ["known"], "what was unknown at night is what the full form says now"
 
 
 def test_a_full_form_without_an_assessment_does_not_take_the_urgent_level_away() -> None:
-    assert completed(urgent_shielded=False).snapshot.risk.instrument == "dash"
-    snapshot = completed(urgent_shielded=False, risk=None).snapshot
+    assert completed(urgent_shielded=False).case.to_snapshot().risk.instrument == "dash"
+    snapshot = completed(urgent_shielded=False, risk=None).case.to_snapshot()
     told = [fact.value for fact in snapshot.facts if fact.path in {"risk.level", "risk.rule"}]
     assert (snapshot.risk.level, told) == (
         "high",
@@ -131,15 +92,12 @@ def test_the_snapshot_carries_its_rules_limit_for_safe_contact(days: int) -> Non
     """Changed by a new dated rule set; what was taken in under the older one keeps its own
     limit.
     """
-    newer = replace(DESK.rules.rules[0], version="northmoor/later", safe_contact_days=days)
+    newer = replace(RULES.book.rules[0], version="northmoor/later", safe_contact_days=days)
     full = READ.validate_python(json.loads((EXAMPLES / "referral-full.json").read_text("utf-8")))
-    intake = usecases.plan_intake(
-        police(), full, replace(DESK, rules=replace(DESK.rules, rules=(newer,)))
-    )
-    assert (intake.snapshot.safe_contact_days, intake.snapshot.rules_version) == (
-        days,
-        "northmoor/later",
-    )
-    assert usecases.head_of(intake.snapshot)["safeContactDays"] == days, (
-        "a later version of the case keeps it"
-    )
+    rules = replace(RULES, book=replace(RULES.book, rules=(newer,)))
+    intake = use_cases.plan_intake(granted(), full, CONTEXT, rules)
+    snapshot = intake.case.to_snapshot()
+    assert (snapshot.safe_contact_days, snapshot.rules_version) == (days, "northmoor/later")
+    veto = Marking(marking_id=uuid7(), kind="must_not_disclose")
+    later = intake.case.mark(veto, CONTEXT.clock.now()).to_snapshot()
+    assert later.safe_contact_days == days, "a later version of the case keeps it"

@@ -13,9 +13,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from hubformats.categories import CATEGORIES
-from referral.domain.dates import future_dates
-from referral.domain.facts import facts_of
-from referral.domain.form import (
+from referral.intake.model.dates import future_dates
+from referral.intake.model.facts import facts_of
+from referral.intake.model.form import (
     ROLE_NAMES,
     AnyReferral,
     Form,
@@ -24,7 +24,7 @@ from referral.domain.form import (
     Shared,
     UrgentReferral,
 )
-from referral.domain.identifiers import is_nhs_number, is_postcode
+from referral.intake.model.identifiers import is_nhs_number, is_postcode
 from referral.wiring import rule_book
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

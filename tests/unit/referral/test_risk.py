@@ -5,10 +5,9 @@ from datetime import date
 
 import pytest
 
-from referral.domain import risk
-from referral.domain.form import Judgement, Risk, RiskAnswer
-from referral.domain.risk import ConceptUnknown, assess
-from referral.domain.rules import RulesUnknown
+from referral.intake.model.form import Judgement, Risk, RiskAnswer
+from referral.risk import model as risk
+from referral.risk.model import ConceptUnknown, RulesUnknown, assess
 from referral.wiring import rule_book
 
 BOOK = rule_book()

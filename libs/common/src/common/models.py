@@ -6,7 +6,19 @@ from typing import Annotated
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Strict
 from pydantic.alias_generators import to_camel
 
-from common.problems import FieldError
+
+class FieldError(ValueError):
+    """Raised by a model's validator with a fixed sentence.
+
+    Only these sentences reach a caller: others might quote input.
+
+    `at` leads from the validated object to the part that is at fault, in the names of the request
+    and never in what was typed. A validator that looks at a whole object names it there.
+    """
+
+    def __init__(self, sentence: str, *at: str | int) -> None:
+        super().__init__(sentence)
+        self.at = at
 
 
 class ApiModel(BaseModel):

@@ -8,21 +8,6 @@ from typing import Any, Literal
 TYPE_BASE = "https://example.org/problems/"
 
 
-class FieldError(ValueError):
-    """Raised by a model's validator with a fixed sentence.
-
-    Only these sentences reach a caller: others might quote input.
-
-    `at` leads from the validated object to the part that is at fault, in the names of the request
-    and never in what was typed; a
-    validator that looks at a whole object names it there.
-    """
-
-    def __init__(self, sentence: str, *at: str | int) -> None:
-        super().__init__(sentence)
-        self.at = at
-
-
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
     """One kind of refusal: its stable code, HTTP status, title, and what the caller can do about

@@ -1,144 +1,170 @@
-"""Referral's composition root: the only file that knows every room."""
+"""Referral's composition root: the only file that knows every folder."""
 
-import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from importlib.resources import files
+from typing import Final, TypeVar
 
 import httpx2
 
 from common import topics
 from common.access import Refusal
+from common.attempts import Answer, Attempt
+from common.audit_trail import AuditTrail
 from common.bus import Bus
+from common.database import Database, Unit
+from common.faults import crash_point
 from common.keyring import Keyring
 from common.sealed import SubjectKeys
 from common.settings import Settings
-from common.web.app import create_app
+from common.web.app import Answers, Api, create_app
 from common.web.frame import Frame, Subscription
 from common.web.idempotency import Idempotency
+from common.web.paging import Cursors
 from common.web.service import Service
-from hubformats.canonical import CanonicalError, parse
+from hubformats.audit_record import AuditEntry
 from hubformats.clock import Clock
-from referral import usecases
-from referral.api import ROUTERS
-from referral.consumers import OutcomeConsumer
-from referral.domain.rules import RuleBook, read_rule_book
-from referral.storage import SUBJECT_KEY, TABLES, ReferralStore, Sealing
+from referral.cases import routes as case_routes
+from referral.cases.consumers import OutcomeConsumer
+from referral.cases.ports import CaseStore
+from referral.cases.repository.cases import SqlCases
+from referral.cases.repository.keys import CaseKeys, RepositoryDeps
+from referral.cases.repository.outcomes import SqlOutcomes
+from referral.cases.repository.referrals import SqlReferrals
+from referral.context import AgencyDirectory, Context
+from referral.intake.ports import IntakeStore
+from referral.intake.repository import SqlRefused
+from referral.intake.routes import code_lists, refused, submission
+from referral.intake.routes.alarms import DeskAlarms
+from referral.risk.model import AreaRules, RuleBook, read_rule_book
+from referral.tables import SUBJECT_KEY, TABLES
 
-_log = logging.getLogger("hub.referral")
-_INTAKE_ROUTE = "/v1/referrals"
-_STILL_COMING = "idempotency-in-flight"
+T = TypeVar("T")
+
+ROUTERS: Final = (
+    submission.router,
+    *case_routes.ROUTERS,
+    code_lists.router,
+    refused.router,
+)
+PROBLEMS: Final[Answers] = {
+    **case_routes.PROBLEMS,
+    **submission.PROBLEMS,
+    **refused.PROBLEMS,
+}
+_TAGS: Final = {
+    "referrals": "Send a referral and read what became of it.",
+    "markings": "Vetoes on disclosure.",
+    "lists": "Code lists, instruments, dated rules, and your refused intakes.",
+    "release checks": "Between services: the last look before a release.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionDeps:
+    """What every transaction is given once."""
+
+    repositories: RepositoryDeps
+    trail: AuditTrail
+    idempotency: Idempotency
+
+
+class ReferralTx:
+    """One transaction and the ports it reaches; a new folder adds its own here."""
+
+    def __init__(self, unit: Unit, deps: TransactionDeps) -> None:
+        self._unit = unit
+        self._deps = deps
+        given = deps.repositories
+        keys = CaseKeys(unit.connection, given.subject_keys)
+        self.cases = SqlCases(unit, given, keys)
+        self.referrals = SqlReferrals(unit.connection, given.index_key, keys)
+        self.outcomes = SqlOutcomes(unit.connection)
+        self.refused = SqlRefused(unit, given.index_key)
+
+    def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
+        """Give the stored answer of this Idempotency-Key, or `work`'s, stored here."""
+        return self._deps.idempotency.once(self._unit.connection, attempt, work)
+
+    def record(self, entry: AuditEntry) -> None:
+        """Write the audit record in this transaction."""
+        self._deps.trail.record(self._unit, entry)
+
+
+class ReferralStore:
+    """Opens transactions on the service's database; fulfils the `Store` of every folder."""
+
+    def __init__(self, database: Database, deps: TransactionDeps) -> None:
+        self._database = database
+        self._deps = deps
+
+    async def write(self, work: Callable[[ReferralTx], T]) -> T:
+        """Run `work` in one group-committed transaction; returns after the commit."""
+        answer = await self._database.write(lambda unit: work(self.within(unit)))
+        # Crash here: everything is durable and the caller has no answer; a retry with its
+        # Idempotency-Key gets the stored one.
+        crash_point("referral.after-commit")
+        return answer
+
+    def within(self, unit: Unit) -> ReferralTx:
+        """Open the ports inside a transaction that somebody else commits."""
+        return ReferralTx(unit, self._deps)
 
 
 async def build(
     settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient
 ) -> Service:
-    """The referral service, not yet started."""
+    """Build the referral service, not yet started."""
     frame = Frame(
         "referral", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES
     )
-    sealing = Sealing(
+    repositories = RepositoryDeps(
         subject_keys=SubjectKeys(keyring, SUBJECT_KEY, clock),
         index_key=keyring.secret("blind-index"),
         outbox=frame.outbox,
-        trail=frame.trail,
-        idempotency=frame.idempotency,
     )
-    store = ReferralStore(frame.database, sealing)
-    desk = usecases.Desk(
-        rules=rule_book(),
-        clock=clock,
-        reference_secret=keyring.secret("case-reference"),
-        home_area=frame.bootstrap.area.id,
-        agencies=frozenset(frame.bootstrap.agencies),
-    )
-    OutcomeConsumer(sealing).register(frame.inbox)
+    deps = TransactionDeps(repositories, frame.trail, frame.idempotency)
+    store = ReferralStore(frame.database, deps)
+    context = Context(clock, keyring.secret("case-reference"))
+    OutcomeConsumer(store.within).register(frame.inbox)
     frame.subscribe(
         Subscription("referral.sharing", (topics.SHARING,), senders=lambda _topic: ("svc:sharing",))
     )
+    alarms = DeskAlarms(store, context, frame.idempotency)
 
     async def on_refusal(refusal: Refusal) -> None:
         await frame.record_refusal(refusal)
-        await _alarm_the_desk(refusal, store, desk, frame.idempotency)
+        await alarms.raise_for(refusal)
 
-    app = create_app(
+    api = Api(
         "referral",
-        settings,
-        title="Referral service",
-        description="Send referrals of danger to a person, and hear what became of them.",
-        routers=ROUTERS,
-        authenticator=frame.access,
-        readiness=frame.readiness,
-        on_refusal=on_refusal,
-        tags={
-            "referrals": "Send a referral and read what became of it.",
-            "markings": "Vetoes on disclosure.",
-            "lists": "Code lists, instruments, dated rules, and your refused intakes.",
-            "release checks": "Between services: the last look before a release.",
+        "Referral service",
+        "Send referrals of danger to a person, and hear what became of them.",
+        ROUTERS,
+        tags=_TAGS,
+    )
+    app = create_app(
+        api,
+        replace(frame.runtime, on_refusal=on_refusal),
+        provides={
+            AgencyDirectory: AgencyDirectory(frozenset(frame.bootstrap.agencies)),
+            AreaRules: AreaRules(rule_book(), frame.bootstrap.area.id),
+            AuditTrail: frame.trail,
+            CaseStore: store,
+            Context: context,
+            Cursors: frame.cursors,
+            Idempotency: frame.idempotency,
+            IntakeStore: store,
+            Settings: settings,
         },
-        clock=clock,
-        state={
-            "store": store,
-            "desk": desk,
-            "idempotency": frame.idempotency,
-            "cursors": frame.cursors,
-            "ready_to_read": frame.trail.ready,
-        },
+        answers=PROBLEMS,
     )
     return Service("referral", app, parts=[frame], pausable=[frame])
 
 
 def rule_book() -> RuleBook:
-    """The dated rules and instruments shipped with this service."""
-    folder = files("referral") / "rules"
+    """Read the dated rules and instruments shipped with this service."""
+    folder = files("referral") / "risk" / "rules"
     return read_rule_book(
         entry.read_text("utf-8") for entry in folder.iterdir() if entry.name.endswith(".toml")
     )
-
-
-async def _alarm_the_desk(
-    refusal: Refusal, store: ReferralStore, desk: usecases.Desk, idempotency: Idempotency
-) -> None:
-    """A refused intake of a known sender, for whatever reason, alarms its desk until that one is
-    corrected (design section 13, rule 2).
-
-    A dry run collects nothing, so nothing was refused; and what is still being handled has its own
-    answer coming.
-    """
-    codes = refusal.reasons.keys() - {_STILL_COMING}
-    if (
-        refusal.principal is None
-        or refusal.route != _INTAKE_ROUTE
-        or refusal.operation != "collection"
-        or not codes
-    ):
-        return
-    agency, code, sent = refusal.principal.agency, min(codes), refusal.sent
-    _log.warning(
-        "an intake was refused", extra={"alarm": "intake-refused", "agency": agency, "code": code}
-    )
-    mark = (
-        idempotency.name(refusal.principal, sent.idempotency_key)
-        if sent is not None and sent.idempotency_key
-        else None
-    )
-    reference = None if sent is None else reference_in(sent.body)
-    many = await store.write(
-        lambda tx: usecases.refuse_intake(
-            tx, agency, code, desk, key_mark=mark, external_reference=reference
-        )
-    )
-    if many:
-        # If we crash before this line, the list still holds every one of them and says how many.
-        _log.error(
-            "a desk no longer keeps up with its refused intakes",
-            extra={"alarm": "refused-intakes-many", "agency": agency},
-        )
-
-
-def reference_in(body: bytes) -> str | None:
-    """The sender's own reference in a body that was refused, if that much of it can be read."""
-    try:
-        form = parse(body)
-    except CanonicalError:
-        return None
-    reference = form.get("externalReference") if isinstance(form, dict) else None
-    return reference if isinstance(reference, str) and reference.strip() else None

@@ -5,7 +5,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, cast
 
-from common.problems import Fault, FieldError
+from common.models import FieldError
+from common.problems import Fault
 
 _Where = Literal["body", "query", "path", "header"]
 

@@ -8,8 +8,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from audit.questions.model import Filter, Found, Purpose, Question
 from audit.questions.use_cases import Asked
-from common.models import ApiModel, StrictBool, Timestamp
-from common.problems import FieldError
+from common.models import ApiModel, FieldError, StrictBool, Timestamp
 from hubformats.audit_record import OPERATIONS, Leaf, record_hash
 from hubformats.canonical import parse
 

@@ -1,0 +1,86 @@
+"""Proof that a caller has a relation to a case, and what that relation lets it open."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum, auto
+from typing import Final
+from uuid import UUID
+
+_SEAL = object()
+
+
+class Relation(StrEnum):
+    """How a caller belongs to a case: a row, or derived from one."""
+
+    SENDER = "sender"
+    """Its agency sent a referral of the case: a row of `referral`."""
+    RECIPIENT = "recipient"
+    ASSIGNED_AGENCY = "assigned_agency"
+    COORDINATORS_DESK = "coordinators_desk"
+    NAMED_WORKER = "named_worker"
+    SERVICE = "service"
+    """Sharing checks a release: the case's own row, and the one client that may ask."""
+
+
+class Opens(Enum):
+    """A part of a case that storage opens."""
+
+    OUTLINE = auto()
+    """Codes, flags, vetoes and opaque ids."""
+    OUTCOMES = auto()
+    """What became of each recipient who was told."""
+    REVISION = auto()
+    """The whole case, to make its next version; never shown to the caller."""
+
+
+ALLOWED: Final[Mapping[Relation, frozenset[Opens]]] = {
+    Relation.SENDER: frozenset({Opens.OUTLINE, Opens.OUTCOMES, Opens.REVISION}),
+    Relation.RECIPIENT: frozenset(),
+    Relation.ASSIGNED_AGENCY: frozenset(),
+    Relation.COORDINATORS_DESK: frozenset(),
+    Relation.NAMED_WORKER: frozenset(),
+    Relation.SERVICE: frozenset({Opens.OUTLINE}),
+}
+"""What each relation opens. Those that open nothing wait for their capability."""
+
+
+class NotAllowed(Exception):
+    """The caller's relation to the case does not open this part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorisedCase:
+    """Proof that a lookup found the caller's relation to a case.
+
+    Cannot be made by hand: see `authorise`.
+    """
+
+    case_id: UUID
+    version: int
+    relation: Relation
+    sealed_outline: bytes = field(repr=False, compare=False)
+    """The outline as the lookup found it, not opened, so that opening asks the database nothing."""
+    seal: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse every maker that is not this module."""
+        if self.seal is not _SEAL:
+            raise TypeError("AuthorisedCase is made by a lookup only")
+
+    def require(self, part: Opens) -> None:
+        """Check that the relation opens `part`.
+
+        Raises NotAllowed.
+        """
+        if part not in ALLOWED[self.relation]:
+            raise NotAllowed(f"{self.relation} does not open {part.name}")
+
+
+def authorise(
+    case_id: UUID, version: int, relation: Relation, sealed_outline: bytes = b""
+) -> AuthorisedCase:
+    """Make the proof.
+
+    For lookups in storage and their fake; tests/architecture lists every caller.
+    """
+    return AuthorisedCase(case_id, version, relation, sealed_outline, _SEAL)

@@ -1,0 +1,147 @@
+"""What the use cases of a case need from the outside, with the obligations an adapter must keep."""
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from common.access import Granted
+from referral.cases.model.authority import AuthorisedCase
+from referral.cases.model.case import Case, CaseOutline
+from referral.cases.model.outcome import Outcome
+from referral.cases.model.referral import OwnReferral, Referral
+from referral.context import Recording
+
+T = TypeVar("T")
+
+
+class Cases(Protocol):
+    """Cases inside one transaction.
+
+    Obligations: what is about a person is sealed under that person's key before it reaches the
+    database; nothing of a case opens without an `AuthorisedCase`, and then only what its relation
+    allows.
+    """
+
+    def add(self, case: Case) -> None:
+        """Store a new case and publish its snapshot."""
+        ...
+
+    def authorised(self, granted: Granted, case_id: UUID) -> AuthorisedCase | None:
+        """Look for the caller's relation to the case; no case and no relation are one answer, with
+        the same work done.
+        """
+        ...
+
+    def outline(self, proof: AuthorisedCase) -> CaseOutline:
+        """Open the outline as it stood when the proof was made.
+
+        Raises NotAllowed.
+        """
+        ...
+
+    def for_revision(self, proof: AuthorisedCase) -> Case:
+        """Open the whole case, to make its next version.
+
+        Raises NotAllowed. Facts about an erased person are gone, the rest stands.
+        """
+        ...
+
+    def replace(self, proof: AuthorisedCase, old: Case, new: Case) -> None:
+        """Compare and swap: make `new` the current version if `old` is, and publish it.
+
+        Raises VersionMoved if another change came first, NotAllowed.
+        """
+        ...
+
+    def snapshot_decided(self, case_id: UUID, version: int) -> None:
+        """Note that sharing decided on this snapshot: its bytes and those of older ones need not
+        be kept for resending.
+        """
+        ...
+
+    def is_decided(self, proof: AuthorisedCase) -> bool:
+        """Whether sharing has decided on the proof's version; with no outcome it then means that
+        nobody was told.
+
+        Raises NotAllowed.
+        """
+        ...
+
+
+class Referrals(Protocol):
+    """Referrals as they were sent, inside one transaction.
+
+    Obligation: rows of another agency are as if they did not exist, with the same work done.
+    """
+
+    def add(self, referral: Referral) -> None:
+        """Store a referral of a case that is stored."""
+        ...
+
+    def own(self, granted: Granted, referral_id: UUID) -> OwnReferral | None:
+        """Find the agency's own referral, with the proof that it is the sender."""
+        ...
+
+    def claimed(self, granted: Granted, external_reference: str) -> UUID | None:
+        """Find the referral with which the agency claimed this reference of its own."""
+        ...
+
+    def completion(self, granted: Granted, proof: AuthorisedCase) -> Referral | None:
+        """Find the agency's full referral that completed the urgent one of this case."""
+        ...
+
+
+class Outcomes(Protocol):
+    """What became of each recipient, inside one transaction."""
+
+    def told(self, proof: AuthorisedCase) -> tuple[Outcome, ...]:
+        """List the permitted recipients, in order of the first decision.
+
+        Raises NotAllowed.
+        """
+        ...
+
+    def known(self, case_id: UUID, recipient: str) -> Outcome | None:
+        """Find the state of one recipient, for an event of sharing's."""
+        ...
+
+    def add(self, case_id: UUID, outcome: Outcome) -> None:
+        """Store the first state of a recipient."""
+        ...
+
+    def replace(self, case_id: UUID, old: Outcome, new: Outcome) -> None:
+        """Compare and swap the state of a recipient.
+
+        Raises VersionMoved if another came first.
+        """
+        ...
+
+
+class CaseTx(Recording, Protocol):
+    """One transaction that reaches cases."""
+
+    @property
+    def cases(self) -> Cases:
+        """The cases."""
+        ...
+
+    @property
+    def referrals(self) -> Referrals:
+        """The referrals that made them."""
+        ...
+
+    @property
+    def outcomes(self) -> Outcomes:
+        """What became of them."""
+        ...
+
+
+class CaseStore(Protocol):
+    """Opens transactions that reach cases.
+
+    Obligation: `write` returns only after the commit; an exception leaves nothing behind.
+    """
+
+    async def write(self, work: Callable[[CaseTx], T]) -> T:
+        """Run `work` in one writing transaction and commit."""
+        ...

@@ -1,0 +1,1 @@
+"""Cases, referrals, outcomes and published snapshots in the database."""

@@ -1,0 +1,178 @@
+"""Cases in the database: sealed on the way in, opened for a proof on the way out."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from common.access import Granted
+from common.database import Prepared, Unit
+from common.events.case import CaseSnapshot
+from common.sealed import SubjectKey
+from hubformats.ids import uuid7
+from referral.cases.model.authority import AuthorisedCase, Opens, Relation, authorise
+from referral.cases.model.case import Case, CaseOutline, VersionMoved
+from referral.cases.repository.keys import CaseKeys, RepositoryDeps
+from referral.cases.repository.snapshots import Snapshots
+from referral.cases.repository.stored import (
+    by_contribution,
+    fact_texts,
+    facts_in,
+    head_text,
+    outline_of,
+)
+from referral.tables import CaseFile, FactGroup, ReferralRow, table_of
+
+_CASE: Final = table_of(CaseFile)
+_REFERRAL: Final = table_of(ReferralRow)
+_FACTS: Final = table_of(FactGroup)
+_FILE, _HEAD = "case_file", "head_ct"
+_GROUP, _SEALED = "fact_group", "facts_ct"
+"""What the seals are bound to; they stay when a table or column is renamed."""
+RELEASE_CHECKER: Final = ("svc-sharing", "case.read")
+"""The one client, and its scope, to which every case is open for a release check."""
+
+_NEW_CASE = Prepared(insert(_CASE), "id", "area", "version", "head_ct", "changed_at")
+_NEW_FACTS = Prepared(insert(_FACTS), *_FACTS.c.keys())
+_FOUND = select(_CASE.c.version, _CASE.c.head_ct).where(_CASE.c.id == bindparam("b_case"))
+_FOR_SERVICE = Prepared(_FOUND)
+_FOR_SENDER = Prepared(
+    _FOUND.where(
+        select(_REFERRAL.c.id)
+        .where(_REFERRAL.c.case_id == _CASE.c.id, _REFERRAL.c.agency == bindparam("sender"))
+        .exists()
+    )
+)
+
+
+class SqlCases:
+    """Fulfils `cases.ports.Cases` inside one unit of work."""
+
+    def __init__(self, unit: Unit, deps: RepositoryDeps, keys: CaseKeys) -> None:
+        self._conn = unit.connection
+        self._deps = deps
+        self._keys = keys
+        self._snapshots = Snapshots(unit, deps.outbox)
+
+    def add(self, case: Case) -> None:
+        """Store and publish."""
+        snapshot = case.to_snapshot()
+        data = snapshot.data()
+        # Case and people got their ids with this snapshot, so there is no key of theirs to look
+        # for.
+        keys = self._deps.subject_keys.create_fresh(self._conn, _key_ids(snapshot))
+        row = {
+            "id": snapshot.case_id,
+            "area": snapshot.area,
+            "version": snapshot.version,
+            "head_ct": self._sealed(keys, case, data),
+            "changed_at": case.outline.changed_at,
+        }
+        _NEW_CASE.run(self._conn, row)
+        self._write_facts(keys, case, data)
+        self._snapshots.publish(snapshot, data)
+
+    def authorised(self, granted: Granted, case_id: UUID) -> AuthorisedCase | None:
+        """Look in one statement, the case and the relation together."""
+        who = granted.principal
+        if (who.client_id, granted.scope) == RELEASE_CHECKER:
+            relation, found = Relation.SERVICE, _FOR_SERVICE.run(self._conn, {"b_case": case_id})
+        else:
+            wanted = {"b_case": case_id, "sender": who.agency}
+            relation, found = Relation.SENDER, _FOR_SENDER.run(self._conn, wanted)
+        row = found.first()
+        return None if row is None else authorise(case_id, row.version, relation, row.head_ct)
+
+    def outline(self, proof: AuthorisedCase) -> CaseOutline:
+        """Open what the proof carries."""
+        proof.require(Opens.OUTLINE)
+        return self._outline(proof)
+
+    def for_revision(self, proof: AuthorisedCase) -> Case:
+        """Open the outline and every group of facts whose person is not erased."""
+        proof.require(Opens.REVISION)
+        outline = self._outline(proof)
+        query = select(_FACTS).where(_FACTS.c.case_id == proof.case_id)
+        rows = self._conn.execute(query).mappings().all()
+        keys = self._deps.subject_keys.load(self._conn, {row["key_id"] for row in rows})
+        newest = len(outline.origins) - 1
+        placed = [
+            one
+            for row in rows
+            if row["key_id"] in keys
+            for one in facts_in(
+                keys[row["key_id"]].open(_GROUP, _SEALED, row["id"], row["facts_ct"]), newest
+            )
+        ]
+        return Case(outline, by_contribution(placed, len(outline.origins)))
+
+    def replace(self, proof: AuthorisedCase, old: Case, new: Case) -> None:
+        """Swap the version, then the facts, then publish."""
+        proof.require(Opens.REVISION)
+        snapshot = new.to_snapshot()
+        keys, data = self._keys_for(snapshot), snapshot.data()
+        swapped = self._conn.execute(
+            update(_CASE)
+            .where(_CASE.c.id == proof.case_id, _CASE.c.version == old.outline.version)
+            .values(
+                version=snapshot.version,
+                head_ct=self._sealed(keys, new, data),
+                changed_at=new.outline.changed_at,
+            )
+        )
+        if swapped.rowcount != 1:
+            raise VersionMoved
+        self._conn.execute(delete(_FACTS).where(_FACTS.c.case_id == proof.case_id))
+        self._write_facts(keys, new, data)
+        self._snapshots.publish(snapshot, data)
+
+    def snapshot_decided(self, case_id: UUID, version: int) -> None:
+        """Let go of its bytes."""
+        self._snapshots.decided(case_id, version)
+
+    def is_decided(self, proof: AuthorisedCase) -> bool:
+        """Decided snapshots have no row waiting."""
+        proof.require(Opens.OUTCOMES)
+        return self._snapshots.is_decided(proof.case_id, proof.version)
+
+    def _outline(self, proof: AuthorisedCase) -> CaseOutline:
+        key = self._keys.of(proof.case_id)
+        return outline_of(key.open(_FILE, _HEAD, proof.case_id, proof.sealed_outline))
+
+    def _keys_for(self, snapshot: CaseSnapshot) -> dict[UUID, SubjectKey]:
+        """Read a key for the case and for each subject, made where missing."""
+        ids = _key_ids(snapshot)
+        found = self._deps.subject_keys.load(self._conn, ids)
+        return {
+            one: found.get(one) or self._deps.subject_keys.create(self._conn, one) for one in ids
+        }
+
+    def _sealed(
+        self, keys: Mapping[UUID, SubjectKey], case: Case, data: Mapping[str, Any]
+    ) -> bytes:
+        case_id = case.outline.case_id
+        key = self._keys.keep(keys[case_id])
+        return key.seal(_FILE, _HEAD, case_id, head_text(case, data))
+
+    def _write_facts(
+        self, keys: Mapping[UUID, SubjectKey], case: Case, data: Mapping[str, Any]
+    ) -> None:
+        rows = []
+        for owner, category, text in fact_texts(case, data):
+            row_id = uuid7()
+            rows.append(
+                {
+                    "id": row_id,
+                    "case_id": case.outline.case_id,
+                    "key_id": owner,
+                    "category": category,
+                    "facts_ct": keys[owner].seal(_GROUP, _SEALED, row_id, text),
+                }
+            )
+        _NEW_FACTS.run_many(self._conn, rows)
+
+
+def _key_ids(snapshot: CaseSnapshot) -> list[UUID]:
+    """List whose keys seal a snapshot: the case's own and each subject's."""
+    return [snapshot.case_id, *(subject.subject_id for subject in snapshot.subjects)]

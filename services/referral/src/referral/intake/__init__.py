@@ -1,0 +1,1 @@
+"""Taking referrals in: forms, completing, code lists, refused intakes."""

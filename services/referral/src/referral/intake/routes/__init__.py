@@ -1,0 +1,1 @@
+"""Routes of intake: sending a referral, code lists, refused intakes."""

@@ -1,0 +1,1 @@
+"""Risk instruments, dated rules of an area, and the level of risk."""

@@ -1,0 +1,308 @@
+"""Referral's ports in memory; they keep the contract suite that the real adapters keep."""
+
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from common.access import Granted, Principal, grant
+from common.attempts import Answer, Attempt
+from common.events.case import CaseSnapshot
+from common.testing import ManualClock
+from hubformats.audit_record import AuditEntry
+from hubformats.ids import uuid7
+from referral.cases.model.authority import AuthorisedCase, Opens, Relation, authorise
+from referral.cases.model.case import Case, CaseOutline, VersionMoved
+from referral.cases.model.outcome import Outcome, OutcomeState
+from referral.cases.model.referral import FormKind, OwnReferral, Referral
+from referral.context import Context
+from referral.intake.model.refused import IntakeMarks, RefusedIntake, RefusedPage, RefusedPlace
+from referral.risk.model import AreaRules
+from referral.wiring import rule_book
+
+T = TypeVar("T")
+POLICE, HOUSING = "northmoor-police", "northmoor-housing"
+RULES = AreaRules(rule_book(), "northmoor")
+CONTEXT = Context(ManualClock(), b"r" * 32)
+
+
+def granted(
+    agency: str = POLICE, scope: str = "referral.write", client: str | None = None
+) -> Granted:
+    """A grant as the guard gives it to an agency's system, or to the service `client`."""
+    name = client or agency
+    who = Principal("issuer", name, name, "system", agency, scopes=frozenset({scope}))
+    return grant(who, scope=scope, operation="collection", at=CONTEXT.clock.now())
+
+
+SHARING_CHECKS = granted("svc:sharing", "case.read", "svc-sharing")
+"""The grant under which sharing checks a release."""
+
+
+@dataclass
+class Held:
+    """What the fakes hold, so that a failed transaction can be undone."""
+
+    cases: dict[UUID, Case] = field(default_factory=dict)
+    referrals: dict[UUID, Referral] = field(default_factory=dict)
+    outcomes: dict[tuple[UUID, str], Outcome] = field(default_factory=dict)
+    waiting: dict[tuple[UUID, int], CaseSnapshot] = field(default_factory=dict)
+    published: list[CaseSnapshot] = field(default_factory=list)
+    refused: dict[UUID, "OpenAlarm"] = field(default_factory=dict)
+    answers: dict[bytes, Answer] = field(default_factory=dict)
+    entries: list[AuditEntry] = field(default_factory=list)
+
+    def copy(self) -> "Held":
+        """The same things in containers of their own."""
+        return Held(
+            dict(self.cases),
+            dict(self.referrals),
+            dict(self.outcomes),
+            dict(self.waiting),
+            list(self.published),
+            dict(self.refused),
+            dict(self.answers),
+            list(self.entries),
+        )
+
+
+@dataclass(frozen=True)
+class OpenAlarm:
+    """One refused intake."""
+
+    agency: str
+    shown: RefusedIntake
+    marks: IntakeMarks
+
+
+def _same(reference: str) -> str:
+    folded = unicodedata.normalize("NFKC", reference).casefold()
+    return unicodedata.normalize("NFKC", folded).strip()
+
+
+class FakeCases:
+    """Fulfils `cases.ports.Cases`."""
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
+    def add(self, case: Case) -> None:
+        """Keep it; publish."""
+        self.held.cases[case.outline.case_id] = case
+        self._publish(case)
+
+    def authorised(self, granted: Granted, case_id: UUID) -> AuthorisedCase | None:
+        """The sender's relation is a referral of its own; sharing's is the case."""
+        case = self.held.cases.get(case_id)
+        if case is None:
+            return None
+        who = granted.principal
+        if (who.client_id, granted.scope) == ("svc-sharing", "case.read"):
+            return authorise(case_id, case.outline.version, Relation.SERVICE)
+        sent = {r.case_id for r in self.held.referrals.values() if r.agency == who.agency}
+        if case_id not in sent:
+            return None
+        return authorise(case_id, case.outline.version, Relation.SENDER)
+
+    def outline(self, proof: AuthorisedCase) -> CaseOutline:
+        """Of the case."""
+        proof.require(Opens.OUTLINE)
+        return self.held.cases[proof.case_id].outline
+
+    def for_revision(self, proof: AuthorisedCase) -> Case:
+        """The case."""
+        proof.require(Opens.REVISION)
+        return self.held.cases[proof.case_id]
+
+    def replace(self, proof: AuthorisedCase, old: Case, new: Case) -> None:
+        """Compare and swap."""
+        proof.require(Opens.REVISION)
+        if self.held.cases[proof.case_id].outline.version != old.outline.version:
+            raise VersionMoved
+        self.held.cases[proof.case_id] = new
+        self._publish(new)
+
+    def snapshot_decided(self, case_id: UUID, version: int) -> None:
+        """Let go."""
+        for one in [key for key in self.held.waiting if key[0] == case_id and key[1] <= version]:
+            del self.held.waiting[one]
+
+    def is_decided(self, proof: AuthorisedCase) -> bool:
+        """None of this version or later waits."""
+        proof.require(Opens.OUTCOMES)
+        return not any(
+            case == proof.case_id and version >= proof.version
+            for case, version in self.held.waiting
+        )
+
+    def _publish(self, case: Case) -> None:
+        snapshot = case.to_snapshot()
+        self.held.published.append(snapshot)
+        self.held.waiting[snapshot.case_id, snapshot.version] = snapshot
+
+
+class FakeReferrals:
+    """Fulfils `cases.ports.Referrals`."""
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
+    def add(self, referral: Referral) -> None:
+        """Keep it."""
+        self.held.referrals[referral.referral_id] = referral
+
+    def own(self, granted: Granted, referral_id: UUID) -> OwnReferral | None:
+        """Of the agency alone."""
+        found = self.held.referrals.get(referral_id)
+        if found is None or found.agency != granted.principal.agency:
+            return None
+        version = self.held.cases[found.case_id].outline.version
+        return OwnReferral(found, authorise(found.case_id, version, Relation.SENDER))
+
+    def claimed(self, granted: Granted, external_reference: str) -> UUID | None:
+        """Of the agency alone."""
+        for one in self.held.referrals.values():
+            if (
+                one.claims_reference
+                and one.agency == granted.principal.agency
+                and _same(one.external_reference or "") == _same(external_reference)
+            ):
+                return one.referral_id
+        return None
+
+    def completion(self, granted: Granted, proof: AuthorisedCase) -> Referral | None:
+        """The full form of the case."""
+        proof.require(Opens.REVISION)
+        for one in self.held.referrals.values():
+            mine = (one.case_id, one.agency) == (proof.case_id, granted.principal.agency)
+            if mine and one.form is FormKind.FULL:
+                return one
+        return None
+
+
+class FakeOutcomes:
+    """Fulfils `cases.ports.Outcomes`."""
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
+    def told(self, proof: AuthorisedCase) -> tuple[Outcome, ...]:
+        """Without the withheld."""
+        proof.require(Opens.OUTCOMES)
+        found = [one for (case, _), one in self.held.outcomes.items() if case == proof.case_id]
+        shown = [one for one in found if one.state is not OutcomeState.WITHHELD]
+        return tuple(sorted(shown, key=lambda one: (one.first_at, one.recipient)))
+
+    def known(self, case_id: UUID, recipient: str) -> Outcome | None:
+        """By case and recipient."""
+        return self.held.outcomes.get((case_id, recipient))
+
+    def add(self, case_id: UUID, outcome: Outcome) -> None:
+        """Keep it."""
+        self.held.outcomes[case_id, outcome.recipient] = outcome
+
+    def replace(self, case_id: UUID, old: Outcome, new: Outcome) -> None:
+        """Compare and swap."""
+        if self.held.outcomes.get((case_id, old.recipient)) != old:
+            raise VersionMoved
+        self.held.outcomes[case_id, old.recipient] = new
+
+
+class FakeRefused:
+    """Fulfils `intake.ports.Refused`."""
+
+    def __init__(self, held: Held, many: int = 1_000) -> None:
+        self.held = held
+        self.many = many
+
+    def note(self, agency: str, code: str, at: datetime, marks: IntakeMarks) -> bool:
+        """One for each intake."""
+        again = self._same(agency, marks)
+        for key in again:
+            known = self.held.refused[key]
+            reference = known.marks.external_reference or marks.external_reference
+            self.held.refused[key] = OpenAlarm(
+                agency,
+                RefusedIntake(key, known.shown.at, code),
+                IntakeMarks(known.marks.key_mark, reference),
+            )
+        if again:
+            return False
+        new = RefusedIntake(uuid7(), at, code)
+        self.held.refused[new.id] = OpenAlarm(agency, new, marks)
+        return len(self._of(agency)) == self.many
+
+    def correct(self, granted: Granted, marks: IntakeMarks) -> None:
+        """Those of the same key or reference."""
+        for key in self._same(granted.principal.agency, marks):
+            del self.held.refused[key]
+
+    def acknowledge(self, granted: Granted, refused_id: UUID) -> RefusedIntake | None:
+        """Of the agency alone."""
+        found = self.held.refused.get(refused_id)
+        if found is None or found.agency != granted.principal.agency:
+            return None
+        return self.held.refused.pop(refused_id).shown
+
+    def open(self, granted: Granted, after: RefusedPlace | None, limit: int) -> RefusedPage:
+        """Oldest first."""
+        every = sorted(
+            (one.shown for one in self._of(granted.principal.agency)),
+            key=lambda one: (one.at, one.id),
+        )
+        rest = [one for one in every if after is None or (one.at, one.id) > after]
+        return RefusedPage(tuple(rest[:limit]), more=len(rest) > limit, total=len(every))
+
+    def _of(self, agency: str) -> list[OpenAlarm]:
+        return [one for one in self.held.refused.values() if one.agency == agency]
+
+    def _same(self, agency: str, marks: IntakeMarks) -> list[UUID]:
+        reference = marks.external_reference
+        return [
+            one.shown.id
+            for one in self._of(agency)
+            if (marks.key_mark is not None and one.marks.key_mark == marks.key_mark)
+            or (
+                reference
+                and one.marks.external_reference
+                and _same(one.marks.external_reference) == _same(reference)
+            )
+        ]
+
+
+class FakeTx:
+    """Fulfils the transaction of every folder."""
+
+    def __init__(self, held: Held | None = None) -> None:
+        self.held = Held() if held is None else held
+        self.cases = FakeCases(self.held)
+        self.referrals = FakeReferrals(self.held)
+        self.outcomes = FakeOutcomes(self.held)
+        self.refused = FakeRefused(self.held)
+
+    def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
+        """Keep the answer."""
+        known = self.held.answers.get(attempt.id)
+        if known is not None:
+            return Answer(known.status, known.body, known.headers, replayed=True)
+        return self.held.answers.setdefault(attempt.id, work())
+
+    def record(self, entry: AuditEntry) -> None:
+        """Keep the entry."""
+        self.held.entries.append(entry)
+
+
+class FakeStore:
+    """Fulfils the store of every folder."""
+
+    def __init__(self) -> None:
+        self.held = Held()
+
+    async def write(self, work: Callable[[FakeTx], T]) -> T:
+        """Run `work`; an exception leaves nothing behind."""
+        trying = self.held.copy()
+        answer = work(FakeTx(trying))
+        self.held = trying
+        return answer
