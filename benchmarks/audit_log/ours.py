@@ -22,7 +22,7 @@ from common.bus import Outgoing
 from common.events.audit import AuditBatch, AuditItem
 from hubformats.audit_record import SALT_BYTES
 from hubformats.canonical import b64u, canonical
-from hubformats.envelope import seal
+from hubformats.envelope import Message, seal
 from hubformats.ids import opaque, uuid7
 from tests.support.audit_service import AuditHarness, running_audit
 
@@ -134,15 +134,17 @@ def _messages(harness: AuditHarness, entries: int) -> list[Outgoing]:
         )
         event = AuditBatch(service="sharing", src=src, epoch=1, first_seq=first, items=items)
         value = seal(
-            type=event.TYPE,
-            version=event.VERSION,
-            data=event.data(),
+            Message(
+                type=event.TYPE,
+                version=event.VERSION,
+                data=event.data(),
+                stream=f"{topic}/{src}",
+                seq=number,
+                id=uuid7(),
+                issued_at=harness.clock.now(),
+            ),
             sender=sender,
             recipients=[recipient],
-            stream=f"{topic}/{src}",
-            seq=number,
-            id=uuid7(),
-            issued_at=harness.clock.now(),
         )
         made.append(Outgoing(topic, src.encode(), value))
     return made

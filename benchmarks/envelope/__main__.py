@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey
 
 from benchmarks import measuring
 from benchmarks.envelope import primitives
-from hubformats.envelope import open_envelope, seal
+from hubformats.envelope import Message, open_envelope, seal
 from hubformats.ids import uuid7
 from hubformats.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
 
@@ -101,15 +101,17 @@ def _data(body: str) -> dict[str, Any]:
 
 def _sealed(data: Mapping[str, Any], sender: Any, mine: list[OpeningKey]) -> bytes:
     return seal(
-        type="CaseSnapshot",
-        version=1,
-        data=data,
+        Message(
+            type="CaseSnapshot",
+            version=1,
+            data=data,
+            stream="hub.case.v1/x",
+            seq=1,
+            id=uuid7(),
+            issued_at=datetime.now(UTC),
+        ),
         sender=sender,
         recipients=[key.public() for key in mine],
-        stream="hub.case.v1/x",
-        seq=1,
-        id=uuid7(),
-        issued_at=datetime.now(UTC),
     )
 
 

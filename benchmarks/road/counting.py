@@ -22,11 +22,11 @@ from common.bus import Outgoing
 from common.bus_embedded import EmbeddedDoor
 from common.database.writer import Writer
 from common.web import idempotency
-from hubformats import envelope
+from hubformats import jwe
 from hubformats.keys import SigningKey, VerificationKey
 from tests.support.road import Road, example, road, until
 
-_CIPHERS: Final = (envelope, keyring, sealed, sealing, idempotency)
+_CIPHERS: Final = (jwe, keyring, sealed, sealing, idempotency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ def _watching(calls: list[tuple[Any, ...]]) -> Iterator[Counter[str]]:
         for owner, name, label in (
             (SigningKey, "sign", "ECDSA sign"),
             (VerificationKey, "verify", "ECDSA verify"),
-            (envelope, "_wrap", "recipient wrap"),
-            (envelope, "_unwrap", "recipient unwrap"),
+            (jwe, "wrap", "recipient wrap"),
+            (jwe, "_unwrap", "recipient unwrap"),
             (Writer, "_run_group", "commit"),
         ):
             stack.enter_context(

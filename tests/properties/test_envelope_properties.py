@@ -12,7 +12,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hubformats.canonical import canonical, parse
-from hubformats.envelope import EnvelopeRefused, Opened, open_envelope, peek, seal, verify_statement
+from hubformats.envelope import (
+    EnvelopeRefused,
+    Message,
+    Opened,
+    open_envelope,
+    peek,
+    seal,
+    verify_statement,
+)
 from hubformats.ids import uuid7
 from hubformats.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
 from hubformats.statement import _octets_padded, octets
@@ -34,15 +42,17 @@ documents = st.dictionaries(text, values, max_size=5)
 def sealed(data: dict[str, Any], to: Sequence[OpeningKey], seq: int = 1) -> bytes:
     """An envelope of sharing to these agencies."""
     return seal(
-        type="hub.test",
-        version=1,
-        data=data,
+        Message(
+            type="hub.test",
+            version=1,
+            data=data,
+            stream="s",
+            seq=seq,
+            id=uuid7(),
+            issued_at=datetime(2026, 11, 20, tzinfo=UTC),
+        ),
         sender=SENDER,
         recipients=[key.public() for key in to],
-        stream="s",
-        seq=seq,
-        id=uuid7(),
-        issued_at=datetime(2026, 11, 20, tzinfo=UTC),
     )
 
 

@@ -27,7 +27,7 @@ from common.outbox import outbox_tables
 from common.testing import ManualClock
 from hubformats.audit_record import Actor, AuditEntry
 from hubformats.clock import SystemClock
-from hubformats.envelope import open_envelope, seal
+from hubformats.envelope import Message, open_envelope, seal
 from hubformats.event import Event
 from hubformats.ids import uuid7
 from tests.support.databases import database, database_url
@@ -121,15 +121,17 @@ async def say(
 ) -> None:
     """Publish an event on the receipt topic as the audit service does."""
     value = seal(
-        type=event.TYPE,
-        version=event.VERSION,
-        data=event.data(),
+        Message(
+            type=event.TYPE,
+            version=event.VERSION,
+            data=event.data(),
+            stream=f"receipts-{to}",
+            seq=seq,
+            id=uuid7(),
+            issued_at=SystemClock().now(),
+        ),
         sender=SIGNING[source],
         recipients=[OPENING[to].public()],
-        stream=f"receipts-{to}",
-        seq=seq,
-        id=uuid7(),
-        issued_at=SystemClock().now(),
     )
     await bus.publish([Outgoing(topics.AUDIT_RECEIPT, b"receipts", value)])
 

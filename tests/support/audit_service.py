@@ -26,7 +26,7 @@ from hubformats import jws
 from hubformats.audit_record import Actor, AuditEntry
 from hubformats.clock import SystemClock
 from hubformats.dpop import make_proof
-from hubformats.envelope import seal
+from hubformats.envelope import Message, seal
 from hubformats.ids import opaque, uuid7
 from hubformats.keys import generate_signing
 from identity.bootstrap import create
@@ -116,15 +116,17 @@ class AuditHarness:
             if (key := self.producer.keys.recipient(f"svc:{name}")) is not None
         ]
         value = seal(
-            type=event.TYPE,
-            version=event.VERSION,
-            data=event.data(),
+            Message(
+                type=event.TYPE,
+                version=event.VERSION,
+                data=event.data(),
+                stream="heartbeat",
+                seq=1,
+                id=uuid7(),
+                issued_at=self.clock.now(),
+            ),
             sender=self.keyring("identity").signing_key(SERVICE_KEY),
             recipients=recipients,
-            stream="heartbeat",
-            seq=1,
-            id=uuid7(),
-            issued_at=self.clock.now(),
         )
         await self.bus.door("identity").publish([Outgoing(topics.IDENTITY, b"heartbeat", value)])
         async with asyncio.timeout(20):

@@ -14,7 +14,7 @@ from common.events.case import CaseSnapshot
 from common.keyring import FileKeyring
 from hubformats.canonical import b64u
 from hubformats.clock import SystemClock
-from hubformats.envelope import open_envelope, seal
+from hubformats.envelope import Message, open_envelope, seal
 from hubformats.ids import opaque, uuid7
 from hubformats.keys import RecipientKey, SigningKey
 from tests.support.inner_hub import URGENT, InnerHub
@@ -49,15 +49,17 @@ def sealed(
 ) -> bytes:
     """An envelope any sender with this key could make."""
     return seal(
-        type=type_,
-        version=version,
-        data=data,
+        Message(
+            type=type_,
+            version=version,
+            data=data,
+            stream=stream or f"test/{opaque()}",
+            seq=seq,
+            id=uuid7(),
+            issued_at=CLOCK.now(),
+        ),
         sender=sender,
         recipients=[recipient(hub, to)],
-        stream=stream or f"test/{opaque()}",
-        seq=seq,
-        id=uuid7(),
-        issued_at=CLOCK.now(),
     )
 
 

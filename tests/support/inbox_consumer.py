@@ -17,7 +17,7 @@ from common.database import Database, Unit, ensure_schema
 from common.events.case import SubjectErased
 from common.inbox import Received, Waiting
 from hubformats.clock import SystemClock
-from hubformats.envelope import seal
+from hubformats.envelope import Message, seal
 from hubformats.ids import uuid7
 from hubformats.keys import (
     KeySource,
@@ -139,17 +139,19 @@ def envelope(
     to: str = "svc:sharing",
 ) -> Outgoing:
     value = seal(
-        type=type,
-        version=version,
-        data=data
-        if data is not None
-        else SubjectErased(subject_id=uuid7(), case_ids=(), erased_at=AT).data(),
+        Message(
+            type=type,
+            version=version,
+            data=data
+            if data is not None
+            else SubjectErased(subject_id=uuid7(), case_ids=(), erased_at=AT).data(),
+            stream="case-1",
+            seq=seq,
+            id=id or uuid7(),
+            issued_at=AT,
+        ),
         sender=sender,
         recipients=[OPENING[to].public()],
-        stream="case-1",
-        seq=seq,
-        id=id or uuid7(),
-        issued_at=AT,
     )
     return Outgoing(topics.CASE, b"case-1", value)
 

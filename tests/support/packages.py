@@ -14,7 +14,7 @@ from common.views import ClauseText, Projection, content, is_location_shielded, 
 from hubformats.agency_events import DisclosurePackage, Promise
 from hubformats.audit_record import Leaf, content_commitment, new_salt, record_hash
 from hubformats.canonical import b64u, canonical, parse
-from hubformats.envelope import seal
+from hubformats.envelope import Message, seal
 from hubformats.ids import uuid7
 from hubformats.keys import OpeningKey, SigningKey, generate_opening, generate_signing
 from hubformats.tlog import Checkpoint, Signer, format_proof, leaf_hash
@@ -160,15 +160,17 @@ class Parties:
     ) -> bytes:
         """An event sealed as sharing would seal it."""
         return seal(
-            type=event.TYPE,
-            version=event.VERSION,
-            data=event.data(),
+            Message(
+                type=event.TYPE,
+                version=event.VERSION,
+                data=event.data(),
+                stream=ME,
+                seq=1,
+                id=uuid7(),
+                issued_at=datetime(2026, 11, 21, 2, 0, tzinfo=UTC),
+            ),
             sender=sender or self.hub,
             recipients=[(to or self.opening).public()],
-            stream=ME,
-            seq=1,
-            id=uuid7(),
-            issued_at=datetime(2026, 11, 21, 2, 0, tzinfo=UTC),
         )
 
 

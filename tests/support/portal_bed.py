@@ -22,7 +22,7 @@ from hubformats.agency_events import DisclosurePackage, Promise
 from hubformats.audit_record import AuditEntry, Leaf, content_commitment, record_hash
 from hubformats.canonical import b64u, canonical
 from hubformats.clock import Clock
-from hubformats.envelope import seal
+from hubformats.envelope import Message, seal
 from hubformats.keys import OpeningKey, SigningKey, StaticKeys, generate_opening, generate_signing
 from hubformats.tlog import Checkpoint, Signer, Verifier, format_proof, leaf_hash, node_hash
 from portal.api import ROUTERS
@@ -147,15 +147,17 @@ def promised(content: Mapping[str, Any] = CONTENT) -> DisclosurePackage:
 def envelope(made: DisclosurePackage, *, sender: SigningKey = SHARING) -> bytes:
     """The package sealed to us."""
     return seal(
-        type=DisclosurePackage.TYPE,
-        version=1,
-        data=made.model_dump(mode="json", by_alias=True, exclude_none=True),
+        Message(
+            type=DisclosurePackage.TYPE,
+            version=1,
+            data=made.model_dump(mode="json", by_alias=True, exclude_none=True),
+            stream=ME,
+            seq=1,
+            id=DELIVERY,
+            issued_at=ManualClock().now(),
+        ),
         sender=sender,
         recipients=[IDVA.public()],
-        stream=ME,
-        seq=1,
-        id=DELIVERY,
-        issued_at=ManualClock().now(),
     )
 
 

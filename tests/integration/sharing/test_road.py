@@ -15,7 +15,7 @@ from hubformats import jws
 from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
 from hubformats.canonical import canonical, unb64u
 from hubformats.dpop import make_proof
-from hubformats.envelope import peek, routing_headers, seal
+from hubformats.envelope import Message, peek, routing_headers, seal
 from hubformats.ids import opaque, uuid7
 from hubformats.keys import generate_signing
 from hubpartner.answers import ProblemAnswer
@@ -236,15 +236,17 @@ async def test_receipts_come_by_the_agencys_own_topic_and_nobody_speaks_for_anot
         ) -> None:
             profile = hub.partner(agency).profile
             value = seal(
-                type=event.TYPE,
-                version=event.VERSION,
-                data=event.data(),
+                Message(
+                    type=event.TYPE,
+                    version=event.VERSION,
+                    data=event.data(),
+                    stream=agency,
+                    seq=number,
+                    id=uuid7(),
+                    issued_at=hub.sharing_state("desk").now(),
+                ),
                 sender=profile.signing,
                 recipients=[sharing_key],
-                stream=agency,
-                seq=number,
-                id=uuid7(),
-                issued_at=hub.sharing_state("desk").now(),
             )
             await hub.bus.publish(
                 [

@@ -14,7 +14,7 @@ from common.keyring import FileKeyring
 from deploy.stack.services import Stack
 from hubformats.agency_events import SavedReceipt
 from hubformats.clock import SystemClock
-from hubformats.envelope import seal
+from hubformats.envelope import Message, seal
 from hubformats.ids import opaque, uuid7
 from hubpartner.answers import ProblemAnswer
 from hubpartner.client import HubClient
@@ -42,15 +42,17 @@ def receipt(stack: Stack) -> bytes:
     recipient = next(iter(keys.values())).public()
     signing = read_profile(stack.profiles / f"{IDVA}.toml").signing
     return seal(
-        type=SavedReceipt.TYPE,
-        version=1,
-        data=SavedReceipt(receipt=f"no.receipt.{opaque()}").data(),
+        Message(
+            type=SavedReceipt.TYPE,
+            version=1,
+            data=SavedReceipt(receipt=f"no.receipt.{opaque()}").data(),
+            stream=f"test/{opaque()}",
+            seq=1,
+            id=uuid7(),
+            issued_at=SystemClock().now(),
+        ),
         sender=signing,
         recipients=[recipient],
-        stream=f"test/{opaque()}",
-        seq=1,
-        id=uuid7(),
-        issued_at=SystemClock().now(),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from common.bus import Incoming
 from common.inbox.received import Opener
 from hubformats.clock import SystemClock
-from hubformats.envelope import seal
+from hubformats.envelope import Message, seal
 from hubformats.ids import uuid7
 from hubformats.keys import OpeningKey, StaticKeys, generate_opening, generate_signing
 
@@ -24,15 +24,17 @@ SENDER, MINE, ANOTHERS = (
 def record(seq: int, to: OpeningKey = MINE) -> Incoming:
     """An envelope of the log on the bus."""
     value = seal(
-        type="hub.test",
-        version=1,
-        data={"n": seq},
+        Message(
+            type="hub.test",
+            version=1,
+            data={"n": seq},
+            stream="s",
+            seq=seq,
+            id=uuid7(),
+            issued_at=datetime(2026, 11, 20, tzinfo=UTC),
+        ),
         sender=SENDER,
         recipients=[to.public()],
-        stream="s",
-        seq=seq,
-        id=uuid7(),
-        issued_at=datetime(2026, 11, 20, tzinfo=UTC),
     )
     return Incoming("hub.audit-receipt.v1", b"s", value, (), 0, seq, 0)
 

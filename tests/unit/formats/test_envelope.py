@@ -14,6 +14,7 @@ from hubformats.envelope import (
     MAX_BYTES,
     EnvelopeRefused,
     EnvelopeTooLarge,
+    Message,
     Opened,
     digest,
     headers_agree,
@@ -48,15 +49,17 @@ def sealed(
 ) -> bytes:
     """A small envelope from the police to sharing, or as asked."""
     return seal(
-        type=type_,
-        version=version,
-        data={"reference": "A1"} if data is None else data,
+        Message(
+            type=type_,
+            version=version,
+            data={"reference": "A1"} if data is None else data,
+            stream=stream,
+            seq=seq,
+            id=id_,
+            issued_at=issued_at,
+        ),
         sender=sender,
         recipients=[SHARING.public()] if recipients is None else recipients,
-        stream=stream,
-        seq=seq,
-        id=id_,
-        issued_at=issued_at,
     )
 
 

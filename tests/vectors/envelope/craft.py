@@ -11,7 +11,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hubformats import envelope
+from hubformats import envelope, jwe
 from hubformats.canonical import b64u, canonical, unb64u
 from hubformats.keys import OpeningKey, RecipientKey, SigningKey, bare_jwk, thumbprint
 from hubformats.statement import sign_statement
@@ -116,7 +116,7 @@ def packed(
     """
     entropy = NamedEntropy(name)
     cek, iv = entropy.octets(32), entropy.octets(12)
-    entries = [envelope._wrap(cek, key, entropy) for key in recipients]
+    entries = [jwe.wrap(cek, key, entropy) for key in recipients]
     moved = {member: entries[0]["header"][member] for member in protect}
     if not keep:
         entries[0]["header"] = {

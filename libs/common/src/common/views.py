@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 from common.events.case import CaseSnapshot, Fact
 from hubformats.canonical import canonical
 from hubformats.categories import CATEGORIES, FROM_SNAPSHOT, category
-from hubformats.shield import REMOVED, Shield, is_area
+from hubformats.places import is_area
+from hubformats.shield import REMOVED, Shield
 
 CONTENT_VERSION: Final = 1
 

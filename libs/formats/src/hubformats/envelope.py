@@ -6,29 +6,15 @@ FROZEN: tests/vectors/envelope holds the golden files. What another version need
 
 import hashlib
 import hmac
-import secrets
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
-
 from hubformats.canonical import b64u, canonical
-from hubformats.keys import (
-    KeyRefused,
-    KeySource,
-    OpeningKey,
-    RecipientKey,
-    SigningKey,
-    bare_jwk,
-    point_of,
-)
+from hubformats.jwe import MAX_RECIPIENTS, Entropy, SystemEntropy, decrypt, encrypt, read
+from hubformats.keys import KeySource, OpeningKey, RecipientKey, SigningKey
 from hubformats.statement import (
     Code,
     EnvelopeRefused,
@@ -37,11 +23,9 @@ from hubformats.statement import (
     counter,
     encoded_object,
     identifier,
-    octets,
     routing_name,
     routing_names,
     sign_statement,
-    strict_object,
     verify_statement,
 )
 
@@ -52,6 +36,7 @@ __all__ = [
     "Code",
     "EnvelopeRefused",
     "EnvelopeTooLarge",
+    "Message",
     "Metadata",
     "Opened",
     "Statement",
@@ -67,12 +52,7 @@ __all__ = [
 SEALED_TYPE: Final = "hub.sealed.v1"
 CONTENT_TYPE: Final = "application/jose+json"
 MAX_BYTES: Final = 400_000  # the largest bucket in base64url, 64 recipients and the clear metadata
-MAX_RECIPIENTS: Final = 64
 
-_JWE_HEADER: Final = {"cty": "hub-event+jws", "enc": "A256GCM", "typ": "hub-event+jwe"}
-_PROTECTED: Final = b64u(canonical(_JWE_HEADER))
-_ENVELOPE_MEMBERS: Final = {"protected", "aad", "iv", "ciphertext", "tag", "recipients"}
-_ENTRY_HEADER: Final = {"alg", "kid", "epk"}
 _CLEAR_MEMBERS: Final = {"id", "type", "source", "to", "stream", "seq", "pd"}
 
 
@@ -101,68 +81,43 @@ class Opened(Statement):
     digest: str
 
 
-class Entropy(Protocol):
-    """Where the random parts of an envelope come from; only the maker of the golden files has
-    another than the system.
-    """
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a sender says, and where it stands in the sender's stream."""
 
-    def octets(self, count: int) -> bytes:
-        """`count` unpredictable bytes."""
-        ...
-
-    def ephemeral(self) -> ec.EllipticCurvePrivateKey:
-        """A fresh P-256 key, used once."""
-        ...
-
-
-class SystemEntropy:
-    """The operating system's randomness."""
-
-    def octets(self, count: int) -> bytes:
-        """`count` unpredictable bytes."""
-        return secrets.token_bytes(count)
-
-    def ephemeral(self) -> ec.EllipticCurvePrivateKey:
-        """A fresh P-256 key, used once."""
-        return ec.generate_private_key(ec.SECP256R1())
+    type: str
+    version: int
+    data: Mapping[str, Any]
+    stream: str
+    seq: int
+    id: UUID
+    issued_at: datetime
 
 
 _SYSTEM: Final = SystemEntropy()
 
 
-def seal(
-    *,
-    type: str,  # noqa: A002 - the published name of the claim
-    version: int,
-    data: Mapping[str, Any],
-    sender: SigningKey,
-    recipients: Sequence[RecipientKey],
-    stream: str,
-    seq: int,
-    id: UUID,  # noqa: A002 - the published name of the claim
-    issued_at: datetime,
-) -> bytes:
-    """Sign `data` as `sender` and seal it to `recipients` (one key per owner, at most 64): the
-    value of a bus record.
+def seal(message: Message, *, sender: SigningKey, recipients: Sequence[RecipientKey]) -> bytes:
+    """Sign `message` as `sender` and seal it to `recipients` (one key per owner, at most 64).
 
-    Raises EnvelopeTooLarge past 256 KiB, CanonicalError for data JSON cannot carry exactly,
-    ValueError for bad routing.
+    Returns the value of a bus record. Raises EnvelopeTooLarge past 256 KiB, CanonicalError for data
+    JSON cannot carry exactly, ValueError for bad routing.
     """
     to = sorted(key.owner for key in recipients)
     if not to or len(to) > MAX_RECIPIENTS or len(set(to)) != len(to):
         raise ValueError("an envelope has 1 to 64 recipients, one key each")
-    if issued_at.tzinfo is None:
+    if message.issued_at.tzinfo is None:
         raise ValueError("issued_at has no time zone")
     claims = {
         "iss": sender.owner,
-        "jti": str(id),
-        "iat": int(issued_at.timestamp()),
+        "jti": str(message.id),
+        "iat": int(message.issued_at.timestamp()),
         "aud": to,
-        "type": type,
-        "version": version,
-        "stream": stream,
-        "seq": seq,
-        "data": dict(data),
+        "type": message.type,
+        "version": message.version,
+        "stream": message.stream,
+        "seq": message.seq,
+        "data": dict(message.data),
     }
     return _seal(claims, sender, recipients, _SYSTEM)
 
@@ -172,26 +127,20 @@ def open_envelope(
 ) -> Opened:
     """Open what was sealed to `me` and check every promise of the format.
 
-    Raises EnvelopeRefused with the first that fails.
-
-    On code "unknown-key" the caller refreshes `keys` and tries once more before it counts as a
-    failure. Whether the event was seen before (source, id) and whether its stream has a gap are the
-    inbox's questions, not asked here.
+    Raises EnvelopeRefused with the first that fails. On code "unknown-key" the caller refreshes
+    `keys` and tries once more before it counts as a failure. Whether the event was seen before
+    (source, id) and whether its stream has a gap are the inbox's questions, not asked here.
     """
     # 1. Size, before anything is parsed.
     if len(value) > MAX_BYTES:
         raise EnvelopeRefused("too-large")
     # 2. Structure: exactly the members of v1, once each.
-    envelope = _envelope(value)
+    envelope = read(value)
     clear = _clear(envelope["aad"])
     if len(envelope["recipients"]) != len(clear.to):
         raise EnvelopeRefused("malformed")
-    # 3. An entry for a key of ours.
-    entry, key = _own_entry(envelope["recipients"], me, opening)
-    # 4. and 5. The algorithm is the key's, and the content key unwraps.
-    cek = _unwrap(entry, key)
-    # 6. Authenticated decryption over the octets as received, never over a second spelling of them.
-    statement = _decrypt(envelope, cek)
+    # 3. to 6. are about the encryption.
+    statement = decrypt(envelope, me, opening)
     # 7. The digest that the hub logged is the digest of this text (AES-GCM alone does not commit to
     # one key).
     if not hmac.compare_digest(b64u(hashlib.sha256(statement).digest()), clear.pd):
@@ -199,20 +148,9 @@ def open_envelope(
     # 8. Signature by a known key. 9. Its owner is the issuer.
     if not statement.isascii():
         raise EnvelopeRefused("malformed")
-    jws = statement.decode()
-    said = verify_statement(jws, keys)
-    # 10. What is signed inside equals what was read outside.
-    if (said.id, said.source, said.to, said.stream, said.seq) != (
-        clear.id,
-        clear.source,
-        clear.to,
-        clear.stream,
-        clear.seq,
-    ):
-        raise EnvelopeRefused("claims-mismatch")
-    # 11. The signer meant it for us: an honest recipient cannot pass it on as if it had been.
-    if me not in said.to:
-        raise EnvelopeRefused("wrong-recipient")
+    said = verify_statement(statement.decode(), keys)
+    # 10. and 11. are about what was said.
+    _check_agreement(said, clear, me)
     return Opened(
         id=said.id,
         source=said.source,
@@ -223,9 +161,19 @@ def open_envelope(
         version=said.version,
         data=said.data,
         issued_at=said.issued_at,
-        jws=jws,
+        jws=statement.decode(),
         digest=digest(value),
     )
+
+
+def _check_agreement(said: Statement, clear: Metadata, me: str) -> None:
+    # 10. What is signed inside equals what was read outside.
+    inside = (said.id, said.source, said.to, said.stream, said.seq)
+    if inside != (clear.id, clear.source, clear.to, clear.stream, clear.seq):
+        raise EnvelopeRefused("claims-mismatch")
+    # 11. The signer meant it for us: an honest recipient cannot pass it on as if it had been.
+    if me not in said.to:
+        raise EnvelopeRefused("wrong-recipient")
 
 
 def peek(value: bytes) -> Metadata:
@@ -235,7 +183,7 @@ def peek(value: bytes) -> Metadata:
     """
     if len(value) > MAX_BYTES:
         raise EnvelopeRefused("too-large")
-    return _clear(_envelope(value)["aad"])
+    return _clear(read(value)["aad"])
 
 
 def digest(value: bytes) -> str:
@@ -275,149 +223,7 @@ def _seal(
         "seq": claims["seq"],
         "pd": b64u(hashlib.sha256(jws).digest()),
     }
-    aad = b64u(canonical(clear))
-    cek, iv = entropy.octets(32), entropy.octets(12)
-    sealed = AESGCM(cek).encrypt(iv, jws, f"{_PROTECTED}.{aad}".encode())
-    entries = canonical(
-        [_wrap(cek, key, entropy) for key in sorted(recipients, key=lambda key: key.owner)]
-    ).decode()
-    # The canonical form, put together by hand: base64url needs no escaping, and looking through the
-    # ciphertext for it costs more than
-    # the encryption did.
-    return (
-        f'{{"aad":"{aad}","ciphertext":"{b64u(sealed[:-16])}","iv":"{b64u(iv)}","protected":"{_PROTECTED}",'
-        f'"recipients":{entries},"tag":"{b64u(sealed[-16:])}"}}'
-    ).encode()
-
-
-def _wrap(cek: bytes, key: RecipientKey, entropy: Entropy) -> dict[str, Any]:
-    ephemeral = entropy.ephemeral()
-    wrapped = aes_key_wrap(_concat_kdf(ephemeral.exchange(ec.ECDH(), key.public), key.alg), cek)
-    return {
-        "header": {"alg": key.alg, "kid": key.kid, "epk": bare_jwk(ephemeral.public_key())},
-        "encrypted_key": b64u(wrapped),
-    }
-
-
-def _concat_kdf(shared: bytes, alg: str) -> bytes:
-    """RFC 7518 section 4.6.2 with empty PartyUInfo and PartyVInfo: the 256-bit wrapping key."""
-    name = alg.encode()
-    info = struct.pack(">I", len(name)) + name + bytes(8) + struct.pack(">I", 256)
-    return hashlib.sha256(struct.pack(">I", 1) + shared + info).digest()
-
-
-def _unwrap(entry: Mapping[str, Any], key: OpeningKey) -> bytes:
-    header = entry["header"]
-    if header.get("alg") != key.alg:
-        raise EnvelopeRefused("wrong-algorithm")
-    epk = header.get("epk")
-    if (
-        set(header) != _ENTRY_HEADER
-        or not isinstance(epk, dict)
-        or set(epk) != {"crv", "kty", "x", "y"}
-    ):
-        raise EnvelopeRefused("malformed")
-    try:
-        shared = key.private.exchange(ec.ECDH(), point_of(epk))
-    except KeyRefused:
-        raise EnvelopeRefused("malformed") from None
-    wrapped = octets(entry["encrypted_key"])
-    if len(wrapped) != 40:
-        raise EnvelopeRefused("malformed")
-    try:
-        return aes_key_unwrap(_concat_kdf(shared, key.alg), wrapped)
-    except InvalidUnwrap:
-        raise EnvelopeRefused("not-decryptable") from None
-
-
-def _decrypt(envelope: Mapping[str, Any], cek: bytes) -> bytes:
-    iv, tag = octets(envelope["iv"]), octets(envelope["tag"])
-    if len(iv) != 12 or len(tag) != 16:
-        raise EnvelopeRefused("malformed")
-    bound = f"{envelope['protected']}.{envelope['aad']}".encode()
-    try:
-        return AESGCM(cek).decrypt(iv, octets(envelope["ciphertext"]) + tag, bound)
-    except InvalidTag:
-        raise EnvelopeRefused("not-decryptable") from None
-
-
-def _envelope(value: bytes) -> dict[str, Any]:
-    found = strict_object(value)
-    if set(found) != _ENVELOPE_MEMBERS:
-        raise EnvelopeRefused("malformed")
-    if not all(isinstance(found[name], str) for name in _ENVELOPE_MEMBERS - {"recipients"}):
-        raise EnvelopeRefused("malformed")
-    recipients = found["recipients"]
-    if not isinstance(recipients, list) or not 1 <= len(recipients) <= MAX_RECIPIENTS:
-        raise EnvelopeRefused("malformed")
-    if found["protected"] != _PROTECTED:
-        recipients = found["recipients"] = _with_shared(
-            recipients, _shared_header(found["protected"])
-        )
-    if not all(map(_is_entry, recipients)) or len(
-        {entry["header"]["kid"] for entry in recipients}
-    ) != len(recipients):
-        raise EnvelopeRefused("malformed")
-    return found
-
-
-def _shared_header(protected: str) -> dict[str, Any]:
-    """What a protected header in another spelling holds beside ours: nothing, or header members of
-    a lone recipient.
-    """
-    header = encoded_object(protected)
-    if header.get("enc") != _JWE_HEADER["enc"]:
-        raise EnvelopeRefused("wrong-algorithm")
-    shared = {name: value for name, value in header.items() if name not in _JWE_HEADER}
-    if {**_JWE_HEADER, **shared} != header:
-        raise EnvelopeRefused("malformed")
-    return shared
-
-
-def _with_shared(recipients: list[Any], shared: dict[str, Any]) -> list[Any]:
-    """The entries; that of a lone recipient with the header members its sender protected instead
-    (RFC 7516 section 4: their union counts).
-
-    Common libraries put `epk` there when there is one recipient. A member in both places, or
-    another one, is refused.
-    """
-    if not shared:
-        return recipients
-    header = recipients[0].get("header", {}) if isinstance(recipients[0], dict) else None
-    if (
-        len(recipients) != 1
-        or not isinstance(header, dict)
-        or not set(shared) <= _ENTRY_HEADER - set(header)
-    ):
-        raise EnvelopeRefused("malformed")
-    return [{**recipients[0], "header": {**header, **shared}}]
-
-
-def _is_entry(entry: object) -> bool:
-    # Only the shape every algorithm shares: another recipient's key may have an algorithm we do not
-    # speak.
-    if (
-        not isinstance(entry, dict)
-        or set(entry) != {"header", "encrypted_key"}
-        or not isinstance(entry["encrypted_key"], str)
-    ):
-        return False
-    header = entry["header"]
-    return (
-        isinstance(header, dict)
-        and isinstance(header.get("kid"), str)
-        and isinstance(header.get("alg"), str)
-    )
-
-
-def _own_entry(
-    entries: Sequence[Mapping[str, Any]], me: str, opening: Mapping[str, OpeningKey]
-) -> tuple[Mapping[str, Any], OpeningKey]:
-    for entry in entries:
-        key = opening.get(entry["header"]["kid"])
-        if key is not None and key.owner == me:
-            return entry, key
-    raise EnvelopeRefused("not-for-us")
+    return encrypt(jws, b64u(canonical(clear)), recipients, entropy)
 
 
 def _clear(aad: str) -> Metadata:

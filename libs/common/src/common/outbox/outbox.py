@@ -17,7 +17,7 @@ from common.faults import crash_point
 from common.outbox.relay import Relay, Stored, decoded_headers, encoded_headers
 from common.outbox.tables import OUTBOX, STREAM_SEQUENCE
 from hubformats.clock import Clock
-from hubformats.envelope import SEALED_TYPE, Metadata, digest, routing_headers, seal
+from hubformats.envelope import SEALED_TYPE, Message, Metadata, digest, routing_headers, seal
 from hubformats.ids import uuid7
 from hubformats.keys import KeySource, RecipientKey, SigningKey
 
@@ -154,15 +154,17 @@ class Outbox:
         # hold neighbouring ids, whatever the spread of their sends.
         event_id = id or (uuid7() if all(owner.startswith(_SERVICE) for owner in to) else uuid4())
         value = seal(
-            type=event.TYPE,
-            version=event.VERSION,
-            data=event.data() if data is None else data,
+            Message(
+                type=event.TYPE,
+                version=event.VERSION,
+                data=event.data() if data is None else data,
+                stream=stream,
+                seq=seq,
+                id=event_id,
+                issued_at=self._clock.now(),
+            ),
             sender=self._sender,
             recipients=recipients,
-            stream=stream,
-            seq=seq,
-            id=event_id,
-            issued_at=self._clock.now(),
         )
         clear = Metadata(event_id, SEALED_TYPE, self._sender.owner, tuple(to), stream, seq, "")
         message = Outgoing(topic, raw_key, value, routing_headers(clear))
