@@ -12,13 +12,13 @@ from sqlalchemy import select
 from audit.intake.model import Intake, Sender
 from audit.intake.use_cases import Delivery, append_batch
 from audit.log.model.entries import LogState
-from audit.log.repository.entries import SqlLogTx, read_state
+from audit.log.repository.entries import read_state
 from audit.log.repository.heads import SqlSequencerStore
-from audit.log.repository.tiles import TileFolder
 from audit.log.use_cases import open_log
 from audit.log.worker.checkpoint import HeadSigner
 from audit.log.worker.sequencer import Sequencer
 from audit.tables import ENTRY, METADATA
+from audit.wiring import build_log, log_tx
 from common.database import Database, Unit, ensure_schema
 from common.events.audit import AuditBatch, AuditItem, AuditReceipts, AuditRejected
 from common.outbox import Outbox
@@ -118,7 +118,6 @@ class LogHarness:
         self.folder = folder
         self.url = url or f"sqlite:///{folder / 'audit.db'}"
         self.clock = clock or ManualClock()
-        self.files = TileFolder(folder / "log")
         self.signer = HeadSigner(ORIGIN, SEED)
         self.outbox = KeptOutbox()
         self.alarms: list[str] = []
@@ -131,7 +130,7 @@ class LogHarness:
     def new_sequencer(self) -> Sequencer:
         """Another sequencer over the same database and folder."""
         store = SqlSequencerStore(self.database, cast(Outbox, self.outbox))
-        return Sequencer(store, self.files, self.signer, self.alarms.append)
+        return build_log(store, self.folder / "log", self.signer, self.alarms.append).sequencer
 
     async def open(self, *, boot: bool = True) -> "LogHarness":
         """Start the database, make entry 0 if there is none, and boot a sequencer."""
@@ -139,7 +138,7 @@ class LogHarness:
         await self.database.start()
         await ensure_schema(self.database, METADATA)
         await self.database.write(
-            lambda unit: open_log(SqlLogTx(unit.connection), self.clock.micros(), BOOTSTRAP_DIGEST)
+            lambda unit: open_log(log_tx(unit), self.clock.micros(), BOOTSTRAP_DIGEST)
         )
         self.sequencer = self.new_sequencer()
         if boot:
@@ -160,7 +159,7 @@ class LogHarness:
 
         def work(unit: Unit) -> Intake:
             delivery = Delivery(sender, sent, self.clock.micros(), lambda raw: raw)
-            return append_batch(SqlLogTx(unit.connection), fence, delivery)
+            return append_batch(log_tx(unit), fence, delivery)
 
         return await self.database.write(work)
 

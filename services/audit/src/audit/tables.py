@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from common.database import UuidType, new_metadata
+from common.web.frame import frame_tables
 
 METADATA: Final = new_metadata()
 
@@ -156,3 +157,5 @@ QUERY: Final = Table(
     Column("query", Text, nullable=False),
     Index(None, "asker", "asked_at"),
 )
+
+FRAME_TABLES: Final = frame_tables(METADATA)

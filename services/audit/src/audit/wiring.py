@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from importlib.resources import files as files_of
+from pathlib import Path
 from typing import Final
 
 import httpx2
@@ -19,7 +20,7 @@ from audit.completeness.repository import SqlBoardStore
 from audit.context import Context
 from audit.intake.consumers import RecordConsumer
 from audit.log.model.entries import SERVICE
-from audit.log.ports import LogStore, PublicLog, TileFiles
+from audit.log.ports import LogStore, LogTx, PublicLog, TileFiles
 from audit.log.repository.entries import SqlLogTx
 from audit.log.repository.heads import SqlSequencerStore
 from audit.log.repository.search_rows import SqlLogStore
@@ -32,7 +33,7 @@ from audit.questions.ports import QuestionStore
 from audit.questions.repository import SqlQuestionStore
 from audit.questions.schemas import question_body
 from audit.questions.use_cases import Asking
-from audit.tables import METADATA
+from audit.tables import FRAME_TABLES
 from common.audit_trail import AuditTrail
 from common.bootstrap import LOG_SEED, Bootstrap
 from common.bus import Bus
@@ -42,7 +43,7 @@ from common.keyring import Keyring
 from common.settings import Settings
 from common.topics import SERVICES
 from common.web.app import Api, HubApp, create_app
-from common.web.frame import Frame, frame_tables
+from common.web.frame import Frame
 from common.web.idempotency import Idempotency
 from common.web.paging import Cursors
 from common.web.service import Service
@@ -51,7 +52,6 @@ from hubformats.tlog import Verifier
 
 _STANDBY_SECONDS: Final = 1.0
 _REJECTED_SECRET: Final = "audit-rejected"  # noqa: S105 - a key's name, not a secret
-_TABLES: Final = frame_tables(METADATA)
 
 _API: Final = Api(
     SERVICE,
@@ -97,9 +97,7 @@ class Log:
             _log.warning("another process writes this log; standing by")
             await asyncio.sleep(_STANDBY_SECONDS)
         now, digest = self._frame.clock.micros(), self._frame.bootstrap.digest
-        await self._frame.database.write(
-            lambda unit: open_log(SqlLogTx(unit.connection), now, digest)
-        )
+        await self._frame.database.write(lambda unit: open_log(log_tx(unit), now, digest))
         await self._sequencer.start()
 
     async def stop(self) -> None:
@@ -176,7 +174,7 @@ async def build(
         clock=clock,
         keyring=keyring,
         http=http,
-        tables=_TABLES,
+        tables=FRAME_TABLES,
         trail=trail,
     )
     log = _log_of(frame)
@@ -184,7 +182,7 @@ async def build(
         log.sequencer,
         clock,
         _sealer(keyring.secret(_REJECTED_SECRET)),
-        lambda unit: SqlLogTx(unit.connection),
+        log_tx,
     )
     consumer.register(frame.inbox)
     intake = Intake(frame, consumer, log.sequencer)
@@ -199,7 +197,7 @@ async def build(
 
 
 @dataclass(frozen=True, slots=True)
-class _LogParts:
+class LogParts:
     """The parts of the log that others are built on."""
 
     files: TileFolder
@@ -207,14 +205,32 @@ class _LogParts:
     sequencer: Sequencer
 
 
-def _log_of(frame: Frame) -> _LogParts:
-    files = TileFolder(frame.settings.data_dir / "log")
-    signer = HeadSigner(frame.bootstrap.log.origin, frame.keyring.secret(LOG_SEED))
-    store = SqlSequencerStore(frame.database, frame.outbox, _own_replies(frame))
-    return _LogParts(files, signer, Sequencer(store, files, signer, _alarm))
+def log_tx(unit: Unit) -> LogTx:
+    """Give the log inside a unit of work."""
+    return SqlLogTx(unit.connection)
 
 
-def _app(frame: Frame, log: _LogParts) -> HubApp:
+def build_log(
+    store: SqlSequencerStore,
+    folder: Path,
+    signer: HeadSigner,
+    on_halt: Callable[[str], Awaitable[None] | None],
+) -> LogParts:
+    """Put a log together over its database and its folder."""
+    files = TileFolder(folder)
+    return LogParts(files, signer, Sequencer(store, files, signer, on_halt))
+
+
+def _log_of(frame: Frame) -> LogParts:
+    return build_log(
+        SqlSequencerStore(frame.database, frame.outbox, _own_replies(frame)),
+        frame.settings.data_dir / "log",
+        HeadSigner(frame.bootstrap.log.origin, frame.keyring.secret(LOG_SEED)),
+        _alarm,
+    )
+
+
+def _app(frame: Frame, log: LogParts) -> HubApp:
     entitlements = Entitlements(_mandates(frame.bootstrap), rules())
     area = frame.bootstrap.area.id
     # A log whose questions nobody could ever read does not start.
