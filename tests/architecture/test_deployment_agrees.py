@@ -60,7 +60,7 @@ def test_every_setting_is_one_the_services_know(tmp_path: Path) -> None:
             settings = Settings.from_env(environment | files)
             assert settings.kafka_user == name
             assert settings.issuer == settings.identity_url
-            known = {f"HUB_{field.upper()}" for field in Settings.__dataclass_fields__}
+            known = {f"HUB_{field.upper()}" for field in Settings.model_fields}
             assert {
                 variable.removesuffix("_FILE") if variable not in known else variable
                 for variable in environment

@@ -1,9 +1,9 @@
 """Settings: complete, strict, and silent about values."""
 
-import dataclasses
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from common.settings import Settings, SettingsError
 
@@ -132,6 +132,28 @@ def test_secrets_stay_out_of_repr_and_nothing_can_be_changed() -> None:
         }
     )
     assert SECRET not in repr(made)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(ValidationError):
         made.port = 1  # type: ignore[misc]
     assert made.with_(port=9).port == 9
+
+
+def test_an_unknown_variable_is_refused_by_name() -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env({**GOOD, "HUB_PROT": SECRET})
+    assert str(refused.value) == "HUB_PROT must be left out: no such setting is known"
+    with pytest.raises(SettingsError, match="HUB_ISSUER_FILE"):
+        Settings.from_env({**GOOD, "HUB_ISSUER_FILE": "/x"})
+    Settings.from_env({**GOOD, "HUB_DIR": ".run", "HUBERT": "1"})
+
+
+def test_a_change_is_checked_like_the_first_value() -> None:
+    made = Settings.from_env(GOOD)
+    with pytest.raises(SettingsError, match="HUB_PORT must be less than"):
+        made.with_(port=70_000)
+    with pytest.raises(SettingsError):
+        made.with_(prot=1)
+
+
+def test_only_from_env_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUB_PORT", "9999")
+    assert Settings.from_env(GOOD).port == 8000

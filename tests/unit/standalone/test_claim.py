@@ -1,7 +1,6 @@
 """A second hub on the same port or folder says so at once and leaves the first one's files as they
 are."""
 
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,7 +51,7 @@ def test_a_folder_in_use_keeps_its_profiles(
     profile.parent.mkdir()
     profile.write_text("of the running hub")
     said = started(monkeypatch, tmp_path, free)
-    os.close(held)
+    held.release()
     assert (
         f"a hub is already running in {tmp_path} (or its bus is locked); stop it or choose "
         "another HUB_DIR=" in said
@@ -97,12 +96,12 @@ async def test_a_bus_that_is_served_counts_as_a_running_hub(tmp_path: Path) -> N
             claim_folder(tmp_path)
     finally:
         await bus.stop()
-    os.close(claim_folder(tmp_path))
+    claim_folder(tmp_path).release()
 
 
 def test_a_folder_let_go_may_be_claimed_again(tmp_path: Path) -> None:
-    os.close(claim_folder(tmp_path / "new"))
-    os.close(claim_folder(tmp_path / "new"))
+    claim_folder(tmp_path / "new").release()
+    claim_folder(tmp_path / "new").release()
 
 
 def test_a_claimed_port_answers_nobody_yet(free: int) -> None:

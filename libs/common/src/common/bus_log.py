@@ -3,9 +3,7 @@ thread for what is not new."""
 
 import asyncio
 import contextlib
-import fcntl
 import json
-import os
 import queue
 import sqlite3
 import threading
@@ -18,7 +16,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import Timeout
+
 from common.bus import MAX_BATCH_BYTES, BusLocked, BusUnavailable, Incoming, Outgoing
+from common.database import file_lock
 from common.faults import crash_point
 from common.topics import TopicSpec
 from hubformats.clock import Clock
@@ -151,6 +152,7 @@ class DurableLog:
         self._unsaved: dict[tuple[str, int], int] = {}
         self._partitions: dict[int, Partition] = {}
         self._tail = _Tail()
+        self._lock = file_lock(path.with_name(path.name + ".lock"))
         self._open = False
         self._failure: str | None = None
 
@@ -160,13 +162,17 @@ class DurableLog:
         Raises BusLocked, BusUnavailable.
         """
         self._loop = asyncio.get_running_loop()
-        self._lock = _lock(self._path.with_name(self._path.name + ".lock"))
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            raise BusLocked("another process already serves this embedded bus") from None
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="bus-reader")
         try:
             partitions = await self._loop.run_in_executor(self._readers, self._prepare, specs)
         except sqlite3.Error as error:
             self._readers.shutdown()
-            os.close(self._lock)
+            self._lock.release()
             raise BusUnavailable(
                 f"embedded bus cannot open its file: {type(error).__name__}"
             ) from None
@@ -182,7 +188,7 @@ class DurableLog:
         await self._loop.run_in_executor(None, self._writer.join)
         await self._loop.run_in_executor(self._readers, self._reading.close)
         self._readers.shutdown()
-        os.close(self._lock)
+        self._lock.release()
 
     @property
     def failure(self) -> str | None:
@@ -443,20 +449,6 @@ def _connect(path: Path) -> sqlite3.Connection:
     connection.execute("pragma journal_mode=wal")
     connection.execute("pragma synchronous=full")
     return connection
-
-
-def _lock(path: Path) -> int:
-    """Hold `path` exclusively until the descriptor closes or the process dies; raises BusLocked
-    when another holds it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        raise BusLocked("another process already serves this embedded bus") from None
-    return handle
 
 
 def _bounded(records: Iterable[Incoming]) -> list[Incoming]:

@@ -1,11 +1,18 @@
 """Settings of a process, read once from HUB_* variables; a bad one is an error that names the
 variable, never its value."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 
 class SettingsError(Exception):
@@ -20,187 +27,163 @@ class SettingsError(Exception):
         self.variable = variable
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+def _url(text: str) -> str:
+    # Kept as text: a URL type would add a slash, and issuer, audience and `htu` are compared.
+    try:
+        parts = urlsplit(text)
+        fine = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        fine = fine and not parts.query and not parts.fragment and parts.username is None
+        fine = fine and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fine = False
+    if not fine:
+        raise ValueError("an http or https URL without query, fragment or user name")
+    return text.rstrip("/")
+
+
+def _database(text: str) -> str:
+    if not text.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ValueError("a URL that starts with sqlite:/// or postgresql+psycopg://")
+    return text
+
+
+_Url = Annotated[str, AfterValidator(_url)]
+
+
+class Settings(BaseSettings):
     """All a service needs to know about where it runs. Secrets are kept out of `repr`."""
 
-    service_url: str  # this service's own base URL: token audience and the prefix of DPoP `htu`
-    issuer: str
-    database_url: str = field(repr=False)
+    model_config = SettingsConfigDict(
+        env_prefix="HUB_",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_default=False,
+        allow_inf_nan=False,
+    )
+
+    service_url: _Url
+    """This service's own base URL: token audience and the prefix of DPoP `htu`."""
+    issuer: _Url
+    database_url: Annotated[str, AfterValidator(_database)] = Field(repr=False)
     keyring_dir: Path
     bootstrap_file: Path
     data_dir: Path
     bus: Literal["kafka", "embedded"] = "embedded"
     kafka_bootstrap: str = ""
     kafka_user: str = ""
-    kafka_password: str = field(default="", repr=False)
-    kafka_doorkeeper_password: str = field(
-        default="", repr=False
-    )  # identity alone: closes suspended agencies' topics
-    kafka_ca_file: Path | None = (
-        None  # PEM certificates that may vouch for the brokers; with it the connection is TLS
-    )
-    operator_kid: str | None = (
-        None  # RFC 7638 thumbprint of the operator's key, pinned; absent in demonstrations
-    )
-    keyring_passphrase: str | None = field(default=None, repr=False)
+    kafka_password: str = Field(default="", repr=False)
+    kafka_doorkeeper_password: str = Field(default="", repr=False)
+    """Identity's alone: it closes suspended agencies' topics."""
+    kafka_ca_file: Path | None = None
+    """PEM certificates that may vouch for the brokers; with it the connection is TLS."""
+    operator_kid: str | None = None
+    """RFC 7638 thumbprint of the operator's key, pinned; absent in demonstrations."""
+    keyring_passphrase: str | None = Field(default=None, repr=False)
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: int = Field(default=8000, ge=1, le=65535)
     demo: bool = False
-    referral_url: str = ""
-    sharing_url: str = ""
-    audit_url: str = ""
-    identity_url: str = ""
-    portal_url: str = ""
-    otlp_endpoint: str | None = None
-    span_file: Path | None = None  # finished spans as JSON lines, so that a test can search them
-    trace_ratio: float = 0.05
-    delivery_spread_ms: int = 250
+    referral_url: _Url = ""
+    sharing_url: _Url = ""
+    audit_url: _Url = ""
+    identity_url: _Url = ""
+    portal_url: _Url = ""
+    otlp_endpoint: _Url | None = None
+    span_file: Path | None = None
+    """Finished spans as JSON lines, so that a test can search them."""
+    trace_ratio: float = Field(default=0.05, ge=0, le=1)
+    delivery_spread_ms: int = Field(default=250, ge=0, le=60_000)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read HUB_* variables.
+        """Read HUB_* variables; a secret may instead lie in the file that VARIABLE_FILE names.
 
-        Secrets may instead be named by VARIABLE_FILE. Raises SettingsError.
+        Raises SettingsError, also for a HUB_* name that nobody reads.
         """
-        values: dict[str, Any] = {}
-        for name, (parse, required) in _VARIABLES.items():
-            variable = f"HUB_{name.upper()}"
-            text = _text(environ, variable)
-            if text:
-                values[name] = parse(variable, text)
-            elif required:
-                raise SettingsError(variable, "set")
-        made = cls(**values)
-        if made.bus == "kafka":
-            for name in ("kafka_bootstrap", "kafka_user", "kafka_password"):
-                if not getattr(made, name):
-                    raise SettingsError(f"HUB_{name.upper()}", "set when HUB_BUS is kafka")
+        source = EnvSettingsSource(cls, env_ignore_empty=True)
+        source.env_vars = {name.lower(): text for name, text in _given(environ).items()}
+        try:
+            made = cls(**source())
+        except ValidationError as error:
+            raise _named(error) from None
+        needed = ["referral_url", "sharing_url", "audit_url", "identity_url"]
+        kafka = ["kafka_bootstrap", "kafka_user", "kafka_password"] if made.bus == "kafka" else []
+        for name in (*needed, *kafka):
+            if not getattr(made, name):
+                wanted = "set when HUB_BUS is kafka" if name in kafka else "set"
+                raise SettingsError(f"HUB_{name.upper()}", wanted)
         return made
 
     def with_(self, **changes: object) -> "Settings":
-        """A copy with some fields changed, for running several services in one process."""
-        return replace(self, **cast(dict[str, Any], changes))
+        """Make a copy with some fields changed, for several services in one process.
+
+        Raises SettingsError.
+        """
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
+        try:
+            return type(self)(**(values | changes))
+        except ValidationError as error:
+            raise _named(error) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what the constructor is given, nothing else: `from_env` alone reads variables."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
 
 
-def _text(environ: Mapping[str, str], variable: str) -> str:
-    """The variable's text, or the content of the file VARIABLE_FILE names if the variable is a
-    secret.
-    """
-    text = environ.get(variable, "").strip()
-    place = environ.get(f"{variable}_FILE", "").strip()
-    if not place or variable not in _SECRETS:
-        return text
-    if text:
-        raise SettingsError(f"{variable}_FILE", f"unset when {variable} is set")
-    try:
-        return Path(place).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        # The system's message would show the path, which is a value too.
-        raise SettingsError(f"{variable}_FILE", "the path of a readable text file") from None
+def _variables(*names: str, end: str = "") -> frozenset[str]:
+    return frozenset(f"HUB_{name}{end}" for name in names)
 
 
-def _url(variable: str, text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        fine = (
-            parts.scheme in {"http", "https"}
-            and bool(parts.hostname)
-            and not parts.query
-            and not parts.fragment
-            and parts.username is None
-        )
-        fine = fine and (parts.port is None or parts.port > 0)
-    except ValueError:
-        fine = False
-    if not fine:
-        raise SettingsError(variable, "an http or https URL without query, fragment or user name")
-    return text.rstrip("/")
-
-
-def _database(variable: str, text: str) -> str:
-    if not text.startswith(("sqlite:///", "postgresql+psycopg://")):
-        raise SettingsError(variable, "a URL that starts with sqlite:/// or postgresql+psycopg://")
-    return text
-
-
-def _choice(*allowed: str) -> Callable[[str, str], str]:
-    def parse(variable: str, text: str) -> str:
-        if text not in allowed:
-            raise SettingsError(variable, f"one of {', '.join(allowed)}")
-        return text
-
-    return parse
-
-
-def _integer(low: int, high: int) -> Callable[[str, str], int]:
-    def parse(variable: str, text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) <= 9 and low <= int(text) <= high):
-            raise SettingsError(variable, f"a whole number from {low} to {high}")
-        return int(text)
-
-    return parse
-
-
-def _ratio(variable: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0.0 <= value <= 1.0:
-        raise SettingsError(variable, "a number from 0 to 1")
-    return value
-
-
-def _flag(variable: str, text: str) -> bool:
-    if text.lower() not in {"0", "1", "true", "false", "yes", "no"}:
-        raise SettingsError(variable, "1 or 0")
-    return text.lower() in {"1", "true", "yes"}
-
-
-def _plain(_variable: str, text: str) -> str:
-    return text
-
-
-def _path(_variable: str, text: str) -> Path:
-    return Path(text)
-
-
-_SECRETS = frozenset(
-    {
-        "HUB_DATABASE_URL",
-        "HUB_KAFKA_PASSWORD",
-        "HUB_KAFKA_DOORKEEPER_PASSWORD",
-        "HUB_KEYRING_PASSPHRASE",
-    }
+_SECRET_NAMES: Final = (
+    "DATABASE_URL",
+    "KEYRING_PASSPHRASE",
+    "KAFKA_PASSWORD",
+    "KAFKA_DOORKEEPER_PASSWORD",
 )
+_SECRETS: Final = _variables(*_SECRET_NAMES)
+_FIELDS: Final = _variables(*(name.upper() for name in Settings.model_fields))
+_KNOWN: Final = _FIELDS | _variables(*_SECRET_NAMES, end="_FILE")
+_OF_THE_TOOLS: Final = _variables(
+    "DIR", "TOOLS_DIR", "SETUP", "SETUP_DIR", "TEST_BUILD", "TEST_STACK", "CRASH_AT", "KILL_SEED"
+)
+"""Read by make, deploy and the tests, which start services with them in the environment."""
 
-# field -> (parser, required)
-_VARIABLES: dict[str, tuple[Callable[[str, str], object], bool]] = {
-    "service_url": (_url, True),
-    "issuer": (_url, True),
-    "database_url": (_database, True),
-    "keyring_dir": (_path, True),
-    "bootstrap_file": (_path, True),
-    "data_dir": (_path, True),
-    "operator_kid": (_plain, False),
-    "bus": (_choice("kafka", "embedded"), False),
-    "kafka_bootstrap": (_plain, False),
-    "kafka_user": (_plain, False),
-    "kafka_password": (_plain, False),
-    "kafka_doorkeeper_password": (_plain, False),
-    "kafka_ca_file": (_path, False),
-    "keyring_passphrase": (_plain, False),
-    "host": (_plain, False),
-    "port": (_integer(1, 65535), False),
-    "demo": (_flag, False),
-    "referral_url": (_url, True),
-    "sharing_url": (_url, True),
-    "audit_url": (_url, True),
-    "identity_url": (_url, True),
-    "portal_url": (_url, False),
-    "otlp_endpoint": (_url, False),
-    "span_file": (_path, False),
-    "trace_ratio": (_ratio, False),
-    "delivery_spread_ms": (_integer(0, 60_000), False),
-}
+
+def _given(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are set, those of secrets also from their files. Raises SettingsError."""
+    given = {
+        name: text.strip()
+        for name, text in environ.items()
+        if name.startswith("HUB_") and text.strip()
+    }
+    # Pydantic ignores a variable that is no field, and a slip of the pen with it.
+    for name in sorted(given.keys() - _KNOWN - _OF_THE_TOOLS):
+        raise SettingsError(name, "left out: no such setting is known")
+    for secret in _SECRETS:
+        place = given.get(f"{secret}_FILE")
+        if place is None:
+            continue
+        if secret in given:
+            raise SettingsError(f"{secret}_FILE", f"unset when {secret} is set")
+        try:
+            given[secret] = Path(place).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            # The system's message would show the path, which is a value too.
+            raise SettingsError(f"{secret}_FILE", "the path of a readable text file") from None
+    return given
+
+
+def _named(error: ValidationError) -> SettingsError:
+    """The first thing wrong, without the value."""
+    [first, *_] = error.errors(include_input=False, include_url=False, include_context=False)
+    wanted = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    missing = first["type"] == "missing"
+    return SettingsError(f"HUB_{str(first['loc'][0]).upper()}", "set" if missing else wanted)

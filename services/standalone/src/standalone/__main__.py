@@ -52,8 +52,7 @@ async def _run() -> None:
 
     # Both are ours before anything is written: profiles of another port would break the hub that
     # runs in this folder.
-    with claim_port(base.host, port) as bound:
-        claim_folder(place.folder)
+    with claim_port(base.host, port) as bound, claim_folder(place.folder):
         print("Safeguarding Hub, standalone. Everything in it is invented.", flush=True)
         hub = await assemble(place, base=base, progress=progress)
         config = uvicorn.Config(

@@ -1,11 +1,14 @@
 """What one hub must have for itself before it makes anything: its port and its data folder."""
 
 import errno
-import fcntl
 import os
 import socket
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock, Timeout
+
+from common.database import file_lock
 
 LOCK: Final = "hub.lock"
 """Held by the running hub, in its data folder; the kernel lets it go with the process, however that
@@ -45,8 +48,10 @@ def claim_port(host: str, port: int) -> socket.socket:
     return held
 
 
-def claim_folder(folder: Path) -> int:
-    """Lock `folder` until the descriptor closes or the process ends; made if it is not there.
+def claim_folder(folder: Path) -> FileLock:
+    """Lock `folder` until the lock is released or the process ends; made if it is not there.
+
+    Keep what is returned: a lock that nobody refers to is released.
 
     Raises Taken, with nothing else touched.
     """
@@ -57,9 +62,9 @@ def claim_folder(folder: Path) -> int:
     held = _locked(folder / LOCK, folder)
     if (folder / BUS_LOCK).exists():
         try:
-            os.close(_locked(folder / BUS_LOCK, folder))
+            _locked(folder / BUS_LOCK, folder).release()
         except Taken:
-            os.close(held)
+            held.release()
             raise
     return held
 
@@ -71,17 +76,15 @@ def _unusable(folder: Path, error: OSError) -> Taken:
     )
 
 
-def _locked(path: Path, folder: Path) -> int:
+def _locked(path: Path, folder: Path) -> FileLock:
+    lock = file_lock(path)
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(folder, error) from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
+        lock.acquire(blocking=False)
+    except Timeout:
         raise Taken(
             f"a hub is already running in {folder} (or its bus is locked); stop it or choose "
             "another HUB_DIR="
         ) from None
-    return handle
+    except OSError as error:
+        raise _unusable(folder, error) from None
+    return lock

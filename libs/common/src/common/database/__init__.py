@@ -8,7 +8,7 @@ from common.database.errors import (
     TransactionBroken,
     worth_retrying,
 )
-from common.database.locks import ProcessLock
+from common.database.locks import ProcessLock, file_lock
 from common.database.prepared import Prepared
 from common.database.schema import ensure_schema, migrate, schema_drift, shared_histories
 from common.database.session import Versioned, session
@@ -45,6 +45,7 @@ __all__ = [
     "among",
     "announce",
     "ensure_schema",
+    "file_lock",
     "migrate",
     "new_metadata",
     "schema_drift",

@@ -2,14 +2,13 @@
 service."""
 
 import asyncio
-import fcntl
 import hashlib
-import os
 import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -34,35 +33,36 @@ class ProcessLock(Protocol):
         ...
 
 
+def file_lock(path: Path) -> FileLock:
+    """A lock on a file of its own, which the kernel drops with the process, however it dies.
+
+    `acquire(blocking=False)` raises `filelock.Timeout` while another holds it.
+    """
+    # A soft lock, which filelock takes where the file system knows no flock, would outlive us. Who
+    # takes the lock and who gives it back may be two threads.
+    return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
+
+
 class FileProcessLock:
-    """An flock beside the SQLite file; the kernel drops it with the process."""
+    """A lock beside the SQLite file."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: int | None = None
+        self._lock = file_lock(path)
 
     async def acquire(self) -> bool:
         """Take the lock if it is free."""
-        if self._file is not None:
-            return True
-        file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(file)
-            return False
-        self._file = file
-        return True
+        if not self._lock.is_locked:
+            with suppress(Timeout):
+                self._lock.acquire(blocking=False)
+        return self._lock.is_locked
 
     async def held(self) -> bool:
         """Whether this object holds the lock."""
-        return self._file is not None
+        return self._lock.is_locked
 
     async def release(self) -> None:
         """Give it up."""
-        file, self._file = self._file, None
-        if file is not None:
-            os.close(file)
+        self._lock.release()
 
 
 class AdvisoryProcessLock:

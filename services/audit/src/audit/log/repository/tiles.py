@@ -3,14 +3,17 @@
 A file appears whole and durable or not at all, and never changes.
 """
 
-import fcntl
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from filelock import Timeout
+
 from audit.log.model.entries import LogHalted
+from common.database import file_lock
 from common.faults import crash_point
 from hubformats.tlog.tiles import Tile
 
@@ -26,29 +29,22 @@ class TileFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lock: int | None = None
+        self._lock = file_lock(folder / _LOCK)
 
     def lock(self) -> bool:
         """Take the folder for this process; False while another has it.
 
         The kernel gives it back when the process dies.
         """
-        if self._lock is None:
+        if not self._lock.is_locked:
             self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(handle)
-                return False
-            self._lock = handle
-        return True
+            with suppress(Timeout):
+                self._lock.acquire(blocking=False)
+        return self._lock.is_locked
 
     def unlock(self) -> None:
         """Give the folder back."""
-        handle, self._lock = self._lock, None
-        if handle is not None:
-            os.close(handle)
+        self._lock.release()
 
     def write(self, tile: Tile, data: bytes) -> None:
         """Store a tile; a second write of the same bytes does nothing.
