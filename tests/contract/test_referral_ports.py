@@ -1,0 +1,268 @@
+"""Referral's ports keep the same promises in memory, on SQLite and on PostgreSQL."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+from pydantic import TypeAdapter
+
+from common.attempts import Attempt
+from common.events.case import Marking
+from deploy.stack.postgres import PostgresServer
+from hubformats.ids import uuid7
+from referral.cases.model.authority import NotAllowed, Relation
+from referral.cases.model.case import VersionMoved
+from referral.cases.model.outcome import Outcome, OutcomeState, Proof
+from referral.intake import use_cases
+from referral.intake.model.form import AnyReferral, FullReferral, UrgentReferral
+from referral.intake.model.refused import IntakeMarks
+from referral.intake.use_cases import Intake
+from referral.wiring import ReferralStore
+from tests.support.referral_fakes import (
+    CONTEXT,
+    HOUSING,
+    POLICE,
+    RULES,
+    SHARING_CHECKS,
+    FakeStore,
+    granted,
+)
+from tests.support.referral_forms import full, urgent
+from tests.support.referral_harness import referral_harness
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+T = TypeVar("T")
+Work = Callable[[Any], T]
+READ: TypeAdapter[FullReferral | UrgentReferral] = TypeAdapter(AnyReferral)
+AT = datetime(2026, 11, 21, 2, tzinfo=UTC)
+
+
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=["fake", "sqlite", "postgresql"]
+)
+async def store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ReferralStore]:
+    """The store of one kind."""
+    if request.param == "fake":
+        yield cast(ReferralStore, FakeStore())
+        return
+    url = None
+    if request.param == "postgresql":
+        server = cast(PostgresServer, request.getfixturevalue("postgres_server"))
+        url = server.database(f"t{secrets.token_hex(8)}")
+    folder: Path = tmp_path_factory.mktemp("referral")
+    async with referral_harness(folder, url) as harness:
+        yield harness.store
+
+
+async def sent(store: ReferralStore, form: dict[str, Any], agency: str = POLICE) -> Intake:
+    """A referral taken in, under a reference of its own unless the form has one."""
+    form = {"externalReference": f"T-{secrets.token_hex(6)}", **form}
+    attempt = Attempt(secrets.token_bytes(32), b"r")
+    read = READ.validate_python(form)
+    return await store.write(
+        lambda tx: use_cases.submit_referral(tx, granted(agency), read, attempt, CONTEXT, RULES)
+    )
+
+
+def without_reference(form: dict[str, Any]) -> dict[str, Any]:
+    """The form, so that `sent` makes up its reference."""
+    return {name: value for name, value in form.items() if name != "externalReference"}
+
+
+FULL, URGENT = without_reference(full()), without_reference(urgent())
+
+
+async def test_a_case_opens_for_its_sender_as_it_was_stored(store: ReferralStore) -> None:
+    made = await sent(store, FULL)
+    case_id = made.case.outline.case_id
+
+    def opened(tx: Any) -> Any:
+        proof = tx.cases.authorised(granted(), case_id)
+        return proof, tx.cases.outline(proof), tx.cases.for_revision(proof)
+
+    proof, outline, case = await store.write(opened)
+    assert (proof.case_id, proof.version, proof.relation) == (case_id, 1, Relation.SENDER)
+    assert (outline, case) == (made.case.outline, made.case)
+
+
+def outline_of(case_id: UUID) -> Work[Any]:
+    """What the sender opens of a case."""
+    return lambda tx: tx.cases.outline(tx.cases.authorised(granted(), case_id))
+
+
+def revision_of(case_id: UUID) -> Work[Any]:
+    """The whole case, for its sender."""
+    return lambda tx: tx.cases.for_revision(tx.cases.authorised(granted(), case_id))
+
+
+async def test_a_completed_case_keeps_whose_each_fact_is(store: ReferralStore) -> None:
+    first = await sent(store, URGENT)
+    second = await sent(store, {**FULL, "completes": str(first.referral.referral_id)})
+    found = await store.write(revision_of(second.case.outline.case_id))
+    assert found == second.case
+    older, newer = found.contributions
+    assert older.origin.contribution_id == first.referral.referral_id
+    assert newer.origin.contribution_id == second.referral.referral_id
+    assert {fact.path.split(".")[0] for fact in older.facts} == {"urgent"}
+    assert older.origin.recorded_at <= newer.origin.recorded_at
+
+
+async def test_no_relation_and_no_case_are_one_answer(store: ReferralStore) -> None:
+    made = await sent(store, FULL)
+    case_id = made.case.outline.case_id
+    for who, wanted in ((granted(HOUSING), case_id), (granted(), uuid7())):
+        assert await store.write(lambda tx: tx.cases.authorised(who, wanted)) is None  # noqa: B023
+    own = [
+        await store.write(lambda tx: tx.referrals.own(granted(HOUSING), each))  # noqa: B023
+        for each in (made.referral.referral_id, uuid7())
+    ]
+    assert own == [None, None]
+
+
+async def test_sharing_opens_the_outline_of_any_case_and_nothing_else(
+    store: ReferralStore,
+) -> None:
+    made = await sent(store, FULL)
+
+    def checked(tx: Any) -> Any:
+        proof = tx.cases.authorised(SHARING_CHECKS, made.case.outline.case_id)
+        with pytest.raises(NotAllowed):
+            tx.cases.for_revision(proof)
+        with pytest.raises(NotAllowed):
+            tx.cases.replace(proof, made.case, made.case)
+        with pytest.raises(NotAllowed):
+            tx.outcomes.told(proof)
+        with pytest.raises(NotAllowed):
+            tx.cases.is_decided(proof)
+        return proof.relation, tx.cases.outline(proof)
+
+    assert await store.write(checked) == (Relation.SERVICE, made.case.outline)
+
+
+async def test_the_second_of_two_changes_of_one_version_is_refused(store: ReferralStore) -> None:
+    made = await sent(store, FULL)
+    case_id = made.case.outline.case_id
+    marked = made.case.mark(Marking(marking_id=uuid7(), kind="must_not_disclose"), AT)
+
+    def changed(tx: Any) -> Any:
+        proof = tx.cases.authorised(granted(), case_id)
+        tx.cases.replace(proof, made.case, marked)
+        return tx.cases.for_revision(tx.cases.authorised(granted(), case_id))
+
+    assert await store.write(changed) == marked
+    with pytest.raises(VersionMoved):
+        await store.write(changed)
+    assert await store.write(outline_of(case_id)) == marked.outline
+
+
+async def test_a_reference_is_claimed_by_its_own_agency_alone(store: ReferralStore) -> None:
+    made = await sent(store, {**FULL, "externalReference": "  Inc-77/A "})
+    urgent_one = await sent(store, {**URGENT, "externalReference": "INC-78"})
+
+    def claimed(agency: str, reference: str) -> Work[UUID | None]:
+        return lambda tx: cast("UUID | None", tx.referrals.claimed(granted(agency), reference))
+
+    assert await store.write(claimed(POLICE, "INC-77/a")) == made.referral.referral_id
+    assert await store.write(claimed(HOUSING, "INC-77/a")) is None
+    assert await store.write(claimed(POLICE, "INC-78")) is None, "danger claims no reference"
+    found = await store.write(
+        lambda tx: tx.referrals.own(granted(), urgent_one.referral.referral_id)
+    )
+    assert found is not None
+    assert found.referral == urgent_one.referral
+
+
+async def test_a_snapshot_is_decided_with_those_before_it(store: ReferralStore) -> None:
+    made = await sent(store, FULL)
+    case_id = made.case.outline.case_id
+
+    def is_decided(tx: Any) -> bool:
+        return bool(tx.cases.is_decided(tx.cases.authorised(granted(), case_id)))
+
+    assert not await store.write(is_decided)
+    await store.write(lambda tx: tx.cases.snapshot_decided(case_id, 1))
+    assert await store.write(is_decided)
+
+
+def outcome(recipient: str, state: OutcomeState, **more: Any) -> Outcome:
+    """An outcome of the first version."""
+    return Outcome(recipient=recipient, version=1, state=state, changed_at=AT, first_at=AT, **more)
+
+
+async def test_outcomes_are_told_in_order_without_the_withheld(store: ReferralStore) -> None:
+    made = await sent(store, FULL)
+    case_id = made.case.outline.case_id
+    rows = [
+        replace(outcome("b", OutcomeState.RELEASED, clause="NM-1"), proof=Proof.PROMISED),
+        outcome("c", OutcomeState.WITHHELD, reason_code="no-clause"),
+        outcome("a", OutcomeState.BLOCKED, earlier_promise=Proof.OVERDUE),
+        replace(outcome("d", OutcomeState.DECIDED), first_at=AT - timedelta(hours=1)),
+    ]
+
+    def told(tx: Any) -> Any:
+        for row in rows:
+            tx.outcomes.add(case_id, row)
+        return tx.outcomes.told(tx.cases.authorised(granted(), case_id))
+
+    assert await store.write(told) == (rows[3], rows[2], rows[0])
+    assert await store.write(lambda tx: tx.outcomes.known(case_id, "c")) == rows[1]
+    assert await store.write(lambda tx: tx.outcomes.known(case_id, "e")) is None
+
+
+async def test_an_outcome_is_swapped_where_it_is_still_the_known_one(store: ReferralStore) -> None:
+    made = await sent(store, FULL)
+    case_id = made.case.outline.case_id
+    old = outcome("a", OutcomeState.DECIDED)
+    new = replace(old, state=OutcomeState.RELEASED, proof=Proof.PROVEN)
+    await store.write(lambda tx: tx.outcomes.add(case_id, old))
+    await store.write(lambda tx: tx.outcomes.replace(case_id, old, new))
+    assert await store.write(lambda tx: tx.outcomes.known(case_id, "a")) == new
+    with pytest.raises(VersionMoved):
+        await store.write(lambda tx: tx.outcomes.replace(case_id, old, new))
+
+
+async def test_a_failed_transaction_leaves_nothing_behind(store: ReferralStore) -> None:
+    made: list[Intake] = []
+    read = READ.validate_python({**FULL, "externalReference": secrets.token_hex(6)})
+
+    def fails(tx: Any) -> None:
+        attempt = Attempt(secrets.token_bytes(32), b"r")
+        made.append(use_cases.submit_referral(tx, granted(), read, attempt, CONTEXT, RULES))
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await store.write(fails)
+    found = await store.write(lambda tx: tx.referrals.own(granted(), made[-1].referral.referral_id))
+    assert found is None
+
+
+async def test_refused_intakes_are_one_alarm_each_until_corrected(store: ReferralStore) -> None:
+    agency, other = granted(f"a-{secrets.token_hex(4)}"), granted(f"b-{secrets.token_hex(4)}")
+    mine = agency.principal.agency
+    key, again = IntakeMarks(b"k" * 32, None), IntakeMarks(b"k" * 32, "REF-1")
+    for marks, code in ((key, "one"), (again, "two"), (IntakeMarks(None, "ref-1"), "three")):
+        many = await store.write(lambda tx: tx.refused.note(mine, code, AT, marks))  # noqa: B023
+        assert not many
+    await store.write(
+        lambda tx: tx.refused.note(mine, "x", AT + timedelta(hours=1), IntakeMarks(None, None))
+    )
+    page = await store.write(lambda tx: tx.refused.open(agency, None, 1))
+    assert ([one.code for one in page.items], page.more, page.total) == (["three"], True, 2)
+    place = (page.items[0].at, page.items[0].id)
+    rest = await store.write(lambda tx: tx.refused.open(agency, place, 5))
+    assert ([one.code for one in rest.items], rest.more) == (["x"], False)
+    assert await store.write(lambda tx: tx.refused.acknowledge(other, rest.items[0].id)) is None
+    await store.write(lambda tx: tx.refused.correct(other, again))
+    await store.write(lambda tx: tx.refused.correct(agency, IntakeMarks(b"z" * 32, "Ref-1")))
+    ended = await store.write(lambda tx: tx.refused.acknowledge(agency, rest.items[0].id))
+    assert ended == rest.items[0]
+    assert (await store.write(lambda tx: tx.refused.open(agency, None, 5))).total == 0

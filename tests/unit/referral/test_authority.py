@@ -1,0 +1,70 @@
+"""Nothing of a case opens without a proof, and a proof is made by a lookup alone."""
+
+import ast
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+
+from hubformats.ids import uuid7
+from referral.cases.model.authority import (
+    ALLOWED,
+    AuthorisedCase,
+    NotAllowed,
+    Opens,
+    Relation,
+    authorise,
+)
+from tests.architecture import tree
+
+MAKERS = {
+    "services/referral/src/referral/cases/model/authority.py",
+    "services/referral/src/referral/cases/repository/cases.py",
+    "services/referral/src/referral/cases/repository/referrals.py",
+    "tests/support/referral_fakes.py",
+    "tests/unit/referral/test_authority.py",
+}
+
+
+@pytest.mark.parametrize("seal", [object(), None, True])
+def test_a_proof_cannot_be_made_by_hand(seal: object) -> None:
+    with pytest.raises(TypeError):
+        AuthorisedCase(uuid7(), 1, Relation.SENDER, b"", seal)
+
+
+def test_a_proof_cannot_be_widened() -> None:
+    proof = authorise(uuid7(), 1, Relation.SERVICE)
+    with pytest.raises(TypeError):
+        replace(proof, seal=object())
+    with pytest.raises(FrozenInstanceError):
+        proof.relation = Relation.SENDER  # type: ignore[misc]
+
+
+def test_only_lookups_make_proofs() -> None:
+    """Every file that names the maker or the class's constructor."""
+    found = set()
+    named_in = [path for path in tree.python_files() if "uthorise" in (tree.text(path) or "")]
+    for path in named_in:
+        for node in ast.walk(tree.parsed(path)):
+            named = node.id if isinstance(node, ast.Name) else getattr(node, "attr", None)
+            made = isinstance(node, ast.Call) and "AuthorisedCase" in ast.dump(node.func)
+            if named == "authorise" or made:
+                found.add(str(path))
+    assert found <= MAKERS
+
+
+def test_each_relation_says_what_it_opens() -> None:
+    assert set(ALLOWED) == set(Relation)
+    for relation in Relation:
+        proof = authorise(uuid7(), 1, relation)
+        for part in Opens:
+            if part in ALLOWED[relation]:
+                proof.require(part)
+            else:
+                with pytest.raises(NotAllowed):
+                    proof.require(part)
+
+
+def test_a_service_and_relations_to_come_open_no_facts() -> None:
+    assert {relation for relation in Relation if Opens.REVISION in ALLOWED[relation]} == {
+        Relation.SENDER
+    }
