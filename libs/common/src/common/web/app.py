@@ -20,6 +20,7 @@ from common.web import correlation, documents, health, operator
 from common.web.documents import calls_of
 from common.web.edge import Edge, problem_response
 from common.web.faults import faults
+from common.web.frame import Frame
 from common.web.guard import NEVER_PAUSED, Guard, Open
 from common.web.idempotency import Idempotency
 from common.web.provided import Provided, Provisions
@@ -65,8 +66,8 @@ class HubApp(FastAPI):
     unpaused: tuple[str, ...] = NEVER_PAUSED
     paused: bool = False
     ready: bool = False
-    switch: operator.Switch | None = None
-    operations: operator.Operations | None = None
+    turn: operator.Turn
+    frame: Frame | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry.
@@ -130,6 +131,7 @@ def create_app(
         **_PUBLISHER,
     )
     app.service, app.runtime, app.provisions = api.service, runtime, Provisions(provides or {})
+    app.turn = {}
     app.background = Refusals(runtime.on_refusal, runtime.clock)
     app.edge = Edge(api.service, api.media_types, api.headers)
     app.unpaused = (*NEVER_PAUSED, *api.unpaused)

@@ -5,7 +5,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Protocol
 
@@ -70,32 +69,24 @@ class TokenRefused(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    token: str
-    until: float
-
-
 class Tokens(Protocol):
     """Gives access tokens and the key they are bound to."""
 
     dpop_key: SigningKey
 
     async def token(self, audience: str, scope: str) -> str:
-        """A token for that audience and scope, valid for at least some seconds.
-
-        Raises TokenRefused.
-        """
+        """Return a token that is valid for at least some seconds. Raises TokenRefused."""
         ...
 
     def forget(self, audience: str, scope: str) -> None:
-        """Do not hand out that token again: the service refused it."""
+        """Stop handing out that token: the service refused it."""
         ...
 
 
 class TokenSource:
-    """Client-credentials tokens by private_key_jwt (RFC 7523; `aud` is the issuer as one string)
-    with DPoP, kept until shortly before expiry.
+    """Gets client-credentials tokens with DPoP and keeps them until shortly before expiry.
+
+    The client is authenticated by private_key_jwt (RFC 7523); `aud` is the issuer as one string.
     """
 
     def __init__(
@@ -115,26 +106,29 @@ class TokenSource:
         self.dpop_key = dpop_key
         self._http = http
         self._clock = clock
-        self._held: dict[tuple[str, str], _Held] = {}
+        self._held: dict[tuple[str, str], tuple[str, float]] = {}
         self._endpoint: str | None = None
         self._lock = asyncio.Lock()
 
     async def token(self, audience: str, scope: str) -> str:
-        """A token for `audience` with `scope` (space separated). Raises TokenRefused."""
-        held = self._held.get((audience, scope))
-        if held is None or held.until <= self._clock.monotonic():
+        """Return a token for `audience` with `scope` (space separated). Raises TokenRefused."""
+        if (held := self._kept(audience, scope)) is None:
             async with self._lock:
-                held = self._held.get((audience, scope))
-                if held is None or held.until <= self._clock.monotonic():
-                    held = self._held[(audience, scope)] = await self._ask(audience, scope)
-        return held.token
+                if (held := self._kept(audience, scope)) is None:
+                    held, life = await self._ask(audience, scope)
+                    self._held[(audience, scope)] = held, self._clock.monotonic() + life
+        return held
+
+    def _kept(self, audience: str, scope: str) -> str | None:
+        token, until = self._held.get((audience, scope), ("", 0.0))
+        return token if token and until > self._clock.monotonic() else None
 
     def forget(self, audience: str, scope: str) -> None:
         """Ask anew next time."""
         self._held.pop((audience, scope), None)
 
     def assertion(self) -> str:
-        """A fresh client assertion (RFC 7523 section 3)."""
+        """Sign a fresh client assertion (RFC 7523 section 3)."""
         now = self._clock.now()
         claims = {
             "iss": self._client_id,
@@ -146,7 +140,8 @@ class TokenSource:
         }
         return jws.sign(claims, self._signing, typ="JWT")
 
-    async def _ask(self, audience: str, scope: str) -> _Held:
+    async def _ask(self, audience: str, scope: str) -> tuple[str, float]:
+        """Return a new token and the seconds for which to keep it."""
         form = {
             "grant_type": "client_credentials",
             "scope": scope,
@@ -166,27 +161,21 @@ class TokenSource:
             _log.warning("token endpoint not reached", extra={"error": describe(error)})
             raise TokenRefused("unreachable") from None
         token, life = body.get("access_token"), body.get("expires_in")
-        if (
-            answer.status_code != 200
-            or not isinstance(token, str)
-            or str(body.get("token_type")).lower() != "dpop"
-        ):
+        bound = str(body.get("token_type")).lower() == "dpop"
+        if answer.status_code != 200 or not isinstance(token, str) or not bound:
             raise TokenRefused(str(body.get("error", "unusable"))[:40])
-        seconds = life if isinstance(life, int) else 60
-        return _Held(token, self._clock.monotonic() + max(5.0, seconds - _EARLY_SECONDS))
+        return token, max(5.0, (life if isinstance(life, int) else 60) - _EARLY_SECONDS)
 
     async def _token_endpoint(self) -> str:
         if self._endpoint is None:
             for place in metadata_places(self._issuer):
                 answer = await self._http.get(place)
                 metadata = _object(answer) if answer.status_code == 200 else {}
-                if metadata.get("issuer") == self._issuer and isinstance(
-                    metadata.get("token_endpoint"), str
-                ):
-                    self._endpoint = str(metadata["token_endpoint"])
-                    break
-            else:
-                raise TokenRefused("unreachable")
+                endpoint = metadata.get("token_endpoint")
+                if metadata.get("issuer") == self._issuer and isinstance(endpoint, str):
+                    self._endpoint = endpoint
+                    return endpoint
+            raise TokenRefused("unreachable")
         return self._endpoint
 
 
@@ -205,9 +194,7 @@ class ServiceClient:
         clock: Clock,
         timeout: float = 5.0,
     ) -> None:
-        """`base_url` is the service's, and the audience of the tokens; `timeout` in seconds for one
-        try.
-        """
+        """`base_url` is the audience of the tokens too; `timeout` is for one try, in seconds."""
         self._base_url = base_url
         self._tokens = tokens
         self._http = http
@@ -234,7 +221,14 @@ class ServiceClient:
         }
         if idempotency_key is not None:
             headers["Idempotency-Key"] = idempotency_key
-        made = _Call(method, path, scope, json, params or {}, headers)
+        request = self._http.build_request(
+            method,
+            self._base_url + path,
+            json=json,
+            params=params,
+            headers=headers,
+            timeout=self._timeout,
+        )
         tries = _TRIES if method in _SAFE or idempotency_key is not None else 1
         try:
             async for attempt in stamina.retry_context(
@@ -245,56 +239,31 @@ class ServiceClient:
                 wait_jitter=0,
             ):
                 with attempt:
-                    return await self._answered(made)
+                    return await self._answered(request, path, scope)
         except httpx2.HTTPError as error:
             _log.warning("service not reached", extra={"error": describe(error)})
             raise CallFailed(type(error).__name__) from None
         raise CallFailed("unreachable")
 
-    async def _answered(self, call: "_Call") -> httpx2.Response:
-        answer = await self._send(call)
+    async def _answered(self, request: httpx2.Request, path: str, scope: str) -> httpx2.Response:
+        answer = await self._send(request, path, scope)
+        if answer.status_code == 401:
+            # The token was refused, so nothing happened: once more with a new one.
+            self._tokens.forget(self._base_url, scope)
+            answer = await self._send(request, path, scope)
         if answer.status_code < 400:
             return answer
         told = answer.headers.get("retry-after", "")
         seconds = int(told) if re.fullmatch("[0-9]{1,6}", told) else None
         raise ProblemAnswer(answer.status_code, _object(answer), seconds)
 
-    async def _send(self, call: "_Call") -> httpx2.Response:
-        """Send once; and once more with a new token if the old one is refused, which had no
-        effect.
-        """
-        answer = await self._send_once(call)
-        if answer.status_code != 401:
-            return answer
-        self._tokens.forget(self._base_url, call.scope)
-        return await self._send_once(call)
-
-    async def _send_once(self, call: "_Call") -> httpx2.Response:
-        url = self._base_url + call.path
-        token = await self._tokens.token(self._base_url, call.scope)
-        proof = make_proof(
-            self._tokens.dpop_key, call.method, url, at=self._clock.now(), token=token
-        )
-        sent = {**call.headers, "Authorization": f"DPoP {token}", "DPoP": proof}
-        propagate.inject(sent)
-        return await self._http.request(
-            call.method,
-            url,
-            json=call.json,
-            params=call.params,
-            headers=sent,
-            timeout=self._timeout,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    method: str
-    path: str
-    scope: str
-    json: Mapping[str, Any] | None
-    params: Mapping[str, str | int]
-    headers: Mapping[str, str]
+    async def _send(self, request: httpx2.Request, path: str, scope: str) -> httpx2.Response:
+        token, key = await self._tokens.token(self._base_url, scope), self._tokens.dpop_key
+        url, now = self._base_url + path, self._clock.now()
+        proof = make_proof(key, request.method, url, at=now, token=token)
+        request.headers.update({"Authorization": f"DPoP {token}", "DPoP": proof})
+        propagate.inject(request.headers)
+        return await self._http.send(request)
 
 
 def _pause_before_another(error: Exception) -> bool | float:

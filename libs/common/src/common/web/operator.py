@@ -1,16 +1,27 @@
-"""The operator's hand on each service: pause and resume, and what was set aside from the bus."""
+"""The operator's hand on each service: pause and resume, and what was set aside from the bus.
 
+Each act is recorded before it is done."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Final, Literal, Protocol
+from functools import partial
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 
-from common.access import Granted
+from common.access import Granted, Permission
+from common.bus import BusError
+from common.database import Unit
+from common.inbox import REPLAY_LIMIT, DirectoryUnavailable, Transient, Waiting
 from common.models import ApiModel
 from common.problems import Fault, Problem
-from common.web import guard, paging
+from common.web import paging
+from common.web.frame import Frame, actor_of
+from common.web.guard import Guards
+from hubformats.audit_record import AuditEntry
 
 TAGS = {
     "operator": "Pausing and resuming this service, and replaying what it set aside.",
@@ -19,7 +30,16 @@ TAGS = {
 
 router = APIRouter(prefix="/v1/operator", tags=["operator"])
 
-Manage = Annotated[Granted, guard.requires("agency.manage", operation="operation")]
+_GUARDS: Final = Guards({"operate": Permission("agency.manage", "operation")})
+Manage = Annotated[Granted, _GUARDS.action("operate")]
+Act = Literal["pause", "resume"]
+Turn = Mapping[Act, Callable[[], Awaitable[None]]]
+"""What the switch does to the service."""
+
+_LIST: Final = "quarantine"
+_NAMED: Final = 500
+"""Digests in one audit entry: what its sealed part holds."""
+_log = logging.getLogger("hub.operations")
 
 _TOPIC: Final = r"^[a-z0-9.-]{1,200}$"
 _REASON: Final = r"^[a-z0-9-]{1,60}$"
@@ -111,49 +131,14 @@ class Discarded(ApiModel):
     more: Annotated[bool, Field(description="One call takes at most 1,000: call again for others")]
 
 
-class Switch(Protocol):
-    """What the operator's endpoints turn: a `Service`."""
-
-    async def pause(self) -> None:
-        """Hold the service's work."""
-        ...
-
-    async def resume(self) -> None:
-        """Go on."""
-        ...
+async def _frame(request: Request) -> Frame:
+    frame: Frame | None = request.app.frame
+    if frame is None:
+        raise Problem("unavailable")
+    return frame
 
 
-class Operations(Protocol):
-    """What a service lets its operator do beside the switch.
-
-    Obligation: each act is an entry of the audit trail, durable first.
-    """
-
-    async def note(self, granted: Granted, act: Literal["pause", "resume"]) -> None:
-        """Record that the service is paused or resumed. Raises Problem."""
-        ...
-
-    async def set_aside(
-        self,
-        granted: Granted,
-        *,
-        topic: str | None,
-        reason: str | None,
-        cursor: str | None,
-        limit: int,
-    ) -> paging.Page[SetAside]:
-        """What waits in quarantine, oldest first; never content. Raises Problem."""
-        ...
-
-    async def replay(self, granted: Granted, order: ReplayOrder) -> Replayed:
-        """Try again; repeats are recognised and nothing is believed that a new arrival would not
-        be. Raises Problem.
-        """
-        ...
-
-    async def discard(self, granted: Granted, order: DiscardOrder) -> Discarded:
-        """Let go of what can never be applied, recorded in the same transaction. Raises Problem."""
-        ...
+FrameDep = Annotated[Frame, Depends(_frame)]
 
 
 @router.post("/pause", summary="Pause the service")
@@ -162,18 +147,18 @@ async def pause_service(request: Request, granted: Manage) -> ServiceState:
 
     Nothing accepted is lost.
     """
-    return await _turn(request, granted, paused=True)
+    return await _switch(request, granted, "pause")
 
 
 @router.post("/resume", summary="Resume the service")
 async def resume_service(request: Request, granted: Manage) -> ServiceState:
     """Lets consumers, relay and API go on from where they held."""
-    return await _turn(request, granted, paused=False)
+    return await _switch(request, granted, "resume")
 
 
 @router.get("/quarantine", summary="What this service set aside from the bus")
 async def read_quarantine(
-    request: Request,
+    frame: FrameDep,
     granted: Manage,
     topic: Annotated[str | None, Query(pattern=_TOPIC, description="Only of this topic")] = None,
     reason: Annotated[
@@ -183,50 +168,112 @@ async def read_quarantine(
     limit: paging.Limit = 50,
 ) -> paging.Page[SetAside]:
     """Oldest first. What was replayed since is not in it."""
-    return await _operations(request).set_aside(
-        granted, topic=topic, reason=reason, cursor=cursor, limit=limit
-    )
+    filters = {"topic": topic, "reason": reason}
+    place = frame.cursors.read(_LIST, cursor, granted, filters=filters)
+    after = UUID(str(place[0])) if place else None
+    find = partial(frame.inbox.waiting, topic=topic, reason=reason, after=after, limit=limit + 1)
+    found = await frame.database.read(find)
+    following = None
+    if len(found) > limit:
+        last = [str(found[limit - 1].place)]
+        following = frame.cursors.make(_LIST, last, granted, filters=filters)
+    return paging.Page(items=[_shown(row) for row in found[:limit]], next_cursor=following)
 
 
 @router.post("/quarantine/replay", summary="Try again what was set aside")
-async def replay_quarantine(request: Request, granted: Manage, order: ReplayOrder) -> Replayed:
+async def replay_quarantine(
+    request: Request, frame: FrameDep, granted: Manage, order: ReplayOrder
+) -> Replayed:
     """Opens, checks and applies each as if it arrived now, at most 1,000 in one call; what fails
     again stays where it is.
     """
     if order.topic is None and (order.reason is None or order.digests):
-        raise Problem(
-            "validation-failed",
-            errors=[Fault("/topic", "name a topic, or a reason without digests")],
-        )
+        raise _faulty("/topic", "name a topic, or a reason without digests")
     if request.app.paused:
         raise Problem("paused")
-    return await _operations(request).replay(granted, order)
+
+    def begin(unit: Unit, count: int) -> None:
+        # If we crash after this, what was applied is applied and the rest can be replayed again.
+        why, named = order.reason or "", {"digests": list(order.digests)} if order.digests else {}
+        entry = _entry(
+            granted, "quarantine", order.topic or "", reason_code=why, count=count, detail=named
+        )
+        frame.trail.record(unit, entry)
+
+    try:
+        tally = await frame.inbox.replay_quarantine(
+            frame.bus, order.topic, reason=order.reason, digests=order.digests, begin=begin
+        )
+    except (Transient, DirectoryUnavailable, BusError):
+        raise Problem("unavailable", headers={"Retry-After": "5"}) from None
+    return Replayed(
+        applied=tally.applied,
+        known=tally.repeats,
+        still_aside=tally.quarantined,
+        absent=tally.absent,
+    )
 
 
 @router.post("/quarantine/discard", summary="Let go of what was set aside")
-async def discard_quarantine(request: Request, granted: Manage, order: DiscardOrder) -> Discarded:
+async def discard_quarantine(frame: FrameDep, granted: Manage, order: DiscardOrder) -> Discarded:
     """For what can never be applied, such as a forgery: it leaves the list, holds nothing any more
     and cannot be replayed.
 
     An authentic envelope must be named by its digest, and its sender has to send anew whatever
     still matters in it.
     """
-    return await _operations(request).discard(granted, order)
+
+    def work(unit: Unit) -> Sequence[Waiting]:
+        # If we crash before the commit, nothing was let go of and nothing is recorded.
+        rows = frame.inbox.discard(
+            unit, order.topic, digests=order.digests, reason=order.reason, limit=REPLAY_LIMIT
+        )
+        if order.why == "forged" and any(row.holds for row in rows):
+            # Its sender signed it: nobody may write into the log that it was not them.
+            raise _faulty("/why", "one of these is authentic, so it is not forged")
+        for start in range(0, len(rows), _NAMED):
+            named = [row.digest for row in rows[start : start + _NAMED]]
+            more = {"reason_code": order.why, "count": len(named), "detail": {"digests": named}}
+            frame.trail.record(unit, _entry(granted, "quarantine-discard", order.topic, **more))
+        return rows
+
+    rows = await frame.database.write(work)
+    if rows:
+        told = {"alarm": "quarantine-discarded", "count": len(rows), "reason": order.why}
+        _log.warning("set aside and let go of", extra=told)
+    held = sum(row.holds for row in rows)
+    return Discarded(discarded=len(rows), released=held, more=len(rows) == REPLAY_LIMIT)
 
 
-async def _turn(request: Request, granted: Granted, *, paused: bool) -> ServiceState:
-    switch: Switch | None = request.app.switch
-    operations: Operations | None = request.app.operations
-    if switch is None:
+async def _switch(request: Request, granted: Granted, act: Act) -> ServiceState:
+    turn: Turn = request.app.turn
+    frame: Frame | None = request.app.frame
+    if act not in turn:
         raise Problem("unavailable")
-    if operations is not None:
-        await operations.note(granted, "pause" if paused else "resume")
-    await (switch.pause() if paused else switch.resume())
-    return ServiceState(service=request.app.service, paused=paused)
+    if frame is not None:
+        # If we crash after this, it was meant and not done; a restart resumes anyway.
+        trail, entry = frame.trail, _entry(granted, "service", reason_code=act)
+        await frame.database.write(lambda unit: trail.record(unit, entry))
+    await turn[act]()
+    return ServiceState(service=request.app.service, paused=act == "pause")
 
 
-def _operations(request: Request) -> Operations:
-    operations: Operations | None = request.app.operations
-    if operations is None:
-        raise Problem("unavailable")
-    return operations
+def _entry(granted: Granted, kind: str, id_: str = "", **more: Any) -> AuditEntry:
+    who = actor_of(granted.principal)
+    return AuditEntry("config_change", "done", who, resource_type=kind, resource_id=id_, **more)
+
+
+def _faulty(pointer: str, sentence: str) -> Problem:
+    return Problem("validation-failed", errors=[Fault(pointer, sentence)])
+
+
+def _shown(row: Waiting) -> SetAside:
+    return SetAside(
+        topic=row.topic,
+        digest=row.digest,
+        received_at=row.at,
+        reason=row.reason,
+        holds=row.holds,
+        sender=row.source,
+        event_id=row.event_id,
+    )

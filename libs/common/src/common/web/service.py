@@ -7,15 +7,13 @@ from typing import Protocol, runtime_checkable
 
 from common.web.app import HubApp
 from common.web.frame import Frame
-from common.web.operations import FrameOperations
 
 
 def settle_memory() -> None:
-    """Leave what stands after the start out of the garbage collector's rounds; call once per
-    process, when everything has started.
+    """Leave what stands after the start out of the garbage collector's rounds.
 
-    A full round looks through every object there is while all threads wait: about 0.1 s in a
-    standalone hub, in the middle of requests.
+    Call it once per process, when everything has started. A full round looks through every object
+    while all threads wait: about 0.1 s in a standalone hub, in the middle of requests.
     """
     gc.collect()
     gc.freeze()
@@ -66,9 +64,8 @@ class Service:
         self._parts = (*parts, app.background)
         self._started: list[Part] = []
         self._pausable = list(pausable)
-        app.switch = self
-        frame = next((part for part in parts if isinstance(part, Frame)), None)
-        app.operations = FrameOperations(frame) if frame is not None else None
+        app.turn = {"pause": self.pause, "resume": self.resume}
+        app.frame = next((part for part in parts if isinstance(part, Frame)), None)
 
     @property
     def paused(self) -> bool:
@@ -79,9 +76,7 @@ class Service:
         return self.app.paused
 
     def add_pausable(self, part: Pausable) -> None:
-        """Add one that only exists after start, such as a `Consumption`; paused at once if the
-        service is.
-        """
+        """Add one that only exists after start, such as a `Consumption`."""
         self._pausable.append(part)
 
     async def start(self) -> None:
@@ -96,10 +91,7 @@ class Service:
         self.app.ready = True
 
     async def stop(self) -> None:
-        """Stop in reverse order.
-
-        Every part is told to stop even if another fails; the first failure is raised.
-        """
+        """Stop in reverse order, every part even if another fails; raise the first failure."""
         self.app.ready = False
         failure: Exception | None = None
         while self._started:
@@ -113,9 +105,7 @@ class Service:
             raise failure
 
     async def pause(self) -> None:
-        """Hold consumers and relays; the API answers 503 `paused` except health and operator
-        endpoints.
-        """
+        """Hold consumers and relays; the API answers 503 except health and operator's routes."""
         self.app.paused = True
         for part in self._pausable:
             await _settle(part.pause)

@@ -3,14 +3,14 @@ agency's state of the moment."""
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import httpx2
 from fastapi import Request
 from joserfc import jws
 from joserfc.errors import JoseError
+from pydantic import BaseModel, ConfigDict, Field
 
 from common.access import SCOPES, Principal
 from common.directory import DirectoryState
@@ -25,11 +25,40 @@ from hubformats.dpop import ALGORITHMS, DpopRefused, ReplayGuard, algorithms_of,
 _LEEWAY_SECONDS: Final = 10
 _MAX_TOKEN: Final = 8192
 _CACHE: Final = 4096
+_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})
 _CHALLENGE: Final = 'DPoP algs="ES256 PS256 EdDSA"'
 
 
 class _TokenRefused(ValueError):
     """The token does not count; which rule it broke is nobody's business outside."""
+
+
+_Text = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class _Bound(BaseModel):
+    jkt: Annotated[str, Field(min_length=1)]
+
+
+class _Claims(BaseModel):
+    """Claims of an access token (RFC 9068 section 2.2, RFC 9449 section 6.1) and our own."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    iss: str
+    aud: str | list[str]
+    exp: int
+    nbf: int = 0
+    iat: int = 0
+    sub: _Text
+    client_id: _Text
+    cnf: _Bound
+    scope: str = ""
+    agency: _Text
+    roles: list[str] = []
+    acr: str | None = None
+    auth_time: int | None = None
+    name_ref: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +72,7 @@ class _Known:
 class TokenVerifier:
     """Verifies access tokens of one issuer for one audience.
 
-    Remembers verified ones until expiry or a change of agency state.
+    Remembers a verified token until it expires or the state of its agency changes.
     """
 
     def __init__(
@@ -57,12 +86,11 @@ class TokenVerifier:
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     async def verify(self, token: str) -> tuple[Principal, str]:
-        """The caller and the thumbprint of the key the token is bound to.
-
-        Raises _TokenRefused or IssuerUnreachable.
+        """Return the caller and the thumbprint of the key the token is bound to.
 
         1 size and form; 2 `typ`, algorithm of the allow-list; 3 issuer; 4 key by kid, algorithm of
-        that key; 5 signature; 6 audience, times, subject; 7 bound to a key; 8 our own claims.
+        that key; 5 signature; 6 form of the claims, the key the token is bound to among them;
+        7 audience and times. Raises _TokenRefused or IssuerUnreachable.
         """
         name = hashlib.sha256(token.encode()).digest()
         known = self._known.get(name)
@@ -74,39 +102,39 @@ class TokenVerifier:
         ):
             return known.principal, known.jkt
         claims = await self._claims(token)
-        _check_times(claims, now)
-        _check_audience(claims, self._audience)
-        principal, jkt = _principal(claims, self._issuer.url), _bound_key(claims)
-        self._known[name] = _Known(
-            principal, jkt, claims["exp"], self._directory.epoch(principal.agency)
-        )
+        audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
+        begins = max(claims.nbf, claims.iat)
+        if (  # 7
+            self._audience not in audiences
+            or claims.exp + _LEEWAY_SECONDS <= now
+            or begins > now + _LEEWAY_SECONDS
+        ):
+            raise _TokenRefused
+        principal, epoch = _principal(claims), self._directory.epoch(claims.agency)
+        self._known[name] = _Known(principal, claims.cnf.jkt, claims.exp, epoch)
         while len(self._known) > _CACHE:
             self._known.popitem(last=False)
-        return principal, jkt
+        return principal, claims.cnf.jkt
 
-    async def _claims(self, token: str) -> Mapping[str, Any]:
+    async def _claims(self, token: str) -> _Claims:
         parts = token.split(".")
         if len(token) > _MAX_TOKEN or len(parts) != 3:  # 1
             raise _TokenRefused
-        header, claims = _object(parts[0]), _object(parts[1])
-        if (
-            str(header.get("typ", "")).lower() not in {"at+jwt", "application/at+jwt"}
-            or header.get("alg") not in ALGORITHMS
-        ):
-            # 2
+        header, found = _object(parts[0]), _object(parts[1])
+        kind = str(header.get("typ", "")).lower()
+        if kind not in _TYPES or header.get("alg") not in ALGORITHMS:  # 2
             raise _TokenRefused
         kid = header.get("kid")
-        if claims.get("iss") != self._issuer.url or not isinstance(kid, str) or "crit" in header:
-            # 3
-            raise _TokenRefused
+        if found.get("iss") != self._issuer.url or not isinstance(kid, str) or "crit" in header:
+            raise _TokenRefused  # 3
         key = await self._issuer.key(kid)
         if key is None or header["alg"] not in algorithms_of(key):  # 4
             raise _TokenRefused
         try:
             jws.deserialize_compact(token.encode(), key, algorithms=list(ALGORITHMS))  # 5
+            return _Claims.model_validate(found)  # 6
         except (JoseError, ValueError, TypeError):
             raise _TokenRefused from None
-        return claims
 
 
 class Access:
@@ -138,23 +166,22 @@ class Access:
         try:
             principal, jkt = await self._verifier.verify(token)
         except _TokenRefused:
-            _unauthorized("invalid_token")
+            _refuse("unauthorized", "invalid_token")
         except IssuerUnreachable:
             raise Problem("issuer-unreachable", headers={"Retry-After": "5"}) from None
         offered = request.headers.getlist("dpop")
         if len(offered) != 1:
-            _proof_refused()
+            _refuse("dpop-proof-refused", "invalid_dpop_proof")
         try:
             place = self._base_url + inner_path(request.scope)
             proof = check_proof(
                 offered[0], method=request.method, url=place, now=self._clock.now(), token=token
             )
         except DpopRefused:
-            _proof_refused()
-        if proof.jkt != jkt or not await self._replay.first_use(
-            proof.jkt, proof.jti, proof.expires_at
-        ):
-            _proof_refused()
+            _refuse("dpop-proof-refused", "invalid_dpop_proof")
+        first = self._replay.first_use
+        if proof.jkt != jkt or not await first(proof.jkt, proof.jti, proof.expires_at):
+            _refuse("dpop-proof-refused", "invalid_dpop_proof")
         # The token is theirs: from here a refusal has a name.
         request.state.principal = principal
         self._directory.demand(principal.agency)
@@ -183,21 +210,13 @@ def _dpop_token(request: Request) -> str:
     scheme, _, token = headers[0].partition(" ")
     # A DPoP-bound token sent as Bearer is refused like any other scheme (RFC 9449 section 7.2).
     if len(headers) != 1 or scheme.lower() != "dpop" or not token.isascii():
-        _unauthorized("invalid_token")
+        _refuse("unauthorized", "invalid_token")
     return token.strip()
 
 
-def _unauthorized(error: str) -> NoReturn:
-    raise Problem(
-        "unauthorized", headers={"WWW-Authenticate": f'{_CHALLENGE}, error="{error}"'}
-    ) from None
-
-
-def _proof_refused() -> NoReturn:
-    raise Problem(
-        "dpop-proof-refused",
-        headers={"WWW-Authenticate": f'{_CHALLENGE}, error="invalid_dpop_proof"'},
-    ) from None
+def _refuse(code: str, error: str) -> NoReturn:
+    challenge = f'{_CHALLENGE}, error="{error}"'
+    raise Problem(code, headers={"WWW-Authenticate": challenge}) from None
 
 
 def _object(part: str) -> dict[str, Any]:
@@ -210,55 +229,16 @@ def _object(part: str) -> dict[str, Any]:
     return value
 
 
-def _check_times(claims: Mapping[str, Any], now: int) -> None:
-    expires, begins = _seconds(claims, "exp", None), _seconds(claims, "nbf", 0)
-    issued = _seconds(claims, "iat", 0)
-    if expires + _LEEWAY_SECONDS <= now or max(begins, issued) > now + _LEEWAY_SECONDS:
-        raise _TokenRefused
-
-
-def _seconds(claims: Mapping[str, Any], name: str, default: int | None) -> int:
-    value = claims.get(name, default)
-    if type(value) is not int:
-        raise _TokenRefused
-    return value
-
-
-def _check_audience(claims: Mapping[str, Any], audience: str) -> None:
-    offered = claims.get("aud")
-    if offered != audience and not (isinstance(offered, list) and audience in offered):
-        raise _TokenRefused
-
-
-def _bound_key(claims: Mapping[str, Any]) -> str:
-    bound = claims.get("cnf")
-    jkt = bound.get("jkt") if isinstance(bound, dict) else None
-    if not isinstance(jkt, str) or not jkt:
-        raise _TokenRefused
-    return jkt
-
-
-def _principal(claims: Mapping[str, Any], issuer: str) -> Principal:
-    subject, client, agency = (_text(claims, name) for name in ("sub", "client_id", "agency"))
-    roles = claims.get("roles", [])
-    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
-        raise _TokenRefused
+def _principal(claims: _Claims) -> Principal:
     return Principal(
-        issuer=issuer,
-        subject=subject,
-        client_id=client,
-        kind="system" if subject == client else "person",
-        agency=agency,
-        roles=frozenset(roles),
-        scopes=SCOPES & frozenset(str(claims.get("scope", "")).split()),
-        acr=claims["acr"] if isinstance(claims.get("acr"), str) else None,
-        auth_time=claims["auth_time"] if type(claims.get("auth_time")) is int else None,
-        name_ref=claims["name_ref"] if isinstance(claims.get("name_ref"), str) else None,
+        issuer=claims.iss,
+        subject=claims.sub,
+        client_id=claims.client_id,
+        kind="system" if claims.sub == claims.client_id else "person",
+        agency=claims.agency,
+        roles=frozenset(claims.roles),
+        scopes=SCOPES & frozenset(claims.scope.split()),
+        acr=claims.acr,
+        auth_time=claims.auth_time,
+        name_ref=claims.name_ref,
     )
-
-
-def _text(claims: Mapping[str, Any], name: str) -> str:
-    value = claims.get(name)
-    if not isinstance(value, str) or not 1 <= len(value) <= 255:
-        raise _TokenRefused
-    return value
