@@ -54,7 +54,7 @@ Read = Annotated[Granted, guard.action("read_things")]
 Make = Annotated[Granted, guard.action("make_thing", rate=urgent_when("form", "urgent"))]
 CursorsDep = Annotated[paging.Cursors, Depends(provided(paging.Cursors))]
 
-define("thing-is-gone", 410, "This thing is gone", "Make another one.")
+define("test-thing-gone", 410, "This thing is gone", "Make another one.")
 
 
 class ThingGone(Exception):
@@ -71,7 +71,7 @@ class ThingUnknown(Exception):
 
 def gone(_error: ThingGone) -> Problem:
     """Make the problem of a thing that is gone."""
-    return Problem("thing-is-gone")
+    return Problem("test-thing-gone")
 
 
 class Person(ApiModel):

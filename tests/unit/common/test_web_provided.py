@@ -113,18 +113,18 @@ async def test_provided_objects_are_reached_by_a_request_alone(bed: Bed) -> None
 
 async def test_a_mapped_domain_error_becomes_its_problem_and_is_accounted_for(bed: Bed) -> None:
     answer = await bed.call("GET", "/v1/things/14")
-    problem(answer, 410, "thing-is-gone")
+    problem(answer, 410, "test-thing-gone")
     refusal = bed.refusals[-1]
     assert refusal.principal is not None
     assert (refusal.reasons, refusal.route, refusal.operation) == (
-        {"thing-is-gone": 1},
+        {"test-thing-gone": 1},
         "/v1/things/{thing_id}",
         "consultation",
     )
 
 
 async def test_an_error_below_a_mapped_one_is_answered_like_it(bed: Bed) -> None:
-    problem(await bed.call("GET", "/v1/things/15"), 410, "thing-is-gone")
+    problem(await bed.call("GET", "/v1/things/15"), 410, "test-thing-gone")
 
 
 async def test_a_domain_error_nobody_mapped_is_ours_and_its_text_stays_inside(
