@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from common.web.client import CallFailed, ProblemAnswer, TokenRefused
 from hubformats.audit_record import Leaf, record_hash
 from hubformats.canonical import b64u, canonical
-from portal.domain.search import problems, wanted
-from tests.support.portal_bed import LOG, PortalBed, envelope, package, portal_bed
+from portal.auditing.rules.search import problems, wanted
+from portal.shell.model import CallRefused, NoAnswer, TokenRefused
+from tests.support.portal_harness import PortalHarness, portal_harness
+from tests.support.portal_packages import envelope, package, prove
 
 SOUND = {
     "caseReference": "NM-7F3K-9QXA-2C4T",
@@ -39,23 +40,23 @@ def served(**changes: Any) -> dict[str, Any]:
         "recordBytes": b64u(RECORD),
         "salt": b64u(SALT),
         "leaf": b64u(leaf),
-        "proof": LOG.prove(leaf),
+        "proof": prove(leaf),
         "record": {"op": "erasure"},
     }
     return {**sound, **changes}
 
 
 @pytest.fixture
-async def auditor(tmp_path: Path) -> AsyncIterator[PortalBed]:
+async def auditor(tmp_path: Path) -> AsyncIterator[PortalHarness]:
     """An auditor, signed in."""
-    async with portal_bed(
+    async with portal_harness(
         envelope(package()), tmp_path, agency="northmoor", roles=("auditor",), scope="audit.read"
     ) as made:
         yield made
 
 
-async def test_an_entry_is_verified_from_its_bytes(auditor: PortalBed) -> None:
-    auditor.hub.served_entry = served()
+async def test_an_entry_is_verified_from_its_bytes(auditor: PortalHarness) -> None:
+    auditor.log.entries[1] = served()
     text = (await auditor.get("/audit-log/entries/1")).text
     assert "<b>Verified.</b>" in text
     assert "Sent to an agency" in text
@@ -63,22 +64,22 @@ async def test_an_entry_is_verified_from_its_bytes(auditor: PortalBed) -> None:
     assert "kq3Xh2" in text
 
 
-async def test_an_entry_leads_back_to_the_results_it_was_found_in(auditor: PortalBed) -> None:
-    auditor.hub.served_entry = served()
+async def test_an_entry_leads_back_to_the_results_it_was_found_in(auditor: PortalHarness) -> None:
+    auditor.log.entries[1] = served()
     results = (await auditor.post("/audit-log", **SOUND, recipient="")).headers["location"]
     back = f'<a href="{results}" class="govuk-back-link">Results of your search</a>'
     entry = (await auditor.get("/audit-log/entries/1")).text
     assert back in entry
     assert ">New search</a>" in entry
-    asked = len(auditor.hub.done)
+    asked = len(auditor.done)
     assert "NM-7F3K-9QXA-2C4T" in (await auditor.get(results)).text
-    assert len(auditor.hub.done) == asked, "going back states no purpose anew"
+    assert len(auditor.done) == asked, "going back states no purpose anew"
 
 
 async def test_an_entry_without_a_search_of_this_visit_leads_to_a_new_one(
-    auditor: PortalBed,
+    auditor: PortalHarness,
 ) -> None:
-    auditor.hub.served_entry = served()
+    auditor.log.entries[1] = served()
     assert (
         '<a href="/audit-log" class="govuk-back-link">New search</a>'
         in (await auditor.get("/audit-log/entries/1")).text
@@ -98,9 +99,9 @@ async def test_an_entry_without_a_search_of_this_visit_leads_to_a_new_one(
     ],
 )
 async def test_a_tampered_entry_is_never_called_verified(
-    auditor: PortalBed, changes: Mapping[str, Any], code: str
+    auditor: PortalHarness, changes: Mapping[str, Any], code: str
 ) -> None:
-    auditor.hub.served_entry = served(**changes)
+    auditor.log.entries[1] = served(**changes)
     answer = await auditor.get("/audit-log/entries/1")
     assert answer.status_code == 200
     assert "Not verified" in answer.text
@@ -128,17 +129,17 @@ async def test_a_tampered_entry_is_never_called_verified(
     ],
 )
 async def test_a_search_says_what_is_wrong_and_asks_nothing(
-    auditor: PortalBed, changes: dict[str, str], faulty: list[str]
+    auditor: PortalHarness, changes: dict[str, str], faulty: list[str]
 ) -> None:
     typed = {**SOUND, **changes}
     assert list(problems(typed, {"northmoor-idva"})) == faulty
     answer = await auditor.post("/audit-log", **{**typed, "recipient": typed.get("recipient", "")})
     assert answer.status_code == (422 if faulty else 303)
     assert ("<title>Error: " in answer.text) == bool(faulty)
-    assert bool(auditor.hub.done) != bool(faulty)
+    assert bool(auditor.done) != bool(faulty)
 
 
-async def test_what_was_typed_stays_and_is_escaped(auditor: PortalBed) -> None:
+async def test_what_was_typed_stays_and_is_escaped(auditor: PortalHarness) -> None:
     answer = await auditor.post(
         "/audit-log", caseReference='"><script>alert(1)</script>', justification="<b>bold</b>"
     )
@@ -160,15 +161,15 @@ def test_a_search_asks_for_what_was_given_only() -> None:
 @pytest.mark.parametrize(
     "against",
     [
-        CallFailed("ReadTimeout"),
-        ProblemAnswer(503, {"code": "unavailable"}),
+        NoAnswer("ReadTimeout"),
+        CallRefused(503, "unavailable"),
         TokenRefused("unreachable"),
     ],
 )
 async def test_a_log_that_does_not_answer_costs_nothing_typed(
-    auditor: PortalBed, against: Exception
+    auditor: PortalHarness, against: Exception
 ) -> None:
-    auditor.hub.against = against
+    auditor.log.against = against
     answer = await auditor.post("/audit-log", **SOUND)
     assert answer.status_code == 503
     assert "What you typed is kept" in answer.text
@@ -176,8 +177,8 @@ async def test_a_log_that_does_not_answer_costs_nothing_typed(
     assert "Routine sample" in answer.text
 
 
-async def test_results_say_what_was_asked_and_how_many_to_who_asked(auditor: PortalBed) -> None:
-    auditor.hub.found = [
+async def test_results_say_what_was_asked_and_how_many_to_who_asked(auditor: PortalHarness) -> None:
+    auditor.log.found = [
         {
             "index": 7,
             "loggedAt": "2026-11-21T02:05:00Z",
@@ -202,7 +203,7 @@ async def test_results_say_what_was_asked_and_how_many_to_who_asked(auditor: Por
 
 @pytest.mark.parametrize("place", ["query", "/audit-log/entries/1", "/audit-log/entries/1/proof"])
 async def test_a_purpose_that_has_run_out_is_asked_for_again_with_everything_typed_kept(
-    auditor: PortalBed, place: str
+    auditor: PortalHarness, place: str
 ) -> None:
     where = (
         (await auditor.post("/audit-log", **SOUND)).headers["location"]
@@ -210,12 +211,12 @@ async def test_a_purpose_that_has_run_out_is_asked_for_again_with_everything_typ
         else place
     )
     if place != "query":
-        auditor.hub.unread = ProblemAnswer(403, {"code": "purpose-required"})
+        auditor.log.unread = CallRefused(403, "purpose-required")
         first = await auditor.get(where)
         assert (first.status_code, "Say first why you need to look" in first.text) == (403, True)
-        auditor.hub.unread = None
+        auditor.log.unread = None
         await auditor.post("/audit-log", **SOUND)
-    auditor.hub.unread = ProblemAnswer(403, {"code": "purpose-required"})
+    auditor.log.unread = CallRefused(403, "purpose-required")
     answer = await auditor.get(where)
     assert answer.status_code == 403
     assert "Say again why you need to look" in answer.text
@@ -223,7 +224,7 @@ async def test_a_purpose_that_has_run_out_is_asked_for_again_with_everything_typ
     assert 'value="NM-7F3K-9QXA-2C4T"' in answer.text
     assert "Routine sample" in answer.text
     assert 'value="verify_lawfulness" checked' in answer.text
-    auditor.hub.unread = ProblemAnswer(403, {"code": "forbidden"})
+    auditor.log.unread = CallRefused(403, "forbidden")
     assert "Your role does not include this" in (await auditor.get(where)).text, (
         "another refusal is another page"
     )

@@ -11,12 +11,12 @@ from urllib.parse import unquote
 
 import pytest
 
-from common.web.client import CallFailed, ProblemAnswer, TokenRefused
-from portal.clients.sign_in import SCOPES
-from portal.domain.emergency import Unproven, problems
-from portal.domain.visit import Draft
-from portal.permissions import SCREENS
-from tests.support.portal_bed import PortalBed, envelope, package, portal_bed
+from portal.emergency.model import Unproven, problems
+from portal.permissions import ACTIONS
+from portal.shell.model import CallRefused, Draft, NoAnswer, TokenRefused
+from portal.sign_in.client import SCOPES
+from tests.support.portal_harness import PortalHarness, portal_harness
+from tests.support.portal_packages import envelope, package
 
 ONE = "01932000-0000-7000-8000-0000000000e1"
 PAGE = f"/emergency/{ONE}"
@@ -40,7 +40,7 @@ WAITING = Unproven(
 
 
 @asynccontextmanager
-async def at(folder: Path, **who: Any) -> AsyncIterator[PortalBed]:
+async def at(folder: Path, **who: Any) -> AsyncIterator[PortalHarness]:
     """A coordinator who has just signed in for this, unless told otherwise, with one disclosure
     waiting.
     """
@@ -51,26 +51,26 @@ async def at(folder: Path, **who: Any) -> AsyncIterator[PortalBed]:
         "name": "Jess Marlow",
         **who,
     }
-    async with portal_bed(envelope(package()), folder, **given) as bed:
-        bed.hub.without_proof = [WAITING]
-        yield bed
+    async with portal_harness(envelope(package()), folder, **given) as harness:
+        harness.releases.without_proof = [WAITING]
+        yield harness
 
 
-def problem(status: int, code: str) -> ProblemAnswer:
+def problem(status: int, code: str) -> CallRefused:
     """What sharing answers."""
-    return ProblemAnswer(status, {"code": code, "detail": "Secret inner words.", "status": status})
+    return CallRefused(status, code)
 
 
 async def test_what_waits_is_listed_and_let_go_and_then_called_promised(tmp_path: Path) -> None:
-    async with at(tmp_path) as bed:
-        listed = (await bed.get("/emergency")).text
+    async with at(tmp_path) as harness:
+        listed = (await harness.get("/emergency")).text
         assert "NM-7F3K-9QXA-2C4T" in listed
         assert "Northmoor IDVA Service" in listed
-        assert "I am Jess Marlow. I release this in my own name" in (await bed.get(PAGE)).text
-        answer = await bed.post(PAGE, **SOUND)
+        assert "I am Jess Marlow. I release this in my own name" in (await harness.get(PAGE)).text
+        answer = await harness.post(PAGE, **SOUND)
         assert (answer.status_code, answer.headers["location"]) == (303, PAGE)
-        assert bed.hub.done[-1] == "released imminent_danger_to_life"
-        after = (await bed.get(PAGE)).text
+        assert harness.done[-1] == "released imminent_danger_to_life"
+        after = (await harness.get(PAGE)).text
         assert "Promised, not proven." in after
         assert "due by 21 November 2026 at 3:06am" in after
         assert "Release now" not in after
@@ -79,9 +79,9 @@ async def test_what_waits_is_listed_and_let_go_and_then_called_promised(tmp_path
 async def test_a_list_that_shows_not_all_says_so_and_the_rest_can_be_released(
     tmp_path: Path,
 ) -> None:
-    async with at(tmp_path) as bed:
-        assert "There is more than this page shows" not in (await bed.get("/emergency")).text
-        bed.hub.without_proof.insert(
+    async with at(tmp_path) as harness:
+        assert "There is more than this page shows" not in (await harness.get("/emergency")).text
+        harness.releases.without_proof.insert(
             0,
             replace(
                 WAITING,
@@ -89,44 +89,47 @@ async def test_a_list_that_shows_not_all_says_so_and_the_rest_can_be_released(
                 case_reference="NM-0000",
             ),
         )
-        bed.hub.room = 1
-        listed = (await bed.get("/emergency")).text
+        harness.releases.room = 1
+        listed = (await harness.get("/emergency")).text
         assert ("There is more than this page shows" in listed, ONE in listed) == (True, False)
-        assert "Release now" in (await bed.get(PAGE)).text
-        assert (await bed.post(PAGE, **SOUND)).status_code == 303
+        assert "Release now" in (await harness.get(PAGE)).text
+        assert (await harness.post(PAGE, **SOUND)).status_code == 303
 
 
 @pytest.mark.parametrize(
     "roles", [("idva",), ("police_officer",), ("social_worker",), ("auditor",), ("operator",)]
 )
 async def test_nobody_else_gets_near_it(tmp_path: Path, roles: tuple[str, ...]) -> None:
-    async with at(tmp_path, roles=roles) as bed:
-        assert [(await bed.get(path)).status_code for path in ("/emergency", PAGE)] == [403, 403]
+    async with at(tmp_path, roles=roles) as harness:
+        assert [(await harness.get(path)).status_code for path in ("/emergency", PAGE)] == [
+            403,
+            403,
+        ]
         assert [
-            (await bed.post(path, **SOUND)).status_code for path in (PAGE, "/emergency/sign-in")
+            (await harness.post(path, **SOUND)).status_code for path in (PAGE, "/emergency/sign-in")
         ] == [403, 403]
-        assert "Emergency release" not in (await bed.get("/accessibility")).text
-        assert (bed.hub.done, bed.authorization.asked) == ([], [])
+        assert "Emergency release" not in (await harness.get("/accessibility")).text
+        assert (harness.done, harness.authorization.asked) == ([], [])
 
 
 async def test_the_right_is_asked_for_at_a_second_sign_in_only(tmp_path: Path) -> None:
-    assert SCREENS["release_in_emergency"] not in SCOPES.split()
-    async with at(tmp_path, scope="disclosure.read") as bed:
+    assert ACTIONS["release_in_emergency"].scope not in SCOPES.split()
+    async with at(tmp_path, scope="disclosure.read") as harness:
         for path in ("/emergency", PAGE):
-            assert "Sign in again first" in (await bed.get(path)).text
-        refused = await bed.post(PAGE, **SOUND)
+            assert "Sign in again first" in (await harness.get(path)).text
+        refused = await harness.post(PAGE, **SOUND)
         assert (refused.status_code, SHOWN in refused.text) == (401, True)
-        assert bed.hub.done == []
-        answer = await bed.post(
+        assert harness.done == []
+        answer = await harness.post(
             "/emergency/sign-in", delivery=ONE, code=SOUND["code"], reason=SOUND["reason"]
         )
         assert answer.status_code == 303
-        assert bed.authorization.asked == [
+        assert harness.authorization.asked == [
             ("sharing.request", Draft("p-1", ONE, SOUND["code"], SOUND["reason"]))
         ]
-        assert bed.sessions.open == {}, "the visit that could not is over"
+        assert harness.sessions.open == {}, "the visit that could not is over"
         assert SOUND["reason"] not in unquote(answer.headers["location"])
-        (pending,) = bed.sessions.begun.values()
+        (pending,) = harness.sessions.begun.values()
         assert pending.draft is not None
         assert pending.draft.place == PAGE
 
@@ -138,9 +141,9 @@ async def test_the_right_is_asked_for_at_a_second_sign_in_only(tmp_path: Path) -
 async def test_one_returns_to_a_page_of_ours_only(
     tmp_path: Path, delivery: str, place: str
 ) -> None:
-    async with at(tmp_path, scope="disclosure.read") as bed:
-        await bed.post("/emergency/sign-in", delivery=delivery)
-        draft = bed.authorization.asked[0][1]
+    async with at(tmp_path, scope="disclosure.read") as harness:
+        await harness.post("/emergency/sign-in", delivery=delivery)
+        draft = harness.authorization.asked[0][1]
         assert draft is not None
         assert draft.place == place
 
@@ -148,18 +151,18 @@ async def test_one_returns_to_a_page_of_ours_only(
 async def test_a_sign_in_that_is_about_to_be_too_old_is_renewed_before_anybody_writes(
     tmp_path: Path,
 ) -> None:
-    async with at(tmp_path, signed_in_for=12.5 * 60) as bed:
-        assert "Sign in again first" in (await bed.get(PAGE)).text
-        assert (await bed.post(PAGE, **SOUND)).status_code == 303, (
+    async with at(tmp_path, signed_in_for=12.5 * 60) as harness:
+        assert "Sign in again first" in (await harness.get(PAGE)).text
+        assert (await harness.post(PAGE, **SOUND)).status_code == 303, (
             "what was sent in time is sharing's to judge"
         )
 
 
 async def test_what_was_written_is_there_after_signing_in_again(tmp_path: Path) -> None:
-    async with at(tmp_path) as bed:
+    async with at(tmp_path) as harness:
         draft = Draft("p-1", ONE, "child_in_immediate_danger", SOUND["reason"])
-        await bed.sessions.put("visit", replace(bed.session, draft=draft))
-        text = (await bed.get(PAGE)).text
+        await harness.sessions.put("visit", replace(harness.session, draft=draft))
+        text = (await harness.get(PAGE)).text
         assert SHOWN in text
         assert 'value="child_in_immediate_danger" checked' in text
         assert 'value="yes" checked' not in text, "confirming is done afresh"
@@ -173,7 +176,7 @@ async def test_what_was_written_is_there_after_signing_in_again(tmp_path: Path) 
         (problem(502, "upstream-failed"), 503, "Nothing was released"),
         (problem(422, "validation-failed"), 422, "Say in a sentence why it cannot wait"),
         (problem(401, "step-up-required"), 401, "You signed in too long ago for this"),
-        (CallFailed("ReadTimeout"), 503, "it cannot leave twice"),
+        (NoAnswer("ReadTimeout"), 503, "it cannot leave twice"),
         (TokenRefused("unreachable"), 503, "Nothing was released"),
         (TokenRefused("invalid_grant"), 401, "sign in again, and what you wrote is kept"),
     ],
@@ -181,15 +184,14 @@ async def test_what_was_written_is_there_after_signing_in_again(tmp_path: Path) 
 async def test_whatever_stands_against_it_is_said_and_nothing_typed_is_lost(
     tmp_path: Path, against: Exception, status: int, said: str
 ) -> None:
-    async with at(tmp_path) as bed:
-        bed.hub.against = against
-        answer = await bed.post(PAGE, **SOUND)
+    async with at(tmp_path) as harness:
+        harness.releases.against = against
+        answer = await harness.post(PAGE, **SOUND)
         assert answer.status_code == status
         assert said in answer.text
         assert SHOWN in answer.text
         assert 'value="imminent_danger_to_life"' in answer.text
         assert "<title>\nError: " in answer.text or "<title>Error: " in answer.text
-        assert "Secret inner words" not in answer.text
         assert SOUND["reason"][:10] not in str(answer.url)
 
 
@@ -199,51 +201,51 @@ async def test_whatever_stands_against_it_is_said_and_nothing_typed_is_lost(
 async def test_what_is_not_theirs_is_a_plain_page(
     tmp_path: Path, status: int, heading: str
 ) -> None:
-    async with at(tmp_path) as bed:
-        bed.hub.against = problem(status, "forbidden")
-        answer = await bed.post(PAGE, **SOUND)
+    async with at(tmp_path) as harness:
+        harness.releases.against = problem(status, "forbidden")
+        answer = await harness.post(PAGE, **SOUND)
         assert (answer.status_code, heading in answer.text) == (status, True)
 
 
 async def test_what_does_not_wait_is_not_there(tmp_path: Path) -> None:
-    async with at(tmp_path) as bed:
-        answer = await bed.get("/emergency/01932000-0000-7000-8000-0000000000e2")
+    async with at(tmp_path) as harness:
+        answer = await harness.get("/emergency/01932000-0000-7000-8000-0000000000e2")
         assert (answer.status_code, "Nothing waits here" in answer.text) == (404, True)
 
 
 async def test_once_the_proof_came_its_page_says_when_it_left_and_that_it_is_proven(
     tmp_path: Path,
 ) -> None:
-    async with at(tmp_path) as bed:
-        await bed.post(PAGE, **SOUND)
-        assert "Promised, not proven." in (await bed.get(PAGE)).text
-        bed.hub.without_proof = []
-        assert (await bed.get(PAGE)).status_code == 404, (
+    async with at(tmp_path) as harness:
+        await harness.post(PAGE, **SOUND)
+        assert "Promised, not proven." in (await harness.get(PAGE)).text
+        harness.releases.without_proof = []
+        assert (await harness.get(PAGE)).status_code == 404, (
             "stopped, or never left: nothing is claimed"
         )
-        bed.hub.gone = replace(WAITING, proven=True)
-        text = (await bed.get(PAGE)).text
+        harness.releases.sent = [replace(WAITING, proven=True)]
+        text = (await harness.get(PAGE)).text
         assert "Released, and proven now" in text
         assert "21 November 2026 at 2:06am" in text
         assert "Release now" not in text
-        assert bed.hub.done[-1] == "asked what became of NM-7F3K-9QXA-2C4T"
+        assert harness.done[-1] == "asked what became of NM-7F3K-9QXA-2C4T"
 
 
 async def test_urgent_ones_are_marked_and_stand_first_and_the_clause_is_a_sentence(
     tmp_path: Path,
 ) -> None:
-    async with at(tmp_path) as bed:
+    async with at(tmp_path) as harness:
         urgent = replace(
             WAITING,
             delivery_id=ONE.replace("e1", "e3"),
             case_reference="NM-2222-2222-2222",
             urgent=True,
         )
-        bed.hub.without_proof = [WAITING, urgent]
-        text = (await bed.get("/emergency")).text
+        harness.releases.without_proof = [WAITING, urgent]
+        text = (await harness.get("/emergency")).text
         assert text.index("NM-2222-2222-2222") < text.index("NM-7F3K-9QXA-2C4T")
         assert len(re.findall(r"^ *Urgent$|>Urgent<", text, re.MULTILINE)) == 1
-        shown = (await bed.get(PAGE)).text
+        shown = (await harness.get(PAGE)).text
         assert "When a victim is at high risk, the IDVA service is told." in shown
         assert "NM-2" in shown
 
@@ -252,11 +254,11 @@ async def test_urgent_ones_are_marked_and_stand_first_and_the_clause_is_a_senten
 async def test_a_form_with_a_gap_releases_nothing(tmp_path: Path, missing: str) -> None:
     typed = {**SOUND, missing: ""}
     assert list(problems(typed)) == [missing]
-    async with at(tmp_path) as bed:
-        answer = await bed.post(PAGE, **typed)
+    async with at(tmp_path) as harness:
+        answer = await harness.post(PAGE, **typed)
         assert answer.status_code == 422
         assert f'href="#{missing}"' in answer.text
-        assert not [done for done in bed.hub.done if done.startswith("released")]
+        assert not [done for done in harness.done if done.startswith("released")]
         if missing != "reason":
             assert SHOWN in answer.text
 
@@ -266,10 +268,10 @@ async def test_a_form_with_a_gap_releases_nothing(tmp_path: Path, missing: str) 
 async def test_only_our_own_form_releases(
     tmp_path: Path, path: str, site: str, own_token: bool
 ) -> None:
-    async with at(tmp_path) as bed:
-        token = bed.session.csrf if own_token else "another"
-        answer = await bed.client.post(
+    async with at(tmp_path) as harness:
+        token = harness.session.csrf if own_token else "another"
+        answer = await harness.client.post(
             path, data={**SOUND, "csrf": token}, headers={"Sec-Fetch-Site": site}
         )
         assert answer.status_code == 403
-        assert (bed.hub.done, bed.authorization.asked) == ([], [])
+        assert (harness.done, harness.authorization.asked) == ([], [])

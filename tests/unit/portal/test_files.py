@@ -15,7 +15,7 @@ VENDOR = HERE / "static" / "vendor"
 SERVED = sorted(
     path for folder in ("vendor", "own") for path in (HERE / "static" / folder).iterdir()
 )
-TEMPLATES = sorted((HERE / "templates").iterdir())
+TEMPLATES = sorted(HERE.glob("*/templates/*"))
 
 
 def test_vendored_files_are_what_the_lock_says() -> None:

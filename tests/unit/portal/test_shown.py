@@ -7,8 +7,9 @@ import pytest
 
 from hubformats.categories import CATEGORIES
 from hubformats.field_sets import KINDS, written
-from portal.domain import dates, wording
-from portal.domain.shown import held_back, names_referrer, risk_level, sections, strip
+from portal.auditing.rules import records
+from portal.shell.rules import dates, wording
+from portal.work.rules.shown import held_back, names_referrer, risk_level, sections, strip
 
 
 def item(label: str, value: Any, **more: Any) -> dict[str, Any]:
@@ -293,7 +294,7 @@ def test_a_record_reads_in_plain_words_with_its_codes() -> None:
     }
     rows = {
         label: (text, code)
-        for label, text, code in wording.record_rows(
+        for label, text, code in records.record_rows(
             record, {"northmoor-idva": "Northmoor IDVA Service"}
         )
     }
@@ -318,7 +319,7 @@ def test_a_record_reads_in_plain_words_with_its_codes() -> None:
 def test_an_entry_names_every_kind_of_information_that_was_sent_however_many() -> None:
     rows = {
         label: text
-        for label, text, _ in wording.record_rows({"op": "disclosure", "fs": written(KINDS)}, {})
+        for label, text, _ in records.record_rows({"op": "disclosure", "fs": written(KINDS)}, {})
     }
     assert rows["Kinds of information"].split("; ")[:2] == [
         CATEGORIES["callback"].label,
@@ -338,7 +339,7 @@ def test_a_withheld_disclosure_was_not_sent_and_says_why() -> None:
         "aal": "urn:hub:acr:demo",
         "fs": "referral.full",
     }
-    rows = {label: (text, code) for label, text, code in wording.record_rows(record, {})}
+    rows = {label: (text, code) for label, text, code in records.record_rows(record, {})}
     assert rows["What happened"] == ("Not sent to an agency", "disclosure")
     assert rows["Reason"] == (
         "This agency made the referral; it is not told its own facts",
@@ -350,7 +351,7 @@ def test_a_withheld_disclosure_was_not_sent_and_says_why() -> None:
         "urn:hub:acr:demo",
     )
     assert rows["Kinds of information"] == ("The full referral form", "")
-    assert wording.operation("disclosure", "permit") == "Sent to an agency"
+    assert records.operation("disclosure", "permit") == "Sent to an agency"
 
 
 def test_a_relationship_is_not_said_twice() -> None:

@@ -1,4 +1,4 @@
-"""Visits and shelf on a real database: nothing readable at rest, one taker per sign-in, no row
+"""Visits and summaries on a real database: nothing readable at rest, one taker per sign-in, no row
 works in another's place."""
 
 from collections.abc import AsyncIterator
@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from common.access import Granted
 from common.database import Database, ensure_schema
 from common.testing import ManualClock
-from portal.domain.delivery import Known
-from portal.domain.visit import IDLE, SIGN_IN_LASTS, Draft, PendingSignIn
-from portal.storage import METADATA, SqlSessions, SqlShelf
-from tests.support.portal_bed import signed_in
+from portal.depends import guard
+from portal.shell.model import IDLE, SIGN_IN_LASTS, Draft, PendingSignIn
+from portal.shell.repository import SqlSessions
+from portal.tables import METADATA
+from portal.work.model import Known
+from portal.work.repository import SqlDeliverySummaries
+from tests.support.portal_harness import signed_in
 
 KNOWN = Known("NM-7F3K-9QXA-2C4T", urgent=True)
 
@@ -29,6 +33,17 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await made.stop()
 
 
+def granted_to(clock: ManualClock, agency: str) -> Granted:
+    """What somebody of that agency may read."""
+    session = signed_in(clock, agency=agency)
+    return guard.permit("read_deliveries", session.principal, at=clock.now())
+
+
+def as_idva(clock: ManualClock) -> Granted:
+    """What an advocate may read."""
+    return granted_to(clock, "northmoor-idva")
+
+
 def at_rest(folder: Path) -> bytes:
     """Every byte of the database's files, journal included."""
     return b"".join(
@@ -37,10 +52,10 @@ def at_rest(folder: Path) -> bytes:
 
 
 async def test_nothing_of_a_visit_is_readable_at_rest(database: Database, tmp_path: Path) -> None:
-    clock, sessions, shelf = (
+    clock, sessions, summaries = (
         ManualClock(),
         SqlSessions(database, b"k" * 32),
-        SqlShelf(database, b"s" * 32),
+        SqlDeliverySummaries(database, b"s" * 32),
     )
     await sessions.put("the-cookie", signed_in(clock))
     await sessions.begin(
@@ -53,7 +68,7 @@ async def test_nothing_of_a_visit_is_readable_at_rest(database: Database, tmp_pa
             Draft("p-1", "", "a-code", "what-was-written"),
         ),
     )
-    await shelf.remember("northmoor-idva", "delivery-1", KNOWN, clock.now())
+    await summaries.remember(as_idva(clock), "delivery-1", KNOWN, clock.now())
     found = await sessions.find("the-cookie", clock.now())
     assert found is not None
     assert found.person.name == "Amina Yusuf"
@@ -107,15 +122,15 @@ async def test_a_page_that_renews_itself_does_not_keep_a_visit(database: Databas
 
 
 async def test_a_row_in_anothers_place_opens_nothing(database: Database) -> None:
-    clock, sessions, shelf = (
+    clock, sessions, summaries = (
         ManualClock(),
         SqlSessions(database, b"k" * 32),
-        SqlShelf(database, b"s" * 32),
+        SqlDeliverySummaries(database, b"s" * 32),
     )
     await sessions.put("mine", signed_in(clock))
     await sessions.put("theirs", replace(signed_in(clock), csrf="other"))
-    await shelf.remember("northmoor-idva", "1", KNOWN, clock.now())
-    await shelf.remember("northmoor-idva", "2", KNOWN, clock.now())
+    await summaries.remember(as_idva(clock), "1", KNOWN, clock.now())
+    await summaries.remember(as_idva(clock), "2", KNOWN, clock.now())
     for table in ("visit", "opened_delivery"):
         copy = text(
             f"UPDATE {table} SET sealed = "  # noqa: S608 - two fixed names
@@ -125,15 +140,15 @@ async def test_a_row_in_anothers_place_opens_nothing(database: Database) -> None
         await database.write(lambda unit, copy=copy: unit.connection.execute(copy).rowcount)  # type: ignore[misc]
     visits = [await sessions.find(cookie, clock.now()) for cookie in ("mine", "theirs")]
     assert visits.count(None) == 1, "the copied row opens nothing, the other one still does"
-    assert len(await shelf.known("northmoor-idva", ["1", "2"])) == 1
+    assert len(await summaries.known(as_idva(clock), ["1", "2"])) == 1
 
 
-async def test_the_shelf_is_one_agencys(database: Database) -> None:
-    clock, shelf = ManualClock(), SqlShelf(database, b"s" * 32)
-    await shelf.remember("northmoor-idva", "1", KNOWN, clock.now())
-    await shelf.remember("northmoor-idva", "1", replace(KNOWN, urgent=False), clock.now())
-    assert await shelf.known("northmoor-idva", ["1", "2"]) == {"1": replace(KNOWN, urgent=False)}
-    assert await shelf.known("northmoor-school", ["1"]) == {}
+async def test_summaries_are_one_agencys(database: Database) -> None:
+    clock, summaries = ManualClock(), SqlDeliverySummaries(database, b"s" * 32)
+    await summaries.remember(as_idva(clock), "1", KNOWN, clock.now())
+    await summaries.remember(as_idva(clock), "1", replace(KNOWN, urgent=False), clock.now())
+    assert await summaries.known(as_idva(clock), ["1", "2"]) == {"1": replace(KNOWN, urgent=False)}
+    assert await summaries.known(granted_to(clock, "northmoor-school"), ["1"]) == {}
 
 
 async def test_what_was_asked_is_kept_sealed_and_never_brings_an_ended_visit_back(

@@ -1,14 +1,36 @@
-"""Which screens a role has, and what each needs of the person's grants."""
+"""What each action asks of the signed-in person; the guard of the pages alone reads this table."""
 
+from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
-SCREENS: Final[dict[str, str]] = {
-    "read_deliveries": "disclosure.read",
-    "accept_delivery": "disclosure.acknowledge",
-    "search_log": "audit.read",
-    "release_in_emergency": "sharing.request",
-}
-"""Screen → scope it needs; the services behind decide again for themselves.
+from common.access import Permission
 
-The last is in no usual sign-in: it is asked for at a second one, by people with the role alone.
+AUTHORITY: Final = frozenset({"idva_manager", "marac_coordinator"})
+"""Roles that may release in an emergency (design section 8)."""
+
+RELEASE_SIGN_IN_LASTS: Final = timedelta(minutes=15)
+"""How old a sign-in sharing accepts for an emergency release; sharing decides."""
+_TIME_TO_WRITE: Final = timedelta(minutes=3)
+"""Who must sign in again is asked before writing, not after."""
+
+ACTIONS: Final[Mapping[str, Permission]] = {
+    "read_deliveries": Permission("disclosure.read", "consultation", person=True),
+    "accept_delivery": Permission("disclosure.acknowledge", "operation", person=True),
+    "search_log": Permission("audit.read", "consultation", person=True),
+    "read_unproven": Permission(
+        "sharing.request",
+        "consultation",
+        person=True,
+        roles=AUTHORITY,
+        step_up=RELEASE_SIGN_IN_LASTS - _TIME_TO_WRITE,
+    ),
+    # Without a limit of its own: what was sent in time is sharing's to judge.
+    "release_in_emergency": Permission(
+        "sharing.request", "disclosure", person=True, roles=AUTHORITY
+    ),
+}
+"""The services behind decide again for themselves.
+
+The scope of a release is in no usual sign-in. A second sign-in asks for it.
 """

@@ -1,35 +1,50 @@
-"""The portal's composition root: the only file that knows every room."""
+"""The portal's composition root: the only file that knows every folder."""
 
-import hashlib
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 import httpx2
+from jinja2 import Environment
 
 from common.access import Granted
 from common.bootstrap import SERVICE_KEY
 from common.bus import Bus
 from common.keyring import KeyAbsent, Keyring
 from common.settings import Settings
-from common.web.app import create_app
+from common.web.app import Api, create_app
 from common.web.frame import Frame
+from common.web.idempotency import Idempotency
 from common.web.service import Service
 from hubformats.audit_record import AuditEntry
 from hubformats.clock import Clock
 from hubformats.keys import OpeningKey, SigningKey
 from hubformats.tlog import Verifier
-from portal.api import ROUTERS
-from portal.api.failures import error_page, register
-from portal.api.pages import environment
-from portal.clients.hub import PersonsHub
-from portal.clients.sign_in import Authorizer
-from portal.domain.visit import Session
-from portal.storage import TABLES, SqlSessions, SqlShelf
-from portal.usecases import PortalDesk
+from portal.auditing import routes as auditing_routes
+from portal.auditing.client import ServiceAuditLog
+from portal.auditing.ports import AuditingPorts
+from portal.context import Context
+from portal.emergency import routes as emergency_routes
+from portal.emergency.client import SharingReleases
+from portal.emergency.ports import EmergencyPorts
+from portal.shell.client import PersonCalls
+from portal.shell.model import Session
+from portal.shell.ports import ShellPorts
+from portal.shell.repository import SqlSessions
+from portal.shell.routes import assets, screens
+from portal.shell.routes.failures import error_page, register
+from portal.shell.routes.layout import Pages, assets_version, environment
+from portal.sign_in import routes as sign_in_routes
+from portal.sign_in.client import Authorizer, IdentityPeople, PersonTokens
+from portal.sign_in.ports import SignInPorts
+from portal.tables import TABLES
+from portal.work import routes as work_routes
+from portal.work.client import SharingDeliveries
+from portal.work.ports import WorkPorts
+from portal.work.repository import SqlDeliverySummaries
 
-_STATIC: Final = Path(__file__).parent / "static"
-FORMS: Final = frozenset({"application/x-www-form-urlencoded", "application/json"})
+_FORMS: Final = frozenset({"application/x-www-form-urlencoded", "application/json"})
 """What may be posted: our forms, and the operator's JSON."""
 _CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src "
@@ -38,89 +53,121 @@ _CSP: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What stands behind the ports of every folder."""
+
+    shell: ShellPorts
+    sign_in: SignInPorts
+    work: WorkPorts
+    auditing: AuditingPorts
+    emergency: EmergencyPorts
+
+
 async def build(
-    settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient
+    settings: Settings,
+    *,
+    bus: Bus,
+    clock: Clock,
+    keyring: Keyring,
+    http: httpx2.AsyncClient,
+    adapters: Callable[[Frame], Adapters] | None = None,
 ) -> Service:
-    """The portal, not yet started."""
+    """Build the portal, not yet started. Tests put other `adapters` behind its ports."""
     frame = Frame(
         "portal", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES
     )
-    callback = f"{settings.portal_url}/sign-in/callback"
+    context = Context(
+        base_url=settings.portal_url,
+        clock=clock,
+        log=Verifier.parse(frame.bootstrap.log.vkey),
+        keys=frame.keys,
+        agencies={agency.id: agency.name for agency in frame.bootstrap.agencies.values()},
+        demo=settings.demo,
+    )
+    behind = (adapters or real_adapters)(frame)
+    api = Api(
+        "portal",
+        "Portal",
+        "Web screens for advocates and auditors.",
+        (
+            sign_in_routes.router,
+            screens.router,
+            work_routes.router,
+            emergency_routes.router,
+            auditing_routes.router,
+            assets.router,
+        ),
+        media_types=_FORMS,
+        headers={"content-security-policy": content_policy(settings)},
+        error_page=error_page,
+    )
+    provides: Mapping[type, object] = {
+        Context: context,
+        Pages: Pages(_templates(), context, assets_version()),
+        Idempotency: frame.idempotency,
+        ShellPorts: behind.shell,
+        SignInPorts: behind.sign_in,
+        WorkPorts: behind.work,
+        AuditingPorts: behind.auditing,
+        EmergencyPorts: behind.emergency,
+    }
+    app = create_app(api, frame.runtime, provides=provides, answers=work_routes.PROBLEMS)
+    register(app)
+    return Service("portal", app, parts=[frame], pausable=[frame])
+
+
+def real_adapters(frame: Frame) -> Adapters:
+    """Stand the ports on the portal's database and keyring, and on the other services."""
+    settings, keyring = frame.settings, frame.keyring
     authorizer = Authorizer(
         settings.issuer,
-        callback,
+        f"{settings.portal_url}/sign-in/callback",
         settings.identity_url,
         signing=keyring.signing_key(SERVICE_KEY),
-        http=http,
-        clock=clock,
+        http=frame.http,
+        clock=frame.clock,
     )
     urls = {
         "sharing": settings.sharing_url,
         "audit": settings.audit_url,
         "identity": settings.identity_url,
-        "referral": settings.referral_url,
     }
 
-    def hub_for(session: Session) -> PersonsHub:
-        return PersonsHub(session, authorizer, urls, http=http, clock=clock)
+    def calls(session: Session) -> PersonCalls:
+        tokens = PersonTokens(authorizer, session, frame.clock)
+        return PersonCalls(urls, tokens, http=frame.http, clock=frame.clock)
 
-    desk = PortalDesk(
-        base_url=settings.portal_url,
-        issuer=settings.issuer,
-        clock=clock,
-        log=Verifier.parse(frame.bootstrap.log.vkey),
-        keys=frame.keys,
-        custody=KeyringCustody(keyring),
-        recorder=TrailRecorder(frame),
-        hub_for=hub_for,
-        shelf=SqlShelf(frame.database, keyring.secret("portal-shelf")),
-        agencies={agency.id: agency.name for agency in frame.bootstrap.agencies.values()},
+    return Adapters(
+        ShellPorts(
+            SqlSessions(frame.database, keyring.secret("portal-session")), revocation=authorizer
+        ),
+        SignInPorts(authorizer, lambda session: IdentityPeople(calls(session))),
+        WorkPorts(
+            lambda session: SharingDeliveries(calls(session)),
+            SqlDeliverySummaries(frame.database, keyring.secret("portal-shelf")),
+            KeyringAgencyKeys(keyring),
+            TrailRecorder(frame),
+        ),
+        AuditingPorts(lambda session: ServiceAuditLog(calls(session))),
+        EmergencyPorts(lambda session: SharingReleases(calls(session))),
     )
-    app = create_app(
-        "portal",
-        settings,
-        title="Portal",
-        description="Web screens for advocates and auditors.",
-        routers=ROUTERS,
-        authenticator=frame.access,
-        readiness=frame.readiness,
-        on_refusal=frame.record_refusal,
-        clock=clock,
-        media_types=FORMS,
-        headers={"content-security-policy": content_policy(settings)},
-        error_page=error_page,
-        state={
-            "desk": desk,
-            "sessions": SqlSessions(frame.database, keyring.secret("portal-session")),
-            "authorization": authorizer,
-            "pages": environment(),
-            "assets_version": _assets_version(),
-            "neutral_place": "/hidden",
-            "idempotency": frame.idempotency,
-        },
-    )
-    register(app)
-    return Service("portal", app, parts=[frame], pausable=[frame])
 
 
-class KeyringCustody:
-    """Custodial keys from the portal's own keyring, by the agency of the person the grant is for
-    (design section 6).
-    """
+class KeyringAgencyKeys:
+    """Fulfils `portal.work.ports.AgencyKeys` from the portal's own keyring."""
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
 
     def opening(self, granted: Granted) -> Mapping[str, OpeningKey]:
-        """The agency's opening keys."""
-        return (
-            self._keyring.opening_keys(granted.principal.agency)
-            if granted.principal.kind == "person"
-            else {}
-        )
+        """Return the opening keys of the agency of the person the grant is for."""
+        if granted.principal.kind != "person":
+            return {}
+        return self._keyring.opening_keys(granted.principal.agency)
 
     def signing(self, granted: Granted) -> SigningKey | None:
-        """The agency's signing key."""
+        """Return the signing key of that agency."""
         try:
             return self._keyring.signing_key(granted.principal.agency)
         except KeyAbsent:
@@ -128,23 +175,24 @@ class KeyringCustody:
 
 
 class TrailRecorder:
-    """Records through the frame's audit trail."""
+    """Fulfils `portal.work.ports.Recorder` through the frame's audit trail."""
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
 
     async def record(self, entry: AuditEntry) -> None:
-        """Durable when it returns."""
+        """Record durably."""
         await self._frame.database.write(lambda unit: self._frame.trail.record(unit, entry))
 
     def ready(self) -> bool:
-        """Whether reads can be accounted for."""
+        """Tell whether reads can be accounted for."""
         return self._frame.trail.ready()
 
 
 def content_policy(settings: Settings) -> str:
-    """The pages' content security policy: our own files only, and forms that may end at the
-    issuer's sign-in page.
+    """Write the content security policy of our pages.
+
+    They load our own files only. Their forms may end at the issuer's sign-in page.
     """
     # Chromium applies form-action to the redirect after a post, so the issuer's origin is named
     # when it is another one.
@@ -152,6 +200,7 @@ def content_policy(settings: Settings) -> str:
     return _CSP.format(identity="" if origin == own else f" {origin}")
 
 
-def _assets_version() -> str:
-    files = sorted(path for folder in ("vendor", "own") for path in (_STATIC / folder).iterdir())
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
+@cache
+def _templates() -> Environment:
+    """Load the templates once in a process: the design system's macros take a second."""
+    return environment(auditing_routes.FILTERS)

@@ -1,0 +1,1 @@
+"""The audit log for auditors: questions, answers, and entries verified here."""

@@ -1,0 +1,1 @@
+"""Emergency release: what has no proof yet, and letting one of it go."""

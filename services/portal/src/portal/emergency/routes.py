@@ -1,0 +1,253 @@
+"""Routes of the emergency release: what has no proof yet, and letting one go by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from starlette.background import BackgroundTask
+from starlette.responses import Response
+
+from common.access import Granted
+from common.web.provided import provided
+from portal.depends import ContextDep
+from portal.emergency import model, use_cases
+from portal.emergency.model import Unproven
+from portal.emergency.ports import EmergencyPorts, Releases
+from portal.permissions import ACTIONS
+from portal.shell.model import CallRefused, Draft, NoAnswer, Session, TokenRefused
+from portal.shell.routes.layout import ShowDep, see_other
+from portal.shell.routes.session import (
+    ANYONE,
+    CookieDep,
+    FormDep,
+    SessionDep,
+    ShellDep,
+    may_after_sign_in,
+    new_cookie,
+)
+from portal.sign_in.model import SignInFailed
+from portal.sign_in.routes import SignInDep, not_available
+
+router = APIRouter(prefix="/emergency", include_in_schema=False, dependencies=[ANYONE])
+
+Looking = Annotated[Granted | None, may_after_sign_in("read_unproven")]
+Releasing = Annotated[Granted | None, may_after_sign_in("release_in_emergency")]
+
+
+@dataclass(frozen=True, slots=True)
+class Emergency:
+    """What these routes work with: the person's visit and sharing's releases."""
+
+    context: ContextDep
+    ports: Annotated[EmergencyPorts, Depends(provided(EmergencyPorts))]
+    show: ShowDep
+    session: SessionDep
+
+    @property
+    def releases(self) -> Releases:
+        """The releases as this person may make them."""
+        return self.ports.releases_for(self.session)
+
+    def sign_in_page(self, delivery_id: str, typed: Mapping[str, str] | None = None) -> Response:
+        """Ask to sign in again. What was `typed` is kept."""
+        return self.show(
+            "emergency/sign_in.html",
+            401 if typed else 200,
+            delivery_id=delivery_id,
+            kept={name: (typed or {}).get(name, "") for name in ("code", "reason")},
+            message=model.SIGN_IN if typed else "",
+            dangers=model.DANGERS,
+        )
+
+    async def release_page(
+        self,
+        item: Unproven,
+        typed: Mapping[str, str],
+        wrong: Mapping[str, str],
+        status: int = 200,
+    ) -> Response:
+        """Render the form, or what became of this one."""
+        errors = [
+            {"text": text, "href": f"#{name}" if name else "#code"} for name, text in wrong.items()
+        ]
+        return self.show(
+            "emergency/release.html",
+            status,
+            item=item,
+            agencies=self.context.agencies,
+            dangers=model.DANGERS,
+            summary=errors,
+            errors={name: {"text": text} for name, text in wrong.items() if name},
+            confirmed=model.CONFIRMED,
+            typed={name: typed.get(name, "") for name in model.FIELDS},
+            clause=await use_cases.clause_text(self.releases, item),
+        )
+
+    async def after_page(self, granted: Granted, delivery_id: str) -> Response:
+        """Render one that waits no more: proven by now, if this person saw it leave."""
+        reference = self.session.released.get(delivery_id, "")
+        if reference:
+            proven = await use_cases.proven_after_send(
+                granted, self.releases, delivery_id, reference
+            )
+            if proven is not None:
+                return await self.release_page(proven, {}, {})
+        text = (
+            "It has left with its proof, it was stopped, or it is not one of your agency's. Look "
+            "at the list again."
+        )
+        return self.show("shell/problem.html", 404, heading="Nothing waits here", text=text)
+
+
+EmergencyDep = Annotated[Emergency, Depends()]
+
+
+@router.get("")
+async def show_unproven(emergency: EmergencyDep, granted: Looking) -> Response:
+    """Show what waits for its receipt and what left on a promise.
+
+    Asks for a fresh sign-in first.
+    """
+    if granted is None:
+        return emergency.sign_in_page("")
+    found = await use_cases.unproven(granted, emergency.releases)
+    waiting = [each for each in found.items if not each.promised]
+    promised = [each for each in found.items if each.promised]
+    groups = [
+        ("waiting", "Waiting for its audit entry", "Nothing waits.", waiting),
+        ("promised", "Promised, not proven", "Nothing has left on a promise.", promised),
+    ]
+    return emergency.show(
+        "emergency/unproven.html",
+        groups=groups,
+        more=found.more,
+        agencies=emergency.context.agencies,
+    )
+
+
+@router.post("/sign-in", dependencies=[may_after_sign_in("release_in_emergency")])
+async def sign_in_again(
+    emergency: EmergencyDep, typed: FormDep, cookie: CookieDep, shell: ShellDep, ports: SignInDep
+) -> Response:
+    """Push a sign-in that also asks for the right to release.
+
+    What was written waits, sealed, for the same person.
+    """
+    session = emergency.session
+    draft = Draft(
+        session.person.id,
+        _delivery(typed.get("delivery", "")),
+        typed.get("code", ""),
+        typed.get("reason", ""),
+    )
+    scope = ACTIONS["release_in_emergency"].scope
+    try:
+        redirect = await ports.authorization.begin(scope, draft)
+    except SignInFailed:
+        text = (
+            "Nothing was released and you are still signed in. Go back, and try again in a "
+            "minute. If somebody is in danger, call 999."
+        )
+        return not_available(emergency.show, text)
+    fresh = new_cookie()
+    await shell.sessions.begin(fresh, redirect.pending)
+    await shell.sessions.end(cookie.value)
+    answer = see_other(redirect.location)
+    cookie.set(answer, fresh)
+    answer.background = BackgroundTask(shell.revocation.revoke, session)
+    return answer
+
+
+@router.get("/{delivery_id}")
+async def show_release(
+    emergency: EmergencyDep,
+    delivery_id: UUID,
+    granted: Looking,
+    cookie: CookieDep,
+    shell: ShellDep,
+) -> Response:
+    """Show the form, or that it left on a promise."""
+    asked, session = str(delivery_id), emergency.session
+    if granted is None:
+        return emergency.sign_in_page(asked)
+    found = await use_cases.one_unproven(granted, emergency.releases, asked)
+    if found is None:
+        return await emergency.after_page(granted, asked)
+    if found.promised and asked not in session.released:
+        # Kept with the visit, sealed, so that this page can tell the same person when the proof
+        # has come.
+        released = {**session.released, asked: found.case_reference}
+        await shell.sessions.amend(cookie.value, replace(session, released=released))
+    return await emergency.release_page(found, _written(session, asked), {})
+
+
+@router.post("/{delivery_id}")
+async def release(
+    emergency: EmergencyDep, delivery_id: UUID, typed: FormDep, granted: Releasing
+) -> Response:
+    """Release on a promise.
+
+    Whatever stands against it is said on the form, with everything that was typed still in it.
+    """
+    asked, releases = str(delivery_id), emergency.releases
+    if granted is None:
+        return emergency.sign_in_page(asked, typed)
+    status, wrong = 422, model.problems(typed)
+    if not wrong:
+        try:
+            await releases.release(granted, asked, typed["code"], typed["reason"].strip())
+        except CallRefused as refused:
+            if refused.code == "step-up-required":
+                return emergency.sign_in_page(asked, typed)
+            status, wrong = _against(refused)
+        except TokenRefused as refused:
+            if refused.code != "unreachable":
+                return emergency.sign_in_page(asked, typed)
+            status, wrong = 503, {"": model.UNREADABLE}
+        except NoAnswer:
+            status, wrong = 503, {"": model.NO_ANSWER}
+        else:
+            return see_other(f"/emergency/{delivery_id}")
+    known = await _as_known(granted, releases, asked)
+    return await emergency.release_page(known, typed, wrong, status)
+
+
+def _against(refused: CallRefused) -> tuple[int, dict[str, str]]:
+    """Return status and what to say about a refusal.
+
+    Raises the refusal when a plain page says it better.
+    """
+    if refused.status == 409:
+        return 409, {"": model.MOVED_ON}
+    if refused.status == 422:
+        return 422, {"reason": "Say in a sentence why it cannot wait"}
+    if refused.status >= 500:
+        return 503, {"": model.UNREADABLE}
+    raise refused
+
+
+async def _as_known(granted: Granted, releases: Releases, delivery_id: str) -> Unproven:
+    """Find what is still known of it for a form that is shown again, or nothing but its id."""
+    try:
+        found = await use_cases.one_unproven(granted, releases, delivery_id)
+    except (CallRefused, NoAnswer, TokenRefused):
+        found = None
+    return found or model.unknown(delivery_id)
+
+
+def _written(session: Session, delivery_id: str) -> dict[str, str]:
+    """Return what was written for this one before a second sign-in."""
+    draft = session.draft
+    if draft is None or draft.delivery != delivery_id:
+        return {}
+    return {"code": draft.code, "reason": draft.reason}
+
+
+def _delivery(text: str) -> str:
+    """Write the id as we do, or none: it becomes part of the address one returns to."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return ""

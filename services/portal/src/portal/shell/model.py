@@ -1,0 +1,154 @@
+"""A person's visit: who, for how long, and which tokens stand behind it."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from common.access import Principal
+from portal.permissions import AUTHORITY
+
+IDLE: Final = timedelta(minutes=15)
+ABSOLUTE: Final = timedelta(hours=8)
+"""One shift (ASVS 5.0 section 7.1.1); nobody stays signed in into the next one."""
+SIGN_IN_LASTS: Final = timedelta(minutes=10)
+
+
+class CallRefused(Exception):
+    """Another service refused. `code` is its problem's one word, never what was sent."""
+
+    def __init__(self, status: int, code: str) -> None:
+        super().__init__(f"{status} {code}")
+        self.status = status
+        self.code = code
+
+
+class NoAnswer(Exception):
+    """No usable answer came from another service: the call may or may not have taken effect."""
+
+
+class TokenRefused(Exception):
+    """Identity gave no token for a call. `code` is OAuth's error word, or `unreachable`."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who is signed in. The name is for their own screen only."""
+
+    id: str
+    name: str
+    agency: str
+    roles: tuple[str, ...]
+
+    @property
+    def is_auditor(self) -> bool:
+        """Whether the audit screens are theirs."""
+        return "auditor" in self.roles
+
+    @property
+    def reads_deliveries(self) -> bool:
+        """Whether the work list is theirs."""
+        return not self.is_auditor and "operator" not in self.roles
+
+    @property
+    def may_release(self) -> bool:
+        """Whether emergency release is theirs.
+
+        Sharing judges again, by role, agency and age of the sign-in.
+        """
+        return not AUTHORITY.isdisjoint(self.roles)
+
+    @property
+    def first_screen(self) -> str:
+        """Where a visit begins."""
+        return (
+            "/audit-log" if self.is_auditor else "/work" if self.reads_deliveries else "/no-screens"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a person had written when asked to sign in again, kept for that person alone.
+
+    `delivery` is empty for the list.
+    """
+
+    person: str
+    delivery: str
+    code: str = field(default="", repr=False)
+    reason: str = field(default="", repr=False)
+
+    @property
+    def place(self) -> str:
+        """Where to go on."""
+        return f"/emergency/{self.delivery}" if self.delivery else "/emergency"
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSignIn:
+    """A sign-in under way, bound to one browser by its cookie. Secrets are kept out of `repr`."""
+
+    state: str
+    verifier: str = field(repr=False)
+    dpop_jwk: dict[str, str] = field(repr=False)
+    began: datetime
+    draft: Draft | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grantings:
+    """What identity gave at sign-in: the refresh token, and the scopes it may ask for."""
+
+    refresh_token: str = field(repr=False)
+    scope: str
+    issuer: str
+    acr: str
+    auth_time: int | None
+
+    def allows(self, scope: str) -> bool:
+        """Whether identity granted this scope at sign-in."""
+        return scope in self.scope.split()
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A signed-in visit."""
+
+    id: bytes
+    """SHA-256 of the cookie; the cookie itself is nowhere."""
+    person: Person
+    grantings: Grantings
+    dpop_jwk: dict[str, str] = field(repr=False)
+    csrf: str = field(repr=False)
+    created: datetime
+    seen: datetime
+    draft: Draft | None = None
+    asked: dict[str, str] = field(default_factory=dict, repr=False)
+    """The last search of the audit log with its id, shown beside its results."""
+    released: dict[str, str] = field(default_factory=dict, repr=False)
+    """What this person saw leave on a promise: delivery id → case reference.
+
+    By it the page can say when the proof has come.
+    """
+
+    @property
+    def principal(self) -> Principal:
+        """The signed-in person as a caller, with the scopes that identity granted at sign-in."""
+        return Principal(
+            issuer=self.grantings.issuer,
+            subject=self.person.id,
+            client_id="portal",
+            kind="person",
+            agency=self.person.agency,
+            roles=frozenset(self.person.roles),
+            scopes=frozenset(self.grantings.scope.split()),
+            acr=self.grantings.acr or None,
+            auth_time=self.grantings.auth_time,
+        )
+
+    def over(self, now: datetime) -> bool:
+        """Whether it ended by idleness or by its age."""
+        return now - self.seen > IDLE or now - self.created > ABSOLUTE

@@ -1,0 +1,102 @@
+"""Errors as pages: plain English, what to do next, and never what was typed or why in detail."""
+
+from typing import Final
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from common.problems import Problem
+from common.web.provided import take
+from portal.shell.model import CallRefused, NoAnswer, TokenRefused
+from portal.shell.routes.layout import Pages
+from portal.shell.routes.session import SignInNeeded
+
+_WORDS: Final[dict[int, tuple[str, str]]] = {
+    400: ("That did not work", "Go back and try again."),
+    403: (
+        "You cannot do this",
+        "Your role does not include this. If it should, ask your agency's administrator.",
+    ),
+    404: (
+        "Page not found",
+        "There is nothing here that you may see. If you typed the address, check it.",
+    ),
+    405: ("Page not found", "There is nothing here that you may see."),
+    409: ("Somebody was there before you", "This changed while you were looking. Open it again."),
+    413: ("That is too much", "Shorten what you entered and try again."),
+    422: ("That did not work", "Go back and check what you entered."),
+    429: ("Too many requests", "Wait a minute and try again."),
+}
+_AWAY: Final = (
+    "The service is not available now",
+    "Nothing was lost. Try again in a minute. If somebody is in danger, call 999.",
+)
+
+
+REFUSED: Final = (
+    "Sign-in was refused",
+    (
+        "You are not signed in, and trying again will not change that unless you cancelled it "
+        "yourself. "
+        "Your agency's access may be suspended, or yours may have ended. Call the hub's support "
+        "on 01632 960000, any hour."
+    ),
+)
+"""What identity says for a suspended agency, an ended account and a cancelled sign-in alike."""
+
+
+def page(request: Request, template: str, status: int, **facts: object) -> Response:
+    """Render an error page, where no dependency can stand."""
+    return take(request, Pages).show(request, template, status, **facts)
+
+
+def sign_in_refused(request: Request) -> Response:
+    """Say whom to ring, and offer no way round in a circle."""
+    heading, text = REFUSED
+    return page(request, "shell/problem.html", 403, heading=heading, text=text, onward=False)
+
+
+async def error_page(request: Request, problem: Problem) -> Response | None:
+    """Render a problem raised in a route. Service endpoints keep their JSON."""
+    if request.url.path.startswith(("/v1/", "/healthz", "/readyz", "/metrics", "/openapi")):
+        return None
+    # An id that cannot exist and one that is another agency's are one answer, to the byte.
+    malformed_address = problem.code == "validation-failed" and request.method == "GET"
+    return words(request, 404 if malformed_address else problem.status)
+
+
+def words(request: Request, status: int) -> Response:
+    """Render the page for a status."""
+    heading, text = _WORDS.get(status, _AWAY)
+    return page(request, "shell/problem.html", status, heading=heading, text=text)
+
+
+def register(app: FastAPI) -> None:
+    """Answer with pages what other services refuse, and a visit that is over."""
+    app.add_exception_handler(SignInNeeded, _again)
+    app.add_exception_handler(CallRefused, _refused)
+    app.add_exception_handler(TokenRefused, _no_token)
+    app.add_exception_handler(NoAnswer, _no_answer)
+
+
+async def _again(request: Request, _: Exception) -> Response:
+    return page(request, "shell/start.html", 401, again=True)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, CallRefused) and error.code == "agency-suspended":
+        return sign_in_refused(request)
+    status = error.status if isinstance(error, CallRefused) else 502
+    return words(request, 503 if status == 401 else status)
+
+
+async def _no_token(request: Request, error: Exception) -> Response:
+    if isinstance(error, TokenRefused) and error.code == "unreachable":
+        return words(request, 503)
+    if isinstance(error, TokenRefused) and error.code == "unauthorized_client":
+        return sign_in_refused(request)
+    return await _again(request, error)
+
+
+async def _no_answer(request: Request, _: Exception) -> Response:
+    return words(request, 503)

@@ -1,0 +1,1 @@
+"""Words and dates as people read them."""

@@ -1,0 +1,109 @@
+"""Codes in plain words, as every screen writes them. The law stands by its own name."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from portal.shell.rules import dates
+
+BASES: Final[dict[str, str]] = {
+    "6a": "Consent (UK GDPR Article 6(1)(a))",
+    "6c": "Legal obligation (UK GDPR Article 6(1)(c))",
+    "6d": "Vital interests (UK GDPR Article 6(1)(d))",
+    "6e": "Public task (UK GDPR Article 6(1)(e))",
+    "6ea_crime": "Preventing or detecting crime (UK GDPR Article 6(1)(ea))",
+    "6ea_safeguarding": "Safeguarding vulnerable individuals (UK GDPR Article 6(1)(ea))",
+    "6ea_emergency": "Responding to an emergency (UK GDPR Article 6(1)(ea))",
+    "6ea_public_request": "Request of a public body (UK GDPR Article 6(1)(ea))",
+    "6f": "Legitimate interests (UK GDPR Article 6(1)(f))",
+    "P3_necessary": "Necessary for a law-enforcement task (DPA 2018 s.35(2)(b))",
+    "P3_consent": "Consent, for a law-enforcement task (DPA 2018 s.35(2)(a))",
+}
+CONDITIONS: Final[dict[str, str]] = {
+    "9c": "Vital interests (UK GDPR Article 9(2)(c))",
+    "9f": "Legal claims (UK GDPR Article 9(2)(f))",
+    "9g_para6": "Statutory and government purposes (DPA 2018 Schedule 1 paragraph 6)",
+    "9g_para10": "Preventing or detecting unlawful acts (DPA 2018 Schedule 1 paragraph 10)",
+    "9g_para18": "Safeguarding children and individuals at risk (DPA 2018 Schedule 1 paragraph 18)",
+    "9h": "Health or social care (UK GDPR Article 9(2)(h))",
+    "sch8_safeguarding": "Safeguarding children and individuals at risk (DPA 2018 Schedule 8 "
+    "paragraph 4)",
+    "none": "None needed: no special category data",
+}
+GATEWAYS: Final[dict[str, str]] = {
+    "CDA115": "Crime and Disorder Act 1998 section 115",
+    "CA2014_42": "Care Act 2014 section 42",
+    "ChA2004_10": "Children Act 2004 section 10",
+    "ChA2004_11": "Children Act 2004 section 11",
+    "ChA2004_16LA": "Children Act 2004 section 16LA",
+    "ChA1989_47": "Children Act 1989 section 47",
+    "VPA2024_13": "Victims and Prisoners Act 2024 section 13",
+    "common_law": "Common law",
+    "none": "None",
+}
+SHARING_PURPOSES: Final[dict[str, str]] = {
+    "protect_victim": "Protect the victim",
+    "protect_child": "Protect a child",
+    "support_offer": "Offer support",
+}
+_KINDS: Final[dict[str, str]] = {
+    "disclosure": "New information",
+    "correction": "Update",
+    "withdrawal": "Withdrawal",
+    "notice": "Notice",
+}
+
+
+def plain(value: Any) -> str:
+    """Write a fact's value as text: lists joined, yes and no, codes without underscores.
+
+    Free text stays as it is.
+    """
+    if isinstance(value, list):
+        return ", ".join(plain(one) for one in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    text = str(value)
+    return (
+        text.replace("_", " ")
+        if text.isascii() and text.replace("_", "").isalpha() and text.islower()
+        else text
+    )
+
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+_MOMENT: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})")
+
+
+def fact(value: Any) -> str:
+    """Write a disclosed fact as `plain` does, with dates and moments as people read them."""
+    if isinstance(value, list):
+        return ", ".join(fact(one) for one in value)
+    text = plain(value)
+    if _DATE.fullmatch(text):
+        return dates.day(text)
+    if _MOMENT.fullmatch(text):
+        try:
+            return dates.moment(text)
+        except ValueError:  # the shape of a moment, but no such moment: shown as it was given
+            return text
+    return text
+
+
+def sentence(value: Any) -> str:
+    """Write `plain` with a capital letter, for a cell of its own."""
+    text = plain(value)
+    return text[:1].upper() + text[1:]
+
+
+def kind(code: str, fuller: bool = False) -> str:
+    """Say what a delivery is. An update that fills in an urgent one is a fuller referral."""
+    if fuller and code == "correction":
+        return "Fuller referral"
+    return _KINDS.get(code, "Delivery")
+
+
+def agency(code: str, names: Mapping[str, str]) -> str:
+    """Name an agency. The hub's own services act as "svc:<service>"."""
+    service = code.removeprefix("svc:")
+    return names.get(code) or (f"The hub ({service})" if service != code else code)

@@ -1,0 +1,1 @@
+"""Coming in and going out: sign-in with identity, sign-out, and keeping a visit."""

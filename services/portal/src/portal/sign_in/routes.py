@@ -1,0 +1,119 @@
+"""Routes to come in and to leave: the start page, sign-in, its way back, sign-out, staying."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from common.web.provided import provided
+from portal.shell.routes.failures import sign_in_refused
+from portal.shell.routes.layout import Show, ShowDep, see_other
+from portal.shell.routes.screens import gone
+from portal.shell.routes.session import (
+    ANYONE,
+    POSTED,
+    CookieDep,
+    MaybeSessionDep,
+    SessionDep,
+    ShellDep,
+    from_our_page,
+    new_cookie,
+)
+from portal.sign_in import use_cases
+from portal.sign_in.model import Callback, SignInFailed
+from portal.sign_in.ports import SignInPorts
+
+router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
+
+SignInDep = Annotated[SignInPorts, Depends(provided(SignInPorts))]
+_Parameter = Annotated[str, Query(max_length=2_000)]
+
+
+async def _callback(
+    code: _Parameter = "", state: _Parameter = "", iss: _Parameter = ""
+) -> Callback:
+    return Callback(code, state, iss)
+
+
+@router.get("/")
+async def show_start(session: MaybeSessionDep, show: ShowDep) -> Response:
+    """Show the start page, or lead to the person's first screen when they are signed in."""
+    if session is not None:
+        return see_other(session.person.first_screen)
+    return show("shell/start.html")
+
+
+@router.post("/sign-in")
+async def begin_sign_in(
+    request: Request, cookie: CookieDep, shell: ShellDep, ports: SignInDep, show: ShowDep
+) -> Response:
+    """Push the request to identity and send the browser there."""
+    if not from_our_page(request, cookie.context):
+        text = "That request did not come from one of our pages."
+        heading = "Start again from this site"
+        return show("shell/problem.html", 403, heading=heading, text=text)
+    try:
+        redirect = await ports.authorization.begin()
+    except SignInFailed:
+        text = "Try again in a minute. If it goes on, call the hub's support."
+        return not_available(show, text)
+    fresh = new_cookie()
+    await shell.sessions.begin(fresh, redirect.pending)
+    answer = see_other(redirect.location)
+    cookie.set(answer, fresh)
+    return answer
+
+
+def not_available(show: Show, text: str) -> Response:
+    """Say that identity does not answer."""
+    return show("shell/problem.html", 503, heading="Sign-in is not available", text=text)
+
+
+@router.get("/sign-in/callback")
+async def complete_sign_in(
+    show: ShowDep,
+    cookie: CookieDep,
+    shell: ShellDep,
+    ports: SignInDep,
+    back: Annotated[Callback, Depends(_callback)],
+    error: _Parameter = "",
+) -> Response:
+    """Take the way back from identity: check, exchange, and begin a visit under a new cookie."""
+    context = cookie.context
+    pending = await shell.sessions.take(cookie.value, context.clock.now()) if cookie.value else None
+    if error == "access_denied":
+        return sign_in_refused(show.request)
+    if pending is None or error or not back.code:
+        return _not_signed_in(show)
+    try:
+        session = await use_cases.complete(context, ports, pending, back)
+    except SignInFailed as failed:
+        if failed.code == "unauthorized_client":
+            return sign_in_refused(show.request)
+        return _not_signed_in(show)
+    fresh = new_cookie()
+    await shell.sessions.put(fresh, session)
+    answer = see_other(
+        session.person.first_screen if session.draft is None else session.draft.place
+    )
+    cookie.set(answer, fresh)
+    return answer
+
+
+@router.post("/sign-out", dependencies=[POSTED])
+async def sign_out(session: SessionDep, cookie: CookieDep, shell: ShellDep) -> Response:
+    """End the visit and everything it was given."""
+    await shell.sessions.end(cookie.value)
+    await shell.revocation.revoke(session)
+    return gone(cookie, see_other("/"))
+
+
+@router.post("/stay", status_code=204, dependencies=[POSTED])
+async def stay() -> Response:
+    """Keep the visit: finding it for this request has already marked it as used."""
+    return Response(status_code=204)
+
+
+def _not_signed_in(show: Show) -> Response:
+    text = "The sign-in was not finished or took too long. Start again."
+    return show("shell/problem.html", 400, heading="You are not signed in", text=text)

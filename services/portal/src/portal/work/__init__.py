@@ -1,0 +1,1 @@
+"""The work list and the deliveries on it: reading, and accepting."""

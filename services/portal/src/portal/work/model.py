@@ -1,0 +1,256 @@
+"""Deliveries as a work list shows them, in order, and what those on one case tell of each other."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hubpartner.delivery import Delivery
+
+
+class KeysKeptElsewhere(Exception):
+    """The person's agency keeps its own keys, so its deliveries open in its own system only."""
+
+
+class AuditBacklog(Exception):
+    """Reads cannot be accounted for now, so nothing is opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A delivery as the inbox lists it: metadata, and its envelope still sealed.
+
+    `envelope` is None when its bytes are not what their digest says.
+    """
+
+    delivery_id: str
+    kind: str
+    state: str
+    delivered_at: str
+    envelope: bytes | None = field(default=None, repr=False)
+    proof_followed: bool = False
+    """It left on a promise, and a later envelope of the same delivery brought its proof."""
+    saved_at: str = ""
+    """When the agency signed for it, empty before. An acknowledgement alone is no receipt."""
+
+    @property
+    def taken_up(self) -> bool:
+        """Whether a role has acknowledged it."""
+        return self.state == "acknowledged"
+
+    @property
+    def to_accept(self) -> bool:
+        """Whether the receipt or the acknowledgement is missing.
+
+        One of them alone is there when we died between the two.
+        """
+        return not (self.saved_at and self.taken_up)
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """One delivery with the exact bytes of its envelope."""
+
+    waiting: Waiting
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a delivery says of its own handling, kept to order the work list. Holds no names.
+
+    Before a person has opened it, it is what the portal itself read: `opened` is False then, and no
+    case is named.
+    """
+
+    case_reference: str
+    urgent: bool
+    accept_by: str = ""
+    """ISO moment in UTC, empty where no clause sets a time."""
+    promised: bool = False
+    """It left on a promise; stays so when the proof has followed."""
+    opened: bool = True
+    case_mark: str = ""
+    """The same for every delivery on one case, and tells nothing of the case by itself."""
+    fuller: bool = False
+    """The first of its case that came with time to spare, after danger was told in a hurry."""
+    newer_id: str = ""
+    """The newest delivery on the same case, empty when this is it as the list last showed."""
+    newer_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A delivery that verified, how it stands, and what the work list told of it."""
+
+    delivery: Delivery
+    standing: Waiting
+    known: Known
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRow:
+    """One line of the work list. `known` is None where nothing of it could be read here."""
+
+    waiting: Waiting
+    known: Known | None
+    presses: bool = False
+    """The newest of its case while an earlier urgent one is still to accept.
+
+    Whoever goes there should read this one.
+    """
+
+    @property
+    def state(self) -> str:
+        """One of new, opened, acknowledged (but not signed for), accepted."""
+        if not self.waiting.to_accept:
+            return "accepted"
+        if self.waiting.taken_up:
+            return "acknowledged"
+        return "opened" if self.known is not None and self.known.opened else "new"
+
+    @property
+    def urgent(self) -> bool:
+        """Whether there is danger now: it says so, it left in an emergency, or it presses.
+
+        A proof that follows changes nothing of the emergency.
+        """
+        return (
+            self.presses
+            or self.waiting.proof_followed
+            or (self.known is not None and (self.known.urgent or self.known.promised))
+        )
+
+    @property
+    def fuller(self) -> bool:
+        """Whether it fills in what an urgent one before it left open."""
+        return self.known is not None and self.known.fuller
+
+    @property
+    def promised(self) -> bool:
+        """Whether it came on a promise whose proof has not followed."""
+        return self.known is not None and self.known.promised and not self.waiting.proof_followed
+
+
+def one_each(listed: Sequence[Waiting]) -> list[Waiting]:
+    """Make one line of each delivery, oldest first.
+
+    It shows when and as what the delivery first came, with its newest envelope and state. A second
+    envelope is the proof that a promise was kept, or the same delivery sealed to a new key.
+    """
+    found: dict[str, Waiting] = {}
+    for one in listed:
+        first = found.get(one.delivery_id)
+        followed = first is not None and (
+            first.proof_followed or (one.kind == "notice" and first.kind != "notice")
+        )
+        found[one.delivery_id] = (
+            one
+            if first is None
+            else replace(
+                first,
+                state=one.state,
+                envelope=one.envelope,
+                proof_followed=followed,
+                saved_at=one.saved_at,
+            )
+        )
+    return list(found.values())
+
+
+def ordered(rows: Sequence[WorkRow]) -> list[WorkRow]:
+    """Order rows: what is not accepted first, then the accepted, newest first.
+
+    Of the first, urgent ones lead, then those to accept by a time, then the newest.
+    """
+    newest = sorted(
+        rows, key=lambda row: datetime.fromisoformat(row.waiting.delivered_at), reverse=True
+    )
+    return sorted(newest, key=_pressing)
+
+
+def _pressing(row: WorkRow) -> tuple[bool, bool, str]:
+    if row.state == "accepted":
+        return True, False, ""
+    return False, not row.urgent, (row.known.accept_by if row.known else "") or "~"
+
+
+def known_of(
+    content: Mapping[str, Any], delivered_at: str, *, promised: bool, opened: bool
+) -> Known:
+    """Read what a verified delivery says of its own handling.
+
+    The case is named only once a person has opened it. What left on a promise left because
+    somebody's life is in danger, so it is to be accepted within the hour.
+    """
+    codes = (
+        {"acknowledge-one-hour"}
+        if promised
+        else {str(one["code"]) for one in content["obligations"]}
+    )
+    by = accept_by(codes, datetime.fromisoformat(delivered_at))
+    case = str(content["caseReference"])
+    return Known(
+        case if opened else "",
+        bool(content["urgent"]),
+        "" if by is None else by.astimezone(UTC).isoformat(),
+        promised,
+        opened,
+        case_mark=hashlib.sha256(f"case\0{case}".encode()).hexdigest()[:32],
+    )
+
+
+def accept_by(codes: set[str], delivered: datetime) -> datetime | None:
+    """Tell when a delivery under these obligations must be accepted, None where none sets a time.
+
+    Working days are Monday to Friday. Bank holidays are not known here, so the moment is never too
+    late.
+    """
+    if "acknowledge-one-hour" in codes:
+        return delivered + timedelta(hours=1)
+    if "acknowledge-two-days" not in codes:
+        return None
+    day, left = delivered, 2
+    while left:
+        day += timedelta(days=1)
+        left -= day.weekday() < 5
+    return day
+
+
+def related(rows: Sequence[WorkRow]) -> list[WorkRow]:
+    """Tell each row of the newest on its case.
+
+    A row of which nothing could be read stands alone.
+    """
+    cases: dict[str, list[WorkRow]] = {}
+    for row in sorted(rows, key=lambda one: datetime.fromisoformat(one.waiting.delivered_at)):
+        # What cannot be told apart by its case is a case of its own.
+        mark = row.known.case_mark if row.known is not None else ""
+        cases.setdefault(mark or row.waiting.delivery_id, []).append(row)
+    return [
+        _beside(row, case[:place], case[-1])
+        for case in cases.values()
+        for place, row in enumerate(case)
+    ]
+
+
+def _beside(row: WorkRow, earlier: Sequence[WorkRow], newest: WorkRow) -> WorkRow:
+    if row.known is None:
+        return row
+    last = row is newest
+    known = replace(
+        row.known,
+        fuller=bool(earlier)
+        and not row.known.urgent
+        and all(one.known is not None and one.known.urgent for one in earlier),
+        newer_id="" if last else newest.waiting.delivery_id,
+        newer_at="" if last else newest.waiting.delivered_at,
+    )
+    return replace(
+        row,
+        known=known,
+        presses=last
+        and row.waiting.to_accept
+        and any(one.urgent and one.waiting.to_accept for one in earlier),
+    )

@@ -1,0 +1,135 @@
+"""Routes of the work list and of one delivery."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from common.access import Granted
+from common.problems import Problem
+from common.web.provided import provided
+from hubformats.envelope import EnvelopeRefused
+from hubformats.package_proof import PackageRefused
+from portal.depends import ContextDep
+from portal.shell.model import Session
+from portal.shell.routes.layout import ShowDep, see_other
+from portal.shell.routes.session import ANYONE, POSTED, SessionDep, WatchedDep, may
+from portal.shell.rules.dates import london_day
+from portal.work import use_cases
+from portal.work.model import AuditBacklog, KeysKeptElsewhere
+from portal.work.ports import WorkPorts
+from portal.work.rules.shown import held_back, names_referrer, reasons, risk_level, sections, strip
+
+router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
+
+PROBLEMS: Final[Mapping[type[Exception], Callable[[Any], Problem]]] = {
+    AuditBacklog: lambda _: Problem("audit-backlog"),
+}
+_NOT_SHOWN: Final = (KeysKeptElsewhere, PackageRefused, EnvelopeRefused)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What these routes work with."""
+
+    context: ContextDep
+    ports: Annotated[WorkPorts, Depends(provided(WorkPorts))]
+    show: ShowDep
+
+    async def list(self, session: Session, granted: Granted, *, still: bool) -> Response:
+        """Render the list."""
+        deliveries = self.ports.deliveries_for(session)
+        rows = await use_cases.work_list(self.context, self.ports, granted, deliveries)
+        accepted = [row for row in rows if row.state == "accepted"]
+        waiting = [row for row in rows if row.state != "accepted"]
+        groups = [
+            ("new", "To accept", "Nothing is waiting for you.", waiting),
+            ("accepted", "Accepted", "Nothing accepted yet.", accepted),
+        ]
+        custody = bool(self.ports.keys.opening(granted))
+        return self.show("work/work.html", groups=groups, still=still, custody=custody)
+
+    def not_shown(self, reason: Exception) -> Response:
+        """Say why a delivery is not shown here."""
+        if isinstance(reason, PackageRefused | EnvelopeRefused):
+            return self.show("work/not_verified.html", code=reason.code)
+        return self.show("work/own_system.html")
+
+
+WorkDep = Annotated[Work, Depends()]
+Reading = Annotated[Granted, may("read_deliveries")]
+Accepting = Annotated[Granted, may("accept_delivery")]
+
+
+@router.get("/work")
+async def show_work(
+    work: WorkDep, session: SessionDep, granted: Reading, still: bool = False
+) -> Response:
+    """Show what came for the person's agency: to accept first, then accepted.
+
+    No names: they show only when a delivery is opened. `still` is for whom a list that changes by
+    itself disturbs (WCAG 2.2.2).
+    """
+    return await work.list(session, granted, still=still)
+
+
+@router.get("/work/renewed")
+async def renew_work(
+    work: WorkDep,
+    session: WatchedDep,
+    granted: Annotated[Granted, may("read_deliveries", watching=True)],
+) -> Response:
+    """Show the same list as the open page asks for it once a minute.
+
+    A screen left alone at night shows what came, and still signs out.
+    """
+    return await work.list(session, granted, still=False)
+
+
+@router.get("/deliveries/{delivery_id}")
+async def show_delivery(
+    work: WorkDep, delivery_id: UUID, session: SessionDep, granted: Reading
+) -> Response:
+    """Show one delivery, safe contact first. The look is in the audit log before the page is."""
+    deliveries = work.ports.deliveries_for(session)
+    try:
+        opened = await use_cases.open_for(
+            work.context, work.ports, granted, deliveries, str(delivery_id)
+        )
+    except _NOT_SHOWN as reason:
+        return work.not_shown(reason)
+    content, today = opened.delivery.verdict.content, london_day(work.context.clock.now())
+    return work.show(
+        "work/delivery.html",
+        delivery_id=str(delivery_id),
+        content=content,
+        verdict=opened.delivery.verdict,
+        standing=opened.standing,
+        known=opened.known,
+        urgent=opened.known.urgent or opened.known.promised,
+        may_accept=session.grantings.allows("disclosure.acknowledge"),
+        strip=strip(content.get("safeContact"), today),
+        sections=sections(content, today),
+        risk=risk_level(content),
+        held_back=held_back(content),
+        referrer=names_referrer(content),
+        reasons=reasons(content),
+    )
+
+
+@router.post("/deliveries/{delivery_id}/accept", dependencies=[POSTED])
+async def accept_delivery(
+    work: WorkDep, delivery_id: UUID, session: SessionDep, granted: Accepting, read: Reading
+) -> Response:
+    """Accept: sign a receipt for exactly what was delivered, then back to the page."""
+    deliveries = work.ports.deliveries_for(session)
+    try:
+        await use_cases.accept(
+            work.context, work.ports, granted, read, deliveries, str(delivery_id)
+        )
+    except _NOT_SHOWN as reason:
+        return work.not_shown(reason)
+    return see_other(f"/deliveries/{delivery_id}")

@@ -1,0 +1,1 @@
+"""How a delivery is put into words and order."""

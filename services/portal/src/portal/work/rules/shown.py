@@ -1,0 +1,287 @@
+"""A delivery's content as its page shows it: the safe-contact strip first, then the sections."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+from hubformats.shield import REMOVED
+from hubpartner.safe_contact import SAFE_LABEL, VALUE_LABEL, Unsafe, on_day, usable
+from portal.shell.rules import dates
+from portal.shell.rules.wording import (
+    BASES,
+    CONDITIONS,
+    GATEWAYS,
+    SHARING_PURPOSES,
+    fact,
+    sentence,
+)
+
+_CHANNELS: Final[dict[str, str]] = {
+    "sms": "Text message",
+    "email": "Email",
+    "via_idva": "Through the IDVA",
+    "via_school": "Through the school",
+}
+_STATED_ELSEWHERE: Final = frozenset({"Safe contact", "Last verified"})
+_QUALITIES: Final[dict[str, str]] = {
+    "professional_opinion": "professional opinion",
+    "self_report": "as the person told it",
+    "third_party_report": "reported by a third party",
+}
+_RULE: Final = "Rule that gave the level"
+_CODED: Final[dict[str, Mapping[str, str]]] = {
+    "Lawful basis": BASES,
+    "Condition for special-category data": CONDITIONS,
+    "Statutory gateway": GATEWAYS,
+}
+_RENAMED: Final[dict[str, str]] = {VALUE_LABEL: "In the safe-contact rule", _RULE: "Why this level"}
+"""A label that is clear to whoever made it, or inside the strip says nothing outside it."""
+_RULES: Final[dict[str, str]] = {
+    "VHR: ": "Visible high risk: ",
+    "PJ: professional judgement raises": "Professional judgement raised it",
+    "PE: ": "Potential escalation: ",
+    "RPT: ": "Repeat: ",
+    "urgent: ": "Urgent: ",
+}
+"""How a rule that gave the level begins, in words instead of letters."""
+_LAST: Final = "risk_answers"
+"""Two dozen answers stand between the level of risk and who it is about; they are shown, but after
+the people.
+"""
+
+
+_URGENT_FIRST: Final = ("danger_summary", "danger_place", "callback", "referrer")
+"""What whoever goes there at night reads first: the danger, where, whether she may be called back,
+who sent it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """One way to reach the victim.
+
+    `usable` only where somebody said that it is safe; everything else is a warning.
+    """
+
+    verdict: str
+    usable: bool
+    channel: str
+    value: str
+    rules: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The safe-contact strip: a heading that stands alone, usable means first, then the rest."""
+
+    heading: str
+    stop: bool
+    means: tuple[Means, ...]
+    facts: tuple[tuple[str, str], ...]
+    checked_on: str
+    until: str
+    """The last day on which these means count as safe; "" where none does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One fact. `warned` when the strip does not call this number or address safe."""
+
+    label: str
+    about: str
+    text: str
+    quality: str
+    warned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Facts of one category.
+
+    `quality` is what all of them are, said once; `contact` when it tells how to reach the victim.
+    """
+
+    label: str
+    quality: str
+    contact: bool
+    items: tuple[Item, ...]
+
+
+def strip(safe: Mapping[str, Any] | None, today: date) -> Strip:
+    """The strip for a package's `safeContact` as it stands `today`; a package without one means do
+    not contact (design section 13, rule 5).
+    """
+    now = on_day(safe, today)
+    if now is None:
+        heading = "Do not contact: the safe-contact rule was not shared with you"
+        return Strip(heading, stop=True, means=(), facts=(), checked_on="", until="")
+    stop = bool(now["doNotContact"])
+    checked = dates.day(now["lastVerified"]) if now["lastVerified"] else ""
+    means = sorted((_means(one, stop) for one in now["means"]), key=lambda one: not one.usable)
+    facts = tuple(
+        (item["label"], sentence(fact(item["value"])))
+        for item in now["items"]
+        if item["label"] not in _STATED_ELSEWHERE
+    )
+    until = "" if stop else dates.day(now["safeUntil"])
+    return Strip(_heading(now, checked, stop=stop), stop, tuple(means), facts, checked, until)
+
+
+def sections(content: Mapping[str, Any], today: date) -> list[Section]:
+    """Every section of the content, none left out; what may not be used `today` is marked."""
+    unsafe = Unsafe(content.get("safeContact"), today)
+    first = _URGENT_FIRST if content.get("urgent") else ()
+    places = {category: place for place, category in enumerate(first, -len(first))} | {_LAST: 1}
+    ordered = sorted(content["sections"], key=lambda one: places.get(one["category"], 0))
+    return [_section(one, unsafe) for one in ordered]
+
+
+def names_referrer(content: Mapping[str, Any]) -> bool:
+    """Whether the clause let this agency know who referred, and the sender said so."""
+    return any(one["category"] == "referrer" for one in content["sections"])
+
+
+def held_back(content: Mapping[str, Any]) -> str:
+    """What to say of an address shield: "" unless the content itself says that there is one, or may
+    be.
+
+    It names no kind of information and counts nothing: what else was withheld leaves no trace
+    (design section 13, rule 12).
+    """
+    ask = (
+        "whoever sent it"
+        if names_referrer(content)
+        else "the hub's support on 01632 960000, who can reach the sender"
+    )
+    values = [item["value"] for section in content["sections"] for item in section["items"]]
+    if any(REMOVED in text for text in _strings([values, content.get("safeContact")])):
+        return (
+            "An address on this case is shielded. Accounts that may name the place are held "
+            f"back from every agency. If you need them, ask {ask}."
+        )
+    texts = [content["clause"]["text"], *(one["text"] for one in content["otherClauses"])]
+    if any("shielded" in text for text in texts):
+        return (
+            "When an address on a case is shielded, accounts that may name the place are held "
+            "back from every agency, "
+            f"what happened and why it was referred among them. If you miss them here, ask {ask}."
+        )
+    return ""
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)
+
+
+def risk_level(content: Mapping[str, Any]) -> str:
+    """The level of risk, "" when it was not shared."""
+    for one in content["sections"]:
+        if one["category"] == "risk_summary":
+            return next(
+                (str(item["value"]) for item in one["items"] if item["label"] == "Risk level"), ""
+            )
+    return ""
+
+
+def _heading(safe: Mapping[str, Any], checked: str, *, stop: bool) -> str:
+    status = safe["status"]
+    if not stop:
+        return "Contact only as follows"
+    if status == "unsafe":
+        return "Do not contact"
+    if status == "unverified" and not safe.get("advocate"):
+        return "Do not contact: what was safe is no longer verified. Ask her advocate"
+    if status == "unverified":
+        return (
+            f"Do not contact: unverified since {checked}"
+            if checked
+            else "Do not contact: never verified"
+        )
+    return "Do not contact: nobody knows yet what is safe"
+
+
+def _means(items: Sequence[Mapping[str, Any]], stop: bool) -> Means:
+    told = {str(item["label"]): str(item["value"]) for item in items}
+    safe = told.pop(SAFE_LABEL, "unknown")
+    code, value = told.pop("Channel", ""), told.pop(VALUE_LABEL, "")
+    channel = _CHANNELS.get(code, sentence(code))
+    rules = tuple((label, sentence(fact(text))) for label, text in told.items())
+    if usable(items, stop=stop):
+        return Means("Safe to use", True, channel, value, rules)
+    if safe == "no":
+        return Means("Do not use", False, channel, value, rules)
+    if safe != "yes":
+        return Means("Not known to be safe: do not use", False, channel, value, rules)
+    return Means("Was safe once, not now: do not use", False, channel, value, rules)
+
+
+def _section(raw: Mapping[str, Any], unsafe: Unsafe) -> Section:
+    told = {_QUALITIES.get(item["quality"], "") for item in raw["items"]}
+    common = told.pop() if len(told) == 1 and len(raw["items"]) > 1 else ""
+    items = tuple(
+        _item(
+            item,
+            raw["label"],
+            common=bool(common),
+            warned=unsafe.warns(raw["category"], item["value"]),
+        )
+        for item in raw["items"]
+    )
+    contact = raw["category"] in {"victim_phone", "callback"}
+    return Section(raw["label"], common, contact, items)
+
+
+def _item(raw: Mapping[str, Any], heading: str, *, common: bool, warned: bool) -> Item:
+    label, value = str(raw["label"]), str(raw["value"])
+    meaning = _CODED.get(label, {}).get(value, "")
+    about = str(raw.get("about", ""))
+    return Item(
+        label=_RENAMED.get(label, label),
+        about="" if heading.startswith(about) or about.lower() == value.lower() else about,
+        text=meaning or _text(label, raw["value"]),
+        quality="" if common else _QUALITIES.get(raw["quality"], ""),
+        warned=warned,
+    )
+
+
+def _text(label: str, value: Any) -> str:
+    if label == "NHS number" and isinstance(value, str) and len(value) == 10:
+        return f"{value[:3]} {value[3:6]} {value[6:]}"
+    if label == _RULE:
+        for code, words in _RULES.items():
+            if str(value).startswith(code):
+                return words + str(value).removeprefix(code)
+    text = fact(value)
+    # A capital for codes and single words only: somebody's own words stay as they were said.
+    return sentence(text) if text != str(value) or text.isalpha() else text
+
+
+def reasons(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """List why a disclosure was made: label and meaning."""
+    clause = content["clause"]
+    others = ", ".join(one["id"] for one in content["otherClauses"])
+    agreement = (
+        f"{clause['id']} of the {sentence(clause['agreement'])} sharing agreement, "
+        f"version {clause['version']}"
+    )
+    rows = [("Clause", agreement)]
+    if others:
+        rows.append(("Also under", others))
+    rows.append(("Why it is needed", str(content["necessity"])))
+    for label, name, meanings in (
+        ("Purpose", "purpose", SHARING_PURPOSES),
+        ("Lawful basis", "lawfulBasis", BASES),
+        ("Condition", "condition", CONDITIONS),
+        ("Statutory gateway", "gateway", GATEWAYS),
+    ):
+        code = str(content[name])
+        rows.append((label, meanings.get(code, sentence(code))))
+    return rows
