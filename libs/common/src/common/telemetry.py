@@ -29,6 +29,7 @@ from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from common.settings import Settings
+from hubformats.clock import SystemClock
 
 # What a log line may hold beside time, level, logger and our own fixed message. Values are codes,
 # counts, ids and places.
@@ -168,12 +169,13 @@ class JsonLines(logging.Formatter):
         super().__init__()
         self._service = service
         self._correlation = correlation
+        self._clock = SystemClock()
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         own = record.name.split(".", maxsplit=1)[0] in _OURS
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC)
+            "time": (datetime.fromtimestamp(record.created, UTC) + self._clock.ahead)
             .isoformat(timespec="milliseconds")
             .replace("+00:00", "Z"),
             "level": record.levelname.lower(),

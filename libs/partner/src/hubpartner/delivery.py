@@ -1,13 +1,12 @@
 """A delivery as its recipient handles it: open, verify, and sign for it."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from hubformats.agency_events import DisclosurePackage, parse
 from hubformats.canonical import unb64u
+from hubformats.clock import SystemClock
 from hubformats.envelope import Opened, digest, open_envelope
 from hubformats.event import EventMalformed, EventUnknown
 from hubformats.ids import uuid7
@@ -60,13 +59,14 @@ def saved_receipt(delivery: Delivery, *, signer: SigningKey, system: str) -> str
     """The signed statement that `system`, the recipient's system of record, holds exactly this
     ciphertext (design section 2, point 11).
     """
+    now = SystemClock().now()
     claims = {
         "iss": signer.owner,
         "dl": delivery.delivery_id,
         "ed": delivery.envelope_digest,
-        "savedAt": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "savedAt": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
         "system": system,
-        "iat": int(time.time()),
+        "iat": int(now.timestamp()),
         "jti": str(uuid7()),
     }
     return sign(claims, signer, typ=RECEIPT_TYPE)

@@ -23,7 +23,7 @@ from common.web.app import create_app
 from common.web.frame import Frame
 from common.web.run import kafka_tls
 from common.web.service import Service
-from hubformats.clock import Clock
+from hubformats.clock import Clock, rest
 from identity.api import agencies as agencies_api
 from identity.api import oauth, sign_in
 from identity.clients import KafkaDoors
@@ -249,7 +249,7 @@ class Pulse:
 
     async def _every_beat(self) -> None:
         while True:
-            await asyncio.sleep(BEAT_SECONDS)
+            await rest(self._clock, BEAT_SECONDS)
             try:
                 await self.beat()
             # The next beat tries again; silence denies, which is safe

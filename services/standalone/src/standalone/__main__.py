@@ -17,6 +17,7 @@ from common.bootstrap import SERVICES
 from common.settings import Settings, SettingsError
 from common.web import correlation
 from common.web.service import settle_memory
+from hubformats.clock import ClockRefused
 from standalone.claim import Taken, claim_folder, claim_port
 from standalone.hub import Place, assemble, settings_for
 from standalone.welcome import welcome
@@ -30,7 +31,7 @@ def main() -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run())
-    except (SettingsError, Taken) as error:
+    except (SettingsError, ClockRefused, Taken) as error:
         sys.exit(f"The hub did not start: {error}.")
     except KeyboardInterrupt:
         print(

@@ -30,7 +30,7 @@ from common.database import (
 from common.faults import crash_point
 from common.outbox.tables import OUTBOX
 from common.telemetry import describe
-from hubformats.clock import Clock
+from hubformats.clock import Clock, longest
 from hubformats.envelope import EnvelopeRefused, peek
 
 _log = logging.getLogger(__name__)
@@ -267,6 +267,7 @@ class Relay:
         limit = SAFETY_POLL_S if self._polls else None
         if self._again is not None:
             due = max((self._again - self._clock.now()).total_seconds(), 0.001)
+            due = longest(self._clock, due)
             limit = due if limit is None else min(due, limit)
         if not await self._woken(limit):
             self._look = True

@@ -32,7 +32,7 @@ from common.web.replay import SqlReplayGuard
 from common.web.runtime import Check, Runtime
 from common.web.verifier import Access, access_for
 from hubformats.audit_record import Actor, AuditEntry
-from hubformats.clock import Clock
+from hubformats.clock import Clock, rest
 
 HEARTBEAT_SECONDS: Final = 60.0
 _log = logging.getLogger("hub.frame")
@@ -231,7 +231,7 @@ class Frame:
             # A missed beat is itself the alarm; the next minute tries again
             except Exception as error:  # noqa: BLE001
                 _log.error("heartbeat not recorded", extra={"error": describe(error)})
-            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await rest(self.clock, HEARTBEAT_SECONDS)
 
 
 def actor_of(principal: Principal | None) -> Actor:

@@ -25,7 +25,7 @@ from common.settings import Settings, SettingsError
 from common.telemetry import describe
 from common.web import correlation
 from common.web.service import Service, settle_memory
-from hubformats.clock import Clock, SystemClock
+from hubformats.clock import Clock, ClockRefused, SystemClock
 
 _log = logging.getLogger("hub.run")
 _PATIENCE_S: Final = 60.0
@@ -60,24 +60,25 @@ def run_service(name: str, build: Build) -> None:
                 "kafka when a service runs alone; the embedded bus lives in the standalone process",
             )
         bus = kafka_bus(name, settings)
-    except SettingsError as error:
+        clock = SystemClock()
+    except (SettingsError, ClockRefused) as error:
         sys.stderr.write(f"{name}: {error}\n")
         raise SystemExit(2) from None
     telemetry.start_logging(name, correlation=correlation.current)
     telemetry.start_telemetry(name, settings)
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_serve(name, settings, build, bus))
+            runner.run(_serve(name, settings, build, bus, clock))
     finally:
         telemetry.stop_telemetry()
 
 
-async def _serve(name: str, settings: Settings, build: Build, bus: KafkaBus) -> None:
+async def _serve(name: str, settings: Settings, build: Build, bus: KafkaBus, clock: Clock) -> None:
     keyring = FileKeyring(
         settings.keyring_dir, passphrase=settings.keyring_passphrase, open_allowed=settings.demo
     )
     async with http_client() as http:
-        service = await build(settings, bus=bus, clock=SystemClock(), keyring=keyring, http=http)
+        service = await build(settings, bus=bus, clock=clock, keyring=keyring, http=http)
         await _reach(bus)
         try:
             await service.start()

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import stamina.instrumentation
 
+from hubformats.clock import ClockRefused, SystemClock
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
 from hubformats.tlog import ProofRefused
@@ -50,6 +51,20 @@ _TOKEN_ADVICE = {
 }
 
 
+_KNOWN = (
+    ProblemAnswer,
+    TokenRefused,
+    CallFailed,
+    ClockRefused,
+    ProfileRefused,
+    PackageFileRefused,
+    PackageRefused,
+    EnvelopeRefused,
+    ProofRefused,
+    OSError,
+)
+
+
 def main() -> None:
     """Entry point.
 
@@ -57,50 +72,56 @@ def main() -> None:
     """
     stamina.instrumentation.set_on_retry_hooks([])  # a person wants the outcome, not each try
     try:
+        SystemClock()  # refuses a clock that a test left behind, before anything is asked
         app.main(profile_first(sys.argv[1:]), prog_name="hubctl")
-    except ProblemAnswer as problem:
-        say_error(f"The hub refused ({problem.status} {problem.code}). {problem.detail}")
-        for fault in problem.errors:
-            say_error(
+    except _KNOWN as error:
+        code, text = _explained(error)
+        say_error(text)
+        sys.exit(code)
+
+
+def _explained(error: Exception) -> tuple[int, str]:
+    """Return the exit code, and what to say to a person."""
+    match error:
+        case ProblemAnswer():
+            faults = (
                 f"  {fault.get('in', 'body')} {fault.get('pointer', '')}: {fault.get('detail', '')}"
+                for fault in error.errors
             )
-        say_error(f"  correlation id {problem.correlation_id}")
-        sys.exit(1)
-    except TokenRefused as refused:
-        say_error(
-            f"No access token was given ({refused.code}): "
-            f"{_TOKEN_ADVICE.get(refused.code, 'check client, keys and scope of the profile.')}"
-        )
-        sys.exit(3 if refused.code == "unreachable" else 1)
-    except CallFailed:
-        say_error(
-            "The hub gave no answer. Nothing is known to have happened; the call may be repeated."
-        )
-        sys.exit(3)
-    except ProfileRefused as refused:
-        say_error(f"The profile cannot be used: {refused}.")
-        sys.exit(2)
-    except PackageFileRefused as refused:
-        say_error(f"{refused}.")
-        sys.exit(2)
-    except PackageRefused as refused:
-        say_error(
-            f"NOT VERIFIED: check {refused.step} failed ({refused.code}). Do not rely on this "
-            "package."
-        )
-        sys.exit(1)
-    except EnvelopeRefused as refused:
-        say_error(
-            f"NOT OPENED: {refused.code}. It is not sealed to this profile's agency, or it was "
-            "changed."
-        )
-        sys.exit(1)
-    except ProofRefused as refused:
-        say_error(f"NOT VERIFIED: {refused.code}.")
-        sys.exit(1)
-    except OSError as error:
-        named = (
-            f"The file {error.filename}" if error.filename else "A file named on the command line"
-        )
-        say_error(f"{named} cannot be read or written.")
-        sys.exit(2)
+            refusal = f"The hub refused ({error.status} {error.code}). {error.detail}"
+            return 1, "\n".join((refusal, *faults, f"  correlation id {error.correlation_id}"))
+        case TokenRefused():
+            advice = _TOKEN_ADVICE.get(error.code, "check client, keys and scope of the profile.")
+            code = 3 if error.code == "unreachable" else 1
+            return code, f"No access token was given ({error.code}): {advice}"
+        case CallFailed():
+            return 3, (
+                "The hub gave no answer. Nothing is known to have happened; the call may be "
+                "repeated."
+            )
+        case ClockRefused() | PackageFileRefused():
+            return 2, f"{error}."
+        case ProfileRefused():
+            return 2, f"The profile cannot be used: {error}."
+        case _:
+            return _unverified(error)
+
+
+def _unverified(error: Exception) -> tuple[int, str]:
+    match error:
+        case PackageRefused():
+            return 1, (
+                f"NOT VERIFIED: check {error.step} failed ({error.code}). Do not rely on this "
+                "package."
+            )
+        case EnvelopeRefused():
+            return 1, (
+                f"NOT OPENED: {error.code}. It is not sealed to this profile's agency, or it was "
+                "changed."
+            )
+        case ProofRefused():
+            return 1, f"NOT VERIFIED: {error.code}."
+        case OSError() if error.filename:
+            return 2, f"The file {error.filename} cannot be read or written."
+        case _:
+            return 2, "A file named on the command line cannot be read or written."

@@ -95,7 +95,12 @@ def verify(
         f"Verified: {whole.checkpoint.size} entries of {len(producers)} producer instances, "
         f"{whole.tiles} tiles, root and signature right."
     )
-    if older is not None:
+    _say_limits(extends=older is not None, pinned=pinned)
+
+
+def _say_limits(*, extends: bool, pinned: bool) -> None:
+    """Say what else was established, and what was not."""
+    if extends:
         say("It extends the older checkpoint: nothing recorded then was changed or removed.")
     if not pinned:
         say(

@@ -7,7 +7,6 @@ start is finished by the next.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from common.bootstrap import (
 )
 from common.keyring import FileKeyring, Keyring
 from hubformats.canonical import canonical, parse
+from hubformats.clock import SystemClock
 from hubformats.keys import (
     OpeningKey,
     SigningKey,
@@ -190,7 +190,7 @@ def _write_file(
     *,
     demo: bool,
 ) -> None:
-    now = datetime.now(UTC)
+    now = SystemClock().now()
     payload = {
         "v": 1,
         "demo": demo,
