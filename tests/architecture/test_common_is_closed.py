@@ -29,7 +29,6 @@ COMMON = {
     "telemetry": "traces, metrics and logs through scrubbing processors",
     "testing": "fakes and fault injectors that tests of any member may use",
     "topics": "topics, who writes and reads them, and the access list that follows",
-    "views": "what a recipient may see, as a pure function",
     "web": "the application factory every service's API is made with",
 }
 PLUMBING = {
@@ -39,13 +38,8 @@ PLUMBING = {
     "bus_log",
     "faults",
     "testing",
-    "views",
 }
-"""Adapters chosen in one place, parts of another module of common, or for tests: one user is right.
-
-Of `views` the design says that preview, delivery, export, search and audit view all come from it;
-of these only sharing's are there yet.
-"""
+"""Adapters chosen in one place, parts of another module of common, or for tests: one user is right."""
 
 
 @pytest.fixture(scope="module")

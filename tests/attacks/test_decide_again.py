@@ -9,7 +9,7 @@ import pytest_asyncio
 from sqlalchemy import update
 
 from hubformats.ids import opaque
-from sharing.storage.tables import DisclosureRow, table_of
+from sharing.tables import DisclosureRow, table_of
 from tests.support.bus_attacks import case_of
 from tests.support.inner_hub import FULL, InnerHub, inner_hub
 

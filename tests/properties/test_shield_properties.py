@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 
 from common.events.case import CaseSnapshot, Fact
-from common.views import Projection, content, is_location_shielded, parcels
+from sharing.content.model.projection import Projection
+from sharing.content.model.reader import content, is_location_shielded, subject_categories
 from tests.support.packages import CLAUSE, DELIVERY
 from tests.support.snapshots import VICTIM, marking, snapshot, urgent
 
@@ -69,7 +70,11 @@ def strings(value: Any) -> list[str]:
 
 def everything(snap: CaseSnapshot) -> list[str]:
     """Every string for a recipient who is permitted all that a shield lets anybody have."""
-    permitted = [parcel for parcel in parcels(snap) if not is_location_shielded(snap, parcel)]
+    permitted = [
+        subject_category
+        for subject_category in subject_categories(snap)
+        if not is_location_shielded(snap, subject_category)
+    ]
     projection = Projection("northmoor-idva", dict.fromkeys(permitted, CLAUSE.id), (CLAUSE,))
     return strings(
         json.loads(

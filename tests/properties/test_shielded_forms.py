@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from pydantic import TypeAdapter
 
 from common.events.case import CaseSnapshot
-from common.views import Projection, Reading
 from referral.intake import use_cases
 from referral.intake.model.form import AnyReferral, FullReferral, UrgentReferral
+from sharing.content.model.projection import Projection
+from sharing.content.model.reader import SnapshotReader
 from tests.support.packages import CLAUSE, DELIVERY
 from tests.support.referral_fakes import CONTEXT, RULES, granted
 
@@ -89,8 +90,12 @@ def everything(snap: CaseSnapshot) -> list[str]:
     """Every string for somebody who is permitted all that a shield lets anybody have, which no
     recipient exceeds.
     """
-    reading = Reading(snap)
-    permitted = [parcel for parcel in reading.parcels() if not reading.is_location_shielded(parcel)]
+    reading = SnapshotReader(snap)
+    permitted = [
+        subject_category
+        for subject_category in reading.subject_categories()
+        if not reading.is_location_shielded(subject_category)
+    ]
     projection = Projection("northmoor-idva", dict.fromkeys(permitted, CLAUSE.id), (CLAUSE,))
     return list(
         strings(

@@ -10,7 +10,6 @@ from uuid import UUID
 from audit.log.model.merkle import CompactRange, RightEdge
 from common.events import Event
 from common.events.case import CaseSnapshot
-from common.views import ClauseText, Projection, content, is_location_shielded, parcels
 from hubformats.agency_events import DisclosurePackage, Promise
 from hubformats.audit_record import Leaf, content_commitment, new_salt, record_hash
 from hubformats.canonical import b64u, canonical, parse
@@ -18,6 +17,8 @@ from hubformats.envelope import Message, seal
 from hubformats.ids import uuid7
 from hubformats.keys import OpeningKey, SigningKey, generate_opening, generate_signing
 from hubformats.tlog import Checkpoint, Signer, format_proof, leaf_hash
+from sharing.content.model.projection import ClauseText, Projection
+from sharing.content.model.reader import content, is_location_shielded, subject_categories
 from tests.support.snapshots import snapshot
 
 ME: Final = "northmoor-idva"
@@ -120,7 +121,7 @@ def draft(
     snap = snap or snapshot()
     permitted = [
         one
-        for one in parcels(snap)
+        for one in subject_categories(snap)
         if not is_location_shielded(snap, one) and one.category not in without
     ]
     projection = Projection(recipient, dict.fromkeys(permitted, CLAUSE.id), (CLAUSE,))

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import httpx2
 
@@ -30,6 +30,7 @@ from identity.bootstrap import create
 from identity.bootstrap.northmoor import AGENCIES
 from standalone.prefixes import Prefixes
 
+T = TypeVar("T")
 BASE = "http://hub.example.org"
 EXAMPLES = Path(__file__).parents[2] / "examples"
 _BUILD = {
@@ -82,9 +83,9 @@ class Road:
         page = await self.partner(agency).inbox(wait=wait)
         return [self.open(agency, item.envelope) for item in page.items]
 
-    def sharing_state(self, name: str) -> Any:
-        """A part that sharing's routes use."""
-        return getattr(self.services["sharing"].app.state, name)
+    def sharing(self, kind: type[T]) -> T:
+        """A part that sharing's routes are provided with."""
+        return self.services["sharing"].app.provisions.get(kind)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""A sharing bed on SQLite and on PostgreSQL."""
+"""A sharing harness on SQLite and on PostgreSQL."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.databases import database_url
-from tests.support.sharing_bed import Bed, sharing_bed
+from tests.support.sharing_harness import SharingHarness, sharing_harness
 
 __all__ = ["database_url"]
 
 
 @pytest.fixture
-async def bed(database_url: str, tmp_path: Path) -> AsyncIterator[Bed]:
+async def harness(database_url: str, tmp_path: Path) -> AsyncIterator[SharingHarness]:
     """Sharing on a fresh database."""
-    async with sharing_bed(database_url, tmp_path) as made:
+    async with sharing_harness(database_url, tmp_path) as made:
         yield made

@@ -3,6 +3,7 @@ once and proven."""
 
 from pathlib import Path
 
+from sharing.decisions.use_cases.run import DecisionContext
 from tests.support.inner_hub import FULL, InnerHub, inner_hub
 from tests.support.road import until
 
@@ -11,7 +12,7 @@ IDVA, CARE = "northmoor-idva", "northmoor-social-care"
 
 async def heard(hub: InnerHub, *, suspended: bool) -> None:
     """Wait until sharing's copy of the directory says so."""
-    directory = hub.service("sharing").app.state.desk.directory
+    directory = hub.service("sharing").app.provisions.get(DecisionContext).directory
 
     async def says() -> bool:
         return (

@@ -10,6 +10,7 @@ import pytest
 from common import topics
 from common.bootstrap import TOKEN_KEY
 from common.bus import Outgoing
+from common.directory import DirectoryKeys
 from common.keyring import FileKeyring
 from hubformats import jws
 from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
@@ -21,8 +22,9 @@ from hubformats.keys import generate_signing
 from hubpartner.answers import ProblemAnswer
 from hubpartner.calls import Call
 from hubpartner.delivery import Delivery, saved_receipt
-from sharing.consumers.releases import Releases
-from sharing.storage.agreements import AgreementRefused
+from sharing.agreements.repository import AgreementRefused
+from sharing.decisions.use_cases.run import DecisionContext
+from sharing.disclosures.worker import Releases
 from sharing.wiring import sign_agreement, signature_path
 from tests.support.road import BASE, Road, example, road, until
 
@@ -229,7 +231,8 @@ async def test_receipts_come_by_the_agencys_own_topic_and_nobody_speaks_for_anot
     async with road(tmp_path) as hub:
         sent = await hub.refer(example("referral-full"))
         mine, theirs = (await hub.received(IDVA))[0], (await hub.received(CARE))[0]
-        sharing_key = hub.sharing_state("desk").directory._keys.recipient("svc:sharing")
+        sharing_key = hub.sharing(DirectoryKeys).recipient("svc:sharing")
+        assert sharing_key is not None
 
         async def say(
             agency: str, event: SavedReceipt | DeliveryAcknowledged, topic: str, number: int
@@ -243,7 +246,7 @@ async def test_receipts_come_by_the_agencys_own_topic_and_nobody_speaks_for_anot
                     stream=agency,
                     seq=number,
                     id=uuid7(),
-                    issued_at=hub.sharing_state("desk").now(),
+                    issued_at=hub.sharing(DecisionContext).now(),
                 ),
                 sender=profile.signing,
                 recipients=[sharing_key],
@@ -303,7 +306,7 @@ async def test_a_person_releases_in_an_emergency_while_the_log_is_silent(tmp_pat
 
 
 async def _keeps(hub: Road) -> bool:
-    await releases(hub).tend()
+    await releases(hub).maintain()
     return len((await hub.partner(IDVA).inbox()).items) == 2
 
 
@@ -323,7 +326,7 @@ async def as_person(
         ).signing_key(TOKEN_KEY),
         generate_signing("portal"),
     )
-    now = int(hub.sharing_state("desk").now().timestamp())
+    now = int(hub.sharing(DecisionContext).now().timestamp())
     claims = {
         "iss": f"{BASE}/identity",
         "sub": person,
@@ -341,7 +344,7 @@ async def as_person(
     }
     token = jws.sign(claims, key, typ="at+jwt")
     url = f"{BASE}/sharing{path}"
-    proof = make_proof(me, method, url, at=hub.sharing_state("desk").now(), token=token)
+    proof = make_proof(me, method, url, at=hub.sharing(DecisionContext).now(), token=token)
     answer = await hub.http.request(
         method, url, json=body, headers={"Authorization": f"DPoP {token}", "DPoP": proof}
     )

@@ -12,7 +12,7 @@ from hubformats.envelope import EnvelopeRefused, digest
 from hubformats.keys import KeyRefused, StaticKeys, generate_opening, generate_signing
 from hubformats.package_proof import PackageRefused
 from hubpartner.delivery import Delivery, envelope_of, open_delivery, saved_receipt
-from sharing.domain.receipt import check_receipt
+from sharing.inbox.model import check_receipt
 from tests.support.packages import DELIVERY, LOG, ME, Parties, draft
 
 

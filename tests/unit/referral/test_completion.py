@@ -10,10 +10,11 @@ from pydantic import TypeAdapter
 
 from common.attempts import Attempt
 from common.events.case import Marking
-from common.views import Parcel, is_location_shielded
 from hubformats.ids import uuid7
 from referral.intake import use_cases
 from referral.intake.model.form import AnyReferral, FullReferral, UrgentReferral
+from sharing.content.model.projection import SubjectCategory
+from sharing.content.model.reader import is_location_shielded
 from tests.support.referral_fakes import CONTEXT, RULES, FakeTx, granted
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -40,10 +41,10 @@ def completed(*, urgent_shielded: bool, **changes: Any) -> use_cases.Intake:
     return use_cases.check_intake(tx, granted(), READ.validate_python(full), CONTEXT, RULES)
 
 
-def victims_address(intake: use_cases.Intake) -> Parcel:
-    """The parcel that must not leave."""
+def victims_address(intake: use_cases.Intake) -> SubjectCategory:
+    """The category that must not leave."""
     victim = next(s.subject_id for s in intake.case.to_snapshot().subjects if s.role == "victim")
-    return Parcel("victim_address", victim)
+    return SubjectCategory("victim_address", victim)
 
 
 def test_a_shield_is_not_lifted_by_a_form_that_does_not_mention_it() -> None:

@@ -10,11 +10,9 @@ import pytest
 import yaml
 
 from common.events.case import CaseSnapshot, Consent, Fact, RiskSummary
-from common.views import Reading
 from hubformats.keys import generate_signing
-from sharing.domain.agreement import Agreement, Clause
-from sharing.domain.deciding import RULE_FAILED, Agency, SharingDecision, conclude, due, questions
-from sharing.storage.agreements import (
+from sharing.agreements.model import RULE_FAILED, Agreement, Clause
+from sharing.agreements.repository import (
     AgreementRefused,
     Bundle,
     CedarRules,
@@ -23,6 +21,9 @@ from sharing.storage.agreements import (
     sign_bundle,
     verify_bundle,
 )
+from sharing.content.model.reader import SnapshotReader
+from sharing.decisions.model import SharingDecision, conclude, due, questions
+from sharing.directory.model import Agency
 from tests.support.snapshots import VICTIM, marking, snapshot, urgent
 
 BUNDLE = read_bundle("northmoor")
@@ -51,7 +52,7 @@ def decide(
     suspended: tuple[str, ...] = (),
     rules: CedarRules = RULES,
 ) -> SharingDecision:
-    asked = questions(Reading(snap), due(snap, rules.agreement, agencies(suspended)))
+    asked = questions(SnapshotReader(snap), due(snap, rules.agreement, agencies(suspended)))
     rulings = rules.rule(snap, asked, agencies(suspended))
     return conclude(
         snap,
@@ -112,7 +113,7 @@ def test_decision_table(example: dict[str, Any]) -> None:
             continue
         assert found.permitted, found.reason
         assert found.projection.clauses[0].id == expected["permit"]
-        carried = {parcel.category for parcel in found.projection.permitted}
+        carried = {subject_category.category for subject_category in found.projection.permitted}
         assert set(expected.get("has", ())) <= carried
         assert not set(expected.get("lacks", ())) & carried
 
@@ -172,7 +173,7 @@ def test_a_rule_that_cannot_be_evaluated_denies_and_says_so() -> None:
     broken = snapshot().model_copy(update={"kind": 3})
     decision = decide(snapshot())
     assert all(r.reason != RULE_FAILED for r in decision.recipients)
-    asked = questions(Reading(snapshot()), due(snapshot(), RULES.agreement, agencies()))
+    asked = questions(SnapshotReader(snapshot()), due(snapshot(), RULES.agreement, agencies()))
     rulings = RULES.rule(broken, asked, agencies())
     assert {r.reasons for r in rulings} == {(RULE_FAILED,)}
     assert not any(r.permitted for r in rulings)
@@ -234,7 +235,7 @@ def test_a_ruling_is_kept_only_for_a_request_that_is_the_same_in_every_part(
 
 
 def test_a_failed_rule_is_evaluated_again_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = questions(Reading(snapshot()), due(snapshot(), RULES.agreement, agencies()))
+    asked = questions(SnapshotReader(snapshot()), due(snapshot(), RULES.agreement, agencies()))
     used, ask, fail = CedarRules(BUNDLE), cedarpy.is_authorized_batch, [True]
     monkeypatch.setattr(
         cedarpy,

@@ -9,21 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.events.case import Fact, Marking
-from common.views import Parcel, Reading, is_location_shielded, parcels
 from hubformats.audit_record import Leaf, content_commitment, new_salt, record_hash
 from hubformats.canonical import canonical
 from hubformats.categories import CATEGORIES
 from hubformats.tlog import Signer, format_proof, leaf_hash
 from hubformats.tlog.checkpoint import Checkpoint
-from sharing.domain.deciding import Agency, child_present, covers, questions
-from sharing.domain.disclosure import (
+from sharing.agreements.model import child_present
+from sharing.content.model.projection import SubjectCategory
+from sharing.content.model.reader import SnapshotReader, is_location_shielded, subject_categories
+from sharing.decisions.model import covers, delivery_id, fingerprint, questions
+from sharing.directory.model import Agency
+from sharing.disclosures.model import (
     Disclosure,
     Evidence,
     Prepared,
     ProofWrong,
+    State,
     check_proof,
-    delivery_id,
-    fingerprint,
     package,
     wait,
 )
@@ -33,45 +35,62 @@ IDVA = "northmoor-idva"
 
 
 @pytest.mark.parametrize(
-    ("veto", "agency", "parcel", "covered"),
+    ("veto", "agency", "subject_category", "covered"),
     [
-        (marking("must_not_disclose"), IDVA, Parcel("incident"), True),
-        (marking("must_not_disclose", agency=IDVA), IDVA, Parcel("incident"), True),
-        (marking("must_not_disclose", agency="northmoor-school"), IDVA, Parcel("incident"), False),
+        (marking("must_not_disclose"), IDVA, SubjectCategory("incident"), True),
+        (marking("must_not_disclose", agency=IDVA), IDVA, SubjectCategory("incident"), True),
+        (
+            marking("must_not_disclose", agency="northmoor-school"),
+            IDVA,
+            SubjectCategory("incident"),
+            False,
+        ),
         (
             marking("must_not_disclose", category="child_school"),
             IDVA,
-            Parcel("child_school", ELDER),
+            SubjectCategory("child_school", ELDER),
             True,
         ),
         (
             marking("must_not_disclose", category="child_school"),
             IDVA,
-            Parcel("child_identity", ELDER),
+            SubjectCategory("child_identity", ELDER),
             False,
         ),
-        (marking("must_not_disclose", subject=ELDER), IDVA, Parcel("child_school", ELDER), True),
-        (marking("must_not_disclose", subject=ELDER), IDVA, Parcel("child_school", YOUNGER), False),
-        (marking("must_not_disclose", subject=ELDER), IDVA, Parcel("incident"), False),
-        (marking("conflict", agency=IDVA), IDVA, Parcel("incident"), True),
-        (marking("informant"), IDVA, Parcel("incident"), False),
-        (marking("informant"), IDVA, Parcel("referrer"), True),
+        (
+            marking("must_not_disclose", subject=ELDER),
+            IDVA,
+            SubjectCategory("child_school", ELDER),
+            True,
+        ),
+        (
+            marking("must_not_disclose", subject=ELDER),
+            IDVA,
+            SubjectCategory("child_school", YOUNGER),
+            False,
+        ),
+        (marking("must_not_disclose", subject=ELDER), IDVA, SubjectCategory("incident"), False),
+        (marking("conflict", agency=IDVA), IDVA, SubjectCategory("incident"), True),
+        (marking("informant"), IDVA, SubjectCategory("incident"), False),
+        (marking("informant"), IDVA, SubjectCategory("referrer"), True),
         (
             marking("informant", subject=SUSPECT),
             IDVA,
-            Parcel("perpetrator_identity", SUSPECT),
+            SubjectCategory("perpetrator_identity", SUSPECT),
             True,
         ),
         (
             marking("location_shield", subject=VICTIM),
             IDVA,
-            Parcel("victim_identity", VICTIM),
+            SubjectCategory("victim_identity", VICTIM),
             False,
         ),
     ],
 )
-def test_what_a_veto_covers(veto: Marking, agency: str, parcel: Parcel, covered: bool) -> None:
-    assert covers(veto, agency, parcel) is covered
+def test_what_a_veto_covers(
+    veto: Marking, agency: str, subject_category: SubjectCategory, covered: bool
+) -> None:
+    assert covers(veto, agency, subject_category) is covered
 
 
 def test_every_recipient_is_asked_about_every_parcel() -> None:
@@ -79,9 +98,11 @@ def test_every_recipient_is_asked_about_every_parcel() -> None:
         Agency(IDVA, "idva_service", "northmoor"),
         Agency("northmoor-school", "education", "northmoor"),
     )
-    asked = questions(Reading(snapshot()), recipients)
-    assert [(q.recipient.id, q.parcel) for q in asked] == [
-        (r.id, parcel) for r in recipients for parcel in parcels(snapshot())
+    asked = questions(SnapshotReader(snapshot()), recipients)
+    assert [(q.recipient.id, q.subject_category) for q in asked] == [
+        (r.id, subject_category)
+        for r in recipients
+        for subject_category in subject_categories(snapshot())
     ]
 
 
@@ -111,8 +132,10 @@ def test_a_victim_under_18_is_a_child() -> None:
 
 @given(st.sets(st.sampled_from(sorted(CATEGORIES)), max_size=6), st.booleans())
 def test_another_shield_never_shows_more(codes: set[str], on_child: bool) -> None:
-    """Redaction never widens: adding a shield can only take parcels away."""
-    before = {Parcel(code, who) for code in codes for who in (VICTIM, SUSPECT, ELDER, None)}
+    """Redaction never widens: adding a shield can only take subject_categories away."""
+    before = {
+        SubjectCategory(code, who) for code in codes for who in (VICTIM, SUSPECT, ELDER, None)
+    }
     shielded = snapshot(
         markings=(marking("location_shield", subject=ELDER if on_child else VICTIM),)
     )
@@ -124,14 +147,11 @@ def test_another_shield_never_shows_more(codes: set[str], on_child: bool) -> Non
 
 def test_delivery_ids_are_repeatable_and_tell_nothing() -> None:
     def made(**changes: object) -> UUID:
-        named = {
-            "case_id": UUID(int=7),
-            "snapshot_version": 1,
-            "recipient": IDVA,
-            "agreement_hash": "h",
-            **changes,
-        }
-        return delivery_id(b"k" * 32, **named)  # type: ignore[arg-type]
+        of = snapshot(
+            case_id=changes.pop("case_id", UUID(int=7)), version=changes.pop("version", 1)
+        )
+        named = {"recipient": IDVA, "agreement_hash": "h", **changes}
+        return delivery_id(b"k" * 32, of, **named)  # type: ignore[arg-type]
 
     assert made() == made()
     assert (made().version, made().variant) == (8, "specified in RFC 4122")
@@ -139,7 +159,7 @@ def test_delivery_ids_are_repeatable_and_tell_nothing() -> None:
         len(
             {
                 made(),
-                made(snapshot_version=2),
+                made(version=2),
                 made(recipient="x"),
                 made(agreement_hash="i"),
                 made(case_id=UUID(int=8)),
@@ -148,7 +168,7 @@ def test_delivery_ids_are_repeatable_and_tell_nothing() -> None:
         )
         == 6
     )
-    assert delivery_id(b"j" * 32, UUID(int=7), 1, IDVA, "h") != made()
+    assert delivery_id(b"j" * 32, snapshot(case_id=UUID(int=7)), IDVA, "h") != made()
 
 
 def test_a_fingerprint_looks_at_what_is_said() -> None:
@@ -186,9 +206,7 @@ def prepared(**record: str) -> Prepared:
         recipient=IDVA,
         kind="disclosure",
         clause="NM-2",
-        state="proven",
-        reason="",
-        standing="",
+        state=State.PROVEN,
         record_id=UUID(int=4),
         commitment=said["dc"],
         fingerprint="f",

@@ -1,38 +1,192 @@
-"""Sharing's composition root: the only file that knows every room."""
+"""Sharing's composition root: the only file that knows every folder."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+from uuid import UUID
 
 import httpx2
+from sqlalchemy import Connection
 
 from common import topics
+from common.audit_trail import AuditTrail
 from common.bootstrap import OPERATOR, SERVICE_KEY
 from common.bus import Bus
+from common.database import Database, Unit
+from common.directory import DirectoryKeys
+from common.events import Event
+from common.faults import crash_point
+from common.inbox import Inbox
 from common.keyring import Keyring
+from common.outbox import Outbox
 from common.sealed import SubjectKeys
 from common.settings import Settings
-from common.web.app import create_app
+from common.web.app import Api, create_app
 from common.web.client import ServiceClient, TokenSource
 from common.web.frame import Frame, Subscription
+from common.web.paging import Cursors
 from common.web.service import Service
+from hubformats.audit_record import AuditEntry
 from hubformats.canonical import parse
 from hubformats.clock import Clock
 from hubformats.keys import generate_signing, signing_from_jwk
 from hubformats.tlog import Verifier
-from sharing.api import ROUTERS
-from sharing.api.arrivals import Arrivals
-from sharing.clients import HubDirectory, ReferralChecks
-from sharing.consumers.events import EventConsumer
-from sharing.consumers.releases import Releases
-from sharing.storage.agreements import Bundle, CedarRules, load, read_bundle, sign_bundle
-from sharing.storage.repository import Sealing, SharingStore
-from sharing.storage.tables import SUBJECT_KEY, TABLES
-from sharing.usecases.desk import Desk
+from sharing.agreements import routes as agreements_routes
+from sharing.agreements.repository import Bundle, CedarRules, load, read_bundle, sign_bundle
+from sharing.agreements.use_cases import Agreements
+from sharing.agreements.worker import Reminder
+from sharing.cases.repository import SqlCases, SqlCaseViews
+from sharing.context import Context, Record, Store
+from sharing.decisions import routes as decisions_routes
+from sharing.decisions.consumers import CaseConsumer
+from sharing.decisions.repository import SqlDecisions
+from sharing.decisions.use_cases.run import DecisionContext
+from sharing.decisions.worker import Restored
+from sharing.directory.client import HubDirectory
+from sharing.directory.ports import Directory
+from sharing.disclosures import routes as disclosures_routes
+from sharing.disclosures.client import ReferralChecks
+from sharing.disclosures.consumers import ReceiptConsumer
+from sharing.disclosures.ports import Promises, ReleaseChecks
+from sharing.disclosures.repository import SqlDisclosures, SqlDisclosureViews
+from sharing.disclosures.use_cases.steps import ReleaseContext
+from sharing.disclosures.worker import Releases
+from sharing.inbox import routes as inbox_routes
+from sharing.inbox.consumers import InboundConsumer
+from sharing.inbox.repository import SqlInbox, SqlInboxViews
+from sharing.inbox.use_cases.arrivals import Arrivals
+from sharing.inbox.use_cases.receiving import InboxContext
+from sharing.tables import SUBJECT_KEY, TABLES, CaseKeys, RepositoryDeps
 
+T = TypeVar("T")
 _log = logging.getLogger("hub.sharing")
-_OWNER = "svc:sharing"
+_OWNER: Final = "svc:sharing"
+_REFERRAL: Final = "svc:referral"
+
+ROUTERS: Final = (
+    inbox_routes.router,
+    inbox_routes.deliveries,
+    agreements_routes.router,
+    decisions_routes.router,
+    decisions_routes.again,
+    disclosures_routes.router,
+)
+PROBLEMS: Final = {
+    **inbox_routes.PROBLEMS,
+    **decisions_routes.PROBLEMS,
+    **disclosures_routes.PROBLEMS,
+}
+
+
+class SqlTx:
+    """One writing transaction with all its repositories."""
+
+    def __init__(self, unit: Unit, deps: RepositoryDeps) -> None:
+        self._unit = unit
+        self._deps = deps
+        keys = CaseKeys(unit, deps)
+        self.cases = SqlCases(unit, deps, keys)
+        self.decisions = SqlDecisions(unit, keys)
+        self.disclosures = SqlDisclosures(unit, deps, keys)
+        self.inbox = SqlInbox(unit, deps, self.disclosures)
+
+    def record(self, entry: AuditEntry) -> Record:
+        """Write an audit record in this transaction."""
+        made = self._deps.trail.record(self._unit, entry)
+        return Record(made.id, made.record, made.salt)
+
+    def publish(self, case_id: UUID, event: Event) -> None:
+        """Tell referral on one stream per case."""
+        self._deps.outbox.send(
+            self._unit, topic=topics.SHARING, key=str(case_id), event=event, to=[_REFERRAL]
+        )
+
+
+class SqlView:
+    """One snapshot that cannot write."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.cases = SqlCaseViews(connection)
+        self.disclosures = SqlDisclosureViews(connection)
+        self.inbox = SqlInboxViews(connection)
+
+
+class SharingStore:
+    """Opens transactions on the service's database; fulfils `sharing.context.Store`."""
+
+    def __init__(self, database: Database, deps: RepositoryDeps) -> None:
+        self._database = database
+        self._deps = deps
+
+    async def write(self, work: Callable[[SqlTx], T]) -> T:
+        """Run `work` in one group-committed transaction; returns after the commit."""
+        answer = await self._database.write(lambda unit: work(SqlTx(unit, self._deps)))
+        # Crash here: everything is durable and nobody was told; the worker and the callers find it
+        # done.
+        crash_point("sharing.after-commit")
+        return answer
+
+    async def read(self, work: Callable[[SqlView], T]) -> T:
+        """Run `work` on one snapshot."""
+        return await self._database.read(lambda connection: work(SqlView(connection)))
+
+
+class Issuing(Protocol):
+    """The settings that use cases need. `delivery_spread_ms` is in milliseconds."""
+
+    @property
+    def issuer(self) -> str: ...
+    @property
+    def delivery_spread_ms(self) -> int: ...
+
+
+class Plumbing(Protocol):
+    """What `assemble` wires over; a `Frame` is one."""
+
+    @property
+    def settings(self) -> Issuing: ...
+    @property
+    def keyring(self) -> Keyring: ...
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def database(self) -> Database: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def inbox(self) -> Inbox: ...
+    @property
+    def trail(self) -> AuditTrail: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What of other services sharing asks while it runs."""
+
+    directory: Directory
+    checks: ReleaseChecks
+    log: Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The parts of one sharing service, wired but not started."""
+
+    store: SharingStore
+    agreements: Agreements
+    deciding: DecisionContext
+    releasing: ReleaseContext
+    receiving: InboxContext
+    cases: CaseConsumer
+    receipts: ReceiptConsumer
+    inbound: InboundConsumer
+    restored: Restored
+    reminder: Reminder
+    releases: Releases
+    arrivals: Arrivals
 
 
 async def build(
@@ -45,68 +199,110 @@ async def build(
     frame = Frame(
         "sharing", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES
     )
-    area = frame.bootstrap.area.id
-    bundle = read_bundle(area)
+    bundle = read_bundle(frame.bootstrap.area.id)
     rules = agreement(bundle, settings, frame, clock.now().date())
-    desk = Desk(
-        rules={area: rules},
-        directory=HubDirectory(frame.bootstrap, frame.directory, frame.keys),
-        log=Verifier.parse(frame.bootstrap.log.vkey),
-        clock=clock,
-        issuer=settings.issuer,
-        reference_secret=keyring.secret("case-reference"),
-        delivery_secret=keyring.secret("delivery-id"),
-        spread_ms=settings.delivery_spread_ms,
+    agreements = Agreements(
+        {frame.bootstrap.area.id: rules}, {frame.bootstrap.area.id: _texts(bundle)}
     )
+    outside = Outside(
+        HubDirectory(frame.bootstrap, frame.directory, frame.keys),
+        ReferralChecks(_referral(settings, keyring, http, clock), clock),
+        Verifier.parse(frame.bootstrap.log.vkey),
+    )
+    parts = assemble(frame, agreements, outside)
+    frame.keys.watch(parts.releases.keys_moved)
+    parts.cases.register(frame.inbox)
+    parts.inbound.register(frame.inbox)
+    parts.receipts.register(frame.trail)
+    for subscription in subscriptions(list(frame.bootstrap.agencies)):
+        frame.subscribe(subscription)
+    app = create_app(
+        Api(
+            "sharing",
+            "Sharing service",
+            "Decides, under a sharing agreement, what each agency may know, and delivers exactly "
+            "that with proof.",
+            ROUTERS,
+            tags={
+                "inbox": "Your agency's sealed deliveries, receipts and acknowledgements.",
+                "agreements": "The agreements that decide, and previews of what they would let "
+                "leave.",
+                "releases": "Where disclosures stand, and the emergency path.",
+            },
+        ),
+        frame.runtime,
+        provides=_provided(frame, parts, outside),
+        answers=PROBLEMS,
+    )
+    return Service("sharing", app, parts=[frame, parts.releases], pausable=[frame, parts.releases])
+
+
+def assemble(frame: Plumbing, agreements: Agreements, outside: Outside) -> Parts:
+    """Wire use cases, repositories and workers over a frame."""
+    settings, keyring, clock = frame.settings, frame.keyring, frame.clock
     arrivals = Arrivals(clock)
-    checks = ReferralChecks(_referral(settings, keyring, http, clock), clock)
+    context: dict[str, Any] = {
+        "clock": clock,
+        "issuer": settings.issuer,
+        "reference_secret": keyring.secret("case-reference"),
+        "delivery_secret": keyring.secret("delivery-id"),
+        "directory": outside.directory,
+    }
+    deciding = DecisionContext(**context, agreements=agreements)
+    releasing = ReleaseContext(**context, log=outside.log, spread_ms=settings.delivery_spread_ms)
+    receiving = InboxContext(**context)
 
-    def left(agency: str) -> None:
-        arrivals.arrived(agency) if agency else releases.wake()
+    def after_proof() -> None:
+        releases.wake()
 
-    sealing = Sealing(
+    deps = RepositoryDeps(
         SubjectKeys(keyring, SUBJECT_KEY, clock),
         frame.outbox,
         frame.inbox,
         frame.trail,
         clock,
-        left,
+        after_send=arrivals.arrived,
+        after_proof=after_proof,
     )
-    store = SharingStore(frame.database, sealing)
-    releases = Releases(store, desk, checks, frame.keys.refresh)
-    frame.keys.watch(releases.keys_moved)
-    EventConsumer(desk, sealing).register(frame.inbox, frame.trail)
-    for subscription in subscriptions(list(frame.bootstrap.agencies)):
-        frame.subscribe(subscription)
-    app = create_app(
-        "sharing",
-        settings,
-        title="Sharing service",
-        description="Decides, under a sharing agreement, what each agency may know, and delivers "
-        "exactly that with proof.",
-        routers=ROUTERS,
-        authenticator=frame.access,
-        readiness=frame.readiness,
-        on_refusal=frame.record_refusal,
-        tags={
-            "inbox": "Your agency's sealed deliveries, receipts and acknowledgements.",
-            "agreements": "The agreements that decide, and previews of what they would let leave.",
-            "releases": "Where disclosures stand, and the emergency path.",
-        },
-        clock=clock,
-        state={
-            "store": store,
-            "desk": desk,
-            "checks": checks,
-            "trail": frame.trail,
-            "arrivals": arrivals,
-            "cursors": frame.cursors,
-            "ready_to_read": frame.trail.ready,
-            "refresh_keys": frame.keys.refresh,
-            "rule_texts": {area: _texts(bundle)},
-        },
+    store = SharingStore(frame.database, deps)
+
+    def opened(unit: Unit) -> SqlTx:
+        return SqlTx(unit, deps)
+
+    restored, reminder = Restored(store, deciding), Reminder(agreements, deciding)
+    releases = Releases(store, releasing, outside.checks, (restored.step, reminder.step))
+    return Parts(
+        store=store,
+        agreements=agreements,
+        deciding=deciding,
+        releasing=releasing,
+        receiving=receiving,
+        cases=CaseConsumer(deciding, opened),
+        receipts=ReceiptConsumer(releasing, opened),
+        inbound=InboundConsumer(receiving, opened),
+        restored=restored,
+        reminder=reminder,
+        releases=releases,
+        arrivals=arrivals,
     )
-    return Service("sharing", app, parts=[frame, releases], pausable=[frame, releases])
+
+
+def _provided(frame: Frame, parts: Parts, outside: Outside) -> dict[type[Any], object]:
+    """What routes ask for by type."""
+    return {
+        Agreements: parts.agreements,
+        Arrivals: parts.arrivals,
+        AuditTrail: frame.trail,
+        Context: parts.deciding,
+        Cursors: frame.cursors,
+        DecisionContext: parts.deciding,
+        DirectoryKeys: frame.keys,
+        InboxContext: parts.receiving,
+        Promises: frame.trail,
+        ReleaseChecks: outside.checks,
+        ReleaseContext: parts.releasing,
+        Store: parts.store,
+    }
 
 
 def subscriptions(agencies: list[str]) -> tuple[Subscription, ...]:

@@ -1,0 +1,232 @@
+"""A sharing agreement as data: clauses, who they serve, what they carry, on what basis, and until
+when."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from common.events.case import CaseSnapshot
+from hubformats.categories import CATEGORIES
+from sharing.content.model.projection import ClauseText, SubjectCategory
+from sharing.directory.model import Agency
+
+Purpose = Literal[
+    "protect_victim",
+    "protect_child",
+    "protect_adult",
+    "manage_perpetrator",
+    "prevent_crime",
+    "support_offer",
+    "review_death",
+    "audit",
+    "subject_right",
+    "statistics",
+]
+Basis = Literal[
+    "6a",
+    "6c",
+    "6d",
+    "6e",
+    "6ea_crime",
+    "6ea_safeguarding",
+    "6ea_emergency",
+    "6ea_public_request",
+    "6f",
+    "P3_necessary",
+    "P3_consent",
+]
+Condition = Literal[
+    "9c", "9f", "9g_para18", "9g_para10", "9g_para6", "9h", "sch8_safeguarding", "none"
+]
+Gateway = Literal[
+    "CDA115",
+    "CA2014_42",
+    "CA2014_45",
+    "ChA2004_10",
+    "ChA2004_11",
+    "ChA2004_16LA",
+    "ChA1989_47",
+    "CJA2003_325",
+    "VPA2024_20",
+    "VPA2024_13",
+    "common_law",
+    "court_order",
+]
+
+LAPSING: Final = frozenset({"support_offer", "statistics"})
+"""Purposes that stop at a lapsed review date; protection does not stop at midnight (design section
+13, rule 3).
+"""
+
+COMPETENT: Final = frozenset({"police", "probation", "prison", "court_liaison"})
+"""Agency types that receive as competent authorities under DPA 2018 Part 3; all others under UK
+GDPR (domain reference 4.3).
+"""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Ground(_Part):
+    """Lawful basis and condition under one regime."""
+
+    basis: Basis
+    condition: Condition
+
+
+class Clause(_Part):
+    """One clause.
+
+    `essential` names information without any of which the rest would be pointless or harmful to
+    send.
+    """
+
+    id: str
+    title: str
+    text: str
+    purpose: Purpose
+    necessity: str
+    gateway: Gateway
+    recipient_types: tuple[str, ...]
+    categories: tuple[str, ...]
+    essential: tuple[str, ...]
+    obligations: tuple[str, ...]
+    uk_gdpr: Ground
+    part3: Ground
+
+
+class Terms(_Part):
+    """The metadata of one version of an agreement. Refused unless every code it uses is known."""
+
+    id: str
+    version: str
+    area: str
+    title: str
+    effective_from: date
+    review_by: date
+    owner: str
+    parties: tuple[str, ...]
+    advocates: tuple[str, ...] = ()
+    """Agency types that speak for the victim, and so still see last-known means of contact once
+    they are unverified.
+    """
+    clause: tuple[Clause, ...]
+    obligation: Mapping[str, str]
+    veto: Mapping[str, str]
+
+    @model_validator(mode="after")
+    def _coherent(self) -> "Terms":
+        ids = [clause.id for clause in self.clause]
+        if len(set(ids)) != len(ids):
+            raise ValueError("a clause id appears twice")
+        for clause in self.clause:
+            if not set(clause.categories) <= set(CATEGORIES):
+                raise ValueError("a clause carries a category that does not exist")
+            if not set(clause.essential) <= set(clause.categories):
+                raise ValueError("a clause calls essential what it does not carry")
+            if not set(clause.obligations) <= set(self.obligation):
+                raise ValueError("a clause names an obligation without text")
+        if self.review_by <= self.effective_from:
+            raise ValueError("the review date is not after the first day")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """A loaded, checked and verified agreement. `hash` covers terms, rules and examples."""
+
+    terms: Terms
+    hash: str
+
+    def clause(self, clause_id: str) -> Clause:
+        """The clause of that id. Raises KeyError."""
+        return self._by_id()[clause_id]
+
+    def order(self, clause_ids: frozenset[str]) -> tuple[Clause, ...]:
+        """Those clauses, leading one first."""
+        return tuple(clause for clause in self.terms.clause if clause.id in clause_ids)
+
+    def serves(self) -> frozenset[str]:
+        """Agency types that some clause may serve: who is due on a case."""
+        return frozenset(kind for clause in self.terms.clause for kind in clause.recipient_types)
+
+    def leading_veto(self, reasons: Iterable[str]) -> str:
+        """Of several vetoes the one the agreement lists first, so that one decision always gives
+        one reason.
+        """
+        listed = list(self.terms.veto)
+        return min(
+            reasons,
+            key=lambda reason: (listed.index(reason) if reason in listed else len(listed), reason),
+        )
+
+    def in_force(self, on: date) -> bool:
+        """Whether the agreement has begun. It ends only by being withdrawn."""
+        return on >= self.terms.effective_from
+
+    def lapsed(self, on: date) -> bool:
+        """Whether its review date has passed, which alarms its owner and stops some clauses."""
+        return on > self.terms.review_by
+
+    def told(self, clause: Clause, recipient_type: str) -> ClauseText:
+        """The clause as a recipient of that type is told it, with the basis of the recipient's own
+        regime.
+        """
+        ground = clause.part3 if recipient_type in COMPETENT else clause.uk_gdpr
+        return ClauseText(
+            id=clause.id,
+            text=clause.text,
+            agreement=self.terms.id,
+            version=self.terms.version,
+            agreement_hash=self.hash,
+            purpose=clause.purpose,
+            necessity=clause.necessity,
+            lawful_basis=ground.basis,
+            condition=ground.condition,
+            gateway=clause.gateway,
+            obligations=tuple((code, self.terms.obligation[code]) for code in clause.obligations),
+        )
+
+    def _by_id(self) -> dict[str, Clause]:
+        return {clause.id: clause for clause in self.terms.clause}
+
+
+RULE_FAILED: Final = "rule-failed"
+"""A rule could not be evaluated: denied, and somebody is alarmed (security reference 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May this agency have this category of this person? With what is true of just this pair."""
+
+    recipient: Agency
+    subject_category: SubjectCategory
+    location_shielded: bool
+    markings: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The agreement's answer: permitted with the ids of its clauses, or not with the ids of vetoes;
+    neither means no clause.
+    """
+
+    permitted: bool
+    reasons: tuple[str, ...]
+
+
+def child_present(snapshot: CaseSnapshot) -> bool:
+    """A child on the case, anybody else under 18 but the suspect, or a form that says children were
+    there without naming them.
+    """
+    if any(
+        s.role == "child" or (s.under_18 and s.role != "perpetrator") for s in snapshot.subjects
+    ):
+        return True
+    return any(
+        fact.category == "incident_children" and fact.value == "yes" for fact in snapshot.facts
+    )

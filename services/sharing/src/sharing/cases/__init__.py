@@ -1,0 +1,1 @@
+"""What sharing keeps of a case: its newest snapshot, and who may have it opened."""

@@ -1,0 +1,75 @@
+"""A case as sharing knows it, and the proof that somebody may have its content opened."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+_SEAL: Final = object()
+
+THIRD_PARTY: Final = "third_party"
+"""How a referral came to be when its referrer learns only that it arrived."""
+
+
+class CaseNotFound(LookupError):
+    """No case of that name has a relation to who asks; the same for another's case and for none."""
+
+
+class Relation(StrEnum):
+    """Why somebody may have what is kept of a case opened."""
+
+    REFERRER = "referrer"
+    """The agency that referred, and not for a third party."""
+    OWN_WORK = "own-work"
+    """This service, for an event it verified or a decision it made."""
+
+
+class Reason(StrEnum):
+    """For what this service opens something by itself."""
+
+    DECIDE_AGAIN = "decide-again"
+    RELEASE = "release"
+    KEEP_PROMISE = "keep-promise"
+    SEAL_AGAIN = "seal-again"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFile:
+    """What sharing knows of a case at the newest snapshot version it has decided on.
+
+    Holds no personal data. `markings` are the vetoes that the decision took into account, each
+    with the first version that did without a break. `source` is how the referral came to be.
+    """
+
+    case_id: UUID
+    version: int
+    referrer: str
+    subjects: tuple[UUID, ...]
+    markings: Mapping[UUID, int]
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorisedCase:
+    """A case and the relation by which its snapshot may be opened.
+
+    Only a lookup scoped to that relation makes one: see `authorised_case`.
+    """
+
+    case: CaseFile
+    relation: Relation
+    reason: Reason | None
+    seal: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse every maker that is not this module."""
+        if self.seal is not _SEAL:
+            raise TypeError("an authorised case comes from a lookup only")
+
+
+def authorised_case(
+    case: CaseFile, relation: Relation, reason: Reason | None = None
+) -> AuthorisedCase:
+    """Make the proof. For repositories; tests/architecture lists every caller."""
+    return AuthorisedCase(case, relation, reason, _SEAL)

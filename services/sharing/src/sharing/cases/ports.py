@@ -1,0 +1,94 @@
+"""What use cases need of the cases that sharing keeps."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from common.access import Granted
+from common.events.case import CaseSnapshot
+from sharing.cases.model import AuthorisedCase, CaseFile, Reason
+
+
+class Cases(Protocol):
+    """The cases, inside one writing transaction.
+
+    Obligation: what is about a person is sealed under the case's key before it is stored.
+    """
+
+    def find(self, case_id: UUID) -> CaseFile | None:
+        """The case as last decided on; nothing of it is opened."""
+        ...
+
+    def hold(self, case_id: UUID) -> CaseFile | None:
+        """The same, locked: nobody else decides on this case until the transaction ends."""
+        ...
+
+    def by_reference(self, agency: str, reference: str) -> CaseFile | None:
+        """The case the referring agency knows under this reference; None for every other agency."""
+        ...
+
+    def authorised(self, granted: Granted, case_id: UUID, reason: Reason) -> AuthorisedCase | None:
+        """The case for this service's own work; None for every other caller."""
+        ...
+
+    def authorised_by_reference(self, granted: Granted, reference: str) -> AuthorisedCase | None:
+        """The case that the caller's agency referred under this reference.
+
+        None for any other agency, and for who reported for a third party.
+        """
+        ...
+
+    def snapshot(self, authorised: AuthorisedCase) -> CaseSnapshot:
+        """The current snapshot, opened. Raises ContentGone."""
+        ...
+
+    def keep(self, snapshot: CaseSnapshot, reference: str) -> None:
+        """Make this the case's current snapshot; `reference` is the referrer's own."""
+        ...
+
+    def forget(self, case_id: UUID, subject_id: UUID) -> None:
+        """Destroy the case's key and every sealed part about this person.
+
+        A later snapshot starts a new key.
+        """
+        ...
+
+    def held(self, case_id: UUID) -> bool:
+        """Whether an authentic message about this case waits in quarantine: nothing may leave."""
+        ...
+
+    def skipped_suspended(self, case_id: UUID) -> frozenset[str]:
+        """Agencies that the newest decision told nothing because they were suspended."""
+        ...
+
+    def keep_skipped_suspended(self, case_id: UUID, agencies: Collection[str]) -> None:
+        """Make these the case's skipped agencies; one that already was keeps its time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """How many cases, as they stand, this agency was told nothing of because it was suspended.
+
+    `oldest` is the earliest decision.
+    """
+
+    recipient: str
+    count: int
+    oldest: datetime
+
+
+class CaseViews(Protocol):
+    """What may be looked at without a writing transaction; no personal data."""
+
+    def withheld_while_suspended(self) -> tuple[Withheld, ...]:
+        """Agencies that a current decision skipped, until they are restored and decided on."""
+        ...
+
+    def that_skipped(
+        self, agencies: Collection[str], after: UUID | None, limit: int
+    ) -> tuple[UUID, ...]:
+        """Cases that skipped one of these agencies, by id, behind `after`."""
+        ...

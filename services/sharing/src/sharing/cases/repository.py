@@ -1,0 +1,224 @@
+"""Keeps the cases in the database, sealing on the way in and opening on the way out."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, true, update
+
+from common import topics
+from common.access import Granted
+from common.database import Prepared, Unit
+from common.events.case import CaseSnapshot
+from hubformats.canonical import canonical, parse
+from hubformats.ids import uuid7
+from sharing.cases.model import (
+    THIRD_PARTY,
+    AuthorisedCase,
+    CaseFile,
+    Reason,
+    Relation,
+    authorised_case,
+)
+from sharing.cases.ports import Withheld
+from sharing.context import SERVICE, ContentGone
+from sharing.tables import PASSED_OVER, CaseKeys, CaseRow, RepositoryDeps, table_of
+
+_CASE = table_of(CaseRow)
+
+# Made once: building a statement costs several times what running it does.
+_CASES: Final = select(_CASE.c.case_id, _CASE.c.version, _CASE.c.referrer, _CASE.c.vetting)
+_THIS_CASE: Final = _CASE.c.case_id == bindparam("b_case")
+_BY_ID: Final = Prepared(_CASES.where(_THIS_CASE))
+_HELD: Final = Prepared(_CASES.where(_THIS_CASE).with_for_update())
+_BY_REFERENCE: Final = Prepared(
+    _CASES.where(
+        _CASE.c.referrer == bindparam("b_agency"),
+        _CASE.c.referrer_reference == bindparam("b_reference"),
+    )
+)
+_REFERRED: Final = Prepared(
+    _CASES.where(
+        _CASE.c.referrer == bindparam("b_agency"),
+        _CASE.c.referrer_reference == bindparam("b_reference"),
+        func.coalesce(_CASE.c.vetting["source"].as_string(), "") != THIRD_PARTY,
+    )
+)
+_KNOWN: Final = Prepared(select(_CASE.c.key_id, _CASE.c.version, _CASE.c.vetting).where(_THIS_CASE))
+_KEY: Final = Prepared(select(_CASE.c.key_id).where(_THIS_CASE))
+_SNAPSHOT: Final = Prepared(select(_CASE.c.key_id, _CASE.c.snapshot_ct).where(_THIS_CASE))
+_NEW: Final = Prepared(insert(_CASE), *_CASE.c.keys())
+_CHANGED: Final = Prepared(
+    update(_CASE).where(_THIS_CASE), *(column.key for column in _CASE.c if not column.primary_key)
+)
+_EMPTIED: Final = Prepared(update(_CASE).where(_THIS_CASE), "key_id", "snapshot_ct")
+_SKIPPED: Final = Prepared(
+    select(PASSED_OVER.c.agency).where(PASSED_OVER.c.case_id == bindparam("b_case"))
+)
+
+
+class SqlCases:
+    """Fulfils `sharing.cases.ports.Cases` inside one unit of work."""
+
+    def __init__(self, unit: Unit, deps: RepositoryDeps, keys: CaseKeys) -> None:
+        self._unit = unit
+        self._conn = unit.connection
+        self._deps = deps
+        self._keys = keys
+
+    def find(self, case_id: UUID) -> CaseFile | None:
+        """Read the row without its sealed part."""
+        return self._one(_BY_ID, b_case=case_id)
+
+    def hold(self, case_id: UUID) -> CaseFile | None:
+        """Lock it on PostgreSQL; SQLite's writer has the whole file."""
+        return self._one(_HELD, b_case=case_id)
+
+    def by_reference(self, agency: str, reference: str) -> CaseFile | None:
+        """Ask with one predicate, so that another's case and none at all are the same work."""
+        return self._one(_BY_REFERENCE, b_agency=agency, b_reference=reference)
+
+    def authorised(self, granted: Granted, case_id: UUID, reason: Reason) -> AuthorisedCase | None:
+        """Look the case up for this service alone."""
+        if granted.principal.agency != SERVICE:
+            return None
+        found = self._one(_BY_ID, b_case=case_id)
+        return None if found is None else authorised_case(found, Relation.OWN_WORK, reason)
+
+    def authorised_by_reference(self, granted: Granted, reference: str) -> AuthorisedCase | None:
+        """Look the case up by the caller's agency and its own reference."""
+        found = self._one(_REFERRED, b_agency=granted.principal.agency, b_reference=reference)
+        return None if found is None else authorised_case(found, Relation.REFERRER)
+
+    def snapshot(self, authorised: AuthorisedCase) -> CaseSnapshot:
+        """Open it. Raises ContentGone when the key is gone."""
+        case_id = authorised.case.case_id
+        row = _SNAPSHOT.run(self._conn, {"b_case": case_id}).first()
+        if row is None or not row.snapshot_ct:
+            raise ContentGone("no-snapshot")
+        key = self._keys.get(row.key_id)
+        text = key.open("case_file", "snapshot_ct", case_id, row.snapshot_ct)
+        return CaseSnapshot.model_validate(parse(text))
+
+    def keep(self, snapshot: CaseSnapshot, reference: str) -> None:
+        """Insert or replace, sealed whole under the case's key."""
+        case_id = snapshot.case_id
+        known = _KNOWN.run(self._conn, {"b_case": case_id}).one_or_none()
+        key = self._keys.ensure(known.key_id if known else uuid7())
+        values = {
+            "key_id": key.subject_id,
+            "version": snapshot.version,
+            "area": snapshot.area,
+            "referrer": snapshot.referrer_agency,
+            "referrer_reference": reference,
+            "vetting": _vetting(snapshot, _markings(known) if known else {}),
+            "snapshot_ct": key.seal(
+                "case_file", "snapshot_ct", case_id, canonical(snapshot.data()).decode()
+            ),
+            "changed_at": self._deps.clock.now(),
+        }
+        if known is None:
+            _NEW.run(self._conn, {"case_id": case_id, **values})
+        else:
+            _CHANGED.run(self._conn, {"b_case": case_id, **values})
+
+    def forget(self, case_id: UUID, subject_id: UUID) -> None:
+        """Erase by destroying keys: the rows stay for the counts, nothing in them opens again."""
+        self._deps.trail.destroy_subject(self._unit, subject_id)
+        key_id = _KEY.run(self._conn, {"b_case": case_id}).scalar_one_or_none()
+        if key_id is not None:
+            self._keys.destroy(key_id)
+            _EMPTIED.run(self._conn, {"b_case": case_id, "key_id": uuid7(), "snapshot_ct": b""})
+        self.keep_skipped_suspended(case_id, ())
+
+    def held(self, case_id: UUID) -> bool:
+        """Referral's messages about a case travel under its id.
+
+        Nobody else's can hold it, whatever key they choose.
+        """
+        return self._deps.inbox.held(
+            self._conn, key=str(case_id), topics=(topics.CASE, topics.CASE_BULK)
+        )
+
+    def skipped_suspended(self, case_id: UUID) -> frozenset[str]:
+        """Read them by the case."""
+        return frozenset(_SKIPPED.run(self._conn, {"b_case": case_id}).scalars())
+
+    def keep_skipped_suspended(self, case_id: UUID, agencies: Collection[str]) -> None:
+        """Write the difference only."""
+        known = self.skipped_suspended(case_id)
+        if gone := known.difference(agencies):
+            self._conn.execute(
+                delete(PASSED_OVER).where(
+                    PASSED_OVER.c.case_id == case_id, PASSED_OVER.c.agency.in_(gone)
+                )
+            )
+        since = self._deps.clock.now()
+        new = [
+            {"agency": agency, "case_id": case_id, "since": since}
+            for agency in sorted(agencies)
+            if agency not in known
+        ]
+        if new:
+            self._conn.execute(insert(PASSED_OVER), new)
+
+    def _one(self, query: Prepared, **values: object) -> CaseFile | None:
+        row = query.run(self._conn, values).first()
+        if row is None:
+            return None
+        return CaseFile(
+            row.case_id,
+            row.version,
+            row.referrer,
+            tuple(UUID(one) for one in row.vetting["subjects"]),
+            _markings(row),
+            row.vetting.get("source", ""),
+        )
+
+
+class SqlCaseViews:
+    """Fulfils `sharing.cases.ports.CaseViews` on one snapshot."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._conn = connection
+
+    def withheld_while_suspended(self) -> tuple[Withheld, ...]:
+        """Count by agency."""
+        query = select(PASSED_OVER.c.agency, func.count(), func.min(PASSED_OVER.c.since))
+        rows = self._conn.execute(
+            query.group_by(PASSED_OVER.c.agency).order_by(PASSED_OVER.c.agency)
+        )
+        return tuple(Withheld(*row) for row in rows)
+
+    def that_skipped(
+        self, agencies: Collection[str], after: UUID | None, limit: int
+    ) -> tuple[UUID, ...]:
+        """Name each case once, whichever of the agencies it is."""
+        case_id = PASSED_OVER.c.case_id
+        here = and_(
+            PASSED_OVER.c.agency.in_(agencies), true() if after is None else case_id > after
+        )
+        query = select(case_id).where(here).distinct().order_by(case_id).limit(limit)
+        return tuple(self._conn.execute(query).scalars())
+
+
+def _vetting(snapshot: CaseSnapshot, since: Mapping[UUID, int]) -> dict[str, Any]:
+    return {
+        "subjects": [str(subject.subject_id) for subject in snapshot.subjects],
+        "markings": {
+            str(marking.marking_id): since.get(marking.marking_id, snapshot.version)
+            for marking in snapshot.markings
+        },
+        "source": snapshot.source,
+        "urgent": snapshot.urgent,
+    }
+
+
+def _markings(row: Any) -> Mapping[UUID, int]:
+    """Each veto with its first version.
+
+    A row of before that was kept is a list: any of them may be as new as the row itself.
+    """
+    known = row.vetting["markings"]
+    first = known if isinstance(known, dict) else dict.fromkeys(known, row.version)
+    return {UUID(one): version for one, version in first.items()}

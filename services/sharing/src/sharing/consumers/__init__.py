@@ -1,1 +1,0 @@
-"""What sharing does without being asked: take events in, and release what may leave."""

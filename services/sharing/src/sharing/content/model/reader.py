@@ -1,0 +1,319 @@
+"""What a recipient sees: a pure projection of a case's facts through a decision and the category
+table.
+
+Preview, delivery, export and audit view all call `content`, so what was shown beforehand is what
+leaves, byte for byte.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from operator import attrgetter
+from typing import Any, Final
+from uuid import UUID
+
+from common.events.case import CaseSnapshot, Fact
+from hubformats.canonical import canonical
+from hubformats.categories import CATEGORIES, FROM_SNAPSHOT, category
+from hubformats.places import is_area
+from hubformats.shield import REMOVED, Shield
+from sharing.content.model.projection import (
+    ClauseText,
+    Kind,
+    Projection,
+    ShownFact,
+    SubjectCategory,
+)
+from sharing.content.model.safe_contact import safe_contact
+
+CONTENT_VERSION: Final = 1
+
+
+_ORDER: Final[Mapping[str, int]] = {code: place for place, code in enumerate(CATEGORIES)}
+
+_ROLE_LABELS: Final = {
+    "victim": "Victim",
+    "perpetrator": "Perpetrator",
+    "child": "Child",
+    "household_member": "Household member",
+    "reporter": "Reporter",
+}
+
+
+class SnapshotReader:
+    """A snapshot read once for all its recipients.
+
+    Knows what must be decided, who is shielded, and what must be taken out of texts.
+    """
+
+    def __init__(self, snapshot: CaseSnapshot) -> None:
+        self.snapshot = snapshot
+        self._known = {subject.subject_id: subject.subject_id for subject in snapshot.subjects}
+        self._perpetrators = {
+            subject.subject_id for subject in snapshot.subjects if subject.role == "perpetrator"
+        }
+        self._shielded = _shielded(snapshot)
+        self._protected = bool(self._shielded - self._perpetrators)
+
+    @cached_property
+    def placed(self) -> tuple[tuple[Fact, SubjectCategory], ...]:
+        """Each fact with its category and subject. Raises CategoryUnknown for a fact of none."""
+        return tuple((fact, _category_of(fact, self._known)) for fact in self.snapshot.facts)
+
+    @cached_property
+    def _shown(self) -> Mapping[SubjectCategory, Sequence[ShownFact]]:
+        found: dict[SubjectCategory, list[ShownFact]] = {}
+        for place, (fact, subject_category) in enumerate(self.placed):
+            item = {"label": fact.label, "value": self.value(fact), "quality": fact.quality}
+            about = (
+                None
+                if category(fact.category).about in {"case", "source"}
+                else subject_category.subject
+            )
+            found.setdefault(subject_category, []).append(ShownFact(place, fact, item, about))
+        return found
+
+    @cached_property
+    def mask(self) -> Shield:
+        """Takes shielded places out of this snapshot's texts."""
+        secrets: list[str] = []
+        told: list[str] = []
+        for fact, subject_category in self.placed:
+            if self.is_location_shielded(subject_category):
+                (told if category(fact.category).free_text else secrets).extend(_texts(fact.value))
+            elif self._is_misplaced(fact):
+                secrets.extend(_texts(fact.value))
+        areas = [
+            text
+            for fact, _ in self.placed
+            if fact.category.endswith("_area")
+            for text in _texts(fact.value)
+        ]
+        names = [
+            text
+            for fact, _ in self.placed
+            if fact.category.endswith("_identity")
+            for text in _texts(fact.value)
+        ]
+        return Shield(secrets, told, (*areas, self.snapshot.area), names)
+
+    def value(self, fact: Fact) -> Any:
+        """The fact's value as it may be shown: without shielded places, and without an area that is
+        none.
+        """
+        return REMOVED if self._is_misplaced(fact) else self.mask.clean(fact.value)
+
+    def subject_categories(self) -> tuple[SubjectCategory, ...]:
+        """What a decision must answer for, in reading order.
+
+        Raises CategoryUnknown for a fact outside the table.
+        """
+        found = {SubjectCategory(code) for code in FROM_SNAPSHOT} | {
+            subject_category for _, subject_category in self.placed
+        }
+        return tuple(
+            sorted(
+                found,
+                key=lambda subject_category: (
+                    _ORDER[subject_category.category],
+                    str(subject_category.subject or ""),
+                ),
+            )
+        )
+
+    def is_location_shielded(self, subject_category: SubjectCategory) -> bool:
+        """Whether an address shield withholds this from everybody (design section 13, rule
+        1).
+
+        People on the protected side share roof, school run and GP, so a shield on one of them hides
+        the places of all, and of the case. A shielded perpetrator hides only his own.
+        """
+        if not category(subject_category.category).gives_location:
+            return False
+        return self._is_hidden(subject_category.subject)
+
+    def _is_hidden(self, subject: UUID | None) -> bool:
+        return subject in self._shielded if subject in self._perpetrators else self._protected
+
+    def _is_misplaced(self, fact: Fact) -> bool:
+        """Whether an address stands in the field for the area of somebody shielded: at most an area
+        may leave (design 13, rule 1).
+        """
+        return (
+            fact.category.endswith("_area")
+            and self._is_hidden(fact.subject)
+            and not all(is_area(text) for text in _texts(fact.value))
+        )
+
+    def content(
+        self, projection: Projection, *, kind: Kind, delivery_id: UUID, case_reference: str
+    ) -> dict[str, Any]:
+        """What `content` writes, before it is written. Raises as it does."""
+        if not projection.clauses:
+            raise ValueError("a disclosure needs a clause")
+        if any(
+            self.is_location_shielded(subject_category) for subject_category in projection.permitted
+        ):
+            raise ValueError("a shielded place was permitted")
+        snapshot, leading = self.snapshot, projection.clauses[0]
+        permitted = {
+            subject_category: self._shown[subject_category]
+            for subject_category in projection.permitted
+            if subject_category in self._shown
+        }
+        # In the order of the facts, whatever the order of the categories.
+        seen = sorted(
+            (each for shown in permitted.values() for each in shown), key=attrgetter("place")
+        )
+        names = _names(snapshot, {subject_category.subject for subject_category in permitted})
+        made: dict[str, Any] = {
+            "v": CONTENT_VERSION,
+            "kind": kind,
+            "deliveryId": str(delivery_id),
+            "recipient": projection.recipient,
+            "caseReference": case_reference,
+            "asOf": _moment(snapshot.received_at),
+            "provisional": snapshot.provisional,
+            "urgent": snapshot.urgent,
+            "clause": _clause(leading),
+            "otherClauses": [
+                {"id": clause.id, "text": clause.text} for clause in projection.clauses[1:]
+            ],
+            "purpose": leading.purpose,
+            "necessity": leading.necessity,
+            "lawfulBasis": leading.lawful_basis,
+            "condition": leading.condition,
+            "gateway": leading.gateway,
+            "obligations": _obligations(projection.clauses),
+            "sections": list(_sections(snapshot, projection, seen, names)),
+        }
+        if any(
+            subject_category.category == "victim_safe_contact"
+            for subject_category in projection.permitted
+        ):
+            made["safeContact"] = safe_contact(snapshot, projection, seen)
+        return made
+
+
+def subject_categories(snapshot: CaseSnapshot) -> tuple[SubjectCategory, ...]:
+    """`SnapshotReader.subject_categories` of a snapshot."""
+    return SnapshotReader(snapshot).subject_categories()
+
+
+def is_location_shielded(snapshot: CaseSnapshot, subject_category: SubjectCategory) -> bool:
+    """`SnapshotReader.is_location_shielded` of a snapshot."""
+    return SnapshotReader(snapshot).is_location_shielded(subject_category)
+
+
+def content(
+    snapshot: CaseSnapshot,
+    projection: Projection,
+    *,
+    kind: Kind,
+    delivery_id: UUID,
+    case_reference: str,
+) -> bytes:
+    """The canonical content C of one delivery.
+
+    It holds nothing of what was withheld, not even that something was: no empty section, no gap in
+    a numbering, no other recipient, no snapshot version. Raises CategoryUnknown, and ValueError
+    when the projection names no clause or permits a shielded place, which no decision may do.
+    """
+    return canonical(
+        SnapshotReader(snapshot).content(
+            projection, kind=kind, delivery_id=delivery_id, case_reference=case_reference
+        )
+    )
+
+
+def _clause(leading: ClauseText) -> dict[str, str]:
+    return {
+        "id": leading.id,
+        "text": leading.text,
+        "agreement": leading.agreement,
+        "version": leading.version,
+        "hash": leading.agreement_hash,
+    }
+
+
+def _obligations(clauses: Iterable[ClauseText]) -> list[dict[str, str]]:
+    found = {code: text for clause in clauses for code, text in clause.obligations}
+    return [{"code": code, "text": text} for code, text in found.items()]
+
+
+def _sections(
+    snapshot: CaseSnapshot,
+    projection: Projection,
+    seen: Sequence[ShownFact],
+    names: Mapping[UUID, str],
+) -> Iterator[dict[str, Any]]:
+    clauses: dict[str, set[str]] = {}
+    for subject_category, clause in projection.permitted.items():
+        clauses.setdefault(subject_category.category, set()).add(clause)
+    items: dict[str, list[Mapping[str, Any]]] = {}
+    if SubjectCategory("concern") in projection.permitted:
+        items["concern"] = [{"label": "Kind", "value": snapshot.kind, "quality": "fact"}]
+    for each in seen:
+        # A number of the safe-contact rule stands in the strip with its rule, never on its own
+        # where somebody might just dial it.
+        if each.fact.category != "victim_safe_contact" and ".means." not in each.fact.path:
+            item = each.item if each.about is None else {**each.item, "about": names[each.about]}
+            items.setdefault(each.fact.category, []).append(item)
+    for code, about in CATEGORIES.items():
+        if code in items:
+            yield {
+                "category": code,
+                "label": about.label,
+                "clause": min(clauses[code]),
+                "items": items[code],
+            }
+
+
+def _names(snapshot: CaseSnapshot, told_of: set[UUID | None]) -> dict[UUID, str]:
+    """What each visible person is called here.
+
+    People are numbered among the visible alone, so that no gap shows.
+    """
+    shown = [subject for subject in snapshot.subjects if subject.subject_id in told_of]
+    names: dict[UUID, str] = {}
+    for role, label in _ROLE_LABELS.items():
+        people = [subject for subject in shown if subject.role == role]
+        for place, subject in enumerate(people, start=1):
+            names[subject.subject_id] = label if len(people) == 1 else f"{label} {place}"
+    return names
+
+
+def _category_of(fact: Fact, known: Mapping[UUID, UUID]) -> SubjectCategory:
+    # The id of the subject itself and not the equal one of the fact: what is the same object is not
+    # compared again.
+    return SubjectCategory(
+        category(fact.category).code, known.get(fact.subject) if fact.subject else None
+    )
+
+
+def _shielded(snapshot: CaseSnapshot) -> set[UUID]:
+    shielded = {subject.subject_id for subject in snapshot.subjects if subject.address_shielded}
+    for marking in snapshot.markings:
+        if marking.kind == "location_shield":
+            # A shield that names nobody protects every victim on the case.
+            shielded |= (
+                {marking.subject}
+                if marking.subject
+                else {s.subject_id for s in snapshot.subjects if s.role != "perpetrator"}
+            )
+    return shielded
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)

@@ -1,0 +1,46 @@
+"""Events from referral: snapshots to decide on, and people that were erased."""
+
+from collections.abc import Callable
+
+from common.database import Unit
+from common.events.case import CaseSnapshot, SubjectErased
+from common.inbox import Inbox, Received, Refused
+from hubformats.categories import CategoryUnknown
+from sharing.agreements.use_cases import NoAgreement
+from sharing.decisions.ports import DecisionTx
+from sharing.decisions.use_cases.deciding import forget_subject, take_snapshot
+from sharing.decisions.use_cases.run import DecisionContext
+
+
+class CaseConsumer:
+    """Each handler runs in the transaction that takes the event in.
+
+    So a crash repeats the event and never half of its effect. `opened` makes the repositories of
+    such a transaction.
+    """
+
+    def __init__(self, context: DecisionContext, opened: Callable[[Unit], DecisionTx]) -> None:
+        self._context = context
+        self._opened = opened
+
+    def register(self, inbox: Inbox) -> None:
+        """Tell the inbox what this consumer understands."""
+        inbox.on(CaseSnapshot, self.snapshot)
+        inbox.on(SubjectErased, self.erased)
+
+    def snapshot(self, unit: Unit, got: Received, event: CaseSnapshot) -> None:
+        """Decide and prepare. What cannot be decided is set aside whole, and holds the case."""
+        if got.source != "svc:referral":
+            raise Refused("not-referral")
+        try:
+            take_snapshot(self._opened(unit), self._context, event)
+        except NoAgreement:
+            raise Refused("no-agreement") from None
+        except CategoryUnknown:
+            raise Refused("category-unknown") from None
+
+    def erased(self, unit: Unit, got: Received, event: SubjectErased) -> None:
+        """Destroy here what was destroyed at the owner, on the owner's word alone."""
+        if got.source != "svc:referral":
+            raise Refused("not-referral")
+        forget_subject(self._opened(unit), self._context, event.subject_id, event.case_ids)

@@ -1,0 +1,250 @@
+"""Decide who may know what: questions to the agreement, and what its answers add up to. Pure; the
+same inputs give the same decision."""
+
+import hashlib
+import hmac
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+from uuid import UUID
+
+from common.events.case import CaseSnapshot, Marking
+from hubformats.canonical import b64u, canonical
+from sharing.agreements.model import LAPSING, RULE_FAILED, Agreement, Question, Ruling
+from sharing.content.model.projection import Projection, SubjectCategory
+from sharing.content.model.reader import SnapshotReader
+from sharing.directory.model import Agency
+
+NO_CLAUSE: Final = "no-clause"
+LAPSED: Final = "review-lapsed"
+NOT_IN_FORCE: Final = "not-in-force"
+ESSENTIAL: Final = "essential-withheld"
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientDecision:
+    """What one agency may know: what is permitted, with its clause, withheld ones with the reason,
+    and the sum of it.
+    """
+
+    recipient: Agency
+    projection: Projection
+    withheld: Mapping[SubjectCategory, str]
+    reason: str
+    """Empty when anything is permitted; else why nothing is."""
+
+    @property
+    def permitted(self) -> bool:
+        """Whether anything may be disclosed."""
+        return bool(self.projection.permitted)
+
+
+@dataclass(frozen=True, slots=True)
+class SharingDecision:
+    """A whole decision on one snapshot version, repeatable while its inputs exist."""
+
+    as_of: datetime
+    agreement: str
+    agreement_version: str
+    agreement_hash: str
+    inputs_hash: str
+    recipients: tuple[RecipientDecision, ...]
+
+
+def due(
+    snapshot: CaseSnapshot, agreement: Agreement, agencies: Sequence[Agency]
+) -> tuple[Agency, ...]:
+    """The agencies a decision must answer for: parties of the area that some clause may serve, in
+    the order of their ids.
+    """
+    served = agreement.serves()
+    parties = set(agreement.terms.parties)
+    found = (
+        agency
+        for agency in agencies
+        if agency.area == snapshot.area and agency.type in served and agency.id in parties
+    )
+    return tuple(sorted(found, key=lambda agency: agency.id))
+
+
+def questions(reader: SnapshotReader, recipients: Sequence[Agency]) -> tuple[Question, ...]:
+    """Ask for every recipient and every category of every person.
+
+    Raises CategoryUnknown for a fact outside the table.
+    """
+    wanted = [
+        (subject_category, reader.is_location_shielded(subject_category))
+        for subject_category in reader.subject_categories()
+    ]
+    markings = reader.snapshot.markings
+    return tuple(
+        Question(
+            agency,
+            subject_category,
+            shielded,
+            frozenset([m.kind for m in markings if covers(m, agency.id, subject_category)]),
+        )
+        for agency in recipients
+        for subject_category, shielded in wanted
+    )
+
+
+def covers(marking: Marking, agency: str, subject_category: SubjectCategory) -> bool:
+    """Whether a veto covers this agency and subject_category.
+
+    A location shield has its own rule, `SnapshotReader.is_location_shielded`.
+    """
+    if marking.kind == "location_shield" or marking.agency not in {"*", agency}:
+        return False
+    if marking.kind == "informant" and marking.category == "*" and marking.subject is None:
+        # Who is protected is not said, so what could name a source is.
+        return subject_category.category in {"informant_identity", "referrer"}
+    if marking.subject is not None and subject_category.subject != marking.subject:
+        return False
+    return marking.category in {"*", subject_category.category}
+
+
+def conclude(
+    snapshot: CaseSnapshot,
+    agreement: Agreement,
+    asked: Sequence[Question],
+    rulings: Sequence[Ruling],
+    *,
+    as_of: datetime,
+) -> SharingDecision:
+    """Add the rulings up, one decision per recipient."""
+    by_recipient: dict[Agency, list[tuple[Question, Ruling]]] = {}
+    for question, ruling in zip(asked, rulings, strict=True):
+        by_recipient.setdefault(question.recipient, []).append((question, ruling))
+    decided = tuple(
+        _recipient(agreement, agency, answers, as_of) for agency, answers in by_recipient.items()
+    )
+    return SharingDecision(
+        as_of=as_of,
+        agreement=agreement.terms.id,
+        agreement_version=agreement.terms.version,
+        agreement_hash=agreement.hash,
+        inputs_hash=inputs_hash(snapshot),
+        recipients=decided,
+    )
+
+
+def inputs_hash(snapshot: CaseSnapshot) -> str:
+    """SHA-256 of everything a decision looked at; random ids in it keep its content from being
+    guessed.
+    """
+    return b64u(hashlib.sha256(canonical(snapshot.data())).digest())
+
+
+def _recipient(
+    agreement: Agreement, agency: Agency, answers: list[tuple[Question, Ruling]], as_of: datetime
+) -> RecipientDecision:
+    permitted: dict[SubjectCategory, frozenset[str]] = {}
+    withheld: dict[SubjectCategory, str] = {}
+    for question, ruling in answers:
+        clauses, reason = _weigh(agreement, ruling, as_of.date())
+        if clauses:
+            permitted[question.subject_category] = clauses
+        else:
+            withheld[question.subject_category] = reason
+    _drop_pointless(agreement, permitted, withheld)
+    used = agreement.order(
+        frozenset(clause for clauses in permitted.values() for clause in clauses)
+    )
+    # What two clauses permit goes under the leading one; a clause that then carries nothing is
+    # not mentioned.
+    under = {
+        subject_category: agreement.order(clauses)[0].id
+        for subject_category, clauses in permitted.items()
+    }
+    told = tuple(
+        agreement.told(clause, agency.type) for clause in used if clause.id in under.values()
+    )
+    advocate = agency.type in agreement.terms.advocates
+    projection = Projection(agency.id, under, told, decided_at=as_of, advocate=advocate)
+    return RecipientDecision(agency, projection, withheld, "" if under else _sum(withheld))
+
+
+def _weigh(agreement: Agreement, ruling: Ruling, on: date) -> tuple[frozenset[str], str]:
+    """The clauses that stand today, or the reason why none does."""
+    if not ruling.permitted:
+        return frozenset(), agreement.leading_veto(ruling.reasons) if ruling.reasons else NO_CLAUSE
+    if not agreement.in_force(on):
+        return frozenset(), NOT_IN_FORCE
+    standing = frozenset(
+        c
+        for c in ruling.reasons
+        if not (agreement.lapsed(on) and agreement.clause(c).purpose in LAPSING)
+    )
+    return standing, LAPSED
+
+
+def _drop_pointless(
+    agreement: Agreement,
+    permitted: dict[SubjectCategory, frozenset[str]],
+    withheld: dict[SubjectCategory, str],
+) -> None:
+    carried = {
+        (clause, subject_category.category)
+        for subject_category, clauses in permitted.items()
+        for clause in clauses
+    }
+    for clause in agreement.order(frozenset(clause for clause, _ in carried)):
+        if not any((clause.id, essential) in carried for essential in clause.essential):
+            for subject_category, clauses in list(permitted.items()):
+                permitted[subject_category] = clauses - {clause.id}
+                if not permitted[subject_category]:
+                    del permitted[subject_category]
+                    withheld[subject_category] = ESSENTIAL
+
+
+def _sum(withheld: Mapping[SubjectCategory, str]) -> str:
+    """Why nothing goes: a reason that covers everything, else the one that says most."""
+    reasons = Counter(withheld.values())
+    for code in (RULE_FAILED, ESSENTIAL, LAPSED, NOT_IN_FORCE):
+        if reasons[code]:
+            return code
+    # A veto explains the whole only when it covers the whole: an address shield is no reason for
+    # having no clause.
+    return next(iter(reasons)) if len(reasons) == 1 else _common_veto(reasons)
+
+
+def _common_veto(reasons: Counter[str]) -> str:
+    return (
+        NO_CLAUSE
+        if reasons[NO_CLAUSE] or not reasons
+        else min(reasons, key=lambda code: (-reasons[code], code))
+    )
+
+
+def delivery_id(
+    secret: bytes, snapshot: CaseSnapshot, recipient: str, agreement_hash: str, *, ordinal: int = 0
+) -> UUID:
+    """The id of the one delivery these allow, the same for a preview as for the delivery itself.
+
+    `ordinal` counts this recipient's earlier deliveries of the same version: one that was blocked
+    keeps its id and never leaves under it, and what is decided again is another delivery.
+    A keyed UUID version 8 (RFC 9562 section 5.8): two agencies who compare theirs learn nothing,
+    not even the moment.
+    """
+    named = "\0".join(
+        ("delivery", str(snapshot.case_id), str(snapshot.version), recipient, agreement_hash)
+    ).encode()
+    if ordinal:
+        named += f"\0{ordinal}".encode()
+    raw = bytearray(hmac.digest(secret, named, hashlib.sha256)[:16])
+    raw[6] = raw[6] & 0x0F | 0x80
+    raw[8] = raw[8] & 0x3F | 0x80
+    return UUID(bytes=bytes(raw))
+
+
+def fingerprint(secret: bytes, content: Mapping[str, object]) -> str:
+    """Tells whether two deliveries say the same, whatever their id, kind and moment; keyed, so that
+    nobody can guess content by it.
+    """
+    said = {
+        name: value for name, value in content.items() if name not in {"deliveryId", "kind", "asOf"}
+    }
+    return b64u(hmac.digest(secret, b"fingerprint\0" + canonical(said), hashlib.sha256))

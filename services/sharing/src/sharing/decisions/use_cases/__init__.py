@@ -1,0 +1,1 @@
+"""Take snapshots in, decide on them, and decide again."""

@@ -1,0 +1,1 @@
+"""Which agencies there are, which may act, and what keys they have."""

@@ -1,0 +1,48 @@
+"""The directory of this process, which follows identity."""
+
+from common.bootstrap import Bootstrap
+from common.directory import DirectoryKeys, DirectoryState, DirectoryUnreachable
+from hubformats.keys import VerificationKey
+from sharing.directory.model import Agency
+from sharing.directory.ports import KeysUnreachable
+
+
+class HubDirectory:
+    """Agencies of the bootstrap file with their state of the moment.
+
+    Fulfils `directory.ports.Directory`.
+    """
+
+    def __init__(self, bootstrap: Bootstrap, state: DirectoryState, keys: DirectoryKeys) -> None:
+        self._agencies = tuple(
+            (agency.id, agency.type, agency.area) for agency in bootstrap.agencies.values()
+        )
+        self._state = state
+        self._keys = keys
+
+    def agencies(self) -> tuple[Agency, ...]:
+        """In the order of the file."""
+        return tuple(
+            Agency(name, kind, area, self._state.suspended(name))
+            for name, kind, area in self._agencies
+        )
+
+    def fresh(self) -> bool:
+        """At most sixty seconds old."""
+        return self._state.fresh()
+
+    def sealing_key(self, agency: str) -> str | None:
+        """The current one's id."""
+        key = self._keys.recipient(agency)
+        return None if key is None else key.kid
+
+    def verification(self, kid: str) -> VerificationKey | None:
+        """Whatever its status; a revoked one verifies nothing."""
+        return self._keys.verification(kid)
+
+    async def refresh(self) -> None:
+        """Ask identity for the key sets, each signed by its owner."""
+        try:
+            await self._keys.refresh()
+        except DirectoryUnreachable as error:
+            raise KeysUnreachable(error.retry_after) from None

@@ -1,0 +1,41 @@
+"""What sharing asks of the directory."""
+
+from typing import Protocol
+
+from hubformats.keys import VerificationKey
+from sharing.directory.model import Agency
+
+
+class KeysUnreachable(Exception):
+    """The owner of the keys cannot be asked now. `retry_after` is in seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("keys-unreachable")
+        self.retry_after = retry_after
+
+
+class Directory(Protocol):
+    """Which agencies there are and which may act.
+
+    Obligation: answers from memory; `fresh` is False when the copy is over 60 s old.
+    """
+
+    def agencies(self) -> tuple[Agency, ...]:
+        """All agencies, with their state of the moment."""
+        ...
+
+    def fresh(self) -> bool:
+        """Whether that state may be relied on."""
+        ...
+
+    def sealing_key(self, agency: str) -> str | None:
+        """Id of the key that something for this agency is sealed to now; None when it has none."""
+        ...
+
+    def verification(self, kid: str) -> VerificationKey | None:
+        """A signing key by id."""
+        ...
+
+    async def refresh(self) -> None:
+        """Ask for everybody's keys of now. Raises KeysUnreachable."""
+        ...

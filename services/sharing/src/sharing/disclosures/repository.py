@@ -1,0 +1,369 @@
+"""Keeps disclosures with their sealed evidence, and lists them for the release worker."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import fields
+from datetime import datetime
+from enum import Enum
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
+
+from common.access import Granted
+from common.database import Prepared, Unit, UuidType
+from hubformats.agency_events import Promise
+from sharing.cases.model import THIRD_PARTY, Reason, Relation
+from sharing.context import SERVICE
+from sharing.disclosures.model import (
+    PROMISED,
+    AuthorisedDisclosure,
+    Disclosure,
+    Evidence,
+    Hold,
+    Phase,
+    Standing,
+    State,
+    authorised_disclosure,
+)
+from sharing.disclosures.ports import Due, Stuck, Unproven
+from sharing.tables import CaseKeys, CaseRow, DisclosureRow, RepositoryDeps, table_of
+
+_CASE = table_of(CaseRow)
+_DISCLOSURE = table_of(DisclosureRow)
+_OWN: Final = tuple(field.name for field in fields(Disclosure))
+_NO_WORD: Final = ""
+"""What the columns of words hold where the model says None."""
+_WORDS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "state": State,
+    "standing": lambda word: Standing(word) if word else None,
+    "reason": lambda word: Hold(word) if word else None,
+    "sealed_to": lambda word: word or None,
+}
+"""How the columns of words are read."""
+
+# Made once: building a statement costs several times what running it does.
+_NEW: Final = Prepared(insert(_DISCLOSURE), *_OWN, "key_id", "evidence_ct")
+_DISCLOSURES: Final = select(*(_DISCLOSURE.c[name] for name in _OWN))
+_THIS: Final = _DISCLOSURE.c.id == bindparam("b_id")
+_BY_ID: Final = Prepared(_DISCLOSURES.where(_THIS).with_for_update())
+_BY_RECORD: Final = Prepared(
+    _DISCLOSURES.where(_DISCLOSURE.c.record_id == bindparam("b_record")).with_for_update()
+)
+_OF_CASE: Final = Prepared(
+    _DISCLOSURES.where(_DISCLOSURE.c.case_id == bindparam("b_case")).order_by(
+        _DISCLOSURE.c.decided_at, _DISCLOSURE.c.id
+    )
+)
+_IN_CASE: Final = _CASE.c.case_id == _DISCLOSURE.c.case_id
+_REFERRED: Final = and_(
+    _CASE.c.referrer == bindparam("b_agency"),
+    func.coalesce(_CASE.c.vetting["source"].as_string(), "") != THIRD_PARTY,
+)
+_OF_REFERRER: Final = Prepared(
+    _DISCLOSURES.join(_CASE, _IN_CASE).where(_THIS, _REFERRED).with_for_update(of=_DISCLOSURE)
+)
+
+
+def _in(phase: Phase) -> ColumnElement[bool]:
+    standing = phase.standing.value if phase.standing else _NO_WORD
+    return and_(_DISCLOSURE.c.state == phase.state.value, _DISCLOSURE.c.standing == standing)
+
+
+_AWAITS: Final = _DISCLOSURE.c.state == State.AWAITING_RECEIPT.value
+_UNPROVEN: Final = (
+    _DISCLOSURES.add_columns(_CASE.c.referrer_reference, _CASE.c.vetting)
+    .join(_CASE, _IN_CASE)
+    .where(_REFERRED, or_(_AWAITS, _in(PROMISED)))
+    .where(
+        or_(
+            bindparam("b_any", type_=Boolean),
+            _DISCLOSURE.c.id == bindparam("b_one", type_=UuidType),
+        )
+    )
+    .order_by(
+        case((_AWAITS, 0), else_=1),
+        case((func.coalesce(_CASE.c.vetting["urgent"].as_boolean(), false()), 0), else_=1),
+        _DISCLOSURE.c.decided_at.desc(),
+        _DISCLOSURE.c.id.desc(),
+    )
+    .limit(bindparam("b_limit"))
+)
+_EVIDENCE: Final = Prepared(
+    select(
+        _DISCLOSURE.c.key_id, _DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof
+    ).where(_THIS)
+)
+_PROVEN: Final = Prepared(
+    update(_DISCLOSURE)
+    .where(_THIS, _DISCLOSURE.c.proof.is_(None))
+    .values(leaf=bindparam("b_leaf"), leaf_index=bindparam("b_index"), proof=bindparam("b_proof"))
+)
+
+
+@lru_cache
+def _replacing(changed: tuple[str, ...]) -> Prepared:
+    """The compare and swap that sets these columns; the model's methods name few sets of them."""
+    return Prepared(
+        update(_DISCLOSURE).where(
+            _THIS,
+            _DISCLOSURE.c.state == bindparam("b_state"),
+            _DISCLOSURE.c.standing == bindparam("b_standing"),
+        ),
+        *changed,
+    )
+
+
+class SqlDisclosures:
+    """Fulfils `sharing.disclosures.ports.Disclosures` inside one unit of work."""
+
+    def __init__(self, unit: Unit, deps: RepositoryDeps, keys: CaseKeys) -> None:
+        self._unit = unit
+        self._conn = unit.connection
+        self._deps = deps
+        self._keys = keys
+
+    def add(self, disclosure: Disclosure, evidence: Evidence) -> None:
+        """Insert it with its evidence sealed."""
+        key = self._keys.of_case(disclosure.case_id)
+        sealed = key.seal("disclosure", "evidence_ct", disclosure.id, evidence.encode())
+        own = {name: _stored(disclosure, name) for name in _OWN}
+        _NEW.run(self._conn, {**own, "key_id": key.subject_id, "evidence_ct": sealed})
+
+    def get(self, delivery_id: UUID) -> Disclosure | None:
+        """Lock it on PostgreSQL; SQLite's writer has the whole file."""
+        return self._one(_BY_ID, b_id=delivery_id)
+
+    def by_record(self, record_id: UUID) -> Disclosure | None:
+        """Look it up by the audit record's id."""
+        return self._one(_BY_RECORD, b_record=record_id)
+
+    def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
+        """Oldest first."""
+        return tuple(_disclosure(row) for row in _OF_CASE.run(self._conn, {"b_case": case_id}))
+
+    def authorised(
+        self, granted: Granted, delivery_id: UUID, reason: Reason | None = None
+    ) -> AuthorisedDisclosure | None:
+        """Look for the caller's relation: this service with a reason, or the referrer."""
+        agency = granted.principal.agency
+        if reason is not None:
+            found = None if agency != SERVICE else self.get(delivery_id)
+            relation = Relation.OWN_WORK
+        else:
+            found = self._one(_OF_REFERRER, b_id=delivery_id, b_agency=agency)
+            relation = Relation.REFERRER
+        return None if found is None else authorised_disclosure(found, relation, reason)
+
+    def evidence(self, authorised: AuthorisedDisclosure) -> Evidence:
+        """Open it. Raises ContentGone when the key is gone."""
+        this = authorised.disclosure.id
+        row = _EVIDENCE.run(self._conn, {"b_id": this}).one()
+        key = self._keys.get(row.key_id)
+        text = key.open("disclosure", "evidence_ct", this, row.evidence_ct)
+        return Evidence.decode(text, leaf=row.leaf, proof=row.proof)
+
+    def replace(self, old: Disclosure, new: Disclosure) -> bool:
+        """Set what changed where the state and standing are still the old ones."""
+        if old.id != new.id:
+            raise ValueError("not the same disclosure")
+        changed = {
+            name: _stored(new, name) for name in _OWN if getattr(new, name) != getattr(old, name)
+        }
+        if not changed:
+            return True
+        swap = {
+            "b_id": old.id,
+            "b_state": _stored(old, "state"),
+            "b_standing": _stored(old, "standing"),
+        }
+        done = _replacing(tuple(changed)).run(self._conn, {**swap, **changed}).rowcount == 1
+        if done and new.state is State.PROVEN and old.state is not State.PROVEN:
+            self._unit.after_commit(self._deps.after_proof)
+        return done
+
+    def keep_proof(self, delivery_id: UUID, leaf: bytes, index: int, proof: str) -> None:
+        """Write it beside the sealed evidence; the first receipt stays."""
+        _PROVEN.run(
+            self._conn, {"b_id": delivery_id, "b_leaf": leaf, "b_index": index, "b_proof": proof}
+        )
+        self._unit.after_commit(self._deps.after_proof)
+
+    def promised(self, disclosure: Disclosure) -> Promise | None:
+        """Ask the trail, which numbered the record."""
+        if disclosure.proof_due is None:
+            return None
+        try:
+            return self._deps.trail.promise_again(
+                self._unit, disclosure.record_id, disclosure.proof_due
+            )
+        except LookupError:
+            return None
+
+    def unproven(
+        self, granted: Granted, limit: int, delivery_id: UUID | None = None
+    ) -> tuple[Unproven, ...]:
+        """List disclosures without proof. Returns states, times and names; opens no facts."""
+        wanted = {"b_any": delivery_id is None, "b_one": delivery_id}
+        agency = granted.principal.agency
+        rows = self._conn.execute(_UNPROVEN, {"b_agency": agency, "b_limit": limit, **wanted})
+        return tuple(
+            Unproven(_disclosure(row), row.referrer_reference, row.vetting.get("urgent", False))
+            for row in rows
+        )
+
+    def _one(self, query: Prepared, **values: object) -> Disclosure | None:
+        row = query.run(self._conn, values).first()
+        return None if row is None else _disclosure(row)
+
+
+def _disclosure(row: Any) -> Disclosure:
+    """From the columns of `_OWN`, in their order."""
+    values = dict(zip(_OWN, row, strict=False))
+    return Disclosure(
+        **{name: _WORDS[name](value) if name in _WORDS else value for name, value in values.items()}
+    )
+
+
+def _stored(disclosure: Disclosure, name: str) -> Any:
+    """A field as its column holds it."""
+    value = getattr(disclosure, name)
+    if value is None and name in _WORDS:
+        return _NO_WORD
+    return value.value if isinstance(value, Enum) else value
+
+
+_DUES: Final = select(
+    _DISCLOSURE.c.id, _DISCLOSURE.c.case_id, _DISCLOSURE.c.snapshot_version, _CASE.c.vetting
+).join(_CASE, _IN_CASE)
+# Made once: the worker looks after every commit.
+_DUE: Final = Prepared(
+    _DUES.where(
+        _DISCLOSURE.c.state == State.PROVEN.value, _DISCLOSURE.c.next_at <= bindparam("b_now")
+    )
+    .order_by(_DISCLOSURE.c.next_at, _DISCLOSURE.c.id)
+    .limit(bindparam("b_limit"))
+)
+_NEXT_DUE: Final = Prepared(
+    select(func.min(_DISCLOSURE.c.next_at)).where(_DISCLOSURE.c.state == State.PROVEN.value)
+)
+_NOT_LEFT: Final = (State.AWAITING_RECEIPT.value, State.PROVEN.value, State.BLOCKED.value)
+
+
+class SqlDisclosureViews:
+    """Fulfils `sharing.disclosures.ports.DisclosureViews` on one snapshot."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._conn = connection
+
+    def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
+        """Oldest first."""
+        return _dues(_DUE.run(self._conn, {"b_now": now, "b_limit": limit}))
+
+    def next_due(self) -> datetime | None:
+        """The earliest time of all proven ones."""
+        found: datetime | None = _NEXT_DUE.run(self._conn).scalar_one()
+        return found
+
+    def promised_with_proof(self, after: UUID | None, limit: int) -> tuple[Due, ...]:
+        """Those whose notice with the proof has not gone yet."""
+        here = and_(_in(PROMISED), _DISCLOSURE.c.proof.is_not(None), _behind(after))
+        return self._due(here, limit)
+
+    def promises_due(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
+        """Told of already or not."""
+        query = (
+            select(_DISCLOSURE.c.id)
+            .where(_overdue(now), _behind(after))
+            .order_by(_DISCLOSURE.c.id)
+            .limit(limit)
+        )
+        return tuple(self._conn.execute(query).scalars())
+
+    def overdue_promises(self, now: datetime) -> int:
+        """Count what is promised and past the hour."""
+        query = select(func.count()).select_from(_DISCLOSURE).where(_overdue(now))
+        found: int = self._conn.execute(query).scalar_one()
+        return found
+
+    def sealed_to_old_keys(
+        self, current: Mapping[str, str], after: UUID | None, limit: int
+    ) -> tuple[Due, ...]:
+        """Look recipient by recipient, because each has its own current key."""
+        if not current:
+            return ()
+        old = or_(
+            *(
+                and_(_DISCLOSURE.c.recipient == who, _DISCLOSURE.c.sealed_to != kid)
+                for who, kid in current.items()
+            )
+        )
+        here = and_(
+            _DISCLOSURE.c.state == State.RELEASED.value,
+            _DISCLOSURE.c.standing != _NO_WORD,
+            _DISCLOSURE.c.saved_at.is_(None),
+            old,
+            _behind(after),
+        )
+        return self._due(here, limit)
+
+    def stuck(self) -> tuple[Stuck, ...]:
+        """Count waiting and blocked ones by state and reason."""
+        shown = (_DISCLOSURE.c.state, _DISCLOSURE.c.reason)
+        query = (
+            select(*shown, func.count(), func.min(_DISCLOSURE.c.decided_at))
+            .where(_DISCLOSURE.c.state.in_(_NOT_LEFT))
+            .group_by(*shown)
+            .order_by(*shown)
+        )
+        return tuple(
+            Stuck(State(state), _WORDS["reason"](reason), count, oldest)
+            for state, reason, count, oldest in self._conn.execute(query)
+        )
+
+    def blocked(self, deliveries: Collection[UUID], reason: str, limit: int) -> tuple[UUID, ...]:
+        """Name each case once."""
+        case_id = _DISCLOSURE.c.case_id
+        here = and_(
+            _DISCLOSURE.c.state == State.BLOCKED.value,
+            or_(_DISCLOSURE.c.id.in_(deliveries), _DISCLOSURE.c.reason == reason),
+        )
+        query = select(case_id).where(here).distinct().order_by(case_id).limit(limit)
+        return tuple(self._conn.execute(query).scalars())
+
+    def _due(self, here: ColumnElement[bool], limit: int) -> tuple[Due, ...]:
+        return _dues(self._conn.execute(_DUES.where(here).order_by(_DISCLOSURE.c.id).limit(limit)))
+
+
+def _dues(rows: Iterable[Any]) -> tuple[Due, ...]:
+    return tuple(
+        Due(
+            row.id,
+            row.case_id,
+            row.snapshot_version,
+            tuple(UUID(one) for one in row.vetting["subjects"]),
+        )
+        for row in rows
+    )
+
+
+def _overdue(now: datetime) -> ColumnElement[bool]:
+    return and_(_DISCLOSURE.c.standing == Standing.PROMISED.value, _DISCLOSURE.c.proof_due < now)
+
+
+def _behind(after: UUID | None) -> ColumnElement[bool]:
+    return true() if after is None else _DISCLOSURE.c.id > after

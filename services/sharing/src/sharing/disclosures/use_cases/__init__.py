@@ -1,0 +1,1 @@
+"""What happens to a disclosure between its decision and its recipient."""

@@ -1,0 +1,1 @@
+"""An agency's inbox: sealed deliveries, receipts of what is saved, acknowledgements."""

@@ -1,0 +1,72 @@
+"""Receipts and acknowledgements that agencies send by their own topic."""
+
+from collections.abc import Callable
+
+from common.database import Unit
+from common.inbox import Inbox, Received, Refused, Transient
+from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
+from hubformats.audit_record import Actor
+from sharing.inbox.model import ReceiptRefused, delivery_of
+from sharing.inbox.ports import InboxTx
+from sharing.inbox.use_cases.receiving import (
+    DeliveryNotFound,
+    InboxContext,
+    RoleUnknown,
+    acknowledge,
+    save,
+)
+
+
+class InboundConsumer:
+    """Each handler runs in the transaction that takes the message in.
+
+    So a crash repeats the message and never half of its effect. `opened` makes the repositories
+    of such a transaction.
+    """
+
+    def __init__(self, context: InboxContext, opened: Callable[[Unit], InboxTx]) -> None:
+        self._context = context
+        self._opened = opened
+
+    def register(self, inbox: Inbox) -> None:
+        """Tell the inbox what this consumer understands."""
+        inbox.on(SavedReceipt, self.saved)
+        inbox.on(DeliveryAcknowledged, self.acknowledged)
+
+    def saved(self, unit: Unit, got: Received, event: SavedReceipt) -> None:
+        """Take a receipt in, as by the API; the envelope's sender is the agency it speaks for."""
+        self._may_speak(got.source)
+        try:
+            delivery = delivery_of(event.receipt)
+        except ReceiptRefused as refused:
+            raise Refused(refused.code) from None
+        try:
+            save(self._opened(unit), self._context, _agency(got), delivery, event.receipt)
+        except ReceiptRefused:
+            raise Refused("receipt-refused") from None
+        except DeliveryNotFound as refused:
+            raise Refused(refused.code) from None
+
+    def acknowledged(self, unit: Unit, got: Received, event: DeliveryAcknowledged) -> None:
+        """Take an acknowledgement in, as by the API."""
+        self._may_speak(got.source)
+        tx = self._opened(unit)
+        try:
+            acknowledge(tx, self._context, _agency(got), event.delivery_id, event.role)
+        except (DeliveryNotFound, RoleUnknown) as refused:
+            raise Refused(refused.code) from None
+
+    def _may_speak(self, agency: str) -> None:
+        """Refuse a suspended agency here as the API does.
+
+        Raises Refused, to be replayed on restoring, and Transient when nobody can say.
+        """
+        directory = self._context.directory
+        if not directory.fresh():
+            raise Transient("directory-stale")
+        if not any(known.id == agency and not known.suspended for known in directory.agencies()):
+            raise Refused("agency-suspended")
+
+
+def _agency(got: Received) -> Actor:
+    return Actor(subject=got.source, agency=got.source, role="system")

@@ -1,0 +1,74 @@
+"""What reading an inbox and taking receipts in need from the outside."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from common.access import Granted
+from sharing.cases.ports import Cases
+from sharing.context import Writing
+from sharing.disclosures.ports import Disclosures
+from sharing.inbox.model import AuthorisedDelivery, Shown
+
+
+class Inbox(Protocol):
+    """The agencies' inboxes, inside one writing transaction.
+
+    Obligation: every lookup is scoped to one recipient; another's item and none look the same.
+    """
+
+    def behind(self, granted: Granted, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
+        """The caller's envelopes behind position `after`, up to the first not to be seen yet."""
+        ...
+
+    def envelopes(self, granted: Granted, delivery_id: UUID) -> tuple[Shown, ...]:
+        """Every envelope of this delivery that the caller's agency was given, oldest first."""
+        ...
+
+    def given_to(self, recipient: str, delivery_id: UUID) -> AuthorisedDelivery | None:
+        """The delivery, its disclosure locked, if this agency was given it."""
+        ...
+
+    def confirmed(self, event_ids: Sequence[UUID]) -> None:
+        """The other end holds these messages: their bytes need not be sent again."""
+        ...
+
+
+class InboxTx(Writing, Protocol):
+    """One writing transaction, as the inbox uses it."""
+
+    @property
+    def cases(self) -> Cases:
+        """The cases."""
+        ...
+
+    @property
+    def disclosures(self) -> Disclosures:
+        """The disclosures."""
+        ...
+
+    @property
+    def inbox(self) -> Inbox:
+        """The agencies' inboxes."""
+        ...
+
+
+class InboxViews(Protocol):
+    """What may be looked at without a writing transaction."""
+
+    def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
+        """Whether the next envelope behind a place may be seen.
+
+        A look that shows nothing needs no audit record.
+        """
+        ...
+
+
+class InboxView(Protocol):
+    """One snapshot that cannot write, as the inbox uses it."""
+
+    @property
+    def inbox(self) -> InboxViews:
+        """The agencies' inboxes."""
+        ...

@@ -1,0 +1,176 @@
+"""Keeps the agencies' inboxes: sealed envelopes in the order in which each was given them."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection, Insert, bindparam, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from common import topics
+from common.access import Granted
+from common.database import Prepared, Unit
+from common.faults import crash_point
+from hubformats.agency_events import DisclosurePackage
+from sharing.content.model.projection import Kind
+from sharing.disclosures.model import Disclosure
+from sharing.disclosures.ports import Disclosures
+from sharing.inbox.model import AuthorisedDelivery, Delivery, Shown, authorised_delivery
+from sharing.tables import (
+    DELIVERY,
+    INBOX_PLACE,
+    CaseRow,
+    DisclosureRow,
+    RepositoryDeps,
+    table_of,
+)
+
+_CASE = table_of(CaseRow)
+_DISCLOSURE = table_of(DisclosureRow)
+_FIELDS: Final = tuple(field.name for field in fields(Delivery))
+
+# Made once: a waiting reader looks after every delivery.
+_NEW: Final = Prepared(insert(DELIVERY), "agency", *_FIELDS)
+_SHOWN: Final = (
+    select(
+        *(DELIVERY.c[name] for name in _FIELDS),
+        _DISCLOSURE.c.case_id,
+        _CASE.c.referrer,
+        _DISCLOSURE.c.saved_at,
+        _DISCLOSURE.c.acknowledged_at,
+    )
+    .join(_DISCLOSURE, _DISCLOSURE.c.id == DELIVERY.c.delivery_id)
+    .join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id)
+)
+_OWN: Final = DELIVERY.c.agency == bindparam("b_agency")
+_ENVELOPES: Final = Prepared(
+    _SHOWN.where(_OWN, DELIVERY.c.delivery_id == bindparam("b_delivery")).order_by(
+        DELIVERY.c.position
+    )
+)
+_BEHIND: Final = Prepared(
+    _SHOWN.where(_OWN, DELIVERY.c.position > bindparam("b_after"))
+    .order_by(DELIVERY.c.position)
+    .limit(bindparam("b_limit"))
+)
+_NEXT: Final = Prepared(
+    select(DELIVERY.c.visible_at)
+    .where(_OWN, DELIVERY.c.position > bindparam("b_after"))
+    .order_by(DELIVERY.c.position)
+    .limit(1)
+)
+
+
+def _placing(dialect: str) -> Insert:
+    new = sqlite.insert(INBOX_PLACE) if dialect == "sqlite" else postgresql.insert(INBOX_PLACE)
+    taken = new.on_conflict_do_update(
+        index_elements=["agency"], set_={"last": INBOX_PLACE.c.last + 1}
+    )
+    return taken.returning(INBOX_PLACE.c.last)
+
+
+_PLACED: Final = Prepared(_placing, "agency", "last")
+
+
+class SqlInbox:
+    """Fulfils `inbox.ports.Inbox` and `disclosures.ports.InboxWriter` inside one unit of work."""
+
+    def __init__(self, unit: Unit, deps: RepositoryDeps, disclosures: Disclosures) -> None:
+        self._unit = unit
+        self._conn = unit.connection
+        self._deps = deps
+        self._disclosures = disclosures
+
+    def send(
+        self,
+        disclosure: Disclosure,
+        package: DisclosurePackage,
+        *,
+        kind: Kind,
+        not_before: datetime | None,
+    ) -> str:
+        """Make one envelope, in the outbox and in the inbox, byte for byte the same."""
+        agency = disclosure.recipient
+        sent = self._deps.outbox.send(
+            self._unit,
+            topic=topics.disclosure(agency),
+            key=agency,
+            event=package,
+            to=[agency],
+            stream=agency,
+            not_before=not_before,
+        )
+        crash_point("sharing.package-sealed")
+        made = Delivery(
+            position=self._place(agency),
+            delivery_id=disclosure.id,
+            kind=kind,
+            envelope=sent.value,
+            digest=sent.digest,
+            event_id=sent.id,
+            visible_at=not_before or self._deps.clock.now(),
+        )
+        _NEW.run(self._conn, {"agency": agency, **{name: getattr(made, name) for name in _FIELDS}})
+        self._unit.after_commit(lambda: self._deps.after_send(agency))
+        return sent.digest
+
+    def behind(self, granted: Granted, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
+        """Stop at the first that may not be seen yet: a reader's place must never jump over it."""
+        found = self._shown(
+            _BEHIND, b_agency=granted.principal.agency, b_after=after, b_limit=limit
+        )
+        early = next(
+            (place for place, each in enumerate(found) if each.delivery.visible_at > now),
+            len(found),
+        )
+        return found[:early]
+
+    def envelopes(self, granted: Granted, delivery_id: UUID) -> tuple[Shown, ...]:
+        """Ask with one predicate, agency and id."""
+        return self._shown(_ENVELOPES, b_agency=granted.principal.agency, b_delivery=delivery_id)
+
+    def given_to(self, recipient: str, delivery_id: UUID) -> AuthorisedDelivery | None:
+        """Ask by agency and id, then lock the disclosure."""
+        shown = self._shown(_ENVELOPES, b_agency=recipient, b_delivery=delivery_id)
+        found = self._disclosures.get(delivery_id) if shown else None
+        return None if found is None else authorised_delivery(recipient, found, shown)
+
+    def confirmed(self, event_ids: Sequence[UUID]) -> None:
+        """Let the outbox forget the bytes; the inbox row keeps its own until expiry."""
+        self._deps.outbox.confirm(self._unit, event_ids)
+
+    def _shown(self, query: Prepared, **values: object) -> tuple[Shown, ...]:
+        return tuple(
+            Shown(
+                Delivery(**{name: getattr(row, name) for name in _FIELDS}),
+                row.case_id,
+                row.referrer,
+                row.saved_at,
+                row.acknowledged_at,
+            )
+            for row in query.run(self._conn, values)
+        )
+
+    def _place(self, agency: str) -> int:
+        """Hand positions out under a row lock.
+
+        So a reader who has seen one never finds a smaller one later.
+        """
+        place: int = _PLACED.run(self._conn, {"agency": agency, "last": 1}).scalar_one()
+        return place
+
+
+class SqlInboxViews:
+    """Fulfils `sharing.inbox.ports.InboxViews` on one snapshot."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._conn = connection
+
+    def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
+        """Judge by the very next one: a reader's place must not jump over it."""
+        visible: datetime | None = _NEXT.run(
+            self._conn, {"b_agency": agency, "b_after": after}
+        ).scalar_one_or_none()
+        return visible is not None and visible <= now

@@ -1,0 +1,205 @@
+"""An agency's inbox: read, long-poll, sign receipts, acknowledge."""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Annotated, Final, get_args
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+
+from common.access import Granted
+from common.problems import Fault, Problem, define
+from common.web import paging
+from common.web.app import Answers
+from common.web.frame import actor_of
+from common.web.provided import provided
+from hubformats.agency_events import TakingUp
+from hubformats.canonical import b64u
+from sharing.context import Store
+from sharing.depends import CursorsDep, TrailDep, demand_readable, guard
+from sharing.directory.ports import KeysUnreachable
+from sharing.inbox.model import ReceiptRefused, Shown, key_id
+from sharing.inbox.ports import InboxTx, InboxView
+from sharing.inbox.schemas import (
+    AcknowledgedOut,
+    AcknowledgementIn,
+    InboxItem,
+    InboxPage,
+    ReceiptIn,
+    SavedOut,
+)
+from sharing.inbox.use_cases import receiving
+from sharing.inbox.use_cases.arrivals import Arrivals
+from sharing.inbox.use_cases.receiving import DeliveryNotFound, InboxContext, RoleUnknown
+
+define(
+    "receipt-refused",
+    422,
+    "The receipt does not fit this delivery",
+    "Sign a receipt over exactly the envelope you were given, with your agency's signing key.",
+)
+
+router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
+deliveries = APIRouter(prefix="/v1/disclosures", tags=["inbox"])
+
+Read = Annotated[Granted, guard.action("read_inbox")]
+Save = Annotated[Granted, guard.action("save_delivery")]
+Acknowledge = Annotated[Granted, guard.action("acknowledge_delivery")]
+Wait = Annotated[int, Query(ge=0, le=30, description="Seconds to wait for something new")]
+
+_LIST: Final = "inbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every route here works with."""
+
+    context: Annotated[InboxContext, Depends(provided(InboxContext))]
+    store: Annotated[Store[InboxTx, InboxView], Depends(provided(Store))]
+    arrivals: Annotated[Arrivals, Depends(provided(Arrivals))]
+    trail: TrailDep
+    cursors: CursorsDep
+
+
+PartsDep = Annotated[Parts, Depends()]
+
+
+def _role_unknown(_error: Exception) -> Problem:
+    words = ", ".join(get_args(TakingUp))
+    return Problem("validation-failed", errors=[Fault("/role", f"must be one of {words}")])
+
+
+def _keys_unreachable(error: Exception) -> Problem:
+    after = math.ceil(error.retry_after) if isinstance(error, KeysUnreachable) else 1
+    return Problem(
+        "unavailable",
+        "Your key is not known here yet; send the receipt again.",
+        headers={"Retry-After": str(after)},
+    )
+
+
+PROBLEMS: Final[Answers] = {
+    DeliveryNotFound: lambda _error: Problem("not-found"),
+    ReceiptRefused: lambda _error: Problem("receipt-refused"),
+    RoleUnknown: _role_unknown,
+    KeysUnreachable: _keys_unreachable,
+}
+
+
+@router.get("", summary="Read the inbox")
+async def read_inbox(
+    granted: Read,
+    parts: PartsDep,
+    cursor: paging.CursorText = None,
+    limit: paging.Limit = 25,
+    wait: Wait = 0,
+) -> InboxPage:
+    """Your agency's deliveries, oldest first, each sealed to your key.
+
+    With `wait` the answer comes as soon as there is one.
+
+    The read is accounted for before the answer leaves. The same deliveries come on your Kafka
+    topic.
+    """
+    place = parts.cursors.read(_LIST, cursor, granted)
+    after = int(place[0]) if place else 0
+    clock = parts.context.clock
+    shown = await _page(parts, granted, after, limit)
+    deadline = clock.monotonic() + wait
+    while not shown and (left := deadline - clock.monotonic()) > 0:
+        await parts.arrivals.wait(granted.principal.agency, left)
+        shown = await _page(parts, granted, after, limit)
+    last = shown[-1].delivery.position if shown else after
+    return InboxPage(
+        items=[_item(each) for each in shown],
+        next_cursor=parts.cursors.make(_LIST, [last], granted),
+    )
+
+
+@router.get("/{delivery_id}", summary="Read one delivery")
+async def read_delivery(delivery_id: UUID, granted: Read, parts: PartsDep) -> InboxItem:
+    """The newest envelope of one delivery to your agency.
+
+    Another agency's answers as if it did not exist.
+    """
+    demand_readable(parts.trail)
+    actor = actor_of(granted.principal)
+    return _item(
+        await parts.store.write(
+            lambda tx: receiving.read_delivery(tx, parts.context, granted, actor, delivery_id)
+        )
+    )
+
+
+@deliveries.post("/{delivery_id}/receipt", summary="Sign that a delivery is saved")
+async def save_delivery(
+    delivery_id: UUID, body: ReceiptIn, granted: Save, parts: PartsDep
+) -> SavedOut:
+    """Your system of record holds the case: a JWS by your agency's signing key over the delivery id
+    and the envelope's digest.
+
+    A receipt over other bytes than those you were given is refused. Sending it again changes
+    nothing.
+    """
+    await _know_key(parts, body.receipt)
+    actor = actor_of(granted.principal)
+    saved_at = await parts.store.write(
+        lambda tx: receiving.save(tx, parts.context, actor, delivery_id, body.receipt)
+    )
+    return SavedOut(delivery_id=delivery_id, saved_at=saved_at)
+
+
+@deliveries.post("/{delivery_id}/acknowledgement", summary="Acknowledge a delivery")
+async def acknowledge_delivery(
+    delivery_id: UUID, body: AcknowledgementIn, granted: Acknowledge, parts: PartsDep
+) -> AcknowledgedOut:
+    """A named role has taken the delivery up.
+
+    This is not a receipt: the delivery stays open until it is saved.
+
+    Sending it again changes nothing, whatever role it names: the answer says when it was first
+    acknowledged.
+    """
+    actor = actor_of(granted.principal)
+    at = await parts.store.write(
+        lambda tx: receiving.acknowledge(tx, parts.context, actor, delivery_id, body.role)
+    )
+    return AcknowledgedOut(delivery_id=delivery_id, acknowledged_at=at)
+
+
+async def _page(parts: Parts, granted: Granted, after: int, limit: int) -> tuple[Shown, ...]:
+    demand_readable(parts.trail)
+    agency, now = granted.principal.agency, parts.context.now()
+    waiting = await parts.store.read(lambda view: view.inbox.has_delivery(agency, after, now))
+    if not waiting:
+        return ()
+    actor = actor_of(granted.principal)
+    return await parts.store.write(
+        lambda tx: receiving.read_inbox(tx, parts.context, granted, actor, after=after, limit=limit)
+    )
+
+
+async def _know_key(parts: Parts, receipt: str) -> None:
+    """Ask the directory for an unknown key before it counts as a failure (design section 5).
+
+    Raises ReceiptRefused, KeysUnreachable.
+    """
+    directory = parts.context.directory
+    if directory.verification(key_id(receipt)) is None:
+        await directory.refresh()
+
+
+def _item(shown: Shown) -> InboxItem:
+    delivery = shown.delivery
+    return InboxItem(
+        delivery_id=delivery.delivery_id,
+        kind=delivery.kind,
+        state=shown.standing,
+        digest=delivery.digest,
+        delivered_at=delivery.visible_at,
+        saved_at=shown.saved_at,
+        acknowledged_at=shown.acknowledged_at,
+        envelope=json.loads(delivery.envelope),
+        envelope_bytes=b64u(delivery.envelope),
+    )

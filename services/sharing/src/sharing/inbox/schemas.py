@@ -1,0 +1,67 @@
+"""Requests and answers of the inbox."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from common.models import ApiModel
+from hubformats.agency_events import TakingUp
+
+
+class InboxItem(ApiModel):
+    """One delivery, sealed to the reading agency.
+
+    `digest` is SHA-256 over the bytes in `envelopeBytes`; receipts name it.
+    """
+
+    delivery_id: UUID
+    kind: Literal["disclosure", "correction", "withdrawal", "notice"]
+    state: Literal["delivered", "saved", "acknowledged"]
+    digest: str
+    delivered_at: datetime
+    saved_at: datetime | None
+    acknowledged_at: datetime | None
+    envelope: dict[str, Any] = Field(description="JWE General JSON, for reading")
+    envelope_bytes: str = Field(description="The exact bytes of the envelope, base64url")
+
+
+class InboxPage(ApiModel):
+    """A page of the agency's inbox.
+
+    Always ask on with `nextCursor`; it says nothing about what others received.
+    """
+
+    items: list[InboxItem]
+    next_cursor: str
+
+
+class ReceiptIn(ApiModel):
+    """A signed receipt of the recipient's system of record."""
+
+    receipt: str = Field(
+        min_length=10, max_length=8_192, description="Compact JWS, typ hub-saved-receipt+jws"
+    )
+
+
+class SavedOut(ApiModel):
+    """The delivery is saved."""
+
+    delivery_id: UUID
+    state: Literal["saved"] = "saved"
+    saved_at: datetime
+
+
+class AcknowledgementIn(ApiModel):
+    """Who has taken the delivery up, as a role code; never a name."""
+
+    role: TakingUp = Field(description="Role code, such as idva; practitioner if none fits")
+
+
+class AcknowledgedOut(ApiModel):
+    """The delivery is acknowledged."""
+
+    delivery_id: UUID
+    state: Literal["acknowledged"] = "acknowledged"
+    acknowledged_at: datetime

@@ -1,0 +1,1 @@
+"""What agencies do with what they were given."""

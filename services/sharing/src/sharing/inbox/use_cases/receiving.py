@@ -1,0 +1,191 @@
+"""What agencies do with what they were given: read the inbox, sign that it is saved,
+acknowledge."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, get_args
+from uuid import UUID
+
+from common.access import Granted
+from common.events.sharing import DisclosureSaved
+from hubformats.agency_events import TakingUp
+from hubformats.audit_record import Actor, AuditEntry
+from sharing.context import Context
+from sharing.directory.ports import Directory
+from sharing.disclosures.use_cases.steps import references
+from sharing.inbox.model import AuthorisedDelivery, Saved, Shown, check_receipt
+from sharing.inbox.ports import InboxTx
+
+_LOOKED_AT: Final = 32
+"""Deliveries of one entry: each brings two names of its case, and the log's index takes 64 of a
+kind.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class InboxContext(Context):
+    """What the inbox is given besides: the directory."""
+
+    directory: Directory
+
+
+class DeliveryNotFound(LookupError):
+    """This agency was not given such a delivery; the same for another's and for none."""
+
+    code: Final = "not-found"
+
+
+class RoleUnknown(ValueError):
+    """An acknowledgement names a role that is none."""
+
+    code: Final = "validation-failed"
+
+
+def read_inbox(
+    tx: InboxTx, context: InboxContext, granted: Granted, actor: Actor, *, after: int, limit: int
+) -> tuple[Shown, ...]:
+    """The agency's own deliveries behind a place, in its own order.
+
+    Writes the audit record in the same transaction, before anything is shown.
+    """
+    shown = tx.inbox.behind(granted, after, limit, context.now())
+    if shown:
+        _read(tx, context, actor, shown)
+    return shown
+
+
+def read_delivery(
+    tx: InboxTx, context: InboxContext, granted: Granted, actor: Actor, delivery_id: UUID
+) -> Shown:
+    """The newest envelope of one delivery. Raises DeliveryNotFound."""
+    shown = [
+        each
+        for each in tx.inbox.envelopes(granted, delivery_id)
+        if each.delivery.visible_at <= context.now()
+    ]
+    if not shown:
+        raise DeliveryNotFound
+    _read(tx, context, actor, (shown[-1],))
+    return shown[-1]
+
+
+def save(
+    tx: InboxTx, context: InboxContext, actor: Actor, delivery_id: UUID, receipt: str
+) -> datetime:
+    """Take a signed receipt in for the actor's agency: the delivery is saved from now on.
+
+    Whoever brings the receipt and however often, the first time counts.
+    Raises DeliveryNotFound, ReceiptRefused for a receipt that proves nothing.
+    """
+    given = _given(tx, actor, delivery_id)
+    saved = check_receipt(
+        receipt,
+        agency=given.recipient,
+        delivery_id=delivery_id,
+        delivered={each.delivery.digest for each in given.shown},
+        key=context.directory.verification,
+    )
+    disclosure = given.disclosure
+    if disclosure.saved_at is not None:
+        return disclosure.saved_at
+    now = context.now()
+    tx.disclosures.replace(disclosure, disclosure.save(now))
+    tx.record(_saved_entry(tx, context, actor, saved, given))
+    tx.publish(
+        disclosure.case_id,
+        DisclosureSaved(
+            case_id=disclosure.case_id,
+            delivery_id=delivery_id,
+            recipient=given.recipient,
+            saved_at=now,
+        ),
+    )
+    tx.inbox.confirmed([each.delivery.event_id for each in given.shown])
+    return now
+
+
+def acknowledge(
+    tx: InboxTx, context: InboxContext, actor: Actor, delivery_id: UUID, role: str
+) -> datetime:
+    """Note that a known role of the actor's agency has taken the delivery up; the first counts.
+
+    Raises DeliveryNotFound, RoleUnknown.
+    """
+    if role not in get_args(TakingUp):
+        raise RoleUnknown
+    given = _given(tx, actor, delivery_id)
+    disclosure = given.disclosure
+    if disclosure.acknowledged_at is not None:
+        return disclosure.acknowledged_at
+    now = context.now()
+    tx.disclosures.replace(disclosure, disclosure.acknowledge(now))
+    tx.record(
+        AuditEntry(
+            operation="acknowledged",
+            outcome="done",
+            actor=actor,
+            case_id=disclosure.case_id,
+            case_references=references(tx.cases, context, disclosure.case_id, disclosure.recipient),
+            recipient=given.recipient,
+            delivery=str(delivery_id),
+            decision=str(disclosure.decision_id),
+            detail={"role": role},
+        )
+    )
+    return now
+
+
+def _given(tx: InboxTx, actor: Actor, delivery_id: UUID) -> AuthorisedDelivery:
+    given = tx.inbox.given_to(actor.agency, delivery_id)
+    if given is None:
+        raise DeliveryNotFound
+    return given
+
+
+def _read(tx: InboxTx, context: Context, actor: Actor, shown: tuple[Shown, ...]) -> None:
+    """Record the look, so that an auditor finds it by every delivery and by either agency's name
+    for every case that was shown.
+    """
+    for start in range(0, len(shown), _LOOKED_AT):
+        tx.record(_read_entry(context, actor, shown[start : start + _LOOKED_AT]))
+
+
+def _read_entry(context: Context, actor: Actor, shown: tuple[Shown, ...]) -> AuditEntry:
+    alone = shown[0].delivery if len(shown) == 1 else None
+    names = {
+        context.reference(agency, each.case_id)
+        for each in shown
+        for agency in (actor.agency, each.referrer)
+    }
+    return AuditEntry(
+        operation="consultation",
+        outcome="done",
+        actor=actor,
+        resource_type="inbox",
+        recipient=actor.agency,
+        count=len(shown),
+        delivery=str(alone.delivery_id) if alone else "",
+        envelope_digest=alone.digest if alone else "",
+        channel="api",
+        case_references=tuple(sorted(names)),
+        deliveries=tuple(dict.fromkeys(str(each.delivery.delivery_id) for each in shown)),
+        detail={"deliveries": [str(each.delivery.delivery_id) for each in shown]},
+    )
+
+
+def _saved_entry(
+    tx: InboxTx, context: Context, actor: Actor, saved: Saved, given: AuthorisedDelivery
+) -> AuditEntry:
+    disclosure = given.disclosure
+    return AuditEntry(
+        operation="saved",
+        outcome="done",
+        actor=actor,
+        case_id=disclosure.case_id,
+        case_references=references(tx.cases, context, disclosure.case_id, disclosure.recipient),
+        recipient=saved.agency,
+        delivery=str(saved.delivery_id),
+        decision=str(disclosure.decision_id),
+        envelope_digest=saved.envelope_digest,
+        receipt_digest=saved.digest,
+    )

@@ -1,0 +1,238 @@
+"""Tables of the sharing service, and what its repositories work with.
+
+What is about a person stands in a column ending `_ct`, sealed under the case's key.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    select,
+)
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from common.audit_trail import AuditTrail
+from common.database import (
+    JsonDocument,
+    Prepared,
+    Unit,
+    UtcDateTime,
+    UuidType,
+    new_metadata,
+)
+from common.inbox import Inbox
+from common.outbox import Outbox
+from common.sealed import (
+    SubjectErased,
+    SubjectKey,
+    SubjectKeys,
+    SubjectUnknown,
+    subject_key_table,
+)
+from common.web.frame import frame_tables
+from hubformats.clock import Clock
+from sharing.context import ContentGone
+
+METADATA = new_metadata()
+
+
+class Row(SQLModel, registry=registry(metadata=METADATA)):
+    """Every table class of this service; their rows are written by Core statements in the
+    repository.
+    """
+
+
+class CaseRow(Row, table=True):
+    """One case at the snapshot last decided on.
+
+    `referrer_reference` is the referrer's own name for it.
+    """
+
+    __tablename__ = "case_file"
+    __table_args__ = (Index("ix_case_file_reference", "referrer", "referrer_reference"),)
+    case_id: UUID = Field(primary_key=True)
+    key_id: UUID
+    """The key that seals what is about people; destroyed, and replaced, when one of them is erased.
+    """
+    version: int
+    area: str = Field(max_length=60)
+    referrer: str = Field(max_length=64)
+    referrer_reference: str = Field(max_length=20)
+    vetting: dict[str, Any] = Field(sa_column=Column(JsonDocument, nullable=False))
+    """Ids of subjects and of markings taken into account, for the release check: opaque, no person.
+    """
+    snapshot_ct: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    changed_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class DecisionRow(Row, table=True):
+    """One decision. `detail_ct` holds the alternatives, recipient by recipient."""
+
+    __tablename__ = "decision"
+    __table_args__ = (UniqueConstraint("case_id", "snapshot_version", "ordinal"),)
+    id: UUID = Field(primary_key=True)
+    case_id: UUID
+    key_id: UUID
+    snapshot_version: int
+    ordinal: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """0 for the first decision on a version; a version may be decided on again."""
+    as_of: datetime = Field(sa_type=UtcDateTime)
+    agreement: str = Field(max_length=60)
+    agreement_version: str = Field(max_length=20)
+    agreement_hash: str = Field(max_length=43)
+    inputs_hash: str = Field(max_length=43)
+    detail_ct: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class DisclosureRow(Row, table=True):
+    """One permitted delivery.
+
+    `evidence_ct` seals content, salts and audit record; leaf and proof are public.
+    """
+
+    __tablename__ = "disclosure"
+    __table_args__ = (
+        Index("ix_disclosure_case_id", "case_id"),
+        Index("ix_disclosure_waiting", "state", "next_at"),
+        UniqueConstraint("record_id"),
+    )
+    id: UUID = Field(primary_key=True)
+    decision_id: UUID = Field(foreign_key="decision.id")
+    case_id: UUID
+    key_id: UUID
+    snapshot_version: int
+    recipient: str = Field(max_length=64)
+    kind: str = Field(max_length=20)
+    clause: str = Field(max_length=80)
+    state: str = Field(max_length=20)
+    reason: str = Field(default="", max_length=40)
+    standing: str = Field(default="", max_length=10)
+    record_id: UUID
+    commitment: str = Field(max_length=43)
+    fingerprint: str = Field(max_length=43)
+    evidence_ct: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    leaf: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    leaf_index: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    proof: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    attempts: int = 0
+    sealed_to: str = Field(default="", max_length=64)
+    decided_at: datetime = Field(sa_type=UtcDateTime)
+    next_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    proven_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    released_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    saved_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    acknowledged_at: datetime | None = Field(
+        default=None, sa_column=Column(UtcDateTime, nullable=True)
+    )
+    proof_due: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+
+
+# Agencies that the newest decision on a case passed over for being suspended; a row ends when that
+# agency is decided on again.
+PASSED_OVER = Table(
+    "passed_over",
+    METADATA,
+    Column("agency", String(64), primary_key=True),
+    Column("case_id", UuidType, primary_key=True, index=True),
+    Column("since", UtcDateTime, nullable=False),
+)
+
+# The truth of what was delivered: an agency's topic and its inbox are two doors to these rows.
+DELIVERY = Table(
+    "delivery",
+    METADATA,
+    Column("agency", String(64), primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("delivery_id", UuidType, nullable=False, index=True),
+    Column("event_id", UuidType, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("envelope", LargeBinary, nullable=False),  # ciphertext to its agency's key
+    Column("digest", String(43), nullable=False),
+    Column("visible_at", UtcDateTime, nullable=False),
+)
+
+# Positions are handed out under a row lock, so that a reader who has seen one never finds a smaller
+# one later.
+INBOX_PLACE = Table(
+    "inbox_place",
+    METADATA,
+    Column("agency", String(64), primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+
+SUBJECT_KEY = subject_key_table(METADATA)
+TABLES = frame_tables(METADATA)
+
+
+def table_of(row: type[Any]) -> Table:
+    """The Core table behind a row class."""
+    found: Table = row.__table__
+    return found
+
+
+_CASE = table_of(CaseRow)
+_CASE_KEY = Prepared(select(_CASE.c.key_id).where(_CASE.c.case_id == bindparam("b_case")))
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryDeps:
+    """What repositories seal, send and record with, given once by wiring.
+
+    `after_send` is called after the commit of a package, with its agency; `after_proof` after the
+    commit of a receipt's proof.
+    """
+
+    subject_keys: SubjectKeys
+    outbox: Outbox
+    inbox: Inbox
+    trail: AuditTrail
+    clock: Clock
+    after_send: Callable[[str], None]
+    after_proof: Callable[[], None]
+
+
+class CaseKeys:
+    """The cases' keys, kept for as long as one transaction."""
+
+    def __init__(self, unit: Unit, deps: RepositoryDeps) -> None:
+        self._conn = unit.connection
+        self._keys = deps.subject_keys
+        self._by_id: dict[UUID, SubjectKey] = {}
+
+    def of_case(self, case_id: UUID) -> SubjectKey:
+        """The key a case's content is sealed under now. Raises ContentGone."""
+        return self.get(_CASE_KEY.run(self._conn, {"b_case": case_id}).scalar_one())
+
+    def get(self, key_id: UUID) -> SubjectKey:
+        """A key by its id. Raises ContentGone."""
+        if key_id not in self._by_id:
+            try:
+                self._by_id[key_id] = self._keys.get(self._conn, key_id)
+            except (SubjectErased, SubjectUnknown):
+                raise ContentGone("case-key-gone") from None
+        return self._by_id[key_id]
+
+    def ensure(self, key_id: UUID) -> SubjectKey:
+        """A key by its id, made if there is none."""
+        self._by_id[key_id] = key = self._keys.ensure(self._conn, key_id)
+        return key
+
+    def destroy(self, key_id: UUID) -> None:
+        """Destroy a key; nothing sealed under it opens again."""
+        self._by_id.pop(key_id, None)
+        with suppress(SubjectUnknown):
+            self._keys.destroy(self._conn, key_id)

@@ -1,0 +1,387 @@
+"""Sharing as its wiring assembles it, on a real database, over a directory, a log and release checks
+that a test changes at will."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from common import events
+from common.access import Granted, Principal, grant
+from common.audit_trail import AuditTrail, Receipt, Rejection
+from common.audit_trail.sealing import token
+from common.audit_trail.tables import PENDING
+from common.bus_embedded import EmbeddedBus
+from common.database import Database, ensure_schema
+from common.events.audit import AuditBatch
+from common.events.case import CaseSnapshot, Marking
+from common.inbox import Inbox
+from common.keyring import FileKeyring
+from common.outbox import Outbox
+from common.outbox.tables import OUTBOX
+from common.testing import ManualClock
+from common.topics import audit, topics
+from hubformats import jws
+from hubformats.agency_events import DisclosurePackage
+from hubformats.audit_record import Leaf, check_record, record_hash
+from hubformats.canonical import b64u, unb64u
+from hubformats.envelope import Opened, digest, open_envelope
+from hubformats.keys import (
+    OpeningKey,
+    RecipientKey,
+    SigningKey,
+    VerificationKey,
+    generate_opening,
+    generate_signing,
+)
+from hubformats.tlog import Signer, format_proof, leaf_hash
+from hubformats.tlog.checkpoint import Checkpoint
+from sharing.agreements.repository import CedarRules, read_bundle
+from sharing.agreements.use_cases import Agreements
+from sharing.cases.model import Reason
+from sharing.decisions.use_cases.deciding import take_snapshot
+from sharing.directory.model import Agency
+from sharing.disclosures.model import Disclosure, Evidence
+from sharing.disclosures.ports import CaseState
+from sharing.inbox.model import RECEIPT_TYPE, Shown
+from sharing.tables import METADATA
+from sharing.wiring import Outside, SqlTx, assemble
+
+TYPES = {
+    "northmoor-police": "police",
+    "northmoor-idva": "idva_service",
+    "northmoor-social-care": "childrens_social_care",
+    "northmoor-victim-support": "victim_support",
+    "northmoor-housing": "housing_la",
+}
+
+
+class Parties:
+    """The directory: agencies, their state, and everybody's keys. A test changes it at will."""
+
+    def __init__(self) -> None:
+        self.suspended: set[str] = set()
+        self.is_fresh = True
+        self.signing: dict[str, SigningKey] = {
+            owner: generate_signing(owner)
+            for owner in (*TYPES, "svc:sharing", "svc:referral", "svc:audit")
+        }
+        self.opening: dict[str, OpeningKey] = {
+            owner: generate_opening(owner) for owner in self.signing
+        }
+
+    def agencies(self) -> tuple[Agency, ...]:
+        """All agencies with their state."""
+        return tuple(
+            Agency(name, kind, "northmoor", name in self.suspended) for name, kind in TYPES.items()
+        )
+
+    def fresh(self) -> bool:
+        """Whether the copy may be relied on."""
+        return self.is_fresh
+
+    def sealing_key(self, agency: str) -> str | None:
+        """The current key's id."""
+        found = self.opening.get(agency)
+        return None if found is None else found.kid
+
+    def verification(self, kid: str) -> VerificationKey | None:
+        """By id."""
+        return next((key.public() for key in self.signing.values() if key.kid == kid), None)
+
+    def recipient(self, owner: str) -> RecipientKey | None:
+        """As a key source."""
+        found = self.opening.get(owner)
+        return None if found is None else found.public()
+
+    async def refresh(self) -> None:
+        """Nothing to ask."""
+
+
+class Checks:
+    """Referral's answers: None while it is down."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self.down = False
+        self.version: int | None = None
+        self.vetoes: tuple[Marking, ...] = ()
+        self.asked: list[tuple[UUID, int, tuple[UUID, ...]]] = []
+
+    async def check(
+        self, case_id: UUID, version: int, subjects: Sequence[UUID]
+    ) -> CaseState | None:
+        """The state of the moment."""
+        self.asked.append((case_id, version, tuple(subjects)))
+        return (
+            None
+            if self.down
+            else CaseState(
+                version if self.version is None else self.version,
+                self.vetoes,
+                self._clock.monotonic(),
+            )
+        )
+
+
+@dataclass(frozen=True)
+class SettingsOfTests:
+    """Nothing is spread, so that a step's effects are there when it ends."""
+
+    issuer: str = "http://identity.example.org"
+    delivery_spread_ms: int = 0
+
+
+class SharingHarness:
+    """Everything at hand: the plumbing, and sharing's parts over it."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self.clock = ManualClock()
+        self.parties = Parties()
+        self.checks = Checks(self.clock)
+        self.log = Signer("log.test.example.org/hub", bytes(range(32)))
+        self.database = Database(url, clock=self.clock, name="sharing", retry_for=5)
+        self.bus = EmbeddedBus(folder / "bus.db", topics(tuple(TYPES)), clock=self.clock)
+        self.keyring = FileKeyring(folder / "keyring", passphrase=None, open_allowed=True)
+        self.settings = SettingsOfTests()
+        self.outbox = Outbox(
+            self.database,
+            self.bus,
+            clock=self.clock,
+            sender=self.parties.signing["svc:sharing"],
+            keys=self.parties,
+        )
+        self.inbox = Inbox(
+            self.database,
+            self.outbox,
+            clock=self.clock,
+            me="svc:sharing",
+            opening=dict,
+            keys=self.parties,
+        )
+        self.trail = AuditTrail(
+            self.database,
+            self.outbox,
+            self.inbox,
+            clock=self.clock,
+            keyring=self.keyring,
+            service="sharing",
+        )
+        self.rules = CedarRules(read_bundle("northmoor"))
+        self.parts = assemble(
+            self,
+            Agreements({"northmoor": self.rules}),
+            Outside(self.parties, self.checks, self.log.verifier),
+        )
+        self.store = self.parts.store
+        self.deciding = self.parts.deciding
+        self.releasing = self.parts.releasing
+        self.receiving = self.parts.receiving
+        self.releases = self.parts.releases
+        self.restored = self.parts.restored
+
+    async def take(self, snapshot: CaseSnapshot) -> dict[str, Disclosure]:
+        """Decide on a snapshot; the disclosures of its version by recipient."""
+        await self.store.write(lambda tx: take_snapshot(tx, self.deciding, snapshot))
+        return {
+            each.recipient: each
+            for each in await self.of_case(snapshot.case_id)
+            if each.snapshot_version == snapshot.version
+        }
+
+    async def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
+        """All disclosures of a case."""
+        return await self.store.write(lambda tx: tx.disclosures.of_case(case_id))
+
+    def referrer(self, agency: str = "northmoor-police") -> Granted:
+        """The referring agency's system, asking about its own referral."""
+        who = Principal(
+            "issuer",
+            "police-system",
+            "police-system",
+            "system",
+            agency,
+            scopes=frozenset({"sharing.request"}),
+        )
+        return grant(who, scope="sharing.request", operation="consultation", at=self.clock.now())
+
+    def reader(self, agency: str) -> Granted:
+        """An agency's system that reads its inbox."""
+        who = Principal(
+            "issuer",
+            f"{agency}-system",
+            f"{agency}-system",
+            "system",
+            agency,
+            scopes=frozenset({"disclosure.read"}),
+        )
+        return grant(who, scope="disclosure.read", operation="consultation", at=self.clock.now())
+
+    async def envelopes(self, agency: str, delivery_id: UUID) -> tuple[Shown, ...]:
+        """Every envelope an agency was given of a delivery."""
+        reader = self.reader(agency)
+        return await self.store.write(lambda tx: tx.inbox.envelopes(reader, delivery_id))
+
+    def open_case(self, tx: SqlTx, case_id: UUID) -> CaseSnapshot:
+        """What the service itself may open of a case."""
+        found = tx.cases.authorised(self.deciding.own_work(), case_id, Reason.DECIDE_AGAIN)
+        assert found is not None
+        return tx.cases.snapshot(found)
+
+    def open_evidence(self, tx: SqlTx, delivery_id: UUID) -> Evidence:
+        """What the service itself may open of a disclosure."""
+        found = tx.disclosures.authorised(self.deciding.own_work(), delivery_id, Reason.RELEASE)
+        assert found is not None
+        return tx.disclosures.evidence(found)
+
+    def waiting(self, agency: str) -> asyncio.Event:
+        """What a reader of the agency's inbox waits for."""
+        return self.parts.arrivals._events.setdefault(agency, asyncio.Event())
+
+    async def state(self, delivery_id: UUID) -> Disclosure:
+        """One disclosure as it stands."""
+        found = await self.store.write(lambda tx: tx.disclosures.get(delivery_id))
+        assert found is not None
+        return found
+
+    async def receipt(
+        self, record_id: UUID, *, like: UUID | None = None, signer: Signer | None = None
+    ) -> None:
+        """The log's receipt for a record; `like` gives another record's leaf instead, `signer`
+        another log's signature.
+        """
+        row = await self._pending(like or record_id)
+        leaf = Leaf(
+            src=row.src,
+            ep=row.epoch,
+            seq=row.seq,
+            tr=self.clock.micros(),
+            h=record_hash(row.salt, row.record),
+        ).encode()
+        note = (signer or self.log).sign(
+            Checkpoint("log.test.example.org/hub", 1, leaf_hash(leaf)).text()
+        )
+        given = Receipt(
+            record_id,
+            row.src,
+            row.epoch,
+            row.seq,
+            row.record,
+            row.salt,
+            leaf,
+            0,
+            format_proof(0, [], note),
+        )
+        await self.database.write(lambda unit: self.parts.receipts.proven(unit, given))
+
+    async def reject(self, record_id: UUID) -> None:
+        """The log refuses a record."""
+        row = await self._pending(record_id)
+        given = Rejection(record_id, row.src, row.epoch, row.seq, "record-malformed", 7)
+        await self.database.write(lambda unit: self.parts.receipts.rejected(unit, given))
+
+    async def records(self) -> list[dict[str, Any]]:
+        """Every audit record written so far, oldest first."""
+        query = select(PENDING.c.record).order_by(PENDING.c.epoch, PENDING.c.seq)
+        return [
+            check_record(raw)
+            for raw in await self.database.read(
+                lambda connection: list(connection.execute(query).scalars())
+            )
+        ]
+
+    async def found(self, kind: str, value: str) -> list[dict[str, Any]]:
+        """What an auditor finds who searches the log by a case reference or a delivery."""
+        secret = self.keyring.secret("audit-index")
+        wanted = b64u(token(secret, kind, value))
+        batches = [
+            events.parse(each.type, each.version, each.data)
+            for each in await self.sent(audit("sharing"), "svc:audit")
+        ]
+        items = [item for batch in batches if isinstance(batch, AuditBatch) for item in batch.items]
+        return [
+            check_record(unb64u(item.record))
+            for item in items
+            if wanted in item.tokens.get(kind, ())
+        ]
+
+    async def sent(self, topic: str, reader: str) -> list[Opened]:
+        """What waits in the outbox for a topic, opened as its reader."""
+        query = (
+            select(OUTBOX.c.body)
+            .where(OUTBOX.c.topic == topic, OUTBOX.c.body.is_not(None))
+            .order_by(OUTBOX.c.seq)
+        )
+        bodies = await self.database.read(
+            lambda connection: list(connection.execute(query).scalars())
+        )
+        return [self.opened(reader, body) for body in bodies]
+
+    def opened(self, reader: str, envelope: bytes) -> Opened:
+        """One envelope as its reader opens it."""
+        key = self.parties.opening[reader]
+        return open_envelope(envelope, me=reader, opening={key.kid: key}, keys=self.parties)
+
+    async def packages(self, agency: str) -> list[DisclosurePackage]:
+        """The packages sealed to an agency so far."""
+        found = [
+            events.parse(each.type, each.version, each.data)
+            for each in await self.sent(f"hub.disclosure.{agency}.v1", agency)
+        ]
+        return [each for each in found if isinstance(each, DisclosurePackage)]
+
+    async def told(self) -> list[events.Event]:
+        """What referral was told so far."""
+        return [
+            events.parse(each.type, each.version, each.data)
+            for each in await self.sent("hub.sharing.v1", "svc:referral")
+        ]
+
+    def saved_receipt(
+        self,
+        agency: str,
+        delivery_id: UUID,
+        envelope: bytes,
+        *,
+        key: SigningKey | None = None,
+        **changes: Any,
+    ) -> str:
+        """A receipt as an agency signs it; `changes` replace claims."""
+        signer = key or self.parties.signing[agency]
+        claims = {
+            "iss": agency,
+            "dl": str(delivery_id),
+            "ed": digest(envelope),
+            "savedAt": "2026-11-21T02:00:05Z",
+            "system": "case-system",
+            "jti": "j-1",
+        }
+        return jws.sign({**claims, **changes}, signer, typ=RECEIPT_TYPE)
+
+    async def _pending(self, record_id: UUID) -> Any:
+        return await self.database.read(
+            lambda connection: connection.execute(
+                select(PENDING).where(PENDING.c.record_id == record_id)
+            ).one()
+        )
+
+
+@asynccontextmanager
+async def sharing_harness(url: str, folder: Path) -> AsyncIterator[SharingHarness]:
+    """A harness whose database and trail run; the relay does not, so that everything sent can be looked
+    at.
+    """
+    harness = SharingHarness(url, folder)
+    await harness.database.start()
+    try:
+        await ensure_schema(harness.database, METADATA)
+        await harness.trail.start()
+        yield harness
+    finally:
+        await harness.trail.stop()
+        await harness.database.stop()
