@@ -36,6 +36,7 @@ PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {
     "referral": {
         **_OPERATED,
         "POST /v1/referrals": (FRONT_LINE, 422),
+        "GET /v1/referrals": (FRONT_LINE, 200),
         "GET /v1/referrals/{referral_id}": (FRONT_LINE, 404),
         "POST /v1/referrals/{referral_id}/must-not-disclose": (FRONT_LINE, 422),
         "GET /v1/code-lists": (FRONT_LINE, 200),

@@ -61,6 +61,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row | Open]]] = {
     "referral": {
         **_OPERATED,
         "POST /v1/referrals": Row(AGENCIES, 422),
+        "GET /v1/referrals": Row(AGENCIES, 200),
         "GET /v1/referrals/{referral_id}": Row(AGENCIES, 404),
         "POST /v1/referrals/{referral_id}/must-not-disclose": Row(AGENCIES, 422),
         "GET /v1/code-lists": Row(AGENCIES, 200),

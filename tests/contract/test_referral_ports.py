@@ -23,6 +23,7 @@ from referral.intake import use_cases
 from referral.intake.model.form import AnyReferral, FullReferral, UrgentReferral
 from referral.intake.model.refused import IntakeMarks
 from referral.intake.use_cases import Intake
+from referral.sent.model import SentPage, Wanted
 from referral.wiring import ReferralStore
 from tests.support.referral_fakes import (
     CONTEXT,
@@ -266,3 +267,48 @@ async def test_refused_intakes_are_one_alarm_each_until_corrected(store: Referra
     ended = await store.write(lambda tx: tx.refused.acknowledge(agency, rest.items[0].id))
     assert ended == rest.items[0]
     assert (await store.write(lambda tx: tx.refused.open(agency, None, 5))).total == 0
+
+
+async def test_what_was_sent_is_listed_by_change_and_found_by_reference(
+    store: ReferralStore,
+) -> None:
+    agency, reference = f"a-{secrets.token_hex(4)}", f"Inc {secrets.token_hex(4)}"
+    who = granted(agency)
+    made = [
+        await sent(store, {**URGENT, "externalReference": reference}, agency),
+        await sent(store, {**FULL, "externalReference": reference}, agency),
+        await sent(store, FULL, agency),
+    ]
+    expected = sorted(one.referral.referral_id for one in made)
+
+    async def page(asked: Wanted, by: Any = who) -> SentPage:
+        return await store.write(lambda tx: tx.sent.page(by, asked))
+
+    every = await page(Wanted(10))
+    assert [item.referral_id for item in every.items] == expected, "taken in at the same moment"
+    assert not every.more
+    assert every.items[0].external_reference == reference
+    found = await page(Wanted(10, external_reference=f" {reference.upper()}"))
+    assert [item.referral_id for item in found.items] == expected[:2]
+    one = await page(Wanted(1))
+    place = (one.items[0].changed_at, one.items[0].referral_id)
+    rest = await page(Wanted(2, after=place))
+    assert ([item.referral_id for item in rest.items], rest.more) == (expected[1:], False)
+    assert (one.more, every.items[1]) == (True, rest.items[0])
+    for nothing in (Wanted(10), Wanted(10, external_reference=reference)):
+        assert await page(nothing, granted(f"b-{secrets.token_hex(4)}")) == SentPage((), more=False)
+    later = Wanted(10, changed_since=every.items[0].changed_at + timedelta(seconds=1))
+    assert await page(later) == SentPage((), more=False)
+
+    case = made[2].case
+    at = every.items[0].changed_at + timedelta(hours=1)
+    marked = case.mark(Marking(marking_id=uuid7(), kind="must_not_disclose"), at)
+
+    def mark(tx: Any) -> None:
+        tx.cases.replace(tx.cases.authorised(who, case.outline.case_id), case, marked)
+
+    await store.write(mark)
+    moved = await page(later)
+    assert [(i.referral_id, i.version, i.changed_at) for i in moved.items] == [
+        (made[2].referral.referral_id, 2, at)
+    ]

@@ -32,6 +32,17 @@ _REFUSED: Final[dict[str, Any]] = {
 }
 
 
+_SENT: Final[dict[str, Any]] = {
+    "referralId": "01932000-0000-7000-8000-0000000000f2",
+    "caseReference": "NM-1",
+    "form": "urgent",
+    "kind": "domestic_abuse",
+    "state": "submitted",
+    "version": 2,
+    "receivedAt": "2026-11-21T02:00:05Z",
+    "changedAt": "2026-11-21T03:00:05Z",
+    "externalReference": "INC-1\u001b[2J",
+}
 _STUCK: Final[dict[str, Any]] = {
     "items": [
         {
@@ -119,6 +130,8 @@ class FakeHub:
             )
         if path.startswith("/identity/v1/agencies/northmoor-housing"):
             return self._standing(request.method, request.content)
+        if (request.method, path) == ("GET", "/referral/v1/referrals"):
+            return _json({"items": [_SENT], "nextCursor": None})
         if path == "/sharing/v1/inbox":
             return self._page(request.url.params)
         return self._answer(request.method, path, request.content)

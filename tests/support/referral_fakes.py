@@ -20,6 +20,7 @@ from referral.cases.model.referral import FormKind, OwnReferral, Referral
 from referral.context import Context
 from referral.intake.model.refused import IntakeMarks, RefusedIntake, RefusedPage, RefusedPlace
 from referral.risk.model import AreaRules
+from referral.sent.model import SentPage, SentReferral, Wanted
 from referral.wiring import rule_book
 
 T = TypeVar("T")
@@ -272,6 +273,47 @@ class FakeRefused:
         ]
 
 
+class FakeSent:
+    """Fulfils `sent.ports.Sent`."""
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
+    def page(self, granted: Granted, wanted: Wanted) -> SentPage:
+        """Oldest change first."""
+        own = [
+            self._item(one)
+            for one in self.held.referrals.values()
+            if one.agency == granted.principal.agency
+        ]
+        reference = wanted.external_reference
+        found = sorted(
+            (
+                one
+                for one in own
+                if (reference is None or _same(one.external_reference or "") == _same(reference))
+                and (wanted.changed_since is None or one.changed_at >= wanted.changed_since)
+                and (wanted.after is None or (one.changed_at, one.referral_id) > wanted.after)
+            ),
+            key=lambda one: (one.changed_at, one.referral_id),
+        )
+        return SentPage(tuple(found[: wanted.limit]), more=len(found) > wanted.limit)
+
+    def _item(self, one: Referral) -> SentReferral:
+        outline = self.held.cases[one.case_id].outline
+        return SentReferral(
+            referral_id=one.referral_id,
+            case_id=one.case_id,
+            form=one.form,
+            kind=one.kind,
+            state=one.state,
+            version=outline.version,
+            received_at=one.received_at,
+            changed_at=outline.changed_at,
+            external_reference=one.external_reference,
+        )
+
+
 class FakeTx:
     """Fulfils the transaction of every folder."""
 
@@ -281,6 +323,7 @@ class FakeTx:
         self.referrals = FakeReferrals(self.held)
         self.outcomes = FakeOutcomes(self.held)
         self.refused = FakeRefused(self.held)
+        self.sent = FakeSent(self.held)
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """Keep the answer."""

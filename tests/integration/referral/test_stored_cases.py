@@ -77,6 +77,7 @@ def written_before(harness: ReferralHarness, unit: Unit, snapshot: CaseSnapshot)
         "state": "submitted",
         "rules_version": snapshot.rules_version,
         "received_at": snapshot.received_at,
+        "changed_at": snapshot.received_at,
     }
     conn.execute(insert(REFERRAL).values(referral))
     groups: dict[tuple[UUID, str], list[Any]] = defaultdict(list)

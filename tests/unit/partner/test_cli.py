@@ -338,3 +338,13 @@ def test_what_stands_refused_is_listed_and_acknowledged_with_a_reason(shell: She
     assert (
         shell.run("referral", "refused", "acknowledge", refused_id, "--reason", "whatever")[0] == 2
     )
+
+
+def test_what_was_sent_is_found_by_its_reference(shell: Shell) -> None:
+    code, out, _ = shell.run("referral", "list", "--external-reference", "INC-1")
+    assert (code, shell.hub.asked[-1]) == (0, "GET /referral/v1/referrals")
+    assert out.startswith("01932000-0000-7000-8000-0000000000f2  2026-11-21T03:00:05Z  urgent,")
+    assert "version 2, case NM-1, your reference INC-1" in out
+    assert "\x1b" not in out, "a reference cannot steer the terminal"
+    found = json.loads(shell.run("referral", "list", "--json")[1])
+    assert found[0]["externalReference"] == "INC-1\x1b[2J"

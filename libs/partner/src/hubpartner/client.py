@@ -83,6 +83,25 @@ class HubClient:
             Call("GET", f"/v1/referrals/{referral_id}", scope="referral.read")
         )
 
+    async def sent_referrals(
+        self, *, external_reference: str | None = None, changed_since: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Referrals of the own agency, oldest change first: all of them, page by page.
+
+        `external_reference` finds those sent under it; `changed_since` is RFC 3339 text.
+        """
+        asked = {"externalReference": external_reference, "changedSince": changed_since}
+        params = {name: value for name, value in asked.items() if value is not None}
+        found: list[dict[str, Any]] = []
+        while True:
+            answer = await self._services["referral"].send(
+                Call("GET", "/v1/referrals", scope="referral.read", params=params)
+            )
+            found.extend(answer["items"])
+            if answer.get("nextCursor") is None:
+                return found
+            params = {**params, "cursor": answer["nextCursor"]}
+
     async def code_lists(self) -> dict[str, Any]:
         """Codes, instruments and rules in force."""
         return await self._services["referral"].send(

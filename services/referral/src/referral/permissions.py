@@ -8,6 +8,7 @@ from common.access import Permission
 ACTIONS: Final[Mapping[str, Permission]] = {
     "submit_referral": Permission("referral.write", "collection"),
     "read_own_referral": Permission("referral.read", "consultation"),
+    "list_sent_referrals": Permission("referral.read", "operation"),
     "mark_must_not_disclose": Permission("referral.write", "alteration"),
     "see_refused_intakes": Permission("referral.read", "operation"),
     "acknowledge_refused_intake": Permission("referral.write", "alteration"),

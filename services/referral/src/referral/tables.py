@@ -38,13 +38,16 @@ class CaseFile(Row, table=True):
 class ReferralRow(Row, table=True):
     """One referral as it was sent.
 
-    `external_bi` finds a sender's own reference if this one claims it; `external_ct` shows it back.
+    `external_bi` keeps a reference that this one claims from being used again; `reference_bi` finds
+    every referral under it; `external_ct` shows it back.
     """
 
     __tablename__ = "referral"
     __table_args__ = (
         UniqueConstraint("agency", "external_bi"),
         Index("ix_referral_case_id", "case_id"),
+        Index("ix_referral_changed", "agency", "changed_at", "id"),
+        Index("ix_referral_reference", "agency", "reference_bi"),
     )
     id: UUID = Field(primary_key=True)
     case_id: UUID = Field(foreign_key="case_file.id")
@@ -58,6 +61,8 @@ class ReferralRow(Row, table=True):
     external_ct: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
     rules_version: str = Field(max_length=60)
     received_at: datetime = Field(sa_type=UtcDateTime)
+    reference_bi: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    changed_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class FactGroup(Row, table=True):

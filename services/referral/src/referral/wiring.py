@@ -37,12 +37,16 @@ from referral.intake.repository import SqlRefused
 from referral.intake.routes import code_lists, refused, submission
 from referral.intake.routes.alarms import DeskAlarms
 from referral.risk.model import AreaRules, RuleBook, read_rule_book
+from referral.sent import routes as sent_routes
+from referral.sent.ports import SentStore
+from referral.sent.repository import SqlSent
 from referral.tables import SUBJECT_KEY, TABLES
 
 T = TypeVar("T")
 
 ROUTERS: Final = (
     submission.router,
+    sent_routes.router,
     *case_routes.ROUTERS,
     code_lists.router,
     refused.router,
@@ -81,6 +85,7 @@ class ReferralTx:
         self.referrals = SqlReferrals(unit.connection, given.index_key, keys)
         self.outcomes = SqlOutcomes(unit.connection)
         self.refused = SqlRefused(unit, given.index_key)
+        self.sent = SqlSent(unit, given.subject_keys, given.index_key)
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """Give the stored answer of this Idempotency-Key, or `work`'s, stored here."""
@@ -155,6 +160,7 @@ async def build(
             Cursors: frame.cursors,
             Idempotency: frame.idempotency,
             IntakeStore: store,
+            SentStore: store,
             Settings: settings,
         },
         answers=PROBLEMS,

@@ -107,6 +107,37 @@ def show(context: click.Context, referral_id: str, as_json: bool) -> None:
         )
 
 
+@app.command("list")
+@click.option("--external-reference", help="Only those sent under this reference of yours")
+@click.option("--changed-since", help="Only those changed then or later: 2026-01-31T21:40:00Z")
+@json_option
+@click.pass_context
+def list_sent(
+    context: click.Context,
+    external_reference: str | None,
+    changed_since: str | None,
+    as_json: bool,
+) -> None:
+    """List the referrals you sent, the oldest change first."""
+    found = with_hub(
+        context,
+        lambda client: client.sent_referrals(
+            external_reference=external_reference, changed_since=changed_since
+        ),
+    )
+    if as_json:
+        say_json(found)
+        return
+    if not found:
+        say("None found.")
+    for one in found:
+        say(
+            f"{one['referralId']}  {one['changedAt']}  {one['form']}, {one['state']}, version "
+            f"{one['version']}, case {one['caseReference']}, your reference "
+            f"{_printable(one['externalReference'] or 'none')}"
+        )
+
+
 @app.command()
 @click.argument("referral_id")
 @click.option("--reason", prompt=True, help="Why; kept sealed, sent to nobody")
@@ -199,3 +230,8 @@ def _read(file: Path) -> dict[str, Any]:
         say_error(f"The file {file} must hold one JSON object.")
         raise click.exceptions.Exit(2)
     return value
+
+
+def _printable(text: str) -> str:
+    """Show a text without what could steer a terminal or reverse its direction."""
+    return "".join(one if one.isprintable() else "?" for one in text)

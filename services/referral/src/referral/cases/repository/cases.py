@@ -123,6 +123,11 @@ class SqlCases:
         )
         if swapped.rowcount != 1:
             raise VersionMoved
+        self._conn.execute(
+            update(_REFERRAL)
+            .where(_REFERRAL.c.case_id == proof.case_id)
+            .values(changed_at=new.outline.changed_at)
+        )
         self._conn.execute(delete(_FACTS).where(_FACTS.c.case_id == proof.case_id))
         self._write_facts(keys, new, data)
         self._snapshots.publish(snapshot, data)

@@ -34,13 +34,12 @@ class SqlReferrals:
         self._keys = keys
 
     def add(self, referral: Referral) -> None:
-        """Seal the external reference under the case's key; index it if it is claimed."""
-        external, external_bi, external_ct = referral.external_reference, None, None
+        """Seal the external reference under the case's key, and index it."""
+        external, reference_bi, external_ct = referral.external_reference, None, None
         if external is not None:
             key = self._keys.of(referral.case_id)
             external_ct = key.seal(_TABLE, _EXTERNAL, referral.referral_id, external)
-            if referral.claims_reference:
-                external_bi = external_index(self._index_key, external)
+            reference_bi = external_index(self._index_key, external)
         row = {
             "id": referral.referral_id,
             "case_id": referral.case_id,
@@ -50,10 +49,12 @@ class SqlReferrals:
             "area": referral.area,
             "source": referral.source,
             "state": referral.state.value,
-            "external_bi": external_bi,
+            "external_bi": reference_bi if referral.claims_reference else None,
             "external_ct": external_ct,
             "rules_version": referral.rules_version,
             "received_at": referral.received_at,
+            "reference_bi": reference_bi,
+            "changed_at": referral.received_at,
         }
         _NEW.run(self._conn, row)
 

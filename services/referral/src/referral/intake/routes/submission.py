@@ -30,7 +30,7 @@ define(
     "external-reference-exists",
     409,
     "This external reference was used before",
-    "Read the referral you sent under it; use a new reference for a new referral.",
+    "Read the referral that `referralId` names; use a new reference for a new referral.",
 )
 define(
     "already-completed",
@@ -53,8 +53,13 @@ def _completed_before(error: AlreadyCompleted) -> Problem:
     )
 
 
-def _reference_exists(_error: ReferenceExists) -> Problem:
-    return Problem("external-reference-exists")
+def _reference_exists(error: ReferenceExists) -> Problem:
+    return Problem(
+        "external-reference-exists",
+        f"You sent referral {error.referral_id} under it: read that one, or use a new reference "
+        "for a new referral.",
+        members={"referralId": str(error.referral_id)},
+    )
 
 
 def _too_large(_error: TooLarge) -> Problem:
@@ -96,7 +101,14 @@ class IntakeParts:
     status_code=201,
     summary="Submit a referral",
     response_model=ReferralOut,
-    responses={200: {"model": DryRunOut}},
+    responses={
+        200: {"model": DryRunOut},
+        409: {
+            "description": "`external-reference-exists` and `already-completed` name the referral "
+            "of yours in `referralId`; also `idempotency-in-flight`, "
+            "`idempotency-key-reused`, `conflict`."
+        },
+    },
 )
 async def submit_referral(
     body: AnyReferral,

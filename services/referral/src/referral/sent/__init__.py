@@ -1,0 +1,1 @@
+"""What an agency sent: its own referrals, listed and found by its external reference."""
