@@ -25,6 +25,8 @@ from portal.sign_in.model import Callback, Redirect, SignInFailed
 from portal.work.model import Known, Sealed, Waiting
 from tests.support.portal_packages import ME, keys
 
+ISSUER = "http://identity.example.org"
+
 
 class MemorySessions:
     """Fulfils `portal.shell.ports.Sessions`."""
@@ -73,13 +75,15 @@ class MemoryAuthorization:
     async def begin(self, also: str = "", draft: Draft | None = None) -> Redirect:
         self.asked.append((also, draft))
         return Redirect(
-            "http://identity.example.org/authorize",
+            f"{ISSUER}/authorize",
             PendingSignIn("s", "v", {}, ManualClock().now(), draft),
         )
 
     async def complete(self, pending: PendingSignIn, back: Callback) -> Grantings:
         if back.state != pending.state:
             raise SignInFailed("state")
+        if back.iss != ISSUER:
+            raise SignInFailed("issuer")
         if self.grants is None:
             raise SignInFailed(self.against)
         return self.grants

@@ -1,9 +1,7 @@
-"""Visits and summaries on a real database: nothing readable at rest, one taker per sign-in, no row
-works in another's place."""
+"""Visits and summaries on a real database: nothing readable at rest, no row in another's place."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from common.access import Granted
 from common.database import Database, ensure_schema
 from common.testing import ManualClock
 from portal.depends import guard
-from portal.shell.model import IDLE, SIGN_IN_LASTS, Draft, PendingSignIn
+from portal.shell.model import Draft, PendingSignIn
 from portal.shell.repository import SqlSessions
 from portal.tables import METADATA
 from portal.work.model import Known
@@ -89,38 +87,6 @@ async def test_nothing_of_a_visit_is_readable_at_rest(database: Database, tmp_pa
         assert secret not in stored
 
 
-async def test_a_sign_in_is_taken_once_and_not_late(database: Database) -> None:
-    clock, sessions = ManualClock(), SqlSessions(database, b"k" * 32)
-    pending = PendingSignIn(
-        "state", "verifier", {}, clock.now(), Draft("p-1", "d", "code", "reason")
-    )
-    await sessions.begin("a", pending)
-    assert await sessions.take("a", clock.now()) == pending
-    assert await sessions.take("a", clock.now()) is None
-    await sessions.begin("b", pending)
-    assert await sessions.take("b", clock.now() + SIGN_IN_LASTS + timedelta(seconds=1)) is None
-
-
-async def test_use_keeps_a_visit_and_idleness_ends_it(database: Database) -> None:
-    clock, sessions = ManualClock(), SqlSessions(database, b"k" * 32)
-    await sessions.put("a", signed_in(clock))
-    for _ in range(3):
-        clock.advance(IDLE - timedelta(seconds=1))
-        assert await sessions.find("a", clock.now()) is not None
-    clock.advance(IDLE + timedelta(seconds=1))
-    assert await sessions.find("a", clock.now()) is None
-    assert await sessions.find("a", clock.now() - IDLE) is None, "gone, not only hidden"
-
-
-async def test_a_page_that_renews_itself_does_not_keep_a_visit(database: Database) -> None:
-    clock, sessions = ManualClock(), SqlSessions(database, b"k" * 32)
-    await sessions.put("a", signed_in(clock))
-    clock.advance(IDLE - timedelta(seconds=1))
-    assert await sessions.find("a", clock.now(), used=False) is not None
-    clock.advance(timedelta(seconds=2))
-    assert await sessions.find("a", clock.now(), used=False) is None
-
-
 async def test_a_row_in_anothers_place_opens_nothing(database: Database) -> None:
     clock, sessions, summaries = (
         ManualClock(),
@@ -141,14 +107,6 @@ async def test_a_row_in_anothers_place_opens_nothing(database: Database) -> None
     visits = [await sessions.find(cookie, clock.now()) for cookie in ("mine", "theirs")]
     assert visits.count(None) == 1, "the copied row opens nothing, the other one still does"
     assert len(await summaries.known(as_idva(clock), ["1", "2"])) == 1
-
-
-async def test_summaries_are_one_agencys(database: Database) -> None:
-    clock, summaries = ManualClock(), SqlDeliverySummaries(database, b"s" * 32)
-    await summaries.remember(as_idva(clock), "1", KNOWN, clock.now())
-    await summaries.remember(as_idva(clock), "1", replace(KNOWN, urgent=False), clock.now())
-    assert await summaries.known(as_idva(clock), ["1", "2"]) == {"1": replace(KNOWN, urgent=False)}
-    assert await summaries.known(granted_to(clock, "northmoor-school"), ["1"]) == {}
 
 
 async def test_what_was_asked_is_kept_sealed_and_never_brings_an_ended_visit_back(
