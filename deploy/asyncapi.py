@@ -74,8 +74,22 @@ def document() -> dict[str, Any]:
 
 
 def page() -> str:
-    """The same catalogue in words, for people."""
-    lines = [
+    """Write the same catalogue in words, for people."""
+    lines = [*_introduction(), *_topics()]
+    for event in sorted(ALL, key=lambda each: each.__name__):
+        lines += [
+            "",
+            f"## {event.__name__}",
+            "",
+            f"`{event.TYPE}` version {event.VERSION}. {_words(event)}",
+            "",
+            *_fields(event),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _introduction() -> list[str]:
+    return [
         "# Events",
         "",
         (
@@ -96,6 +110,11 @@ def page() -> str:
             "behind it."
         ),
         "",
+    ]
+
+
+def _topics() -> list[str]:
+    return [
         "## Topics",
         "",
         "| Topic | Written by | Read by | Carries |",
@@ -124,16 +143,6 @@ def page() -> str:
             "(`TOPIC_AUTHORIZATION_FAILED`) until it is restored."
         ),
     ]
-    for event in sorted(ALL, key=lambda each: each.__name__):
-        lines += [
-            "",
-            f"## {event.__name__}",
-            "",
-            f"`{event.TYPE}` version {event.VERSION}. {_words(event)}",
-            "",
-            *_fields(event),
-        ]
-    return "\n".join(lines) + "\n"
 
 
 def files() -> dict[Path, str]:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,32 +84,8 @@ def _compare(
 
     with measuring.idle_share() as machine:
         found = measuring.in_turn(rounds, {"ours": ours, "bare": bare})
-    medians: dict[str, measuring.Figure] = {}
-    for name, taken in found.items():
-        medians[f"{name} rate"] = report.figure(
-            f"{running.mode}, {name}: requests", "/s", [each.per_second for each in taken]
-        )
-        medians[f"{name} cpu"] = report.figure(
-            f"{running.mode}, {name}: CPU of the service",
-            "µs/req",
-            [each.server_us for each in taken],
-        )
-        if database:
-            report.figure(
-                f"{running.mode}, {name}: CPU of PostgreSQL",
-                "µs/req",
-                [each.database_us for each in taken],
-            )
-    report.ratio(
-        f"{running.mode}: ours / bare, requests a second",
-        medians["ours rate"].median / medians["bare rate"].median,
-        at_least=0.5,
-    )
-    report.ratio(
-        f"{running.mode}: ours / bare, CPU per request",
-        medians["ours cpu"].median / medians["bare cpu"].median,
-    )
-    busy = medians["ours rate"].median * medians["ours cpu"].median / 1e6
+    rates, cpu = _say(report, running.mode, found, with_database=bool(database))
+    busy = rates["ours"].median * cpu["ours"].median / 1e6
     report.bottleneck += (
         f"{running.mode}: the service's process used {busy:.2f} of a core, "
         f"machine idle {machine['idle']:.0%}. "
@@ -117,6 +93,42 @@ def _compare(
     report.notes.append(
         f"{running.mode}: the service held {measuring.resident_mib(service):.0f} MiB at the end"
     )
+
+
+def _say(
+    report: measuring.Report,
+    mode: str,
+    found: Mapping[str, Sequence[Taken]],
+    *,
+    with_database: bool,
+) -> tuple[dict[str, measuring.Figure], dict[str, measuring.Figure]]:
+    rates: dict[str, measuring.Figure] = {}
+    cpu: dict[str, measuring.Figure] = {}
+    for name, taken in found.items():
+        rates[name] = report.figure(
+            f"{mode}, {name}: requests", "/s", [each.per_second for each in taken]
+        )
+        cpu[name] = report.figure(
+            f"{mode}, {name}: CPU of the service",
+            "µs/req",
+            [each.server_us for each in taken],
+        )
+        if with_database:
+            report.figure(
+                f"{mode}, {name}: CPU of PostgreSQL",
+                "µs/req",
+                [each.database_us for each in taken],
+            )
+    report.ratio(
+        f"{mode}: ours / bare, requests a second",
+        rates["ours"].median / rates["bare"].median,
+        at_least=0.5,
+    )
+    report.ratio(
+        f"{mode}: ours / bare, CPU per request",
+        cpu["ours"].median / cpu["bare"].median,
+    )
+    return rates, cpu
 
 
 def _round(url: str, requests: Sequence[bytes], service: int, database: list[int]) -> Taken:

@@ -2,7 +2,7 @@
 read is recorded before it is answered."""
 
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
@@ -227,40 +227,25 @@ def consultations(hub: InnerHub, service: str) -> int:
     return sum(1 for record in records if b'"op":"consultation"' in record)
 
 
+# who asks, method, service, path and scope; REFERRAL, CASE and DELIVERY stand for what was sent
+READ: Final = [
+    (POLICE, "GET", "referral", "/v1/referrals/REFERRAL", "referral.read"),
+    ("northmoor-idva", "GET", "sharing", "/v1/inbox", "disclosure.read"),
+    ("northmoor-idva", "GET", "sharing", "/v1/inbox/DELIVERY", "disclosure.read"),
+    (POLICE, "POST", "sharing", "/v1/decisions/preview", "sharing.request"),
+    (POLICE, "GET", "sharing", "/v1/disclosures?caseReference=CASE", "sharing.request"),
+]
+
+
 async def test_a_read_is_on_record_when_its_answer_comes(hub: InnerHub) -> None:
     answer = await hub.submit({**FULL, "externalReference": f"T-{opaque(9)}"})
     referral = answer.json()
     assert await hub.outcomes(referral["referralId"]) == {"released"}
     delivery = (await hub.client("northmoor-idva").inbox(limit=1, wait=5)).items[0].delivery_id
-    asked_for = [
-        (
-            POLICE,
-            "GET",
-            "referral",
-            f"/v1/referrals/{referral['referralId']}",
-            "referral.read",
-            None,
-        ),
-        ("northmoor-idva", "GET", "sharing", "/v1/inbox", "disclosure.read", None),
-        ("northmoor-idva", "GET", "sharing", f"/v1/inbox/{delivery}", "disclosure.read", None),
-        (
-            POLICE,
-            "POST",
-            "sharing",
-            "/v1/decisions/preview",
-            "sharing.request",
-            {"caseReference": referral["caseReference"]},
-        ),
-        (
-            POLICE,
-            "GET",
-            "sharing",
-            f"/v1/disclosures?caseReference={referral['caseReference']}",
-            "sharing.request",
-            None,
-        ),
-    ]
-    for who, method, service, path, scope, body in asked_for:
+    for who, method, service, template, scope in READ:
+        path = template.replace("REFERRAL", referral["referralId"])
+        path = path.replace("DELIVERY", delivery).replace("CASE", referral["caseReference"])
+        body = {"caseReference": referral["caseReference"]} if method == "POST" else None
         before = consultations(hub, service)
         read = await hub.call(who, method, service, path, scope=scope, json=body)
         assert read.status_code == 200, f"{path}: {read.text}"

@@ -71,6 +71,36 @@ async def proof_told(hub: RunningHub, referral: Mapping[str, Any]) -> str | None
     return proofs[IDVA]
 
 
+async def released_by_the_coordinator_alone(
+    hub: RunningHub, delivery: str, before: Mapping[str, int]
+) -> dict[str, Any]:
+    """Try as a machine, as an officer and as a stranger, then release as the coordinator, once."""
+    async with httpx2.AsyncClient(timeout=20.0) as http:
+        system = client_of(hub, POLICE, "sharing", http)
+        assert (await refusal(system, delivery))[0] == 403, "a machine must never decide this"
+        officer = await as_person(hub, OFFICER, "sharing", "sharing.request", http)
+        assert await refusal(officer, delivery) == (403, "forbidden")
+        stranger = await as_person(hub, OTHER_AGENCYS_MANAGER, "sharing", "sharing.request", http)
+        assert await refusal(stranger, delivery) == (404, "not-found")
+        assert await counts(hub) == before, "a refused release let something go"
+        coordinator = await as_person(hub, COORDINATOR, "sharing", "sharing.request", http)
+        released: dict[str, Any] = (await release(coordinator, delivery)).json()
+        assert (released["standing"], released["deliveryId"]) == ("promised", delivery)
+        assert (await refusal(coordinator, delivery))[0] == 409, "it left twice"
+    return released
+
+
+def hubctl_says_promised(hub: RunningHub, delivery: str, package: Path) -> None:
+    """Show the delivery, save its package and verify that: each says promised, none proven."""
+    said = hubctl(hub, IDVA, "inbox", "show", delivery)
+    assert "promised" in said.out, said.err
+    assert "proven" not in said.out
+    assert hubctl(hub, IDVA, "inbox", "save", delivery, "--to", str(package)).status == 0
+    said = hubctl(hub, IDVA, "proof", "verify", str(package))
+    assert "promised" in said.out, said.err
+    assert "proven" not in said.out
+
+
 async def test_promised_then_proven(hub: RunningHub, tmp_path: Path) -> None:
     """Audit is down and there is danger: a person with authority releases; the proof follows by
     itself when audit is back.
@@ -79,35 +109,14 @@ async def test_promised_then_proven(hub: RunningHub, tmp_path: Path) -> None:
     referral = await decided_and_waiting(hub)
     try:
         delivery = (await delivery_ids(hub, referral))[IDVA]
-        async with httpx2.AsyncClient(timeout=20.0) as http:
-            system = client_of(hub, POLICE, "sharing", http)
-            assert (await refusal(system, delivery))[0] == 403, "a machine must never decide this"
-            officer = await as_person(hub, OFFICER, "sharing", "sharing.request", http)
-            assert await refusal(officer, delivery) == (403, "forbidden")
-            stranger = await as_person(
-                hub, OTHER_AGENCYS_MANAGER, "sharing", "sharing.request", http
-            )
-            assert await refusal(stranger, delivery) == (404, "not-found")
-            assert await counts(hub) == before, "a refused release let something go"
-            coordinator = await as_person(hub, COORDINATOR, "sharing", "sharing.request", http)
-            released = (await release(coordinator, delivery)).json()
-            assert (released["standing"], released["deliveryId"]) == ("promised", delivery)
-            assert (await refusal(coordinator, delivery))[0] == 409, "it left twice"
-
+        released = await released_by_the_coordinator_alone(hub, delivery, before)
         await wait_for(lambda: counts(hub), lambda found: found[IDVA] == before[IDVA] + 1)
         only = (await received(hub, IDVA))[-1]
         assert (only.delivery_id, only.verdict.standing) == (delivery, "promised")
         assert only.verdict.due is not None
         assert only.verdict.due.isoformat() == released["proofDue"].replace("Z", "+00:00")
         await wait_for(lambda: proof_told(hub, referral), lambda proof: proof == "promised")
-        said = hubctl(hub, IDVA, "inbox", "show", delivery)
-        assert "promised" in said.out, said.err
-        assert "proven" not in said.out
-        package = tmp_path / "promised.json"
-        assert hubctl(hub, IDVA, "inbox", "save", delivery, "--to", str(package)).status == 0
-        said = hubctl(hub, IDVA, "proof", "verify", str(package))
-        assert "promised" in said.out, said.err
-        assert "proven" not in said.out
+        hubctl_says_promised(hub, delivery, tmp_path / "promised.json")
         assert {
             state
             for agency, (state, _) in (await standing(hub, referral)).items()

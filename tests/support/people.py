@@ -1,5 +1,4 @@
-"""A named person at a running hub: PAR, a click on identity's page, the code exchanged, as the
-portal does it."""
+"""A named person signs in at a running hub, as the portal does it (PAR, page, code exchange)."""
 
 import hashlib
 import secrets
@@ -36,40 +35,45 @@ class PersonToken:
         """Nothing else to offer."""
 
 
-async def as_person(
-    hub: RunningHub, name: str, service: str, scope: str, http: httpx2.AsyncClient
-) -> ServiceClient:
-    """A client of `service` that acts for the demo person called `name`."""
-    person = next(person.id for person in PEOPLE if person.name == name)
-    home = hub.stack.folder if isinstance(hub, StackHub) else hub.folder / "hub"
-    ring = FileKeyring(home / "keyring" / "portal", passphrase=None, open_allowed=True)
-    issuer, clock, dpop, verifier = (
-        hub.url("identity"),
-        SystemClock(),
-        generate_signing("portal"),
-        secrets.token_urlsafe(48),
-    )
-    source = TokenSource(
-        issuer,
-        "portal",
-        signing=ring.signing_key(SERVICE_KEY),
-        dpop_key=dpop,
-        http=http,
-        clock=clock,
-    )
-    callback = f"{hub.url('portal')}/sign-in/callback"
+class Portal:
+    """The portal's client at identity: its key, and a proof of possession with each request."""
 
-    async def post(path: str, **form: str) -> httpx2.Response:
-        proof = make_proof(dpop, "POST", issuer + path, at=clock.now())
+    def __init__(self, hub: RunningHub, http: httpx2.AsyncClient) -> None:
+        home = hub.stack.folder if isinstance(hub, StackHub) else hub.folder / "hub"
+        ring = FileKeyring(home / "keyring" / "portal", passphrase=None, open_allowed=True)
+        self.issuer, self.clock, self.http = hub.url("identity"), SystemClock(), http
+        self.dpop = generate_signing("portal")
+        self._source = TokenSource(
+            self.issuer,
+            "portal",
+            signing=ring.signing_key(SERVICE_KEY),
+            dpop_key=self.dpop,
+            http=http,
+            clock=self.clock,
+        )
+
+    async def post(self, path: str, **form: str) -> httpx2.Response:
+        """POST a form as the portal."""
+        proof = make_proof(self.dpop, "POST", self.issuer + path, at=self.clock.now())
         own = {
             "client_id": "portal",
             "client_assertion_type": _ASSERTION,
-            "client_assertion": source.assertion(),
+            "client_assertion": self._source.assertion(),
         }
-        return await http.post(issuer + path, data={**form, **own}, headers={"DPoP": proof})
+        return await self.http.post(
+            self.issuer + path, data={**form, **own}, headers={"DPoP": proof}
+        )
 
+
+async def as_person(
+    hub: RunningHub, name: str, service: str, scope: str, http: httpx2.AsyncClient
+) -> ServiceClient:
+    """Sign the demo person called `name` in and return their client of `service`."""
+    person = next(person.id for person in PEOPLE if person.name == name)
+    portal, verifier = Portal(hub, http), secrets.token_urlsafe(48)
+    callback = f"{hub.url('portal')}/sign-in/callback"
     challenge = b64u(hashlib.sha256(verifier.encode()).digest())
-    pushed = await post(
+    pushed = await portal.post(
         "/par",
         response_type="code",
         redirect_uri=callback,
@@ -77,16 +81,16 @@ async def as_person(
         state="st",
         code_challenge=challenge,
         code_challenge_method="S256",
-        dpop_jkt=dpop.kid,
+        dpop_jkt=portal.dpop.kid,
     )
     assert pushed.status_code == 201, pushed.text
     asked = {"client_id": "portal", "request_uri": pushed.json()["request_uri"], "person": person}
     clicked = await http.post(
-        f"{issuer}/authorize", data=asked, headers={"Sec-Fetch-Site": "same-origin"}
+        f"{portal.issuer}/authorize", data=asked, headers={"Sec-Fetch-Site": "same-origin"}
     )
     assert clicked.status_code == 303, clicked.text
     code = parse_qs(urlsplit(clicked.headers["location"]).query)["code"][0]
-    given = await post(
+    given = await portal.post(
         "/token",
         grant_type="authorization_code",
         code=code,
@@ -98,8 +102,8 @@ async def as_person(
     assert scope in given.json()["scope"].split()
     return ServiceClient(
         hub.url(service),
-        PersonToken(dpop, given.json()["access_token"]),
+        PersonToken(portal.dpop, given.json()["access_token"]),
         http=http,
-        clock=clock,
+        clock=portal.clock,
         timeout=20.0,
     )

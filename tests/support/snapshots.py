@@ -1,7 +1,7 @@
 """Invented case snapshots for tests of deciding and showing. Nobody in them is real."""
 
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from common.events.case import CaseSnapshot, CaseSubject, Consent, Fact, Marking, RiskSummary
@@ -17,74 +17,77 @@ ADDRESS = ["14 Larkspur Row", "Fellgate"]
 POSTCODE = "ZZ99 3VZ"
 
 
+# path, category, subject, label, value
+ROWS: Final[list[tuple[str, str, UUID | None, str, Any]]] = [
+    ("people.0.name.full", "victim_identity", VICTIM, "Full name", "Marta Quillfeather"),
+    ("people.0.phone", "victim_phone", VICTIM, "Phone", "07700 900123"),
+    ("people.0.addresses.0.lines", "victim_address", VICTIM, "Address", ADDRESS),
+    ("people.0.addresses.0.postcode", "victim_address", VICTIM, "Postcode", POSTCODE),
+    ("people.0.addresses.0.area_code", "victim_area", VICTIM, "Area", "Northmoor"),
+    ("people.0.doctor", "victim_health_contact", VICTIM, "GP practice", "Fellgate Surgery"),
+    (
+        "people.0.immigration_status",
+        "immigration_status",
+        VICTIM,
+        "Immigration status",
+        "Spouse visa",
+    ),
+    ("people.1.name.full", "perpetrator_identity", SUSPECT, "Full name", "Dorian Vexley"),
+    (
+        "people.1.addresses.0.lines",
+        "perpetrator_address",
+        SUSPECT,
+        "Address",
+        ["3 Quarry Bank"],
+    ),
+    (
+        "people.1.relationship_to_victim",
+        "relationship",
+        SUSPECT,
+        "Relationship to the victim",
+        "former_partner",
+    ),
+    ("people.2.name.full", "child_identity", ELDER, "Full name", "Ines Quillfeather"),
+    ("people.2.school", "child_school", ELDER, "School", "Northmoor Academy"),
+    ("people.3.name.full", "child_identity", YOUNGER, "Full name", "Oskar Quillfeather"),
+    ("people.3.addresses.0.lines", "child_address", YOUNGER, "Address", ADDRESS),
+    ("incident.occurred_at", "incident", VICTIM, "When", "2026-11-20T21:30:00+00:00"),
+    (
+        "incident.summary",
+        "incident_narrative",
+        VICTIM,
+        "What happened",
+        "He waited outside and said he would come back.",
+    ),
+    ("risk.level", "risk_summary", VICTIM, "Risk level", "High"),
+    ("risk.answers.0", "risk_answers", VICTIM, "Strangulation", "Yes (said by: victim)"),
+    ("safe_contact.status", "victim_safe_contact", VICTIM, "Safe contact", "known"),
+    ("safe_contact.means.0.channel", "victim_safe_contact", VICTIM, "Channel", "phone"),
+    (
+        "safe_contact.means.0.value",
+        "victim_phone",
+        VICTIM,
+        "Number or address of this channel",
+        "07700 900456",
+    ),
+    ("safe_contact.means.0.safe", "victim_safe_contact", VICTIM, "Safe to use", "yes"),
+    (
+        "safe_contact.last_verified",
+        "victim_safe_contact",
+        VICTIM,
+        "Last verified",
+        "2026-11-19",
+    ),
+    ("consent.agrees_to_support", "consent", VICTIM, "Agrees to be offered support", "yes"),
+    ("referrer.role", "referrer", None, "Referred by", "Response officer"),
+]
+
+
 def facts() -> tuple[Fact, ...]:
     """What a full referral says, in the paths and categories the referral service uses."""
-    rows: list[tuple[str, str, UUID | None, str, Any]] = [
-        ("people.0.name.full", "victim_identity", VICTIM, "Full name", "Marta Quillfeather"),
-        ("people.0.phone", "victim_phone", VICTIM, "Phone", "07700 900123"),
-        ("people.0.addresses.0.lines", "victim_address", VICTIM, "Address", ADDRESS),
-        ("people.0.addresses.0.postcode", "victim_address", VICTIM, "Postcode", POSTCODE),
-        ("people.0.addresses.0.area_code", "victim_area", VICTIM, "Area", "Northmoor"),
-        ("people.0.doctor", "victim_health_contact", VICTIM, "GP practice", "Fellgate Surgery"),
-        (
-            "people.0.immigration_status",
-            "immigration_status",
-            VICTIM,
-            "Immigration status",
-            "Spouse visa",
-        ),
-        ("people.1.name.full", "perpetrator_identity", SUSPECT, "Full name", "Dorian Vexley"),
-        (
-            "people.1.addresses.0.lines",
-            "perpetrator_address",
-            SUSPECT,
-            "Address",
-            ["3 Quarry Bank"],
-        ),
-        (
-            "people.1.relationship_to_victim",
-            "relationship",
-            SUSPECT,
-            "Relationship to the victim",
-            "former_partner",
-        ),
-        ("people.2.name.full", "child_identity", ELDER, "Full name", "Ines Quillfeather"),
-        ("people.2.school", "child_school", ELDER, "School", "Northmoor Academy"),
-        ("people.3.name.full", "child_identity", YOUNGER, "Full name", "Oskar Quillfeather"),
-        ("people.3.addresses.0.lines", "child_address", YOUNGER, "Address", ADDRESS),
-        ("incident.occurred_at", "incident", VICTIM, "When", "2026-11-20T21:30:00+00:00"),
-        (
-            "incident.summary",
-            "incident_narrative",
-            VICTIM,
-            "What happened",
-            "He waited outside and said he would come back.",
-        ),
-        ("risk.level", "risk_summary", VICTIM, "Risk level", "High"),
-        ("risk.answers.0", "risk_answers", VICTIM, "Strangulation", "Yes (said by: victim)"),
-        ("safe_contact.status", "victim_safe_contact", VICTIM, "Safe contact", "known"),
-        ("safe_contact.means.0.channel", "victim_safe_contact", VICTIM, "Channel", "phone"),
-        (
-            "safe_contact.means.0.value",
-            "victim_phone",
-            VICTIM,
-            "Number or address of this channel",
-            "07700 900456",
-        ),
-        ("safe_contact.means.0.safe", "victim_safe_contact", VICTIM, "Safe to use", "yes"),
-        (
-            "safe_contact.last_verified",
-            "victim_safe_contact",
-            VICTIM,
-            "Last verified",
-            "2026-11-19",
-        ),
-        ("consent.agrees_to_support", "consent", VICTIM, "Agrees to be offered support", "yes"),
-        ("referrer.role", "referrer", None, "Referred by", "Response officer"),
-    ]
     return tuple(
         Fact(path=path, category=code, subject=who, label=label, value=value)
-        for path, code, who, label, value in rows
+        for path, code, who, label, value in ROWS
     )
 
 
