@@ -14,7 +14,6 @@ COMMON = {
     "bus_embedded": "the durable bus of one process, in SQLite",
     "bus_kafka": "the bus on Kafka; the only importer of aiokafka",
     "bus_kafka_member": "one consumer group member on Kafka; part of bus_kafka",
-    "bus_log": "the embedded bus's log on disk",
     "database": "engines and transactions for both databases",
     "directory": "keys and standing of agencies and services",
     "events": "the published language, one file per publisher",
@@ -35,7 +34,6 @@ PLUMBING = {
     "bus_embedded",
     "bus_kafka",
     "bus_kafka_member",
-    "bus_log",
     "faults",
     "testing",
 }

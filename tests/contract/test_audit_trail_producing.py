@@ -212,7 +212,6 @@ async def test_a_restart_goes_on_in_the_same_sequence_and_a_restore_in_a_new_epo
         database,
         producer.outbox,
         producer.inbox,
-        clock=producer.clock,
         keyring=producer.keyring,
         service="referral",
     )
@@ -329,7 +328,6 @@ async def test_a_service_may_hand_its_batches_over_itself(
         database,
         producer.outbox,
         producer.inbox,
-        clock=producer.clock,
         keyring=producer.keyring,
         service="audit",
         ship=lambda unit, batch: shipped.append((unit, batch)),

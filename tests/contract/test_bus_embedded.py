@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from common import bus_log
 from common.bus import BusLocked, BusUnavailable, Incoming
-from common.bus_embedded import EmbeddedBus
+from common.bus_embedded import EmbeddedBus, file, log, records
+from common.bus_embedded.file import Partition
 from common.testing import ManualClock
 from tests.support.bus_bed import BACKOFF, Names, Recorder, message, number, until
 
@@ -39,18 +39,18 @@ async def test_concurrent_publishes_share_their_commits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commits: list[int] = []
-    commit = bus_log.DurableLog._commit
+    commit = log.DurableLog._commit
 
     def counted(
-        log: bus_log.DurableLog,
+        one: log.DurableLog,
         connection: sqlite3.Connection,
-        jobs: list[bus_log._Job],
+        jobs: list[log._Job],
         ends: dict[int, int],
     ) -> None:
         commits.append(len(jobs))
-        commit(log, connection, jobs, ends)
+        commit(one, connection, jobs, ends)
 
-    monkeypatch.setattr(bus_log.DurableLog, "_commit", counted)
+    monkeypatch.setattr(log.DurableLog, "_commit", counted)
     bus = await _open(tmp_path)
     await asyncio.gather(*(bus.publish([message(NAMES.main, f"k{n}", n)]) for n in range(1000)))
     await bus.stop()
@@ -61,15 +61,15 @@ async def test_an_idle_consumer_reads_nothing_and_a_publish_wakes_only_its_reade
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads: list[str] = []
-    fetch = bus_log.DurableLog.fetch
+    fetch = log.DurableLog.fetch
 
     async def counted(
-        log: bus_log.DurableLog, partition: bus_log.Partition, offset: int, limit: int
+        one: log.DurableLog, partition: Partition, offset: int, limit: int
     ) -> list[object]:
         reads.append(partition.topic)
-        return [*await fetch(log, partition, offset, limit)]
+        return [*await fetch(one, partition, offset, limit)]
 
-    monkeypatch.setattr(bus_log.DurableLog, "fetch", counted)
+    monkeypatch.setattr(log.DurableLog, "fetch", counted)
     bus = await _open(tmp_path)
     seen = Recorder()
     await bus.consume("a", [NAMES.main, NAMES.single], seen)
@@ -87,18 +87,18 @@ async def test_who_keeps_up_is_served_without_the_file_and_who_is_behind_reads_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from_file: list[int] = []
-    fetch = bus_log.DurableLog._fetch
+    fetch = log.DurableLog._fetch
 
     def counted(
-        log: bus_log.DurableLog, partition: bus_log.Partition, offset: int, limit: int
+        one: log.DurableLog, partition: Partition, offset: int, limit: int
     ) -> list[Incoming]:
         from_file.append(offset)
-        return fetch(log, partition, offset, limit)
+        return fetch(one, partition, offset, limit)
 
-    monkeypatch.setattr(bus_log.DurableLog, "_fetch", counted)
+    monkeypatch.setattr(log.DurableLog, "_fetch", counted)
     size = message(NAMES.single, "k", 0).size
     monkeypatch.setattr(
-        bus_log, "_TAIL_BYTES", 10 * size
+        records, "_TAIL_BYTES", 10 * size
     )  # a few records: keys and headers are not counted
     bus = await _open(tmp_path)
     keeping_up, behind = Recorder(), Recorder()
@@ -152,14 +152,14 @@ async def test_a_full_disk_is_said_aloud_and_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = 200
-    connect = bus_log._connect
+    connect = file.connect
 
     def small(path: Path) -> sqlite3.Connection:
         connection = connect(path)
         connection.execute(f"pragma max_page_count={limit}")
         return connection
 
-    monkeypatch.setattr(bus_log, "_connect", small)
+    monkeypatch.setattr(log, "connect", small)
     bus = await _open(tmp_path)
     stored = 0
     # Which publish meets the limit does not matter

@@ -108,7 +108,7 @@ def pem(folder: Path, text: str) -> Path:
 async def test_a_service_that_was_told_whom_to_believe_speaks_tls(
     secure: SecureBroker, tmp_path: Path
 ) -> None:
-    bus = kafka_bus("referral", secure.settings(pem(tmp_path, secure.certificate)))
+    bus = kafka_bus(secure.settings(pem(tmp_path, secure.certificate)))
     await bus.start()
     try:
         await bus.publish([message(TOPIC, "k", 7)])
@@ -126,7 +126,7 @@ async def test_a_broker_nobody_vouches_for_is_not_spoken_to(
         settings = secure.settings(pem(tmp_path, secure.certificate), host="localhost")
     else:
         settings = secure.settings(pem(tmp_path, certificate("127.0.0.1")[0]))
-    bus = kafka_bus("referral", settings)
+    bus = kafka_bus(settings)
     with pytest.raises(BusUnavailable):
         await bus.start()
     await bus.stop()
@@ -137,5 +137,5 @@ def test_a_file_without_certificates_is_an_error_that_names_the_variable(
 ) -> None:
     for file in (pem(tmp_path, "no certificate"), tmp_path / "absent.pem"):
         with pytest.raises(SettingsError, match="HUB_KAFKA_CA_FILE") as refused:
-            kafka_bus("referral", secure.settings(file))
+            kafka_bus(secure.settings(file))
         assert str(tmp_path) not in str(refused.value)

@@ -15,7 +15,7 @@ from common.bus import BusUnavailable, Incoming, NotAllowed, Outgoing
 from common.bus_embedded import EmbeddedBus
 from common.database import Database, Unit
 from common.events.case import SubjectErased
-from common.outbox import Outbox, RecipientUnknown, SentRef, relay
+from common.outbox import Outbox, RecipientUnknown, SentRef, relay, waiting
 from common.outbox.tables import OUTBOX
 from common.testing import ManualClock
 from hubformats.clock import SystemClock
@@ -356,7 +356,7 @@ async def test_what_this_process_committed_is_sent_without_being_read_again(
     database: Database, bus: Unruly, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
-    look = relay._due
+    look = waiting.due
 
     def counted(*args: Any) -> Any:
         looks.append(1)
@@ -365,7 +365,7 @@ async def test_what_this_process_committed_is_sent_without_being_read_again(
     await outbox.start()
     await database.write(lambda u: send(outbox, u))
     await until(lambda: outbox.relay.sent == 1)
-    monkeypatch.setattr(relay, "_due", counted)
+    monkeypatch.setattr(relay, "due", counted)
     # Safety looks (PostgreSQL) are one a second; ten messages in a row would be ten.
     for count in range(2, 12):
         await database.write(lambda u: send(outbox, u))

@@ -68,7 +68,7 @@ class Producer:
         self.inbox = inbox_of(database, self.outbox, clock, "svc:referral")
         self.keyring = FileKeyring(folder / "keyring", passphrase=None, open_allowed=True)
         self.trail = AuditTrail(
-            database, self.outbox, self.inbox, clock=clock, keyring=self.keyring, service="referral"
+            database, self.outbox, self.inbox, keyring=self.keyring, service="referral"
         )
         self.receipts: list[Receipt] = []
         self.rejections: list[Rejection] = []

@@ -86,7 +86,7 @@ async def run(url: str, folder: Path, crash_at: str, after: int, total: int) -> 
     outbox = outbox_of(database, bus, clock, "svc:referral")
     inbox = inbox_of(database, outbox, clock, "svc:sharing")
     keyring = FileKeyring(folder / "keyring", passphrase=None, open_allowed=True)
-    trail = AuditTrail(database, outbox, inbox, clock=clock, keyring=keyring, service="referral")
+    trail = AuditTrail(database, outbox, inbox, keyring=keyring, service="referral")
     worker = Worker(database, outbox, trail, inbox)
     await trail.start()
     await outbox.start()

@@ -168,7 +168,6 @@ class SharingHarness:
             self.database,
             self.outbox,
             self.inbox,
-            clock=self.clock,
             keyring=self.keyring,
             service="sharing",
         )

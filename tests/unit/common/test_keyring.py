@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from common import keyring
-from common.keyring import FileKeyring, KeyringLocked, KeyringRefused
+from common.keyring import FileKeyring, KeyringLocked, KeyringRefused, files
 from hubformats.keys import generate_opening, generate_signing
 
 PASSPHRASE = "correct horse battery staple"
@@ -50,7 +49,7 @@ def test_a_locked_keyring_opens_with_its_passphrase_only(
 def test_a_demonstration_runs_open_and_says_so_once_per_process(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    keyring._warn_once.cache_clear()
+    files._warn_once.cache_clear()
     with caplog.at_level(logging.WARNING, "common.keyring"):
         rings = [
             FileKeyring(tmp_path / name, passphrase=None, open_allowed=True)

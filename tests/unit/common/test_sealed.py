@@ -2,6 +2,7 @@
 takes everything with it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from common.keyring import FileKeyring, Keyring, KeyringRefused
 from common.sealed import (
+    Place,
     SealRefused,
     SubjectErased,
     SubjectKeys,
@@ -27,7 +29,7 @@ from hubformats.ids import uuid7
 
 DEK = bytes(range(32))
 ROW, SUBJECT = uuid7(), uuid7()
-PLACE: dict[str, Any] = {"table": "person", "column": "name", "row_id": ROW, "subject_id": SUBJECT}
+PLACE = Place("person", "name", ROW, SUBJECT)
 METADATA = MetaData()
 TABLE = subject_key_table(METADATA)
 
@@ -79,8 +81,8 @@ def keys(keyring: Keyring) -> SubjectKeys:
 
 
 def test_a_field_opens_in_its_place() -> None:
-    blob = seal_field(DEK, **PLACE, version=1, plaintext=b"Nadia Example")
-    assert open_field(DEK, **PLACE, blob=blob) == b"Nadia Example"
+    blob = seal_field(DEK, PLACE, 1, b"Nadia Example")
+    assert open_field(DEK, PLACE, blob) == b"Nadia Example"
     assert field_version(blob) == 1
     assert b"Nadia" not in blob
     assert len(blob) == 3 + 12 + len("Nadia Example") + 16
@@ -98,30 +100,28 @@ def test_a_field_opens_in_its_place() -> None:
     ids=" and ".join,
 )
 def test_a_field_moved_elsewhere_is_refused(elsewhere: dict[str, Any]) -> None:
-    blob = seal_field(DEK, **PLACE, version=1, plaintext=b"Nadia Example")
+    blob = seal_field(DEK, PLACE, 1, b"Nadia Example")
     with pytest.raises(SealRefused):
-        open_field(DEK, **{**PLACE, **elsewhere}, blob=blob)
+        open_field(DEK, replace(PLACE, **elsewhere), blob)
 
 
 def test_every_turned_bit_of_a_field_is_refused() -> None:
-    blob = seal_field(DEK, **PLACE, version=1, plaintext=b"x")
+    blob = seal_field(DEK, PLACE, 1, b"x")
     for at in range(len(blob) * 8):
         turned = bytearray(blob)
         turned[at // 8] ^= 1 << at % 8
         with pytest.raises(SealRefused):
-            open_field(DEK, **PLACE, blob=bytes(turned))
+            open_field(DEK, PLACE, bytes(turned))
 
 
 @pytest.mark.parametrize("blob", [b"", b"\x01\x00\x01", bytes(40), b"\x02" + bytes(40)])
 def test_what_is_no_field_is_refused(blob: bytes) -> None:
     with pytest.raises(SealRefused):
-        open_field(DEK, **PLACE, blob=blob)
+        open_field(DEK, PLACE, blob)
 
 
 def test_one_field_sealed_twice_gives_two_blobs() -> None:
-    assert seal_field(DEK, **PLACE, version=1, plaintext=b"x") != seal_field(
-        DEK, **PLACE, version=1, plaintext=b"x"
-    )
+    assert seal_field(DEK, PLACE, 1, b"x") != seal_field(DEK, PLACE, 1, b"x")
 
 
 def test_a_subject_key_seals_and_opens_text(conn: Connection, keys: SubjectKeys) -> None:

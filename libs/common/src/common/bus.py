@@ -5,6 +5,7 @@ Two adapters keep these obligations, `bus_embedded` and `bus_kafka`; tests/contr
 over both.
 """
 
+import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -135,8 +136,7 @@ class Consumption(Protocol):
         ...
 
     async def lag(self) -> int:
-        """Records in this member's partitions that no handler has finished yet, low-priority ones
-        included.
+        """Records in this member's partitions that no handler has finished yet.
 
         Raises NotAllowed or TopicUnknown if a right or topic went away while consuming.
         """
@@ -148,14 +148,11 @@ class Bus(Protocol):
 
     Obligations of every adapter:
     - Order: messages with one key are read in the order in which publish calls stored them; one key
-      is always in
-      partition `partition_of(key, partitions)`.
+      is always in partition `partition_of(key, partitions)`.
     - Durability: what `publish` returned for survives SIGKILL of any process, and of the machine
-      where the disk and the
-      replicas keep their word.
+      where the disk and the replicas keep their word.
     - At least once: after a crash or a failed handler a group reads again everything it had not
-      committed. Consumers
-      must recognise repeats.
+      committed. Consumers must recognise repeats.
     - Groups: each group sees every record; members of one group share its partitions.
     - A new group starts at the oldest record still kept.
     - Bounded memory: a slow handler holds back reading, it does not fill buffers.
@@ -189,10 +186,9 @@ class Bus(Protocol):
     ) -> Consumption:
         """Join `group` and hand its records to `handler`, at most `max_batch` at a time.
 
-        `low_priority` topics get a batch only while no record of `topics` waits or is being handled
-        in this member's
-        partitions; a partition sitting out a back-off does not hold them. Group names are private
-        to the principal. Raises TopicUnknown, NotAllowed, BusUnavailable.
+        `low_priority` topics get a batch only while no record of `topics` waits or is handled in
+        this member's partitions; one that sits out a back-off does not hold them. Group names are
+        private to the principal. Raises TopicUnknown, NotAllowed, BusUnavailable.
         """
         ...
 
@@ -204,9 +200,7 @@ class Bus(Protocol):
         ...
 
     def pieces(self, topic: str, *, at_most: int = PIECE) -> AsyncGenerator[list[Incoming], None]:
-        """The same records a few at a time, so that a long topic needs no more memory than a short
-        one. Close it when you have enough.
-        """
+        """The same records a few at a time. Close it when you have enough."""
         ...
 
     async def healthy(self) -> bool:
@@ -217,17 +211,26 @@ class Bus(Protocol):
         ...
 
 
+async def collected(
+    pieces: AsyncGenerator[list[Incoming], None], limit: int | None
+) -> list[Incoming]:
+    """All records of `pieces`, or the first `limit`."""
+    found: list[Incoming] = []
+    async with contextlib.aclosing(pieces):
+        async for piece in pieces:
+            found += piece
+            if limit is not None and len(found) >= limit:
+                return found[:limit]
+    return found
+
+
 def group_name(principal: str, group: str) -> str:
-    """The full name of a principal's group: `<principal>.<group>`, the prefix the access list
-    grants.
-    """
+    """The full name of a principal's group, with the prefix that the access list grants."""
     return group if group.startswith(principal + ".") else f"{principal}.{group}"
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of `key`: murmur2 as every Kafka client's default partitioner has it (Java
-    `Utils.murmur2`).
-    """
+    """The partition of `key` as every Kafka client has it (Java `Utils.murmur2`)."""
     return (_murmur2(key) & 0x7FFFFFFF) % partitions
 
 

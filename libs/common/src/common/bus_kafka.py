@@ -31,6 +31,7 @@ from common.bus import (
     NotAllowed,
     Outgoing,
     TopicUnknown,
+    collected,
     group_name,
 )
 from common.bus_kafka_member import KafkaMember, incoming
@@ -50,6 +51,8 @@ _REFUSALS = (
     GroupAuthorizationFailedError,
     ClusterAuthorizationFailedError,
 )
+_SESSION_MS = 6_000
+"""How long a group waits for a member that was killed; a broker allows no less by itself."""
 
 
 class KafkaBus:
@@ -59,8 +62,7 @@ class KafkaBus:
 
     Without `tls` the connection is SASL_PLAINTEXT: for one machine only. Values are sealed
     envelopes, so they are not compressed: ciphertext does not shrink, and what shrinks tells
-    something. `session_seconds` is how long the group waits for a member that was killed; the
-    broker allows no less than six unless told so.
+    something.
     """
 
     def __init__(
@@ -69,17 +71,14 @@ class KafkaBus:
         user: str,
         password: str,
         *,
-        client_id: str | None = None,
         tls: ssl.SSLContext | None = None,
         backoff: Backoff | None = None,
-        session_seconds: float = 6.0,
     ) -> None:
         self._user = user
-        self._session_ms = int(session_seconds * 1000)
         self._backoff = backoff or Backoff()
         self._connection: dict[str, Any] = {
             "bootstrap_servers": bootstrap,
-            "client_id": client_id or user,
+            "client_id": user,
             "security_protocol": "SASL_SSL" if tls else "SASL_PLAINTEXT",
             "sasl_mechanism": "SCRAM-SHA-512",
             "sasl_plain_username": user,
@@ -153,7 +152,7 @@ class KafkaBus:
         settings = {
             **self._connection,
             "group_id": group_name(self._user, group),
-            "session_timeout_ms": self._session_ms,
+            "session_timeout_ms": _SESSION_MS,
         }
         member = KafkaMember(settings, topics, low_priority, handler, max_batch, self._backoff)
         self._members = {one for one in self._members if not one.stopped} | {member}
@@ -168,13 +167,7 @@ class KafkaBus:
 
     async def read(self, topic: str, *, limit: int | None = None) -> list[Incoming]:
         """See Bus.read."""
-        found: list[Incoming] = []
-        async with contextlib.aclosing(self.pieces(topic, at_most=_READ_CHUNK)) as pieces:
-            async for piece in pieces:
-                found += piece
-                if limit is not None and len(found) >= limit:
-                    return found[:limit]
-        return found
+        return await collected(self.pieces(topic, at_most=_READ_CHUNK), limit)
 
     async def pieces(
         self, topic: str, *, at_most: int = PIECE

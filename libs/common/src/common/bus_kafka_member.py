@@ -166,9 +166,8 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         return total
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Before a rebalance: let running handlers end and commit them, so that the next owner
-        repeats nothing.
-        """
+        """Let running handlers end and commit, so that the next owner repeats nothing."""
+        del revoked  # all are given up
         self._assigned = frozenset()
         self._poke()
         await self._finish(_REVOKE_GRACE)

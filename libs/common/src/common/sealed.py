@@ -57,33 +57,38 @@ class SubjectUnknown(LookupError):
     """No key was ever made for this subject."""
 
 
-def seal_field(
-    dek: bytes,
-    *,
-    table: str,
-    column: str,
-    row_id: UUID,
-    subject_id: UUID,
-    version: int,
-    plaintext: bytes,
-) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sealed field stands: it opens nowhere else."""
+
+    table: str
+    column: str
+    row_id: UUID
+    subject_id: UUID
+
+    def bound(self, version: int) -> bytes:
+        """The place as bytes, with the version of the subject's key."""
+        # Table and column are names from our own code and the rest has fixed places, so no two
+        # places give the same bytes.
+        names = [self.table.encode(), self.column.encode()]
+        ids = [self.row_id.bytes, self.subject_id.bytes]
+        return b"\x1f".join([*names, *ids, b"%d" % version])
+
+
+def seal_field(dek: bytes, place: Place, version: int, plaintext: bytes) -> bytes:
     """Seal a field by AES-256-GCM, bound to table, column, row, subject and version.
 
-    Returns `0x01 | key version u16 | nonce 12 | ciphertext | tag 16`.
-
-    Nonces are random: at most 2^32 fields under one key (NIST SP 800-38D section 8.3), out of reach
-    for one person.
+    Returns `0x01 | key version u16 | nonce 12 | ciphertext | tag 16`. Nonces are random: at most
+    2^32 fields under one key (NIST SP 800-38D section 8.3), out of reach for one person.
     """
     nonce = secrets.token_bytes(_NONCE)
-    bound = _bound_to(table, column, row_id, subject_id, version)
-    return _HEAD.pack(_FORMAT, version) + nonce + AESGCM(dek).encrypt(nonce, plaintext, bound)
+    sealed = AESGCM(dek).encrypt(nonce, plaintext, place.bound(version))
+    return _HEAD.pack(_FORMAT, version) + nonce + sealed
 
 
-def open_field(
-    dek: bytes, *, table: str, column: str, row_id: UUID, subject_id: UUID, blob: bytes
-) -> bytes:
+def open_field(dek: bytes, place: Place, blob: bytes) -> bytes:
     """The plaintext of a field at exactly this place. Raises SealRefused."""
-    bound = _bound_to(table, column, row_id, subject_id, field_version(blob))
+    bound = place.bound(field_version(blob))
     nonce, sealed = blob[_HEAD.size : _HEAD.size + _NONCE], blob[_HEAD.size + _NONCE :]
     try:
         return AESGCM(dek).decrypt(nonce, sealed, bound)
@@ -121,24 +126,15 @@ class SubjectKey:
 
     def seal(self, table: str, column: str, row_id: UUID, plaintext: str) -> bytes:
         """Seal one field of this subject under the current version."""
-        return seal_field(
-            self.deks[self.version],
-            table=table,
-            column=column,
-            row_id=row_id,
-            subject_id=self.subject_id,
-            version=self.version,
-            plaintext=plaintext.encode(),
-        )
+        place = Place(table, column, row_id, self.subject_id)
+        return seal_field(self.deks[self.version], place, self.version, plaintext.encode())
 
     def open(self, table: str, column: str, row_id: UUID, blob: bytes) -> str:
         """Open one field of this subject. Raises SealRefused."""
         dek = self.deks.get(field_version(blob))
         if dek is None:
             raise SealRefused("the field is sealed under another key")
-        return open_field(
-            dek, table=table, column=column, row_id=row_id, subject_id=self.subject_id, blob=blob
-        ).decode()
+        return open_field(dek, Place(table, column, row_id, self.subject_id), blob).decode()
 
 
 class SealedColumns:
@@ -360,14 +356,6 @@ class SubjectKeys:
             .limit(1)
         )
         return conn.execute(query).first() is not None
-
-
-def _bound_to(table: str, column: str, row_id: UUID, subject_id: UUID, version: int) -> bytes:
-    # Table and column are names from our own code and the rest has fixed places, so no two places
-    # give the same bytes.
-    return b"\x1f".join(
-        [table.encode(), column.encode(), row_id.bytes, subject_id.bytes, b"%d" % version]
-    )
 
 
 def _context(subject_id: UUID, version: int) -> bytes:

@@ -152,15 +152,8 @@ _SECRETS: Final = _variables(*_SECRET_NAMES)
 _FIELDS: Final = _variables(*(name.upper() for name in Settings.model_fields))
 _KNOWN: Final = _FIELDS | _variables(*_SECRET_NAMES, end="_FILE")
 _OF_THE_TOOLS: Final = _variables(
-    "DIR",
-    "TOOLS_DIR",
-    "SETUP",
-    "SETUP_DIR",
-    "TEST_BUILD",
-    "TEST_STACK",
-    "CRASH_AT",
-    "CLOCK_FILE",
-    "KILL_SEED",
+    *("DIR", "TOOLS_DIR", "SETUP", "SETUP_DIR"),
+    *("TEST_BUILD", "TEST_STACK", "CRASH_AT", "CLOCK_FILE", "KILL_SEED"),
 )
 """Read by make, deploy and the tests, which start services with them in the environment."""
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any, Final, TextIO
 
+import stamina
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -30,6 +31,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from common.settings import Settings
 from hubformats.clock import SystemClock
+
+# stamina would log each retry with the text of its error, which may quote what was sent.
+stamina.instrumentation.set_on_retry_hooks(())
 
 # What a log line may hold beside time, level, logger and our own fixed message. Values are codes,
 # counts, ids and places.

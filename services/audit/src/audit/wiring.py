@@ -161,7 +161,6 @@ async def build(
             frame.database,
             frame.outbox,
             frame.inbox,
-            clock=clock,
             keyring=keyring,
             service=SERVICE,
             ship=ship,

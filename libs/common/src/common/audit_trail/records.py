@@ -98,17 +98,7 @@ def write_records(
     Raises RecordRefused, CanonicalError.
     """
     parts = max(len(entry.subjects), len(entry.case_references), len(entry.deliveries))
-    if parts <= PER_RECORD:
-        yield _write(
-            entry,
-            len(entry.subjects),
-            service=service,
-            micros=micros,
-            keyring=keyring,
-            index_secret=index_secret,
-        )
-        return
-    for start in range(0, parts, PER_RECORD):
+    for start in range(0, max(parts, 1), PER_RECORD):
         piece = slice(start, start + PER_RECORD)
         part = replace(
             entry,
@@ -117,7 +107,7 @@ def write_records(
             deliveries=entry.deliveries[piece],
         )
         yield _write(
-            part,
+            part if parts > PER_RECORD else entry,
             len(entry.subjects),
             service=service,
             micros=micros,
@@ -149,13 +139,29 @@ def _write(
     index_secret: bytes,
 ) -> Written:
     record_id = uuid7()
+    fields = {"v": RECORD_VERSION, "id": str(record_id), "te": micros, "svc": service}
+    fields.update(_clear(entry, subjects_total))
+    subject = _subject_part(entry, fields, record_id, keyring)
+    actor = seal_part(keyring, record_id, "actor", _actor_content(entry, fields))
+    if subject is not None:
+        fields.update(ss=subject.digest, ps=subject.commitment, ks=subject.handle)
+    fields.update(sa=actor.digest, pa=actor.commitment, ka=actor.handle)
+    # A record that breaks its own rules must fail here, where the caller is, not in the log an hour
+    # later.
+    record = write_record(fields)
+    salt = new_salt()
+    subject_tokens = [token(index_secret, "subject", each.hex) for each in entry.subjects]
+    ref = RecordRef(record_id, record, salt, record_hash(salt, record))
+    return Written(
+        ref, _tokens(entry, index_secret, subject_tokens), subject, actor, subject_tokens
+    )
+
+
+def _clear(entry: AuditEntry, subjects_total: int) -> dict[str, Any]:
+    """What a record says in the clear: codes, counts and fresh handles."""
     fields: dict[str, Any] = {
-        "v": RECORD_VERSION,
-        "id": str(record_id),
-        "te": micros,
         "op": entry.operation,
         "out": entry.outcome,
-        "svc": service,
         "act": opaque(),
         "org": entry.actor.agency,
         "role": entry.actor.role,
@@ -179,20 +185,7 @@ def _write(
         fields["n"] = entry.count
     if entry.emergency:
         fields["bg"] = True
-    subject = _subject_part(entry, fields, record_id, keyring)
-    actor = seal_part(keyring, record_id, "actor", _actor_content(entry, fields))
-    if subject is not None:
-        fields.update(ss=subject.digest, ps=subject.commitment, ks=subject.handle)
-    fields.update(sa=actor.digest, pa=actor.commitment, ka=actor.handle)
-    # A record that breaks its own rules must fail here, where the caller is, not in the log an hour
-    # later.
-    record = write_record(fields)
-    salt = new_salt()
-    subject_tokens = [token(index_secret, "subject", each.hex) for each in entry.subjects]
-    ref = RecordRef(record_id, record, salt, record_hash(salt, record))
-    return Written(
-        ref, _tokens(entry, index_secret, subject_tokens), subject, actor, subject_tokens
-    )
+    return fields
 
 
 def _subject_part(

@@ -12,10 +12,10 @@ from uuid import UUID
 from weakref import WeakSet
 
 from opentelemetry import metrics
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import delete, select
 
 from common import topics
-from common.audit_trail import sealing
+from common.audit_trail import pending, sealing
 from common.audit_trail.producer import begin_epoch, lease
 from common.audit_trail.receipts import (
     Receipt,
@@ -25,14 +25,13 @@ from common.audit_trail.receipts import (
     take_rejection,
 )
 from common.audit_trail.records import RecordRef, Written, chunks, write_records
-from common.audit_trail.tables import PART_KEY, PART_SUBJECT, PENDING, PRODUCER
+from common.audit_trail.tables import PENDING, PRODUCER
 from common.bus import Bus, Consumption
 from common.database import (
     Database,
     DatabaseStopped,
     DatabaseUnavailable,
     GroupCommit,
-    Prepared,
     ProcessLock,
     Unit,
 )
@@ -43,7 +42,6 @@ from common.keyring import Keyring
 from common.outbox import Outbox
 from hubformats.agency_events import Promise
 from hubformats.audit_record import Actor, AuditEntry
-from hubformats.clock import Clock
 
 _log = logging.getLogger(__name__)
 
@@ -55,29 +53,6 @@ _REFRESH_S: Final = 5.0
 _SWEEP_EVERY_S: Final = 300.0
 _SETTLED_FOR: Final = timedelta(days=30)
 _PROOFS_FOR: Final = timedelta(days=90)
-
-_TAKE: Final = Prepared(
-    update(PRODUCER)
-    .where(PRODUCER.c.src == bindparam("producer"))
-    .values(last_seq=PRODUCER.c.last_seq + bindparam("taken"))
-    .returning(PRODUCER.c.epoch, PRODUCER.c.last_seq)
-)
-_PENDING: Final = Prepared(
-    insert(PENDING),
-    "record_id",
-    "src",
-    "epoch",
-    "seq",
-    "record",
-    "salt",
-    "hash",
-    "created_at",
-    "batch_id",
-)
-_PART_KEY: Final = Prepared(
-    insert(PART_KEY), "handle", "record_id", "part", "wrapped", "destroyed_at"
-)
-_PART_SUBJECT: Final = Prepared(insert(PART_SUBJECT), "token", "handle")
 
 _running: Final["WeakSet[AuditTrail]"] = WeakSet()
 
@@ -113,7 +88,6 @@ class AuditTrail:
         outbox: Outbox,
         inbox: Inbox,
         *,
-        clock: Clock,
         keyring: Keyring,
         service: str,
         ship: Ship | None = None,
@@ -121,7 +95,7 @@ class AuditTrail:
         self._database = database
         self._outbox = outbox
         self._inbox = inbox
-        self._clock = clock
+        self._clock = outbox.clock
         self._keyring = keyring
         self.service = service
         self._ship: Ship = ship or self._by_outbox
@@ -205,7 +179,7 @@ class AuditTrail:
         from now. Raises LookupError.
         """
         return await self._database.read(
-            partial(_promise, record_id=record_id, due=self._clock.now() + PROMISE_TERM)
+            partial(pending.promise, record_id=record_id, due=self._clock.now() + PROMISE_TERM)
         )
 
     def promise_again(self, unit: Unit, record_id: UUID, due: datetime) -> Promise:
@@ -213,7 +187,7 @@ class AuditTrail:
 
         Raises LookupError.
         """
-        return _promise(unit.connection, record_id, due)
+        return pending.promise(unit.connection, record_id, due)
 
     async def unseal(self, record_id: UUID, part: sealing.Part, sealed: bytes) -> dict[str, object]:
         """Open a sealed part of a record of ours.
@@ -352,58 +326,25 @@ class AuditTrail:
         written = cast(Sequence[Written], group.kept(self))
         if not written:
             return
-        row = _TAKE.run(group.connection, {"producer": self.src, "taken": len(written)}).one()
-        seq = row.last_seq - len(written) + 1
+        row = pending.TAKE.run(
+            group.connection, {"producer": self.src, "taken": len(written)}
+        ).one()
+        seq, now = row.last_seq - len(written) + 1, self._clock.now()
         for chunk in chunks(written):
             items = tuple(each.item(number) for number, each in enumerate(chunk, seq))
             batch = AuditBatch(
                 service=self.service, src=self.src, epoch=row.epoch, first_seq=seq, items=items
             )
-            self._store(group, chunk, batch, self._ship(group, batch))
+            batch_id = self._ship(group, batch)
+            pending.store(group, chunk, batch, batch_id=batch_id, now=now)
             seq += len(chunk)
         crash_point("audit.numbered")
-        now = self._clock.now()
 
         def note() -> None:
             self._highest = row.last_seq
             self._oldest = self._oldest or now
 
         group.after_commit(note)
-
-    def _store(
-        self,
-        group: GroupCommit,
-        written: Sequence[Written],
-        batch: AuditBatch,
-        batch_id: UUID | None,
-    ) -> None:
-        now = self._clock.now()
-        rows = [
-            {
-                "record_id": each.ref.id,
-                "src": batch.src,
-                "epoch": batch.epoch,
-                "seq": seq,
-                "record": each.ref.record,
-                "salt": each.ref.salt,
-                "hash": each.ref.hash,
-                "created_at": now,
-                "batch_id": batch_id,
-            }
-            for seq, each in enumerate(written, batch.first_seq)
-        ]
-        _PENDING.run_many(group.connection, rows)
-        parts = [
-            part for each in written for part in (each.subject, each.actor) if part is not None
-        ]
-        _PART_KEY.run_many(group.connection, [part.key for part in parts])
-        named = [
-            {"token": token, "handle": each.subject.handle}
-            for each in written
-            if each.subject is not None
-            for token in dict.fromkeys(each.subject_tokens)
-        ]
-        _PART_SUBJECT.run_many(group.connection, named)
 
     def _by_outbox(self, unit: Unit, batch: AuditBatch) -> UUID:
         topic = topics.audit(self.service)
@@ -447,13 +388,3 @@ class AuditTrail:
             .limit(1_000)
         )
         unit.connection.execute(delete(PENDING).where(PENDING.c.record_id.in_(old)))
-
-
-def _promise(connection: Connection, record_id: UUID, due: datetime) -> Promise:
-    columns = (PENDING.c.src, PENDING.c.epoch, PENDING.c.seq, PENDING.c.hash)
-    row = connection.execute(
-        select(*columns).where(PENDING.c.record_id == record_id, PENDING.c.rejected.is_(None))
-    ).one_or_none()
-    if row is None:
-        raise LookupError("no such record, or it was rejected")
-    return Promise(src=row.src, ep=row.epoch, seq=row.seq, h=row.hash, due=due)

@@ -3,11 +3,17 @@ anew for each call but that."""
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
-from sqlalchemy.exc import InvalidRequestError, MultipleResultsFound, NoResultFound
+from sqlalchemy.exc import (
+    DBAPIError,
+    InvalidRequestError,
+    MultipleResultsFound,
+    NoResultFound,
+)
 
 _Converter = Callable[[Any], Any]
 _Statement = Select[Any] | Insert | Update | Delete
@@ -195,17 +201,14 @@ def _execute(connection: Connection, compiled: _Compiled, parameters: Any, *, ma
 def send(
     connection: Connection, sql: str, parameters: Any = None, *, many: bool = False
 ) -> tuple[list[Any], int]:
-    """Plain SQL straight to the driver: the rows as it gives them, and how many were changed.
+    """Send plain SQL straight to the driver; return its rows and how many were changed.
 
-    Raises DBAPIError.
-
-    For what stands around transactions; inside one, the caller sees to it that it is open. With
-    `many`, once for each of
-    `parameters`, and no rows.
+    With `many`, once for each of `parameters`, and no rows. For what stands around transactions;
+    inside one, the caller sees to it that it is open. Raises DBAPIError.
     """
-    cursor = None
+    driver, cursor = connection.connection, None
     try:
-        cursor = connection.connection.cursor()
+        cursor = driver.cursor()
         for listener in connection.dispatch.before_cursor_execute:
             sql, parameters = listener(connection, cursor, sql, parameters, None, many)
         if many:
@@ -214,10 +217,26 @@ def send(
             cursor.execute(sql)
         else:
             cursor.execute(sql, parameters)
-        return [] if many or cursor.description is None else list(
-            cursor.fetchall()
-        ), cursor.rowcount
+        rows = [] if many or cursor.description is None else list(cursor.fetchall())
+        return rows, cursor.rowcount
     except connection.dialect.loaded_dbapi.Error as error:
-        # What SQLAlchemy's own execution does with it: names it, hides the values, gives up a
-        # connection that was lost.
-        connection._handle_dbapi_exception(error, sql, parameters, cursor, None)
+        # As SQLAlchemy's own execution: name it, hide the values, give up a lost connection.
+        lost = connection.dialect.is_disconnect(error, driver, cursor)
+        named = DBAPIError.instance(
+            sql,
+            parameters,
+            error,
+            connection.dialect.loaded_dbapi.Error,
+            hide_parameters=connection.engine.hide_parameters,
+            connection_invalidated=lost,
+            dialect=connection.dialect,
+            ismulti=many,
+        )
+        if cursor is not None:
+            with suppress(Exception):
+                cursor.close()
+        if lost:
+            connection.invalidate(error)
+            # Connections of the pool that were open then are lost as well.
+            connection.engine.dispose(close=False)
+        raise named from error

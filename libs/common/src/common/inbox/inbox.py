@@ -18,7 +18,7 @@ from common.events import Event
 from common.faults import crash_point
 from common.inbox import quarantine
 from common.inbox.batch import Batch, Handling, NeedsCare, Tally
-from common.inbox.quarantine import Quarantined, Waiting
+from common.inbox.quarantine import Quarantined, Waiting, Wanted
 from common.inbox.received import Item, Opener, Opening, Received, Senders, envelope_digest
 from common.inbox.tables import INBOX
 from common.outbox import Outbox
@@ -172,7 +172,8 @@ class Inbox:
         """What this service set aside and nobody replayed, oldest first, from behind the place
         `after`.
         """
-        return quarantine.waiting(connection, topic=topic, reason=reason, after=after, limit=limit)
+        wanted = Wanted(topic=topic, reason=reason, after=after)
+        return quarantine.waiting(connection, wanted, limit)
 
     async def replay_quarantine(
         self,
@@ -192,10 +193,10 @@ class Inbox:
         committed first, with how many will be tried, if any. Raises what Bus.pieces raises, and
         what may pass.
         """
-        find = partial(
-            quarantine.waiting, topic=topic, reason=reason, digests=digests, limit=REPLAY_LIMIT
+        wanted = Wanted(topic=topic, reason=reason, digests=digests)
+        rows = await self._database.read(
+            lambda connection: quarantine.waiting(connection, wanted, REPLAY_LIMIT)
         )
-        rows = await self._database.read(find)
         if begin is not None and rows:
             await self._database.write(partial(_call_begin, begin, len(rows)))
         whole, loose = Tally(), list[Waiting]()
@@ -224,9 +225,9 @@ class Inbox:
         An authentic envelope is let go only by its digest. The same bytes are not set aside again,
         but one that turns out authentic later is a new arrival.
         """
-        return quarantine.discard(
-            unit, self._outbox, self._clock, topic, digests=digests, reason=reason, limit=limit
-        )
+        authentic = None if digests else False
+        wanted = Wanted(topic, reason, digests, authentic=authentic)
+        return quarantine.discard(unit, self._outbox, self._clock, wanted, limit)
 
     async def _again(self, row: Waiting, kept: Outgoing | Incoming | None) -> Tally:
         if kept is None:

@@ -2,7 +2,7 @@
 come back."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -142,73 +142,56 @@ def release(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, digest: str
         outbox.confirm(unit, [outbox_id])
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which envelopes in quarantine are meant: all conditions given must hold."""
+
+    topic: str | None = None
+    reason: str | None = None
+    digests: Sequence[str] = ()
+    after: UUID | None = None
+    authentic: bool | None = None
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """As SQL; what was replayed is never meant."""
+        yield QUARANTINE.c.replayed_at.is_(None)
+        if self.topic is not None:
+            yield QUARANTINE.c.topic == self.topic
+        if self.reason is not None:
+            yield QUARANTINE.c.reason == self.reason
+        if self.authentic is not None:
+            yield QUARANTINE.c.authentic.is_(self.authentic)
+        if self.digests:
+            yield QUARANTINE.c.digest.in_(self.digests)
+        if self.after is not None:
+            yield QUARANTINE.c.outbox_id > self.after
+
+
+_WAITING: Final = [
+    QUARANTINE.c.outbox_id.label("place"),
+    *(QUARANTINE.c[name] for name in ("consumer", "topic", "key", "digest", "reason", "at")),
+    QUARANTINE.c.authentic.label("holds"),
+    *(QUARANTINE.c[name] for name in ("source", "event_id")),
+]
+
+
+def waiting(connection: Connection, wanted: Wanted, limit: int) -> Sequence[Waiting]:
+    """What this service set aside and nobody replayed, in the order in which it was."""
+    query = select(*_WAITING).where(*wanted.conditions()).order_by(QUARANTINE.c.outbox_id)
+    return [Waiting(*row) for row in connection.execute(query.limit(limit))]
+
+
 def discard(
-    unit: Unit,
-    outbox: Outbox,
-    clock: Clock,
-    topic: str,
-    *,
-    digests: Sequence[str],
-    reason: str | None,
-    limit: int,
+    unit: Unit, outbox: Outbox, clock: Clock, wanted: Wanted, limit: int
 ) -> Sequence[Waiting]:
-    """It holds nothing any more and is in no list.
+    """Let go of what is wanted: it holds nothing any more and is in no list.
 
     Its row stays, so that the same bytes are known when they come again.
     """
-    rows = waiting(
-        unit.connection,
-        topic=topic,
-        reason=reason,
-        digests=digests,
-        authentic=None if digests else False,
-        limit=limit,
-    )
+    rows = waiting(unit.connection, wanted, limit)
     for row in rows:
         release(unit, outbox, clock, row.consumer, row.digest)
     return rows
-
-
-def waiting(
-    connection: Connection,
-    *,
-    topic: str | None = None,
-    reason: str | None = None,
-    digests: Sequence[str] = (),
-    after: UUID | None = None,
-    authentic: bool | None = None,
-    limit: int,
-) -> Sequence[Waiting]:
-    """What this service set aside and nobody replayed, in the order in which it was; all conditions
-    given must hold.
-    """
-    wanted = select(QUARANTINE).where(QUARANTINE.c.replayed_at.is_(None))
-    if topic is not None:
-        wanted = wanted.where(QUARANTINE.c.topic == topic)
-    if reason is not None:
-        wanted = wanted.where(QUARANTINE.c.reason == reason)
-    if authentic is not None:
-        wanted = wanted.where(QUARANTINE.c.authentic.is_(authentic))
-    if digests:
-        wanted = wanted.where(QUARANTINE.c.digest.in_(digests))
-    if after is not None:
-        wanted = wanted.where(QUARANTINE.c.outbox_id > after)
-    rows = connection.execute(wanted.order_by(QUARANTINE.c.outbox_id).limit(limit))
-    return [
-        Waiting(
-            row.outbox_id,
-            row.consumer,
-            row.topic,
-            row.key,
-            row.digest,
-            row.reason,
-            row.at,
-            row.authentic,
-            row.source,
-            row.event_id,
-        )
-        for row in rows
-    ]
 
 
 def held(

@@ -4,7 +4,7 @@ exactly those bytes."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Required, TypedDict, Unpack
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Insert, bindparam, delete, func, insert, null, select, update
@@ -14,8 +14,9 @@ from common.bus import Bus, Outgoing
 from common.database import Database, Prepared, Unit, UtcDateTime
 from common.events import Event
 from common.faults import crash_point
-from common.outbox.relay import Relay, Stored, decoded_headers, encoded_headers
+from common.outbox.relay import Relay
 from common.outbox.tables import OUTBOX, STREAM_SEQUENCE
+from common.outbox.waiting import Stored, decoded_headers, encoded_headers
 from hubformats.clock import Clock
 from hubformats.envelope import SEALED_TYPE, Message, Metadata, digest, routing_headers, seal
 from hubformats.ids import uuid7
@@ -23,15 +24,8 @@ from hubformats.keys import KeySource, RecipientKey, SigningKey
 
 _INSERT: Final = Prepared(
     insert(OUTBOX).inline(),
-    "id",
-    "topic",
-    "key",
-    "headers",
-    "body",
-    "stream",
-    "created_at",
-    "not_before",
-    "confirmed_at",
+    *("id", "topic", "key", "headers", "body", "stream"),
+    *("created_at", "not_before", "confirmed_at"),
 )
 _NOW: Final = bindparam("now", type_=UtcDateTime())
 _CONFIRMED: Final = Prepared(
@@ -84,6 +78,30 @@ class SentRef:
         return digest(self.value)
 
 
+class Letter(TypedDict, total=False):
+    """What is sent. `key` and `stream` travel in clear: opaque ids only."""
+
+    topic: Required[str]
+    key: Required[bytes | str]
+    event: Required[Event]
+    to: Required[Sequence[str]]
+    stream: str | None
+    """Numbered without a gap; by default ``<topic>/<key>``."""
+    not_before: datetime | None
+    """Neither this nor what follows in the stream leaves earlier."""
+    keep: bool
+    """Until `confirm` (the default); else until the bus has it, as for a heartbeat."""
+    id: UUID | None
+    data: Mapping[str, Any] | None
+    """What `event.data()` answered, from a caller who has it."""
+
+
+def _new_id(to: Sequence[str]) -> UUID:
+    # Ids inside the hub follow time. One that an outside agency or the broker sees must not: two
+    # agencies told in one moment would hold neighbouring ids, whatever the spread of their sends.
+    return uuid7() if all(owner.startswith(_SERVICE) for owner in to) else uuid4()
+
+
 class Outbox:
     """Seals, numbers and stores events; a relay hands the stored bytes to the bus in order.
 
@@ -94,7 +112,7 @@ class Outbox:
     def __init__(
         self, database: Database, bus: Bus, *, clock: Clock, sender: SigningKey, keys: KeySource
     ) -> None:
-        self._clock = clock
+        self.clock = clock
         self._sender = sender
         self._keys = keys
         self._relay = Relay(database, bus, clock=clock)
@@ -113,62 +131,38 @@ class Outbox:
             raise ValueError("a sender's key may change, its owner may not")
         self._sender = sender
 
-    def send(
-        self,
-        unit: Unit,
-        *,
-        topic: str,
-        key: bytes | str,
-        event: Event,
-        to: Sequence[str],
-        stream: str | None = None,
-        not_before: datetime | None = None,
-        keep: bool = True,
-        id: UUID | None = None,  # noqa: A002  the published name
-        data: Mapping[str, Any] | None = None,
-    ) -> SentRef:
-        """Seal `event` once to the recipients' current keys and store the bytes; all of it becomes
-        durable with the unit, or none.
+    def send(self, unit: Unit, **letter: Unpack[Letter]) -> SentRef:
+        """Seal the letter's event to its recipients' current keys and store the bytes.
 
-        `key` and `stream` travel in clear: opaque ids only. `stream` defaults to ``<topic>/<key>``,
-        in which the sequence is
-        gapless. Nothing leaves before `not_before`, nor anything after it in the same stream. The
-        body is kept until `confirm`; with `keep` false only until the bus has it, for what the next
-        message makes good, such as a heartbeat. `data` is what
-        `event.data()` answered, from a caller who has it already. Raises RecipientUnknown,
+        All of it becomes durable with the unit, or none. Raises RecipientUnknown,
         EnvelopeTooLarge, CanonicalError.
         """
+        topic, key, event, to = letter["topic"], letter["key"], letter["event"], letter["to"]
         raw_key = key.encode() if isinstance(key, str) else key
-        stream = (
-            stream
-            if stream is not None
-            else f"{topic}/{key if isinstance(key, str) else key.hex()}"
-        )
+        stream = letter.get("stream")
+        if stream is None:
+            stream = f"{topic}/{key if isinstance(key, str) else key.hex()}"
         recipients = [self._recipient(owner) for owner in to]
         # The counter row stays locked until the commit: numbers are gapless, and row order is
         # stream order between processes too.
         parameters = {"sender": self._sender.owner, "stream": stream}
         seq: int = _NUMBER.run(unit.connection, parameters).scalar_one()
-        # Ids inside the hub follow time. One that an outside agency or the broker sees must not:
-        # two agencies told in one moment would
-        # hold neighbouring ids, whatever the spread of their sends.
-        event_id = id or (uuid7() if all(owner.startswith(_SERVICE) for owner in to) else uuid4())
-        value = seal(
-            Message(
-                type=event.TYPE,
-                version=event.VERSION,
-                data=event.data() if data is None else data,
-                stream=stream,
-                seq=seq,
-                id=event_id,
-                issued_at=self._clock.now(),
-            ),
-            sender=self._sender,
-            recipients=recipients,
+        data = letter.get("data")
+        message = Message(
+            type=event.TYPE,
+            version=event.VERSION,
+            data=event.data() if data is None else data,
+            stream=stream,
+            seq=seq,
+            id=letter.get("id") or _new_id(to),
+            issued_at=self.clock.now(),
         )
+        value = seal(message, sender=self._sender, recipients=recipients)
+        event_id = message.id
         clear = Metadata(event_id, SEALED_TYPE, self._sender.owner, tuple(to), stream, seq, "")
-        message = Outgoing(topic, raw_key, value, routing_headers(clear))
-        self._store(unit, Stored(event_id, stream, seq, message, not_before), keep=keep)
+        sealed = Outgoing(topic, raw_key, value, routing_headers(clear))
+        stored = Stored(event_id, stream, seq, sealed, letter.get("not_before"))
+        self._store(unit, stored, keep=letter.get("keep", True))
         return SentRef(event_id, seq, value)
 
     def forward(self, unit: Unit, message: Outgoing, *, stream: str, keep: bool = True) -> UUID:
@@ -187,7 +181,7 @@ class Outbox:
         """
         if not ids:
             return
-        now = self._clock.now()
+        now = self.clock.now()
         _CONFIRMED.run_many(
             unit.connection, [{"message": each, "now": now} for each in sorted(ids)]
         )
@@ -267,7 +261,7 @@ class Outbox:
         return key
 
     def _store(self, unit: Unit, stored: Stored, *, keep: bool) -> None:
-        now, message = self._clock.now(), stored.message
+        now, message = self.clock.now(), stored.message
         row = {
             "id": stored.id,
             "topic": message.topic,

@@ -5,50 +5,40 @@ import logging
 from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from opentelemetry import metrics
-from sqlalchemy import Connection, Update, bindparam, case, exists, func, null, or_, select, update
 
-from common.bus import Bus, BusUnavailable, MessageTooLarge, NotAllowed, Outgoing, TopicUnknown
+from common.bus import Bus, BusUnavailable, MessageTooLarge, NotAllowed, TopicUnknown
 from common.database import (
     Database,
     DatabaseStopped,
     DatabaseUnavailable,
     GroupCommit,
     Listener,
-    Prepared,
     ProcessLock,
     Unit,
-    UtcDateTime,
     announce,
 )
 from common.faults import crash_point
-from common.outbox.tables import OUTBOX
+from common.outbox.waiting import BATCH, MARK, Stored, due
 from common.telemetry import describe
 from hubformats.clock import Clock, longest
-from hubformats.envelope import EnvelopeRefused, peek
 
 _log = logging.getLogger(__name__)
 
-BATCH: Final = 64
 CHANNEL: Final = "hub_outbox"
 SAFETY_POLL_S: Final = 1.0
-"""How long a message may wait if every word of its commit was lost; a commit wakes the relay at
-once, another process's too.
-"""
+"""How long a message may wait if every word of its commit was lost."""
 _STANDBY_S: Final = 1.0
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
 _REFUSED_TOPIC_S: Final = 30.0
 _MARK_WITHIN_S: Final = 0.05
-"""How long a mark waits for a commit to ride along with; dying before it only repeats what was
-sent.
-"""
+"""How long a mark waits for a commit to join; dying before it only repeats what was sent."""
 _HANDED_MOST: Final = 256
 _STREAMS_KNOWN: Final = 10_000
 
@@ -57,73 +47,6 @@ _sent = _meter.create_counter("hub_outbox_sent", description="Messages the bus h
 _failures = _meter.create_counter(
     "hub_outbox_failures", description="Attempts that the bus did not take, by reason"
 )
-
-_COLUMNS: Final = (
-    OUTBOX.c.id,
-    OUTBOX.c.topic,
-    OUTBOX.c.key,
-    OUTBOX.c.headers,
-    OUTBOX.c.body,
-    OUTBOX.c.stream,
-)
-
-# Made once: building a statement costs more than running it.
-_NOW: Final = bindparam("now", type_=UtcDateTime())
-_NEXT_DELAYED: Final = select(func.min(OUTBOX.c.not_before)).where(
-    OUTBOX.c.sent_at.is_(None), OUTBOX.c.not_before > _NOW
-)
-_MAY_GO: Final = (
-    OUTBOX.c.sent_at.is_(None),
-    OUTBOX.c.body.is_not(None),
-    or_(OUTBOX.c.not_before.is_(None), OUTBOX.c.not_before <= _NOW),
-)
-_NEXT: Final = select(*_COLUMNS).where(*_MAY_GO).order_by(OUTBOX.c.seq).limit(BATCH)
-
-
-# What nobody will confirm is forgotten with the bus's own word for it.
-def _marking(dialect: str) -> Update:
-    """Skips what another process has locked: it is confirming it, which says that it was sent.
-
-    Waiting for it could deadlock.
-    """
-    here = OUTBOX.c.id == bindparam("message")
-    if dialect == "postgresql":
-        here = (
-            OUTBOX.c.id
-            == select(OUTBOX.c.id)
-            .where(here, OUTBOX.c.sent_at.is_(None))
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
-    body = case((OUTBOX.c.confirmed_at.is_not(None), null()), else_=OUTBOX.c.body)
-    return update(OUTBOX).where(here, OUTBOX.c.sent_at.is_(None)).values(sent_at=_NOW, body=body)
-
-
-_MARK: Final = Prepared(_marking)
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A message as its row has it.
-
-    `number` is its place in its stream, from 1; 0 when it has none.
-    """
-
-    id: UUID
-    stream: str
-    number: int
-    message: Outgoing
-    not_before: datetime | None = None
-
-
-def encoded_headers(headers: Sequence[tuple[str, bytes]]) -> list[list[str]]:
-    """Headers as JSON; bytes keep their value as Latin-1 text."""
-    return [[name, value.decode("latin-1")] for name, value in headers]
-
-
-def decoded_headers(stored: Any) -> tuple[tuple[str, bytes], ...]:
-    """The inverse of `encoded_headers`."""
-    return tuple((name, value.encode("latin-1")) for name, value in stored)
 
 
 class Relay:
@@ -163,9 +86,7 @@ class Relay:
         self._wake.set()
 
     def stored(self, unit: Unit, stored: Stored | None = None) -> None:
-        """A message was stored in this unit: with its commit, send it, or wake whichever process
-        relays.
-        """
+        """Send a stored message with the unit's commit, or wake the process that relays."""
         unit.after_commit(self.wake if stored is None else partial(self._take, stored))
         if not self.holding:
             announce(unit.connection, CHANNEL)
@@ -238,13 +159,10 @@ class Relay:
                 failures += 1
                 self._look = True
                 _failures.add(1, {"reason": type(error).__name__})
-                _log.warning(
-                    "outbox relay waits",
-                    extra={"reason": type(error).__name__, "attempts": failures},
-                )
-                await asyncio.sleep(
-                    min(_FIRST_PAUSE_S * 2 ** min(failures, 10), self.longest_pause)
-                )
+                facts = {"reason": type(error).__name__, "attempts": failures}
+                _log.warning("outbox relay waits", extra=facts)
+                pause = _FIRST_PAUSE_S * 2 ** min(failures, 10)
+                await asyncio.sleep(min(pause, self.longest_pause))
             except DatabaseStopped:
                 return
             except Exception as error:  # noqa: BLE001
@@ -266,17 +184,15 @@ class Relay:
             await self._mark_now()
         limit = SAFETY_POLL_S if self._polls else None
         if self._again is not None:
-            due = max((self._again - self._clock.now()).total_seconds(), 0.001)
-            due = longest(self._clock, due)
-            limit = due if limit is None else min(due, limit)
+            wait = max((self._again - self._clock.now()).total_seconds(), 0.001)
+            wait = longest(self._clock, wait)
+            limit = wait if limit is None else min(wait, limit)
         if not await self._woken(limit):
             self._look = True
 
     @property
     def _polls(self) -> bool:
-        """Whether something may come to wait in the table without a word to us: another process's,
-        or what a topic refused.
-        """
+        """Whether something may come to wait in the table without a word to us."""
         return self._database.dialect == "postgresql" or bool(self._refused)
 
     def _is_due(self) -> bool:
@@ -304,13 +220,10 @@ class Relay:
             await self._mark_now()  # what is out but not marked must not be read as waiting
             self._look = False
             self._handed.clear()  # committed before this, so it is in the table
-            now, closed, self._looked = (
-                self._clock.now(),
-                self._closed_topics(),
-                self._clock.monotonic(),
-            )
+            now, closed = self._clock.now(), self._closed_topics()
+            self._looked = self._clock.monotonic()
             waiting, self._again = await self._database.read(
-                lambda connection: _due(connection, now, closed)
+                lambda connection: due(connection, now, closed)
             )
             self._look = self._look or len(waiting) == BATCH
         if not waiting:
@@ -348,9 +261,7 @@ class Relay:
         return ready
 
     def _follow(self, sent: Stored) -> None:
-        """Remember how far its stream was sent; of the streams not heard of for long nothing is
-        known, and the table says.
-        """
+        """Remember how far its stream was sent; of old streams the table says."""
         if sent.number:
             self._streams[sent.stream] = max(sent.number, self._streams.get(sent.stream, 0))
             self._streams.move_to_end(sent.stream)
@@ -389,19 +300,16 @@ class Relay:
         now = self._clock.monotonic()
         kept = {topic: until for topic, until in self._refused.items() if until > now}
         if len(kept) < len(self._refused):
-            self._look = (
-                True  # what it refused waits in the table, and nobody will hand it over again
-            )
+            # What it refused waits in the table, and nobody will hand it over again.
+            self._look = True
         self._refused = kept
         return list(kept)
 
     def _mark_along(self, group: GroupCommit) -> None:
-        """In the writer's thread, before any commit: what is out is marked with it, and costs no
-        commit of its own.
-        """
+        """Before any commit, in the writer's thread: mark what is out at no cost of its own."""
         sent = list(self._unmarked.items())
         if sent:
-            _MARK.run_many(
+            MARK.run_many(
                 group.connection, [{"message": message, "now": at} for message, at in sent]
             )
             group.after_commit(partial(self._marked, [message for message, _ in sent]))
@@ -422,45 +330,3 @@ class Relay:
 
 def _nothing_else(_: Unit) -> None:
     """A unit for the sake of the hook before its commit."""
-
-
-def _due(
-    connection: Connection, now: datetime, closed: Sequence[str]
-) -> tuple[list[Stored], datetime | None]:
-    """The next batch in order, leaving out what is behind a delayed message of its stream, and when
-    the first delay ends.
-    """
-    again = connection.execute(_NEXT_DELAYED, {"now": now}).scalar_one()
-    query = _NEXT
-    if again is not None:
-        ahead = OUTBOX.alias("ahead")
-        delayed = exists().where(
-            ahead.c.sent_at.is_(None),
-            ahead.c.not_before > now,
-            ahead.c.stream == OUTBOX.c.stream,
-            ahead.c.seq < OUTBOX.c.seq,
-        )
-        query = query.where(~delayed)
-    if closed:
-        query = query.where(OUTBOX.c.topic.not_in(closed))
-    rows = connection.execute(query, {"now": now})
-    return [
-        Stored(
-            row.id,
-            row.stream,
-            _number(row.stream, row.body),
-            Outgoing(row.topic, row.key, row.body, decoded_headers(row.headers)),
-        )
-        for row in rows
-    ], again
-
-
-def _number(stream: str, body: bytes) -> int:
-    """Its place in its stream, which stands in the clear on an envelope of ours; 0 for what we only
-    pass on.
-    """
-    try:
-        clear = peek(body)
-    except EnvelopeRefused:
-        return 0
-    return clear.seq if clear.stream == stream else 0

@@ -32,9 +32,6 @@ _RETRYABLE: Final = frozenset({409, 429, 502, 503, 504})
 _SAFE: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _log = logging.getLogger("hub.client")
 
-# stamina would log each retry with the text of its error, which may quote what was sent.
-stamina.instrumentation.set_on_retry_hooks(())
-
 
 class CallFailed(Exception):
     """No usable answer came: the call may or may not have taken effect.

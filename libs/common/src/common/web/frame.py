@@ -257,7 +257,6 @@ def _usual_trail(frame: Frame) -> AuditTrail:
         frame.database,
         frame.outbox,
         frame.inbox,
-        clock=frame.clock,
         keyring=frame.keyring,
         service=frame.service,
     )

@@ -59,7 +59,7 @@ def run_service(name: str, build: Build) -> None:
                 "HUB_BUS",
                 "kafka when a service runs alone; the embedded bus lives in the standalone process",
             )
-        bus = kafka_bus(name, settings)
+        bus = kafka_bus(settings)
         clock = SystemClock()
     except (SettingsError, ClockRefused) as error:
         sys.stderr.write(f"{name}: {error}\n")
@@ -90,16 +90,11 @@ async def _serve(name: str, settings: Settings, build: Build, bus: KafkaBus, clo
             await bus.stop()
 
 
-def kafka_bus(name: str, settings: Settings) -> KafkaBus:
+def kafka_bus(settings: Settings) -> KafkaBus:
     """The bus of one service. Raises SettingsError as `kafka_tls` does."""
     tls = kafka_tls(settings)
-    return KafkaBus(
-        settings.kafka_bootstrap,
-        settings.kafka_user,
-        settings.kafka_password,
-        client_id=name,
-        tls=tls,
-    )
+    user, password = settings.kafka_user, settings.kafka_password
+    return KafkaBus(settings.kafka_bootstrap, user, password, tls=tls)
 
 
 def kafka_tls(settings: Settings) -> ssl.SSLContext | None:

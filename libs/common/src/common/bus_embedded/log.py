@@ -1,24 +1,22 @@
-"""The embedded bus's durable log: one SQLite file, one writer thread with group commit, one reader
-thread for what is not new."""
+"""The log of the embedded bus: one writer thread with group commit, one reader thread."""
 
 import asyncio
 import contextlib
-import json
 import queue
 import sqlite3
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from filelock import Timeout
 
-from common.bus import MAX_BATCH_BYTES, BusLocked, BusUnavailable, Incoming, Outgoing
+from common.bus import BusLocked, BusUnavailable, Incoming, Outgoing
+from common.bus_embedded.file import Partition, connect, create, partitions
+from common.bus_embedded.records import Tail, bounded, headers, row
 from common.database import file_lock
 from common.faults import crash_point
 from common.topics import TopicSpec
@@ -26,20 +24,6 @@ from hubformats.clock import Clock
 
 _T = TypeVar("_T")
 
-_SCHEMA = """
-create table if not exists partition(
-  id integer primary key, topic text not null, number integer not null,
-  next_offset integer not null default 0,
-  retention_ms integer not null, unique(topic, number));
-create table if not exists message(
-  position integer primary key, partition integer not null, number integer not null,
-  timestamp_ms integer not null,
-  key blob not null, value blob not null, headers text not null);
-create unique index if not exists message_place on message(partition, number);
-create table if not exists committed(
-  consumers text not null, partition integer not null, next_offset integer not null,
-  primary key(consumers, partition)) without rowid;
-"""
 _FETCH = (
     "select number, timestamp_ms, key, value, headers from message where partition=? and "
     "number>=? order by number limit ?"
@@ -56,16 +40,6 @@ _GROUP_BYTES = 8_000_000
 _GROUP_JOBS = 512
 _OFFSET_LINGER = 0.1
 _PRUNE_ROWS = 500
-_TAIL_BYTES = 8_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Partition:
-    """A partition as stored: `id` in this file, its topic and number."""
-
-    id: int
-    topic: str
-    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,50 +69,12 @@ class _Stop:
 _Job = _Append | _Offset | _Task | _Stop
 
 
-class _Tail:
-    """The newest committed records, at most _TAIL_BYTES of them: who keeps up needs neither the
-    file nor a change of thread.
-
-    A consumer further behind than this reads the file. Used on the event loop only.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[int, deque[Incoming]] = {}
-        self._oldest: deque[int] = deque()
-        self._bytes = 0
-
-    def add(self, partition: int, record: Incoming) -> None:
-        """Keep a partition's next record, and let go of the oldest of all partitions when there are
-        too many bytes.
-        """
-        self._kept.setdefault(partition, deque()).append(record)
-        self._oldest.append(partition)
-        self._bytes += len(record.value)
-        while self._bytes > _TAIL_BYTES:
-            self._bytes -= len(self._kept[self._oldest.popleft()].popleft().value)
-
-    def since(self, partition: int, offset: int, limit: int) -> list[Incoming]:
-        """What `DurableLog.fetch` gives, or nothing when the record at `offset` is not kept."""
-        kept = self._kept.get(partition)
-        # The records of a partition are numbered without a gap, so the offset tells the place.
-        start = offset - kept[0].offset if kept else -1
-        if kept is None or not 0 <= start < len(kept):
-            return []
-        return _bounded(islice(kept, start, start + limit))
-
-    def clear(self) -> None:
-        """Keep nothing: what is asked for next comes from the file."""
-        self._kept, self._oldest, self._bytes = {}, deque(), 0
-
-
 class DurableLog:
-    """Append, fetch and committed offsets over one SQLite file (WAL, synchronous=FULL).
+    """Append, fetch and committed offsets over one SQLite file.
 
-    All appends waiting when the writer is free share one transaction and one fsync. Offsets ride
-    along with the next append; alone they are written within 100 ms without fsync, because losing
-    one only means a repeat.
-    `appended` is called on the event loop after each commit with the new end of every partition
-    touched.
+    Appends that wait share one transaction and one fsync. Offsets go with the next append; alone
+    they are written within 100 ms without fsync, for losing one only means a repeat. `appended` is
+    called on the event loop after each commit, with the new ends of the partitions touched.
     """
 
     def __init__(
@@ -151,7 +87,7 @@ class DurableLog:
         self._ends: dict[int, int] = {}
         self._unsaved: dict[tuple[str, int], int] = {}
         self._partitions: dict[int, Partition] = {}
-        self._tail = _Tail()
+        self._tail = Tail()
         self._lock = file_lock(path.with_name(path.name + ".lock"))
         self._open = False
         self._failure: str | None = None
@@ -196,9 +132,7 @@ class DurableLog:
         return self._failure
 
     def end(self, partition: int) -> int:
-        """The offset that the partition's next record will get, as of the last commit told to this
-        loop.
-        """
+        """The offset of the partition's next record, as of the last commit told to this loop."""
         return self._ends[partition]
 
     async def append(self, rows: Sequence[tuple[int, Outgoing]]) -> None:
@@ -210,16 +144,12 @@ class DurableLog:
         await self._submit(_Append(rows, sum(message.size for _, message in rows), done))
 
     async def flush(self) -> None:
-        """Write and fsync the offsets noted so far; also the way to learn whether the disk takes
-        writes again.
-        """
+        """Write and fsync the offsets noted so far; fails while the disk takes no writes."""
         done: asyncio.Future[int] = self._loop.create_future()
         await self._submit(_Task(_PROBE, done))
 
     def save_offset(self, consumers: str, partition: int, next_offset: int) -> None:
-        """Note that a group has handled everything before `next_offset`; written soon, and by
-        `close` at the latest.
-        """
+        """Note that a group has handled all before `next_offset`; `close` writes it at last."""
         self._jobs.put(_Offset(consumers, partition, next_offset))
 
     async def offsets(self, consumers: str) -> dict[int, int]:
@@ -228,17 +158,13 @@ class DurableLog:
         return await self._read(lambda: dict(self._reading.execute(query, (consumers,)).fetchall()))
 
     async def fetch(self, partition: Partition, offset: int, limit: int) -> list[Incoming]:
-        """Records of one partition from `offset`, at most `limit`, and no more than MAX_BATCH_BYTES
-        unless one alone is.
-        """
+        """Records of a partition from `offset`: at most `limit` and MAX_BATCH_BYTES, but one."""
         return self._tail.since(partition.id, offset, limit) or await self._read(
             lambda: self._fetch(partition, offset, limit)
         )
 
     async def prune(self) -> int:
-        """Delete records older than their topic's retention, in small transactions between the
-        appends; says how many.
-        """
+        """Delete records past their topic's retention, a few at a time; return how many."""
         total = 0
         now = self._clock.micros() // 1000
         kept = await self._read(
@@ -272,48 +198,25 @@ class DurableLog:
         with contextlib.closing(
             self._reading.execute(_FETCH, (partition.id, offset, limit))
         ) as rows:
-            return _bounded(
-                Incoming(
-                    partition.topic, key, value, _headers(headers), partition.number, number, at
-                )
-                for number, at, key, value, headers in rows
+            topic, place = partition.topic, partition.number
+            return bounded(
+                Incoming(topic, key, value, headers(text), place, number, at)
+                for number, at, key, value, text in rows
             )
 
     def _prepare(self, specs: Sequence[TopicSpec]) -> list[Partition]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        writing = _connect(self._path)
-        with contextlib.closing(writing):
-            self._path.chmod(0o600)
-            writing.executescript(_SCHEMA)
-            writing.execute("begin immediate")
-            for spec in specs:
-                retention = spec.retention_hours * 3_600_000
-                # A topic keeps the partitions it was born with: another count would send a key's
-                # records elsewhere.
-                known = writing.execute(
-                    "update partition set retention_ms=? where topic=?", (retention, spec.name)
-                ).rowcount
-                if not known:
-                    rows = [(spec.name, number, retention) for number in range(spec.partitions)]
-                    writing.executemany(
-                        "insert into partition(topic, number, retention_ms) values(?,?,?)", rows
-                    )
-            writing.execute("commit")
-        self._reading = _connect(self._path)
+        create(self._path, specs)
+        self._reading = connect(self._path)
         self._reading.execute("pragma query_only=1")
         wanted = {spec.name for spec in specs}
-        stored = self._reading.execute(
-            "select id, topic, number, next_offset from partition order by topic, number"
-        ).fetchall()
-        self._ends = {row[0]: row[3] for row in stored}
-        self._partitions = {
-            row[0]: Partition(row[0], row[1], row[2]) for row in stored if row[1] in wanted
-        }
+        stored = partitions(self._reading)
+        self._ends = {partition.id: end for partition, end in stored.items()}
+        self._partitions = {each.id: each for each in stored if each.topic in wanted}
         return list(self._partitions.values())
 
     def _write(self) -> None:
         ends = dict(self._ends)
-        connection = _connect(self._path)
+        connection = connect(self._path)
         running = True
         while running:
             jobs = self._gather()
@@ -390,19 +293,12 @@ class DurableLog:
                 place = self._partitions[partition]
                 number = moved.get(partition, ends[partition])
                 moved[partition] = number + 1
-                record = Incoming(
-                    place.topic,
-                    message.key,
-                    message.value,
-                    tuple(message.headers),
-                    place.number,
-                    number,
-                    now,
-                )
+                body = message.key, message.value, tuple(message.headers)
+                record = Incoming(place.topic, *body, place.number, number, now)
                 stored.append((partition, record))
         if stored:
             connection.executemany(
-                _INSERT, [_row(partition, record) for partition, record in stored]
+                _INSERT, [row(partition, record) for partition, record in stored]
             )
             connection.executemany(
                 "update partition set next_offset=? where id=?",
@@ -442,41 +338,3 @@ def _fail(
     for done in waiting:
         if not done.done():
             done.set_exception(error)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-    connection.execute("pragma journal_mode=wal")
-    connection.execute("pragma synchronous=full")
-    return connection
-
-
-def _bounded(records: Iterable[Incoming]) -> list[Incoming]:
-    """The first records, no more than MAX_BATCH_BYTES unless one alone is."""
-    found: list[Incoming] = []
-    size = 0
-    for record in records:
-        size += len(record.value)
-        if found and size > MAX_BATCH_BYTES:
-            break
-        found.append(record)
-    return found
-
-
-def _row(partition: int, record: Incoming) -> tuple[int, int, int, bytes, bytes, str]:
-    return (
-        partition,
-        record.offset,
-        record.timestamp_ms,
-        record.key,
-        record.value,
-        _header_text(record.headers),
-    )
-
-
-def _header_text(headers: Sequence[tuple[str, bytes]]) -> str:
-    return json.dumps([[name, data.decode("latin-1")] for name, data in headers]) if headers else ""
-
-
-def _headers(text: str) -> tuple[tuple[str, bytes], ...]:
-    return tuple((name, data.encode("latin-1")) for name, data in json.loads(text)) if text else ()

@@ -1,0 +1,6 @@
+"""Key-encryption keys, named secrets and private keys of one service."""
+
+from common.keyring.files import FileKeyring
+from common.keyring.port import KeyAbsent, Keyring, KeyringLocked, KeyringRefused
+
+__all__ = ["FileKeyring", "KeyAbsent", "Keyring", "KeyringLocked", "KeyringRefused"]
