@@ -161,7 +161,7 @@ async def test_mismatched_dpop_jkt_fails(stage: Stage, portal: Party) -> None:
     assert broken.json()["error"] == "invalid_dpop_proof"
 
 
-async def test_only_a_pushed_request_reaches_the_page(stage: Stage, portal: Party) -> None:
+async def test_only_a_pushed_request_reaches_the_page(stage: Stage) -> None:
     plain = {
         "client_id": "portal",
         "response_type": "code",

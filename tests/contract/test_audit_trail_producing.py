@@ -89,7 +89,7 @@ async def test_many_records_of_one_unit_are_split_into_batches_that_fit(
 
 
 async def test_a_receipt_brings_a_proof_that_verifies_and_frees_the_batch(
-    producer: Producer, bus: EmbeddedBus, database: Database
+    producer: Producer, database: Database
 ) -> None:
     refs = await asyncio.gather(*[producer.record() for _ in range(5)])
     log = SmallLog()
@@ -203,7 +203,7 @@ async def test_reads_are_refused_when_the_log_is_silent_for_fifteen_minutes(
 
 
 async def test_a_restart_goes_on_in_the_same_sequence_and_a_restore_in_a_new_epoch(
-    producer: Producer, database: Database, bus: EmbeddedBus, tmp_path: Path
+    producer: Producer, database: Database
 ) -> None:
     await producer.record()
     src = producer.trail.src

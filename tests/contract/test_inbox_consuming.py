@@ -276,7 +276,7 @@ async def test_envelopes_for_others_are_skipped_only_where_the_topic_has_such(
 
 
 async def test_a_batch_costs_a_fixed_number_of_statements(
-    bus: EmbeddedBus, consumer: Consumer, database: Database
+    consumer: Consumer, database: Database
 ) -> None:
     async def cost(first: int, count: int) -> int:
         records = [

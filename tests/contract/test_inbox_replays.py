@@ -62,9 +62,7 @@ async def test_a_key_that_became_known_lets_a_refused_envelope_back_in(
     assert await consumer.applied() == [1]
 
 
-async def test_a_replay_asks_again_who_may_speak(
-    bus: EmbeddedBus, consumer: Consumer, database: Database
-) -> None:
+async def test_a_replay_asks_again_who_may_speak(bus: EmbeddedBus, consumer: Consumer) -> None:
     """By the rule of the group that set it aside, though nobody repeats it to the replay."""
     stray, forged = envelope(1, sender=SIGNING["svc:audit"]), envelope(2, sender=STRANGER)
     await bus.publish([stray, forged])

@@ -2,7 +2,6 @@
 name, and it says promised, not proven."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
@@ -130,7 +129,7 @@ def test_a_coordinator_lets_one_go_on_a_promise(hub: StandaloneHub, browser: Bro
 
 
 def test_what_was_written_waits_for_the_same_person_alone(
-    hub: StandaloneHub, browser: Browser, tmp_path: Path
+    hub: StandaloneHub, browser: Browser
 ) -> None:
     """She wrote, had to sign in again and finds it; somebody else at her browser does not."""
     delivery = "01932000-0000-7000-8000-00000000ffff"

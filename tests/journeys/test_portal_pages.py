@@ -4,7 +4,6 @@ private, and fetching from nobody else."""
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -215,9 +214,7 @@ def test_forced_colours_keep_every_tag_in_words(stage: Stage) -> None:
         assert all(tag.inner_text().strip() for tag in person.page.locator(".govuk-tag").all())
 
 
-def test_files_are_cached_under_their_version_and_nothing_else_is_served(
-    stage: Stage, tmp_path: Path
-) -> None:
+def test_files_are_cached_under_their_version_and_nothing_else_is_served(stage: Stage) -> None:
     base = stage.hub.url("portal")
     page = httpx2.get(f"{base}/").text
     found = re.findall(r'(?:href|src)="(/assets/[^"]+)"', page)

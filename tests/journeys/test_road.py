@@ -92,11 +92,6 @@ async def verdicts(
     )
 
 
-def own_reference(hub: RunningHub, referral: dict[str, Any]) -> str:
-    """The referrer's own reference of the case."""
-    return str(referral["caseReference"])
-
-
 async def test_the_road_by_hubctl(hub: RunningHub, tmp_path: Path) -> None:
     """A newcomer's five minutes: submit, receive, save, hear back, verify."""
     form = str(ROOT / "examples/referral-full.json")

@@ -25,9 +25,8 @@ def no_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (parts.node_modules, "tests/interop-node"),
     ],
 )
-def test_what_is_not_installed_is_named_with_its_remedy(
-    no_tools: Path, part: object, named: str
-) -> None:
+@pytest.mark.usefixtures("no_tools")
+def test_what_is_not_installed_is_named_with_its_remedy(part: object, named: str) -> None:
     assert callable(part)
     with pytest.raises(parts.MissingPart, match=rf"{named}[\s\S]*make parts"):
         part()
@@ -81,8 +80,9 @@ def test_a_download_that_is_not_what_was_locked_is_refused(
     assert list((tmp_path / "kafka").glob("*.jar")) == []
 
 
+@pytest.mark.usefixtures("no_tools")
 def test_the_command_line_says_it_in_one_line(
-    no_tools: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["deploy.stack", "parts", "emacs"])
     assert command.main() == 1

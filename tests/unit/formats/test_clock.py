@@ -102,9 +102,10 @@ def test_a_file_written_in_place_keeps_its_readers(moving: MovingClock, tmp_path
     assert clock.ahead == HOUR
 
 
+@pytest.mark.usefixtures("moving")
 @pytest.mark.parametrize("build", [None, "0", "yes"])
 def test_it_is_refused_outside_a_test_build(
-    moving: MovingClock, monkeypatch: pytest.MonkeyPatch, build: str | None
+    monkeypatch: pytest.MonkeyPatch, build: str | None
 ) -> None:
     if build is None:
         monkeypatch.delenv("HUB_TEST_BUILD")

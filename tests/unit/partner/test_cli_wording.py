@@ -26,9 +26,7 @@ def test_a_paused_log_is_not_called_unverified(shell: Shell, pinned: bool) -> No
     assert "NOT VERIFIED" not in err
 
 
-def test_a_log_paused_half_way_is_not_called_unverified(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_log_paused_half_way_is_not_called_unverified(shell: Shell) -> None:
     head = Checkpoint(ORIGIN, 5, EMPTY_ROOT)
     shell.hub.log_files = {"/audit/log/checkpoint": LOG.sign(head.text())}
     assert shell.run("audit", "verify", URL)[0] == 1, "a tile that is missing is another matter"
