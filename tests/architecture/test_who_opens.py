@@ -1,0 +1,40 @@
+"""Proofs of authority in sharing: only lookups by relation make them."""
+
+import ast
+
+import pytest
+
+from tests.architecture.test_who_grants import ROOT, users
+
+SHARING = "services/sharing/src/sharing"
+MAKERS = {
+    "sharing.cases.model.authorised_case": {f"{SHARING}/cases/repository.py"},
+    "sharing.disclosures.model.authorised_disclosure": {f"{SHARING}/disclosures/repository.py"},
+    "sharing.inbox.model.authorised_delivery": {f"{SHARING}/inbox/repository.py"},
+}
+OPENS = {
+    "cases": {"snapshot": "AuthorisedCase"},
+    "disclosures": {"evidence": "AuthorisedDisclosure"},
+}
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_only_a_repository_makes_the_proof(maker: str) -> None:
+    assert users(maker) == MAKERS[maker]
+
+
+@pytest.mark.parametrize("folder", OPENS)
+def test_what_opens_content_takes_the_proof_and_nothing_else(folder: str) -> None:
+    tree = ast.parse((ROOT / SHARING / folder / "repository.py").read_text("utf-8"))
+    opening = {
+        function.name: [
+            ast.unparse(each.annotation) for each in function.args.args[1:] if each.annotation
+        ]
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "open"
+    }
+    assert opening == {name: [proof] for name, proof in OPENS[folder].items()}

@@ -1,0 +1,424 @@
+"""Sharing's ports keep the same promises in memory, on SQLite and on PostgreSQL."""
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+
+from common.access import Granted, Principal, grant
+from common.events.case import CaseSnapshot
+from common.testing import ManualClock
+from deploy.stack.postgres import PostgresServer
+from hubformats.ids import uuid7
+from sharing.agreements.repository import CedarRules, read_bundle
+from sharing.agreements.use_cases import Agreements
+from sharing.cases.model import Reason, Relation
+from sharing.context import ContentGone
+from sharing.decisions.use_cases.deciding import take_snapshot
+from sharing.decisions.use_cases.run import DecisionContext
+from sharing.disclosures.model import (
+    Disclosure,
+    Hold,
+    Prepared,
+    Standing,
+    State,
+    package,
+)
+from sharing.wiring import SharingStore, SqlTx
+from tests.support.sharing_fakes import FakeStore
+from tests.support.sharing_harness import Parties, sharing_harness
+from tests.support.snapshots import VICTIM, marking, snapshot, urgent
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+POLICE, IDVA, HOUSING = "northmoor-police", "northmoor-idva", "northmoor-housing"
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class Ports:
+    """A store of one kind, and what its use cases are given."""
+
+    store: SharingStore
+    context: DecisionContext
+    parties: Parties
+    clock: ManualClock
+
+    async def take(self, snapshot: CaseSnapshot) -> dict[str, Disclosure]:
+        """Decide on a snapshot; its version's disclosures by recipient."""
+        await self.store.write(lambda tx: take_snapshot(tx, self.context, snapshot))
+        found = await self.store.write(lambda tx: tx.disclosures.of_case(snapshot.case_id))
+        return {one.recipient: one for one in found if one.snapshot_version == snapshot.version}
+
+    def granted(self, agency: str, scope: str = "sharing.request") -> Granted:
+        """A valid grant of an agency's system."""
+        who = Principal("i", agency, agency, "system", agency, scopes=frozenset({scope}))
+        return grant(who, scope=scope, operation="consultation", at=self.clock.now())
+
+    async def change(self, old: Disclosure, new: Disclosure) -> bool:
+        """Replace one."""
+        return await self.store.write(lambda tx: tx.disclosures.replace(old, new))
+
+
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=["fake", "sqlite", "postgresql"]
+)
+async def ports(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Ports]:
+    """The ports of one kind."""
+    folder: Path = tmp_path_factory.mktemp("sharing")
+    if request.param == "fake":
+        parties, clock = Parties(), ManualClock()
+        context = DecisionContext(
+            clock=clock,
+            issuer="http://identity.example.org",
+            reference_secret=b"r" * 32,
+            delivery_secret=b"d" * 32,
+            directory=parties,
+            agreements=Agreements({"northmoor": CedarRules(read_bundle("northmoor"))}),
+        )
+        store = cast(SharingStore, FakeStore(clock, parties))
+        yield Ports(store, context, parties, clock)
+        return
+    url = f"sqlite:///{folder}/hub.db"
+    if request.param == "postgresql":
+        server = cast(PostgresServer, request.getfixturevalue("postgres_server"))
+        url = server.database(f"t{secrets.token_hex(8)}")
+    async with sharing_harness(url, folder) as harness:
+        yield Ports(harness.store, harness.deciding, harness.parties, harness.clock)
+
+
+def case_of(**changes: Any) -> CaseSnapshot:
+    """A case of its own, because the store is shared by all tests."""
+    return snapshot(case_id=uuid7(), **changes)
+
+
+# a grant alone opens nothing
+
+
+async def test_a_case_opens_for_its_referrer_and_for_own_work_alone(ports: Ports) -> None:
+    made = case_of()
+    await ports.take(made)
+    own = ports.context.own_work()
+    name = ports.context.reference(POLICE, made.case_id)
+
+    def lookups(tx: SqlTx) -> list[Any]:
+        return [
+            tx.cases.authorised(own, made.case_id, Reason.DECIDE_AGAIN),
+            tx.cases.authorised_by_reference(ports.granted(POLICE), name),
+            tx.cases.authorised(ports.granted(POLICE), made.case_id, Reason.DECIDE_AGAIN),
+            tx.cases.authorised_by_reference(ports.granted(IDVA), name),
+            tx.cases.authorised_by_reference(ports.granted(HOUSING), name),
+        ]
+
+    first, second, *others = await ports.store.write(lookups)
+    assert (first.relation, first.reason) == (Relation.OWN_WORK, Reason.DECIDE_AGAIN)
+    assert (second.relation, second.reason) == (Relation.REFERRER, None)
+    assert others == [None, None, None]
+    opened = await ports.store.write(
+        lambda tx: (tx.cases.snapshot(first), tx.cases.snapshot(second))
+    )
+    assert opened == (made, made)
+
+
+async def test_a_third_partys_reporter_has_no_relation(ports: Ports) -> None:
+    made = case_of(source="third_party")
+    waiting = (await ports.take(made))[IDVA]
+    name, police = ports.context.reference(POLICE, made.case_id), ports.granted(POLICE)
+
+    def lookups(tx: SqlTx) -> tuple[Any, ...]:
+        return (
+            tx.cases.authorised_by_reference(police, name),
+            tx.disclosures.authorised(police, waiting.id),
+            tx.disclosures.unproven(police, 10, waiting.id),
+        )
+
+    assert await ports.store.write(lookups) == (None, None, ())
+
+
+async def test_evidence_opens_for_own_work_and_the_referrer_alone(ports: Ports) -> None:
+    waiting = (await ports.take(case_of()))[IDVA]
+    own = ports.context.own_work()
+
+    def lookups(tx: SqlTx) -> list[Any]:
+        found = tx.disclosures.authorised
+        return [
+            found(own, waiting.id, Reason.RELEASE),
+            found(ports.granted(POLICE), waiting.id),
+            found(ports.granted(POLICE), waiting.id, Reason.RELEASE),
+            found(ports.granted(IDVA), waiting.id),
+            found(ports.granted(HOUSING), waiting.id),
+            found(own, UUID(int=7), Reason.RELEASE),
+        ]
+
+    first, second, *others = await ports.store.write(lookups)
+    assert (first.relation, second.relation) == (Relation.OWN_WORK, Relation.REFERRER)
+    assert others == [None] * 4
+    one, two = await ports.store.write(
+        lambda tx: (tx.disclosures.evidence(first), tx.disclosures.evidence(second))
+    )
+    assert one == two
+    assert b"Quillfeather" in one.content
+
+
+async def test_what_was_erased_opens_for_nobody(ports: Ports) -> None:
+    made = case_of()
+    waiting = (await ports.take(made))[IDVA]
+    own = ports.context.own_work()
+
+    def proofs(tx: SqlTx) -> tuple[Any, Any]:
+        return (
+            tx.cases.authorised(own, made.case_id, Reason.DECIDE_AGAIN),
+            tx.disclosures.authorised(own, waiting.id, Reason.RELEASE),
+        )
+
+    case, disclosure = await ports.store.write(proofs)
+    await ports.store.write(lambda tx: tx.cases.forget(made.case_id, VICTIM))
+    with pytest.raises(ContentGone):
+        await ports.store.write(lambda tx: tx.cases.snapshot(case))
+    with pytest.raises(ContentGone):
+        await ports.store.write(lambda tx: tx.disclosures.evidence(disclosure))
+
+
+# cases
+
+
+async def test_a_veto_keeps_the_version_it_was_first_decided_with(ports: Ports) -> None:
+    case_id, veto = uuid7(), marking("must_not_disclose", 9)
+    await ports.take(snapshot(case_id=case_id, markings=(veto,)))
+    other = marking("conflict", 8)
+    await ports.take(snapshot(case_id=case_id, version=2, markings=(veto, other)))
+    found = await ports.store.write(lambda tx: tx.cases.hold(case_id))
+    assert found is not None
+    assert (found.version, found.referrer) == (2, POLICE)
+    assert found.markings == {veto.marking_id: 1, other.marking_id: 2}
+
+
+async def test_who_was_skipped_keeps_its_time_and_is_found(ports: Ports) -> None:
+    case_id = uuid7()
+    await ports.take(snapshot(case_id=case_id))
+    agency = f"agency-{secrets.token_hex(4)}"
+
+    async def keep(*agencies: str) -> None:
+        await ports.store.write(lambda tx: tx.cases.keep_skipped_suspended(case_id, agencies))
+
+    first = ports.clock.now()
+    await keep(agency)
+    ports.clock.advance(60)
+    await keep(agency, "another")
+    assert await ports.store.write(lambda tx: tx.cases.skipped_suspended(case_id)) == {
+        agency,
+        "another",
+    }
+    shown = await ports.store.read(lambda view: view.cases.withheld_while_suspended())
+    assert (agency, 1, first) in {(each.recipient, each.count, each.oldest) for each in shown}
+    find = ports.store.read
+    assert await find(lambda view: view.cases.that_skipped({agency}, None, 5)) == (case_id,)
+    assert await find(lambda view: view.cases.that_skipped({agency}, case_id, 5)) == ()
+    await keep()
+    assert await find(lambda view: view.cases.that_skipped({agency}, None, 5)) == ()
+
+
+# disclosures
+
+
+async def test_one_is_found_by_its_id_its_record_and_its_case(ports: Ports) -> None:
+    made = case_of()
+    waiting = (await ports.take(made))[IDVA]
+    assert (waiting.state, waiting.standing, waiting.reason, waiting.sealed_to) == (
+        State.AWAITING_RECEIPT,
+        None,
+        None,
+        None,
+    )
+    found = await ports.store.write(
+        lambda tx: (tx.disclosures.get(waiting.id), tx.disclosures.by_record(waiting.record_id))
+    )
+    assert found == (waiting, waiting)
+    assert await ports.store.write(lambda tx: tx.disclosures.get(UUID(int=7))) is None
+
+
+async def test_replace_compares_where_it_stands_and_swaps(ports: Ports) -> None:
+    waiting = (await ports.take(case_of()))[IDVA]
+    now = ports.clock.now()
+    proven = waiting.prove(now)
+    assert await ports.change(waiting, proven)
+    assert not await ports.change(waiting, waiting.block(Hold.VETO)), "it has moved on"
+    later = proven.postpone(Hold.NO_ANSWER, now)
+    assert await ports.change(proven, later)
+    assert await ports.change(proven, proven.supersede()), "the phase is what is compared"
+    found = await ports.store.write(lambda tx: tx.disclosures.get(waiting.id))
+    assert found is not None
+    assert (found.state, found.reason, found.attempts) == (State.SUPERSEDED, Hold.SUPERSEDED, 1)
+    other = (await ports.take(case_of()))[IDVA]
+    with pytest.raises(ValueError, match="same"):
+        await ports.change(waiting, other)
+
+
+async def test_the_first_proof_stays(ports: Ports) -> None:
+    waiting = (await ports.take(case_of()))[IDVA]
+    own = ports.context.own_work()
+
+    def work(tx: SqlTx) -> Any:
+        tx.disclosures.keep_proof(waiting.id, b"leaf", 1, "proof")
+        tx.disclosures.keep_proof(waiting.id, b"other", 2, "other")
+        found = tx.disclosures.authorised(own, waiting.id, Reason.RELEASE)
+        assert found is not None
+        return tx.disclosures.evidence(found)
+
+    evidence = await ports.store.write(work)
+    assert (evidence.leaf, evidence.proof) == (b"leaf", "proof")
+
+
+async def test_what_has_no_proof_is_listed_the_urgent_first(ports: Ports) -> None:
+    calm = (await ports.take(case_of()))[IDVA]
+    ports.clock.advance(1)
+    danger = (await ports.take(urgent(case_id=uuid7())))[IDVA]
+    now = ports.clock.now()
+    left = (await ports.take(urgent(case_id=uuid7())))[IDVA]
+    await ports.change(left, left.promise(now, now + HOUR, "kid"))
+    listed = await ports.store.write(
+        lambda tx: tx.disclosures.unproven(ports.granted(POLICE), 1_000)
+    )
+    places = {each.disclosure.id: place for place, each in enumerate(listed)}
+    assert places[danger.id] < places[calm.id] < places[left.id]
+    one = await ports.store.write(
+        lambda tx: tx.disclosures.unproven(ports.granted(POLICE), 10, calm.id)
+    )
+    assert [(each.disclosure.id, each.urgent) for each in one] == [(calm.id, False)]
+    assert (
+        await ports.store.write(lambda tx: tx.disclosures.unproven(ports.granted(IDVA), 10)) == ()
+    )
+
+
+async def test_the_worker_finds_what_is_due_promised_or_sealed_to_an_old_key(ports: Ports) -> None:
+    made = await ports.take(case_of())
+    now: datetime = ports.clock.now()
+    ready, sent = made[IDVA], made["northmoor-social-care"]
+    await ports.change(ready, ready.prove(now))
+    promised = sent.promise(now, now + HOUR, "old")
+    await ports.change(sent, promised)
+    await ports.store.write(lambda tx: tx.disclosures.keep_proof(sent.id, b"leaf", 1, "proof"))
+
+    def look(view: Any) -> tuple[set[UUID], ...]:
+        shown, late = view.disclosures, now + HOUR + HOUR
+        keys = {"northmoor-social-care": "new"}
+        return (
+            {each.delivery_id for each in shown.due(now, 1_000)},
+            {each.delivery_id for each in shown.promised_with_proof(None, 1_000)},
+            set(shown.promises_due(late, None, 1_000)),
+            {each.delivery_id for each in shown.sealed_to_old_keys(keys, None, 1_000)},
+        )
+
+    due, kept, late, old = await ports.store.read(look)
+    assert ready.id in due
+    assert sent.id not in due
+    assert sent.id in kept & late & old
+    assert await ports.store.read(lambda view: view.disclosures.next_due()) == now
+    await ports.change(promised, promised.keep_promise("new"))
+    due, kept, late, old = await ports.store.read(look)
+    assert sent.id not in kept | late | old
+
+
+async def test_what_is_blocked_is_counted_and_found_by_id_and_reason(ports: Ports) -> None:
+    made = case_of()
+    waiting = (await ports.take(made))[IDVA]
+    await ports.change(waiting, waiting.block(Hold.PROOF_WRONG))
+    stuck = await ports.store.read(lambda view: view.disclosures.stuck())
+    assert (State.BLOCKED, Hold.PROOF_WRONG, 1) in {(s.state, s.reason, s.count) for s in stuck}
+    found = await ports.store.read(
+        lambda view: (
+            view.disclosures.blocked((waiting.id,), "", 5),
+            view.disclosures.blocked((), "proof-wrong", 5),
+        )
+    )
+    assert found == ((made.case_id,), (made.case_id,))
+
+
+# the inbox
+
+
+async def test_an_inbox_shows_its_own_agency_what_may_be_seen(ports: Ports) -> None:
+    waiting = (await ports.take(case_of()))[IDVA]
+    now = ports.clock.now()
+    own = ports.context.own_work()
+    reader = ports.granted(IDVA, "disclosure.read")
+    before = await ports.store.write(lambda tx: tx.inbox.behind(reader, 0, 1_000, now))
+    place = before[-1].delivery.position if before else 0
+
+    def send(tx: SqlTx) -> list[str]:
+        found = tx.disclosures.authorised(own, waiting.id, Reason.RELEASE)
+        assert found is not None
+        made = package(Prepared(waiting, tx.disclosures.evidence(found)))
+        return [
+            tx.inbox.send(waiting, made, kind="disclosure", not_before=at)
+            for at in (None, now + HOUR)
+        ]
+
+    first, second = await ports.store.write(send)
+    assert first != second
+    shown = await ports.store.write(lambda tx: tx.inbox.behind(reader, place, 10, now))
+    assert [(each.delivery.digest, each.standing) for each in shown] == [(first, "delivered")]
+    last = shown[-1].delivery.position
+    seen = await ports.store.read(
+        lambda view: (
+            view.inbox.has_delivery(IDVA, place, now),
+            view.inbox.has_delivery(IDVA, last, now),
+            view.inbox.has_delivery(IDVA, last, now + HOUR),
+        )
+    )
+    assert seen == (True, False, True)
+    given = await ports.store.write(lambda tx: tx.inbox.given_to(IDVA, waiting.id))
+    assert given is not None
+    assert [each.delivery.digest for each in given.shown] == [first, second]
+    assert await ports.store.write(lambda tx: tx.inbox.given_to(HOUSING, waiting.id)) is None
+    other = ports.granted(HOUSING, "disclosure.read")
+    assert await ports.store.write(lambda tx: tx.inbox.envelopes(other, waiting.id)) == ()
+
+
+async def test_nothing_is_sent_to_an_agency_without_a_key(ports: Ports) -> None:
+    made = await ports.take(case_of())
+    waiting, own = made["northmoor-victim-support"], ports.context.own_work()
+    key = ports.parties.opening.pop(waiting.recipient)
+
+    def send(tx: SqlTx) -> str:
+        found = tx.disclosures.authorised(own, waiting.id, Reason.RELEASE)
+        assert found is not None
+        sealed = package(Prepared(waiting, tx.disclosures.evidence(found)))
+        return tx.inbox.send(waiting, sealed, kind="disclosure", not_before=None)
+
+    with pytest.raises(LookupError):
+        await ports.store.write(send)
+    ports.parties.opening[waiting.recipient] = key
+
+
+async def test_an_exception_leaves_nothing_behind(ports: Ports) -> None:
+    made = case_of()
+
+    def work(tx: SqlTx) -> None:
+        take_snapshot(tx, ports.context, made)
+        raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        await ports.store.write(work)
+    found = await ports.store.write(
+        lambda tx: (tx.cases.find(made.case_id), tx.disclosures.of_case(made.case_id))
+    )
+    assert found == (None, ())
+
+
+async def test_standing_is_stored_and_read(ports: Ports) -> None:
+    waiting = (await ports.take(case_of()))[IDVA]
+    now = ports.clock.now()
+    sent = waiting.prove(now).release(now, "kid").save(now)
+    assert await ports.change(waiting, sent)
+    found = await ports.store.write(lambda tx: tx.disclosures.get(waiting.id))
+    assert found == sent
+    assert found.standing is Standing.PROVEN

@@ -1,0 +1,444 @@
+"""Sharing's ports in memory. They keep the same promises as the repositories: one suite holds both
+to them (tests/contract/test_sharing_ports.py).
+"""
+
+import copy
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from common.access import Granted
+from common.events import Event
+from common.events.case import CaseSnapshot
+from hubformats.agency_events import DisclosurePackage, Promise
+from hubformats.audit_record import AuditEntry, new_salt
+from hubformats.canonical import b64u, canonical
+from hubformats.clock import Clock
+from hubformats.envelope import digest
+from hubformats.ids import uuid7
+from sharing.cases.model import (
+    THIRD_PARTY,
+    AuthorisedCase,
+    CaseFile,
+    Reason,
+    Relation,
+    authorised_case,
+)
+from sharing.cases.ports import Withheld
+from sharing.content.model.projection import Kind
+from sharing.context import SERVICE, ContentGone, Record
+from sharing.decisions.model import SharingDecision
+from sharing.directory.ports import Directory
+from sharing.disclosures.model import (
+    PROMISED,
+    UNSENT,
+    AuthorisedDisclosure,
+    Disclosure,
+    Evidence,
+    State,
+    authorised_disclosure,
+)
+from sharing.disclosures.ports import Due, Stuck, Unproven
+from sharing.inbox.model import AuthorisedDelivery, Delivery, Shown, authorised_delivery
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Kept:
+    """Everything that a store holds; copied before each transaction, so that it can be undone."""
+
+    cases: dict[UUID, CaseFile] = field(default_factory=dict)
+    references: dict[UUID, str] = field(default_factory=dict)
+    snapshots: dict[UUID, CaseSnapshot] = field(default_factory=dict)
+    held: set[UUID] = field(default_factory=set)
+    skipped: dict[UUID, dict[str, datetime]] = field(default_factory=dict)
+    decisions: list[tuple[UUID, UUID, int, SharingDecision]] = field(default_factory=list)
+    disclosures: dict[UUID, Disclosure] = field(default_factory=dict)
+    evidence: dict[UUID, Evidence] = field(default_factory=dict)
+    inbox: dict[str, list[Delivery]] = field(default_factory=dict)
+    confirmed: list[UUID] = field(default_factory=list)
+    records: list[AuditEntry] = field(default_factory=list)
+    told: list[tuple[UUID, Event]] = field(default_factory=list)
+
+
+class FakeCases:
+    """Fulfils `cases.ports.Cases` and `CaseViews`."""
+
+    def __init__(self, kept: Kept, clock: Clock) -> None:
+        self._kept = kept
+        self._clock = clock
+
+    def find(self, case_id: UUID) -> CaseFile | None:
+        return self._kept.cases.get(case_id)
+
+    hold = find
+
+    def by_reference(self, agency: str, reference: str) -> CaseFile | None:
+        return next(
+            (
+                case
+                for case in self._kept.cases.values()
+                if case.referrer == agency and self._kept.references[case.case_id] == reference
+            ),
+            None,
+        )
+
+    def authorised(self, granted: Granted, case_id: UUID, reason: Reason) -> AuthorisedCase | None:
+        case = self.find(case_id) if granted.principal.agency == SERVICE else None
+        return None if case is None else authorised_case(case, Relation.OWN_WORK, reason)
+
+    def authorised_by_reference(self, granted: Granted, reference: str) -> AuthorisedCase | None:
+        case = self.by_reference(granted.principal.agency, reference)
+        if case is None or case.source == THIRD_PARTY:
+            return None
+        return authorised_case(case, Relation.REFERRER)
+
+    def snapshot(self, authorised: AuthorisedCase) -> CaseSnapshot:
+        found = self._kept.snapshots.get(authorised.case.case_id)
+        if found is None:
+            raise ContentGone
+        return found
+
+    def keep(self, snapshot: CaseSnapshot, reference: str) -> None:
+        known = self.find(snapshot.case_id)
+        since = {} if known is None else known.markings
+        markings = {
+            each.marking_id: since.get(each.marking_id, snapshot.version)
+            for each in snapshot.markings
+        }
+        self._kept.cases[snapshot.case_id] = CaseFile(
+            snapshot.case_id,
+            snapshot.version,
+            snapshot.referrer_agency,
+            tuple(each.subject_id for each in snapshot.subjects),
+            markings,
+            snapshot.source,
+        )
+        self._kept.references[snapshot.case_id] = reference
+        self._kept.snapshots[snapshot.case_id] = snapshot
+
+    def forget(self, case_id: UUID, subject_id: UUID) -> None:
+        del subject_id  # everybody on a case is sealed under its one key
+        self._kept.snapshots.pop(case_id, None)
+        for one in self._kept.disclosures.values():
+            if one.case_id == case_id:
+                self._kept.evidence.pop(one.id, None)
+        self.keep_skipped_suspended(case_id, ())
+
+    def held(self, case_id: UUID) -> bool:
+        return case_id in self._kept.held
+
+    def skipped_suspended(self, case_id: UUID) -> frozenset[str]:
+        return frozenset(self._kept.skipped.get(case_id, {}))
+
+    def keep_skipped_suspended(self, case_id: UUID, agencies: Collection[str]) -> None:
+        known = self._kept.skipped.get(case_id, {})
+        now = self._clock.now()
+        self._kept.skipped[case_id] = {agency: known.get(agency, now) for agency in agencies}
+
+    def withheld_while_suspended(self) -> tuple[Withheld, ...]:
+        since: dict[str, list[datetime]] = {}
+        for agencies in self._kept.skipped.values():
+            for agency, at in agencies.items():
+                since.setdefault(agency, []).append(at)
+        return tuple(
+            Withheld(agency, len(times), min(times)) for agency, times in sorted(since.items())
+        )
+
+    def that_skipped(
+        self, agencies: Collection[str], after: UUID | None, limit: int
+    ) -> tuple[UUID, ...]:
+        found = sorted(
+            case_id
+            for case_id, skipped in self._kept.skipped.items()
+            if not skipped.keys().isdisjoint(agencies) and (after is None or case_id > after)
+        )
+        return tuple(found[:limit])
+
+
+class FakeDecisions:
+    """Fulfils `decisions.ports.Decisions`."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+
+    def add(
+        self, decision_id: UUID, case_id: UUID, version: int, decision: SharingDecision
+    ) -> None:
+        if case_id not in self._kept.snapshots:
+            raise ContentGone
+        self._kept.decisions.append((decision_id, case_id, version, decision))
+
+
+class FakeDisclosures:
+    """Fulfils `disclosures.ports.Disclosures` and `DisclosureViews`."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+
+    def add(self, disclosure: Disclosure, evidence: Evidence) -> None:
+        self._kept.disclosures[disclosure.id] = disclosure
+        self._kept.evidence[disclosure.id] = evidence
+
+    def get(self, delivery_id: UUID) -> Disclosure | None:
+        return self._kept.disclosures.get(delivery_id)
+
+    def by_record(self, record_id: UUID) -> Disclosure | None:
+        return next((one for one in self._all() if one.record_id == record_id), None)
+
+    def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
+        found = [one for one in self._all() if one.case_id == case_id]
+        return tuple(sorted(found, key=lambda one: (one.decided_at, one.id)))
+
+    def authorised(
+        self, granted: Granted, delivery_id: UUID, reason: Reason | None = None
+    ) -> AuthorisedDisclosure | None:
+        found = self.get(delivery_id)
+        agency = granted.principal.agency
+        if found is None:
+            return None
+        if reason is not None:
+            own = authorised_disclosure(found, Relation.OWN_WORK, reason)
+            return own if agency == SERVICE else None
+        return authorised_disclosure(found, Relation.REFERRER) if self._of(agency, found) else None
+
+    def evidence(self, authorised: AuthorisedDisclosure) -> Evidence:
+        found = self._kept.evidence.get(authorised.disclosure.id)
+        if found is None:
+            raise ContentGone
+        return found
+
+    def replace(self, old: Disclosure, new: Disclosure) -> bool:
+        if old.id != new.id:
+            raise ValueError("not the same disclosure")
+        current = self._kept.disclosures[old.id]
+        if current.phase != old.phase:
+            return False
+        changed = {
+            each.name: getattr(new, each.name)
+            for each in fields(new)
+            if getattr(new, each.name) != getattr(old, each.name)
+        }
+        self._kept.disclosures[new.id] = replace(current, **changed)
+        return True
+
+    def keep_proof(self, delivery_id: UUID, leaf: bytes, index: int, proof: str) -> None:
+        assert index >= 0
+        found = self._kept.evidence.get(delivery_id)
+        if found is not None and not found.proof:
+            self._kept.evidence[delivery_id] = replace(found, leaf=leaf, proof=proof)
+
+    def promised(self, disclosure: Disclosure) -> Promise | None:
+        due = disclosure.proof_due
+        return None if due is None else Promise(src="sharing", ep=1, seq=1, h="h", due=due)
+
+    def unproven(
+        self, granted: Granted, limit: int, delivery_id: UUID | None = None
+    ) -> tuple[Unproven, ...]:
+        found = [
+            Unproven(one, self._kept.references[one.case_id], self._urgent(one))
+            for one in self._all()
+            if self._of(granted.principal.agency, one)
+            and (one.state is State.AWAITING_RECEIPT or one.phase == PROMISED)
+            and delivery_id in {None, one.id}
+        ]
+        found.sort(key=lambda each: (each.disclosure.decided_at, each.disclosure.id), reverse=True)
+        found.sort(key=lambda each: (each.disclosure.left, not each.urgent))
+        return tuple(found[:limit])
+
+    def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
+        found = [
+            (one.next_at, one.id)
+            for one in self._all()
+            if one.state is State.PROVEN and one.next_at is not None and one.next_at <= now
+        ]
+        return self._due([each for _, each in sorted(found)][:limit])
+
+    def next_due(self) -> datetime | None:
+        times = [one.next_at for one in self._all() if one.state is State.PROVEN and one.next_at]
+        return min(times, default=None)
+
+    def promised_with_proof(self, after: UUID | None, limit: int) -> tuple[Due, ...]:
+        return self._due(
+            one.id
+            for one in self._behind(after)
+            if one.phase == PROMISED and self._kept.evidence[one.id].proof
+        )[:limit]
+
+    def promises_due(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
+        return tuple(one.id for one in self._behind(after) if _overdue(one, now))[:limit]
+
+    def overdue_promises(self, now: datetime) -> int:
+        return len(self.promises_due(now, None, len(self._kept.disclosures)))
+
+    def sealed_to_old_keys(
+        self, current: Mapping[str, str], after: UUID | None, limit: int
+    ) -> tuple[Due, ...]:
+        return self._due(
+            one.id
+            for one in self._behind(after)
+            if one.left
+            and one.standing is not None
+            and one.saved_at is None
+            and current.get(one.recipient, one.sealed_to) != one.sealed_to
+        )[:limit]
+
+    def stuck(self) -> tuple[Stuck, ...]:
+        times: dict[tuple[State, str], list[Disclosure]] = {}
+        for one in self._all():
+            if one.state in UNSENT:
+                times.setdefault((one.state, one.reason or ""), []).append(one)
+        return tuple(
+            Stuck(state, same[0].reason, len(same), min(one.decided_at for one in same))
+            for (state, _), same in sorted(times.items())
+        )
+
+    def blocked(self, deliveries: Collection[UUID], reason: str, limit: int) -> tuple[UUID, ...]:
+        found = {
+            one.case_id
+            for one in self._all()
+            if one.state is State.BLOCKED and (one.id in deliveries or one.reason == reason)
+        }
+        return tuple(sorted(found))[:limit]
+
+    def _all(self) -> Sequence[Disclosure]:
+        return list(self._kept.disclosures.values())
+
+    def _behind(self, after: UUID | None) -> Sequence[Disclosure]:
+        found = [one for one in self._all() if after is None or one.id > after]
+        return sorted(found, key=lambda one: one.id)
+
+    def _due(self, ids: Iterable[UUID]) -> tuple[Due, ...]:
+        found = [self._kept.disclosures[each] for each in ids]
+        return tuple(
+            Due(
+                one.id,
+                one.case_id,
+                one.snapshot_version,
+                self._kept.cases[one.case_id].subjects,
+            )
+            for one in found
+        )
+
+    def _of(self, agency: str, one: Disclosure) -> bool:
+        case = self._kept.cases[one.case_id]
+        return case.referrer == agency and case.source != THIRD_PARTY
+
+    def _urgent(self, one: Disclosure) -> bool:
+        found = self._kept.snapshots.get(one.case_id)
+        return found is not None and found.urgent
+
+
+class FakeInbox:
+    """Fulfils `inbox.ports.Inbox`, `InboxViews` and `disclosures.ports.InboxWriter`."""
+
+    def __init__(self, kept: Kept, clock: Clock, directory: Directory) -> None:
+        self._kept = kept
+        self._clock = clock
+        self._directory = directory
+
+    def send(
+        self,
+        disclosure: Disclosure,
+        package: DisclosurePackage,
+        *,
+        kind: Kind,
+        not_before: datetime | None,
+    ) -> str:
+        agency = disclosure.recipient
+        if self._directory.sealing_key(agency) is None:
+            raise LookupError("no key")
+        envelope = canonical({"package": package.data(), "salt": b64u(new_salt())})
+        place = self._kept.inbox.setdefault(agency, [])
+        visible = not_before or self._clock.now()
+        sealed = digest(envelope)
+        place.append(
+            Delivery(len(place) + 1, disclosure.id, kind, envelope, sealed, uuid7(), visible)
+        )
+        return sealed
+
+    def behind(self, granted: Granted, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
+        found = [
+            each
+            for each in self._kept.inbox.get(granted.principal.agency, [])
+            if each.position > after
+        ][:limit]
+        seen = []
+        for each in found:
+            if each.visible_at > now:
+                break
+            seen.append(self._shown(each))
+        return tuple(seen)
+
+    def envelopes(self, granted: Granted, delivery_id: UUID) -> tuple[Shown, ...]:
+        return self._of(granted.principal.agency, delivery_id)
+
+    def given_to(self, recipient: str, delivery_id: UUID) -> AuthorisedDelivery | None:
+        shown = self._of(recipient, delivery_id)
+        found = self._kept.disclosures.get(delivery_id)
+        return authorised_delivery(recipient, found, shown) if shown and found else None
+
+    def confirmed(self, event_ids: Sequence[UUID]) -> None:
+        self._kept.confirmed += event_ids
+
+    def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
+        found = [each for each in self._kept.inbox.get(agency, []) if each.position > after]
+        return bool(found) and found[0].visible_at <= now
+
+    def _of(self, agency: str, delivery_id: UUID) -> tuple[Shown, ...]:
+        return tuple(
+            self._shown(each)
+            for each in self._kept.inbox.get(agency, [])
+            if each.delivery_id == delivery_id
+        )
+
+    def _shown(self, each: Delivery) -> Shown:
+        one = self._kept.disclosures[each.delivery_id]
+        referrer = self._kept.cases[one.case_id].referrer
+        return Shown(each, one.case_id, referrer, one.saved_at, one.acknowledged_at)
+
+
+class FakeTx:
+    """Fulfils every transaction and view that sharing's folders ask for."""
+
+    def __init__(self, kept: Kept, clock: Clock, directory: Directory) -> None:
+        self.kept = kept
+        self.cases = FakeCases(kept, clock)
+        self.decisions = FakeDecisions(kept)
+        self.disclosures = FakeDisclosures(kept)
+        self.inbox = FakeInbox(kept, clock, directory)
+
+    def record(self, entry: AuditEntry) -> Record:
+        self.kept.records.append(entry)
+        said = {"dl": entry.delivery, "rcp": entry.recipient, "dc": entry.content_commitment}
+        return Record(uuid7(), canonical(said), new_salt())
+
+    def publish(self, case_id: UUID, event: Event) -> None:
+        self.kept.told.append((case_id, event))
+
+
+class FakeStore:
+    """Fulfils `sharing.context.Store`; an exception leaves nothing behind."""
+
+    def __init__(self, clock: Clock, directory: Directory) -> None:
+        self.kept = Kept()
+        self._clock = clock
+        self._directory = directory
+
+    async def write(self, work: Callable[[FakeTx], T]) -> T:
+        before = copy.deepcopy(self.kept)
+        try:
+            return work(FakeTx(self.kept, self._clock, self._directory))
+        except BaseException:
+            self.kept = before
+            raise
+
+    async def read(self, work: Callable[[FakeTx], T]) -> T:
+        return work(FakeTx(copy.deepcopy(self.kept), self._clock, self._directory))
+
+
+def _overdue(one: Disclosure, now: datetime) -> bool:
+    return one.phase == PROMISED and one.proof_due is not None and one.proof_due < now
