@@ -13,7 +13,7 @@ from common import topics
 from deploy.stack import databases, processes, topology
 from deploy.stack.provision import Provisioner
 from deploy.stack.secrets import derived, root_secret, write
-from identity.bootstrap import create
+from identity.bootstrap.use_cases.create import create
 from sharing.wiring import sign_agreement
 
 KAFKA_SUPERUSER = "broker"

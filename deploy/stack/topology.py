@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from common import topics as bus
 from deploy.stack.provision import Acl, Topic
-from identity.bootstrap import northmoor
+from identity.bootstrap.model import northmoor
 
 # In order of start: audit first, because nothing may be disclosed or read before it can be
 # recorded.

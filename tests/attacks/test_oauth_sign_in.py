@@ -10,7 +10,7 @@ import pytest
 
 from common.bootstrap import SERVICES
 from hubformats.keys import generate_signing
-from identity.domain import digest
+from identity.oauth.model import digest
 from tests.support.identity_stage import (
     CALLBACK,
     ISSUER,

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from common.web.client import TokenRefused
 from common.web.guard import Guard
 from hubformats.ids import opaque, uuid7
-from identity.permissions import ROLE_SCOPES
+from identity.oauth.model import ROLE_SCOPES
 from tests.attacks.people_table import AGENCY_OF, PEOPLE
 from tests.attacks.permissions_table import EVERYONE, TABLE, Open, Row
 from tests.support.inner_hub import CLOCK, FULL, POLICE, InnerHub, inner_hub

@@ -13,7 +13,7 @@ from common.bus_embedded import EmbeddedBus
 from common.testing import ManualClock
 from common.web.frame import Frame
 from hubformats.audit_record import Actor, AuditEntry
-from identity.bootstrap.northmoor import AGENCIES
+from identity.bootstrap.model.northmoor import AGENCIES
 from portal.shell.model import Draft, Grantings
 from portal.sign_in.model import Callback, SignInFailed
 from portal.sign_in.ports import Authorization

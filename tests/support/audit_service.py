@@ -29,8 +29,8 @@ from hubformats.dpop import make_proof
 from hubformats.envelope import Message, seal
 from hubformats.ids import opaque, uuid7
 from hubformats.keys import generate_signing
-from identity.bootstrap import create
-from identity.bootstrap.northmoor import AGENCIES
+from identity.bootstrap.model.northmoor import AGENCIES
+from identity.bootstrap.use_cases.create import create
 from tests.support.identity_service import settings_for
 from tests.support.members import until
 

@@ -18,8 +18,8 @@ from common.settings import Settings
 from common.topics import topics
 from common.web.service import Service
 from hubformats.clock import SystemClock
-from identity.bootstrap import create
-from identity.bootstrap.northmoor import AGENCIES
+from identity.bootstrap.model.northmoor import AGENCIES
+from identity.bootstrap.use_cases.create import create
 from identity.wiring import build
 
 

@@ -3,7 +3,7 @@ audit trail are lists."""
 
 import json
 import urllib.parse
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -12,16 +12,17 @@ from typing import Any
 
 import httpx2
 
-from common.bootstrap import SERVICES, TOKEN_KEY, Bootstrap, read_bootstrap
+from common.bootstrap import SERVICES, Bootstrap, read_bootstrap
 from common.database import Database, Unit, ensure_schema
 from common.directory import DirectoryState
 from common.events import Event
-from common.events.identity import DirectoryHeartbeat
 from common.keyring import FileKeyring
 from common.settings import Settings
 from common.testing import ManualClock
-from common.web.app import HubApp, create_app
+from common.topics import IDENTITY
+from common.web.app import HubApp
 from common.web.paging import Cursors
+from common.web.runtime import Runtime
 from common.web.verifier import access_for
 from hubformats.audit_record import AuditEntry
 from hubformats.canonical import b64u, canonical, parse, unb64u
@@ -29,13 +30,10 @@ from hubformats.clock import SystemClock
 from hubformats.dpop import MemoryReplayGuard, make_proof
 from hubformats.ids import opaque
 from hubformats.keys import SigningKey, generate_signing, signing_from_jwk
-from identity.api import agencies as agencies_api
-from identity.api import oauth, sign_in
-from identity.bootstrap import create
-from identity.storage import SqlStore, metadata
-from identity.usecases import agencies
-from identity.usecases.authority import authority_from
-from identity.usecases.client_proof import ClientGate
+from identity.agencies.worker import Pulse
+from identity.bootstrap.use_cases.create import create
+from identity.tables import METADATA
+from identity.wiring import Parts, SqlStore, build_app, build_authority, build_pulse
 
 HOST = "http://hub.example.org"
 URLS = {name: f"{HOST}/{name}" for name in SERVICES} | {"portal": HOST}
@@ -127,25 +125,16 @@ class Sent:
 
     def send(self, unit: Unit, *, topic: str, key: str, event: Event, to: tuple[str, ...]) -> None:
         """Keep the event once the unit is durable."""
+        assert (topic, key) == (IDENTITY, "directory")
         unit.after_commit(lambda: self.events.append(event))
         unit.after_commit(lambda: self.recipients.append(to))
+
+    def confirm(self, unit: Unit, ids: Sequence[Any]) -> None:
+        """Nothing waits here."""
 
     def record(self, unit: Unit, entry: AuditEntry) -> None:
         """Keep the entry once the unit is durable."""
         unit.after_commit(lambda: self.entries.append(entry))
-
-
-class Pulse:
-    """Tells this process only."""
-
-    def __init__(self, directory: DirectoryState, store: SqlStore, clock: ManualClock) -> None:
-        self._directory, self._store, self._clock = directory, store, clock
-
-    async def beat(self) -> DirectoryHeartbeat:
-        """One heartbeat, taken in."""
-        event = await self._store.write(lambda tx: agencies.beat(tx, self._clock))
-        self._directory.apply(event)
-        return event
 
 
 @dataclass(slots=True)
@@ -301,44 +290,23 @@ async def identity_stage(
     )
     tables = Database(settings.database_url, clock=clock, name="identity")
     store = SqlStore(tables, clock, sent, sent)
-    authority = authority_from(
-        bootstrap,
-        issuer=ISSUER,
-        urls=URLS,
-        token_key=ring.signing_key(TOKEN_KEY),
-        clock=clock,
-        demo=demo,
-    )
     directory = DirectoryState(clock)
-    pulse = Pulse(directory, store, clock)
+    pulse = build_pulse(store, directory, bootstrap)
     transport = httpx2.ASGITransport(app=_under_identity)
     async with httpx2.AsyncClient(transport=transport) as http:
-        app = create_app(
-            "identity",
-            settings,
-            title="Identity",
-            description="Under test.",
-            routers=[oauth.router, sign_in.router, agencies_api.router],
-            authenticator=access_for(
-                settings, http=http, clock=clock, directory=directory, replay=MemoryReplayGuard()
-            ),
-            clock=clock,
-            media_types=frozenset({"application/json", FORM}),
-            error_page=sign_in.error_page,
-            state={
-                "store": store,
-                "authority": authority,
-                "gate": ClientGate(ISSUER, authority.clients, clock),
-                "bootstrap": bootstrap,
-                "cursors": Cursors(bytes(32)),
-                "pulse": pulse,
-            },
+        access = access_for(
+            settings, http=http, clock=clock, directory=directory, replay=MemoryReplayGuard()
+        )
+        authority = build_authority(settings, bootstrap, ring, clock)
+        app = build_app(
+            Runtime(settings, access, clock),
+            Parts(store, authority, bootstrap, Cursors(bytes(32)), pulse),
         )
         transport.app = _mounted(app)
         await tables.start()
         try:
-            await ensure_schema(tables, metadata)
-            await store.write(lambda tx: agencies.enrol(tx, bootstrap))
+            await ensure_schema(tables, METADATA)
+            await pulse.enrol()
             await pulse.beat()
             yield Stage(folder, bootstrap, clock, app, http, sent, pulse, store, directory)
         finally:

@@ -10,7 +10,7 @@ import httpx2
 
 from hubformats.canonical import b64u
 from hubformats.envelope import digest
-from identity.bootstrap.profiles import write_profile
+from identity.bootstrap.use_cases.profiles import ProfileKeys, write_profile
 from tests.support.packages import DELIVERY, LOG, ME, Parties
 
 BASE: Final = "http://hub.example.org"
@@ -77,10 +77,7 @@ def profile_file(folder: Path, parties: Parties) -> Path:
     write_profile(
         path,
         about,
-        signing=parties.signing,
-        opening=parties.opening,
-        dpop=parties.dpop,
-        hub=parties.hub.public().jwk(),
+        ProfileKeys(parties.signing, parties.opening, parties.dpop, parties.hub.public().jwk()),
         kafka=None,
     )
     return path

@@ -14,7 +14,7 @@ from hubformats.canonical import b64u
 from hubformats.clock import SystemClock
 from hubformats.dpop import make_proof
 from hubformats.keys import SigningKey, generate_signing
-from identity.bootstrap.northmoor import PEOPLE
+from identity.bootstrap.model.northmoor import PEOPLE
 from tests.support.hubs import RunningHub, StackHub
 
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -15,7 +15,7 @@ from common.testing import ManualClock
 from common.web.frame import Frame
 from common.web.service import Service
 from hubformats.clock import Clock
-from identity.bootstrap.northmoor import AGENCIES
+from identity.bootstrap.model.northmoor import AGENCIES
 from portal.auditing.ports import AuditingPorts
 from portal.emergency.ports import EmergencyPorts
 from portal.shell.model import Grantings, Person, Session

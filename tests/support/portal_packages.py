@@ -18,8 +18,8 @@ from hubformats.canonical import b64u, canonical
 from hubformats.envelope import Message, seal
 from hubformats.keys import OpeningKey, SigningKey
 from hubformats.tlog import Checkpoint, Signer, format_proof, leaf_hash, node_hash
-from identity.bootstrap import create
-from identity.bootstrap.northmoor import LOG_ORIGIN
+from identity.bootstrap.model.northmoor import LOG_ORIGIN
+from identity.bootstrap.use_cases.create import create
 
 SERVICES: Final = ("referral", "sharing", "audit", "identity", "portal")
 BASE: Final = "http://portal.example.org"

@@ -15,8 +15,8 @@ from common.keyring import FileKeyring
 from common.web.frame import Frame
 from common.web.service import Service
 from hubformats.clock import SystemClock
-from identity.bootstrap import create
-from identity.bootstrap.northmoor import AGENCIES
+from identity.bootstrap.model.northmoor import AGENCIES
+from identity.bootstrap.use_cases.create import create
 from referral.cases.ports import CaseStore
 from referral.wiring import ReferralStore
 from tests.support.road import _urls, settings_for

@@ -26,8 +26,8 @@ from hubformats.keys import StaticKeys
 from hubpartner.client import HubClient
 from hubpartner.delivery import Delivery, open_delivery
 from hubpartner.profile import read_profile
-from identity.bootstrap import create
-from identity.bootstrap.northmoor import AGENCIES
+from identity.bootstrap.model.northmoor import AGENCIES
+from identity.bootstrap.use_cases.create import create
 from standalone.prefixes import Prefixes
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from common.topics import IDENTITY, disclosure
 from hubformats.clock import SystemClock
 from hubformats.envelope import digest, open_envelope
 from hubformats.keys import OpeningKey, generate_opening
-from identity.bootstrap import _agency_keys
+from identity.bootstrap.use_cases.create import _agency_keys
 from tests.support.inner_hub import FULL, InnerHub, inner_hub
 
 IDVA = "northmoor-idva"

@@ -18,8 +18,8 @@ from deploy.stack.services import Stack
 from hubformats.ids import opaque
 from hubpartner.client import HubClient
 from hubpartner.profile import read_profile
-from identity.clients import KafkaDoors
-from identity.ports import DoorsUnavailable
+from identity.directory.ports import TopicAccessUnavailable
+from identity.directory.repository import KafkaTopicAccess
 
 pytestmark = [
     pytest.mark.stack,
@@ -123,7 +123,7 @@ async def test_a_suspended_agency_no_longer_reads_its_topic_and_a_restored_one_d
 
 async def operator_down_and_up(stack: Stack) -> None:
     """A rule that was lost at the broker while identity was down is back once it is up."""
-    account = KafkaDoors(
+    account = KafkaTopicAccess(
         stack.kafka.bootstrap, setup.kafka_password(stack.folder, topics.DOORKEEPER), None
     )
     try:
@@ -154,11 +154,11 @@ async def test_nobody_elses_account_changes_the_access_list(
     hub_stack: Stack, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(topics, "DOORKEEPER", user)
-    doors = KafkaDoors(
+    doors = KafkaTopicAccess(
         hub_stack.kafka.bootstrap, setup.kafka_password(hub_stack.folder, user), None
     )
     try:
-        with pytest.raises(DoorsUnavailable, match="kafka-31"):
+        with pytest.raises(TopicAccessUnavailable, match="kafka-31"):
             await doors.open("northmoor-police")
     finally:
         await doors.stop()

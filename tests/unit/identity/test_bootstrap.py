@@ -29,7 +29,7 @@ from hubformats.keys import (
     signing_from_jwk,
 )
 from hubformats.tlog import Verifier
-from identity.bootstrap import create
+from identity.bootstrap.use_cases.create import create
 
 URLS = {name: f"http://127.0.0.1:8000/{name}" for name in SERVICES} | {
     "portal": "http://127.0.0.1:8000"

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from common.access import SCOPES
 from common.bootstrap import Client, Mandate, Person
+from hubformats import jws
 from hubformats.agency_events import TakingUp
 from hubformats.keys import generate_signing
-from identity.bootstrap import northmoor
-from identity.domain import OAuthClient, digest, mandate_holds, sign_access_token
-from identity.permissions import ROLE_SCOPES, grantable
-from identity.usecases.exchange import BadForm, Exchange, form_of
+from identity.bootstrap.model import northmoor
+from identity.oauth.model import ROLE_SCOPES, OAuthClient, digest, grantable
+from identity.oauth.use_cases.exchange import BadForm, Exchange, form_of
+from identity.people.model import mandate_holds
 
 PORTAL = OAuthClient(
     Client(
@@ -142,7 +143,7 @@ def test_a_stored_secret_is_a_hash_and_a_token_is_signed() -> None:
     assert digest("secret") != "secret"
     assert len(digest("secret")) == 43
     key = generate_signing("svc:identity")
-    head, body, _ = sign_access_token({"sub": "x"}, key).split(".")
+    head, body, _ = jws.sign({"sub": "x"}, key, typ="at+jwt").split(".")
     assert head != body
 
 

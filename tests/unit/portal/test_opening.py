@@ -11,7 +11,7 @@ import pytest
 
 from hubformats.canonical import b64u, canonical
 from hubformats.keys import generate_signing
-from identity.bootstrap.northmoor import LOG_ORIGIN
+from identity.bootstrap.model.northmoor import LOG_ORIGIN
 from portal.shell.model import ABSOLUTE, IDLE, CallRefused, TokenRefused
 from tests.support.portal_harness import PortalHarness, portal_harness
 from tests.support.portal_packages import (

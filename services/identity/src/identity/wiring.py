@@ -1,47 +1,174 @@
-"""Identity's composition root: the only file that knows every room."""
+"""Identity's composition root: the only file that knows every folder."""
 
-import asyncio
-import contextlib
 import logging
-from datetime import timedelta
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar
 
 import httpx2
-from sqlalchemy import select
+from sqlalchemy.engine import Connection
 
-from common import topics
-from common.bootstrap import TOKEN_KEY, Bootstrap
+import identity.agencies.routes
+import identity.directory.routes
+import identity.oauth.routes
+import identity.people.routes
+from common.bootstrap import SERVICES, TOKEN_KEY, Bootstrap
 from common.bus import Bus
 from common.database import Database, Unit
 from common.directory import DirectoryState
+from common.events import Event
 from common.keyring import Keyring
-from common.outbox import Outbox
-from common.outbox.tables import OUTBOX
 from common.settings import Settings
-from common.telemetry import describe
-from common.web.app import create_app
+from common.topics import IDENTITY
+from common.web.app import Api, HubApp, create_app
 from common.web.frame import Frame
+from common.web.paging import Cursors
 from common.web.run import kafka_tls
+from common.web.runtime import Runtime
 from common.web.service import Service
-from hubformats.clock import Clock, rest
-from identity.api import agencies as agencies_api
-from identity.api import oauth, sign_in
-from identity.clients import KafkaDoors
-from identity.ports import DoorsUnavailable
-from identity.storage import TABLES, SqlStore
-from identity.usecases import agencies, doors
-from identity.usecases.authority import Authority, authority_from
-from identity.usecases.client_proof import ClientGate
+from hubformats.audit_record import AuditEntry
+from hubformats.clock import Clock
+from identity.agencies.ports import AgencyStore, Heartbeat
+from identity.agencies.repository import SqlAgencies, forget_heartbeats
+from identity.agencies.worker import Pulse
+from identity.directory.repository import KafkaTopicAccess
+from identity.directory.worker import TopicAccessKeeper
+from identity.oauth.ports import OAuthStore
+from identity.oauth.repository import (
+    SqlAccessTokens,
+    SqlCodes,
+    SqlPushedRequests,
+    SqlSeenOnce,
+    SqlTokenFamilies,
+    end_access,
+    purge,
+)
+from identity.oauth.use_cases.authority import Authority, authority_from
+from identity.oauth.use_cases.client_proof import ClientGate
+from identity.tables import FRAME_TABLES
 
-BEAT_SECONDS: Final = 15.0
-_REPLACED: Final = timedelta(seconds=60)
+T = TypeVar("T")
+_OTHERS: Final = tuple(f"svc:{name}" for name in SERVICES if name != "identity")
+_API: Final = Api(
+    "identity",
+    title="Identity service",
+    description="Access tokens for systems and people, the agencies of the partnership, and "
+    "their public keys.",
+    routers=[
+        identity.oauth.routes.router,
+        identity.people.routes.router,
+        identity.agencies.routes.router,
+        identity.directory.routes.router,
+        identity.people.routes.signed_in,
+    ],
+    tags={
+        "oauth": "OAuth 2.0 authorization server after the FAPI 2.0 Security Profile.",
+        "agencies": "Agencies, their suspension, and public keys.",
+    },
+    media_types=frozenset({"application/json", identity.oauth.routes.FORM}),
+    error_page=identity.people.routes.error_page,
+    # Without these nobody could get the token that resuming this very service asks for.
+    unpaused=("/token", "/jwks", "/.well-known/"),
+)
 _log = logging.getLogger("hub.identity")
+
+
+class Outgoing(Protocol):
+    """The outbox, as far as identity uses it."""
+
+    def send(self, unit: Unit, *, topic: str, key: str, event: Event, to: tuple[str, ...]) -> Any:
+        """Seal the event to its recipients and keep it for the relay."""
+        ...
+
+    def confirm(self, unit: Unit, ids: Any) -> Any:
+        """Forget what need not be sent again."""
+        ...
+
+
+class Trail(Protocol):
+    """The audit trail, as far as identity uses it."""
+
+    def record(self, unit: Unit, entry: AuditEntry) -> Any:
+        """Record what happened, durable with the unit."""
+        ...
+
+
+class SqlTx:
+    """Fulfils `OAuthTx` and `AgencyTx` on one connection; without a unit it only reads."""
+
+    def __init__(self, connection: Connection, store: "SqlStore", unit: Unit | None) -> None:
+        self._connection = connection
+        self._store = store
+        self._unit = unit
+        self.seen = SqlSeenOnce(connection)
+        self.requests = SqlPushedRequests(connection, store.clock)
+        self.codes = SqlCodes(connection, store.clock)
+        self.families = SqlTokenFamilies(connection)
+        self.tokens = SqlAccessTokens(connection)
+        self.agencies = SqlAgencies(connection)
+
+    def end_access(self, agency: str) -> int:
+        """End every living token family and access token of an agency. Returns how many."""
+        return end_access(self._connection, agency)
+
+    def purge(self, now: datetime) -> int:
+        """Delete what expired and nobody can present any more. Returns the number of rows."""
+        return purge(self._connection, now)
+
+    def publish(self, event: Event) -> None:
+        """Send an event to every other service."""
+        self._store.outbox.send(
+            self._writing(), topic=IDENTITY, key="directory", event=event, to=_OTHERS
+        )
+
+    def record(self, entry: AuditEntry) -> None:
+        """Record what happened, durable with this transaction."""
+        self._store.trail.record(self._writing(), entry)
+
+    def _writing(self) -> Unit:
+        if self._unit is None:
+            raise RuntimeError("a read can neither publish nor record")
+        return self._unit
+
+
+@dataclass(frozen=True, slots=True)
+class SqlStore:
+    """Fulfils `OAuthStore` and `AgencyStore` over the service's database."""
+
+    database: Database
+    clock: Clock
+    outbox: Outgoing
+    trail: Trail
+
+    async def write(self, work: Callable[[SqlTx], T]) -> T:
+        """Run `work` in one transaction of the writer thread; returns after the group's commit."""
+        return await self.database.write(lambda unit: work(SqlTx(unit.connection, self, unit)))
+
+    async def read(self, work: Callable[[SqlTx], T]) -> T:
+        """Run `work` on a snapshot that cannot be written to."""
+        return await self.database.read(lambda connection: work(SqlTx(connection, self, None)))
+
+    async def forget_heartbeats(self, before: datetime) -> None:
+        """Forget heartbeats that the bus took before a moment."""
+        await self.database.write(lambda unit: forget_heartbeats(unit, self.outbox, before))
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes stand on."""
+
+    store: SqlStore
+    authority: Authority
+    bootstrap: Bootstrap
+    cursors: Cursors
+    heartbeat: Heartbeat
 
 
 async def build(
     settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient
 ) -> Service:
-    """The identity service, not yet started."""
+    """Put the identity service together, not yet started."""
     frame = Frame(
         "identity",
         settings,
@@ -49,54 +176,55 @@ async def build(
         clock=clock,
         keyring=keyring,
         http=http,
-        tables=TABLES,
+        tables=FRAME_TABLES,
         follows_directory=False,
     )
-    authority = _authority(settings, frame.bootstrap, keyring, clock)
     store = SqlStore(frame.database, clock, frame.outbox, frame.trail)
-    doorkeeper = _doorkeeper(store, settings)
-    pulse = Pulse(
-        store, frame.database, frame.outbox, frame.directory, frame.bootstrap, clock, doorkeeper
-    )
-    app = create_app(
-        "identity",
-        settings,
-        title="Identity service",
-        description="Access tokens for systems and people, the agencies of the partnership, and "
-        "their public keys.",
-        routers=[oauth.router, sign_in.router, agencies_api.router],
-        authenticator=frame.access,
-        readiness=frame.readiness,
-        on_refusal=frame.record_refusal,
-        tags={
-            "oauth": "OAuth 2.0 authorization server after the FAPI 2.0 Security Profile.",
-            "agencies": "Agencies, their suspension, and public keys.",
-        },
-        clock=clock,
-        media_types=frozenset({"application/json", oauth.FORM}),
-        error_page=sign_in.error_page,
-        # Without these nobody could get the token that resuming this very service asks for.
-        unpaused=("/token", "/jwks", "/.well-known/"),
-        state={
-            "store": store,
-            "authority": authority,
-            "gate": ClientGate(authority.issuer, authority.clients, clock),
-            "bootstrap": frame.bootstrap,
-            "cursors": frame.cursors,
-            "pulse": pulse,
-        },
-    )
+    keeper = _topic_access(store, settings)
+    pulse = build_pulse(store, frame.directory, frame.bootstrap, keeper)
+    authority = build_authority(settings, frame.bootstrap, keyring, clock)
+    app = build_app(frame.runtime, Parts(store, authority, frame.bootstrap, frame.cursors, pulse))
     return Service(
         "identity",
         app,
-        parts=[frame, *([doorkeeper] if doorkeeper else []), pulse],
+        parts=[frame, *([keeper] if keeper else []), pulse],
         pausable=[frame],
     )
 
 
-def _authority(
+def build_app(runtime: Runtime, parts: Parts) -> HubApp:
+    """Make the app over its parts."""
+    authority = parts.authority
+    return create_app(
+        _API,
+        runtime,
+        provides={
+            AgencyStore: parts.store,
+            Authority: authority,
+            Bootstrap: parts.bootstrap,
+            ClientGate: ClientGate(authority.issuer, authority.clients, authority.clock),
+            Cursors: parts.cursors,
+            Heartbeat: parts.heartbeat,
+            OAuthStore: parts.store,
+        },
+        answers={**identity.agencies.routes.PROBLEMS, **identity.people.routes.PROBLEMS},
+    )
+
+
+def build_pulse(
+    store: SqlStore,
+    directory: DirectoryState,
+    bootstrap: Bootstrap,
+    keeper: TopicAccessKeeper | None = None,
+) -> Pulse:
+    """Make the heartbeat; with a keeper, each beat looks at the topics too."""
+    return Pulse(store, directory, bootstrap, store.clock, keeper.wake if keeper else _nothing)
+
+
+def build_authority(
     settings: Settings, bootstrap: Bootstrap, keyring: Keyring, clock: Clock
 ) -> Authority:
+    """Join the bootstrap file with this deployment's addresses and the token key."""
     urls = {
         "referral": settings.referral_url,
         "sharing": settings.sharing_url,
@@ -114,9 +242,10 @@ def _authority(
     )
 
 
-def _doorkeeper(store: SqlStore, settings: Settings) -> "Doorkeeper | None":
-    """Agencies have topics of their own on Kafka alone; the embedded bus is inside this process,
-    where no agency reads it.
+def _topic_access(store: SqlStore, settings: Settings) -> TopicAccessKeeper | None:
+    """Make the keeper of the agencies' topics, which stand on Kafka alone.
+
+    The embedded bus is inside this process, where no agency reads it.
     """
     if settings.bus != "kafka":
         return None
@@ -126,132 +255,11 @@ def _doorkeeper(store: SqlStore, settings: Settings) -> "Doorkeeper | None":
             extra={"alarm": "topics-stay-open"},
         )
         return None
-    return Doorkeeper(
-        store,
-        KafkaDoors(
-            settings.kafka_bootstrap, settings.kafka_doorkeeper_password, kafka_tls(settings)
-        ),
+    access = KafkaTopicAccess(
+        settings.kafka_bootstrap, settings.kafka_doorkeeper_password, kafka_tls(settings)
     )
+    return TopicAccessKeeper(store, access, access.stop)
 
 
-class Doorkeeper:
-    """Closes a suspended agency's topic at the broker within moments, and tries again at every beat
-    until the broker agrees.
-    """
-
-    def __init__(self, store: SqlStore, at_broker: KafkaDoors) -> None:
-        self._store = store
-        self._doors = at_broker
-        self._wake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin with what changed while nobody looked."""
-        self._wake.set()
-        self._task = asyncio.create_task(self._run(), name="identity-doorkeeper")
-
-    async def stop(self) -> None:
-        """End; rules at the broker stay as they are."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await self._doors.stop()
-
-    def wake(self) -> None:
-        """Somebody was suspended or restored, or it is time to look again. Call on the loop."""
-        self._wake.set()
-
-    async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            try:
-                closed, opened = await doors.settle(self._store, self._doors)
-            except DoorsUnavailable as error:
-                _log.error(
-                    "topics of suspended agencies not closed",
-                    extra={"alarm": "topics-stay-open", "reason": str(error)},
-                )
-            # The next beat tries again; nothing may end this task
-            except Exception as error:  # noqa: BLE001
-                _log.error(
-                    "topics of suspended agencies not closed",
-                    extra={"alarm": "topics-stay-open", "error": describe(error)},
-                )
-            else:
-                for agency in sorted(closed | opened):
-                    _log.warning(
-                        "own topic closed" if agency in closed else "own topic opened",
-                        extra={"agency": agency},
-                    )
-
-
-class Pulse:
-    """Tells every service, every fifteen seconds, who is suspended.
-
-    If it stops, they deny within sixty seconds.
-    """
-
-    def __init__(
-        self,
-        store: SqlStore,
-        database: Database,
-        outbox: Outbox,
-        directory: DirectoryState,
-        bootstrap: Bootstrap,
-        clock: Clock,
-        doorkeeper: Doorkeeper | None = None,
-    ) -> None:
-        self._store = store
-        self._database = database
-        self._outbox = outbox
-        self._directory = directory
-        self._bootstrap = bootstrap
-        self._clock = clock
-        self._doorkeeper = doorkeeper
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Enrol new agencies of the bootstrap file, beat once, go on beating."""
-        await self._store.write(lambda tx: agencies.enrol(tx, self._bootstrap))
-        await self.beat()
-        self._task = asyncio.create_task(self._every_beat())
-
-    async def stop(self) -> None:
-        """Beat no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
-
-    async def beat(self) -> None:
-        """Publish the state and take it in ourselves; sweep what expired."""
-        event = await self._store.write(lambda tx: agencies.beat(tx, self._clock))
-        self._directory.apply(event)
-        if self._doorkeeper is not None:
-            self._doorkeeper.wake()
-        await self._database.write(self._forget_replaced)
-
-    def _forget_replaced(self, unit: Unit) -> None:
-        # Nobody confirms a heartbeat: once the bus has it, a later one says all that it said.
-        old = (
-            OUTBOX.c.body.is_not(None)
-            & (OUTBOX.c.topic == topics.IDENTITY)
-            & (OUTBOX.c.sent_at < self._clock.now() - _REPLACED)
-        )
-        self._outbox.confirm(
-            unit,
-            unit.connection.execute(select(OUTBOX.c.id).where(old).limit(1_000)).scalars().all(),
-        )
-
-    async def _every_beat(self) -> None:
-        while True:
-            await rest(self._clock, BEAT_SECONDS)
-            try:
-                await self.beat()
-            # The next beat tries again; silence denies, which is safe
-            except Exception as error:  # noqa: BLE001
-                _log.error("heartbeat not sent", extra={"error": describe(error)})
+def _nothing() -> None:
+    """Stand in for a keeper."""

@@ -23,7 +23,7 @@ from common.keyring import FileKeyring
 from common.settings import Settings
 from common.web.service import Service
 from hubformats.clock import Clock, SystemClock
-from identity.bootstrap import create
+from identity.bootstrap.use_cases.create import create
 from standalone.prefixes import Prefixes
 
 # Audit is first, so that it stops last and everything the others still write on the way down finds

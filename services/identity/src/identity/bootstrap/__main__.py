@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from identity.bootstrap import create
+from identity.bootstrap.use_cases.create import create
 
 
 def main() -> int:

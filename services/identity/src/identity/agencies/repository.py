@@ -1,0 +1,94 @@
+"""Agencies and the count of changes to who may act, in their tables."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.engine import Connection
+
+from common.database import Unit
+from common.outbox.tables import OUTBOX
+from common.topics import IDENTITY
+from identity.agencies.model import AgencyState
+from identity.tables import AGENCY, EPOCH
+
+
+class Confirms(Protocol):
+    """The outbox, as far as forgetting goes."""
+
+    def confirm(self, unit: Unit, ids: Sequence[UUID]) -> Any:
+        """Forget what need not be sent again."""
+        ...
+
+
+class SqlAgencies:
+    """Fulfils `Agencies`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def find(self, agency: str) -> AgencyState | None:
+        """One agency."""
+        found = self._first(select(AGENCY).where(AGENCY.c.id == agency))
+        return AgencyState(**found) if found else None
+
+    def all(self) -> list[AgencyState]:
+        """Every agency, by id."""
+        return [
+            AgencyState(**row)
+            for row in self._connection.execute(select(AGENCY).order_by(AGENCY.c.id)).mappings()
+        ]
+
+    def add(self, agency: AgencyState) -> bool:
+        """Store an agency unless it is known."""
+        if self.find(agency.id) is not None:
+            return False
+        self._connection.execute(
+            insert(AGENCY).values(asdict(replace(agency, root=dict(agency.root))))
+        )
+        return True
+
+    def set_suspended(self, agency: str, at: datetime | None, reason_code: str) -> bool:
+        """Suspend or restore; False when it already was so."""
+        was = (
+            AGENCY.c.suspended_at.is_(None)
+            if at is not None
+            else AGENCY.c.suspended_at.is_not(None)
+        )
+        changed = (
+            update(AGENCY)
+            .where(AGENCY.c.id == agency, was)
+            .values(suspended_at=at, reason_code=reason_code)
+        )
+        return self._connection.execute(changed.returning(AGENCY.c.id)).first() is not None
+
+    def epoch(self) -> int:
+        """Changes so far."""
+        return self._connection.execute(select(EPOCH.c.epoch)).scalar() or 0
+
+    def advance_epoch(self) -> int:
+        """One more change."""
+        moved = self._connection.execute(
+            update(EPOCH).values(epoch=EPOCH.c.epoch + 1).returning(EPOCH.c.epoch)
+        ).scalar()
+        if moved is None:
+            self._connection.execute(insert(EPOCH).values(id=1, epoch=1))
+            return 1
+        return int(moved)
+
+    def _first(self, wanted: Any) -> dict[str, Any] | None:
+        found = self._connection.execute(wanted).mappings().first()
+        return dict(found) if found is not None else None
+
+
+def forget_heartbeats(unit: Unit, outbox: Confirms, before: datetime) -> None:
+    """Confirm heartbeats that the bus took before a moment.
+
+    Nobody confirms one: once the bus has it, a later one says all that it said.
+    """
+    old = OUTBOX.c.body.is_not(None) & (OUTBOX.c.topic == IDENTITY) & (OUTBOX.c.sent_at < before)
+    found = select(OUTBOX.c.id).where(old).limit(1_000)
+    outbox.confirm(unit, unit.connection.execute(found).scalars().all())

@@ -1,0 +1,1 @@
+"""The areas a hub can be made for."""

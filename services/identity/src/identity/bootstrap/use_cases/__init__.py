@@ -1,0 +1,1 @@
+"""How a hub is prepared, and the profiles it hands out."""

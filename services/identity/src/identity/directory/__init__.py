@@ -1,0 +1,1 @@
+"""Public keys, and which agency may read its own topic."""

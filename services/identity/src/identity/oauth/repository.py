@@ -1,0 +1,198 @@
+"""Pushed requests, codes and tokens in their tables."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Table, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from hubformats.clock import Clock
+from identity.oauth.model import SHIFT, Code, Issued, Pushed, TokenFamily
+from identity.tables import CODE, FAMILY, ISSUED, PUSHED, SEEN
+
+
+class SqlSeenOnce:
+    """Fulfils `SeenOnce`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def claim(self, purpose: str, value: str, expires_at: datetime) -> bool:
+        """True the first time; one INSERT … ON CONFLICT DO NOTHING, so two transactions never both
+        see True.
+        """
+        maker = (
+            postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
+        )
+        wanted = (
+            maker(SEEN)
+            .values(purpose=purpose, value=value, expires_at=expires_at)
+            .on_conflict_do_nothing()
+        )
+        return self._connection.execute(wanted.returning(SEEN.c.value)).first() is not None
+
+
+class SqlPushedRequests:
+    """Fulfils `PushedRequests`."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def save(self, pushed: Pushed) -> None:
+        """Keep a pushed request."""
+        self._connection.execute(
+            insert(PUSHED).values(_row(PUSHED, pushed, parameters=dict(pushed.parameters)))
+        )
+
+    def find(self, handle: str) -> Pushed | None:
+        """A pushed request neither completed nor expired."""
+        found = _first(
+            self._connection,
+            select(PUSHED).where(
+                PUSHED.c.handle == handle,
+                ~PUSHED.c.completed,
+                PUSHED.c.expires_at > self._clock.now(),
+            ),
+        )
+        return (
+            Pushed(**{name: value for name, value in found.items() if name != "completed"})
+            if found
+            else None
+        )
+
+    def complete(self, handle: str) -> bool:
+        """True for exactly one caller."""
+        wanted = (
+            update(PUSHED)
+            .where(
+                PUSHED.c.handle == handle,
+                ~PUSHED.c.completed,
+                PUSHED.c.expires_at > self._clock.now(),
+            )
+            .values(completed=True)
+        )
+        return self._connection.execute(wanted.returning(PUSHED.c.handle)).first() is not None
+
+
+class SqlCodes:
+    """Fulfils `Codes`."""
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def save(self, code: Code) -> None:
+        """Keep a fresh code."""
+        self._connection.execute(insert(CODE).values(_row(CODE, code)))
+
+    def consume(self, digest: str) -> Code | None:
+        """The code for exactly one caller; an expired one is used up too and answers None."""
+        wanted = (
+            update(CODE)
+            .where(CODE.c.digest == digest, ~CODE.c.used)
+            .values(used=True)
+            .returning(*CODE.c)
+        )
+        found = self._connection.execute(wanted).mappings().first()
+        return (
+            _as_code(dict(found))
+            if found is not None and found["expires_at"] > self._clock.now()
+            else None
+        )
+
+    def used(self, digest: str) -> Code | None:
+        """A code that was used before."""
+        found = _first(self._connection, select(CODE).where(CODE.c.digest == digest, CODE.c.used))
+        return _as_code(found) if found else None
+
+
+class SqlTokenFamilies:
+    """Fulfils `TokenFamilies`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def save(self, family: TokenFamily) -> None:
+        """Keep a token family."""
+        self._connection.execute(insert(FAMILY).values(_row(FAMILY, family)))
+
+    def by_refresh(self, refresh_digest: str) -> TokenFamily | None:
+        """The family of a refresh token."""
+        found = _first(
+            self._connection, select(FAMILY).where(FAMILY.c.refresh_digest == refresh_digest)
+        )
+        return TokenFamily(**found) if found else None
+
+    def revoke(self, family_id: str) -> None:
+        """End a family and every access token of it."""
+        self._connection.execute(
+            update(FAMILY).where(FAMILY.c.id == family_id).values(revoked=True)
+        )
+        self._connection.execute(
+            update(ISSUED).where(ISSUED.c.family_id == family_id).values(revoked=True)
+        )
+
+
+class SqlAccessTokens:
+    """Fulfils `AccessTokens`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def save(self, token: Issued) -> None:
+        """Keep an access token's identity."""
+        self._connection.execute(insert(ISSUED).values(_row(ISSUED, token)))
+
+    def find(self, jti: str) -> Issued | None:
+        """An access token, revoked or not."""
+        found = _first(self._connection, select(ISSUED).where(ISSUED.c.jti == jti))
+        return Issued(**found) if found else None
+
+    def revoke(self, jti: str) -> None:
+        """End one access token."""
+        self._connection.execute(update(ISSUED).where(ISSUED.c.jti == jti).values(revoked=True))
+
+
+def end_access(connection: Connection, agency: str) -> int:
+    """End every living family and access token of an agency."""
+    ended = [
+        connection.execute(
+            update(table).where(table.c.agency == agency, ~table.c.revoked).values(revoked=True)
+        ).rowcount
+        for table in (FAMILY, ISSUED)
+    ]
+    return sum(ended)
+
+
+def purge(connection: Connection, now: datetime) -> int:
+    """Delete what can no longer be presented; used codes stay for a shift, so that a replay
+    ends its family.
+    """
+    stale = (
+        delete(SEEN).where(SEEN.c.expires_at <= now),
+        delete(PUSHED).where(PUSHED.c.expires_at <= now),
+        delete(CODE).where(CODE.c.expires_at <= now - SHIFT),
+        delete(FAMILY).where(FAMILY.c.expires_at <= now),
+        delete(ISSUED).where(ISSUED.c.expires_at <= now),
+    )
+    return sum(connection.execute(each).rowcount for each in stale)
+
+
+def _first(connection: Connection, wanted: Any) -> dict[str, Any] | None:
+    found = connection.execute(wanted).mappings().first()
+    return dict(found) if found is not None else None
+
+
+def _as_code(found: Mapping[str, Any]) -> Code:
+    return Code(**{name: value for name, value in found.items() if name != "used"})
+
+
+def _row(table: Table, thing: object, **more: object) -> dict[str, Any]:
+    return {
+        column.name: getattr(thing, column.name)
+        for column in table.c
+        if column.name not in more and hasattr(thing, column.name)
+    } | more

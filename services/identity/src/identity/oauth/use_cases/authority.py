@@ -1,0 +1,73 @@
+"""What the authorization server knows beforehand: who it is, its clients, people, resource servers
+and signing key."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from common.bootstrap import Bootstrap, Person
+from hubformats.clock import Clock
+from hubformats.keys import SigningKey
+from identity.oauth.model import OAuthClient
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Fixed for the life of the process; comes from the operator-signed bootstrap file and
+    settings.
+    """
+
+    issuer: str
+    clients: Mapping[str, OAuthClient]
+    people: Mapping[str, Person]
+    resources: frozenset[str]
+    """Base URLs a token may be for (RFC 8707)."""
+
+    token_key: SigningKey
+    area: str
+    clock: Clock
+    demo: bool
+
+
+def authority_from(
+    bootstrap: Bootstrap,
+    *,
+    issuer: str,
+    urls: Mapping[str, str],
+    token_key: SigningKey,
+    clock: Clock,
+    demo: bool,
+) -> Authority:
+    """Join the bootstrap file with this deployment's URLs.
+
+    `urls` maps service names to base URLs; the portal may be absent.
+
+    Demo sign-in needs both the setting and a file made for a demonstration, so that one mistake
+    alone opens nothing.
+    """
+    homes = {entry.client_id: urls.get(name, "") for name, entry in bootstrap.services.items()}
+    portal = urls.get("portal", "").rstrip("/")
+    clients = {
+        entry.id: OAuthClient(
+            entry,
+            tuple(
+                uri.replace("{portal}", portal)
+                for uri in entry.redirect_uris
+                if portal or "{portal}" not in uri
+            ),
+            homes.get(entry.id, ""),
+        )
+        for entry in bootstrap.clients.values()
+    }
+    # The portal too: its pages know sessions alone, but the operator's switch on it asks for a
+    # token as everywhere.
+    resources = frozenset(url for url in urls.values() if url)
+    return Authority(
+        issuer,
+        clients,
+        bootstrap.people,
+        resources,
+        token_key,
+        bootstrap.area.id,
+        clock,
+        demo and bootstrap.demo,
+    )

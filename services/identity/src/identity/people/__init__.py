@@ -1,0 +1,1 @@
+"""People: sign-in and who is signed in."""

@@ -1,0 +1,172 @@
+"""The front channel: the sign-in page and its completion. No script, no cookie, nothing stored
+before the click."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from fastapi import APIRouter, Query, Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse, Response
+
+from common.access import Granted
+from common.problems import Problem
+from common.web.app import Answers
+from common.web.edge import inner_path
+from common.web.guard import anyone
+from identity.depends import BootstrapDep, guard
+from identity.oauth.ports import OAuthTx
+from identity.oauth.routes import AuthorityDep, StoreDep, respond
+from identity.oauth.use_cases.authority import Authority
+from identity.oauth.use_cases.exchange import Answer, BadForm, form_of
+from identity.people.model import PersonUnknown, SignInGone, SignInRefused, Waiting
+from identity.people.schemas import PersonOut
+from identity.people.use_cases import cancel, complete_demo, waiting
+
+router = APIRouter(
+    tags=["oauth"],
+    dependencies=[anyone("people are not signed in yet")],
+    include_in_schema=False,
+)
+
+signed_in = APIRouter(prefix="/v1", tags=["agencies"])
+PROBLEMS: Final[Answers] = {PersonUnknown: lambda _error: Problem("not-found")}
+_Parameter = Annotated[str, Query(max_length=300)]
+_FOLDER: Final = Path(__file__).parent / "templates"
+_PAGES: Final = Environment(
+    loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined
+)
+_STYLE: Final = (_FOLDER / "sign_in.css").read_text()
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+
+@router.get("/authorize")
+async def show_sign_in(
+    request: Request,
+    authority: AuthorityDep,
+    store: StoreDep,
+    client_id: _Parameter = "",
+    request_uri: _Parameter = "",
+) -> Response:
+    """Who asks, and how one may sign in. Reading it uses nothing up, so back and refresh work."""
+    try:
+        form_of(request.query_params.multi_items())
+        found = await store.read(lambda tx: waiting(tx, client_id, request_uri))
+    except (BadForm, SignInGone):
+        return _page("gone.html", 400, {})
+    return _sign_in_page(authority, found, client_id, request_uri)
+
+
+@router.post("/authorize")
+async def complete_sign_in(request: Request, authority: AuthorityDep, store: StoreDep) -> Response:
+    """A click on the page. Takes it from our own page only."""
+    if not _from_our_page(request, authority.issuer):
+        return _page("gone.html", 403, {})
+    try:
+        form = form_of(
+            parse_qsl(
+                (await request.body()).decode("ascii"),
+                keep_blank_values=True,
+                max_num_fields=10,
+                errors="strict",
+            )
+        )
+        place = {"client_id": form.get("client_id", ""), "request_uri": form.get("request_uri", "")}
+        answer: Answer
+        if "cancel" in form:
+            answer = await store.write(lambda tx: cancel(authority, tx, **place))
+        else:
+            outcome = await store.write(
+                lambda tx: _attempt(authority, tx, form.get("person", ""), place)
+            )
+            if isinstance(outcome, SignInRefused):
+                return _page("refused.html", 403, {"demo": authority.demo})
+            answer = outcome
+    except (ValueError, SignInGone):
+        return _page("gone.html", 400, {})
+    return respond(answer)
+
+
+@signed_in.get("/me", summary="Read who is signed in")
+async def read_me(
+    granted: Annotated[Granted, guard.action("read_me")], bootstrap: BootstrapDep
+) -> PersonOut:
+    """The person this token is for; the name travels here and never in a token."""
+    person = bootstrap.people.get(granted.principal.subject)
+    if person is None:
+        raise PersonUnknown(granted.principal.subject)
+    return PersonOut(id=person.id, name=person.name, agency=person.agency, roles=list(person.roles))
+
+
+async def error_page(request: Request, problem: Problem) -> Response | None:
+    """A page instead of a problem for whoever looks at the sign-in page with a browser."""
+    return (
+        _page("gone.html", problem.status, {})
+        if inner_path(request.scope) == "/authorize"
+        else None
+    )
+
+
+def _attempt(
+    authority: Authority, tx: OAuthTx, person: str, place: Mapping[str, str]
+) -> Answer | SignInRefused:
+    # Returned, not raised: the transaction holds the record of the refusal and must commit.
+    try:
+        return complete_demo(
+            authority,
+            tx,
+            client_id=place["client_id"],
+            request_uri=place["request_uri"],
+            person_id=person,
+        )
+    except SignInRefused as refused:
+        return refused
+
+
+def _from_our_page(request: Request, issuer: str) -> bool:
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    parts = urlsplit(issuer)
+    return request.headers.get("origin") == f"{parts.scheme}://{parts.netloc}"
+
+
+def _sign_in_page(
+    authority: Authority, found: Waiting, client_id: str, request_uri: str
+) -> Response:
+    return_to = urlsplit(found.return_to)
+    people = (
+        sorted(authority.people.values(), key=lambda person: (person.agency, person.name))
+        if authority.demo
+        else []
+    )
+    facts = {
+        "demo": authority.demo,
+        "people": people,
+        "client_id": client_id,
+        "request_uri": request_uri,
+        "action": urlsplit(authority.issuer).path + "/authorize",
+    }
+    # Chrome applies form-action to the redirect that follows the click too, so the client's origin
+    # must be named.
+    return _page(
+        "sign_in.html", 200, facts, form_action=f"'self' {return_to.scheme}://{return_to.netloc}"
+    )
+
+
+def _page(
+    name: str, status: int, facts: Mapping[str, Any], form_action: str = "'none'"
+) -> Response:
+    body = _PAGES.get_template(name).render(style=_STYLE, **facts)
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action {form_action}; "
+        "frame-ancestors 'none'; base-uri 'none'"
+    )
+    # Not no-referrer: with it a browser sends `Origin: null` with the click, and the click could
+    # not be told from a stranger's.
+    return HTMLResponse(
+        body, status, headers={"Content-Security-Policy": policy, "Referrer-Policy": "same-origin"}
+    )

@@ -1,1 +1,0 @@
-"""What identity does: sign-in, tokens, agencies. Free of web framework and database."""
