@@ -123,8 +123,7 @@ def own_work(
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What a refused request carried, so that its service can tell a later correction from
-    something else.
+    """What a refused request carried, to tell a later correction from something else.
 
     Personal data in the clear: take keyed hashes of it, and neither store nor log it.
     """

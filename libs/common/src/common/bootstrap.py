@@ -193,9 +193,7 @@ class Bootstrap:
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """One agency's keys as its root signed them; `issued` in Unix seconds, a later one replaces an
-    earlier one.
-    """
+    """One agency's keys as its root signed them; `issued` in Unix seconds, the later counts."""
 
     agency: str
     issued: int

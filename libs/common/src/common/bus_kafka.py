@@ -114,9 +114,7 @@ class KafkaBus:
             await asyncio.wait(set(self._retiring))
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """See Bus.publish: acks=all from every in-sync replica, idempotent, so that a retried
-        request adds nothing.
-        """
+        """See Bus.publish: acks=all, and idempotent, so that a retry adds nothing."""
         for message in messages:
             if message.size > MAX_MESSAGE_BYTES:
                 raise MessageTooLarge(
@@ -143,9 +141,7 @@ class KafkaBus:
         low_priority: Sequence[str] = (),
         max_batch: int = 64,
     ) -> Consumption:
-        """See Bus.consume; returns once the group has dealt this member its partitions and the
-        broker let it read them.
-        """
+        """See Bus.consume; returns once this member has its partitions and may read them."""
         producer = await self._ready_producer()
         for topic in (*topics, *low_priority):
             await self._require(producer, topic)
@@ -285,9 +281,7 @@ async def _send(producer: AIOKafkaProducer, messages: Sequence[Outgoing]) -> Non
 
 
 def _heard(sent: "asyncio.Future[Any]") -> None:
-    """Take note of a failure that a cancelled publish no longer waits for, so that it is not
-    reported as forgotten.
-    """
+    """Take note of a failure that a cancelled publish no longer waits for."""
     if not sent.cancelled():
         sent.exception()
 
@@ -335,9 +329,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
 
 
 def _translated(error: Exception, doing: str) -> BusError:
-    """The port's name for a Kafka error; only the class is told on, a text could quote what was
-    sent.
-    """
+    """The port's name for a Kafka error, without its text, which could quote a message."""
     kind = type(error).__name__
     if isinstance(error, _REFUSALS):
         return NotAllowed(f"Kafka refuses: {doing} ({kind})")

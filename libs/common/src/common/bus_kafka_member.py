@@ -187,9 +187,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self._poke()
 
     async def _run(self) -> None:
-        """Poll until stopped; after trouble that the client cannot mend, begin again with a new
-        client.
-        """
+        """Poll until stopped; after trouble the client cannot mend, go on with a new one."""
         troubles = 0
         while not self._stopping:
             try:
@@ -279,9 +277,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         return self._first_poll is not None and self._first_poll.done()
 
     async def _normal_waits(self, consumer: AIOKafkaConsumer) -> bool:
-        """Whether any normal record of our partitions waits or is being handled; unknown counts as
-        yes.
-        """
+        """Whether a normal record of ours waits or is handled; unknown counts as yes."""
         for place in self._assigned:
             if place.topic in self._low or place in self._held:
                 continue
@@ -351,9 +347,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
             self._wake.set_result(None)
 
     async def _finish(self, grace: float, *, cancel: bool = False) -> None:
-        """Wait for running handlers, then commit what they did; on `cancel` the late ones are
-        cancelled.
-        """
+        """Wait for running handlers and commit what they did; cancel late ones on `cancel`."""
         running = {task for task, _ in self._busy.values()}
         if running:
             _, late = await asyncio.wait(running, timeout=grace)

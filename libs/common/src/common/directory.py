@@ -33,9 +33,7 @@ _log = logging.getLogger("hub.directory")
 
 
 class DirectoryUnreachable(Exception):
-    """Identity could not be asked about keys, so that nothing can be said about one we do not know;
-    ask again in `retry_after` seconds.
-    """
+    """Identity could not be asked about keys; ask again in `retry_after` seconds."""
 
     def __init__(self, retry_after: float) -> None:
         super().__init__("directory-unreachable")
@@ -81,9 +79,7 @@ class DirectoryState:
         return since[1] if since is not None else agency in self._suspended
 
     def epoch(self, agency: str) -> int:
-        """The number of the last change of state we know of for this agency: cached decisions carry
-        it and die with it.
-        """
+        """Number of this agency's last known change of state; cached decisions carry it."""
         since = self._since.get(agency)
         return since[0] if since is not None else self._epoch
 
@@ -116,8 +112,7 @@ class DirectoryState:
 
 
 class DirectoryKeys:
-    """The hub's public keys (a KeySource): from the operator-signed bootstrap, kept up by
-    identity's signed key sets.
+    """The hub's public keys: of the bootstrap file, kept up by identity's signed sets.
 
     A key set counts only under the root its agency has in *our* bootstrap file, so identity can
     withhold keys but not forge them. A retired key still verifies what it signed; a compromised one
@@ -159,8 +154,7 @@ class DirectoryKeys:
         self._watchers.append(call)
 
     async def refresh(self) -> None:
-        """Ask identity once for all who wait, and again at the earliest ten seconds after its
-        answer.
+        """Ask identity once for all who wait, at the earliest ten seconds after its answer.
 
         Raises DirectoryUnreachable when it did not answer, and until it is asked again; what we
         have stays.
@@ -178,9 +172,7 @@ class DirectoryKeys:
             raise DirectoryUnreachable(_COOL_DOWN_SECONDS)
 
     def apply(self, event: Event) -> None:
-        """Take in a verified event of identity: a published key makes the next `refresh` ask, a
-        retired one is marked.
-        """
+        """Take in identity's event: a published key makes the next `refresh` ask."""
         if isinstance(event, KeyPublished):
             self._asked_at = float("-inf")
         if isinstance(event, KeyRetired):

@@ -39,9 +39,7 @@ class ApiModel(BaseModel):
 
 
 def _refuse_loose_number(value: object) -> object:
-    """JSON `true` and `"5"` are not numbers, although pydantic's lax mode takes them; 5.0 is one
-    (JSON Schema 2020-12, 4.2.3).
-    """
+    """Refuse `true` and `"5"`, which pydantic would take (JSON Schema 2020-12, 4.2.3)."""
     if isinstance(value, bool | str | bytes):
         raise FieldError("must be a number")
     return value

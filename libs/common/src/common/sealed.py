@@ -48,9 +48,7 @@ class SealRefused(ValueError):
 
 
 class SubjectErased(LookupError):
-    """The subject's keys were destroyed: what was sealed under them is gone, and no new key is
-    made.
-    """
+    """The subject's keys were destroyed, and what they sealed; no new key is made."""
 
 
 class SubjectUnknown(LookupError):
@@ -105,8 +103,7 @@ def field_version(blob: bytes) -> int:
 
 
 def blind_index(key: bytes, label: str, value: str) -> bytes:
-    """16 bytes that are equal for equal values, for look-up by equality: HMAC-SHA-256 of the value,
-    NFKC, case-folded, trimmed.
+    """16 bytes equal for equal values: HMAC-SHA-256 of the NFKC, case-folded, trimmed one.
 
     Leaks equality and frequency, and whoever holds the key can try all phone numbers: one label per
     column, only columns a workflow needs, and the row's index goes when its subject is erased.
@@ -175,8 +172,7 @@ def subject_key_table(metadata: MetaData) -> Table:
 
 
 class SubjectKeys:
-    """The subjects' keys of one service, on the caller's connection: they live and die with the
-    caller's transaction.
+    """The subjects' keys of one service, on the caller's connection and transaction.
 
     Each answer is read from the table, so a key destroyed by any process is gone for all; memory
     only saves the unwrapping.
@@ -214,8 +210,7 @@ class SubjectKeys:
         return self._add(conn, subject_id, 1, {})
 
     def create_fresh(self, conn: Connection, ids: Sequence[UUID]) -> dict[UUID, SubjectKey]:
-        """The first keys of subjects whose ids were made up in this very transaction: nobody can
-        have had or erased them before.
+        """Make keys for subjects whose ids were made in this transaction, by one statement.
 
         One statement for all. An id that did have a key fails on the table's primary key, an erased
         one's too: its row stays.
@@ -298,9 +293,7 @@ class SubjectKeys:
                 del self._cache[wrapped]
 
     def rewrap(self, conn: Connection, *, limit: int = 500) -> int:
-        """Wrap up to `limit` keys anew under the current key-encryption key; answers how many. 0
-        means the old ones may be destroyed.
-        """
+        """Wrap up to `limit` keys under the current key-encryption key; 0 when none is left."""
         columns, kek_id = self._table.c, self._keyring.kek_id
         old = select(columns.subject_id, columns.version, columns.wrapped).where(
             columns.kek_id != kek_id, columns.wrapped.is_not(None)

@@ -39,41 +39,11 @@ stamina.instrumentation.set_on_retry_hooks(())
 # counts, ids and places.
 LOG_FIELDS: Final = frozenset(
     {
-        "agency",
-        "agreement",
-        "alarm",
-        "attempts",
-        "batch",
-        "checkpoint_size",
-        "code",
-        "consumer",
-        "correlation_id",
-        "count",
-        "epoch",
-        "error",
-        "group",
-        "lag",
-        "milliseconds",
-        "name",
-        "offset",
-        "partition",
-        "port",
-        "prepared",
-        "quarantine",
-        "reason",
-        "recipient",
-        "recipients",
-        "route",
-        "seq",
-        "service",
-        "source",
-        "state",
-        "status",
-        "stream",
-        "topic",
-        "trace_id",
-        "version",
-        "waiting",
+        *("agency", "agreement", "alarm", "attempts", "batch", "checkpoint_size", "code"),
+        *("consumer", "correlation_id", "count", "epoch", "error", "group", "lag"),
+        *("milliseconds", "name", "offset", "partition", "port", "prepared", "quarantine"),
+        *("reason", "recipient", "recipients", "route", "seq", "service", "source", "state"),
+        *("status", "stream", "topic", "trace_id", "version", "waiting"),
     }
 )
 
@@ -81,45 +51,20 @@ LOG_FIELDS: Final = frozenset(
 # leak.
 SPAN_FIELDS: Final = frozenset(
     {
-        "code.function.name",
-        "db.operation.name",
-        "db.system.name",
-        "error.type",
-        "http.request.method",
-        "http.response.status_code",
-        "http.route",
-        "hub.batch",
-        "hub.code",
-        "hub.count",
-        "hub.event_type",
-        "hub.outcome",
-        "hub.reason",
-        "hub.seq",
-        "hub.service",
-        "messaging.batch.message_count",
-        "messaging.consumer.group.name",
-        "messaging.destination.name",
-        "messaging.destination.partition.id",
-        "messaging.operation.name",
-        "messaging.operation.type",
-        "messaging.system",
-        "rpc.system",
-        "server.address",
-        "server.port",
+        *("code.function.name", "db.operation.name", "db.system.name", "error.type"),
+        *("http.request.method", "http.response.status_code", "http.route", "hub.batch"),
+        *("hub.code", "hub.count", "hub.event_type", "hub.outcome", "hub.reason", "hub.seq"),
+        *("hub.service", "messaging.batch.message_count", "messaging.consumer.group.name"),
+        *("messaging.destination.name", "messaging.destination.partition.id"),
+        *("messaging.operation.name", "messaging.operation.type", "messaging.system"),
+        *("rpc.system", "server.address", "server.port"),
     }
 )
 
 _OURS: Final = frozenset(
     {
-        "hub",
-        "common",
-        "referral",
-        "sharing",
-        "audit",
-        "identity",
-        "portal",
-        "standalone",
-        "hubpartner",
+        *("hub", "common", "referral", "sharing", "audit", "identity", "portal", "standalone"),
+        *("hubpartner",),
     }
 )
 """First parts of the names of our own loggers: our packages, and `hub`.
@@ -232,9 +177,7 @@ def start_logging(service: str, *, stream: TextIO | None = None, correlation: An
 
 
 class ScrubbingExporter(SpanExporter):
-    """Passes spans on with allowed attributes only, without events (they quote exceptions), status
-    text or link attributes.
-    """
+    """Pass spans on with allowed attributes only, without events, status text or links."""
 
     def __init__(self, inner: SpanExporter) -> None:
         """`inner` does the sending."""
@@ -278,9 +221,7 @@ def scrubbed(span: ReadableSpan) -> ReadableSpan:
 
 
 def _stateless(context: trace.SpanContext) -> trace.SpanContext:
-    """The same place in the trace without its `tracestate`, which is whatever a caller wrote
-    there.
-    """
+    """The same place in the trace without `tracestate`, which a caller wrote."""
     return trace.SpanContext(
         context.trace_id, context.span_id, context.is_remote, context.trace_flags
     )
@@ -296,9 +237,7 @@ def _span_name(name: str, attributes: Mapping[str, Any]) -> str:
 
 
 class SpanFile(SpanExporter):
-    """Appends finished spans to a file as JSON lines, so that a test can search what would have
-    been sent.
-    """
+    """Append finished spans to a file as JSON lines, so that a test can search them."""
 
     def __init__(self, path: Path) -> None:
         """`path` is created; several processes may append to one file."""

@@ -32,9 +32,7 @@ def disclosure(agency: str) -> str:
 
 
 def inbound(agency: str) -> str:
-    """The topic only this agency writes: receipts, answers, feedback, referrals, sealed to
-    sharing.
-    """
+    """The topic only this agency writes, sealed to sharing: referrals, receipts, answers."""
     return f"hub.inbound.{agency}.v1"
 
 
@@ -50,9 +48,7 @@ def quarantine(topic: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic: its partitions, how many hours records are kept, and the principals that may write
-    and read.
-    """
+    """One topic: partitions, hours that records are kept, who may write and read."""
 
     name: str
     partitions: int
@@ -103,9 +99,7 @@ def topics(agencies: Sequence[str]) -> tuple[TopicSpec, ...]:
 
 
 def acls(specs: Iterable[TopicSpec]) -> tuple[AccessRule, ...]:
-    """The allow rows for these topics, and for each reader its own groups `<principal>.*`; sorted,
-    without repeats.
-    """
+    """The allow rows of these topics, and of each reader's groups `<principal>.*`; sorted."""
     rows: set[AccessRule] = set()
     for spec in specs:
         rows.update(

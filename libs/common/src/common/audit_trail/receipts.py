@@ -81,9 +81,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """The log could not take a record as written; a `rejected` entry stands at `index` in its
-    place.
-    """
+    """The log could not take a record; a `rejected` entry stands at `index` instead."""
 
     record_id: UUID
     src: str

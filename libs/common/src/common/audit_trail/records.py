@@ -45,9 +45,7 @@ _CODES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class RecordRef:
-    """A record as written: its id, exact canonical bytes, blinding salt and the hash that its leaf
-    will carry.
-    """
+    """A record as written: id, canonical bytes, blinding salt, hash of its leaf."""
 
     id: UUID
     record: bytes

@@ -31,9 +31,7 @@ _TOKEN: Final = 16
 
 
 class PartDestroyed(LookupError):
-    """The key of this part was destroyed with its subject, or never was ours: it cannot be read any
-    more.
-    """
+    """The part's key was destroyed with its subject, or never was ours."""
 
 
 class PartRefused(ValueError):
@@ -127,9 +125,7 @@ def destroy_subject_parts(unit: Unit, clock: Clock, tokens: Sequence[bytes]) -> 
 
 
 def token(secret: bytes, kind: str, value: str) -> bytes:
-    """The keyed index token of `value`: HMAC-SHA256(secret, kind ‖ 0x00 ‖ value), first 16
-    bytes.
-    """
+    """Index token of `value`: HMAC-SHA256(secret, kind ‖ 0x00 ‖ value), first 16 bytes."""
     return hmac.digest(secret, kind.encode() + b"\0" + value.encode(), hashlib.sha256)[:_TOKEN]
 
 

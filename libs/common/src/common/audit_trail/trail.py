@@ -155,15 +155,11 @@ class AuditTrail:
         self._receipt_handlers.append(handler)
 
     def on_rejected(self, handler: Callable[[Unit, Rejection], None]) -> None:
-        """Call `handler` with each rejection, in the transaction that notes it: what waits on the
-        record is blocked there.
-        """
+        """Call `handler` with each rejection, in the transaction that notes it."""
         self._rejection_handlers.append(handler)
 
     def ready(self) -> bool:
-        """False while the oldest record without an answer is older than 15 minutes: reads must then
-        be refused (503).
-        """
+        """False while a record is unanswered for over 15 minutes: refuse reads (503) then."""
         return self.unanswered_seconds() <= BACKLOG_LIMIT.total_seconds()
 
     def unanswered_seconds(self) -> float:
@@ -175,9 +171,7 @@ class AuditTrail:
         )
 
     async def promise(self, record_id: UUID) -> Promise:
-        """The emergency path's statement that a committed record will be in the log within an hour
-        from now. Raises LookupError.
-        """
+        """Promise that a committed record is in the log in an hour. Raises LookupError."""
         return await self._database.read(
             partial(pending.promise, record_id=record_id, due=self._clock.now() + PROMISE_TERM)
         )
@@ -264,17 +258,14 @@ class AuditTrail:
             self._consumption.resume()
 
     async def begin_epoch(self) -> int:
-        """After restoring an older database: number from 1 in a new epoch, since the old one may
-        hold what we no longer know.
+        """Number from 1 in a new epoch, after restoring an older database.
 
         Returns the epoch. The log shows the old epoch's end and the new one's begin.
         """
         return await self._database.write(partial(begin_epoch, self.src, self._clock))
 
     async def refresh(self) -> None:
-        """Look how old the oldest unanswered record is, and send batches again that have gone
-        unanswered for ten minutes.
-        """
+        """Look how old the oldest unanswered record is; resend after ten minutes."""
         self._oldest = await self._database.read(oldest_open)
         if self._oldest is not None and self._clock.now() - self._oldest > RESEND_AFTER:
             await self._database.write(self._send_again)
@@ -317,8 +308,7 @@ class AuditTrail:
         unit.after_commit(note)
 
     def _number(self, group: GroupCommit) -> None:
-        """Before the commit: give the group's records their numbers and seal them in batches, all
-        in the same transaction.
+        """Number the group's records and seal them in batches, before its commit.
 
         The producer row stays locked until the commit, so numbers have no gap and batches leave in
         their order.
@@ -373,8 +363,7 @@ class AuditTrail:
                     await self._database.write(self.sweep)
 
     def sweep(self, unit: Unit) -> None:
-        """Forget what has done its duty in outbox, inbox and here: a little every few minutes, so
-        that no pass is long.
+        """Forget what has done its duty here, in outbox and inbox; a little at a time.
 
         30 days are longer than any topic keeps an event and than any service key lives to open one;
         90 days leave time to fetch a proof here that the log still gives afterwards.

@@ -181,8 +181,7 @@ class EmbeddedBus:
 
 
 class EmbeddedDoor:
-    """A Bus: one principal's way into a shared EmbeddedBus, with the same refusals as Kafka's
-    access list.
+    """One principal's way into a shared EmbeddedBus, with the refusals of Kafka's list.
 
     Starting and stopping the door does not start or stop the bus behind it; stop ends this
     principal's consumptions.

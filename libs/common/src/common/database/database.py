@@ -38,8 +38,7 @@ class StatementCount:
 
 
 class Database:
-    """Writes go through one thread that commits many callers' units together; reads run on a few
-    connections that cannot write.
+    """Commit many callers' writes together in one thread; read on connections of their own.
 
     `url` is sqlite:///path or postgresql+psycopg://. `retry_for` bounds, in seconds, how long a
     lost database is waited for.
@@ -125,8 +124,7 @@ class Database:
                 engine.dispose()
 
     async def write(self, work: Callable[[Unit], T]) -> T:
-        """Run `work` in the writer thread and return its value after the commit of the group it
-        became part of.
+        """Run `work` in the writer thread; return its value once its group is committed.
 
         An exception of `work` undoes this unit alone and is raised here. `work` may run more than
         once and must only touch the unit. Raises DatabaseUnavailable (nothing committed),
@@ -172,9 +170,7 @@ class Database:
         return AdvisoryProcessLock(self._write_engine, name)
 
     def listen(self, channel: str, call: Callable[[], None]) -> Listener | None:
-        """Run `call` on the loop when any process announces `channel`; None on SQLite, which one
-        process has to itself.
-        """
+        """Run `call` on the loop when a process announces `channel`; None on SQLite."""
         if self._path is not None:
             return None
         if self._write_engine is None:

@@ -54,9 +54,7 @@ def sqlite_path(url: URL) -> Path | None:
 
 
 def writer_engine(url: URL) -> Engine:
-    """An engine whose transactions take the write lock at once, so that two writers wait instead of
-    failing halfway.
-    """
+    """An engine whose transactions take the write lock at once: two writers wait."""
     path = sqlite_path(url)
     if path is None:
         return create_engine(
@@ -122,8 +120,6 @@ def _sqlite_engine(url: URL, begin: str, *, read_only: bool, **pool: Any) -> Eng
 
 
 def _private_file(path: Path) -> None:
-    """Create the file readable by its owner only; SQLite gives its -wal and -shm files the same
-    mode.
-    """
+    """Create the file for its owner only; SQLite gives -wal and -shm the same mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))

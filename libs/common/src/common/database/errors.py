@@ -51,9 +51,7 @@ def connection_lost(error: BaseException) -> bool:
 
 
 def worth_retrying(error: BaseException) -> bool:
-    """Whether running the whole group again may succeed: conflicts with another process, a busy
-    file, a lost connection.
-    """
+    """Whether the group may succeed if run again: conflict, busy file, lost connection."""
     if not isinstance(error, DBAPIError):
         return False
     if isinstance(error.orig, _CONFLICTS):

@@ -14,18 +14,14 @@ from sqlalchemy.exc import DBAPIError
 
 
 class ProcessLock(Protocol):
-    """Obligation: at most one holder per name and database; a holder that dies loses it without
-    help.
-    """
+    """At most one holder per name and database; one that dies loses it without help."""
 
     async def acquire(self) -> bool:
         """Take the lock if it is free. True when this process holds it now."""
         ...
 
     async def held(self) -> bool:
-        """Whether it is still ours; asks the server where a lost connection could have given it
-        away.
-        """
+        """Whether it is still ours; asks the server, for a lost connection gives it away."""
         ...
 
     async def release(self) -> None:

@@ -23,9 +23,7 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """The SQL of one dialect; its parameters in order, and its columns if it answers any, with what
-    converts their values.
-    """
+    """The SQL of one dialect, its parameters in order, and how values are converted."""
 
     sql: str
     names: tuple[tuple[str, _Converter | None], ...]
@@ -174,9 +172,7 @@ class Prepared:
 def _answering(
     statement: _Statement, dialect: Dialect
 ) -> tuple[Callable[[Any], Any] | None, tuple[_Converter | None, ...]]:
-    """What makes a row of the statement's answer, None if it has none, and what converts the values
-    first.
-    """
+    """What makes a row of the answer, None without one, and what converts its values."""
     columns = list(statement.exported_columns)
     if not columns:
         return None, ()

@@ -52,9 +52,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """UTC on the way in; SQLite's own type would otherwise store local time without saying
-        so.
-        """
+        """UTC on the way in; SQLite's own type would store local time."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -96,8 +94,7 @@ class _JsonList(UserDefinedType[Any]):
 
 
 def among(column: ColumnElement[Any], name: str, dialect: str) -> ColumnElement[bool]:
-    """Whether the column's value is one of a list, given as the one parameter `name`: unlike IN,
-    the same SQL for every length.
+    """Whether the column's value is in a list, given as the one parameter `name`.
 
     For a `Prepared`, which is compiled once. Not for columns of bytes.
     """

@@ -8,8 +8,7 @@ from sqlalchemy import Connection
 
 
 class Unit:
-    """What a work function may use: the connection of the group's transaction, and what shall
-    happen with the commit.
+    """What a work function may use: the group's connection, and calls after its commit.
 
     It may be run again from the start (serialisation failure, lost connection), so work must not
     change anything but the database and the unit.
@@ -39,9 +38,7 @@ class Unit:
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """A step that may fail by itself: an exception undoes its SQL and all it collected, then
-        goes on to the caller.
-        """
+        """Try a step: an exception undoes its SQL and all it collected, and goes on."""
         calls, kept = len(self._calls), {key: len(items) for key, items in self._kept.items()}
         savepoint = self.connection.begin_nested()
         try:
@@ -57,9 +54,7 @@ class Unit:
 
 
 class GroupCommit(Unit):
-    """All surviving units of one transaction, shown to the before-commit hooks; itself a unit for
-    what the hooks add.
-    """
+    """The surviving units of one transaction, as the before-commit hooks see them."""
 
     def __init__(self, connection: Connection, units: Sequence[Unit]) -> None:
         super().__init__(connection)

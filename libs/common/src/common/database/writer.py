@@ -240,8 +240,7 @@ class Writer(threading.Thread):
                 self._settle([job])
 
     def _resolve(self, lost: _CommitLost, started: float) -> bool:
-        """Ask the server what became of a commit whose answer was lost; running the group again
-        unasked could do it twice.
+        """Ask the server what became of a commit; running it again could do it twice.
 
         True when the callers have been answered, False when the group may run again.
         """
@@ -327,9 +326,7 @@ class _UnitSavepoint:
 
 
 def _transaction_id(connection: Connection) -> str | None:
-    """The id by which PostgreSQL can later say whether this transaction was committed; None on
-    SQLite, which has no wire to lose.
-    """
+    """The id to ask PostgreSQL about a lost commit; None on SQLite, which loses none."""
     if connection.dialect.name != "postgresql":
         return None
     [(identity,)], _ = send(connection, "SELECT pg_current_xact_id()::text")
@@ -341,9 +338,7 @@ def _pause(attempt: int) -> None:
 
 
 def _deliver(group: _Group) -> None:
-    """On the loop: what units asked to happen after the commit first, so that a caller who goes on
-    finds it done.
-    """
+    """Call what units asked for after the commit, then answer their callers."""
     for call in group.calls:
         try:
             call()

@@ -64,16 +64,12 @@ Call = Callable[[Unit, Received, Any], None]
 
 
 class NeedsCare(Exception):
-    """A handler failed in a batch without savepoints: run the batch again with one around each
-    event.
-    """
+    """A handler failed: run the batch again with a savepoint around each event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """What a service does with one event type; `call` is None when it has said that it ignores
-    it.
-    """
+    """What a service does with one event type; `call` is None when it ignores it."""
 
     call: Call | None
     repeats: bool = False
@@ -218,9 +214,7 @@ class Batch:
         return event, handling
 
     def _call(self, call: Call, got: Received, event: Event) -> None:
-        """Raises Refused for a handler's final failure, or what may pass as it is; NeedsCare when
-        its traces cannot be undone alone.
-        """
+        """Raises Refused for a final failure, what may pass as it is, NeedsCare for traces."""
         try:
             if self._careful:
                 with self._unit.attempt():

@@ -17,9 +17,7 @@ class Refused(Exception):
 
 
 class Transient(Exception):
-    """Something this event needs is not there at the moment: keep the offset and try again, do not
-    quarantine.
-    """
+    """Something this event needs is missing now: keep the offset and try again."""
 
 
 class DirectoryUnavailable(Transient):

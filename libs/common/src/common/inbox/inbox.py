@@ -67,8 +67,7 @@ class Inbox:
         *,
         repeats: bool = False,
     ) -> None:
-        """Call `handler` for events of this class, in the writing transaction, in order within a
-        stream.
+        """Call `handler` for these events, in the writing transaction, in their stream's order.
 
         It may run again for the same event if the transaction fails, so it must only touch the
         unit. Raising Transient keeps the offset; raising Refused or anything else quarantines the
@@ -130,8 +129,7 @@ class Inbox:
         stream: str | None = None,
         topics: Collection[str] = (),
     ) -> bool:
-        """Whether an authentic envelope of this bus key or stream waits unapplied in quarantine:
-        nothing may be released on it.
+        """Whether an authentic envelope of this key or stream waits: release nothing on it.
 
         With `topics`, only what came by one of these counts.
         """
@@ -169,9 +167,7 @@ class Inbox:
         after: UUID | None = None,
         limit: int,
     ) -> Sequence[Waiting]:
-        """What this service set aside and nobody replayed, oldest first, from behind the place
-        `after`.
-        """
+        """What was set aside and not replayed, oldest first, from behind the place `after`."""
         wanted = Wanted(topic=topic, reason=reason, after=after)
         return quarantine.waiting(connection, wanted, limit)
 
@@ -184,8 +180,7 @@ class Inbox:
         digests: Sequence[str] = (),
         begin: Callable[[Unit, int], None] | None = None,
     ) -> Tally:
-        """Try again what this service set aside: of a topic, for a reason, or exactly those; at
-        most 1,000, oldest first.
+        """Try again what was set aside: by topic, reason or digest; at most 1,000.
 
         Each is opened and checked like a new arrival, by the senders its own group gave to
         `consume`; a group that is gone replays nothing. What succeeds is applied (late), holds
@@ -218,8 +213,7 @@ class Inbox:
         reason: str | None = None,
         limit: int,
     ) -> Sequence[Waiting]:
-        """Let go, in this transaction, of what can never be applied: exactly these of a topic, or
-        what nobody vouches for there, oldest first.
+        """Let go, in this transaction, of what can never be applied, oldest first.
 
         What is let go holds nothing, is in no list and is not replayed; our copy of its bytes goes.
         An authentic envelope is let go only by its digest. The same bytes are not set aside again,
@@ -241,8 +235,7 @@ class Inbox:
         return await self._database.write(partial(self._apply, row.consumer, items, True, True))
 
     async def _loose(self, bus: Bus, rows: Sequence[Waiting]) -> Tally:
-        """A forger's bytes are only where they were put aside, for as long as that topic keeps
-        them.
+        """Look for a forger's bytes where they were put, while that topic keeps them.
 
         Read piece by piece and tried as they are met: whoever floods a topic must not fill our
         memory when it is replayed.

@@ -80,8 +80,7 @@ class Waiting:
 
 
 def put(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, item: Item, reason: str) -> None:
-    """Send the untouched envelope to its topic's quarantine, in this transaction, once however
-    often it comes.
+    """Send the untouched envelope to its topic's quarantine, once however often it comes.
 
     Authentic: `item.received` is set; the row then holds releases until it is replayed. One that
     was taken for a forgery and turns out authentic, because its key became known, holds from now
@@ -131,9 +130,7 @@ def put(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, item: Item, rea
 
 
 def release(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, digest: str) -> None:
-    """The envelope was replayed and applied, or let go of: it holds nothing any more and its bytes
-    may go.
-    """
+    """Free an envelope that was replayed or let go of: it holds nothing any more."""
     freed = update(QUARANTINE).where(_is(consumer, digest), QUARANTINE.c.replayed_at.is_(None))
     outbox_id = unit.connection.execute(
         freed.values(replayed_at=clock.now()).returning(QUARANTINE.c.outbox_id)
@@ -197,8 +194,7 @@ def discard(
 def held(
     connection: Connection, *, key: bytes | None, stream: str | None, topics: Collection[str] = ()
 ) -> bool:
-    """Whether an authentic, unapplied envelope with that bus key or stream waits in quarantine of
-    any consumer of this service.
+    """Whether an authentic envelope with that key or stream waits, for any consumer.
 
     With `topics`, only one that came by one of these: whoever may write to another must not hold
     what travels here.
@@ -267,9 +263,7 @@ def _is(consumer: str, digest: str) -> ColumnElement[bool]:
 
 
 def _alarm(record: Incoming, reason: str, consumer: str, *, authentic: bool) -> None:
-    """A forged envelope is an event for security; an authentic one that we cannot apply stops
-    somebody's release, so it pages.
-    """
+    """Say aloud: a forgery concerns security, what we cannot apply stops a release."""
     _counter.add(1, {"reason": reason, "consumer": consumer, "authentic": authentic})
     level = logging.ERROR if authentic else logging.WARNING
     _log.log(

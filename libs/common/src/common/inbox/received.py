@@ -41,9 +41,7 @@ Senders = Callable[[str], Collection[str]]
 
 @dataclass(frozen=True, slots=True)
 class Received(Opened):
-    """A checked statement and how it came: `late` after its successors in its stream, `repeat` not
-    for the first time.
-    """
+    """A checked statement and how it came: `late` after its successors, `repeat` again."""
 
     topic: str
     key: bytes
@@ -79,8 +77,7 @@ class Opener:
     async def open(
         self, records: Sequence[Incoming], *, others: bool, senders: Senders | None
     ) -> list[Item]:
-        """The records in order, without those addressed to others if `others` says that this topic
-        has such.
+        """The records in order; with `others`, without those addressed to others.
 
         Raises DirectoryUnavailable when a key is unknown and the directory does not answer.
         """
@@ -140,8 +137,7 @@ class Opener:
 
 
 def _headers_honest(record: Incoming, opened: Opened) -> bool:
-    """Routing headers may be missing, since nothing is decided by them; one that is there must
-    repeat the envelope.
+    """Whether each routing header that is there repeats the envelope; none must be.
 
     What stands outside it was held against what is signed inside when it was opened, so it need not
     be read again.

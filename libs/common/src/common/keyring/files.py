@@ -28,8 +28,7 @@ _SETTLED_NS: Final = 50_000_000
 
 
 class FileKeyring:
-    """A keyring in a folder of 0600 files, each sealed (AES-256-GCM, bound to its name) under a
-    root key.
+    """A folder of 0600 files, each sealed (AES-256-GCM) under a root key, with its name.
 
     The root key is sealed by a passphrase (Argon2id, RFC 9106 second recommended option: 64 MiB, 3
     passes, 4 lanes). Without one the root key lies open beside the files: for demonstrations, only

@@ -203,9 +203,7 @@ class Outbox:
     def unanswered(
         self, connection: Connection, *, topic: str, sent_before: datetime
     ) -> Sequence[UUID]:
-        """Messages of `topic` last sent before then and still not confirmed, oldest first, at most
-        100.
-        """
+        """Messages of `topic` sent before then and not confirmed, oldest first, up to 100."""
         late = (OUTBOX.c.topic == topic, OUTBOX.c.body.is_not(None), OUTBOX.c.sent_at < sent_before)
         return (
             connection.execute(select(OUTBOX.c.id).where(*late).order_by(OUTBOX.c.seq).limit(100))
@@ -214,9 +212,7 @@ class Outbox:
         )
 
     def stored(self, connection: Connection, message_id: UUID) -> Outgoing | None:
-        """The exact message as stored, or None when it is unknown or its body was confirmed
-        away.
-        """
+        """The message as stored; None when unknown, or when its body was confirmed away."""
         columns = (OUTBOX.c.topic, OUTBOX.c.key, OUTBOX.c.body, OUTBOX.c.headers)
         row = connection.execute(select(*columns).where(OUTBOX.c.id == message_id)).one_or_none()
         if row is None or row.body is None:
