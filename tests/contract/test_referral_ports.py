@@ -149,6 +149,27 @@ async def test_sharing_opens_the_outline_of_any_case_and_nothing_else(
     assert await store.write(checked) == (Relation.SERVICE, made.case.outline)
 
 
+async def test_a_proof_serves_its_own_case_and_agency_alone(store: ReferralStore) -> None:
+    """Whoever could add a referral to any case would make itself a sender of it."""
+    mine, other = await sent(store, FULL), await sent(store, FULL)
+    theirs = await sent(store, FULL, HOUSING)
+
+    def tried(tx: Any) -> None:
+        proof = tx.cases.authorised(granted(), mine.case.outline.case_id)
+        for referral in (other.referral, theirs.referral):
+            with pytest.raises(NotAllowed):
+                tx.referrals.add(proof, replace(referral, referral_id=uuid7()))
+        joining = replace(theirs.referral, referral_id=uuid7(), case_id=proof.case_id)
+        with pytest.raises(NotAllowed):
+            tx.referrals.add(proof, joining)
+        with pytest.raises(NotAllowed):
+            tx.cases.replace(proof, other.case, other.case)
+        with pytest.raises(NotAllowed):
+            tx.cases.add(granted(HOUSING), mine.case)
+
+    await store.write(tried)
+
+
 async def test_the_second_of_two_changes_of_one_version_is_refused(store: ReferralStore) -> None:
     made = await sent(store, FULL)
     case_id = made.case.outline.case_id

@@ -13,7 +13,7 @@ from common.events.case import CaseSnapshot
 from common.testing import ManualClock
 from hubformats.audit_record import AuditEntry
 from hubformats.ids import uuid7
-from referral.cases.model.authority import AuthorisedCase, Opens, Relation, authorise
+from referral.cases.model.authority import AuthorisedCase, NotAllowed, Opens, Relation, authorise
 from referral.cases.model.case import Case, CaseOutline, VersionMoved
 from referral.cases.model.outcome import Outcome, OutcomeState
 from referral.cases.model.referral import FormKind, OwnReferral, Referral
@@ -89,10 +89,14 @@ class FakeCases:
     def __init__(self, held: Held) -> None:
         self.held = held
 
-    def add(self, case: Case) -> None:
+    def add(self, granted: Granted, case: Case) -> AuthorisedCase:
         """Keep it; publish."""
-        self.held.cases[case.outline.case_id] = case
+        agency, outline = granted.principal.agency, case.outline
+        if outline.newest.agency != agency:
+            raise NotAllowed
+        self.held.cases[outline.case_id] = case
         self._publish(case)
+        return authorise(outline.case_id, outline.version, agency, Relation.SENDER)
 
     def authorised(self, granted: Granted, case_id: UUID) -> AuthorisedCase | None:
         """The sender's relation is a referral of its own; sharing's is the case."""
@@ -101,11 +105,11 @@ class FakeCases:
             return None
         who = granted.principal
         if (who.client_id, granted.scope) == ("svc-sharing", "case.read"):
-            return authorise(case_id, case.outline.version, Relation.SERVICE)
+            return authorise(case_id, case.outline.version, who.agency, Relation.SERVICE)
         sent = {r.case_id for r in self.held.referrals.values() if r.agency == who.agency}
         if case_id not in sent:
             return None
-        return authorise(case_id, case.outline.version, Relation.SENDER)
+        return authorise(case_id, case.outline.version, who.agency, Relation.SENDER)
 
     def outline(self, proof: AuthorisedCase) -> CaseOutline:
         """Of the case."""
@@ -120,6 +124,7 @@ class FakeCases:
     def replace(self, proof: AuthorisedCase, old: Case, new: Case) -> None:
         """Compare and swap."""
         proof.require(Opens.REVISION)
+        proof.covers(new.outline.case_id, proof.agency)
         if self.held.cases[proof.case_id].outline.version != old.outline.version:
             raise VersionMoved
         self.held.cases[proof.case_id] = new
@@ -150,8 +155,10 @@ class FakeReferrals:
     def __init__(self, held: Held) -> None:
         self.held = held
 
-    def add(self, referral: Referral) -> None:
+    def add(self, proof: AuthorisedCase, referral: Referral) -> None:
         """Keep it."""
+        proof.require(Opens.REVISION)
+        proof.covers(referral.case_id, referral.agency)
         self.held.referrals[referral.referral_id] = referral
 
     def own(self, granted: Granted, referral_id: UUID) -> OwnReferral | None:
@@ -160,7 +167,7 @@ class FakeReferrals:
         if found is None or found.agency != granted.principal.agency:
             return None
         version = self.held.cases[found.case_id].outline.version
-        return OwnReferral(found, authorise(found.case_id, version, Relation.SENDER))
+        return OwnReferral(found, authorise(found.case_id, version, found.agency, Relation.SENDER))
 
     def claimed(self, granted: Granted, external_reference: str) -> UUID | None:
         """Of the agency alone."""
@@ -173,11 +180,11 @@ class FakeReferrals:
                 return one.referral_id
         return None
 
-    def completion(self, granted: Granted, proof: AuthorisedCase) -> Referral | None:
+    def completion(self, proof: AuthorisedCase) -> Referral | None:
         """The full form of the case."""
         proof.require(Opens.REVISION)
         for one in self.held.referrals.values():
-            mine = (one.case_id, one.agency) == (proof.case_id, granted.principal.agency)
+            mine = (one.case_id, one.agency) == (proof.case_id, proof.agency)
             if mine and one.form is FormKind.FULL:
                 return one
         return None

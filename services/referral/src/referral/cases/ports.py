@@ -22,8 +22,11 @@ class Cases(Protocol):
     allows.
     """
 
-    def add(self, case: Case) -> None:
-        """Store a new case and publish its snapshot."""
+    def add(self, granted: Granted, case: Case) -> AuthorisedCase:
+        """Store a new case and publish its snapshot; the caller is its sender.
+
+        Raises NotAllowed if another agency than the caller's contributed it.
+        """
         ...
 
     def authorised(self, granted: Granted, case_id: UUID) -> AuthorisedCase | None:
@@ -49,7 +52,7 @@ class Cases(Protocol):
     def replace(self, proof: AuthorisedCase, old: Case, new: Case) -> None:
         """Compare and swap: make `new` the current version if `old` is, and publish it.
 
-        Raises VersionMoved if another change came first, NotAllowed.
+        Raises VersionMoved if another change came first, NotAllowed (also for another case).
         """
         ...
 
@@ -74,8 +77,11 @@ class Referrals(Protocol):
     Obligation: rows of another agency are as if they did not exist, with the same work done.
     """
 
-    def add(self, referral: Referral) -> None:
-        """Store a referral of a case that is stored."""
+    def add(self, proof: AuthorisedCase, referral: Referral) -> None:
+        """Store a referral, by which its agency is a sender of the case.
+
+        Raises NotAllowed if the proof is about another case or agency.
+        """
         ...
 
     def own(self, granted: Granted, referral_id: UUID) -> OwnReferral | None:
@@ -86,8 +92,8 @@ class Referrals(Protocol):
         """Find the referral with which the agency claimed this reference of its own."""
         ...
 
-    def completion(self, granted: Granted, proof: AuthorisedCase) -> Referral | None:
-        """Find the agency's full referral that completed the urgent one of this case."""
+    def completion(self, proof: AuthorisedCase) -> Referral | None:
+        """Find the sender's full referral that completed the urgent one of this case."""
         ...
 
 

@@ -93,11 +93,11 @@ def submit_referral(
     """
     intake = check_intake(tx, granted, form, context, rules)
     if intake.completes is None:
-        tx.cases.add(intake.case)
+        proof = tx.cases.add(granted, intake.case)
     else:
         proof, before = intake.completes
         tx.cases.replace(proof, before, intake.case)
-    tx.referrals.add(intake.referral)
+    tx.referrals.add(proof, intake.referral)
     tx.record(intake.entry)
     tx.refused.correct(granted, IntakeMarks(attempt.id, form.external_reference))
     return intake
@@ -241,7 +241,7 @@ def _complete(tx: IntakeTx, granted: Granted, urgent_id: UUID, intake: Intake) -
         raise FormRefused(FormFault("/completes", "must be an urgent referral your agency sent"))
     before = tx.cases.for_revision(found.case)
     if before.outline.stage is Stage.COMPLETE:
-        _refuse_repeat(tx, granted, found.case, before, intake)
+        _refuse_repeat(tx, found.case, before, intake)
         # A second one might be another family's, and would be told under this one's reference.
         sentence = "was completed before; send this one as a referral of its own"
         raise FormRefused(FormFault("/completes", sentence))
@@ -255,13 +255,11 @@ def _complete(tx: IntakeTx, granted: Granted, urgent_id: UUID, intake: Intake) -
     )
 
 
-def _refuse_repeat(
-    tx: IntakeTx, granted: Granted, proof: AuthorisedCase, case: Case, intake: Intake
-) -> None:
+def _refuse_repeat(tx: IntakeTx, proof: AuthorisedCase, case: Case, intake: Intake) -> None:
     """Tell a form that completed this case already what it became, so that nobody makes a second
     case of it.
     """
-    before = tx.referrals.completion(granted, proof)
+    before = tx.referrals.completion(proof)
     if before is None:
         return
     same_reference = before.external_reference == intake.referral.external_reference

@@ -57,6 +57,8 @@ class AuthorisedCase:
 
     case_id: UUID
     version: int
+    agency: str
+    """Whose relation it is."""
     relation: Relation
     sealed_outline: bytes = field(repr=False, compare=False)
     """The outline as the lookup found it, not opened, so that opening asks the database nothing."""
@@ -66,6 +68,14 @@ class AuthorisedCase:
         """Refuse every maker that is not this module."""
         if self.seal is not _SEAL:
             raise TypeError("AuthorisedCase is made by a lookup only")
+
+    def covers(self, case_id: UUID, agency: str) -> None:
+        """Check that the proof is about this case and this agency.
+
+        Raises NotAllowed.
+        """
+        if (self.case_id, self.agency) != (case_id, agency):
+            raise NotAllowed("the proof is about another case or agency")
 
     def require(self, part: Opens) -> None:
         """Check that the relation opens `part`.
@@ -77,10 +87,10 @@ class AuthorisedCase:
 
 
 def authorise(
-    case_id: UUID, version: int, relation: Relation, sealed_outline: bytes = b""
+    case_id: UUID, version: int, agency: str, relation: Relation, sealed_outline: bytes = b""
 ) -> AuthorisedCase:
     """Make the proof.
 
-    For lookups in storage and their fake; tests/architecture lists every caller.
+    For lookups in storage and their fake; tests/unit/referral/test_authority.py lists every caller.
     """
-    return AuthorisedCase(case_id, version, relation, sealed_outline, _SEAL)
+    return AuthorisedCase(case_id, version, agency, relation, sealed_outline, _SEAL)

@@ -11,7 +11,7 @@ from common.database import Prepared, Unit
 from common.events.case import CaseSnapshot
 from common.sealed import SubjectKey
 from hubformats.ids import uuid7
-from referral.cases.model.authority import AuthorisedCase, Opens, Relation, authorise
+from referral.cases.model.authority import AuthorisedCase, NotAllowed, Opens, Relation, authorise
 from referral.cases.model.case import Case, CaseOutline, VersionMoved
 from referral.cases.repository.keys import CaseKeys, RepositoryDeps
 from referral.cases.repository.snapshots import Snapshots
@@ -55,23 +55,28 @@ class SqlCases:
         self._keys = keys
         self._snapshots = Snapshots(unit, deps.outbox)
 
-    def add(self, case: Case) -> None:
+    def add(self, granted: Granted, case: Case) -> AuthorisedCase:
         """Store and publish."""
+        agency = granted.principal.agency
+        if case.outline.newest.agency != agency:
+            raise NotAllowed("another agency contributed this case")
         snapshot = case.to_snapshot()
         data = snapshot.data()
         # Case and people got their ids with this snapshot, so there is no key of theirs to look
         # for.
         keys = self._deps.subject_keys.create_fresh(self._conn, _key_ids(snapshot))
+        sealed = self._sealed(keys, case, data)
         row = {
             "id": snapshot.case_id,
             "area": snapshot.area,
             "version": snapshot.version,
-            "head_ct": self._sealed(keys, case, data),
+            "head_ct": sealed,
             "changed_at": case.outline.changed_at,
         }
         _NEW_CASE.run(self._conn, row)
         self._write_facts(keys, case, data)
         self._snapshots.publish(snapshot, data)
+        return authorise(snapshot.case_id, snapshot.version, agency, Relation.SENDER, sealed)
 
     def authorised(self, granted: Granted, case_id: UUID) -> AuthorisedCase | None:
         """Look in one statement, the case and the relation together."""
@@ -82,7 +87,9 @@ class SqlCases:
             wanted = {"b_case": case_id, "sender": who.agency}
             relation, found = Relation.SENDER, _FOR_SENDER.run(self._conn, wanted)
         row = found.first()
-        return None if row is None else authorise(case_id, row.version, relation, row.head_ct)
+        if row is None:
+            return None
+        return authorise(case_id, row.version, who.agency, relation, row.head_ct)
 
     def outline(self, proof: AuthorisedCase) -> CaseOutline:
         """Open what the proof carries."""
@@ -110,6 +117,7 @@ class SqlCases:
     def replace(self, proof: AuthorisedCase, old: Case, new: Case) -> None:
         """Swap the version, then the facts, then publish."""
         proof.require(Opens.REVISION)
+        proof.covers(new.outline.case_id, proof.agency)
         snapshot = new.to_snapshot()
         keys, data = self._keys_for(snapshot), snapshot.data()
         swapped = self._conn.execute(

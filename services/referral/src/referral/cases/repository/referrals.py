@@ -33,8 +33,10 @@ class SqlReferrals:
         self._index_key = index_key
         self._keys = keys
 
-    def add(self, referral: Referral) -> None:
+    def add(self, proof: AuthorisedCase, referral: Referral) -> None:
         """Seal the external reference under the case's key, and index it."""
+        proof.require(Opens.REVISION)
+        proof.covers(referral.case_id, referral.agency)
         external, reference_bi, external_ct = referral.external_reference, None, None
         if external is not None:
             key = self._keys.of(referral.case_id)
@@ -68,7 +70,9 @@ class SqlReferrals:
         row = self._conn.execute(query).mappings().first()
         if row is None:
             return None
-        proof = authorise(row["case_id"], row["version"], Relation.SENDER, row["head_ct"])
+        proof = authorise(
+            row["case_id"], row["version"], row["agency"], Relation.SENDER, row["head_ct"]
+        )
         return OwnReferral(self._referral(row), proof)
 
     def claimed(self, granted: Granted, external_reference: str) -> UUID | None:
@@ -80,12 +84,12 @@ class SqlReferrals:
         found: UUID | None = _CLAIMED.run(self._conn, wanted).scalar_one_or_none()
         return found
 
-    def completion(self, granted: Granted, proof: AuthorisedCase) -> Referral | None:
+    def completion(self, proof: AuthorisedCase) -> Referral | None:
         """A case that began with an urgent form has at most one full one."""
         proof.require(Opens.REVISION)
         query = select(_REFERRAL).where(
             _REFERRAL.c.case_id == proof.case_id,
-            _REFERRAL.c.agency == granted.principal.agency,
+            _REFERRAL.c.agency == proof.agency,
             _REFERRAL.c.form == FormKind.FULL.value,
         )
         row = self._conn.execute(query).mappings().first()
