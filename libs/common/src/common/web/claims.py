@@ -15,10 +15,8 @@ def claim(connection: Connection, table: Table, values: Mapping[str, Any]) -> bo
 
     Waits for a rival still in its transaction.
     """
-    return (
-        _claiming(table, connection.dialect.name, tuple(values)).run(connection, values).first()
-        is not None
-    )
+    statement = _claiming(table, connection.dialect.name, tuple(values))
+    return statement.run(connection, values).first() is not None
 
 
 @lru_cache(maxsize=64)

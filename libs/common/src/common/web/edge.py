@@ -1,5 +1,4 @@
-"""The outermost layer of every app: limits and checks each request, and marks each response,
-whatever happens inside."""
+"""The outermost layer of every app: limits and checks each request, and marks each response."""
 
 import asyncio
 import json
@@ -11,8 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.problems import Problem
 from common.web import correlation, observe
-from common.web.jsonbody import check_json
 from common.web.rates import HEADERS as RATE_HEADERS
+from hubformats.canonical import CanonicalError, parse
 
 MAX_BODY: Final = 256 * 1024
 _DRAIN: Final = (
@@ -39,30 +38,23 @@ FAULT = "hub_fault"
 
 
 class Edge:
-    """Runs `inner` for one request at a time; holds no state of its own.
+    """Runs the app for one request at a time; holds no state of its own.
 
-    A faulty body is not answered here: the request goes on with an empty body and the fault in its
-    state, and the route's guard raises it after authentication. So an unknown caller learns 401
-    first, and refusals have a name.
+    A faulty body is not answered here. The request goes on with an empty body and the fault in its
+    state, and the route's guard raises it once the caller is known.
     """
 
     def __init__(
         self, service: str, media_types: frozenset[str], headers: Mapping[str, str]
     ) -> None:
-        """`media_types` are the request body types taken; `headers` replace or add to
-        SECURITY_HEADERS.
-        """
+        """`headers` replace or add to SECURITY_HEADERS."""
         self._service = service
         self._media_types = media_types
-        self._headers = [
-            (k.encode(), v.encode()) for k, v in {**SECURITY_HEADERS, **headers}.items()
-        ]
+        marks = {**SECURITY_HEADERS, **headers}
+        self._headers = [(k.encode(), v.encode()) for k, v in marks.items()]
 
     async def run(self, inner: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one HTTP request.
-
-        Never raises for a fault of the app: it becomes a problem with the correlation id.
-        """
+        """Handle one HTTP request. A fault of the app becomes a problem, never an exception."""
         raw = scope["headers"]
         offered = next((v.decode("latin-1") for k, v in raw if k == b"x-correlation-id"), None)
         correlation_id = correlation.accept(offered)
@@ -73,9 +65,8 @@ class Edge:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 started["status"] = message["status"]
-                message["headers"] = self._mark(
-                    list(message.get("headers", [])), correlation_id, state
-                )
+                headers = list(message.get("headers", []))
+                message["headers"] = self._mark(headers, correlation_id, state)
             await send(message)
 
         begun = perf_counter()
@@ -92,17 +83,14 @@ class Edge:
                 if "status" not in started:
                     await _answer(Problem("internal-error"), correlation_id, marked)
             finally:
-                observe.finish(
-                    span, self._service, scope, started.get("status", 499), perf_counter() - begun
-                )
+                status, seconds = started.get("status", 499), perf_counter() - begun
+                observe.finish(span, self._service, scope, status, seconds)
                 correlation.restore(before)
 
     async def _take_body(
         self, scope: Scope, receive: Receive, state: MutableMapping[str, Any]
     ) -> Receive:
-        """Read the whole body (at most MAX_BODY), note any fault in it, and return a `receive` that
-        gives it again.
-        """
+        """Read the whole body, note any fault in it, and return a `receive` that gives it again."""
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 body, complete = await _read(receive)
@@ -130,41 +118,56 @@ class Edge:
 
     def _fault(self, scope: Scope, body: bytes) -> Problem | None:
         kinds = [v for k, v in scope["headers"] if k == b"content-type"]
-        media, *parameters = (
-            kinds[0].lower().decode("latin-1").split(";") if len(kinds) == 1 else [""]
-        )
-        media = media.strip()
+        kind = kinds[0].lower().decode("latin-1") if len(kinds) == 1 else ""
+        media, *parameters = map(str.strip, kind.split(";"))
         if media not in self._media_types or not all(map(_is_utf8, parameters)):
             return Problem("unsupported-media-type")
         if any(k == b"content-encoding" for k, _ in scope["headers"]):
             return Problem("unsupported-media-type", "Send the body without a content encoding.")
-        return check_json(body) if media == "application/json" else None
+        if media == "application/json" and not _is_json(body):
+            return Problem("malformed-json")
+        return None
 
     def _mark(
         self, headers: list[tuple[bytes, bytes]], correlation_id: str, state: Mapping[str, Any]
     ) -> list[tuple[bytes, bytes]]:
         present = {k.lower() for k, _ in headers}
         rates: Mapping[str, str] = state.get(RATE_HEADERS, {})
-        headers.extend(
-            (k.lower().encode(), v.encode())
-            for k, v in rates.items()
-            if k.lower().encode() not in present
-        )
+        limits = [(k.lower().encode(), v.encode()) for k, v in rates.items()]
         headers.append((b"x-correlation-id", correlation_id.encode()))
-        headers.extend((k, v) for k, v in self._headers if k not in present)
+        headers.extend((k, v) for k, v in (*limits, *self._headers) if k not in present)
         return headers
 
 
-def _is_utf8(parameter: str) -> bool:
-    """False for a `charset` that is not UTF-8 or its part ASCII: the body is read as UTF-8,
-    whatever its sender means by it.
+def _is_json(body: bytes) -> bool:
+    """Tell whether this is one JSON value in UTF-8 that all parsers read alike and all stores hold.
+
+    Refuses repeated names, NaN, lone surrogates, depth over 32 (`canonical.parse`), and NUL, which
+    PostgreSQL text cannot hold.
     """
+    try:
+        value = parse(body)
+    except CanonicalError:
+        return False
+    return b"\\u0000" not in body or not _has_nul(value)
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, dict):
+        return any(_has_nul(name) or _has_nul(item) for name, item in value.items())
+    return isinstance(value, list) and any(_has_nul(item) for item in value)
+
+
+def _is_utf8(parameter: str) -> bool:
+    """Return False for a `charset` other than UTF-8 or ASCII: the body is read as UTF-8."""
     name, _, value = parameter.partition("=")
     return name.strip() != "charset" or value.strip().strip('"') in {"utf-8", "utf8", "us-ascii"}
 
 
 async def _read(receive: Receive) -> tuple[bytes, bool]:
-    """The body and whether it is whole.
+    """Return the body and whether it is whole.
 
     A body over the limit is drained for a while so that the sender hears the answer.
     """
@@ -186,7 +189,7 @@ async def _read(receive: Receive) -> tuple[bytes, bool]:
 
 
 def inner_path(scope: Scope) -> str:
-    """The path inside this app: without the prefix it is mounted under."""
+    """Return the path inside this app: without the prefix it is mounted under."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     return path[len(root) :] if root and path.startswith(root) else path
 
@@ -194,10 +197,9 @@ def inner_path(scope: Scope) -> str:
 def problem_response(
     problem: Problem, correlation_id: str
 ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Status, headers and body of a problem (RFC 9457)."""
-    body = json.dumps(
-        problem.body(correlation_id), ensure_ascii=False, separators=(",", ":")
-    ).encode()
+    """Return status, headers and body of a problem (RFC 9457)."""
+    members = problem.body(correlation_id)
+    body = json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode()
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),

@@ -7,9 +7,6 @@ from hubformats.canonical import b64u
 
 
 def etag(kind: str, id_: object, version: int) -> str:
-    """The tag of one version, quotes included.
-
-    It does not show the version, so nobody can count changes they may not see.
-    """
+    """Return the tag of one version, in quotes. It hides how many changes there were."""
     named = "\0".join((kind, str(id_), str(version)))
     return f'"{b64u(sha256(named.encode()).digest()[:16])}"'

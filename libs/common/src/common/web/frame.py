@@ -1,5 +1,4 @@
-"""What every service stands on: database, keys, directory, outbox, inbox, audit trail and access,
-built and started in one order."""
+"""What every service stands on, from the database to access, built and started in one order."""
 
 import asyncio
 import contextlib
@@ -8,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 from sqlalchemy import MetaData, Table
@@ -25,7 +24,7 @@ from common.keyring import Keyring
 from common.outbox import Outbox, outbox_tables
 from common.settings import Settings
 from common.telemetry import describe
-from common.web import idempotency, paging, replay
+from common.web import idempotency, replay
 from common.web.idempotency import Idempotency
 from common.web.paging import Cursors
 from common.web.replay import SqlReplayGuard
@@ -47,9 +46,7 @@ class FrameTables:
 
 
 def frame_tables(metadata: MetaData) -> FrameTables:
-    """Declare outbox, inbox, audit trail, idempotency and DPoP tables on a service's own
-    metadata.
-    """
+    """Declare outbox, inbox, audit trail, idempotency and DPoP tables on a service's metadata."""
     outbox_tables(metadata)
     inbox_tables(metadata)
     audit_trail_tables(metadata)
@@ -69,6 +66,17 @@ class Subscription:
     senders: Callable[[str], Collection[str]] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What a process lends to each service in it."""
+
+    settings: Settings
+    bus: Bus
+    clock: Clock
+    keyring: Keyring
+    http: httpx2.AsyncClient
+
+
 class Frame:
     """The common parts of one service.
 
@@ -78,46 +86,40 @@ class Frame:
     def __init__(
         self,
         service: str,
-        settings: Settings,
-        *,
-        bus: Bus,
-        clock: Clock,
-        keyring: Keyring,
-        http: httpx2.AsyncClient,
+        host: Host | Settings,
         tables: FrameTables,
+        *,
         trail: Callable[["Frame"], AuditTrail] | None = None,
         follows_directory: bool = True,
+        **old: Any,
     ) -> None:
-        """`trail` replaces the usual audit trail (audit ships its own records to itself)."""
-        self.service = service
-        self.settings = settings
-        self.bus = bus
-        self.clock = clock
-        self.keyring = keyring
-        self.http = http
+        """`trail` replaces the usual audit trail: audit ships its own records to itself."""
+        if isinstance(host, Settings):
+            host = Host(host, **old)
+        self.service, settings = service, host.settings
+        self.settings, self.bus, self.http = settings, host.bus, host.http
+        self.clock, self.keyring = clock, keyring = host.clock, host.keyring
         self.bootstrap: Bootstrap = read_bootstrap(settings.bootstrap_file)
         self.database = Database(settings.database_url, clock=clock, name=service)
-        self.keys = DirectoryKeys(self.bootstrap, settings.identity_url, http, clock)
+        self.keys = DirectoryKeys(self.bootstrap, settings.identity_url, self.http, clock)
         self.directory = DirectoryState(clock)
-        me = f"svc:{service}"
-        self.outbox = Outbox(
-            self.database, bus, clock=clock, sender=keyring.signing_key(SERVICE_KEY), keys=self.keys
-        )
+        sender = keyring.signing_key(SERVICE_KEY)
+        self.outbox = Outbox(self.database, self.bus, clock=clock, sender=sender, keys=self.keys)
         self.inbox = Inbox(
             self.database,
             self.outbox,
             clock=clock,
-            me=me,
+            me=f"svc:{service}",
             opening=lambda: keyring.opening_keys(SERVICE_KEY),
             keys=self.keys,
         )
         self.trail = (trail or _usual_trail)(self)
         self.replay = SqlReplayGuard(self.database, tables.replay, clock)
         self.access: Access = access_for(
-            settings, http=http, clock=clock, directory=self.directory, replay=self.replay
+            settings, http=self.http, clock=clock, directory=self.directory, replay=self.replay
         )
         self.idempotency = Idempotency(tables.idempotency, keyring.secret("idempotency"), clock)
-        self.cursors: Cursors = paging.Cursors(keyring.secret("cursor"))
+        self.cursors = Cursors(keyring.secret("cursor"))
         self._shared = shared_histories(tables.replay.metadata)
         self._subscriptions: list[Subscription] = []
         self._consumptions: list[Consumption] = []
@@ -140,9 +142,7 @@ class Frame:
         return Runtime(self.settings, self.access, self.clock, self.readiness, self.record_refusal)
 
     async def record_refusal(self, refusal: Refusal) -> None:
-        """One entry per refused known caller, one a minute for the unknown (design section 9, reads
-        and refusals).
-        """
+        """Record one entry per refused known caller, one a minute for the unknown (section 9)."""
         code, count = ",".join(sorted(refusal.reasons)), sum(refusal.reasons.values())
         entry = AuditEntry(
             operation="denied",
@@ -156,45 +156,37 @@ class Frame:
         await self.database.write(lambda unit: self.trail.record(unit, entry))
 
     async def start(self) -> None:
-        """Database and schema, trail, relay, then consumers: nothing is consumed before what it
-        needs can be written.
-        """
+        """Start database, trail and relay, then consumers: what they need can be written first."""
         await self.open_database()
         await self.trail.start()
         await self.outbox.start()
         await self.trail.consume(self.bus)
         if self._follows:
             follow(self.inbox, self.directory, self.keys)
-            self._subscriptions.insert(
-                0, Subscription(f"{self.service}.directory", (topics.IDENTITY,))
-            )
+            identity = Subscription(f"{self.service}.directory", (topics.IDENTITY,))
+            self._subscriptions.insert(0, identity)
         for one in self._subscriptions:
-            self._consumptions.append(
-                await self.inbox.consume(
-                    self.bus,
-                    group=one.group,
-                    topics=list(one.topics),
-                    low_priority=list(one.low_priority),
-                    senders=one.senders,
-                )
+            begun = await self.inbox.consume(
+                self.bus,
+                group=one.group,
+                topics=list(one.topics),
+                low_priority=list(one.low_priority),
+                senders=one.senders,
             )
+            self._consumptions.append(begun)
         self._heart = asyncio.create_task(self._beat())
 
     async def open_database(self) -> None:
-        """Bring the schema up to date, then open; again is no harm.
-
-        For a part that must come before the frame itself.
-        """
+        """Bring the schema up to date, then open. A part that starts earlier may call it."""
         if not self._opened:
-            # In a thread and before anybody has a connection; a crash in between leaves the old
-            # schema whole.
+            # Before anybody has a connection; a crash in between leaves the old schema whole.
             histories = history_of(self.service), *self._shared
             await asyncio.to_thread(migrate, self.settings.database_url, *histories)
             await self.database.start()
             self._opened = True
 
     async def stop(self) -> None:
-        """Consumers first, database last."""
+        """Stop consumers first, the database last."""
         if self._heart is not None:
             self._heart.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -206,9 +198,7 @@ class Frame:
         self._opened = False
 
     def pause(self) -> None:
-        """Hold consumers and relay, but go on following the directory: a stale one would refuse the
-        operator's own resume.
-        """
+        """Hold consumers and relay; go on following the directory, without which none resumes."""
         for consumption in self._holdable():
             consumption.pause()
         self.trail.pause()
@@ -235,20 +225,16 @@ class Frame:
 
 
 def actor_of(principal: Principal | None) -> Actor:
-    """A caller as the audit trail names it; nobody is `anonymous`."""
+    """Name a caller for the audit trail; nobody is `anonymous`."""
     if principal is None:
         return Actor(subject="anonymous", agency="none", role="anonymous")
     role = "system" if principal.kind == "system" else ",".join(sorted(principal.roles)) or "person"
-    return Actor(
-        subject=f"{principal.issuer}|{principal.subject}",
-        agency=principal.agency,
-        role=role,
-        acr=principal.acr or "",
-    )
+    subject, acr = f"{principal.issuer}|{principal.subject}", principal.acr or ""
+    return Actor(subject=subject, agency=principal.agency, role=role, acr=acr)
 
 
 def history_of(service: str) -> Path:
-    """The folder of a service's Alembic history, shipped inside its package."""
+    """Return the folder of a service's Alembic history, shipped inside its package."""
     return Path(str(files(service))) / "migrations"
 
 

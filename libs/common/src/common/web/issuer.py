@@ -1,6 +1,7 @@
 """The one issuer this service trusts by URL: finds its keys by RFC 8414 and keeps them."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Any, Final
 
@@ -24,10 +25,7 @@ class IssuerUnreachable(Exception):
 
 
 class Issuer:
-    """Keys of an issuer by kid.
-
-    One fetch at a time; an unknown kid asks again at most every ten seconds.
-    """
+    """Keys of an issuer by kid, fetched one at a time and at most every ten seconds."""
 
     def __init__(self, url: str, http: httpx2.AsyncClient, clock: Clock) -> None:
         """`url` must equal the `issuer` of the metadata found there (RFC 8414 section 3.3)."""
@@ -39,10 +37,7 @@ class Issuer:
         self._lock = asyncio.Lock()
 
     async def key(self, kid: str) -> Key | None:
-        """The key, or None if the issuer does not have it.
-
-        Raises IssuerUnreachable if it never answered.
-        """
+        """Return the key, None if the issuer lacks it. Raises IssuerUnreachable."""
         if self._due(kid):
             async with self._lock:
                 if self._due(kid):
@@ -54,8 +49,7 @@ class Issuer:
     def _due(self, kid: str) -> bool:
         now = self._clock.monotonic()
         wanted = kid not in self._keys or now - self._fetched_at > _LIFE_SECONDS
-        # Before the first success every request may try: a service that started before its issuer
-        # must not wait.
+        # A service that started before its issuer must not wait: until then every request tries.
         return wanted and (not self._keys or now - self._tried_at > _COOL_DOWN_SECONDS)
 
     async def _fetch(self) -> None:
@@ -74,11 +68,9 @@ class Issuer:
                 return
 
     async def _json(self, place: str) -> dict[str, Any]:
+        wanted = {"Accept": "application/json"}
         answer = await self._http.get(
-            place,
-            timeout=_TIMEOUT_SECONDS,
-            follow_redirects=False,
-            headers={"Accept": "application/json"},
+            place, timeout=_TIMEOUT_SECONDS, follow_redirects=False, headers=wanted
         )
         answer.raise_for_status()
         value = parse(answer.content)
@@ -88,26 +80,13 @@ class Issuer:
 
 
 def _usable(key_set: dict[str, Any]) -> dict[str, Key]:
-    """Signature keys by kid.
-
-    A kid that comes twice is left out: which of the two signed would be a guess.
-    """
-    found: dict[str, Key] = {}
-    twice: set[str] = set()
+    """Return signature keys by kid; of one that comes twice none, for which signed is a guess."""
+    found: dict[str, list[Key]] = {}
     entries = key_set.get("keys")
     for entry in entries if isinstance(entries, list) else []:
-        if (
-            not isinstance(entry, dict)
-            or entry.get("use", "sig") != "sig"
-            or not isinstance(entry.get("kid"), str)
-            or entry.get("kty") == "oct"
-        ):
+        if not isinstance(entry, dict) or not isinstance(kid := entry.get("kid"), str):
             continue
-        kid = entry["kid"]
-        if kid in found:
-            twice.add(kid)
-        try:
-            found[kid] = JWKRegistry.import_key(entry)
-        except (JoseError, ValueError, TypeError, KeyError):
-            continue
-    return {kid: key for kid, key in found.items() if kid not in twice}
+        if entry.get("use", "sig") == "sig" and entry.get("kty") != "oct":
+            with contextlib.suppress(JoseError, ValueError, TypeError, KeyError):
+                found.setdefault(kid, []).append(JWKRegistry.import_key(entry))
+    return {kid: keys[0] for kid, keys in found.items() if len(keys) == 1}

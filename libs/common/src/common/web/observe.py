@@ -1,5 +1,4 @@
-"""One server span and one set of metrics per request, made from route templates: no path, query or
-header can enter."""
+"""One server span and one set of metrics per request, from route templates: no path or query."""
 
 import logging
 from collections.abc import Iterator
@@ -15,8 +14,7 @@ from common.telemetry import describe
 _log = logging.getLogger("hub.web")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
-# Asked for once: the SDK's get_tracer edits the process's warning filters at each call, which costs
-# more than the span.
+# Asked for once: the SDK's get_tracer edits warning filters, which costs more than the span.
 _tracer = trace.get_tracer("hub.web")
 _meter = metrics.get_meter("hub.web")
 _duration = _meter.create_histogram(
@@ -28,15 +26,9 @@ _duration = _meter.create_histogram(
 
 @contextmanager
 def server_span(service: str, scope: Scope) -> Iterator[Span]:
-    """The span of this request; its parent is the caller's `traceparent`.
-
-    Holds the method only, until `finish`.
-    """
-    # Not `tracestate`: it is the caller's free text, and would travel on with every span and call
-    # that follows.
-    carrier = {
-        k.decode("latin-1"): v.decode("latin-1") for k, v in scope["headers"] if k == b"traceparent"
-    }
+    """Open the span of this request, below the caller's `traceparent`. It holds the method only."""
+    # Not `tracestate`: it is the caller's free text, and would travel on with every call.
+    carrier = {k.decode(): v.decode("latin-1") for k, v in scope["headers"] if k == b"traceparent"}
     token = context.attach(propagate.extract(carrier))
     span = _tracer.start_span(
         method(scope),
@@ -60,32 +52,23 @@ def finish(span: Span, service: str, scope: Scope, status: int, seconds: float) 
     span.set_attribute("http.response.status_code", status)
     if status >= 500:
         span.set_status(StatusCode.ERROR)
-    _duration.record(
-        seconds,
-        {
-            "service": service,
-            "http.request.method": method(scope),
-            "http.route": route,
-            "http.response.status_code": status,
-        },
-    )
+    labels = {"service": service, "http.request.method": method(scope), "http.route": route}
+    _duration.record(seconds, {**labels, "http.response.status_code": status})
 
 
 def method(scope: Scope) -> str:
-    """The method, or _OTHER for one not in RFC 9110: an invented method name is free text."""
+    """Return the method, or _OTHER for one not in RFC 9110: an invented name is free text."""
     name = str(scope["method"])
     return name if name in _METHODS else "_OTHER"
 
 
 def route_template(scope: Scope) -> str:
-    """The route's template such as /v1/referrals/{id}, or `unmatched`."""
+    """Return the route's template such as /v1/referrals/{id}, or `unmatched`."""
     route = scope.get("route")
     path = getattr(route, "path_format", None) or getattr(route, "path", None)
     return path if isinstance(path, str) else "unmatched"
 
 
 def unexpected(error: BaseException) -> None:
-    """Log an error nobody handled by its type and the place in our code; its message may quote
-    personal data.
-    """
+    """Log an error by its type and place in our code; its message may quote personal data."""
     _log.error("unhandled error", extra={"error": describe(error)})

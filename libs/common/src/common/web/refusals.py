@@ -24,10 +24,7 @@ _log = logging.getLogger("hub.web")
 
 
 class Refusals:
-    """Passes refusals to the audit trail.
-
-    A crash loses at most one minute's anonymous count, never a named refusal.
-    """
+    """Passes refusals to the audit trail. A crash loses at most one minute's anonymous count."""
 
     def __init__(self, on_refusal: OnRefusal | None, clock: Clock) -> None:
         self._on_refusal = on_refusal
@@ -36,10 +33,7 @@ class Refusals:
         self._task: asyncio.Task[None] | None = None
 
     async def report(self, request: Request, problem: Problem) -> None:
-        """Account for one refusal, durably before the answer if the caller is known.
-
-        A failing trail never turns a refusal into a pass.
-        """
+        """Account for one refusal, durably before the answer if the caller is known."""
         principal: Principal | None = getattr(request.state, "principal", None)
         if principal is None:
             self._anonymous[problem.code] += 1
@@ -47,21 +41,12 @@ class Refusals:
         operation: Operation = getattr(request.state, "operation", "operation")
         route = route_template(request.scope)
         correlation_id = correlation.current() or correlation.accept(None)
-        sent = Sent(
+        key, body = (
             request.headers.get("idempotency-key", ""),
-            request.scope.get("state", {}).get(BODY, b""),
+            request.scope["state"].get(BODY, b""),
         )
-        await self._pass(
-            Refusal(
-                self._clock.now(),
-                principal,
-                route,
-                operation,
-                correlation_id,
-                {problem.code: 1},
-                sent,
-            )
-        )
+        reasons, sent, now = {problem.code: 1}, Sent(key, body), self._clock.now()
+        await self._pass(Refusal(now, principal, route, operation, correlation_id, reasons, sent))
 
     async def start(self) -> None:
         """Begin the minute."""
@@ -81,9 +66,8 @@ class Refusals:
         if not self._anonymous:
             return
         counts, self._anonymous = dict(self._anonymous), Counter()
-        await self._pass(
-            Refusal(self._clock.now(), None, "", "operation", correlation.accept(None), counts)
-        )
+        now, id_ = self._clock.now(), correlation.accept(None)
+        await self._pass(Refusal(now, None, "", "operation", id_, counts))
 
     async def _every_minute(self) -> None:
         while True:

@@ -1,5 +1,4 @@
-"""Spent DPoP proofs in the service's own database, so that neither a restart nor a second replica
-lets one through twice."""
+"""Spent DPoP proofs in the service's database: no restart or replica lets one through twice."""
 
 from datetime import datetime
 from hashlib import sha256
@@ -15,7 +14,7 @@ _SWEEP_SECONDS: Final = 60.0
 
 
 def table(metadata: MetaData) -> Table:
-    """`dpop_proof(id, expires_at)`; `id` is a hash of key and `jti`."""
+    """Declare `dpop_proof(id, expires_at)`; `id` is a hash of key and `jti`."""
     made = Table(
         "dpop_proof",
         metadata,
@@ -40,18 +39,16 @@ class SqlReplayGuard:
         self._swept_at = float("-inf")
 
     async def first_use(self, jkt: str, jti: str, until: datetime) -> bool:
-        """True for exactly one caller. Raises DatabaseUnavailable."""
+        """Return True to exactly one caller. Raises DatabaseUnavailable."""
         name = sha256(f"{jkt}\0{jti}".encode()).digest()
         now = self._clock.monotonic()
-        sweep = now - self._swept_at > _SWEEP_SECONDS
-        if sweep:
+        if sweep := now - self._swept_at > _SWEEP_SECONDS:
             self._swept_at = now
 
         def work(unit: Unit) -> bool:
             if sweep:
-                unit.connection.execute(
-                    delete(self._proofs).where(self._proofs.c.expires_at < self._clock.now())
-                )
+                spent = self._proofs.c.expires_at < self._clock.now()
+                unit.connection.execute(delete(self._proofs).where(spent))
             return claim(unit.connection, self._proofs, {"id": name, "expires_at": until})
 
         return await self._database.write(work)

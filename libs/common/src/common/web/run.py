@@ -1,5 +1,4 @@
-"""Runs one service in its own process: reads settings, builds, starts, serves until told to stop,
-stops in order."""
+"""Runs one service in its own process, until it is told to stop."""
 
 import asyncio
 import contextlib
@@ -48,17 +47,12 @@ class Build(Protocol):
 
 
 def run_service(name: str, build: Build) -> None:
-    """Run until SIGTERM or SIGINT.
-
-    Exits with status 2 and one line naming the variable if a setting is unusable.
-    """
+    """Run until SIGTERM or SIGINT. Exits with status 2 and one line for an unusable setting."""
     try:
         settings = Settings.from_env(os.environ)
         if settings.bus != "kafka":
-            raise SettingsError(
-                "HUB_BUS",
-                "kafka when a service runs alone; the embedded bus lives in the standalone process",
-            )
+            where = "the embedded bus lives in the standalone process"
+            raise SettingsError("HUB_BUS", f"kafka when a service runs alone; {where}")
         bus = kafka_bus(settings)
         clock = SystemClock()
     except (SettingsError, ClockRefused) as error:
@@ -67,13 +61,13 @@ def run_service(name: str, build: Build) -> None:
     telemetry.start_logging(name, correlation=correlation.current)
     telemetry.start_telemetry(name, settings)
     try:
-        with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(_serve(name, settings, build, bus, clock))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, build, bus, clock))
     finally:
         telemetry.stop_telemetry()
 
 
-async def _serve(name: str, settings: Settings, build: Build, bus: KafkaBus, clock: Clock) -> None:
+async def _serve(settings: Settings, build: Build, bus: KafkaBus, clock: Clock) -> None:
     keyring = FileKeyring(
         settings.keyring_dir, passphrase=settings.keyring_passphrase, open_allowed=settings.demo
     )
@@ -91,17 +85,15 @@ async def _serve(name: str, settings: Settings, build: Build, bus: KafkaBus, clo
 
 
 def kafka_bus(settings: Settings) -> KafkaBus:
-    """The bus of one service. Raises SettingsError as `kafka_tls` does."""
-    tls = kafka_tls(settings)
+    """Make the bus of one service. Raises SettingsError as `kafka_tls` does."""
     user, password = settings.kafka_user, settings.kafka_password
-    return KafkaBus(settings.kafka_bootstrap, user, password, tls=tls)
+    return KafkaBus(settings.kafka_bootstrap, user, password, tls=kafka_tls(settings))
 
 
 def kafka_tls(settings: Settings) -> ssl.SSLContext | None:
-    """Kafka over TLS, the broker's certificate and name checked, if HUB_KAFKA_CA_FILE says who may
-    vouch for it; else None.
+    """Return the context that checks the broker's certificate and name, None without TLS.
 
-    Raises SettingsError if that file is not certificates.
+    HUB_KAFKA_CA_FILE says who may vouch for it. Raises SettingsError if it holds no certificates.
     """
     if settings.kafka_ca_file is None:
         return None
@@ -112,7 +104,7 @@ def kafka_tls(settings: Settings) -> ssl.SSLContext | None:
 
 
 async def _reach(bus: Bus) -> None:
-    """Start the bus; a broker that comes back at the same time as we do is waited for.
+    """Start the bus, waiting for a broker that starts when we do.
 
     Raises BusUnavailable after `_PATIENCE_S`.
     """
@@ -130,9 +122,7 @@ async def _reach(bus: Bus) -> None:
 
 
 def http_client() -> httpx2.AsyncClient:
-    """The client for calls between services: bounded in time and connections, no redirects, no
-    proxy from the environment.
-    """
+    """Make the client for calls between services: bounded, no redirects, no proxy of the system."""
     return httpx2.AsyncClient(
         timeout=httpx2.Timeout(5.0, connect=2.0),
         limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20),
@@ -142,9 +132,7 @@ def http_client() -> httpx2.AsyncClient:
 
 
 async def serve(app: ASGIApp, settings: Settings) -> None:
-    """Serve on settings.host:port until SIGTERM or SIGINT; returns then, so that the caller can
-    stop its parts in order.
-    """
+    """Serve on settings.host:port until SIGTERM or SIGINT; then the caller stops its parts."""
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -173,9 +161,7 @@ async def serve(app: ASGIApp, settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn raises a caught signal again after serving, which would end the process before the
-    service has stopped.
-    """
+    """Keeps signals from uvicorn, which raises them again before the service has stopped."""
 
     def leave(self) -> None:
         """Finish open requests, then return from `serve`."""
@@ -185,7 +171,3 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to `serve` above."""
         yield
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    return uvloop.new_event_loop()
