@@ -3,7 +3,7 @@ operator switch built in."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -228,7 +228,7 @@ def _as_problem(app: HubApp, request: Request, error: Exception) -> Problem:
         return Problem("validation-failed", errors=faults(error.errors(), error.body))
     if isinstance(error, DatabaseUnavailable | DatabaseStopped):
         return Problem("unavailable", headers={"Retry-After": "5"})
-    status = cast(HTTPException, error).status_code
+    status = error.status_code if isinstance(error, HTTPException) else 500
     if status == 405:
         return Problem("method-not-allowed", headers={"Allow": ", ".join(_allowed(app, request))})
     codes = {

@@ -1,5 +1,4 @@
-"""Route guards: each route states who may call it; a guard answers with a `Granted`, or a problem
-that is accounted for."""
+"""Route guards: each route states who may call it; a guard gives a `Granted` or a Problem."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -18,11 +17,8 @@ from common.web.queries import check_query
 from common.web.rates import HEADERS, Classify
 from common.web.runtime import Runtime
 
-_TRUE = frozenset(
-    {"true", "t", "yes", "y", "on", "1"}
-)  # what a boolean query parameter reads as yes
-
-
+_TRUE: Final = frozenset({"true", "t", "yes", "y", "on", "1"})
+"""What a boolean query parameter reads as yes."""
 NEVER_PAUSED: Final = ("/healthz", "/readyz", "/metrics", "/v1/operator/")
 """Starts of the paths that answer while the operator has paused the service."""
 
@@ -31,16 +27,11 @@ class _Scheme(SecurityBase):
     """Only describes the token to OpenAPI; the checking is done by the guard."""
 
     def __init__(self) -> None:
-        flows = OAuthFlows(
-            clientCredentials=OAuthFlowClientCredentials(
-                tokenUrl="token", scopes=dict.fromkeys(sorted(SCOPES), "")
-            )
-        )
-        self.model = OAuth2Model(
-            flows=flows,
-            description="RFC 9068 access token bound to a DPoP key (RFC 9449), sent as "
-            "`Authorization: DPoP <token>`.",
-        )
+        scopes = dict.fromkeys(sorted(SCOPES), "")
+        flow = OAuthFlowClientCredentials(tokenUrl="token", scopes=scopes)
+        text = "RFC 9068 access token bound to a DPoP key (RFC 9449), sent as "
+        text += "`Authorization: DPoP <token>`."
+        self.model = OAuth2Model(flows=OAuthFlows(clientCredentials=flow), description=text)
         self.scheme_name = "hubToken"
 
     async def __call__(self, request: Request) -> None:
@@ -194,16 +185,12 @@ def requires(
 
 
 def anyone(reason: str) -> Any:
-    """The dependency of a route without authentication: ``dependencies=[guard.anyone("public log:
-    reveals counts only")]``.
-    """
+    """Make the dependency of an open route: ``dependencies=[anyone("public log")]``."""
     return Depends(Open(reason))
 
 
 def demand_running(request: Request) -> None:
-    """Raise Problem `paused` if the operator holds this service, before anything is asked of the
-    caller.
-    """
+    """Raise Problem `paused` if the operator holds this service."""
     if request.app.paused and not inner_path(request.scope).startswith(request.app.unpaused):
         raise Problem("paused", headers={"Retry-After": "5"})
 

@@ -1,5 +1,4 @@
-"""Liveness, readiness and metrics of a service; open to anybody on its network, and silent about
-data."""
+"""Liveness, readiness and metrics of a service: open to its network, and silent about data."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,10 +18,7 @@ _OPEN = guard.anyone("health and counts: no personal data, no labels that name a
 
 
 def router(app: Any, checks: Mapping[str, Callable[[], bool | Awaitable[bool]]]) -> APIRouter:
-    """/healthz, /readyz and /metrics.
-
-    A failing or raising check answers 503 and is named, never quoted.
-    """
+    """Serve /healthz, /readyz and /metrics. A failing check is named, never quoted."""
     made = APIRouter(tags=["service"], dependencies=[_OPEN])
 
     @made.get("/healthz", summary="Alive?")
@@ -34,12 +30,10 @@ def router(app: Any, checks: Mapping[str, Callable[[], bool | Awaitable[bool]]])
     async def readyz() -> Response:
         """Answers 200 when every part the service needs works and it is not paused, else 503."""
         results = {name: await _passes(check) for name, check in checks.items()}
-        results["started"] = app.ready
-        results["running"] = not app.paused
+        results |= {"started": app.ready, "running": not app.paused}
         fine = all(results.values())
-        return JSONResponse(
-            {"status": "ready" if fine else "not ready", "checks": results}, 200 if fine else 503
-        )
+        told = {"status": "ready" if fine else "not ready", "checks": results}
+        return JSONResponse(told, 200 if fine else 503)
 
     @made.get(
         "/metrics",

@@ -1,5 +1,4 @@
-"""Pages by opaque cursor: signed, bound to the list and the caller, so that none can be made up or
-passed on."""
+"""Pages by opaque cursor: signed, and bound to the list and the caller."""
 
 import hmac
 from collections.abc import Mapping, Sequence
@@ -26,20 +25,14 @@ CursorText = Annotated[
 
 
 class Page(ApiModel, Generic[T]):
-    """One page of a list.
-
-    `next_cursor` is absent on the last one; there is no total, which would count what is hidden.
-    """
+    """One page of a list. There is no total, which would count what is hidden."""
 
     items: list[T]
     next_cursor: str | None = None
 
 
 class Cursors:
-    """Makes and reads cursors.
-
-    Put only opaque ids and times into one: it is signed, not encrypted.
-    """
+    """Makes and reads cursors. Put only opaque ids and times into one: it is not encrypted."""
 
     def __init__(self, secret: bytes) -> None:
         """`secret` is the keyring's "cursor" (32 bytes)."""
@@ -53,7 +46,7 @@ class Cursors:
         *,
         filters: Mapping[str, Any] | None = None,
     ) -> str:
-        """A cursor that continues `list_name` after `place` for this caller and these filters."""
+        """Make a cursor that continues `list_name` after `place`, for this caller and filters."""
         body = canonical(list(place))
         return b64u(self._tag(list_name, body, granted, filters) + body)
 
@@ -65,24 +58,26 @@ class Cursors:
         *,
         filters: Mapping[str, Any] | None = None,
     ) -> list[str | int] | None:
-        """The place to go on from, None for the first page. Raises Problem `invalid-cursor`."""
+        """Return the place to go on from, None for the first page.
+
+        Raises Problem `invalid-cursor`.
+        """
         if cursor is None:
             return None
         try:
             octets = unb64u(cursor)
-            tag, body = octets[:_TAG], octets[_TAG:]
-            if not hmac.compare_digest(tag, self._tag(list_name, body, granted, filters)):
-                raise Problem("invalid-cursor")
-            place: list[str | int] = parse(body)
+            place: list[str | int] = parse(octets[_TAG:])
         except CanonicalError:
             raise Problem("invalid-cursor") from None
+        tag = self._tag(list_name, octets[_TAG:], granted, filters)
+        if not hmac.compare_digest(octets[:_TAG], tag):
+            raise Problem("invalid-cursor")
         return place
 
     def _tag(
         self, list_name: str, body: bytes, granted: Granted, filters: Mapping[str, Any] | None
     ) -> bytes:
         who = granted.principal
-        bound = canonical(
-            [list_name, who.issuer, who.client_id, who.subject, who.agency, dict(filters or {})]
-        )
+        caller = (who.issuer, who.client_id, who.subject, who.agency)
+        bound = canonical([list_name, *caller, dict(filters or {})])
         return hmac.digest(self._secret, bound + b"\0" + body, "sha256")[:_TAG]

@@ -1,5 +1,4 @@
-"""Refuses query parameters a route does not declare: a misspelt `dryRun` must not become a real
-submission."""
+"""Refuses undeclared query parameters: a misspelt `dryRun` must not become a real submission."""
 
 from collections.abc import Iterator
 
@@ -13,16 +12,12 @@ from common.web.faults import shown
 
 
 def check_query(request: Request) -> None:
-    """Raises Problem `validation-failed` for an undeclared parameter, naming it only if it looks
-    like a name.
-    """
+    """Raise Problem `validation-failed` for an undeclared parameter, named if it looks like one."""
     names = [name for name, _ in request.query_params.multi_items()]
     route = request.scope.get("route")
     if not names or not isinstance(route, APIRoute):
         return
-    known = frozenset(
-        _names(route.dependant)
-    )  # routes cannot be hashed, and few requests have a query
+    known = frozenset(_names(route.dependant))  # routes cannot be hashed, few have a query
     faults = [
         Fault(f"/{shown(name)}", "is not a known parameter", "query")
         for name in names

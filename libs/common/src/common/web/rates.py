@@ -23,9 +23,7 @@ Classify = Callable[[Request], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`quota` requests per `window` seconds for one caller, `agency_quota` for all callers of its
-    agency.
-    """
+    """`quota` requests per `window` seconds for one caller, `agency_quota` for its agency."""
 
     quota: int
     window: int
@@ -39,18 +37,13 @@ DEFAULT_POLICIES: Final[Mapping[str, Policy]] = {
 
 
 def urgent_when(field: str, value: str) -> Classify:
-    """For `guard.requires(rate=…)`: urgent if the JSON body says `field: value`.
-
-    A body that cannot be read is ordinary.
-    """
-
+    """Make the `rate` of a guard: urgent if the JSON body says `field: value`, else ordinary."""
     literal = f'"{value}"'.encode()
 
     async def classify(request: Request) -> str:
         raw = await request.body()
         if literal not in raw and b"\\u" not in raw:
-            # the word is nowhere, not even escaped: no need to read the whole body once more
-            return "default"
+            return "default"  # the word is nowhere, not even escaped
         try:
             body = parse(raw)
         except CanonicalError:
@@ -61,24 +54,18 @@ def urgent_when(field: str, value: str) -> Classify:
 
 
 class Rates:
-    """Counts in this process only: with several replicas each allows its share of the load
-    balancer's traffic.
-    """
+    """Counts in this process only: each replica allows its share of the traffic."""
 
     def __init__(self, policies: Mapping[str, Policy] = DEFAULT_POLICIES) -> None:
-        """`policies` by class; "default" must be among them. Class "urgent" is a reserve used only
-        when "default" is exhausted.
-        """
+        """`policies` by class, with "default". "urgent" is a reserve for when that is used up."""
         self._policies = dict(policies)
         self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
     async def demand(self, principal: Principal, kind: str) -> dict[str, str]:
-        """Count one request; gives the RateLimit headers (draft-ietf-httpapi-ratelimit-headers-11).
+        """Count one request. Returns the headers of draft-ietf-httpapi-ratelimit-headers-11.
 
+        An urgent request takes from "default" first, then from the reserve that only it may touch.
         Raises Problem `rate-limited`.
-
-        An urgent request takes from "default" first and then from the reserve that nothing else may
-        touch.
         """
         tries = ("default", URGENT) if kind == URGENT and URGENT in self._policies else (kind,)
         for name in tries:
@@ -89,14 +76,10 @@ class Rates:
 
     async def _hit(self, principal: Principal, name: str) -> tuple[bool, dict[str, str]]:
         policy = self._policies[name]
-        mine = (
-            RateLimitItemPerSecond(policy.quota, policy.window),
-            f"{name}|{principal.issuer}|{principal.client_id}|{principal.subject}",
-        )
-        ours = (
-            RateLimitItemPerSecond(policy.agency_quota, policy.window),
-            f"{name}|agency|{principal.agency}",
-        )
+        who = f"{name}|{principal.issuer}|{principal.client_id}|{principal.subject}"
+        mine = RateLimitItemPerSecond(policy.quota, policy.window), who
+        agency = f"{name}|agency|{principal.agency}"
+        ours = RateLimitItemPerSecond(policy.agency_quota, policy.window), agency
         fine = await self._limiter.hit(*mine) and await self._limiter.hit(*ours)
         stats = [await self._limiter.get_window_stats(*pair) for pair in (mine, ours)]
         left = min(entry.remaining for entry in stats)

@@ -41,11 +41,9 @@ class Refusals:
         operation: Operation = getattr(request.state, "operation", "operation")
         route = route_template(request.scope)
         correlation_id = correlation.current() or correlation.accept(None)
-        key, body = (
-            request.headers.get("idempotency-key", ""),
-            request.scope["state"].get(BODY, b""),
-        )
-        reasons, sent, now = {problem.code: 1}, Sent(key, body), self._clock.now()
+        key = request.headers.get("idempotency-key", "")
+        sent = Sent(key, request.scope["state"].get(BODY, b""))
+        reasons, now = {problem.code: 1}, self._clock.now()
         await self._pass(Refusal(now, principal, route, operation, correlation_id, reasons, sent))
 
     async def start(self) -> None:
