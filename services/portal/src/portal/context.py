@@ -24,5 +24,5 @@ class Context:
 
     @property
     def secure(self) -> bool:
-        """Whether the portal is reached over TLS."""
+        """Tell whether the portal is reached over TLS."""
         return self.base_url.startswith("https:")

@@ -1,4 +1,4 @@
-"""What each action asks of the signed-in person; the guard of the pages alone reads this table."""
+"""What each action asks of the signed-in person. The pages' guard alone reads this table."""
 
 from collections.abc import Mapping
 from datetime import timedelta

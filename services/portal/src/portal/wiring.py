@@ -168,6 +168,8 @@ class KeyringAgencyKeys:
 
     def signing(self, granted: Granted) -> SigningKey | None:
         """Return the signing key of that agency."""
+        if granted.principal.kind != "person":
+            return None
         try:
             return self._keyring.signing_key(granted.principal.agency)
         except KeyAbsent:

@@ -1,5 +1,4 @@
-"""`make run`: starts the hub standalone with demo data, shows what it is doing, then says where to
-sign in."""
+"""`make run`: start the hub with demo data, show what it does, then say where to sign in."""
 
 import asyncio
 import os
@@ -99,8 +98,9 @@ def _port() -> int:
 
 
 def _defaults(place: Place) -> dict[str, str]:
-    """The HUB_* variables that standalone decides itself, so that the rest may still be set from
-    outside.
+    """List the HUB_* variables that standalone decides itself.
+
+    The rest may still be set from outside.
     """
     made = settings_for("portal", place)
     return {

@@ -26,7 +26,7 @@ class Taken(Exception):
 
 
 def claim_port(host: str, port: int) -> socket.socket:
-    """A socket bound to `port`, not listening yet, so that nobody is answered before the hub can.
+    """Bind a socket to `port`, not listening yet: nobody is answered before the hub can.
 
     Raises Taken.
     """
@@ -49,10 +49,9 @@ def claim_port(host: str, port: int) -> socket.socket:
 
 
 def claim_folder(folder: Path) -> FileLock:
-    """Lock `folder` until the lock is released or the process ends; made if it is not there.
+    """Make `folder` if need be, and lock it until the lock is released or the process ends.
 
     Keep what is returned: a lock that nobody refers to is released.
-
     Raises Taken, with nothing else touched.
     """
     try:

@@ -1,5 +1,4 @@
-"""The whole hub in one process: every service built by its own wiring, on one embedded bus, started
-in one order."""
+"""The whole hub in one process: every service by its own wiring, on one embedded bus."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -48,14 +47,12 @@ class Place:
     base_url: str
 
     def url(self, service: str) -> str:
-        """Base URL of one service; the portal is at the root."""
+        """Return the base URL of one service. The portal is at the root."""
         return self.base_url if service == "portal" else f"{self.base_url}/{service}"
 
 
 def settings_for(service: str, place: Place, base: Settings | None = None) -> Settings:
-    """Settings of one service of this hub: its own database file and folder, the shared
-    bootstrap.
-    """
+    """Make one service's settings: its own database file and folder, the shared bootstrap."""
     data = place.folder / service
     common = {
         "service_url": place.url(service),
@@ -73,7 +70,7 @@ def settings_for(service: str, place: Place, base: Settings | None = None) -> Se
 
 
 class Hub:
-    """All services together. `app` serves them on one port; `start` and `stop` are its lifespan."""
+    """All services together. `app` serves them on one port and calls `start` and `stop`."""
 
     def __init__(self, place: Place, *, bus: Bus, bootstrap: Bootstrap, progress: Progress) -> None:
         self.place = place
@@ -83,7 +80,7 @@ class Hub:
         self._progress = progress
         self._started: list[Service] = []
         self.app = Prefixes({}, _nobody, self.start, self.stop)
-        self._http: httpx2.AsyncClient | None = None
+        self.http: httpx2.AsyncClient | None = None
 
     async def start(self) -> None:
         """Bus, then every service in order. A failure stops what had begun and is raised."""
@@ -99,13 +96,14 @@ class Hub:
             raise
 
     async def stop(self) -> None:
-        """Services in reverse order, then the bus: what they write while stopping is durable before
-        it closes.
+        """Stop the services in reverse order, then the bus.
+
+        What they write while stopping is durable before it closes.
         """
         while self._started:
             await self._started.pop().stop()
-        if self._http is not None:
-            await self._http.aclose()
+        if self.http is not None:
+            await self.http.aclose()
         await self.bus.stop()
 
 
@@ -116,8 +114,9 @@ async def assemble(
     base: Settings | None = None,
     progress: Progress = lambda _: None,
 ) -> Hub:
-    """Build the hub in `place`, creating keys, bootstrap file and demo profiles on the first start;
-    nothing runs yet.
+    """Build the hub in `place`; nothing runs yet.
+
+    The first start makes keys, the bootstrap file and the demo profiles.
     """
     clock = clock or SystemClock()
     progress("keys and the operator-signed bootstrap file")
@@ -129,13 +128,13 @@ async def assemble(
     )
     hub = Hub(place, bus=bus, bootstrap=bootstrap, progress=progress)
     transport = _InProcess(lambda: hub.app)
-    hub._http = httpx2.AsyncClient(transport=transport, base_url=place.base_url)
+    hub.http = httpx2.AsyncClient(transport=transport, base_url=place.base_url)
     for name in ORDER:
         settings = settings_for(name, place, base)
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         keyring = FileKeyring(settings.keyring_dir, passphrase=None, open_allowed=True)
         hub.services[name] = await _BUILD[name](
-            settings, bus=bus.door(name), clock=clock, keyring=keyring, http=hub._http
+            settings, bus=bus.door(name), clock=clock, keyring=keyring, http=hub.http
         )
     mounted: Mapping[str, ASGIApp] = {
         f"/{name}": hub.services[name].app for name in ORDER if name != "portal"
@@ -149,9 +148,7 @@ async def _nobody(_scope: Scope, _receive: Receive, _send: Send) -> None:
 
 
 class _InProcess(httpx2.AsyncBaseTransport):
-    """Calls between services without a socket, through the same apps, guards and middleware as from
-    outside.
-    """
+    """Calls between services without a socket, through the same guards as from outside."""
 
     def __init__(self, app: Callable[[], ASGIApp]) -> None:
         self._app = app

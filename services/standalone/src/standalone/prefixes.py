@@ -24,8 +24,9 @@ class Prefixes:
         on_start: Callable[[], Awaitable[None]],
         on_stop: Callable[[], Awaitable[None]],
     ) -> None:
-        """`mounted` maps ``/name`` to its app; `on_start` and `on_stop` run with the server's
-        lifespan.
+        """`mounted` maps ``/name`` to its app.
+
+        `on_start` and `on_stop` run with the server's lifespan.
         """
         self._mounted = dict(mounted)
         self._default = default

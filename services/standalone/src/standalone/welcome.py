@@ -8,7 +8,7 @@ _DOCUMENTED: Final = ("referral", "sharing", "audit", "identity")
 
 
 def welcome(hub: Hub, seconds: float) -> str:
-    """The text printed after the start; `seconds` is how long that took."""
+    """Write the text printed after the start, which took so many `seconds`."""
     base = hub.place.base_url
     people = "\n".join(
         f"    {person.name:<24} {', '.join(person.roles)} at {person.agency}"

@@ -18,7 +18,7 @@ class AuditLog(Protocol):
     async def ask(
         self, granted: Granted, purpose: str, justification: str, wanted: Mapping[str, str]
     ) -> str:
-        """Put a question; the question itself is an entry first. Returns its id."""
+        """Put a question, which is itself an entry first. Returns its id."""
         ...
 
     async def answers(

@@ -49,7 +49,7 @@ class Auditing:
 
     @property
     def log(self) -> AuditLog:
-        """The log as this person may ask it."""
+        """Return the log as this person may ask it."""
         return self.ports.log_for(self.session)
 
     def form(

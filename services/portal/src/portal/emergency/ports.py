@@ -17,7 +17,7 @@ class Releases(Protocol):
     """
 
     async def unproven(self, granted: Granted, delivery_id: str = "") -> UnprovenList:
-        """List what waits for its receipt or left on a promise; only that one, given an id."""
+        """List what waits for its receipt or left on a promise, or that one alone, given an id."""
         ...
 
     async def after_send(

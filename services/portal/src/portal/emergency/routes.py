@@ -47,7 +47,7 @@ class Emergency:
 
     @property
     def releases(self) -> Releases:
-        """The releases as this person may make them."""
+        """Return the releases as this person may make them."""
         return self.ports.releases_for(self.session)
 
     def sign_in_page(self, delivery_id: str, typed: Mapping[str, str] | None = None) -> Response:

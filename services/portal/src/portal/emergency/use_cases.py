@@ -1,6 +1,6 @@
 """What a person does about disclosures without proof: list them, follow one, read its clause.
 
-Letting one go is `Releases.release`; sharing asks the vetoes again and records who did it.
+Letting one go is `Releases.release`. Sharing asks the vetoes again and records who did it.
 """
 
 from common.access import Granted
@@ -24,7 +24,7 @@ async def one_unproven(granted: Granted, releases: Releases, delivery_id: str) -
 async def proven_after_send(
     granted: Granted, releases: Releases, delivery_id: str, case_reference: str
 ) -> Unproven | None:
-    """Tell of one that this person saw leave on a promise; None until it is proven."""
+    """Find one that this person saw leave on a promise, None until it is proven."""
     found = await releases.after_send(granted, delivery_id, case_reference)
     return found if found is not None and found.proven else None
 

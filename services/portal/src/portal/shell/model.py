@@ -45,17 +45,17 @@ class Person:
 
     @property
     def is_auditor(self) -> bool:
-        """Whether the audit screens are theirs."""
+        """Tell whether the audit screens are theirs."""
         return "auditor" in self.roles
 
     @property
     def reads_deliveries(self) -> bool:
-        """Whether the work list is theirs."""
+        """Tell whether the work list is theirs."""
         return not self.is_auditor and "operator" not in self.roles
 
     @property
     def may_release(self) -> bool:
-        """Whether emergency release is theirs.
+        """Tell whether emergency release is theirs.
 
         Sharing judges again, by role, agency and age of the sign-in.
         """
@@ -63,7 +63,7 @@ class Person:
 
     @property
     def first_screen(self) -> str:
-        """Where a visit begins."""
+        """Tell where a visit begins."""
         return (
             "/audit-log" if self.is_auditor else "/work" if self.reads_deliveries else "/no-screens"
         )
@@ -83,7 +83,7 @@ class Draft:
 
     @property
     def place(self) -> str:
-        """Where to go on."""
+        """Tell where to go on."""
         return f"/emergency/{self.delivery}" if self.delivery else "/emergency"
 
 
@@ -109,7 +109,7 @@ class Grantings:
     auth_time: int | None
 
     def allows(self, scope: str) -> bool:
-        """Whether identity granted this scope at sign-in."""
+        """Tell whether identity granted this scope at sign-in."""
         return scope in self.scope.split()
 
 
@@ -136,7 +136,7 @@ class Session:
 
     @property
     def principal(self) -> Principal:
-        """The signed-in person as a caller, with the scopes that identity granted at sign-in."""
+        """Return the person as a caller, with the scopes that identity granted at sign-in."""
         return Principal(
             issuer=self.grantings.issuer,
             subject=self.person.id,
@@ -150,5 +150,5 @@ class Session:
         )
 
     def over(self, now: datetime) -> bool:
-        """Whether it ended by idleness or by its age."""
+        """Tell whether it ended by idleness or by its age."""
         return now - self.seen > IDLE or now - self.created > ABSOLUTE

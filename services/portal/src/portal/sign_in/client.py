@@ -25,7 +25,7 @@ _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 
 
 class Authorizer:
-    """Speaks with identity for one portal; fulfils `portal.sign_in.ports.Authorization`."""
+    """Fulfils `portal.sign_in.ports.Authorization`: speaks with identity for one portal."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Authorizer:
         )
 
     async def complete(self, pending: PendingSignIn, back: Callback) -> Grantings:
-        """Exchange the code. The first access token is for identity; only its times are read.
+        """Exchange the code. Only the times of the first access token are read.
 
         Raises SignInFailed.
         """

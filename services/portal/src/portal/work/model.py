@@ -36,12 +36,12 @@ class Waiting:
 
     @property
     def taken_up(self) -> bool:
-        """Whether a role has acknowledged it."""
+        """Tell whether a role has acknowledged it."""
         return self.state == "acknowledged"
 
     @property
     def to_accept(self) -> bool:
-        """Whether the receipt or the acknowledgement is missing.
+        """Tell whether the receipt or the acknowledgement is missing.
 
         One of them alone is there when we died between the two.
         """
@@ -103,7 +103,7 @@ class WorkRow:
 
     @property
     def state(self) -> str:
-        """One of new, opened, acknowledged (but not signed for), accepted."""
+        """Return new, opened, acknowledged (but not signed for) or accepted."""
         if not self.waiting.to_accept:
             return "accepted"
         if self.waiting.taken_up:
@@ -112,7 +112,7 @@ class WorkRow:
 
     @property
     def urgent(self) -> bool:
-        """Whether there is danger now: it says so, it left in an emergency, or it presses.
+        """Tell whether there is danger now: it says so, it left in an emergency, or it presses.
 
         A proof that follows changes nothing of the emergency.
         """
@@ -124,12 +124,12 @@ class WorkRow:
 
     @property
     def fuller(self) -> bool:
-        """Whether it fills in what an urgent one before it left open."""
+        """Tell whether it fills in what an urgent one before it left open."""
         return self.known is not None and self.known.fuller
 
     @property
     def promised(self) -> bool:
-        """Whether it came on a promise whose proof has not followed."""
+        """Tell whether it came on a promise whose proof has not followed."""
         return self.known is not None and self.known.promised and not self.waiting.proof_followed
 
 

@@ -41,7 +41,7 @@ class Deliveries(Protocol):
 
 
 class DeliverySummaries(Protocol):
-    """What an agency's people learned by opening deliveries; the work list shows it.
+    """What an agency's people learned by opening deliveries, as the work list shows it.
 
     Obligations: stored only sealed, bound to agency and delivery. One agency never reads
     another's. Holds no name.
@@ -74,7 +74,7 @@ class AgencyKeys(Protocol):
 
 
 class Recorder(Protocol):
-    """Writes audit entries. Obligation: durable before it returns; raises when it cannot."""
+    """Writes audit entries. Obligation: durable before it returns, or it raises."""
 
     async def record(self, entry: AuditEntry) -> None:
         """Record what is about to be shown or was done."""

@@ -49,8 +49,8 @@ class Work:
             ("new", "To accept", "Nothing is waiting for you.", waiting),
             ("accepted", "Accepted", "Nothing accepted yet.", accepted),
         ]
-        custody = bool(self.ports.keys.opening(granted))
-        return self.show("work/work.html", groups=groups, still=still, custody=custody)
+        opens_here = bool(self.ports.keys.opening(granted))
+        return self.show("work/work.html", groups=groups, still=still, opens_here=opens_here)
 
     def not_shown(self, reason: Exception) -> Response:
         """Say why a delivery is not shown here."""

@@ -1,5 +1,4 @@
-"""What codes of audit records mean: why something stayed back, who acted, how they had signed in,
-what a form was."""
+"""What codes of audit records mean: reasons, roles, strengths of sign-in, and forms."""
 
 from typing import Final
 

@@ -29,7 +29,7 @@ NO_ANSWER: Final = (
 
 
 def problems(typed: Mapping[str, str], agencies: AbstractSet[str]) -> dict[str, str]:
-    """Field → what to do about it, empty when the search can be made."""
+    """Say field by field what to do about it. Empty when the search can be made."""
     found: dict[str, str] = {}
     if not any(typed.get(name, "").strip() for name in ("caseReference", "delivery", "recipient")):
         found["caseReference"] = "Enter a case reference, a delivery id or a recipient agency"
@@ -52,12 +52,12 @@ def problems(typed: Mapping[str, str], agencies: AbstractSet[str]) -> dict[str, 
 
 
 def refused_by_log() -> dict[str, str]:
-    """What to say when the log's own check found more wrong than ours."""
+    """Say what is wrong when the log's own check found more than ours."""
     return {"caseReference": _REFERENCE}
 
 
 def wanted(typed: Mapping[str, str]) -> dict[str, str]:
-    """The filter a sound search asks for; every part given must hold."""
+    """Make the filter that a sound search asks for. Every part given must hold."""
     made: dict[str, str] = {}
     if typed.get("caseReference", "").strip():
         made["caseReference"] = normalised_reference(typed["caseReference"])
@@ -69,7 +69,7 @@ def wanted(typed: Mapping[str, str]) -> dict[str, str]:
 
 
 def asked(kept: Mapping[str, str], agencies: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What a search looked for and why, for whoever made it: label and text."""
+    """List what a search looked for and why, for whoever made it: label and text."""
     rows = [("Why you looked", PURPOSES.get(kept.get("purpose", ""), ""))]
     rows += [
         (label, kept.get(name, ""))

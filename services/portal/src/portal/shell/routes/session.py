@@ -45,7 +45,7 @@ class Cookie:
 
     @property
     def value(self) -> str:
-        """The reference this request carries, empty without one."""
+        """Return the reference this request carries, empty without one."""
         return self.request.cookies.get(self.name, "")
 
     def set(self, response: Response, value: str) -> None:

@@ -22,12 +22,12 @@ _MONTHS: Final = (
 
 
 def london_day(at: datetime) -> date:
-    """The date in London at that moment."""
+    """Return the date in London at that moment."""
     return at.astimezone(_LONDON).date()
 
 
 def day(value: str | date) -> str:
-    """A date as "20 November 2026"; text that is no ISO date stays as it is."""
+    """Write a date as "20 November 2026". Text that is no ISO date stays as it is."""
     try:
         on = date.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
@@ -36,7 +36,7 @@ def day(value: str | date) -> str:
 
 
 def moment(value: str | datetime) -> str:
-    """A moment as "21 November 2026 at 2:05am", or "… at 9am" on the hour.
+    """Write a moment as "21 November 2026 at 2:05am", or "… at 9am" on the hour.
 
     Raises ValueError for text that is no ISO moment.
     """
@@ -45,7 +45,7 @@ def moment(value: str | datetime) -> str:
 
 
 def time_of_day(at: datetime) -> str:
-    """The time in London as "2:05am", or "9am" on the hour."""
+    """Write the time in London as "2:05am", or "9am" on the hour."""
     local = at.astimezone(_LONDON)
     minutes = f":{local.minute:02}" if local.minute else ""
     return f"{local.hour % 12 or 12}{minutes}{'am' if local.hour < 12 else 'pm'}"

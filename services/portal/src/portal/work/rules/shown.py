@@ -61,7 +61,7 @@ who sent it.
 class Means:
     """One way to reach the victim.
 
-    `usable` only where somebody said that it is safe; everything else is a warning.
+    It is `usable` only where somebody said that it is safe. Everything else is a warning.
     """
 
     verdict: str
@@ -109,8 +109,9 @@ class Section:
 
 
 def strip(safe: Mapping[str, Any] | None, today: date) -> Strip:
-    """The strip for a package's `safeContact` as it stands `today`; a package without one means do
-    not contact (design section 13, rule 5).
+    """Make the strip for a package's `safeContact` as it stands `today`.
+
+    A package without one means do not contact (design section 13, rule 5).
     """
     now = on_day(safe, today)
     if now is None:
@@ -129,7 +130,7 @@ def strip(safe: Mapping[str, Any] | None, today: date) -> Strip:
 
 
 def sections(content: Mapping[str, Any], today: date) -> list[Section]:
-    """Every section of the content, none left out; what may not be used `today` is marked."""
+    """List every section, none left out. What may not be used `today` is marked."""
     unsafe = Unsafe(content.get("safeContact"), today)
     first = _URGENT_FIRST if content.get("urgent") else ()
     places = {category: place for place, category in enumerate(first, -len(first))} | {_LAST: 1}
@@ -138,13 +139,12 @@ def sections(content: Mapping[str, Any], today: date) -> list[Section]:
 
 
 def names_referrer(content: Mapping[str, Any]) -> bool:
-    """Whether the clause let this agency know who referred, and the sender said so."""
+    """Tell whether the clause let this agency know who referred, and the sender said so."""
     return any(one["category"] == "referrer" for one in content["sections"])
 
 
 def held_back(content: Mapping[str, Any]) -> str:
-    """What to say of an address shield: "" unless the content itself says that there is one, or may
-    be.
+    """Say that an address is shielded, or may be. Empty unless the content itself says so.
 
     It names no kind of information and counts nothing: what else was withheld leaves no trace
     (design section 13, rule 12).
@@ -182,7 +182,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def risk_level(content: Mapping[str, Any]) -> str:
-    """The level of risk, "" when it was not shared."""
+    """Return the level of risk, empty when it was not shared."""
     for one in content["sections"]:
         if one["category"] == "risk_summary":
             return next(
