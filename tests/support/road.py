@@ -90,11 +90,16 @@ class Road:
 
 @asynccontextmanager
 async def road(
-    folder: Path, *, without: tuple[str, ...] = (), spread_ms: int = 0
+    folder: Path,
+    *,
+    without: tuple[str, ...] = (),
+    spread_ms: int = 0,
+    database: Callable[[str], str] | None = None,
 ) -> AsyncIterator[Road]:
     """The hub in `folder`; a second call on the same folder is a restart.
 
-    `without`: services that are down.
+    `without`: services that are down; `database`: the URL of a service's, SQLite in `folder` when
+    nothing is said.
     """
     create(folder, _urls())
     clock = SystemClock()
@@ -105,6 +110,8 @@ async def road(
         for name in [each for each in _BUILD if each not in without]:
             keyring = FileKeyring(folder / "keyring" / name, passphrase=None, open_allowed=True)
             settings = settings_for(name, folder, spread_ms)
+            if database is not None:
+                settings = settings.with_(database_url=database(name))
             settings.data_dir.mkdir(exist_ok=True)
             services[name] = await _BUILD[name](
                 settings, bus=bus.door(name), clock=clock, keyring=keyring, http=http
