@@ -14,6 +14,7 @@ from referral.cases.use_cases import Veto
 from referral.context import AgencyDirectory
 from referral.intake import use_cases
 from referral.intake.model.form import AnyReferral, FullReferral, UrgentReferral
+from tests.architecture import tree
 from tests.support.referral_fakes import CONTEXT, HOUSING, RULES, FakeTx, granted
 from tests.support.referral_forms import STORIES
 
@@ -57,3 +58,17 @@ def test_the_snapshots_of_a_story_are_the_golden_ones(story: str) -> None:
 
 def test_every_golden_file_has_a_story() -> None:
     assert {path.stem for path in GOLDEN.glob("*.jsonl")} == set(STORIES)
+
+
+def test_one_place_makes_snapshots_and_one_publishes_them() -> None:
+    """The event is an output of the case alone."""
+    code = {
+        str(path): tree.text(path) or ""
+        for path in tree.python_files()
+        if path.is_relative_to("services/referral")
+    }
+    cases = "services/referral/src/referral/cases"
+    assert {p for p, text in code.items() if "CaseSnapshot(" in text} == {f"{cases}/model/case.py"}
+    publisher = f"{cases}/repository/snapshots.py"
+    assert {p for p, text in code.items() if "topics import CASE" in text} == {publisher}
+    assert {p for p, text in code.items() if "outbox.send(" in text} == {publisher}

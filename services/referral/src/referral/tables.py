@@ -16,15 +16,13 @@ METADATA = new_metadata()
 
 
 class Row(SQLModel, registry=registry(metadata=METADATA)):
-    """Every table class of this service; their rows are written by Core statements in the
-    repository.
-    """
+    """Every table class of this service."""
 
 
 class CaseFile(Row, table=True):
     """One case at its current version.
 
-    `head_ct` is the snapshot without its facts, sealed under the case's own key.
+    `head_ct` is its outline, without facts, sealed under the case's own key.
     """
 
     __tablename__ = "case_file"
@@ -134,7 +132,7 @@ def external_index(key: bytes, external_reference: str) -> bytes:
 
 
 def table_of(row: type[SQLModel]) -> Table:
-    """The Core table behind a row class."""
+    """Give the Core table behind a row class."""
     return row.__table__  # type: ignore[attr-defined, no-any-return]
 
 

@@ -58,21 +58,21 @@ class RuleBook:
     instruments: tuple[Instrument, ...]
 
     def for_area(self, area: str, on: date) -> Rules:
-        """The rules in force in `area` on a day. Raises RulesUnknown."""
+        """Find the rules in force in `area` on a day. Raises RulesUnknown."""
         dated = [r for r in self.rules if r.area == area and r.effective_from <= on]
         if not dated:
             raise RulesUnknown("no rules for this area and day")
         return max(dated, key=lambda r: r.effective_from)
 
     def instrument(self, name: str, version: str) -> Instrument:
-        """The instrument of that exact version. Raises RulesUnknown."""
+        """Find the instrument of that exact version. Raises RulesUnknown."""
         for instrument in self.instruments:
             if (instrument.name, instrument.version) == (name, version):
                 return instrument
         raise RulesUnknown("no such instrument version")
 
     def areas(self) -> frozenset[str]:
-        """Areas with at least one rule set."""
+        """List the areas with at least one rule set."""
         return frozenset(r.area for r in self.rules)
 
 

@@ -1,5 +1,5 @@
-"""From a form to categorised facts: walks the annotated fields, so a field nobody categorised
-cannot slip through."""
+"""Makes categorised facts of a form. It walks the annotated fields, so one that nobody categorised
+is refused."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -153,8 +153,9 @@ class _Filing:
         return _Owner(self.subjects[person.ref], "child" if child else person.role)
 
     def mark(self, kind: Shared, part: BaseModel, value: Any) -> Shared:
-        """The field's category, or a place's where the value tells one: an address in the wrong
-        field stays an address.
+        """Give the field's category, or a place's where the value tells one.
+
+        An address in the wrong field stays an address.
         """
         if (
             isinstance(part, Address)
@@ -196,9 +197,7 @@ def _walk(part: BaseModel, path: str, owner: _Owner, filing: _Filing) -> Iterato
 
 @cache
 def _marks_of(form: type[BaseModel]) -> tuple[tuple[str, Shared | Internal | None], ...]:
-    """Each field of a part of a form with the category it carries, if it does; a class's own never
-    change.
-    """
+    """List each field of a part of a form with the category it carries, if it does."""
     return tuple(
         (name, next((mark for mark in info.metadata if isinstance(mark, (Shared, Internal))), None))
         for name, info in form.model_fields.items()

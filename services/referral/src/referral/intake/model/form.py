@@ -1,5 +1,4 @@
-"""The referral forms. Every field names the data category it is stored and shared under; one
-without cannot be."""
+"""The referral forms. Every field names the data category it is stored and shared under."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -50,8 +49,9 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def _day_text(value: object) -> object:
-    """Only RFC 3339 full-date text is a day: pydantic would also take seconds since 1970, and make
-    somebody's birthday of them.
+    """Take only RFC 3339 full-date text as a day.
+
+    Pydantic would also take seconds since 1970, and make somebody's birthday of them.
     """
     if isinstance(value, date) or (isinstance(value, str) and _DAY.fullmatch(value)):
         return value
@@ -94,7 +94,7 @@ def _postcode(value: str) -> str:
 
 
 def _repeated(names: Sequence[str]) -> int | None:
-    """The place of the first name that stood before."""
+    """Find the place of the first name that stood before."""
     return next((place for place, name in enumerate(names) if name in names[:place]), None)
 
 
@@ -113,7 +113,7 @@ class Form(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Each property with what it asks for."""
+        """Describe each property by what it asks for."""
         schema = handler(core_schema)
         for name, described in handler.resolve_ref_schema(schema).get("properties", {}).items():
             described.setdefault("description", EXPLAINED[cls.__name__][name])
