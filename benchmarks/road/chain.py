@@ -13,10 +13,10 @@ from typing import Any, Final
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from common.bus import Incoming, Outgoing
-from common.bus_embedded import EmbeddedBus
 from common.topics import TopicSpec
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.provision import Topic
+from standalone.bus import EmbeddedBus
 
 HOPS: Final = 4
 TOPICS: Final = tuple(f"bench.chain.{hop}" for hop in range(HOPS))

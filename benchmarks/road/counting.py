@@ -19,11 +19,11 @@ from benchmarks.road.arrivals import RECIPIENTS
 from common import keyring, sealed, topics
 from common.audit_trail import sealing
 from common.bus import Outgoing
-from common.bus_embedded import EmbeddedDoor
 from common.database.writer import Writer
 from common.web import idempotency
 from hubformats import jwe
 from hubformats.keys import SigningKey, VerificationKey
+from standalone.bus import EmbeddedDoor
 from tests.support.road import Road, example, road, until
 
 _CIPHERS: Final = (jwe, keyring, sealed, sealing, idempotency)

@@ -11,7 +11,6 @@ COMMON = {
     "audit_trail": "how a service writes audit records and learns their proofs",
     "bootstrap": "the operator-signed file every hub starts from",
     "bus": "the event bus as a port, its promises written down",
-    "bus_embedded": "the durable bus of one process, in SQLite",
     "bus_kafka": "the bus on Kafka; the only importer of aiokafka",
     "bus_kafka_member": "one consumer group member on Kafka; part of bus_kafka",
     "database": "engines and transactions for both databases",
@@ -31,7 +30,6 @@ COMMON = {
     "web": "the application factory every service's API is made with",
 }
 PLUMBING = {
-    "bus_embedded",
     "bus_kafka",
     "bus_kafka_member",
     "faults",

@@ -15,7 +15,6 @@ from common.audit_trail import (
     RecordRef,
 )
 from common.audit_trail.tables import PENDING
-from common.bus_embedded import EmbeddedBus
 from common.database import Database, Unit, ensure_schema
 from common.events.audit import AuditBatch, AuditRejected
 from common.inbox.tables import INBOX
@@ -26,6 +25,7 @@ from hubformats.canonical import unb64u
 from hubformats.clock import SystemClock
 from hubformats.ids import uuid7
 from hubformats.tlog import verify_proof
+from standalone.bus import EmbeddedBus
 from tests.support.audit_producer import (
     ACTOR,
     ALICE,

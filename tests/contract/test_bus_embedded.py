@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from common.bus import BusLocked, BusUnavailable, Incoming
-from common.bus_embedded import EmbeddedBus, file, log, records
-from common.bus_embedded.file import Partition
 from common.testing import ManualClock
+from standalone.bus import EmbeddedBus, file, log, records
+from standalone.bus.file import Partition
 from tests.support.bus_bed import BACKOFF, Names, Recorder, message, number, until
 
 NAMES = Names("embedded")

@@ -5,7 +5,7 @@ import asyncio
 from pathlib import Path
 
 from common.bus import BusUnavailable
-from common.bus_embedded import EmbeddedBus
+from standalone.bus import EmbeddedBus
 from tests.support.bus_bed import BACKOFF, Names, Recorder, message, number, until
 from tests.support.bus_faults import EVERYTHING, FaultyBus
 

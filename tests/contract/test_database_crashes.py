@@ -14,13 +14,13 @@ from sqlalchemy import select
 
 from common import topics
 from common.audit_trail.tables import PENDING
-from common.bus_embedded import EmbeddedBus
 from common.database import Database
 from common.events.audit import AuditBatch
 from common.inbox.tables import QUARANTINE
 from common.outbox.tables import OUTBOX
 from hubformats.clock import SystemClock
 from hubformats.envelope import open_envelope
+from standalone.bus import EmbeddedBus
 from tests.support.crash_worker import EFFECT, WORK
 from tests.support.databases import database_url
 from tests.support.members import KEYS, embedded_bus, opening_of

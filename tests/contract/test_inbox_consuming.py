@@ -7,7 +7,6 @@ from sqlalchemy import func, select
 
 from common import topics
 from common.bus import Incoming, Outgoing
-from common.bus_embedded import EmbeddedBus
 from common.database import Database, DatabaseUnavailable, ensure_schema
 from common.events.case import SubjectErased
 from common.events.identity import DirectoryHeartbeat
@@ -18,6 +17,7 @@ from hubformats.keys import (
     StaticKeys,
     generate_signing,
 )
+from standalone.bus import EmbeddedBus
 from tests.support.databases import database, database_url
 from tests.support.inbox_consumer import (
     APPLIED,

@@ -1,7 +1,6 @@
 """What a replay of the quarantine promises, on both dialects."""
 
 from common import topics
-from common.bus_embedded import EmbeddedBus
 from common.database import Database
 from common.inbox import Refused
 from hubformats.ids import uuid7
@@ -9,6 +8,7 @@ from hubformats.keys import (
     StaticKeys,
     generate_signing,
 )
+from standalone.bus import EmbeddedBus
 from tests.support.databases import database, database_url
 from tests.support.inbox_consumer import (
     Consumer,

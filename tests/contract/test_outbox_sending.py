@@ -12,7 +12,6 @@ from sqlalchemy import select
 
 from common import topics
 from common.bus import BusUnavailable, Incoming, NotAllowed, Outgoing
-from common.bus_embedded import EmbeddedBus
 from common.database import Database, Unit
 from common.events.case import SubjectErased
 from common.outbox import Outbox, RecipientUnknown, SentRef, relay, waiting
@@ -21,6 +20,7 @@ from common.testing import ManualClock
 from hubformats.clock import SystemClock
 from hubformats.envelope import open_envelope
 from hubformats.ids import uuid7
+from standalone.bus import EmbeddedBus
 from tests.support.databases import database, database_url
 from tests.support.members import KEYS, embedded_bus, opening_of, outbox_of, prepare, until
 

@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import text
 
 from common import topics
-from common.bus_embedded import EmbeddedBus
 from common.testing import ManualClock
 from common.web.frame import Frame
 from hubformats.audit_record import Actor, AuditEntry
@@ -20,6 +19,7 @@ from portal.sign_in.ports import Authorization
 from portal.tables import TABLES
 from portal.wiring import TrailRecorder
 from portal.work.ports import Recorder
+from standalone.bus import EmbeddedBus
 from tests.support.portal_fakes import ISSUER, MemoryAuthorization, MemoryRecorder
 from tests.support.portal_harness import settings_for, signed_in
 from tests.support.portal_packages import keyring, keys

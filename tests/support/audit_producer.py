@@ -18,7 +18,6 @@ from common.audit_trail import (
 )
 from common.audit_trail.tables import PENDING
 from common.bus import Outgoing
-from common.bus_embedded import EmbeddedBus
 from common.database import Database, ensure_schema, new_metadata
 from common.events.audit import AuditBatch
 from common.inbox import inbox_tables
@@ -30,6 +29,7 @@ from hubformats.clock import SystemClock
 from hubformats.envelope import Message, open_envelope, seal
 from hubformats.event import Event
 from hubformats.ids import uuid7
+from standalone.bus import EmbeddedBus
 from tests.support.databases import database, database_url
 from tests.support.members import (
     KEYS,

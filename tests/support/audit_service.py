@@ -16,7 +16,6 @@ from common import topics
 from common.audit_trail import Receipt
 from common.bootstrap import SERVICE_KEY, Bootstrap, read_bootstrap
 from common.bus import Outgoing
-from common.bus_embedded import EmbeddedBus
 from common.database import new_metadata
 from common.events.identity import DirectoryHeartbeat
 from common.keyring import FileKeyring
@@ -31,6 +30,7 @@ from hubformats.ids import opaque, uuid7
 from hubformats.keys import generate_signing
 from identity.bootstrap.model.northmoor import AGENCIES
 from identity.bootstrap.use_cases.create import create
+from standalone.bus import EmbeddedBus
 from tests.support.identity_service import settings_for
 from tests.support.members import until
 

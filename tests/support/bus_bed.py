@@ -16,11 +16,11 @@ import pytest
 import pytest_asyncio
 
 from common.bus import Backoff, Bus, Incoming, NotAllowed, Outgoing
-from common.bus_embedded import EmbeddedBus
 from common.bus_kafka import KafkaBus
 from common.topics import TopicSpec, acls
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.provision import Acl, Kind, Topic
+from standalone.bus import EmbeddedBus
 
 BACKOFF = Backoff(first=0.1, ceiling=0.4)
 REPOSITORY = Path(__file__).resolve().parents[2]

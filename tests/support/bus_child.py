@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from common.bus import Bus, Incoming, Outgoing
-from common.bus_embedded import EmbeddedBus
 from common.bus_kafka import KafkaBus
 from common.topics import TopicSpec
+from standalone.bus import EmbeddedBus
 
 
 async def _open() -> Bus:

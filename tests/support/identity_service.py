@@ -12,7 +12,6 @@ import httpx2
 import uvicorn
 
 from common.bootstrap import SERVICES, Bootstrap, read_bootstrap
-from common.bus_embedded import EmbeddedBus
 from common.keyring import FileKeyring
 from common.settings import Settings
 from common.topics import topics
@@ -21,6 +20,7 @@ from hubformats.clock import SystemClock
 from identity.bootstrap.model.northmoor import AGENCIES
 from identity.bootstrap.use_cases.create import create
 from identity.wiring import build
+from standalone.bus import EmbeddedBus
 
 
 @dataclass(slots=True)

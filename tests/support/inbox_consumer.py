@@ -12,7 +12,6 @@ from sqlalchemy import Column, Integer, Table, insert, select
 
 from common import topics
 from common.bus import Incoming, Outgoing
-from common.bus_embedded import EmbeddedBus
 from common.database import Database, Unit, ensure_schema
 from common.events.case import SubjectErased
 from common.inbox import Received, Waiting
@@ -25,6 +24,7 @@ from hubformats.keys import (
     SigningKey,
     VerificationKey,
 )
+from standalone.bus import EmbeddedBus
 from tests.support.databases import database, database_url
 from tests.support.members import (
     KEYS,

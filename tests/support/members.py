@@ -8,7 +8,6 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from common.bus import Bus
-from common.bus_embedded import EmbeddedBus
 from common.database import Database, ensure_schema, new_metadata
 from common.inbox import Inbox, inbox_tables
 from common.outbox import Outbox, outbox_tables
@@ -22,6 +21,7 @@ from hubformats.keys import (
     generate_signing,
     thumbprint,
 )
+from standalone.bus import EmbeddedBus
 
 
 def _pair(owner: str, number: int) -> tuple[SigningKey, OpeningKey]:

@@ -9,7 +9,6 @@ from typing import Any
 import httpx2
 
 from common import topics
-from common.bus_embedded import EmbeddedBus
 from common.settings import Settings
 from common.testing import ManualClock
 from common.web.frame import Frame
@@ -24,6 +23,7 @@ from portal.sign_in.ports import SignInPorts
 from portal.wiring import Adapters, build
 from portal.work.model import Waiting
 from portal.work.ports import WorkPorts
+from standalone.bus import EmbeddedBus
 from tests.support.portal_fakes import (
     MemoryAgencyKeys,
     MemoryAuditLog,

@@ -10,7 +10,6 @@ import httpx2
 
 import referral.wiring
 from common import topics
-from common.bus_embedded import EmbeddedBus
 from common.keyring import FileKeyring
 from common.web.frame import Frame
 from common.web.service import Service
@@ -19,6 +18,7 @@ from identity.bootstrap.model.northmoor import AGENCIES
 from identity.bootstrap.use_cases.create import create
 from referral.cases.ports import CaseStore
 from referral.wiring import ReferralStore
+from standalone.bus import EmbeddedBus
 from tests.support.road import _urls, settings_for
 
 

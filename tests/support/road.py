@@ -17,7 +17,6 @@ import referral.wiring
 import sharing.wiring
 from common import topics
 from common.bootstrap import SERVICES
-from common.bus_embedded import EmbeddedBus
 from common.keyring import FileKeyring
 from common.settings import Settings
 from common.web.service import Service
@@ -28,6 +27,7 @@ from hubpartner.delivery import Delivery, open_delivery
 from hubpartner.profile import read_profile
 from identity.bootstrap.model.northmoor import AGENCIES
 from identity.bootstrap.use_cases.create import create
+from standalone.bus import EmbeddedBus
 from standalone.prefixes import Prefixes
 
 T = TypeVar("T")

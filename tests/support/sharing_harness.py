@@ -16,7 +16,6 @@ from common.access import Granted, Principal, grant
 from common.audit_trail import AuditTrail, Receipt, Rejection
 from common.audit_trail.sealing import token
 from common.audit_trail.tables import PENDING
-from common.bus_embedded import EmbeddedBus
 from common.database import Database, ensure_schema
 from common.events.audit import AuditBatch
 from common.events.case import CaseSnapshot, Marking
@@ -51,6 +50,7 @@ from sharing.disclosures.ports import CaseState
 from sharing.inbox.model import RECEIPT_TYPE, Shown
 from sharing.tables import METADATA
 from sharing.wiring import Outside, SqlTx, assemble
+from standalone.bus import EmbeddedBus
 
 TYPES = {
     "northmoor-police": "police",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from common.bus_embedded import EmbeddedBus
 from common.topics import topics
 from standalone import __main__ as program
+from standalone.bus import EmbeddedBus
 from standalone.claim import BUS_LOCK, LOCK, Taken, claim_folder, claim_port
 
 

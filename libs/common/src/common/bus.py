@@ -1,7 +1,7 @@
 """The event bus as the services see it: what may be published and consumed, and what every adapter
 owes.
 
-Two adapters keep these obligations, `bus_embedded` and `bus_kafka`; tests/contract runs one suite
+Two adapters keep these obligations, `standalone.bus` and `bus_kafka`; tests/contract runs one suite
 over both.
 """
 

@@ -17,12 +17,12 @@ import sharing.wiring
 from common import topics
 from common.bootstrap import SERVICES, Bootstrap
 from common.bus import Bus
-from common.bus_embedded import EmbeddedBus
 from common.keyring import FileKeyring
 from common.settings import Settings
 from common.web.service import Service
 from hubformats.clock import Clock, SystemClock
 from identity.bootstrap.use_cases.create import create
+from standalone.bus import EmbeddedBus
 from standalone.prefixes import Prefixes
 
 # Audit is first, so that it stops last and everything the others still write on the way down finds

@@ -15,12 +15,12 @@ from typing import Any, TypeVar
 from filelock import Timeout
 
 from common.bus import BusLocked, BusUnavailable, Incoming, Outgoing
-from common.bus_embedded.file import Partition, connect, create, partitions
-from common.bus_embedded.records import Tail, bounded, headers, row
 from common.database import file_lock
 from common.faults import crash_point
 from common.topics import TopicSpec
 from hubformats.clock import Clock
+from standalone.bus.file import Partition, connect, create, partitions
+from standalone.bus.records import Tail, bounded, headers, row
 
 _T = TypeVar("_T")
 

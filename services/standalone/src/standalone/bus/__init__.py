@@ -1,5 +1,5 @@
 """The durable bus of one process, in SQLite."""
 
-from common.bus_embedded.bus import EmbeddedBus, EmbeddedDoor
+from standalone.bus.bus import EmbeddedBus, EmbeddedDoor
 
 __all__ = ["EmbeddedBus", "EmbeddedDoor"]

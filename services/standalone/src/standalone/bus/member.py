@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.bus import Backoff, BusUnavailable, Handler
-from common.bus_embedded.file import Partition
-from common.bus_embedded.log import DurableLog
 from common.faults import crash_point
 from common.telemetry import describe
+from standalone.bus.file import Partition
+from standalone.bus.log import DurableLog
 
 _log = logging.getLogger(__name__)
 

@@ -25,12 +25,12 @@ from common.bus import (
     group_name,
     partition_of,
 )
-from common.bus_embedded.file import Partition
-from common.bus_embedded.log import DurableLog
-from common.bus_embedded.member import Group, Member, Serving
 from common.telemetry import describe
 from common.topics import TopicSpec
 from hubformats.clock import Clock, SystemClock
+from standalone.bus.file import Partition
+from standalone.bus.log import DurableLog
+from standalone.bus.member import Group, Member, Serving
 
 _log = logging.getLogger(__name__)
 
