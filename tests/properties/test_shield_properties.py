@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from common.events.case import CaseSnapshot, Fact
 from sharing.content.model.projection import Projection
-from sharing.content.model.reader import content, is_location_shielded, subject_categories
+from tests.support.content import content, is_location_shielded, subject_categories
 from tests.support.packages import CLAUSE, DELIVERY
 from tests.support.snapshots import VICTIM, marking, snapshot, urgent
 

@@ -18,7 +18,7 @@ from hubformats.ids import uuid7
 from hubformats.keys import OpeningKey, SigningKey, generate_opening, generate_signing
 from hubformats.tlog import Checkpoint, Signer, format_proof, leaf_hash
 from sharing.content.model.projection import ClauseText, Projection
-from sharing.content.model.reader import content, is_location_shielded, subject_categories
+from tests.support.content import content, is_location_shielded, subject_categories
 from tests.support.snapshots import snapshot
 
 ME: Final = "northmoor-idva"

@@ -14,7 +14,7 @@ from hubformats.ids import uuid7
 from referral.intake import use_cases
 from referral.intake.model.form import AnyReferral, FullReferral, UrgentReferral
 from sharing.content.model.projection import SubjectCategory
-from sharing.content.model.reader import is_location_shielded
+from tests.support.content import is_location_shielded
 from tests.support.referral_fakes import CONTEXT, RULES, FakeTx, granted
 
 EXAMPLES = Path(__file__).parents[3] / "examples"

@@ -13,7 +13,7 @@ from common.events.case import CaseSnapshot, CaseSubject, Fact
 from hubformats.canonical import canonical
 from hubformats.categories import CATEGORIES, CategoryUnknown, category
 from sharing.content.model.projection import ClauseText, Projection, SubjectCategory
-from sharing.content.model.reader import content, is_location_shielded, subject_categories
+from tests.support.content import content, is_location_shielded, subject_categories
 from tests.support.snapshots import (
     ADDRESS,
     ELDER,

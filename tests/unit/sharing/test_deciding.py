@@ -16,7 +16,7 @@ from hubformats.tlog import Signer, format_proof, leaf_hash
 from hubformats.tlog.checkpoint import Checkpoint
 from sharing.agreements.model import child_present
 from sharing.content.model.projection import SubjectCategory
-from sharing.content.model.reader import SnapshotReader, is_location_shielded, subject_categories
+from sharing.content.model.reader import SnapshotReader
 from sharing.decisions.model import covers, delivery_id, fingerprint, questions
 from sharing.directory.model import Agency
 from sharing.disclosures.model import (
@@ -29,6 +29,7 @@ from sharing.disclosures.model import (
     package,
     wait,
 )
+from tests.support.content import is_location_shielded, subject_categories
 from tests.support.snapshots import ELDER, SUSPECT, VICTIM, YOUNGER, marking, snapshot
 
 IDVA = "northmoor-idva"

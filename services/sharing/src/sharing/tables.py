@@ -51,8 +51,9 @@ METADATA = new_metadata()
 
 
 class Row(SQLModel, registry=registry(metadata=METADATA)):
-    """Every table class of this service; their rows are written by Core statements in the
-    repository.
+    """Base of every table class of this service.
+
+    Repositories write their rows by Core statements.
     """
 
 

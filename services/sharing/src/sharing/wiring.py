@@ -306,8 +306,9 @@ def _provided(frame: Frame, parts: Parts, outside: Outside) -> dict[type[Any], o
 
 
 def subscriptions(agencies: list[str]) -> tuple[Subscription, ...]:
-    """Cases from referral alone; each agency's own topic from that agency alone, so that none can
-    speak for another.
+    """Hear cases from referral alone, and each agency's own topic from that agency alone.
+
+    So none can speak for another.
     """
     own = {topics.inbound(agency): agency for agency in agencies}
 
@@ -340,16 +341,18 @@ def agreement(bundle: Bundle, settings: Settings, frame: Frame, on: date) -> Ced
 
 
 def signature_path(bootstrap_file: Path, area: str) -> Path:
-    """Where the operator's signature over an area's agreement lies: ``agreements/<area>.jws``
-    beside the bootstrap file.
+    """Say where the operator's signature over an area's agreement lies.
+
+    It is ``agreements/<area>.jws`` beside the bootstrap file.
     """
     folder = bootstrap_file if bootstrap_file.is_dir() else bootstrap_file.parent
     return folder / "agreements" / f"{area}.jws"
 
 
 def sign_agreement(folder: Path, area: str) -> None:
-    """Sign the shipped agreement of an area with the operator's key in a hub folder, where
-    `agreement` looks for it.
+    """Sign the shipped agreement of an area with the operator's key in a hub folder.
+
+    The signature lies where `agreement` looks for it.
 
     For hubs whose operator key lies beside them (demonstrations, the stack); elsewhere the operator
     signs away from the hub.

@@ -1,5 +1,4 @@
-"""A sharing agreement as data: clauses, who they serve, what they carry, on what basis, and until
-when."""
+"""A sharing agreement as data: its clauses, who they serve, what they carry and on what basis."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -155,8 +154,9 @@ class Agreement:
         return frozenset(kind for clause in self.terms.clause for kind in clause.recipient_types)
 
     def leading_veto(self, reasons: Iterable[str]) -> str:
-        """Of several vetoes the one the agreement lists first, so that one decision always gives
-        one reason.
+        """Return of several vetoes the one the agreement lists first.
+
+        So one decision always gives one reason.
         """
         listed = list(self.terms.veto)
         return min(
@@ -173,9 +173,7 @@ class Agreement:
         return on > self.terms.review_by
 
     def told(self, clause: Clause, recipient_type: str) -> ClauseText:
-        """The clause as a recipient of that type is told it, with the basis of the recipient's own
-        regime.
-        """
+        """Word the clause for a recipient of that type, with the basis of its own regime."""
         ground = clause.part3 if recipient_type in COMPETENT else clause.uk_gdpr
         return ClauseText(
             id=clause.id,
@@ -211,8 +209,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """The agreement's answer: permitted with the ids of its clauses, or not with the ids of vetoes;
-    neither means no clause.
+    """The agreement's answer to a question.
+
+    Permitted with the ids of its clauses, or not with the ids of vetoes; neither means no clause.
     """
 
     permitted: bool
@@ -220,8 +219,10 @@ class Ruling:
 
 
 def child_present(snapshot: CaseSnapshot) -> bool:
-    """A child on the case, anybody else under 18 but the suspect, or a form that says children were
-    there without naming them.
+    """Tell whether a child is on the case or was there.
+
+    That is a child, anybody else under 18 but the suspect, or a form that says children were there
+    without naming them.
     """
     if any(
         s.role == "child" or (s.under_18 and s.role != "perpetrator") for s in snapshot.subjects

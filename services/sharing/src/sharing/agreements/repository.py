@@ -1,5 +1,4 @@
-"""Signed bundles of sharing agreements: read, checked against the schema, verified, and asked
-through Cedar in one batch."""
+"""Read, check and verify signed bundles of sharing agreements, and ask them through Cedar."""
 
 import hashlib
 import json
@@ -56,8 +55,9 @@ class Bundle:
 
     @property
     def hash(self) -> str:
-        """The agreement hash that every disclosure names: base64url SHA-256 over the canonical list
-        of the files' SHA-256.
+        """The agreement hash that every disclosure names.
+
+        It is the base64url SHA-256 over the canonical list of the files' SHA-256.
         """
         listed = {name: b64u(hashlib.sha256(data).digest()) for name, data in self.parts.items()}
         return b64u(hashlib.sha256(canonical(listed)).digest())
@@ -101,8 +101,9 @@ class CedarRules:
     """One loaded agreement, parsed once. Fulfils `agreements.ports.Rules`."""
 
     def __init__(self, bundle: Bundle) -> None:
-        """Raises AgreementRefused unless terms and rules agree with each other and with the
-        schema.
+        """Parse the bundle, once.
+
+        Raises AgreementRefused unless terms and rules agree with each other and with the schema.
         """
         terms = _terms(bundle)
         self.agreement = Agreement(terms, bundle.hash)
@@ -179,8 +180,9 @@ class CedarRules:
         }
 
     def _entities_of(self, agencies: Sequence[Agency]) -> cedarpy.Entities:
-        """Agencies and categories hang under the clauses that name them; parsed again only when the
-        agencies change.
+        """Hang agencies and categories under the clauses that name them.
+
+        They are parsed again only when the agencies change.
         """
         wanted = tuple((agency.id, agency.type) for agency in agencies)
         if self._entities is None or self._entities[0] != wanted:
@@ -233,8 +235,9 @@ def load(
     operator: VerificationKey,
     unsigned_allowed: bool,
 ) -> tuple[CedarRules, str]:
-    """Check, verify and parse a bundle for use on a day; also says what its owner must be told
-    (empty, or a code).
+    """Check, verify and parse a bundle for use on a day.
+
+    Also answers what its owner must be told: empty, or a code.
 
     An unsigned bundle is used only where `unsigned_allowed`, which is for demonstrations. Raises
     AgreementRefused.
@@ -269,8 +272,9 @@ def _named_policies(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _check_rules(named: Mapping[str, Mapping[str, Any]], terms: Terms) -> None:
-    """Every clause has exactly its permit, bounded by its own recipients and categories; every
-    other rule is a listed veto.
+    """Hold every clause to exactly its permit, bounded by its own recipients and categories.
+
+    Every other rule must be a listed veto. Raises AgreementRefused.
     """
     permits = {name: policy for name, policy in named.items() if policy["effect"] == "permit"}
     if set(permits) != {clause.id for clause in terms.clause}:

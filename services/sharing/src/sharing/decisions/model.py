@@ -1,5 +1,7 @@
-"""Decide who may know what: questions to the agreement, and what its answers add up to. Pure; the
-same inputs give the same decision."""
+"""Decide who may know what: the questions to the agreement, and what its answers add up to.
+
+Pure: the same inputs give the same decision.
+"""
 
 import hashlib
 import hmac
@@ -25,9 +27,7 @@ ESSENTIAL: Final = "essential-withheld"
 
 @dataclass(frozen=True, slots=True)
 class RecipientDecision:
-    """What one agency may know: what is permitted, with its clause, withheld ones with the reason,
-    and the sum of it.
-    """
+    """What one agency may know, what is withheld with the reason, and the sum of it."""
 
     recipient: Agency
     projection: Projection
@@ -56,8 +56,9 @@ class SharingDecision:
 def due(
     snapshot: CaseSnapshot, agreement: Agreement, agencies: Sequence[Agency]
 ) -> tuple[Agency, ...]:
-    """The agencies a decision must answer for: parties of the area that some clause may serve, in
-    the order of their ids.
+    """List the agencies a decision must answer for, in the order of their ids.
+
+    They are the parties of the area that some clause may serve.
     """
     served = agreement.serves()
     parties = set(agreement.terms.parties)
@@ -132,8 +133,9 @@ def conclude(
 
 
 def inputs_hash(snapshot: CaseSnapshot) -> str:
-    """SHA-256 of everything a decision looked at; random ids in it keep its content from being
-    guessed.
+    """Hash everything a decision looked at, by SHA-256.
+
+    Random ids in it keep its content from being guessed.
     """
     return b64u(hashlib.sha256(canonical(snapshot.data())).digest())
 
@@ -241,8 +243,9 @@ def delivery_id(
 
 
 def fingerprint(secret: bytes, content: Mapping[str, object]) -> str:
-    """Tells whether two deliveries say the same, whatever their id, kind and moment; keyed, so that
-    nobody can guess content by it.
+    """Tell by it whether two deliveries say the same, whatever their id, kind and moment.
+
+    It is keyed, so that nobody can guess content by it.
     """
     said = {
         name: value for name, value in content.items() if name not in {"deliveryId", "kind", "asOf"}

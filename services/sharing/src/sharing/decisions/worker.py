@@ -1,5 +1,4 @@
-"""Looks for cases that a suspension skipped and whose agency may act again, and has them decided
-on anew."""
+"""Find cases that skipped a suspended agency which may act again, and decide on them anew."""
 
 import logging
 from datetime import timedelta

@@ -17,8 +17,9 @@ _SUBJECTS = 200
 
 
 class ReferralChecks:
-    """`POST referral /v1/release-checks`; fulfils `ports.ReleaseChecks`. Nothing is remembered
-    between two calls.
+    """Calls `POST referral /v1/release-checks`; fulfils `ports.ReleaseChecks`.
+
+    Nothing is remembered between two calls.
     """
 
     def __init__(self, client: ServiceClient, clock: Clock) -> None:
@@ -28,8 +29,9 @@ class ReferralChecks:
     async def check(
         self, case_id: UUID, version: int, subjects: Sequence[UUID]
     ) -> CaseState | None:
-        """Referral's answer of this moment, or None for anything that is not a whole answer about
-        this case.
+        """Return referral's answer of this moment.
+
+        None for anything that is not a whole answer about this case.
         """
         asked = self._clock.monotonic()
         question = {

@@ -296,8 +296,9 @@ def authorised_disclosure(
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a package is made of: the content C with its salt, our audit record with its salt, and
-    its place in the log.
+    """What a package is made of, beside the disclosure.
+
+    The content C with its salt, our audit record with its salt, and its place in the log.
     """
 
     content: bytes
@@ -336,8 +337,9 @@ class ProofWrong(ValueError):
 
 
 def check_proof(prepared: Prepared, log: Verifier) -> None:
-    """Step 3 of design section 8: the leaf commits to the record *we* wrote, which commits to
-    *this* content, and stands in the log.
+    """Check step 3 of design section 8: the log holds our record of exactly this content.
+
+    The leaf commits to the record *we* wrote, which commits to *this* content.
 
     Raises ProofWrong.
     """
@@ -360,8 +362,9 @@ def check_proof(prepared: Prepared, log: Verifier) -> None:
 
 
 def package(prepared: Prepared, promise: Promise | None = None) -> DisclosurePackage:
-    """The event that is sealed to the recipient; with a promise on the emergency path, else with
-    leaf and proof.
+    """Make the event that is sealed to the recipient.
+
+    On the emergency path it carries the promise, else leaf and proof.
     """
     evidence = prepared.evidence
     return DisclosurePackage(
@@ -378,7 +381,8 @@ def package(prepared: Prepared, promise: Promise | None = None) -> DisclosurePac
 
 
 def wait(attempts: int) -> timedelta:
-    """How long until the next try after so many: doubling from a quarter of a second to half a
-    minute.
+    """How long until the next try after so many.
+
+    It doubles from a quarter of a second to half a minute.
     """
     return timedelta(seconds=min(_FIRST_WAIT * 2 ** min(attempts, 16), _LONGEST_WAIT))

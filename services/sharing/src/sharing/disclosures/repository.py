@@ -55,6 +55,7 @@ _WORDS: Final[Mapping[str, Callable[[str], Any]]] = {
     "sealed_to": lambda word: word or None,
 }
 """How the columns of words are read."""
+_READ: Final = tuple((_OWN.index(name), read) for name, read in _WORDS.items())
 
 # Made once: building a statement costs several times what running it does.
 _NEW: Final = Prepared(insert(_DISCLOSURE), *_OWN, "key_id", "evidence_ct")
@@ -233,10 +234,10 @@ class SqlDisclosures:
 
 def _disclosure(row: Any) -> Disclosure:
     """From the columns of `_OWN`, in their order."""
-    values = dict(zip(_OWN, row, strict=False))
-    return Disclosure(
-        **{name: _WORDS[name](value) if name in _WORDS else value for name, value in values.items()}
-    )
+    values = list(row[: len(_OWN)])
+    for place, read in _READ:
+        values[place] = read(values[place])
+    return Disclosure(*values)
 
 
 def _stored(disclosure: Disclosure, name: str) -> Any:

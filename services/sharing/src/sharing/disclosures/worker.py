@@ -177,8 +177,9 @@ class Releases:
     async def _again(
         self, find: Callable[[DisclosureViews, UUID | None], tuple[Due, ...]], seal: _Seal
     ) -> None:
-        """Seal for everything found, page by page: what may not be sealed now stays, and must not
-        hide what stands behind it.
+        """Seal for everything found, page by page.
+
+        What may not be sealed now stays, and must not hide what stands behind it.
         """
         after: UUID | None = None
         # Read at once, never kept
@@ -188,8 +189,9 @@ class Releases:
             after = page[-1].delivery_id
 
     async def _tell_overdue(self, now: datetime) -> None:
-        """Each promise past its hour in a transaction of its own; one already told of changes
-        nothing.
+        """Tell of each promise past its hour, in a transaction of its own.
+
+        One already told of changes nothing.
         """
         after: UUID | None = None
         # Read at once, never kept
@@ -203,8 +205,9 @@ class Releases:
             after = page[-1]
 
     async def _seal_again(self, due: Due, seal: _Seal) -> None:
-        """One question and one transaction for one delivery; one that cannot be sealed must not
-        keep the others.
+        """Ask once and seal in one transaction for one delivery.
+
+        One that cannot be sealed must not keep the others.
         """
         state = await self._checks.check(due.case_id, due.version, due.subjects)
         try:

@@ -12,8 +12,9 @@ Kind = Literal["disclosure", "correction", "withdrawal", "notice"]
 
 
 class SubjectCategory(NamedTuple):
-    """What is decided as one: a category of one person's information, or of the case itself when
-    `subject` is None.
+    """A category of one person's information, or of the case itself when `subject` is None.
+
+    It is decided as one.
 
     A tuple, because a decision looks these up some hundred times, and a dataclass makes its hash
     and comparison in Python.

@@ -1,8 +1,7 @@
-"""What a recipient sees: a pure projection of a case's facts through a decision and the category
-table.
+"""Make what a recipient sees: a pure projection of a case's facts through a decision.
 
-Preview, delivery, export and audit view all call `content`, so what was shown beforehand is what
-leaves, byte for byte.
+Preview, delivery, export and audit view all call `SnapshotReader.content`. So what was shown
+beforehand is what leaves, byte for byte.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,7 +12,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from common.events.case import CaseSnapshot, Fact
-from hubformats.canonical import canonical
 from hubformats.categories import CATEGORIES, FROM_SNAPSHOT, category
 from hubformats.places import is_area
 from hubformats.shield import REMOVED, Shield
@@ -98,8 +96,9 @@ class SnapshotReader:
         return Shield(secrets, told, (*areas, self.snapshot.area), names)
 
     def value(self, fact: Fact) -> Any:
-        """The fact's value as it may be shown: without shielded places, and without an area that is
-        none.
+        """Return the fact's value as it may be shown.
+
+        Shielded places are taken out, and so is an area that is none.
         """
         return REMOVED if self._is_misplaced(fact) else self.mask.clean(fact.value)
 
@@ -122,8 +121,7 @@ class SnapshotReader:
         )
 
     def is_location_shielded(self, subject_category: SubjectCategory) -> bool:
-        """Whether an address shield withholds this from everybody (design section 13, rule
-        1).
+        """Tell whether an address shield withholds this from everybody (design section 13, rule 1).
 
         People on the protected side share roof, school run and GP, so a shield on one of them hides
         the places of all, and of the case. A shielded perpetrator hides only his own.
@@ -136,8 +134,9 @@ class SnapshotReader:
         return subject in self._shielded if subject in self._perpetrators else self._protected
 
     def _is_misplaced(self, fact: Fact) -> bool:
-        """Whether an address stands in the field for the area of somebody shielded: at most an area
-        may leave (design 13, rule 1).
+        """Tell whether an address stands in the field for the area of somebody shielded.
+
+        At most an area may leave (design section 13, rule 1).
         """
         return (
             fact.category.endswith("_area")
@@ -148,7 +147,13 @@ class SnapshotReader:
     def content(
         self, projection: Projection, *, kind: Kind, delivery_id: UUID, case_reference: str
     ) -> dict[str, Any]:
-        """What `content` writes, before it is written. Raises as it does."""
+        """Say what one delivery holds; its canonical bytes are the content C.
+
+        It holds nothing of what was withheld, not even that something was: no empty section, no gap
+        in a numbering, no other recipient, no snapshot version. Raises CategoryUnknown, and
+        ValueError when the projection names no clause or permits a shielded place, which no
+        decision may do.
+        """
         if not projection.clauses:
             raise ValueError("a disclosure needs a clause")
         if any(
@@ -193,37 +198,6 @@ class SnapshotReader:
         ):
             made["safeContact"] = safe_contact(snapshot, projection, seen)
         return made
-
-
-def subject_categories(snapshot: CaseSnapshot) -> tuple[SubjectCategory, ...]:
-    """`SnapshotReader.subject_categories` of a snapshot."""
-    return SnapshotReader(snapshot).subject_categories()
-
-
-def is_location_shielded(snapshot: CaseSnapshot, subject_category: SubjectCategory) -> bool:
-    """`SnapshotReader.is_location_shielded` of a snapshot."""
-    return SnapshotReader(snapshot).is_location_shielded(subject_category)
-
-
-def content(
-    snapshot: CaseSnapshot,
-    projection: Projection,
-    *,
-    kind: Kind,
-    delivery_id: UUID,
-    case_reference: str,
-) -> bytes:
-    """The canonical content C of one delivery.
-
-    It holds nothing of what was withheld, not even that something was: no empty section, no gap in
-    a numbering, no other recipient, no snapshot version. Raises CategoryUnknown, and ValueError
-    when the projection names no clause or permits a shielded place, which no decision may do.
-    """
-    return canonical(
-        SnapshotReader(snapshot).content(
-            projection, kind=kind, delivery_id=delivery_id, case_reference=case_reference
-        )
-    )
 
 
 def _clause(leading: ClauseText) -> dict[str, str]:

@@ -1,5 +1,7 @@
-"""The operator has what stays blocked decided on again: by delivery, by reason, or a whole case by
-its referrer's name for it."""
+"""Decide again on what stays blocked, because the operator asks for it.
+
+By delivery, by reason, or a whole case by its referrer's name for it.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,5 +1,7 @@
-"""Decide again on what sharing holds of a case, with no new facts: a restored agency, or a person
-who asks for another look."""
+"""Decide again on what sharing holds of a case, with no new facts.
+
+For a restored agency, or for a person who asks for another look.
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,9 +15,7 @@ from sharing.decisions.use_cases.run import DecisionContext, apply, decide, narr
 
 @dataclass(frozen=True, slots=True)
 class Redecided:
-    """A further decision on a case's current version, and to whom something new was prepared under
-    it.
-    """
+    """A further decision on a case's current version, and to whom it prepared something new."""
 
     decision_id: UUID
     prepared: tuple[str, ...]

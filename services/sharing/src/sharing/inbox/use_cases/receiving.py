@@ -1,5 +1,4 @@
-"""What agencies do with what they were given: read the inbox, sign that it is saved,
-acknowledge."""
+"""Read the inbox, take in signed receipts that something is saved, and acknowledgements."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -143,8 +142,9 @@ def _given(tx: InboxTx, actor: Actor, delivery_id: UUID) -> AuthorisedDelivery:
 
 
 def _read(tx: InboxTx, context: Context, actor: Actor, shown: tuple[Shown, ...]) -> None:
-    """Record the look, so that an auditor finds it by every delivery and by either agency's name
-    for every case that was shown.
+    """Record the look.
+
+    An auditor finds it by every delivery, and by either agency's name for every case shown.
     """
     for start in range(0, len(shown), _LOOKED_AT):
         tx.record(_read_entry(context, actor, shown[start : start + _LOOKED_AT]))
