@@ -86,7 +86,23 @@ async def build(
         demo=settings.demo,
     )
     behind = (adapters or real_adapters)(frame)
-    api = Api(
+    provides: Mapping[type, object] = {
+        Context: context,
+        Pages: Pages(_templates(), context, assets_version()),
+        Idempotency: frame.idempotency,
+        ShellPorts: behind.shell,
+        SignInPorts: behind.sign_in,
+        WorkPorts: behind.work,
+        AuditingPorts: behind.auditing,
+        EmergencyPorts: behind.emergency,
+    }
+    app = create_app(_api(settings), frame.runtime, provides=provides, answers=work_routes.PROBLEMS)
+    register(app)
+    return Service("portal", app, parts=[frame], pausable=[frame])
+
+
+def _api(settings: Settings) -> Api:
+    return Api(
         "portal",
         "Portal",
         "Web screens for advocates and auditors.",
@@ -102,19 +118,6 @@ async def build(
         headers={"content-security-policy": content_policy(settings)},
         error_page=error_page,
     )
-    provides: Mapping[type, object] = {
-        Context: context,
-        Pages: Pages(_templates(), context, assets_version()),
-        Idempotency: frame.idempotency,
-        ShellPorts: behind.shell,
-        SignInPorts: behind.sign_in,
-        WorkPorts: behind.work,
-        AuditingPorts: behind.auditing,
-        EmergencyPorts: behind.emergency,
-    }
-    app = create_app(api, frame.runtime, provides=provides, answers=work_routes.PROBLEMS)
-    register(app)
-    return Service("portal", app, parts=[frame], pausable=[frame])
 
 
 def real_adapters(frame: Frame) -> Adapters:
