@@ -57,6 +57,32 @@ async def saved(hub: Road, agency: str, delivery: Delivery) -> dict[str, Any]:
     return await hub.partner(agency).send_receipt(delivery, "case-system")
 
 
+def each_part_is_its_own(got: dict[str, Delivery], preview: dict[str, Any], reference: str) -> None:
+    """Check content, shielded places, references and categories of the three deliveries."""
+    for name, delivery in got.items():
+        assert delivery.verdict.standing == "proven"
+        shown = next(each["content"] for each in preview["recipients"] if each["agency"] == name)
+        assert canonical(shown) == unb64u(delivery.package.content), (
+            "a preview is the delivery, byte for byte"
+        )
+        for private in ("Larkspur", "NZ9 4QX", "Fellgate"):
+            assert private not in json.dumps(delivery.verdict.content), (
+                "a shielded address leaves to nobody"
+            )
+    references = {str(delivery.verdict.content["caseReference"]) for delivery in got.values()} | {
+        reference
+    }
+    assert len(references) == 4, "each agency knows the case by its own reference"
+    told = {
+        name: {section["category"] for section in delivery.verdict.content["sections"]}
+        for name, delivery in got.items()
+    }
+    assert {"risk_answers", "victim_identity", "child_identity"} <= told[IDVA]
+    assert "child_identity" in told[CARE]
+    assert not told[CARE] & {"victim_address", "victim_phone", "risk_answers"}
+    assert told[SUPPORT] <= {"concern", "victim_identity", "victim_phone", "victim_area"}
+
+
 async def test_each_agency_receives_its_part_with_proof_and_signs(tmp_path: Path) -> None:
     async with road(tmp_path) as hub:
         sent = await hub.refer(example("referral-full"))
@@ -70,30 +96,7 @@ async def test_each_agency_receives_its_part_with_proof_and_signs(tmp_path: Path
             json={"caseReference": sent["caseReference"]},
         )
         got = {name: (await hub.received(name))[0] for name in (IDVA, CARE, SUPPORT)}
-        for name, delivery in got.items():
-            assert delivery.verdict.standing == "proven"
-            shown = next(
-                each["content"] for each in preview["recipients"] if each["agency"] == name
-            )
-            assert canonical(shown) == unb64u(delivery.package.content), (
-                "a preview is the delivery, byte for byte"
-            )
-            for private in ("Larkspur", "NZ9 4QX", "Fellgate"):
-                assert private not in json.dumps(delivery.verdict.content), (
-                    "a shielded address leaves to nobody"
-                )
-        references = {
-            str(delivery.verdict.content["caseReference"]) for delivery in got.values()
-        } | {sent["caseReference"]}
-        assert len(references) == 4, "each agency knows the case by its own reference"
-        told = {
-            name: {section["category"] for section in delivery.verdict.content["sections"]}
-            for name, delivery in got.items()
-        }
-        assert {"risk_answers", "victim_identity", "child_identity"} <= told[IDVA]
-        assert "child_identity" in told[CARE]
-        assert not told[CARE] & {"victim_address", "victim_phone", "risk_answers"}
-        assert told[SUPPORT] <= {"concern", "victim_identity", "victim_phone", "victim_area"}
+        each_part_is_its_own(got, preview, sent["caseReference"])
         for name in (
             "northmoor-housing",
             "northmoor-school",
@@ -292,9 +295,8 @@ async def test_a_person_releases_in_an_emergency_while_the_log_is_silent(tmp_pat
         }
         with pytest.raises(ProblemAnswer, match="403 forbidden"):
             await ask(hub, POLICE, "POST", path, "sharing.request", json=why)
-        answer = await as_person(
-            hub, "p-jess-marlow", POLICE, ["marac_coordinator"], "POST", path, why
-        )
+        coordinator = {"sub": "p-jess-marlow", "agency": POLICE, "roles": ["marac_coordinator"]}
+        answer = await as_person(hub, coordinator, "POST", path, why)
         assert answer["standing"] == "promised"
         assert [each.verdict.standing for each in await hub.received(IDVA)] == ["promised"]
         await hub.services["audit"].resume()
@@ -312,9 +314,7 @@ async def _keeps(hub: Road) -> bool:
 
 async def as_person(
     hub: Road,
-    person: str,
-    agency: str,
-    roles: list[str],
+    person: dict[str, Any],
     method: str,
     path: str,
     body: dict[str, Any],
@@ -329,11 +329,9 @@ async def as_person(
     now = int(hub.sharing(DecisionContext).now().timestamp())
     claims = {
         "iss": f"{BASE}/identity",
-        "sub": person,
+        **person,
         "aud": f"{BASE}/sharing",
         "client_id": "portal",
-        "agency": agency,
-        "roles": roles,
         "scope": "sharing.request",
         "cnf": {"jkt": me.kid},
         "jti": opaque(),

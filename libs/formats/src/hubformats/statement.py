@@ -1,5 +1,4 @@
-"""The signed statement inside every envelope: a compact JWS whose length tells nothing, and the
-evidence a recipient keeps.
+"""The signed statement inside every envelope: a compact JWS, padded; the recipient's evidence.
 
 Part of hub-event+jwe v1 (FROZEN, see envelope.py); envelope.py re-exports what callers need.
 It does not use hubformats.jws: the padding is put into the base64url text without encoding it, and
