@@ -1,7 +1,4 @@
-"""Audit's ports in memory: one log for every port, held to the contract suite of the real adapters.
-
-A write transaction that raises leaves nothing behind.
-"""
+"""Audit's ports in memory; a write transaction that raises leaves nothing behind."""
 
 import copy
 from collections.abc import Callable, Sequence

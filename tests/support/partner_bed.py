@@ -173,6 +173,9 @@ class FakeHub:
                     }
                 }
             )
+        return self._operators(method, path, content)
+
+    def _operators(self, method: str, path: str, content: bytes) -> httpx2.Response:
         if path == "/sharing/v1/disclosures/stuck":
             return _json(_STUCK)
         if path == "/sharing/v1/disclosures/decide-again":

@@ -1,7 +1,7 @@
 """Entries are written as whole rows by position: each value must stand in the column that is named
 for it, on both dialects."""
 
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import create_engine, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -51,6 +51,29 @@ ENTRIES = [
 ]
 
 
+FIRST: Final[dict[str, Any]] = {
+    "idx": 1,
+    "src": "src",
+    "ep": 2,
+    "seq": 3,
+    "tr": 4,
+    "leaf": b"leaf",
+    "service": "sharing",
+    "record_id": FIELDS["id"],
+    "record": b"record",
+    "salt": b"salt",
+    "tokens": f'{{"subject": ["{b64u(b"s" * 16)}", "{b64u(b"s" * 16)}"], "case": '
+    f'["{b64u(b"c" * 16)}"]}}',
+    "subject_sealed": "subject part",
+    "actor_sealed": "actor part",
+    "rejected": "code",
+    "raw_sealed": b"raw",
+    "flags": "late",
+    "claimed": '["other", 5, 6]',
+}
+"""The row of the first entry."""
+
+
 def test_every_value_comes_back_from_its_own_column() -> None:
     engine = create_engine("sqlite://")
     METADATA.create_all(engine)
@@ -68,26 +91,7 @@ def test_every_value_comes_back_from_its_own_column() -> None:
                 select(TOKEN.c.token, TOKEN.c.idx).order_by(TOKEN.c.token)
             )
         ]
-    assert first == {
-        "idx": 1,
-        "src": "src",
-        "ep": 2,
-        "seq": 3,
-        "tr": 4,
-        "leaf": b"leaf",
-        "service": "sharing",
-        "record_id": FIELDS["id"],
-        "record": b"record",
-        "salt": b"salt",
-        "tokens": f'{{"subject": ["{b64u(b"s" * 16)}", "{b64u(b"s" * 16)}"], "case": '
-        f'["{b64u(b"c" * 16)}"]}}',
-        "subject_sealed": "subject part",
-        "actor_sealed": "actor part",
-        "rejected": "code",
-        "raw_sealed": b"raw",
-        "flags": "late",
-        "claimed": '["other", 5, 6]',
-    }
+    assert first == FIRST
     assert (second["record_id"], second["tokens"], second["claimed"], second["rejected"]) == (
         "y",
         "{}",

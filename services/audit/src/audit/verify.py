@@ -107,10 +107,7 @@ def http_reader(client: httpx2.Client, prefix: str) -> Read:
     return read
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 0 when the log is verified, 1 when it is refused, 2 when a file named here
-    cannot be used.
-    """
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m audit.verify", description="Check a whole audit log from outside."
     )
@@ -130,7 +127,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--keep", type=Path, help="write the verified checkpoint here for the next run"
     )
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns 0 when the log is verified, 1 when it is refused, 2 when a file cannot be used.
+    """
+    given = _parser().parse_args(arguments)
     try:
         log = Verifier.parse(_text(given.vkey))
         older = _text(given.older) if given.older else None

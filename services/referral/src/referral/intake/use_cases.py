@@ -184,8 +184,7 @@ def _intake(
     granted: Granted, form: AnyForm, context: Context, rules: Rules, planned: Planned
 ) -> Intake:
     now, agency = context.clock.now(), granted.principal.agency
-    urgent = isinstance(form, UrgentReferral)
-    change = Change.URGENT if urgent else Change.SUBMITTED
+    change = Change.URGENT if isinstance(form, UrgentReferral) else Change.SUBMITTED
     origin = Origin(
         contribution_id=uuid7(),
         agency=agency,
@@ -224,9 +223,8 @@ def _intake(
         received_at=now,
         rules_version=rules.version,
     )
-    entry = context.entry("collection", granted, outline.case_id, origin.contribution_id, 1)
     entry = replace(
-        entry,
+        context.entry("collection", granted, outline.case_id, origin.contribution_id, 1),
         subjects=tuple(subject.subject_id for subject in planned.subjects),
         lawful_basis=planned.consent.lawful_basis,
         field_set=f"referral.{form.form}",
