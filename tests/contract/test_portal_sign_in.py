@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from common import topics
 from common.testing import ManualClock
-from common.web.frame import Frame
+from common.web.frame import Frame, Host
 from hubformats.audit_record import Actor, AuditEntry
 from identity.bootstrap.model.northmoor import AGENCIES
 from portal.shell.model import Draft, Grantings
@@ -134,15 +134,9 @@ async def trail(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         return
     clock = ManualClock()
     bus = EmbeddedBus(tmp_path / "bus.db", topics.topics(tuple(AGENCIES)), clock=clock)
-    frame = Frame(
-        "portal",
-        settings_for(tmp_path),
-        bus=bus.door("portal"),
-        clock=clock,
-        keyring=keyring(keys().folder, "portal"),
-        http=httpx2.AsyncClient(),
-        tables=TABLES,
-    )
+    ring, http = keyring(keys().folder, "portal"), httpx2.AsyncClient()
+    host = Host(settings_for(tmp_path), bus.door("portal"), clock, ring, http)
+    frame = Frame("portal", host, TABLES)
     await frame.open_database()
     await frame.trail.start()
 

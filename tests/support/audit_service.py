@@ -19,7 +19,7 @@ from common.bus import Outgoing
 from common.database import new_metadata
 from common.events.identity import DirectoryHeartbeat
 from common.keyring import FileKeyring
-from common.web.frame import Frame, frame_tables
+from common.web.frame import Frame, Host, frame_tables
 from common.web.service import Service
 from hubformats import jws
 from hubformats.audit_record import Actor, AuditEntry
@@ -88,16 +88,9 @@ class AuditHarness:
             http=self.http,
         )
         await self.service.start()
-        self.producer = Frame(
-            "sharing",
-            settings_for("sharing", self.folder, ISSUER),
-            bus=self.bus.door("sharing"),
-            clock=self.clock,
-            keyring=self.keyring("sharing"),
-            http=self.http,
-            tables=_TABLES,
-            follows_directory=False,
-        )
+        own, door = settings_for("sharing", self.folder, ISSUER), self.bus.door("sharing")
+        host = Host(own, door, self.clock, self.keyring("sharing"), self.http)
+        self.producer = Frame("sharing", host, _TABLES, follows_directory=False)
         self.producer.trail.on_receipt(lambda _unit, receipt: self.receipts.append(receipt))
         await self.producer.start()
         await self.beat()

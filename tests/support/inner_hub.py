@@ -32,6 +32,7 @@ from hubformats.ids import opaque
 from hubformats.keys import SigningKey, generate_signing
 from hubpartner.client import HubClient
 from hubpartner.profile import read_profile
+from identity.oauth.use_cases.authority import Authority
 from standalone.hub import Hub, Place, assemble, settings_for
 
 ROOT: Final = Path(__file__).parents[2]
@@ -167,7 +168,7 @@ class InnerHub:
         removes the claim.
         """
         caller, now = self.caller(who), int(CLOCK.now().timestamp())
-        key: SigningKey = self.service("identity").app.state.authority.token_key
+        key: SigningKey = self.service("identity").app.provisions.get(Authority).token_key
         good = {
             "iss": self.url("identity"),
             "sub": caller.client_id,

@@ -37,7 +37,9 @@ def lines() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     stream = io.StringIO()
-    start_logging("bed", stream=stream, correlation=lambda: "0191d0ba-0000-7000-8000-000000000000")
+    start_logging(
+        "harness", stream=stream, correlation=lambda: "0191d0ba-0000-7000-8000-000000000000"
+    )
     yield stream
     logging.captureWarnings(False)
     root.handlers[:] = handlers
@@ -67,7 +69,7 @@ def test_a_line_holds_allowed_fields_only(lines: io.StringIO) -> None:
     assert (line["message"], line["level"], line["service"], line["topic"], line["waiting"]) == (
         "relay waits",
         "warning",
-        "bed",
+        "harness",
         "hub.case.v1",
         3,
     )
@@ -240,20 +242,20 @@ import asyncio, logging, sys
 from pathlib import Path
 from common import telemetry
 from common.web import correlation
-from tests.support.web_bed import MARKER, running
+from tests.support.web_harness import MARKER, running
 
 async def main(folder):
-    async with running(folder) as bed:
-        telemetry.start_logging("bed", correlation=correlation.current)
-        telemetry.start_telemetry("bed", bed.settings.with_(span_file=folder / "spans.jsonl"))
+    async with running(folder) as harness:
+        telemetry.start_logging("harness", correlation=correlation.current)
+        telemetry.start_telemetry("harness", harness.settings.with_(span_file=folder / "spans.jsonl"))
         parent = {"traceparent": "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01", "tracestate": f"x={MARKER}"}
-        await bed.call("GET", "/v1/things/7700900123", headers=parent)
-        await bed.call("GET", "/v1/things/13")
-        await bed.call("GET", f"/v1/{MARKER}")
-        await bed.call("GET", f"/v1/things?{MARKER}={MARKER}")
-        await bed.make(body={"people": [{"familyName": MARKER, MARKER: 1}]})
-        await bed.raw(MARKER.upper(), "/v1/things")
-        print((await bed.raw("GET", "/metrics")).text)
+        await harness.call("GET", "/v1/things/7700900123", headers=parent)
+        await harness.call("GET", "/v1/things/13")
+        await harness.call("GET", f"/v1/{MARKER}")
+        await harness.call("GET", f"/v1/things?{MARKER}={MARKER}")
+        await harness.make(body={"people": [{"familyName": MARKER, MARKER: 1}]})
+        await harness.raw(MARKER.upper(), "/v1/things")
+        print((await harness.raw("GET", "/metrics")).text)
         telemetry.stop_telemetry()
 
 asyncio.run(main(Path(sys.argv[1])))
@@ -285,7 +287,7 @@ def test_a_whole_service_leaks_nothing_into_logs_spans_and_metrics(tmp_path: Pat
         "the caller's trace goes on"
     )
     assert 'http_route="/v1/things/{thing_id}"' in ran.stdout
-    assert 'service="bed"' in ran.stdout
-    assert "RuntimeError at web_bed.py:" in ran.stdout, (
+    assert 'service="harness"' in ran.stdout
+    assert "RuntimeError at web_harness.py:" in ran.stdout, (
         "the planted failure is logged, so the search above had something to find"
     )

@@ -18,22 +18,22 @@ from common.web import guard
 from common.web.app import Api, HubApp, create_app
 from common.web.runtime import Check, Runtime
 from common.web.service import Service
-from tests.support.web_bed import SERVICE, Bed, problem, running
+from tests.support.web_harness import SERVICE, Harness, problem, running
 
 
 @pytest.fixture
-async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     """A running service with one good caller."""
     async with running(tmp_path) as made:
         yield made
 
 
-def app_with(bed: Bed, *routers: APIRouter) -> HubApp:
+def app_with(harness: Harness, *routers: APIRouter) -> HubApp:
     """An app of these routers."""
-    return create_app(Api("bed", "t", "d", routers), Runtime(bed.settings, None))
+    return create_app(Api("harness", "t", "d", routers), Runtime(harness.settings, None))
 
 
-async def test_a_route_without_a_guard_does_not_start(bed: Bed) -> None:
+async def test_a_route_without_a_guard_does_not_start(harness: Harness) -> None:
     router = APIRouter(prefix="/v1")
 
     @router.get("/open")
@@ -41,10 +41,10 @@ async def test_a_route_without_a_guard_does_not_start(bed: Bed) -> None:
         """Nobody decided who may call this."""
 
     with pytest.raises(ValueError, match="/v1/open has no guard"):
-        app_with(bed, router)
+        app_with(harness, router)
 
 
-async def test_two_operations_cannot_share_a_name(bed: Bed) -> None:
+async def test_two_operations_cannot_share_a_name(harness: Harness) -> None:
     router = APIRouter(prefix="/v1", dependencies=[guard.anyone("test")])
 
     async def same() -> None:
@@ -53,22 +53,22 @@ async def test_two_operations_cannot_share_a_name(bed: Bed) -> None:
     router.add_api_route("/a", same)
     router.add_api_route("/b", same)
     with pytest.raises(ValueError, match="two operations are called same"):
-        app_with(bed, router)
+        app_with(harness, router)
 
 
-async def test_without_an_authenticator_guarded_routes_refuse(bed: Bed) -> None:
-    bed.app = app_with(bed)
-    problem(await bed.call("POST", "/v1/operator/pause"), 503, "unavailable")
+async def test_without_an_authenticator_guarded_routes_refuse(harness: Harness) -> None:
+    harness.app = app_with(harness)
+    problem(await harness.call("POST", "/v1/operator/pause"), 503, "unavailable")
 
 
-async def document(bed: Bed) -> dict[str, Any]:
+async def document(harness: Harness) -> dict[str, Any]:
     """The OpenAPI document as served."""
-    made: dict[str, Any] = (await bed.raw("GET", "/openapi.json")).json()
+    made: dict[str, Any] = (await harness.raw("GET", "/openapi.json")).json()
     return made
 
 
-async def test_the_document_says_how_every_operation_refuses(bed: Bed) -> None:
-    made = await document(bed)
+async def test_the_document_says_how_every_operation_refuses(harness: Harness) -> None:
+    made = await document(harness)
     assert made["openapi"].startswith("3.1")
     assert made["servers"] == [{"url": SERVICE, "description": "This installation"}]
     assert not {"HTTPValidationError", "ValidationError"} & made["components"]["schemas"].keys()
@@ -86,8 +86,8 @@ async def test_the_document_says_how_every_operation_refuses(bed: Bed) -> None:
     assert {tag for operation in operations for tag in operation["tags"]} <= tags
 
 
-async def test_refusals_follow_from_what_an_operation_asks_for(bed: Bed) -> None:
-    paths = (await document(bed))["paths"]
+async def test_refusals_follow_from_what_an_operation_asks_for(harness: Harness) -> None:
+    paths = (await document(harness))["paths"]
     make, change, listing, health = (
         paths["/v1/things"]["post"],
         paths["/v1/things/{thing_id}"]["put"],
@@ -103,8 +103,8 @@ async def test_refusals_follow_from_what_an_operation_asks_for(bed: Bed) -> None
     assert health["security"] == []
 
 
-async def test_every_problem_example_is_a_problem(bed: Bed) -> None:
-    components = (await document(bed))["components"]
+async def test_every_problem_example_is_a_problem(harness: Harness) -> None:
+    components = (await document(harness))["components"]
     required = set(components["schemas"]["Problem"]["required"])
     for name, response in components["responses"].items():
         content = response["content"]["application/problem+json"]
@@ -113,10 +113,10 @@ async def test_every_problem_example_is_a_problem(bed: Bed) -> None:
             assert name == f"Problem{content['example']['status']}"
 
 
-async def test_everything_works_under_a_prefix_as_in_one_process(bed: Bed) -> None:
+async def test_everything_works_under_a_prefix_as_in_one_process(harness: Harness) -> None:
     base = "http://127.0.0.1:8000/referral"
-    bed.app = bed.build(base=base)
-    root = Starlette(routes=[Mount("/referral", app=bed.app)])
+    harness.app = harness.build(base=base)
+    root = Starlette(routes=[Mount("/referral", app=harness.app)])
     async with httpx2.AsyncClient(
         transport=httpx2.ASGITransport(root), base_url="http://127.0.0.1:8000"
     ) as client:
@@ -125,10 +125,10 @@ async def test_everything_works_under_a_prefix_as_in_one_process(bed: Bed) -> No
         page = (await client.get("/referral/docs")).text
         assert 'src="docs/swagger-ui-bundle.js"' in page
         assert (await client.get("/referral/docs/swagger-ui-bundle.js")).status_code == 200
-        token = bed.token(aud=base)
-        good = bed.headers("GET", "/v1/things/1", token, base=base)
+        token = harness.token(aud=base)
+        good = harness.headers("GET", "/v1/things/1", token, base=base)
         assert (await client.get("/referral/v1/things/1", headers=good)).status_code == 200
-        without_prefix = bed.headers("GET", "/v1/things/1", token, base="http://127.0.0.1:8000")
+        without_prefix = harness.headers("GET", "/v1/things/1", token, base="http://127.0.0.1:8000")
         problem(
             await client.get("/referral/v1/things/1", headers=without_prefix),
             401,
@@ -137,8 +137,8 @@ async def test_everything_works_under_a_prefix_as_in_one_process(bed: Bed) -> No
         problem(await client.get("/referral/v1/nope"), 404, "not-found")
 
 
-async def test_the_documents_page_asks_nobody_else(bed: Bed) -> None:
-    page = await bed.raw("GET", "/docs")
+async def test_the_documents_page_asks_nobody_else(harness: Harness) -> None:
+    page = await harness.raw("GET", "/docs")
     assert "//" not in page.text.replace("<!doctype html>", "")
     policy = page.headers["content-security-policy"]
     assert "unsafe" not in policy
@@ -177,21 +177,21 @@ class Recorder:
         self._note("resume")
 
 
-async def test_parts_start_in_order_and_stop_in_reverse(bed: Bed) -> None:
+async def test_parts_start_in_order_and_stop_in_reverse(harness: Harness) -> None:
     told: list[str] = []
-    service = Service("bed", bed.app, parts=[Recorder("a", told), Recorder("b", told)])
-    assert (await bed.raw("GET", "/readyz")).status_code == 503
+    service = Service("harness", harness.app, parts=[Recorder("a", told), Recorder("b", told)])
+    assert (await harness.raw("GET", "/readyz")).status_code == 503
     await service.start()
-    assert (await bed.raw("GET", "/readyz")).status_code == 200
+    assert (await harness.raw("GET", "/readyz")).status_code == 200
     await service.stop()
     assert told == ["start a", "start b", "stop b", "stop a"]
 
 
-async def test_a_part_that_cannot_start_stops_the_others(bed: Bed) -> None:
+async def test_a_part_that_cannot_start_stops_the_others(harness: Harness) -> None:
     told: list[str] = []
     service = Service(
-        "bed",
-        bed.app,
+        "harness",
+        harness.app,
         parts=[Recorder("a", told), Recorder("b", told, fail="start"), Recorder("c", told)],
     )
     with pytest.raises(OSError, match="b"):
@@ -199,51 +199,57 @@ async def test_a_part_that_cannot_start_stops_the_others(bed: Bed) -> None:
     assert told == ["start a", "start b", "stop b", "stop a"]
 
 
-async def test_a_part_that_cannot_stop_does_not_keep_the_others(bed: Bed) -> None:
+async def test_a_part_that_cannot_stop_does_not_keep_the_others(harness: Harness) -> None:
     told: list[str] = []
-    service = Service("bed", bed.app, parts=[Recorder("a", told), Recorder("b", told, fail="stop")])
+    service = Service(
+        "harness", harness.app, parts=[Recorder("a", told), Recorder("b", told, fail="stop")]
+    )
     await service.start()
     with pytest.raises(OSError, match="b"):
         await service.stop()
     assert told[-2:] == ["stop b", "stop a"]
 
 
-async def test_the_operator_pauses_and_resumes(bed: Bed) -> None:
+async def test_the_operator_pauses_and_resumes(harness: Harness) -> None:
     told: list[str] = []
-    service = Service("bed", bed.app, pausable=[Recorder("relay", told)])
+    service = Service("harness", harness.app, pausable=[Recorder("relay", told)])
     await service.start()
-    answer = await bed.call("POST", "/v1/operator/pause")
-    assert answer.json() == {"service": "bed", "paused": True}
+    answer = await harness.call("POST", "/v1/operator/pause")
+    assert answer.json() == {"service": "harness", "paused": True}
     assert service.paused
-    problem(await bed.call("GET", "/v1/things/1"), 503, "paused")
-    assert (await bed.raw("GET", "/healthz")).status_code == 200
-    assert (await bed.raw("GET", "/readyz")).json()["checks"]["running"] is False
-    assert (await bed.call("POST", "/v1/operator/resume")).json()["paused"] is False
+    problem(await harness.call("GET", "/v1/things/1"), 503, "paused")
+    assert (await harness.raw("GET", "/healthz")).status_code == 200
+    assert (await harness.raw("GET", "/readyz")).json()["checks"]["running"] is False
+    assert (await harness.call("POST", "/v1/operator/resume")).json()["paused"] is False
     assert told == ["pause relay", "resume relay"]
-    assert (await bed.call("GET", "/v1/things/1")).status_code == 200
+    assert (await harness.call("GET", "/v1/things/1")).status_code == 200
     await service.stop()
 
 
-async def test_only_an_operator_may_pause(bed: Bed) -> None:
-    service = Service("bed", bed.app)
-    problem(await bed.raw("POST", "/v1/operator/pause"), 401, "unauthorized")
+async def test_only_an_operator_may_pause(harness: Harness) -> None:
+    service = Service("harness", harness.app)
+    problem(await harness.raw("POST", "/v1/operator/pause"), 401, "unauthorized")
     problem(
-        await bed.call("POST", "/v1/operator/pause", token=bed.token(scope="referral.write")),
+        await harness.call(
+            "POST", "/v1/operator/pause", token=harness.token(scope="referral.write")
+        ),
         403,
         "insufficient-scope",
     )
     assert not service.paused
 
 
-async def test_a_check_that_raises_is_a_check_that_fails(bed: Bed) -> None:
+async def test_a_check_that_raises_is_a_check_that_fails(harness: Harness) -> None:
     async def broken() -> bool:
         raise OSError("secret path")
 
     checks: dict[str, Check] = {"database": broken, "bus": lambda: True}
-    app = create_app(Api("bed", "t", "d", []), Runtime(bed.settings, None, readiness=checks))
-    bed.app = app
-    await Service("bed", app).start()
-    answer = await bed.raw("GET", "/readyz")
+    app = create_app(
+        Api("harness", "t", "d", []), Runtime(harness.settings, None, readiness=checks)
+    )
+    harness.app = app
+    await Service("harness", app).start()
+    answer = await harness.raw("GET", "/readyz")
     assert answer.status_code == 503
     assert answer.json()["checks"] == {
         "database": False,
@@ -254,7 +260,7 @@ async def test_a_check_that_raises_is_a_check_that_fails(bed: Bed) -> None:
     assert "secret" not in answer.text
 
 
-async def test_lifespan_and_websockets_do_nothing(bed: Bed) -> None:
+async def test_lifespan_and_websockets_do_nothing(harness: Harness) -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -265,6 +271,6 @@ async def test_lifespan_and_websockets_do_nothing(bed: Bed) -> None:
     async def receive() -> Any:
         return inbox.pop(0)
 
-    await bed.app({"type": "lifespan"}, receive, send)
-    await bed.app({"type": "websocket", "path": "/"}, receive, send)
+    await harness.app({"type": "lifespan"}, receive, send)
+    await harness.app({"type": "websocket", "path": "/"}, receive, send)
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete", "websocket.close"]

@@ -19,23 +19,23 @@ from common.web.client import CallFailed, ProblemAnswer, ServiceClient, TokenRef
 from hubformats.canonical import parse, unb64u
 from hubformats.dpop import check_proof
 from hubformats.keys import SigningKey, generate_signing
-from tests.support.web_bed import ISSUER, MARKER, SERVICE, Bed, running
+from tests.support.web_harness import ISSUER, MARKER, SERVICE, Harness, running
 
 
 @pytest.fixture
-async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     """A running service with one good caller."""
     async with running(tmp_path) as made:
         yield made
 
 
 class Endpoint:
-    """An issuer's token endpoint that checks what it is sent and mints tokens for the bed's
+    """An issuer's token endpoint that checks what it is sent and mints tokens for the harness's
     service.
     """
 
-    def __init__(self, bed: Bed) -> None:
-        self.bed = bed
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
         self.asked: list[dict[str, str]] = []
         self.refuse = ""
         self.signing = generate_signing("svc:referral")
@@ -44,18 +44,21 @@ class Endpoint:
             ISSUER,
             "police-rms",
             signing=self.signing,
-            dpop_key=bed.client_key,
+            dpop_key=harness.client_key,
             http=self.http,
-            clock=bed.clock,
+            clock=harness.clock,
         )
 
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         if request.url.path != "/token":
-            return self.bed._issuer(request)
+            return self.harness._issuer(request)
         form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
         self.asked.append(form)
         proof = check_proof(
-            request.headers["dpop"], method="POST", url=f"{ISSUER}/token", now=self.bed.clock.now()
+            request.headers["dpop"],
+            method="POST",
+            url=f"{ISSUER}/token",
+            now=self.harness.clock.now(),
         )
         head, body, signature = form["client_assertion"].split(".")
         self.signing.public().verify(f"{head}.{body}".encode(), unb64u(signature))
@@ -63,16 +66,18 @@ class Endpoint:
         assert (claims["iss"], claims["sub"], claims["aud"]) == ("police-rms", "police-rms", ISSUER)
         if self.refuse:
             return httpx2.Response(400, json={"error": self.refuse, "error_description": MARKER})
-        token = self.bed.token(aud=form["resource"], scope=form["scope"], cnf={"jkt": proof.jkt})
+        token = self.harness.token(
+            aud=form["resource"], scope=form["scope"], cnf={"jkt": proof.jkt}
+        )
         return httpx2.Response(
             200, json={"access_token": token, "token_type": "DPoP", "expires_in": 300}
         )
 
 
 @pytest.fixture
-async def endpoint(bed: Bed) -> AsyncIterator[Endpoint]:
-    """A token endpoint for the bed."""
-    made = Endpoint(bed)
+async def endpoint(harness: Harness) -> AsyncIterator[Endpoint]:
+    """A token endpoint for the harness."""
+    made = Endpoint(harness)
     yield made
     await made.http.aclose()
 
@@ -82,10 +87,10 @@ async def test_a_token_is_kept_until_shortly_before_it_expires(endpoint: Endpoin
         *(endpoint.source.token(SERVICE, "referral.read") for _ in range(10))
     )
     assert (len(set(tokens)), len(endpoint.asked)) == (1, 1), "one question for all who wait"
-    endpoint.bed.clock.advance(269)
+    endpoint.harness.clock.advance(269)
     await endpoint.source.token(SERVICE, "referral.read")
     assert len(endpoint.asked) == 1
-    endpoint.bed.clock.advance(2)
+    endpoint.harness.clock.advance(2)
     await endpoint.source.token(SERVICE, "referral.read")
     await endpoint.source.token(SERVICE, "referral.write")
     assert len(endpoint.asked) == 3
@@ -108,7 +113,7 @@ async def test_an_issuer_that_is_not_itself_gets_no_assertion(endpoint: Endpoint
         signing=endpoint.signing,
         dpop_key=endpoint.signing,
         http=endpoint.http,
-        clock=endpoint.bed.clock,
+        clock=endpoint.harness.clock,
     )
     with pytest.raises(TokenRefused):
         await source.token(SERVICE, "referral.read")
@@ -116,9 +121,9 @@ async def test_an_issuer_that_is_not_itself_gets_no_assertion(endpoint: Endpoint
 
 
 def service_client(endpoint: Endpoint) -> ServiceClient:
-    """A client of the bed's service, in process."""
-    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(endpoint.bed.app))
-    return ServiceClient(SERVICE, endpoint.source, http=http, clock=endpoint.bed.clock)
+    """A client of the harness's service, in process."""
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(endpoint.harness.app))
+    return ServiceClient(SERVICE, endpoint.source, http=http, clock=endpoint.harness.clock)
 
 
 async def test_a_call_arrives_with_everything_it_needs(endpoint: Endpoint) -> None:
@@ -154,10 +159,10 @@ async def test_a_refusal_becomes_an_exception_with_its_places(endpoint: Endpoint
 async def test_a_token_the_service_no_longer_takes_is_renewed_once(endpoint: Endpoint) -> None:
     calls = service_client(endpoint)
     await calls.call("GET", "/v1/things", scope="referral.read")
-    endpoint.bed.issuer_key = generate_signing("svc:identity")
-    endpoint.bed.published[:] = [endpoint.bed.issuer_key]
-    endpoint.bed.clock.advance(11)
-    endpoint.bed.app = endpoint.bed.build()
+    endpoint.harness.issuer_key = generate_signing("svc:identity")
+    endpoint.harness.published[:] = [endpoint.harness.issuer_key]
+    endpoint.harness.clock.advance(11)
+    endpoint.harness.app = endpoint.harness.build()
     answer = await service_client(endpoint).call("GET", "/v1/things", scope="referral.read")
     assert answer.status_code == 200
     assert len(endpoint.asked) == 2

@@ -9,22 +9,22 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.support.web_bed import MARKER, Bed, problem, running, small_rates
+from tests.support.web_harness import MARKER, Harness, problem, running, small_rates
 
 GOOD: dict[str, Any] = {"people": [{"familyName": "Quill"}]}
 
 
 @pytest.fixture
-async def bed(tmp_path: Path) -> AsyncIterator[Bed]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     """A running service with one good caller."""
     async with running(tmp_path) as made:
         yield made
 
 
-async def post(bed: Bed, content: bytes, **headers: str) -> httpx2.Response:
+async def post(harness: Harness, content: bytes, **headers: str) -> httpx2.Response:
     """POST raw bytes as a known caller."""
     given = {"Idempotency-Key": "k" * 20, "Content-Type": "application/json", **headers}
-    return await bed.call(
+    return await harness.call(
         "POST",
         "/v1/things",
         content=content,
@@ -57,10 +57,12 @@ async def post(bed: Bed, content: bytes, **headers: str) -> httpx2.Response:
         "byte order mark",
     ],
 )
-async def test_unreadable_json_is_400_and_the_caller_is_known(bed: Bed, content: bytes) -> None:
-    problem(await post(bed, content), 400, "malformed-json")
-    assert bed.effects == []
-    refusal = bed.refusals[-1]
+async def test_unreadable_json_is_400_and_the_caller_is_known(
+    harness: Harness, content: bytes
+) -> None:
+    problem(await post(harness, content), 400, "malformed-json")
+    assert harness.effects == []
+    refusal = harness.refusals[-1]
     assert refusal.principal is not None
     assert (refusal.reasons, refusal.route, refusal.operation) == (
         {"malformed-json": 1},
@@ -69,32 +71,34 @@ async def test_unreadable_json_is_400_and_the_caller_is_known(bed: Bed, content:
     )
 
 
-async def test_an_unknown_caller_learns_401_before_anything_about_its_body(bed: Bed) -> None:
+async def test_an_unknown_caller_learns_401_before_anything_about_its_body(
+    harness: Harness,
+) -> None:
     for content in (b"\xff", b"{" * 300_000, b"{}"):
-        answer = await bed.raw(
+        answer = await harness.raw(
             "POST", "/v1/things", content=content, headers={"Content-Type": "application/json"}
         )
         problem(answer, 401, "unauthorized")
 
 
 @pytest.mark.parametrize("size", [256 * 1024 + 1, 2_000_000])
-async def test_a_large_body_is_413(bed: Bed, size: int) -> None:
-    problem(await post(bed, b'"' + b"x" * (size - 2) + b'"'), 413, "body-too-large")
+async def test_a_large_body_is_413(harness: Harness, size: int) -> None:
+    problem(await post(harness, b'"' + b"x" * (size - 2) + b'"'), 413, "body-too-large")
 
 
-async def test_a_body_of_exactly_the_limit_is_read(bed: Bed) -> None:
+async def test_a_body_of_exactly_the_limit_is_read(harness: Harness) -> None:
     body = json.dumps({"people": []}).encode()
-    answer = await post(bed, body + b" " * (256 * 1024 - len(body)))
+    answer = await post(harness, body + b" " * (256 * 1024 - len(body)))
     assert answer.status_code == 201, answer.text
 
 
-async def test_a_large_body_is_413_whatever_length_it_claims(bed: Bed) -> None:
+async def test_a_large_body_is_413_whatever_length_it_claims(harness: Harness) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(40):
             yield b"x" * 10_000
 
     problem(
-        await bed.call(
+        await harness.call(
             "POST", "/v1/things", content=endless(), headers={"Content-Type": "application/json"}
         ),
         413,
@@ -105,35 +109,37 @@ async def test_a_large_body_is_413_whatever_length_it_claims(bed: Bed) -> None:
 @pytest.mark.parametrize(
     "media", ["text/plain", "application/x-www-form-urlencoded", "application/json-patch+json", ""]
 )
-async def test_other_media_types_are_415(bed: Bed, media: str) -> None:
-    problem(await post(bed, b"{}", **{"Content-Type": media}), 415, "unsupported-media-type")
+async def test_other_media_types_are_415(harness: Harness, media: str) -> None:
+    problem(await post(harness, b"{}", **{"Content-Type": media}), 415, "unsupported-media-type")
 
 
 @pytest.mark.parametrize(
     "charset", ["latin-1", "ISO-8859-1", '"utf-16"', "", "utf-8; charset=latin-1"]
 )
-async def test_another_character_set_is_415(bed: Bed, charset: str) -> None:
+async def test_another_character_set_is_415(harness: Harness, charset: str) -> None:
     content = json.dumps(GOOD).encode()
     problem(
-        await post(bed, content, **{"Content-Type": f"application/json; charset={charset}"}),
+        await post(harness, content, **{"Content-Type": f"application/json; charset={charset}"}),
         415,
         "unsupported-media-type",
     )
-    assert bed.effects == []
+    assert harness.effects == []
 
 
 @pytest.mark.parametrize(
     "parameters", ["; charset=UTF-8", ';charset="utf-8"', "; Charset=us-ascii", "; profile=x", ";"]
 )
-async def test_what_is_utf_8_is_taken(bed: Bed, parameters: str) -> None:
+async def test_what_is_utf_8_is_taken(harness: Harness, parameters: str) -> None:
     content = json.dumps(GOOD).encode()
     assert (
-        await post(bed, content, **{"Content-Type": f"application/json{parameters}"})
+        await post(harness, content, **{"Content-Type": f"application/json{parameters}"})
     ).status_code == 201
 
 
-async def test_a_compressed_body_is_415(bed: Bed) -> None:
-    problem(await post(bed, b"{}", **{"Content-Encoding": "gzip"}), 415, "unsupported-media-type")
+async def test_a_compressed_body_is_415(harness: Harness) -> None:
+    problem(
+        await post(harness, b"{}", **{"Content-Encoding": "gzip"}), 415, "unsupported-media-type"
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,62 +153,66 @@ async def test_a_compressed_body_is_415(bed: Bed) -> None:
         ([MARKER], ""),
     ],
 )
-async def test_wrong_fields_are_422_with_pointers(bed: Bed, body: Any, pointer: str) -> None:
-    told = problem(await bed.make(body=body), 422, "validation-failed")
+async def test_wrong_fields_are_422_with_pointers(
+    harness: Harness, body: Any, pointer: str
+) -> None:
+    told = problem(await harness.make(body=body), 422, "validation-failed")
     assert [error["pointer"] for error in told["errors"]] == [pointer]
     assert all(error["in"] == "body" for error in told["errors"])
-    assert bed.effects == []
-    assert bed.refusals[-1].reasons == {"validation-failed": 1}
+    assert harness.effects == []
+    assert harness.refusals[-1].reasons == {"validation-failed": 1}
 
 
-async def test_wrong_and_unknown_query_parameters_are_422(bed: Bed) -> None:
-    told = problem(await bed.call("GET", f"/v1/things?limit={MARKER}"), 422, "validation-failed")
+async def test_wrong_and_unknown_query_parameters_are_422(harness: Harness) -> None:
+    told = problem(
+        await harness.call("GET", f"/v1/things?limit={MARKER}"), 422, "validation-failed"
+    )
     assert told["errors"] == [
         {"in": "query", "pointer": "/limit", "detail": "must be a whole number"}
     ]
-    told = problem(await bed.call("GET", "/v1/things?limit=101"), 422, "validation-failed")
+    told = problem(await harness.call("GET", "/v1/things?limit=101"), 422, "validation-failed")
     assert told["errors"][0]["detail"] == "must be at most 100"
     told = problem(
-        await bed.call("GET", f"/v1/things?dryrun=true&{MARKER}=1"), 422, "validation-failed"
+        await harness.call("GET", f"/v1/things?dryrun=true&{MARKER}=1"), 422, "validation-failed"
     )
     assert [error["pointer"] for error in told["errors"]] == ["/dryrun", "/*"]
-    told = problem(await bed.call("GET", f"/v1/things/{MARKER}"), 422, "validation-failed")
+    told = problem(await harness.call("GET", f"/v1/things/{MARKER}"), 422, "validation-failed")
     assert told["errors"][0]["in"] == "path"
 
 
-async def test_unknown_places_and_methods(bed: Bed) -> None:
-    problem(await bed.call("GET", f"/v1/{MARKER}"), 404, "not-found")
-    problem(await bed.call("GET", "/v1/things/"), 404, "not-found")
-    answer = await bed.call("DELETE", "/v1/things/1")
+async def test_unknown_places_and_methods(harness: Harness) -> None:
+    problem(await harness.call("GET", f"/v1/{MARKER}"), 404, "not-found")
+    problem(await harness.call("GET", "/v1/things/"), 404, "not-found")
+    answer = await harness.call("DELETE", "/v1/things/1")
     problem(answer, 405, "method-not-allowed")
     assert answer.headers["allow"] == "GET, PUT", "every method of the path, not of its first route"
 
 
 async def test_an_unhandled_error_tells_only_its_correlation_id(
-    bed: Bed, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    answer = await bed.call("GET", "/v1/things/13")
+    answer = await harness.call("GET", "/v1/things/13")
     problem(answer, 500, "internal-error")
     assert answer.headers["cache-control"] == "no-store"
     assert MARKER not in caplog.text
     lines = [getattr(record, "error", "") for record in caplog.records]
-    assert any(line.startswith("RuntimeError at web_bed.py:") for line in lines), (
+    assert any(line.startswith("RuntimeError at web_harness.py:") for line in lines), (
         "type and place are logged"
     )
 
 
-async def test_a_database_that_is_gone_is_503(bed: Bed) -> None:
-    await bed.database.stop()
-    problem(await bed.call("GET", "/v1/things/1"), 503, "unavailable")
+async def test_a_database_that_is_gone_is_503(harness: Harness) -> None:
+    await harness.database.stop()
+    problem(await harness.call("GET", "/v1/things/1"), 503, "unavailable")
 
 
-async def test_correlation_ids_are_echoed_only_if_they_are_uuids(bed: Bed) -> None:
+async def test_correlation_ids_are_echoed_only_if_they_are_uuids(harness: Harness) -> None:
     offered = "0191D0BA-0000-7000-8000-00000000000A"
-    assert (await bed.raw("GET", "/healthz", headers={"X-Correlation-ID": offered})).headers[
+    assert (await harness.raw("GET", "/healthz", headers={"X-Correlation-ID": offered})).headers[
         "x-correlation-id"
     ] == offered.lower()
     for bad in (MARKER, "07700900123", "x" * 400, f"{offered}{MARKER}"):
-        fresh = (await bed.raw("GET", "/healthz", headers={"X-Correlation-ID": bad})).headers[
+        fresh = (await harness.raw("GET", "/healthz", headers={"X-Correlation-ID": bad})).headers[
             "x-correlation-id"
         ]
         assert len(fresh) == 36
@@ -210,8 +220,8 @@ async def test_correlation_ids_are_echoed_only_if_they_are_uuids(bed: Bed) -> No
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/v1/things/1", "/nope", "/docs", "/openapi.json"])
-async def test_every_answer_carries_the_protective_headers(bed: Bed, path: str) -> None:
-    headers = (await bed.raw("GET", path)).headers
+async def test_every_answer_carries_the_protective_headers(harness: Harness, path: str) -> None:
+    headers = (await harness.raw("GET", path)).headers
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
@@ -219,50 +229,54 @@ async def test_every_answer_carries_the_protective_headers(bed: Bed, path: str) 
     assert "server" not in headers
 
 
-async def test_huge_headers_are_431(bed: Bed) -> None:
+async def test_huge_headers_are_431(harness: Harness) -> None:
     problem(
-        await bed.call("GET", "/v1/things/1", headers={"X-Long": "x" * 40_000}),
+        await harness.call("GET", "/v1/things/1", headers={"X-Long": "x" * 40_000}),
         431,
         "headers-too-large",
     )
 
 
-async def test_anonymous_refusals_are_one_entry_and_named_ones_one_each(bed: Bed) -> None:
+async def test_anonymous_refusals_are_one_entry_and_named_ones_one_each(harness: Harness) -> None:
     for _ in range(3):
-        await bed.raw("GET", "/v1/things/1")
-    await bed.raw("GET", "/nope")
-    assert bed.refusals == []
-    await bed.app.background.flush()
-    assert [(one.principal, dict(one.reasons)) for one in bed.refusals] == [
+        await harness.raw("GET", "/v1/things/1")
+    await harness.raw("GET", "/nope")
+    assert harness.refusals == []
+    await harness.app.background.flush()
+    assert [(one.principal, dict(one.reasons)) for one in harness.refusals] == [
         (None, {"unauthorized": 3, "not-found": 1})
     ]
-    await bed.app.background.flush()
-    assert len(bed.refusals) == 1
+    await harness.app.background.flush()
+    assert len(harness.refusals) == 1
     for _ in range(2):
-        await bed.make(token=bed.token(scope="referral.read"))
-    assert [one.reasons for one in bed.refusals[1:]] == [{"insufficient-scope": 1}] * 2
+        await harness.make(token=harness.token(scope="referral.read"))
+    assert [one.reasons for one in harness.refusals[1:]] == [{"insufficient-scope": 1}] * 2
 
 
-async def test_a_trail_that_fails_does_not_let_anybody_in(bed: Bed) -> None:
+async def test_a_trail_that_fails_does_not_let_anybody_in(harness: Harness) -> None:
     async def broken(_refusal: object) -> None:
         raise OSError("disk full")
 
-    bed.app.background._on_refusal = broken
-    problem(await bed.make(token=bed.token(scope="referral.read")), 403, "insufficient-scope")
+    harness.app.background._on_refusal = broken
+    problem(
+        await harness.make(token=harness.token(scope="referral.read")), 403, "insufficient-scope"
+    )
 
 
-async def test_rate_limits_hold_on_included_routes_and_leave_the_urgent_reserve(bed: Bed) -> None:
-    bed.app = bed.build(rates=small_rates())
-    first = await bed.make("a" * 20)
+async def test_rate_limits_hold_on_included_routes_and_leave_the_urgent_reserve(
+    harness: Harness,
+) -> None:
+    harness.app = harness.build(rates=small_rates())
+    first = await harness.make("a" * 20)
     assert first.headers["ratelimit-policy"] == '"default";q=2;w=60'
     assert first.headers["ratelimit"].startswith('"default";r=1;t=')
-    await bed.make("b" * 20)
-    refused = await bed.make("c" * 20)
+    await harness.make("b" * 20)
+    refused = await harness.make("c" * 20)
     problem(refused, 429, "rate-limited")
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     urgent = json.dumps({**GOOD, "form": "urgent"}).encode()
     passed = [
-        (await post(bed, urgent, **{"Idempotency-Key": f"{number}" * 20})).status_code
+        (await post(harness, urgent, **{"Idempotency-Key": f"{number}" * 20})).status_code
         for number in range(3)
     ]
     assert passed == [201, 201, 429], (
@@ -270,12 +284,12 @@ async def test_rate_limits_hold_on_included_routes_and_leave_the_urgent_reserve(
     )
 
 
-async def test_an_agency_has_a_limit_whatever_client_it_uses(bed: Bed) -> None:
-    bed.app = bed.build(rates=small_rates())
+async def test_an_agency_has_a_limit_whatever_client_it_uses(harness: Harness) -> None:
+    harness.app = harness.build(rates=small_rates())
     statuses = []
     for client in ("one", "two", "three", "four"):
-        token = bed.token(sub=client, client_id=client)
-        statuses.append((await bed.call("GET", "/v1/things/1", token=token)).status_code)
+        token = harness.token(sub=client, client_id=client)
+        statuses.append((await harness.call("GET", "/v1/things/1", token=token)).status_code)
     assert statuses == [200, 200, 200, 429]
-    other = bed.token(sub="five", client_id="five", agency="northmoor-idva")
-    assert (await bed.call("GET", "/v1/things/1", token=other)).status_code == 200
+    other = harness.token(sub="five", client_id="five", agency="northmoor-idva")
+    assert (await harness.call("GET", "/v1/things/1", token=other)).status_code == 200

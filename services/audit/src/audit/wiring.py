@@ -43,7 +43,7 @@ from common.keyring import Keyring
 from common.settings import Settings
 from common.topics import SERVICES
 from common.web.app import Api, HubApp, create_app
-from common.web.frame import Frame
+from common.web.frame import Frame, Host
 from common.web.idempotency import Idempotency
 from common.web.paging import Cursors
 from common.web.service import Service
@@ -168,12 +168,8 @@ async def build(
 
     frame = Frame(
         SERVICE,
-        settings,
-        bus=bus,
-        clock=clock,
-        keyring=keyring,
-        http=http,
-        tables=FRAME_TABLES,
+        Host(settings, bus, clock, keyring, http),
+        FRAME_TABLES,
         trail=trail,
     )
     log = _log_of(frame)

@@ -22,7 +22,7 @@ from common.keyring import Keyring
 from common.settings import Settings
 from common.topics import IDENTITY
 from common.web.app import Api, HubApp, create_app
-from common.web.frame import Frame
+from common.web.frame import Frame, Host
 from common.web.paging import Cursors
 from common.web.run import kafka_tls
 from common.web.runtime import Runtime
@@ -171,12 +171,8 @@ async def build(
     """Put the identity service together, not yet started."""
     frame = Frame(
         "identity",
-        settings,
-        bus=bus,
-        clock=clock,
-        keyring=keyring,
-        http=http,
-        tables=FRAME_TABLES,
+        Host(settings, bus, clock, keyring, http),
+        FRAME_TABLES,
         follows_directory=False,
     )
     store = SqlStore(frame.database, clock, frame.outbox, frame.trail)

@@ -14,7 +14,7 @@ from common.bus import Bus
 from common.keyring import KeyAbsent, Keyring
 from common.settings import Settings
 from common.web.app import Api, create_app
-from common.web.frame import Frame
+from common.web.frame import Frame, Host
 from common.web.idempotency import Idempotency
 from common.web.service import Service
 from hubformats.audit_record import AuditEntry
@@ -74,9 +74,7 @@ async def build(
     adapters: Callable[[Frame], Adapters] | None = None,
 ) -> Service:
     """Build the portal, not yet started. Tests put other `adapters` behind its ports."""
-    frame = Frame(
-        "portal", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES
-    )
+    frame = Frame("portal", Host(settings, bus, clock, keyring, http), TABLES)
     context = Context(
         base_url=settings.portal_url,
         clock=clock,

@@ -18,7 +18,7 @@ from common.keyring import Keyring
 from common.sealed import SubjectKeys
 from common.settings import Settings
 from common.web.app import Answers, Api, create_app
-from common.web.frame import Frame, Subscription
+from common.web.frame import Frame, Host, Subscription
 from common.web.idempotency import Idempotency
 from common.web.paging import Cursors
 from common.web.service import Service
@@ -120,9 +120,7 @@ async def build(
     settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient
 ) -> Service:
     """Build the referral service, not yet started."""
-    frame = Frame(
-        "referral", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES
-    )
+    frame = Frame("referral", Host(settings, bus, clock, keyring, http), TABLES)
     repositories = RepositoryDeps(
         subject_keys=SubjectKeys(keyring, SUBJECT_KEY, clock),
         index_key=keyring.secret("blind-index"),

@@ -26,7 +26,7 @@ from common.sealed import SubjectKeys
 from common.settings import Settings
 from common.web.app import Api, create_app
 from common.web.client import ServiceClient, TokenSource
-from common.web.frame import Frame, Subscription
+from common.web.frame import Frame, Host, Subscription
 from common.web.paging import Cursors
 from common.web.service import Service
 from hubformats.audit_record import AuditEntry
@@ -196,9 +196,7 @@ async def build(
 
     Raises AgreementRefused when its area's agreement is not one.
     """
-    frame = Frame(
-        "sharing", settings, bus=bus, clock=clock, keyring=keyring, http=http, tables=TABLES
-    )
+    frame = Frame("sharing", Host(settings, bus, clock, keyring, http), TABLES)
     bundle = read_bundle(frame.bootstrap.area.id)
     rules = agreement(bundle, settings, frame, clock.now().date())
     agreements = Agreements(

@@ -15,14 +15,12 @@ from starlette.types import Receive, Scope, Send
 
 from common.database import DatabaseStopped, DatabaseUnavailable
 from common.problems import Problem
-from common.settings import Settings
 from common.web import correlation, documents, health, operator
 from common.web.documents import calls_of
 from common.web.edge import Edge, problem_response
 from common.web.faults import faults
 from common.web.frame import Frame
 from common.web.guard import NEVER_PAUSED, Guard, Open
-from common.web.idempotency import Idempotency
 from common.web.provided import Provided, Provisions
 from common.web.refusals import Refusals
 from common.web.runtime import Runtime
@@ -96,12 +94,11 @@ _PUBLISHER: dict[str, Any] = {
 
 
 def create_app(
-    api: Api | str,
-    runtime: Runtime | Settings,
+    api: Api,
+    runtime: Runtime,
     *,
     provides: Mapping[type[Any], object] | None = None,
     answers: Answers | None = None,
-    **old: Any,
 ) -> HubApp:
     """Build a service's app.
 
@@ -110,8 +107,6 @@ def create_app(
     Raises ValueError if a route has no guard, if two share an operation id, or if one asks for a
     type that nobody provides; TypeError for an object of another type than it stands under.
     """
-    if isinstance(api, str) or isinstance(runtime, Settings):
-        return _create_app_the_old_way(str(api), runtime, **old)
     app = HubApp(
         title=api.title,
         description=api.description,
@@ -140,21 +135,6 @@ def create_app(
         app.include_router(router)
     _register_handlers(app, api.error_page, answers or {})
     _check_routes(app)
-    return app
-
-
-def _create_app_the_old_way(service: str, settings: Any, **old: Any) -> HubApp:
-    """Translate the keywords of before `Api` and `Runtime`, until every service has moved."""
-    state = old.pop("state", None) or {}
-    names = ("readiness", "on_refusal", "rates", "clock")
-    runs = {name: value for name in names if (value := old.pop(name, None)) is not None}
-    runtime = Runtime(settings, old.pop("authenticator"), **runs)
-    known = {Idempotency: state["idempotency"]} if "idempotency" in state else {}
-    provides = {**known, **old.pop("provides", {})}
-    answers = old.pop("answers", None)
-    api = Api(service, **{name: value for name, value in old.items() if value is not None})
-    app = create_app(api, runtime, provides=provides, answers=answers)
-    app.state._state.update({"settings": settings, "clock": runtime.clock, **state})
     return app
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 from sqlalchemy import MetaData, Table
@@ -86,16 +86,13 @@ class Frame:
     def __init__(
         self,
         service: str,
-        host: Host | Settings,
+        host: Host,
         tables: FrameTables,
         *,
         trail: Callable[["Frame"], AuditTrail] | None = None,
         follows_directory: bool = True,
-        **old: Any,
     ) -> None:
         """`trail` replaces the usual audit trail: audit ships its own records to itself."""
-        if isinstance(host, Settings):
-            host = Host(host, **old)
         self.service, settings = service, host.settings
         self.settings, self.bus, self.http = settings, host.bus, host.http
         self.clock, self.keyring = clock, keyring = host.clock, host.keyring

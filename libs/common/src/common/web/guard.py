@@ -1,8 +1,8 @@
 """Route guards: each route states who may call it; a guard gives a `Granted` or a Problem."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Security
@@ -163,25 +163,6 @@ class Open:
         demand_running(request)
         raise_fault(request)
         check_query(request)
-
-
-def requires(
-    scope: str,
-    *,
-    operation: Operation,
-    person: bool = False,
-    step_up: timedelta | None = None,
-    rate: str | Classify = "default",
-    clients: Collection[str] = (),
-    roles: Collection[str] = (),
-    rehearsal: str = "",
-) -> Any:
-    """Make the dependency of a route without a table of actions. Use `Guards` instead."""
-    _known_scope(scope)
-    permission = Permission(
-        scope, operation, person, frozenset(roles), frozenset(clients), step_up=step_up
-    )
-    return Security(Guard("", permission, rate, rehearsal), scopes=[scope])
 
 
 def anyone(reason: str) -> Any:

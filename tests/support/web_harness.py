@@ -96,8 +96,8 @@ class ThingOut(ApiModel):
     count: int
 
 
-class BedTx:
-    """The bed's transaction: a unit of work that knows attempts."""
+class HarnessTx:
+    """The harness's transaction: a unit of work that knows attempts."""
 
     def __init__(self, unit: Unit, answers: Idempotency) -> None:
         self._unit, self._answers = unit, answers
@@ -108,16 +108,16 @@ class BedTx:
 
 
 class Effects:
-    """What the bed's service did, and for whom."""
+    """What the harness's service did, and for whom."""
 
     def __init__(self, database: Database, answers: Idempotency) -> None:
         self.done: list[str] = []
         self.repeated: list[str] = []
         self._database, self._answers = database, answers
 
-    async def write(self, work: Callable[[BedTx], T]) -> T:
+    async def write(self, work: Callable[[HarnessTx], T]) -> T:
         """Run `work` in one transaction."""
-        return await self._database.write(lambda unit: work(BedTx(unit, self._answers)))
+        return await self._database.write(lambda unit: work(HarnessTx(unit, self._answers)))
 
 
 EffectsDep = Annotated[Effects, Depends(provided(Effects))]
@@ -134,7 +134,7 @@ async def make_thing(
     """Makes a thing, once."""
     who = granted.principal.client_id
 
-    def work(_tx: BedTx) -> Answer:
+    def work(_tx: HarnessTx) -> Answer:
         effects.done.append(who)
         made = {"id": opaque(), "count": len(body.people)}
         return Answer(201, made, {"Location": "/v1/things/1"})
@@ -189,7 +189,7 @@ async def read_address(
     return ThingOut(id=str(thing_id), count=1)
 
 
-class Bed:
+class Harness:
     """The service, its callers' keys, and everything it reported."""
 
     def __init__(self, folder: Path) -> None:
@@ -203,12 +203,12 @@ class Bed:
         self.settings = Settings(
             service_url=SERVICE,
             issuer=ISSUER,
-            database_url=f"sqlite:///{folder}/bed.db",
+            database_url=f"sqlite:///{folder}/harness.db",
             keyring_dir=folder,
             bootstrap_file=folder,
             data_dir=folder,
         )
-        self.database = Database(self.settings.database_url, clock=self.clock, name="bed")
+        self.database = Database(self.settings.database_url, clock=self.clock, name="harness")
         self.metadata = new_metadata()
         self.answers, self.proofs = idempotency.table(self.metadata), replay.table(self.metadata)
         self.idempotency = Idempotency(self.answers, b"i" * 32, self.clock)
@@ -229,7 +229,7 @@ class Bed:
             replay=guard_,
         )
         return create_app(
-            Api("bed", "Bed", "A service for tests.", [router], tags={"things": "Things."}),
+            Api("harness", "Harness", "A service for tests.", [router], tags={"things": "Things."}),
             Runtime(settings, access, self.clock, on_refusal=self._refused, rates=rates or Rates()),
             provides={
                 Effects: self.work,
@@ -341,17 +341,17 @@ class Bed:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Bed]:
-    """A bed with its database and a fresh directory."""
-    bed = Bed(folder)
-    await bed.database.start()
+async def running(folder: Path) -> AsyncIterator[Harness]:
+    """A harness with its database and a fresh directory."""
+    harness = Harness(folder)
+    await harness.database.start()
     try:
-        await ensure_schema(bed.database, bed.metadata)
-        bed.beat()
-        yield bed
+        await ensure_schema(harness.database, harness.metadata)
+        harness.beat()
+        yield harness
     finally:
-        await bed.database.stop()
-        await bed.issuer_http.aclose()
+        await harness.database.stop()
+        await harness.issuer_http.aclose()
 
 
 def problem(answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
