@@ -9,8 +9,9 @@ from hubformats.event import Event, Part, Vocabulary
 
 
 class Promise(Part):
-    """The emergency path's signed statement that an entry is durable at the producer and will be in
-    the log by `due`.
+    """State that an entry will be in the log by `due`: the emergency path's signed promise.
+
+    The entry is durable at its producer.
     """
 
     src: str

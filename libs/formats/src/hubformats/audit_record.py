@@ -198,8 +198,9 @@ class AuditEntry:
 
 
 def new_salt() -> bytes:
-    """A fresh 32-byte salt; it blinds the leaf, so it must never be used twice or derived from
-    anything.
+    """Make a fresh 32-byte salt.
+
+    It blinds the leaf, so it must never be used twice or derived from anything.
     """
     return secrets.token_bytes(SALT_BYTES)
 
@@ -210,23 +211,26 @@ def record_hash(salt: bytes, record: bytes) -> str:
 
 
 def content_commitment(salt: bytes, content: bytes) -> str:
-    """`dc`: base64url SHA-256(0x51 ‖ salt ‖ canonical content) that binds a disclosure's
-    exact bytes (design section 8).
+    """Commit to a disclosure's exact bytes: the record's `dc` (design section 8).
+
+    base64url SHA-256(0x51 ‖ salt ‖ canonical content).
     """
     return b64u(hashlib.sha256(_CONTENT_DOMAIN + salt + content).digest())
 
 
 def sealed_part_commitment(salt: bytes, plaintext: bytes) -> str:
-    """Binding, hiding commitment to a sealed part's plaintext, because AES-GCM alone does not
-    commit to its key.
+    """Commit to a sealed part's plaintext without showing it.
+
+    AES-GCM alone does not commit to its key.
     """
     return b64u(hashlib.sha256(_SEALED_PART_DOMAIN + salt + plaintext).digest())
 
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What the Merkle tree holds of one record: who wrote it (opaque), its place in that producer's
-    sequence, when, and a blinded hash.
+    """Hold what the Merkle tree has of one record.
+
+    Who wrote it (opaque), its place in that producer's sequence, when, and a blinded hash.
     """
 
     src: str
@@ -236,8 +240,9 @@ class Leaf:
     h: str
 
     def encode(self) -> bytes:
-        """The exact canonical bytes hashed into the tree; integers are microseconds or counts,
-        never floats.
+        """Return the exact canonical bytes hashed into the tree.
+
+        Integers are microseconds or counts, never floats.
         """
         said = {
             "v": RECORD_VERSION,

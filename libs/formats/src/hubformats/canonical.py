@@ -27,12 +27,13 @@ class CanonicalError(ValueError):
 
 
 def canonical(obj: object) -> bytes:
-    """The only bytes this value may have: keys sorted by code point, no spaces, UTF-8, no escapes
-    beyond what JSON demands.
+    """Return the only bytes this value may have.
 
-    Equal to RFC 8785 for the values allowed here: strings, integers within 2^53, booleans, null,
-    arrays and objects whose keys are ASCII. Raises CanonicalError for floats, NaN, keys that are
-    not strings, lone surrogates, depth over 32.
+    Keys are sorted by code point, without spaces, in UTF-8, with no escapes beyond what JSON
+    demands. Equal to RFC 8785 for the values allowed here: strings, integers within 2^53, booleans,
+    null, arrays and objects whose keys are ASCII.
+    Raises CanonicalError for floats, NaN, keys that are not strings, lone surrogates, and depth
+    over 32.
     """
     _check(obj, 1)
     octets = _encoded(_WRITER.encode(obj))
@@ -151,9 +152,7 @@ def _check(value: object, depth: int) -> None:
 
 
 def _too_deep(value: object) -> bool:
-    """Whether arrays and objects, as the decoder makes them, stand deeper than allowed: looked
-    through level by level.
-    """
+    """Whether arrays and objects stand deeper than allowed, looked through level by level."""
     level: list[Any] = [value] if type(value) in _NESTING else []
     for _ in range(MAX_DEPTH):
         if not level:

@@ -25,8 +25,9 @@ def case_reference(secret: bytes, agency: str, case_id: UUID) -> str:
 
 
 def normalised_reference(typed: str) -> str:
-    """A typed case reference in the form it is stored, forgiving case, spaces and Crockford's
-    look-alike letters.
+    """Return a typed case reference in the form it is stored.
+
+    Forgives case, spaces and Crockford's look-alike letters.
     """
     plain = typed.upper().replace(" ", "").replace("-", "")
     body = plain.removeprefix("NM").translate(str.maketrans("OIL", "011"))

@@ -9,8 +9,9 @@ Sensitivity = Literal["ordinary", "personal", "special", "criminal", "location",
 
 
 class CategoryUnknown(ValueError):
-    """A fact without a known data category: it can be neither stored nor shown (design section 2,
-    point 4). Never carries the fact.
+    """A fact has no known data category, so it can be neither stored nor shown.
+
+    Design section 2, point 4. Never carries the fact.
     """
 
 

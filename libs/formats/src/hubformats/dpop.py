@@ -74,9 +74,7 @@ class ReplayGuard(Protocol):
     """
 
     async def first_use(self, jkt: str, jti: str, until: datetime) -> bool:
-        """True for exactly one caller per (jkt, jti) before `until`, also among processes of one
-        service.
-        """
+        """True for exactly one caller per (jkt, jti) before `until`, in all processes."""
         ...
 
 
@@ -204,8 +202,9 @@ def algorithms_of(key: object) -> tuple[str, ...]:
 
 
 def _same_place(offered: object, wanted: str) -> bool:
-    """Compare after the normalization of RFC 3986 sections 6.2.2 and 6.2.3: case of scheme and
-    host, default port, escapes.
+    """Compare two URLs after the normalization of RFC 3986 sections 6.2.2 and 6.2.3.
+
+    Forgives case of scheme and host, the default port, and escapes.
     """
     if not isinstance(offered, str):
         return False

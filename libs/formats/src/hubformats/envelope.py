@@ -58,8 +58,9 @@ _CLEAR_MEMBERS: Final = {"id", "type", "source", "to", "stream", "seq", "pd"}
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What anyone may read on an envelope before opening it: good for routing and metrics, never
-    for a decision.
+    """Hold what anyone may read on an envelope before opening it.
+
+    Good for routing and metrics, never for a decision.
     """
 
     id: UUID
@@ -73,8 +74,9 @@ class Metadata:
 
 @dataclass(frozen=True, slots=True)
 class Opened(Statement):
-    """A statement taken from an envelope: `jws` is evidence to keep, `digest` names the exact
-    envelope bytes.
+    """Hold a statement taken from an envelope.
+
+    `jws` is evidence to keep; `digest` names the exact envelope bytes.
     """
 
     jws: str
@@ -192,8 +194,9 @@ def digest(value: bytes) -> str:
 
 
 def routing_headers(clear: Metadata) -> tuple[tuple[str, bytes], ...]:
-    """The bus headers of an envelope (CloudEvents Kafka binding): they repeat the clear metadata
-    and decide nothing.
+    """Return the bus headers of an envelope (CloudEvents Kafka binding).
+
+    They repeat the clear metadata and decide nothing.
     """
     return (
         ("ce_id", str(clear.id).encode()),

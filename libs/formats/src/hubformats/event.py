@@ -27,8 +27,9 @@ class Event(BaseModel):
         return self.model_dump(mode="json", by_alias=True)
 
     def size(self) -> int:
-        """Bytes of `data` in canonical form, without making it: another order of members is as
-        long.
+        """Return the bytes of `data` in canonical form, without making it.
+
+        Another order of members is as long.
         """
         return len(self.model_dump_json(by_alias=True).encode())
 

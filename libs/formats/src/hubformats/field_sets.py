@@ -76,11 +76,12 @@ kinds.
 
 
 def written(kinds: Sequence[str]) -> str:
-    """Names joined by commas, in the order given; if they do not fit, the first of them, how many
-    more, and the whole set in numbers.
+    """Join names by commas in the order given, within the limit.
 
+    If they do not fit: the first of them, how many more, and the whole set in numbers.
     `danger_place,victim_identity+9/1:2c1f`: bit n of the hexadecimal number stands for kind n of
-    list 1. Raises KeyError for a kind without a number.
+    list 1.
+    Raises KeyError for a kind without a number.
     """
     whole = ",".join(kinds)
     if len(whole) <= _LIMIT:
@@ -91,8 +92,9 @@ def written(kinds: Sequence[str]) -> str:
 
 
 def read(field_set: str) -> tuple[tuple[str, ...], int]:
-    """The names in a field set, and how many more there were that it does not name: none, unless it
-    was written before sets had numbers.
+    """Return the names in a field set, and how many more it does not name.
+
+    There are such only in one written before sets had numbers.
     """
     named, _, rest = field_set.partition("+")
     names = tuple(kind for kind in named.split(",") if kind)

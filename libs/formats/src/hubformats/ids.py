@@ -35,7 +35,8 @@ def uuid7() -> UUID:
 
 
 def opaque(nbytes: int = 16) -> str:
-    """A random handle of `nbytes` bytes as unpadded base64url; carries no meaning and cannot be
-    guessed.
+    """Make a random handle of `nbytes` bytes as unpadded base64url.
+
+    It carries no meaning and cannot be guessed.
     """
     return base64.urlsafe_b64encode(secrets.token_bytes(nbytes)).rstrip(b"=").decode()

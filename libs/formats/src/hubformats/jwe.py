@@ -28,8 +28,9 @@ _ENTRY_HEADER: Final = {"alg", "kid", "epk"}
 
 
 class Entropy(Protocol):
-    """Where the random parts of an envelope come from; only the maker of the golden files has
-    another than the system.
+    """Give the random parts of an envelope.
+
+    Only the maker of the golden files has another source than the system.
     """
 
     def octets(self, count: int) -> bytes:
@@ -157,8 +158,9 @@ def _decrypt(envelope: Mapping[str, Any], cek: bytes) -> bytes:
 
 
 def _shared_header(protected: str) -> dict[str, Any]:
-    """What a protected header in another spelling holds beside ours: nothing, or header members of
-    a lone recipient.
+    """Return what a protected header in another spelling holds beside ours.
+
+    Nothing, or header members of a lone recipient.
     """
     header = encoded_object(protected)
     if header.get("enc") != _JWE_HEADER["enc"]:
@@ -170,11 +172,10 @@ def _shared_header(protected: str) -> dict[str, Any]:
 
 
 def _with_shared(recipients: list[Any], shared: dict[str, Any]) -> list[Any]:
-    """The entries; that of a lone recipient with the header members its sender protected instead
-    (RFC 7516 section 4: their union counts).
+    """Return the entries, a lone recipient's with the members its sender protected instead.
 
-    Common libraries put `epk` there when there is one recipient. A member in both places, or
-    another one, is refused.
+    Their union counts (RFC 7516 section 4). Common libraries put `epk` there when there is one
+    recipient. A member in both places, or another one, is refused.
     """
     if not shared:
         return recipients

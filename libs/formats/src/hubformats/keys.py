@@ -94,16 +94,15 @@ class SigningKey:
         return VerificationKey(self.kid, self.owner, self.private.public_key())
 
     def jwk(self, private: bool = False) -> dict[str, str]:
-        """The JWK; with `private`, the secret `d` too, which belongs in a 0600 file and nowhere
-        else.
-        """
+        """Return the JWK; with `private` the secret `d` too, which belongs in a 0600 file only."""
         return _maybe_private(self.public().jwk(), self.private, private=private)
 
 
 @dataclass(frozen=True, slots=True)
 class OpeningKey:
-    """An owner's private key for what was sealed to it; `kid` is the RFC 7638 thumbprint of its
-    public half.
+    """Hold an owner's private key for what was sealed to it.
+
+    `kid` is the RFC 7638 thumbprint of its public half.
     """
 
     kid: str
@@ -116,9 +115,7 @@ class OpeningKey:
         return RecipientKey(self.kid, self.owner, self.alg, self.private.public_key())
 
     def jwk(self, private: bool = False) -> dict[str, str]:
-        """The JWK; with `private`, the secret `d` too, which belongs in a 0600 file and nowhere
-        else.
-        """
+        """Return the JWK; with `private` the secret `d` too, which belongs in a 0600 file only."""
         return _maybe_private(self.public().jwk(), self.private, private=private)
 
 
@@ -129,9 +126,7 @@ class KeySource(Protocol):
     """
 
     def verification(self, kid: str) -> VerificationKey | None:
-        """The verification key of that id, whatever its status, or None when this source has not
-        heard of it.
-        """
+        """Return the verification key of that id, whatever its status; None when it is unknown."""
         ...
 
     def recipient(self, owner: str) -> RecipientKey | None:

@@ -51,12 +51,13 @@ class Verdict:
 
 
 def verify_package(package: DisclosurePackage, *, me: str, log: Verifier) -> Verdict:
-    """Run the recipient's checks of design section 8, step 5; the envelope's signature was checked
-    when it was opened.
+    """Run the recipient's checks of design section 8, step 5.
 
-    1 content and record are canonical; 2 both name this delivery and me, nobody else; 3 the record
-    commits to exactly this content (`dc`); 4 leaf or promise commits to exactly this record (`h`);
-    5 the leaf is in the tree the log signed. Raises PackageRefused.
+    The envelope's signature was checked when it was opened. 1 content and record are canonical;
+    2 both name this delivery and me, nobody else; 3 the record commits to exactly this content
+    (`dc`); 4 leaf or promise commits to exactly this record (`h`); 5 the leaf is in the tree the
+    log signed.
+    Raises PackageRefused.
     """
     content, record = _parts(package)
     _addressed(package, content, record, me)

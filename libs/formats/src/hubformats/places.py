@@ -164,10 +164,10 @@ CALLED: Final = (
 
 
 def is_area(text: str) -> bool:
-    """Whether a text given as an area can be one: it names no number, no street and no part of a
-    postcode.
+    """Whether a text given as an area can be one.
 
-    An address typed into the wrong field must neither leave as an area nor be spared in texts.
+    It must name no number, no street and no part of a postcode: an address typed into the wrong
+    field must neither leave as an area nor be spared in texts.
     """
     words = words_of(text)
     return bool(words) and not any(
@@ -176,8 +176,9 @@ def is_area(text: str) -> bool:
 
 
 def gives_place(text: str) -> bool:
-    """Whether a text has the shape of an address: a postcode, or a number before a street's
-    kind.
+    """Whether a text has the shape of an address.
+
+    A postcode, or a number before a street's kind.
     """
     words = words_of(text)
     first = next((place for place, word in enumerate(words) if NUMBER.fullmatch(word)), len(words))

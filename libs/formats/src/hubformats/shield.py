@@ -55,8 +55,7 @@ class Shield:
         areas: Iterable[str],
         names: Iterable[str],
     ) -> None:
-        """`secrets` are shielded values, `told` shielded accounts in somebody's own words, of which
-        only postcodes are looked for.
+        """`secrets` are shielded values; in `told`, shielded accounts, only postcodes are sought.
 
         `areas` a shield lets through, and people's own `names`, stay readable: the alternative is a
         danger summary without whom.
@@ -129,8 +128,9 @@ class Shield:
 def _found(
     needle: str, text: str, letters: str, places: list[int], *, whole: bool
 ) -> Iterator[tuple[int, int]]:
-    """Where the needle stands in the text, as first and one past the last character; if `whole`,
-    only as words of their own.
+    """Find the needle in the text: first and one past the last character of each place.
+
+    If `whole`, only as words of their own.
     """
     at = letters.find(needle)
     while at >= 0:
@@ -142,8 +142,9 @@ def _found(
 
 
 def _needles(text: str, spared: set[str]) -> Iterator[str]:
-    """What must not be read of a shielded value: each part with and without its house number, and
-    every two words together.
+    """List what must not be read of a shielded value.
+
+    Each part with and without its house number, and every two words together.
     """
     for part in (text, *_PARTS.split(text)):
         words = words_of(part)
@@ -160,8 +161,9 @@ def _needles(text: str, spared: set[str]) -> Iterator[str]:
 
 
 def _tells(run: Sequence[str]) -> bool:
-    """Whether these words together may name a place: not only numbers and words such as “at
-    home”.
+    """Whether these words together may name a place.
+
+    Numbers and words such as “at home” alone do not.
     """
     telling = [word for word in run if word not in TRIVIAL and not NUMBER.fullmatch(word)]
     return bool(telling) and (len(run) > 1 or len(run[0]) >= _SHORTEST)
@@ -176,8 +178,9 @@ def _without_number(words: list[str]) -> list[str]:
 
 
 def _spelt(words: Sequence[str]) -> Iterator[str]:
-    """The run under each spelling of a street's kind in it; long runs as they are, their pairs are
-    looked for anyway.
+    """Spell the run with each form of a street's kind in it.
+
+    Long runs stay as they are: their pairs are looked for anyway.
     """
     yield "".join(words)
     if len(words) <= _SHORTEST:
@@ -193,8 +196,9 @@ def _postcodes(text: str) -> Iterator[str]:
 
 
 def _streets(text: str) -> Iterator[str]:
-    """What follows a house number, up to its street's kind, written together: “17 Larkspur Wynd,
-    Northmoor” names “larkspurwynd”.
+    """Name the street behind a house number, written together.
+
+    “17 Larkspur Wynd, Northmoor” names “larkspurwynd”.
     """
     for part in (text, *_PARTS.split(text)):
         words = words_of(part)

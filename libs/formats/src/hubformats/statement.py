@@ -89,9 +89,9 @@ class Statement:
 
 
 def sign_statement(claims: Mapping[str, Any], sender: SigningKey) -> bytes:
-    """The compact JWS of `claims` (all of v1 except `pad`), padded to the smallest bucket that
-    holds it.
+    """Sign `claims` (all of v1 except `pad`) as a compact JWS.
 
+    It is padded to the smallest bucket that holds it.
     Raises EnvelopeTooLarge past 256 KiB, CanonicalError for data JSON cannot carry exactly,
     ValueError for claims no recipient would accept.
     """
@@ -129,10 +129,10 @@ def _encoded_padded(before: bytes, zeros: int, after: bytes) -> str:
 
 
 def verify_statement(jws: str, keys: KeySource) -> Statement:
-    """Check a statement kept from an earlier opening: form, algorithm, signature, and that the
-    key's owner is the issuer.
+    """Check form, algorithm and signature of a statement, and that its key's owner is the issuer.
 
-    Says nothing about who may read it; compare `to` yourself. Raises EnvelopeRefused.
+    Says nothing about who may read it; compare `to` yourself.
+    Raises EnvelopeRefused.
     """
     if len(jws) > BUCKETS[-1]:
         raise EnvelopeRefused("too-large")

@@ -119,9 +119,7 @@ class HubClient:
         )
 
     async def refused_intakes(self) -> list[dict[str, Any]]:
-        """Referrals of the own agency that were refused and stand so, oldest first: all of them,
-        page by page.
-        """
+        """List all referrals of the own agency that were refused and stand so, oldest first."""
         found: list[dict[str, Any]] = []
         params: dict[str, str] = {}
         while True:
@@ -134,8 +132,9 @@ class HubClient:
             params = {"cursor": answer["nextCursor"]}
 
     async def acknowledge_refused(self, refused_id: str, reason: str) -> dict[str, Any]:
-        """Say what became of a refused referral that no accepted one corrects: `sent-again`,
-        `told-otherwise`, `not-needed`.
+        """Say what became of a refused referral that no accepted one corrects.
+
+        `reason` is `sent-again`, `told-otherwise` or `not-needed`.
         """
         path = f"/v1/refused-intakes/{refused_id}/acknowledgement"
         return await self._services["referral"].send(
@@ -165,10 +164,10 @@ class HubClient:
     async def inbox_pages(
         self, *, cursor: str | None = None, limit: int = 100, wait: int = 0
     ) -> AsyncIterator[InboxPage]:
-        """All deliveries after `cursor` that can be read now, page by page, oldest first; `wait`
-        seconds for the first of them.
+        """Read all deliveries after `cursor`, page by page, oldest first.
 
-        The last page may be empty; its cursor is the place to go on from next time.
+        Waits up to `wait` seconds for the first of them. The last page may be empty; its cursor is
+        the place to go on from next time.
         """
         while True:
             page = await self.inbox(cursor=cursor, limit=limit, wait=wait)
@@ -224,8 +223,9 @@ class HubClient:
     async def quarantine(
         self, service: ServiceName, *, topic: str | None = None, reason: str | None = None
     ) -> list[dict[str, Any]]:
-        """Operator: everything a service set aside from the bus and nobody replayed, oldest
-        first.
+        """List what a service set aside from the bus and nobody replayed, oldest first.
+
+        For an operator.
         """
         found: list[dict[str, Any]] = []
         params = {name: value for name, value in (("topic", topic), ("reason", reason)) if value}
@@ -251,8 +251,9 @@ class HubClient:
         reason: str | None = None,
         digests: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """Operator: try again what a service set aside; how many were applied, known, still aside,
-        absent.
+        """Try again what a service set aside.
+
+        For an operator. Returns how many were applied, known, still aside, absent.
         """
         body = {"topic": topic, "reason": reason, "digests": list(digests)}
         return await self._services[service].send(
@@ -268,8 +269,10 @@ class HubClient:
         reason: str | None = None,
         digests: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """Operator: let go of what can never be applied: these of a topic, or all there that nobody
-        vouches for; how many.
+        """Let go of what can never be applied.
+
+        For an operator: these digests of a topic, or all there that nobody vouches for. Returns how
+        many.
         """
         body = {"topic": topic, "why": why, "reason": reason, "digests": list(digests)}
         return await self._services[service].send(
@@ -284,8 +287,9 @@ class HubClient:
         agency: str | None = None,
         case_reference: str | None = None,
     ) -> dict[str, Any]:
-        """Operator: have what is blocked decided on again, named in exactly one way; how many
-        cases, and deliveries prepared anew.
+        """Have what is blocked decided on again, named in exactly one way.
+
+        For an operator. Returns how many cases, and how many deliveries were prepared anew.
         """
         body = {
             "deliveryIds": list(deliveries),
@@ -330,9 +334,7 @@ class HubClient:
         )
 
     def open(self, item: InboxItem) -> Delivery:
-        """Open and check a delivery offline, with the profile's keys and the pinned hub key
-        alone.
-        """
+        """Open and check a delivery offline, with the profile's keys and the pinned hub key."""
         return open_with(self.profile, item.envelope)
 
 

@@ -36,8 +36,7 @@ class Delivery:
 def open_delivery(
     envelope: bytes, *, me: str, opening: Mapping[str, OpeningKey], keys: KeySource, log: Verifier
 ) -> Delivery:
-    """Open an envelope sealed to `me`, check its sender's signature, then everything the package
-    claims.
+    """Open an envelope sealed to `me` and check its sender and all the package claims.
 
     Raises EnvelopeRefused when it cannot be opened or its signature fails, PackageRefused when it
     proves nothing.
@@ -56,8 +55,9 @@ def open_delivery(
 
 
 def saved_receipt(delivery: Delivery, *, signer: SigningKey, system: str) -> str:
-    """The signed statement that `system`, the recipient's system of record, holds exactly this
-    ciphertext (design section 2, point 11).
+    """Sign that `system`, the recipient's system of record, holds exactly this ciphertext.
+
+    Design section 2, point 11.
     """
     now = SystemClock().now()
     claims = {

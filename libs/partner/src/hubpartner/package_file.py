@@ -17,11 +17,11 @@ class PackageFileRefused(Exception):
 
 
 def write_package(path: Path, envelope: bytes) -> None:
-    """Write the envelope durably and readable by the owner only; an existing file is never
-    overwritten (FileExistsError).
+    """Write the envelope durably, readable by the owner only.
 
     Returns after fsync: only then may a receipt be signed for it. Written beside and linked into
     place, so that a crash leaves the whole file or none.
+    Raises FileExistsError: an existing file is never overwritten.
     """
     text = json.dumps({"format": _FORMAT, "envelope": b64u(envelope)}, indent=1) + "\n"
     beside = path.with_name(f".{path.name}.{opaque(6)}.new")
@@ -38,9 +38,9 @@ def write_package(path: Path, envelope: bytes) -> None:
 
 
 def keep_package(path: Path, envelope: bytes) -> None:
-    """Like `write_package`, and content with an earlier file of exactly this envelope, which a
-    crash may have left unsigned for.
+    """Write the envelope, or find it in an earlier file.
 
+    A crash may have left a file of exactly this envelope unsigned for.
     Raises PackageFileRefused, in words for a person, when the file holds anything else or cannot be
     written: then nothing may be signed.
     """

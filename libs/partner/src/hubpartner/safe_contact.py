@@ -18,11 +18,11 @@ _CALL_BACK: Final = "callback"
 
 
 def on_day(safe: Mapping[str, Any] | None, day: date) -> Mapping[str, Any] | None:
-    """A package's `safeContact` as it stands on `day`, by the reader's own clock; None when it was
-    not shared.
+    """Judge a package's `safeContact` as it stands on `day`, by the reader's own clock.
 
-    What was safe when it was decided is unverified after `safeUntil`, and without one. Unverified
-    means are the advocate's alone to see (design section 13, rule 5).
+    Returns None when it was not shared. What was safe when it was decided is unverified after
+    `safeUntil`, and without one. Unverified means are the advocate's alone to see (design section
+    13, rule 5).
     """
     if safe is None:
         return None
@@ -40,8 +40,10 @@ def on_day(safe: Mapping[str, Any] | None, day: date) -> Mapping[str, Any] | Non
 
 
 def usable(means: Iterable[Mapping[str, Any]], *, stop: bool) -> bool:
-    """Silence about one number is not safety: only a plain yes, on a case where contact is safe at
-    all, may be used.
+    """Whether this number or address may be used.
+
+    Only a plain yes, on a case where contact is safe at all: silence about one number is not
+    safety.
     """
     return (
         not stop
@@ -50,9 +52,7 @@ def usable(means: Iterable[Mapping[str, Any]], *, stop: bool) -> bool:
 
 
 class Unsafe:
-    """What the safe-contact rule of a package does not allow on a day, wherever else it is
-    shown.
-    """
+    """Know what the safe-contact rule of a package does not allow on a day."""
 
     def __init__(self, safe: Mapping[str, Any] | None, day: date) -> None:
         """`safe` is the package's `safeContact` as it came, None when it was not shared."""
@@ -64,12 +64,11 @@ class Unsafe:
         self._unsafe = {key for one in means if not usable(one, stop=stop) for key in _keys(one)}
 
     def warns(self, category: str, value: object) -> bool:
-        """Whether this may not be used, however it is written: a missed warning reaches the wrong
-        person.
+        """Whether this may not be used, however it is written.
 
-        A number of hers may be used only where the rule names it safe, and so may what an urgent
-        form said to ring once there is a rule; any other thing is warned of where the rule names
-        it.
+        A missed warning reaches the wrong person. A number of hers may be used only where the rule
+        names it safe, and so may what an urgent form said to ring once there is a rule. Any other
+        thing is warned of where the rule names it.
         """
         hers = category == _HER_NUMBERS or (category == _CALL_BACK and self._ruled)
         each = value if isinstance(value, list | tuple) else (value,)

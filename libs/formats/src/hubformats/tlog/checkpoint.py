@@ -102,8 +102,9 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """What a verified proof establishes: this entry stands at `index` of the log `origin` as it was
-    at `size`.
+    """Hold what a verified proof establishes.
+
+    This entry stands at `index` of the log `origin` as it was at `size`.
     """
 
     index: int

@@ -30,8 +30,9 @@ _KEY_ID: Final = re.compile(r"[0-9a-f]{8}")
 
 @dataclass(frozen=True, slots=True)
 class SignatureLine:
-    """One signature of a note, whoever made it; `key_id` are four bytes that only hint at the
-    key.
+    """Hold one signature of a note, whoever made it.
+
+    `key_id` are four bytes that only hint at the key.
     """
 
     name: str
@@ -120,8 +121,9 @@ class Signer:
 
 
 def key_id(name: str, key: bytes) -> bytes:
-    """The first four bytes of SHA-256(name ‖ newline ‖ key), where `key` starts with its algorithm
-    byte.
+    """Return the first four bytes of SHA-256(name ‖ newline ‖ key).
+
+    `key` starts with its algorithm byte.
     """
     return hashlib.sha256(name.encode() + b"\n" + key).digest()[:4]
 

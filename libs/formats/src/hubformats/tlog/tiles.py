@@ -67,8 +67,9 @@ def number_path(number: int) -> str:
 
 
 def tiles_of(size: int, since: int = 0) -> Iterator[Tile]:
-    """Every tile and bundle of a log of `size` entries that a log of `since` entries did not have,
-    full before partial, bundles first.
+    """List the tiles and bundles that a log of `size` has and one of `since` had not.
+
+    Full before partial, bundles first.
     """
     for level in range(-1, MAX_LEVEL + 1):
         shift = TILE_HEIGHT * max(level, 0)

@@ -45,9 +45,9 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
-    """The root that `path` (leaf side first) leads to from leaf hash `leaf` at `index` of a tree of
-    `size` leaves.
+    """Compute the root that `path` (leaf side first) leads to from leaf hash `leaf`.
 
+    The leaf stands at `index` of a tree of `size` leaves.
     Raises ProofRefused for an index outside the tree, a wrong number of hashes, or a hash that is
     not 32 bytes.
     """

@@ -30,8 +30,9 @@ CHECKPOINT: Final = "checkpoint"
 
 @dataclass(frozen=True, slots=True)
 class WholeLog:
-    """What was established about a log that checked out: every entry of `checkpoint` was read and
-    hashed.
+    """Hold what was established about a log that checked out.
+
+    Every entry of `checkpoint` was read and hashed.
     """
 
     checkpoint: Checkpoint
@@ -78,8 +79,9 @@ def check_whole_log(
 
 
 class _Walk:
-    """One pass from the first entry to the last; holds one unfinished tile per level, so memory
-    does not grow with the log.
+    """Walk once from the first entry to the last.
+
+    Holds one unfinished tile per level, so memory does not grow with the log.
     """
 
     def __init__(

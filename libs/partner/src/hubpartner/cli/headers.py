@@ -50,8 +50,9 @@ async def _made(profile: Profile, method: str, url: str, scope: str) -> tuple[st
 
 
 async def _scopes(http: httpx2.AsyncClient, base: str, method: str, path: str) -> list[str]:
-    """What the service's own OpenAPI document says this request needs; nothing when it cannot be
-    asked or does not know the path.
+    """Read in the service's OpenAPI document which scopes this request needs.
+
+    Returns nothing when it cannot be asked or does not know the path.
     """
     try:
         paths: dict[str, Any] = (await http.get(f"{base}/openapi.json")).json()["paths"]

@@ -125,8 +125,9 @@ def acknowledge(context: click.Context, delivery_id: str, role: str) -> None:
 
 
 def _count(rows: list[dict[str, Any]]) -> str:
-    """How many there are, and how many wait to be saved: the newest and most urgent stand just
-    above this line.
+    """Say how many there are, and how many wait to be saved.
+
+    The newest and most urgent stand just above this line.
     """
     if not rows:
         return "Nothing new."
@@ -135,8 +136,9 @@ def _count(rows: list[dict[str, Any]]) -> str:
 
 
 def _file(client: HubClient, delivery: Delivery) -> Path:
-    """Where a delivery is saved when nobody says: beside the promise that this one is the proof of,
-    if that is what was saved before.
+    """Choose where a delivery is saved when nobody says.
+
+    Beside the promise that this one is the proof of, if that is what was saved before.
     """
     plain = Path(f"{delivery.delivery_id}{_PLAIN}")
     try:

@@ -23,9 +23,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JS
 
 
 def profile_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with --profile FILE moved before the command, where it belongs, wherever it was
-    typed.
-    """
+    """Move --profile FILE before the command, wherever it was typed."""
     ends = arguments.index("--") if "--" in arguments else len(arguments)
     found: list[str] = []
     rest: list[str] = []
@@ -55,8 +53,9 @@ def profile_of(context: click.Context) -> Profile:
 
 
 def command(context: click.Context, rest: str) -> str:
-    """A follow-up command that runs as printed: this program as it was called, with the profile
-    given on the command line.
+    """Write a follow-up command that runs as printed.
+
+    It names this program as it was called, with the profile given on the command line.
     """
     program = sys.argv[0]
     named = "hubctl" if shutil.which("hubctl") == program else program
