@@ -1,0 +1,202 @@
+"""Identity's ports, held to the same promises in memory, on SQLite and on PostgreSQL."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from common.database import Database, ensure_schema
+from common.testing import ManualClock
+from identity.agencies.model import AgencyState
+from identity.oauth.model import SHIFT, Code, Issued, Pushed, TokenFamily
+from identity.tables import METADATA
+from identity.wiring import SqlStore
+from tests.support.identity_fakes import MemoryIdentity
+from tests.support.identity_stage import Sent
+
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass
+class Kit:
+    """A store and its clock."""
+
+    store: Any
+    clock: ManualClock
+
+    def code(self, name: str = "code") -> Code:
+        """A code that lives for a minute."""
+        return Code(
+            digest=name,
+            grant_id="family",
+            client_id="portal",
+            redirect_uri="https://hub.example.org/cb",
+            scope="case.read",
+            subject="per-1",
+            code_challenge="c" * 43,
+            jkt="",
+            resource="",
+            acr="acr",
+            auth_time=1,
+            expires_at=self.clock.now() + MINUTE,
+        )
+
+    def family(self, name: str = "family", agency: str = "a") -> TokenFamily:
+        """A family that lives for a shift."""
+        return TokenFamily(
+            id=name,
+            client_id="portal",
+            subject="per-1",
+            agency=agency,
+            scope="case.read",
+            jkt="j" * 43,
+            resource="",
+            acr="acr",
+            auth_time=1,
+            refresh_digest=f"refresh-{name}",
+            expires_at=self.clock.now() + SHIFT,
+        )
+
+    def token(self, jti: str, *, family: str = "", agency: str = "a") -> Issued:
+        """A token that lives for five minutes."""
+        expires = self.clock.now() + 5 * MINUTE
+        return Issued(jti, family, "portal", "per-1", agency, "https://x", "case.read", expires)
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.stack)])
+async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kit]:
+    clock = ManualClock()
+    if request.param == "memory":
+        yield Kit(MemoryIdentity(clock), clock)
+        return
+    url = f"sqlite:///{tmp_path}/hub.db"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres_server").database(f"t{uuid4().hex[:16]}")
+    database, sent = Database(url, clock=clock, name="identity"), Sent()
+    await database.start()
+    await ensure_schema(database, METADATA)
+    yield Kit(SqlStore(database, clock, sent, sent), clock)
+    await database.stop()
+
+
+async def test_a_value_is_claimed_once_for_each_purpose(kit: Kit) -> None:
+    until = kit.clock.now() + MINUTE
+    claimed = [
+        await kit.store.write(lambda tx, by=purpose: tx.seen.claim(by, "value", until))
+        for purpose in ("dpop", "dpop", "assertion")
+    ]
+    assert claimed == [True, False, True]
+
+
+async def test_a_transaction_that_fails_leaves_nothing(kit: Kit) -> None:
+    def work(tx: Any) -> None:
+        tx.seen.claim("dpop", "value", kit.clock.now() + MINUTE)
+        raise KeyError("on purpose")
+
+    with pytest.raises(KeyError):
+        await kit.store.write(work)
+    assert await kit.store.write(
+        lambda tx: tx.seen.claim("dpop", "value", kit.clock.now() + MINUTE)
+    )
+
+
+async def test_a_pushed_request_is_completed_once_and_before_it_expires(kit: Kit) -> None:
+    for name in ("one", "two"):
+        pushed = Pushed(name, "portal", {"scope": "case.read"}, "", kit.clock.now() + MINUTE)
+        await kit.store.write(lambda tx, it=pushed: tx.requests.save(it))
+    assert (await kit.store.read(lambda tx: tx.requests.find("one"))).parameters == {
+        "scope": "case.read"
+    }
+    assert await kit.store.write(lambda tx: tx.requests.complete("one"))
+    assert not await kit.store.write(lambda tx: tx.requests.complete("one"))
+    assert await kit.store.read(lambda tx: tx.requests.find("one")) is None
+    kit.clock.advance(MINUTE)
+    assert await kit.store.read(lambda tx: tx.requests.find("two")) is None
+    assert not await kit.store.write(lambda tx: tx.requests.complete("two"))
+
+
+async def test_a_code_is_consumed_once_and_then_known_as_used(kit: Kit) -> None:
+    code, late = kit.code(), kit.code("late")
+    await kit.store.write(lambda tx: (tx.codes.save(code), tx.codes.save(late)))
+    assert await kit.store.read(lambda tx: tx.codes.used("code")) is None
+    assert await kit.store.write(lambda tx: tx.codes.consume("code")) == code
+    assert await kit.store.write(lambda tx: tx.codes.consume("code")) is None
+    assert await kit.store.read(lambda tx: tx.codes.used("code")) == code
+    kit.clock.advance(MINUTE)
+    assert await kit.store.write(lambda tx: tx.codes.consume("late")) is None
+    assert await kit.store.read(lambda tx: tx.codes.used("late")) == late
+    assert await kit.store.write(lambda tx: tx.codes.consume("unknown")) is None
+
+
+async def test_a_family_ends_with_every_token_of_it_and_no_other(kit: Kit) -> None:
+    mine, other = kit.family(), kit.family("other")
+    tokens = [kit.token("t1", family="family"), kit.token("t2", family="other"), kit.token("t3")]
+
+    def work(tx: Any) -> None:
+        for family in (mine, other):
+            tx.families.save(family)
+        for token in tokens:
+            tx.tokens.save(token)
+
+    await kit.store.write(work)
+    assert await kit.store.read(lambda tx: tx.families.by_refresh("refresh-family")) == mine
+    await kit.store.write(lambda tx: tx.families.revoke("family"))
+    await kit.store.write(lambda tx: tx.tokens.revoke("t3"))
+    ended = await kit.store.read(lambda tx: tx.families.by_refresh("refresh-family"))
+    assert ended == replace(mine, revoked=True)
+    found = [await kit.store.read(lambda tx, jti=one.jti: tx.tokens.find(jti)) for one in tokens]
+    assert [one.revoked for one in found] == [True, False, True]
+    assert await kit.store.read(lambda tx: tx.tokens.find("unknown")) is None
+
+
+async def test_an_agencys_access_ends_once_and_nobody_elses(kit: Kit) -> None:
+    def work(tx: Any) -> None:
+        tx.families.save(kit.family())
+        tx.families.save(kit.family("other", "b"))
+        tx.tokens.save(kit.token("t1"))
+        tx.tokens.save(kit.token("t2", agency="b"))
+
+    await kit.store.write(work)
+    assert await kit.store.write(lambda tx: tx.end_access("a")) == 2
+    assert await kit.store.write(lambda tx: tx.end_access("a")) == 0
+    assert not (await kit.store.read(lambda tx: tx.tokens.find("t2"))).revoked
+
+
+async def test_an_agency_is_stored_once_suspended_and_restored(kit: Kit) -> None:
+    state = AgencyState("a", "A", "police", "area", {"kid": "x"}, "jws", custodial=False)
+    assert await kit.store.write(lambda tx: tx.agencies.add(state))
+    assert not await kit.store.write(lambda tx: tx.agencies.add(replace(state, name="Other")))
+    now = kit.clock.now()
+    assert await kit.store.write(lambda tx: tx.agencies.set_suspended("a", now, "exercise"))
+    assert not await kit.store.write(lambda tx: tx.agencies.set_suspended("a", now, "again"))
+    assert await kit.store.read(lambda tx: tx.agencies.all()) == [
+        replace(state, suspended_at=now, reason_code="exercise")
+    ]
+    assert await kit.store.write(lambda tx: tx.agencies.set_suspended("a", None, ""))
+    assert not await kit.store.write(lambda tx: tx.agencies.set_suspended("unknown", now, ""))
+    assert await kit.store.read(lambda tx: tx.agencies.find("a")) == state
+
+
+async def test_the_epoch_counts_up(kit: Kit) -> None:
+    assert await kit.store.read(lambda tx: tx.agencies.epoch()) == 0
+    assert [await kit.store.write(lambda tx: tx.agencies.advance_epoch()) for _ in "ab"] == [1, 2]
+    assert await kit.store.read(lambda tx: tx.agencies.epoch()) == 2
+
+
+async def test_what_expired_is_purged_and_a_used_code_stays_for_a_shift(kit: Kit) -> None:
+    def work(tx: Any) -> None:
+        tx.seen.claim("dpop", "value", kit.clock.now() + MINUTE)
+        tx.codes.save(kit.code())
+        tx.tokens.save(kit.token("t1"))
+        tx.families.save(kit.family())
+
+    await kit.store.write(work)
+    assert await kit.store.write(lambda tx: tx.purge(kit.clock.now())) == 0
+    kit.clock.advance(6 * MINUTE)
+    assert await kit.store.write(lambda tx: tx.purge(kit.clock.now())) == 2
+    kit.clock.advance(SHIFT)
+    assert await kit.store.write(lambda tx: tx.purge(kit.clock.now())) == 2
