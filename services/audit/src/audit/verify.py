@@ -1,5 +1,7 @@
-"""Checks a whole log from outside: `python -m audit.verify FOLDER-OR-URL --vkey FILE`. Uses only
-what is public, trusts only the key."""
+"""Checks a whole log from outside: `python -m audit.verify FOLDER-OR-URL --vkey FILE`.
+
+Uses only what is public, trusts only the key.
+"""
 
 import argparse
 import sys
@@ -18,8 +20,9 @@ _TIMEOUT_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Sequences:
-    """What the public leaves say about the producers: nobody's number twice, no number missing,
-    time never back.
+    """What the public leaves say about the producers.
+
+    Nobody's number comes twice, no number is missing, and time never goes back.
     """
 
     seen: dict[tuple[str, int], list[int]] = field(default_factory=dict)
@@ -45,8 +48,9 @@ class Sequences:
         return sum(len(numbers) - len(set(numbers)) for numbers in self.seen.values())
 
     def missing(self) -> int:
-        """Numbers below a producer's highest that stand nowhere: a record that was written and
-        never arrived.
+        """Count numbers below a producer's highest that stand nowhere.
+
+        Each is a record that was written and never arrived.
         """
         return sum(max(numbers) - len(set(numbers)) for numbers in self.seen.values())
 

@@ -77,8 +77,9 @@ _log = logging.getLogger("hub.audit")
 
 
 class Log:
-    """The log as a Part that starts before everything else: whoever records an act of audit needs
-    it.
+    """The log as a Part that starts before everything else.
+
+    Whoever records an act of audit needs it.
     """
 
     def __init__(self, frame: Frame, files: TileFolder, sequencer: Sequencer) -> None:
@@ -88,8 +89,9 @@ class Log:
         self._lock: ProcessLock | None = None
 
     async def start(self) -> None:
-        """Wait to be the only sequencer of database and folder, make entry 0 if there is none,
-        check the log and go on with it.
+        """Wait to be the only sequencer of database and folder, then go on with the log.
+
+        Makes entry 0 if there is none, and checks the log first.
         """
         await self._frame.open_database()
         self._lock = self._frame.database.lock("sequencer")
@@ -109,8 +111,9 @@ class Log:
 
 
 class Intake:
-    """The consumption of records as a Part that starts last and stops first, and the sequencer with
-    it.
+    """The consumption of records as a Part that starts last and stops first.
+
+    The sequencer stops with it.
     """
 
     def __init__(self, frame: Frame, consumer: RecordConsumer, sequencer: Sequencer) -> None:
@@ -131,8 +134,9 @@ class Intake:
             self._service.add_pausable(consumption)
 
     async def stop(self) -> None:
-        """The inbox, which the frame stops, ends the consumption; the sequencer ends here, while
-        its database still runs.
+        """End the sequencer while its database still runs.
+
+        The inbox, which the frame stops, ends the consumption.
         """
         await self._sequencer.stop()
 
@@ -277,8 +281,9 @@ def _mandates(bootstrap: Bootstrap) -> Mandates:
 
 
 def _sealer(key: bytes) -> Callable[[bytes], bytes]:
-    """Seals a refused record as it came: it may hold anything, so it is kept unreadable, for the
-    producer's repair.
+    """Make the function that seals a refused record as it came.
+
+    It may hold anything, so it is kept unreadable, for the producer's repair.
     """
     cipher = AESGCM(key)
 
@@ -290,6 +295,4 @@ def _sealer(key: bytes) -> Callable[[bytes], bytes]:
 
 
 def _alarm(_code: str) -> None:
-    """The sequencer has logged it at the highest level; readiness fails from now on, which
-    pages.
-    """
+    """Do nothing: the sequencer has logged it, and readiness fails from now on, which pages."""

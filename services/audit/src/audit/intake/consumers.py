@@ -44,14 +44,13 @@ class RecordConsumer:
         self._seal = seal
 
     def register(self, inbox: Inbox) -> None:
-        """Stand on the inbox; repeats come too, because a repeated batch asks for its receipts
-        again.
-        """
+        """Stand on the inbox. Repeats come too: a repeated batch asks for its receipts again."""
         inbox.on(AuditBatch, self._take, repeats=True)
 
     async def consume(self, inbox: Inbox, bus: Bus, services: Sequence[str]) -> Consumption:
-        """Read each service's own audit topic; on it nobody else is heard, whatever the broker let
-        through.
+        """Read each service's own audit topic.
+
+        On it nobody else is heard, whatever the broker let through.
         """
         owners = {topics.audit(service): (f"svc:{service}",) for service in services}
         return await inbox.consume(

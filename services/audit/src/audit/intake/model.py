@@ -97,8 +97,9 @@ def _tokens(item: AuditItem) -> dict[str, tuple[bytes, ...]]:
 
 
 def place_possible(src: str, epoch: int, seq: int) -> bool:
-    """Whether a producer's place can stand in a leaf at all: an opaque printable code and counts a
-    verifier can read.
+    """Tell whether a producer's place can stand in a leaf.
+
+    It needs an opaque printable code, and counts that a verifier can read.
     """
     named = 0 < len(src) <= SOURCE_LIMIT and src.isascii() and src.isprintable()
     return named and 0 <= epoch < _COUNT_LIMIT and 0 < seq < _COUNT_LIMIT

@@ -78,8 +78,9 @@ class SequencerStore(Protocol):
     """The sequencer's own door to the database."""
 
     async def take_over(self) -> LogState | None:
-        """Raise the fence by one, so that no other sequencer's transaction can succeed from now on;
-        the state after it.
+        """Raise the fence by one and return the state after it.
+
+        No other sequencer's transaction can succeed from now on.
         """
         ...
 
@@ -94,9 +95,9 @@ class SequencerStore(Protocol):
     async def signed(
         self, head: Head, before: LogState, replies: Sequence[Reply], answered: Sequence[int]
     ) -> None:
-        """One transaction: keep the head, advance the receipted size, put the replies into the
-        outbox, forget what was wanted.
+        """Keep a head with everything that follows from it, in one transaction.
 
+        Advances the receipted size, puts the replies into the outbox, forgets what was wanted.
         Raises LogHalted when the fence or the receipted size is no longer that of `before`.
         """
         ...

@@ -150,8 +150,9 @@ class SqlEntries:
         ]
 
     def _time_bounds(self, wanted: Filter, lead: ColumnElement[int]) -> list[ColumnElement[bool]]:
-        """Log time never goes back, so a bound in time is a bound in place: two searches by
-        bisection, no index on time.
+        """Turn bounds in time into bounds in place, by bisection.
+
+        Log time never goes back, so no index on time is needed.
         """
         size = _log_size(self._connection)
         found = []

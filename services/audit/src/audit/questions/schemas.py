@@ -56,8 +56,9 @@ class FilterIn(ApiModel):
 
 
 class QuestionIn(ApiModel):
-    """A question and why it is asked: one of the four purposes of DPA 2018 s.62(4), or a data
-    subject's right under UK GDPR.
+    """A question and why it is asked.
+
+    The purpose is one of the four of DPA 2018 s.62(4), or a data subject's right under UK GDPR.
     """
 
     purpose: Purpose
@@ -129,8 +130,9 @@ class EntryOut(ApiModel):
 
 
 class ProvenEntryOut(EntryOut):
-    """An entry with everything an outsider needs to check it: exact record and leaf bytes and salt
-    (base64url), and a tlog-proof.
+    """An entry with everything an outsider needs to check it.
+
+    Exact record and leaf bytes and salt are base64url; the proof is a tlog-proof.
     """
 
     record_bytes: str

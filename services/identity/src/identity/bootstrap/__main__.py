@@ -1,5 +1,4 @@
-"""``python -m identity.bootstrap --dir DIR --base-urls JSON``: prepare a folder for
-a hub of the demo area."""
+"""Prepares a folder for a hub: ``python -m identity.bootstrap --dir DIR --base-urls JSON``."""
 
 import argparse
 import json
@@ -11,8 +10,9 @@ from identity.bootstrap.use_cases.create import create
 
 
 def main() -> int:
-    """Create or complete the folder; prints the SHA-256 of the bootstrap file, which is entry 0 of
-    the log.
+    """Create or complete the folder.
+
+    Prints the SHA-256 of the bootstrap file, to which entry 0 of the log commits.
     """
     parser = argparse.ArgumentParser(prog="identity.bootstrap", description=__doc__)
     parser.add_argument("--dir", type=Path, required=True, help="the hub's data folder")

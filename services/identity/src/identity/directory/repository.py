@@ -1,5 +1,7 @@
-"""Kafka's access list, through which a suspended agency's own topic is closed to it. Nothing else
-of the broker is touched."""
+"""Kafka's access list, through which a suspended agency's own topic is closed to it.
+
+Nothing else of the broker is touched.
+"""
 
 import asyncio
 import contextlib

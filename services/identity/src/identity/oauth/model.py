@@ -125,8 +125,9 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class TokenFamily:
-    """What one sign-in gave a client: every access token of it, and its refresh token, live and die
-    together.
+    """What one sign-in gave a client.
+
+    Its refresh token and every access token of it live and end together.
     """
 
     id: str
@@ -153,8 +154,9 @@ class TokenFamily:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """One access token we issued, by `jti`; kept until it expires so that it can be asked about and
-    revoked.
+    """One access token we issued, by `jti`.
+
+    It is kept until it expires, so that it can be asked about and revoked.
     """
 
     jti: str
@@ -175,8 +177,9 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """A registered client with its redirect URIs resolved; answers the questions Authlib's core
-    asks of a client.
+    """A registered client with its redirect URIs resolved.
+
+    Answers the questions that Authlib's core asks of a client.
     """
 
     entry: Client
@@ -213,9 +216,7 @@ class OAuthClient:
         return redirect_uri in self.redirect_uris
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
-        """All of what was asked or nothing: a request over the ceiling is refused, never
-        trimmed.
-        """
+        """Give all of what was asked, or None: a request over the ceiling is never trimmed."""
         asked = (scope or "").split()
         return " ".join(asked) if asked and self.scopes.issuperset(asked) else None
 
@@ -239,8 +240,9 @@ class OAuthClient:
 
 
 def digest(secret: str) -> str:
-    """How codes, handles and refresh tokens are stored: SHA-256, so that a copy of the database
-    redeems nothing.
+    """Hash a code, handle or refresh token (SHA-256), as it is stored.
+
+    So a copy of the database redeems nothing.
     """
     return b64u(hashlib.sha256(secret.encode()).digest())
 

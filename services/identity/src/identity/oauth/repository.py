@@ -20,8 +20,9 @@ class SqlSeenOnce:
         self._connection = connection
 
     def claim(self, purpose: str, value: str, expires_at: datetime) -> bool:
-        """True the first time; one INSERT … ON CONFLICT DO NOTHING, so two transactions never both
-        see True.
+        """Tell whether this is the first claim.
+
+        It is one INSERT … ON CONFLICT DO NOTHING, so two transactions never both see True.
         """
         maker = (
             postgresql.insert if self._connection.dialect.name == "postgresql" else sqlite.insert
@@ -168,8 +169,9 @@ def end_access(connection: Connection, agency: str) -> int:
 
 
 def purge(connection: Connection, now: datetime) -> int:
-    """Delete what can no longer be presented; used codes stay for a shift, so that a replay
-    ends its family.
+    """Delete what can no longer be presented. Returns the number of rows.
+
+    Used codes stay for a shift, so that a replay ends its family.
     """
     stale = (
         delete(SEEN).where(SEEN.c.expires_at <= now),

@@ -1,5 +1,7 @@
-"""The authorization server's back channel: token, pushed requests, introspection, revocation,
-metadata, keys."""
+"""The authorization server's back channel.
+
+Token, pushed requests, introspection, revocation, metadata and keys.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

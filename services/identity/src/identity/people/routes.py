@@ -1,5 +1,7 @@
-"""The front channel: the sign-in page and its completion. No script, no cookie, nothing stored
-before the click."""
+"""The front channel: the sign-in page and its completion, and who is signed in.
+
+The page has no script and no cookie, and nothing is stored before the click.
+"""
 
 import base64
 import hashlib

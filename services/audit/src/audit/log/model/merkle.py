@@ -1,5 +1,7 @@
-"""The growing Merkle tree, twice over: a compact range for the commit, and right-edge tiles that
-recompute it. Pure, no I/O."""
+"""The growing Merkle tree, twice over, without I/O.
+
+A compact range serves the commit; the tiles at the right edge recompute it.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,8 +58,9 @@ class CompactRange:
 
 
 class RightEdge:
-    """The unfinished tile of each level of a tree, from which every later tile, root and proof of
-    new leaves follows.
+    """The unfinished tile of each level of a tree.
+
+    Every later tile, root and proof of new leaves follows from it.
 
     It shares no code with `CompactRange` on purpose: the sequencer signs a root only when both
     arrive at it.
@@ -73,8 +76,9 @@ class RightEdge:
             raise EdgeMalformed("level-missing")
 
     def left_nodes(self) -> dict[int, bytes]:
-        """By height, the perfect subtree that ends where the tree ends; one for each set bit of the
-        size.
+        """Give, by height, the perfect subtree that ends where the tree ends.
+
+        There is one for each set bit of the size.
         """
         found = {}
         for height in range(self.size.bit_length()):
@@ -99,8 +103,9 @@ class RightEdge:
 
 
 class Growth:
-    """A tree between two sizes: knows every full node over the new leaves, and the nodes just left
-    of them.
+    """A tree between two sizes.
+
+    It knows every full node over the new leaves, and the nodes just left of them.
     """
 
     def __init__(self, before: RightEdge, leaves: Sequence[bytes]) -> None:
@@ -120,8 +125,9 @@ class Growth:
         return [node_hash(nodes[place], nodes[place + 1]) for place in range(0, len(nodes) - 1, 2)]
 
     def node(self, height: int, place: int) -> bytes:
-        """The full node number `place` at `height`; it must lie over new leaves or be the last one
-        left of them.
+        """Give the full node number `place` at `height`.
+
+        It must lie over new leaves or be the last one left of them. Raises IndexError.
         """
         first = self.start >> height
         if place == first - 1 and first & 1:
@@ -143,9 +149,7 @@ class Growth:
         return _root_of(self.right_nodes())
 
     def paths(self) -> Callable[[int], list[bytes]]:
-        """A function that gives the inclusion path, leaf side first, of any new leaf's index in the
-        new tree.
-        """
+        """Make a function that gives any new leaf's inclusion path, leaf side first."""
         right = self.right_nodes()
 
         def path(index: int) -> list[bytes]:
@@ -167,8 +171,9 @@ class Growth:
         return path
 
     def _last_sibling(self, height: int, index: int, right: dict[int, bytes]) -> bytes:
-        """The sibling that holds the last leaf: a perfect subtree, or what smaller ones to the
-        right end make together.
+        """Give the sibling that holds the last leaf.
+
+        It is a perfect subtree, or what smaller ones to the right end make together.
         """
         sibling = (index >> height) ^ 1
         if sibling < self.size >> height:
@@ -203,9 +208,7 @@ class Growth:
 
 
 def partial_tiles(edge: RightEdge) -> list[tuple[Tile, bytes]]:
-    """The unfinished hash tiles of a tree, in the width a checkpoint of this size needs; none of
-    width 0.
-    """
+    """Give the unfinished hash tiles of a tree, in the width that a checkpoint needs; none of 0."""
     return [
         (Tile(level, edge.size >> TILE_HEIGHT * (level + 1), len(hashes)), b"".join(hashes))
         for level, hashes in enumerate(edge.levels)
@@ -224,8 +227,9 @@ class TileHashes:
         self._tile = tile
 
     def subtree(self, low: int, high: int) -> bytes:
-        """MTH(D[low:high]) for a range that starts at a multiple of its rounded-up size, as every
-        range in a proof does.
+        """Compute MTH(D[low:high]) (RFC 6962 section 2.1).
+
+        The range starts at a multiple of its rounded-up size, as every range in a proof does.
         """
         count = high - low
         if count & (count - 1) == 0:

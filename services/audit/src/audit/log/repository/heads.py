@@ -56,8 +56,9 @@ class SqlSequencerStore:
         outbox: Outbox,
         own: Callable[[Unit, AuditReceipts | AuditRejected], None] | None = None,
     ) -> None:
-        """`own` takes the replies to this service's own records; without it they too go through the
-        outbox.
+        """Take the database and the outbox.
+
+        `own` takes the replies to this service's own records; without it they use the outbox too.
         """
         self._database = database
         self._outbox = outbox
@@ -73,8 +74,9 @@ class SqlSequencerStore:
         return await self._database.write(work)
 
     async def waiting(self) -> Waiting:
-        """Entries committed and not yet receipted, read through a connection that had no part in
-        writing them.
+        """Read entries committed and not yet receipted.
+
+        The connection had no part in writing them.
         """
         return await self._database.read(_waiting)
 

@@ -1,5 +1,7 @@
-"""The invented area of Northmoor: its agencies, clients and people. Everything here is made up;
-nobody real bears these names."""
+"""The invented area of Northmoor: its agencies, clients and people.
+
+Everything here is made up; nobody real bears these names.
+"""
 
 from datetime import date
 from typing import Final

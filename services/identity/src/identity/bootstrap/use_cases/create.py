@@ -1,5 +1,4 @@
-"""Creates what a hub needs before its first start: keys, the operator-signed bootstrap file,
-keyrings, demo profiles.
+"""Creates keys, the operator-signed bootstrap file, keyrings and demo profiles of a hub.
 
 Every step loads what is there and creates what is missing; the signed file comes last, so a crashed
 start is finished by the next.
@@ -153,8 +152,9 @@ def _service_keys(keyring: FileKeyring, name: str) -> tuple[SigningKey, OpeningK
 
 
 def _share_secrets(keyrings: Mapping[str, FileKeyring]) -> None:
-    """Give each shared secret to the services that need it; the first of them to hold one decides
-    its value.
+    """Give each shared secret to the services that need it.
+
+    The first of them to hold one decides its value.
     """
     for name, services in SHARED_SECRETS.items():
         value = keyrings[services[0]].secret(name)

@@ -24,8 +24,9 @@ class ProfileKeys:
 
 
 def write_private(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Write `data` so that a crash leaves the old file or the new one, never half of one; folders
-    are made 0700.
+    """Write `data` so that a crash leaves the old file or the new one, never half of one.
+
+    Folders are made 0700.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     beside = path.with_name(f".{path.name}.new")

@@ -1,5 +1,7 @@
-"""What the authorization server knows beforehand: who it is, its clients, people, resource servers
-and signing key."""
+"""What the authorization server knows beforehand.
+
+Who it is, its clients, people, resource servers and signing key.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +14,9 @@ from identity.oauth.model import OAuthClient
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Fixed for the life of the process; comes from the operator-signed bootstrap file and
-    settings.
+    """The authorization server's own facts, fixed for the life of the process.
+
+    They come from the operator-signed bootstrap file and from settings.
     """
 
     issuer: str

@@ -1,5 +1,7 @@
-"""Client authentication by private_key_jwt (RFC 7523, FAPI 2.0 5.3.2.1-6 and -8): everything that
-needs no storage."""
+"""Client authentication by private_key_jwt, as far as it needs no storage.
+
+RFC 7523; FAPI 2.0 Security Profile 5.3.2.1-6 and -8.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -85,8 +87,9 @@ class _Assertion(JWTBearerClientAssertion):
         return KeySet.import_key_set({"keys": [dict(jwk) for jwk in client.entry.keys]})
 
     def process_assertion_claims(self, assertion: str, resolve_key: KeySet) -> dict[str, Any]:
-        """Verify signature and claims; Authlib's own check would take a list as `aud` and any
-        `exp`.
+        """Verify signature and claims, by our clock.
+
+        Authlib's own check would take a list as `aud`, and any `exp`.
         """
         header = jws.extract_compact(assertion.encode()).headers()
         token = jwt.decode(

@@ -1,5 +1,7 @@
-"""One OAuth request and its answer, free of any web framework, in the shapes Authlib's core works
-with."""
+"""One OAuth request and its answer, free of any web framework.
+
+The shapes are those that Authlib's core works with.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,8 +21,9 @@ flood.
 
 
 class BadForm(ValueError):
-    """A parameter is repeated or too long: two readers of the same request could take different
-    values.
+    """A parameter is repeated or too long.
+
+    Two readers of the same request could take different values.
     """
 
 
@@ -36,8 +39,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """A client assertion whose signature and claims hold; its `jti` is yet to be spent in a
-    transaction.
+    """A client assertion whose signature and claims hold.
+
+    Its `jti` is yet to be spent in a transaction.
     """
 
     client: OAuthClient
@@ -47,8 +51,9 @@ class Presented:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A DPoP proof that verifies for this request; its `jti` is yet to be spent in a
-    transaction.
+    """A DPoP proof that verifies for this request.
+
+    Its `jti` is yet to be spent in a transaction.
     """
 
     jkt: str
@@ -104,8 +109,9 @@ class Exchange(OAuth2Request):
         self.proof_refused = False
 
     def again(self) -> "Exchange":
-        """The same request as it arrived, for one attempt of a transaction, which may run more than
-        once.
+        """Give the same request as it arrived, for one attempt of a transaction.
+
+        A transaction may run more than once.
         """
         fresh = Exchange(*self._given, self._form)
         fresh.presented, fresh.proof, fresh.proof_refused = (

@@ -28,9 +28,7 @@ _THUMBPRINT_LENGTH: Final = 43
 
 
 def push(authority: Authority, tx: OAuthTx, request: Exchange) -> Answer:
-    """The pushed authorization request endpoint: everything is checked here, in the back
-    channel.
-    """
+    """Answer a pushed authorization request; everything is checked here, in the back channel."""
     server = Server(authority, tx)
     try:
         client = server.spend_assertion(request)
@@ -64,8 +62,9 @@ def push(authority: Authority, tx: OAuthTx, request: Exchange) -> Answer:
 
 
 def _bind_key(server: Server, request: Exchange) -> None:
-    """RFC 9449 section 10.1: the key may be named by thumbprint, by a proof, or by both if they
-    agree.
+    """Bind the request to a key, named by thumbprint, by a proof, or by both if they agree.
+
+    RFC 9449 section 10.1.
     """
     named = request.form.get("dpop_jkt", "")
     if named and len(named) != _THUMBPRINT_LENGTH:

@@ -235,8 +235,9 @@ class Server(AuthorizationServer):
 
 
 class Pkce(CodeChallenge):
-    """PKCE with S256, required of every client; Authlib's own asks it of public clients only and
-    knows `plain`.
+    """PKCE with S256, required of every client.
+
+    Authlib's own asks it of public clients only, and knows `plain`.
     """
 
     DEFAULT_CODE_CHALLENGE_METHOD = "S256"
@@ -363,8 +364,9 @@ class RefreshGrant(grants.RefreshTokenGrant):
         return found
 
     def generate_token(self, user: Person, scope: str, **_named: object) -> dict[str, Any]:
-        """The next access token; roles are read afresh, so a role taken away takes its scopes
-        along.
+        """Give the next access token.
+
+        Roles are read afresh, so a role taken away takes its scopes along.
         """
         server: Server = self.server
         if grantable(user.roles, scope) != scope:

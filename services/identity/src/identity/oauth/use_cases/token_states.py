@@ -84,8 +84,9 @@ class _Introspection(IntrospectionEndpoint):
         return _known(self.server, token_string)
 
     def check_permission(self, known: Known, client: OAuthClient, _request: Exchange) -> bool:
-        """A service may ask about access tokens meant for itself, anybody about its own; others
-        learn "inactive".
+        """Tell whether a client may learn of this token; others learn "inactive".
+
+        A service may ask about access tokens meant for itself, any client about its own.
         """
         if (
             isinstance(known.token, Issued)
