@@ -210,9 +210,10 @@ class Database:
         except DBAPIError as error:
             if not worth_retrying(error):
                 raise
-        again = stamina.retry_context(
-            on=worth_retrying, attempts=None, timeout=self._retry_for, wait_initial=0.05, wait_max=1
-        )
+        # As many tries as the pool holds connections may fail when the server went away.
+        limits: dict[str, Any] = {"attempts": None, "timeout": self._retry_for}
+        pauses: dict[str, Any] = {"wait_initial": 0.05, "wait_max": 1.0, "wait_jitter": 0.0}
+        again = stamina.retry_context(on=worth_retrying, **limits, **pauses)
         try:
             for attempt in again:
                 with attempt:

@@ -233,6 +233,4 @@ def send(
                 cursor.close()
         if lost:
             connection.invalidate(error)
-            # Connections of the pool that were open then are lost as well.
-            connection.engine.dispose(close=False)
         raise named from error
