@@ -13,7 +13,7 @@ from benchmarks import measuring
 from benchmarks.measuring import Report
 from benchmarks.running import hub
 from tests.support.kills import stack_plan, standalone_plan
-from tests.support.ordeal import Ordeal, ordeal
+from tests.support.stress import Stress, stress
 
 KILLS: Final = 300
 _A_HUB: Final = {"standalone": 30, "stack": 30}
@@ -69,15 +69,15 @@ def _said(shares: dict[str, int], seed: int) -> str:
     )
 
 
-def _in_mode(mode: str, kills: int, seed: int) -> list[Ordeal]:
-    found: list[Ordeal] = []
+def _in_mode(mode: str, kills: int, seed: int) -> list[Stress]:
+    found: list[Stress] = []
     while kills > 0:
         number = min(kills, _A_HUB[mode])
         kills -= number
         here = seed + len(found)
         with hub(mode) as running:
             found.append(
-                asyncio.run(ordeal(running, _PLANS[mode](number, random.Random(here)), seed=here))
+                asyncio.run(stress(running, _PLANS[mode](number, random.Random(here)), seed=here))
             )
         print(
             f"  {found[-1].figures()}: {'WRONG' if found[-1].verdict.wrong else 'right'} (seed "
@@ -87,7 +87,7 @@ def _in_mode(mode: str, kills: int, seed: int) -> list[Ordeal]:
     return found
 
 
-def _figures(report: Report, mode: str, found: list[Ordeal]) -> None:
+def _figures(report: Report, mode: str, found: list[Stress]) -> None:
     if not found:
         return
     deaths = [death for each in found for death in each.deaths]

@@ -11,7 +11,7 @@ import pytest
 from tests.support.fresh_hub import MODES, fresh_hub
 from tests.support.hubs import RunningHub
 from tests.support.kills import Kill, stack_plan, standalone_plan
-from tests.support.ordeal import ordeal
+from tests.support.stress import stress
 
 pytestmark = [pytest.mark.xdist_group("hubs"), pytest.mark.timeout(900)]
 
@@ -34,7 +34,7 @@ async def test_kills_lose_nothing_and_repeat_nothing(hub: RunningHub) -> None:
     """Run again with HUB_KILL_SEED=<the seed shown> for the same schedule."""
     seed = int(os.environ.get("HUB_KILL_SEED") or secrets.randbelow(10**9))
     kills, plan = PLANS[hub.mode]
-    result = await ordeal(hub, plan(kills, random.Random(seed)), seed=seed)
+    result = await stress(hub, plan(kills, random.Random(seed)), seed=seed)
     assert len(result.deaths) == kills
     assert result.verdict.figures["referrals"] >= kills, (
         "too little was sent for the deaths to matter"

@@ -156,15 +156,11 @@ class SnapshotReader:
         """
         if not projection.clauses:
             raise ValueError("a disclosure needs a clause")
-        if any(
-            self.is_location_shielded(subject_category) for subject_category in projection.permitted
-        ):
+        if any(self.is_location_shielded(each) for each in projection.permitted):
             raise ValueError("a shielded place was permitted")
         snapshot, leading = self.snapshot, projection.clauses[0]
         permitted = {
-            subject_category: self._shown[subject_category]
-            for subject_category in projection.permitted
-            if subject_category in self._shown
+            each: self._shown[each] for each in projection.permitted if each in self._shown
         }
         # In the order of the facts, whatever the order of the categories.
         seen = sorted(
@@ -192,10 +188,7 @@ class SnapshotReader:
             "obligations": _obligations(projection.clauses),
             "sections": list(_sections(snapshot, projection, seen, names)),
         }
-        if any(
-            subject_category.category == "victim_safe_contact"
-            for subject_category in projection.permitted
-        ):
+        if any(each.category == "victim_safe_contact" for each in projection.permitted):
             made["safeContact"] = safe_contact(snapshot, projection, seen)
         return made
 

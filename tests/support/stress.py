@@ -1,4 +1,4 @@
-"""One ordeal: partners send, a plan of kills is carried out, and the oracle judges what is left."""
+"""A stress run: partners send, a plan of kills is carried out, and the oracle judges the rest."""
 
 import asyncio
 import random
@@ -15,7 +15,7 @@ _AFTERWARDS_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ordeal:
+class Stress:
     """What was done to a hub and what the oracle found."""
 
     mode: str
@@ -44,7 +44,7 @@ class Ordeal:
         )
 
 
-async def ordeal(hub: RunningHub, plan: Sequence[Kill], *, seed: int, rate: float = 2.5) -> Ordeal:
+async def stress(hub: RunningHub, plan: Sequence[Kill], *, seed: int, rate: float = 2.5) -> Stress:
     """Carry `plan` out on a running hub that nobody else uses.
 
     Raises processes.NotReady when a part never comes back.
@@ -76,6 +76,6 @@ async def ordeal(hub: RunningHub, plan: Sequence[Kill], *, seed: int, rate: floa
             f"{senders.sent - len(senders.acknowledged)} referrals were never acknowledged"
         )
     deaths = sorted(reaper.done, key=lambda one: one.at)
-    return Ordeal(
+    return Stress(
         hub.mode, seed, deaths, verdict, str(dict(senders.tries)), time.monotonic() - began
     )
