@@ -46,10 +46,12 @@ def main() -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     passphrase = os.environ.get("HUB_KEYRING_PASSPHRASE") or None
+    operator_kid = os.environ.get("HUB_OPERATOR_KID") or None
     stack = Stack(
         parts.ROOT / os.environ.get("HUB_DIR", ".run") / "stack",
         int(os.environ.get("STACK_PORT", topology.BASE_PORT)),
         passphrase,
+        operator_kid,
     )
     match arguments.command:
         case "start":
@@ -70,6 +72,7 @@ def _run(arguments: argparse.Namespace) -> None:
                 Path(os.environ["HUB_SETUP_DIR"]),
                 *setup.of_deployment(os.environ["HUB_SETUP"]),
                 passphrase=passphrase,
+                operator_kid=operator_kid,
             )
         case "provision":
             setup.provision(

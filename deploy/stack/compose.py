@@ -104,7 +104,11 @@ def _setup(command: str, after: dict[str, Any]) -> Container:
         "image": "safeguarding-hub-setup",
         **_confined(),
         "command": [command],
-        "environment": {"HUB_SETUP_DIR": str(HUB), "HUB_SETUP": json.dumps(description)},
+        "environment": {
+            "HUB_SETUP_DIR": str(HUB),
+            "HUB_SETUP": json.dumps(description),
+            "HUB_OPERATOR_KID": "${HUB_OPERATOR_KID:-}",
+        },
         "volumes": [{"type": "volume", "source": "hub", "target": str(HUB)}],
         **({"depends_on": {"prepare": DONE, **after}} if after else {}),
         "restart": "no",

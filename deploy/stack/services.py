@@ -32,6 +32,7 @@ class Stack:
     folder: Path
     base_port: int = topology.BASE_PORT
     passphrase: str | None = None
+    operator_kid: str | None = None
 
     @property
     def kafka(self) -> KafkaBroker:
@@ -126,7 +127,13 @@ class Stack:
         """Kafka and PostgreSQL, provisioned; keys and profiles."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / BASE).write_text(f"{self.base_port}\n")
-        setup.prepare(self.folder, self.urls, self.servers, passphrase=self.passphrase)
+        setup.prepare(
+            self.folder,
+            self.urls,
+            self.servers,
+            passphrase=self.passphrase,
+            operator_kid=self.operator_kid,
+        )
         self.postgres.start()
         self.kafka.start()
         setup.provision(self.folder, self.servers)
@@ -151,7 +158,9 @@ class Stack:
         topology does not set pass through.
         """
         inherited = {
-            name: value for name, value in os.environ.items() if name != "HUB_KEYRING_PASSPHRASE"
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("HUB_KEYRING_PASSPHRASE", "HUB_OPERATOR_KID")
         }  # handed over by file
         return {**inherited, **topology.environment(service, self.place(service))}
 

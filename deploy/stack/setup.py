@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 
 from common import topics
+from common.bootstrap import FILE_NAME
 from deploy.stack import databases, processes, topology
 from deploy.stack.provision import Provisioner
 from deploy.stack.secrets import derived, root_secret, write
@@ -43,7 +44,12 @@ def postgres_password(folder: Path, role: str) -> str:
 
 
 def prepare(
-    folder: Path, urls: Mapping[str, str], servers: Servers, *, passphrase: str | None = None
+    folder: Path,
+    urls: Mapping[str, str],
+    servers: Servers,
+    *,
+    passphrase: str | None = None,
+    operator_kid: str | None = None,
 ) -> None:
     """Make keys, the bootstrap file, the demo profiles and one folder of passwords per service.
 
@@ -51,6 +57,8 @@ def prepare(
 
     A `passphrase` locks the keyrings and makes the bootstrap file one of a hub that is no
     demonstration.
+    `operator_kid` pins the operator's key; without it the pin of the first time holds.
+    Raises NotReady when the operator's key is another than the pinned one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     root_secret(folder / "kafka" / "controller.secret")
@@ -61,6 +69,7 @@ def prepare(
         kafka={"bootstrap": servers.kafka, "passwords": passwords},
         passphrase=passphrase,
     )
+    _pin(folder, bootstrap.operator.kid, operator_kid)
     sign_agreement(folder, bootstrap.area.id)
     for name in (
         "bootstrap.json",
@@ -87,6 +96,22 @@ def prepare(
         if passphrase:
             write(folder / "secrets" / service / "keyring-passphrase", passphrase)
         (folder / "data" / service).mkdir(parents=True, exist_ok=True)
+
+
+def _pin(folder: Path, found: str, given: str | None) -> None:
+    """Give each service the operator's thumbprint apart from the file it pins, once for all."""
+    places = [folder / "secrets" / service / "operator-kid" for service in topology.SERVICES]
+    pins = {"HUB_OPERATOR_KID": given} if given else {}
+    pins |= {str(place): place.read_text().strip() for place in places if place.exists()}
+    for where, pin in pins.items():
+        if pin != found:
+            raise processes.NotReady(
+                f"{where} does not fit {folder / FILE_NAME}: its operator's key has another "
+                "thumbprint. Put back the file, or have the operator give you the new thumbprint"
+            )
+    for place in places:
+        if not place.exists():
+            write(place, found)
 
 
 def provision(folder: Path, servers: Servers) -> None:

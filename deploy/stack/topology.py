@@ -104,6 +104,7 @@ def environment(service: str, place: Place) -> dict[str, str]:
         "HUB_KAFKA_PASSWORD_FILE": str(place.secrets / "kafka-password"),
         "HUB_KEYRING_DIR": str(place.keyring),
         "HUB_BOOTSTRAP_FILE": str(place.bootstrap),
+        "HUB_OPERATOR_KID_FILE": str(place.secrets / "operator-kid"),
         "HUB_DATA_DIR": str(place.data),
         "HUB_HOST": place.host,
         "HUB_PORT": str(place.ports[service]),

@@ -77,7 +77,7 @@ class Settings(BaseSettings):
     kafka_ca_file: Path | None = None
     """PEM certificates that may vouch for the brokers; with it the connection is TLS."""
     operator_kid: str | None = None
-    """RFC 7638 thumbprint of the operator's key, pinned; absent in demonstrations."""
+    """RFC 7638 thumbprint of the operator's key, pinned; only demo mode may do without."""
     keyring_passphrase: str | None = Field(default=None, repr=False)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
@@ -147,6 +147,7 @@ _SECRET_NAMES: Final = (
     "KEYRING_PASSPHRASE",
     "KAFKA_PASSWORD",
     "KAFKA_DOORKEEPER_PASSWORD",
+    "OPERATOR_KID",  # no secret, but set-up hands it over in a file, apart from what it pins
 )
 _SECRETS: Final = _variables(*_SECRET_NAMES)
 _FIELDS: Final = _variables(*(name.upper() for name in Settings.model_fields))

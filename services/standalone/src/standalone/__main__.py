@@ -12,7 +12,7 @@ import uvicorn
 import uvloop
 
 from common import telemetry
-from common.bootstrap import SERVICES
+from common.bootstrap import SERVICES, BootstrapRefused
 from common.settings import Settings, SettingsError
 from common.web import correlation
 from common.web.service import settle_memory
@@ -32,6 +32,9 @@ def main() -> None:
             runner.run(_run())
     except (SettingsError, ClockRefused, Taken) as error:
         sys.exit(f"The hub did not start: {error}.")
+    except BootstrapRefused as error:
+        why = f"the bootstrap file in {_folder()} is refused ({error.code})"
+        sys.exit(f"The hub did not start: {why}. Put back the one the operator signed.")
     except KeyboardInterrupt:
         print(
             f"\nThe hub is stopped. Its data stay in {_folder()}; make demo-reset deletes them.",

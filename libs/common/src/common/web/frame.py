@@ -15,14 +15,14 @@ from sqlalchemy import MetaData, Table
 from common import topics
 from common.access import Principal, Refusal
 from common.audit_trail import AuditTrail, audit_trail_tables
-from common.bootstrap import SERVICE_KEY, Bootstrap, read_bootstrap
+from common.bootstrap import SERVICE_KEY, Bootstrap, BootstrapRefused, read_bootstrap
 from common.bus import Bus, Consumption
 from common.database import Database, migrate, shared_histories
 from common.directory import DirectoryKeys, DirectoryState, follow
 from common.inbox import Inbox, inbox_tables
 from common.keyring import Keyring
 from common.outbox import Outbox, outbox_tables
-from common.settings import Settings
+from common.settings import Settings, SettingsError
 from common.telemetry import describe
 from common.web import idempotency, replay
 from common.web.idempotency import Idempotency
@@ -77,6 +77,24 @@ class Host:
     http: httpx2.AsyncClient
 
 
+def pinned_bootstrap(settings: Settings) -> Bootstrap:
+    """Read the bootstrap file, signed by the operator's key that HUB_OPERATOR_KID pins.
+
+    Demo mode may do without the pin; one that is set counts there, too.
+    Raises SettingsError without a pin, or with one that does not fit. Raises BootstrapRefused.
+    """
+    kid, file = settings.operator_kid, settings.bootstrap_file
+    if kid is None and not settings.demo:
+        raise SettingsError("HUB_OPERATOR_KID", f"set unless HUB_DEMO is: it says whose {file} is")
+    try:
+        return read_bootstrap(file, kid)
+    except BootstrapRefused as refused:
+        if kid is None or refused.code != "operator-key-unknown":
+            raise
+        wanted = f"the thumbprint of the operator's key in the bootstrap file {file}; it is not"
+        raise SettingsError("HUB_OPERATOR_KID", wanted) from None
+
+
 class Frame:
     """The common parts of one service.
 
@@ -96,7 +114,7 @@ class Frame:
         self.service, settings = service, host.settings
         self.settings, self.bus, self.http = settings, host.bus, host.http
         self.clock, self.keyring = clock, keyring = host.clock, host.keyring
-        self.bootstrap: Bootstrap = read_bootstrap(settings.bootstrap_file)
+        self.bootstrap: Bootstrap = pinned_bootstrap(settings)
         self.database = Database(settings.database_url, clock=clock, name=service)
         self.keys = DirectoryKeys(self.bootstrap, settings.identity_url, self.http, clock)
         self.directory = DirectoryState(clock)

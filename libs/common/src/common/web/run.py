@@ -63,6 +63,9 @@ def run_service(name: str, build: Build) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, build, bus, clock))
+    except SettingsError as error:  # found while building: the pin does not fit the file
+        sys.stderr.write(f"{name}: {error}\n")
+        raise SystemExit(2) from None
     finally:
         telemetry.stop_telemetry()
 
