@@ -26,6 +26,7 @@ COMMON = {
     "settings": "HUB_* variables, read once",
     "telemetry": "traces, metrics and logs through scrubbing processors",
     "testing": "fakes and fault injectors that tests of any member may use",
+    "texts": "texts that people send: what is taken, and what cannot be seen written out",
     "topics": "topics, who writes and reads them, and the access list that follows",
     "web": "the application factory every service's API is made with",
 }

@@ -35,7 +35,11 @@ def example(name: str) -> dict[str, Any]:
 
 def refer(hub: StandaloneHub, name: str = "full") -> dict[str, Any]:
     """Send an example referral as the police; the hub's answer."""
-    form = example(name)
+    return send(hub, example(name))
+
+
+def send(hub: StandaloneHub, form: dict[str, Any]) -> dict[str, Any]:
+    """Send this referral as the police; the hub's answer."""
     return _apart(hub, "northmoor-police", lambda client: client.submit_referral(form))
 
 

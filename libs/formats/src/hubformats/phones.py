@@ -7,6 +7,8 @@ from typing import Final
 
 from phonenumbers import Leniency, PhoneNumberFormat, PhoneNumberMatcher, format_number
 
+from hubformats.visible_text import bare
+
 HOME_REGION: Final = "GB"
 """Where a number without a country code is dialled from."""
 
@@ -30,7 +32,7 @@ def contact_keys(value: object) -> frozenset[str]:
     The numbers and e-mail addresses in it, or else its whole text. Text is compared without case,
     spaces, brackets, dots and hyphens. Digits of an e-mail address are no number.
     """
-    text = unicodedata.normalize("NFKC", str(value)).casefold()
+    text = unicodedata.normalize("NFKC", bare(str(value))).casefold()
     mails = frozenset(_PUNCTUATION.sub("", mail) for mail in _MAIL.findall(text))
     found = numbers_in(_MAIL.sub(" ", text)) | mails
     return found or frozenset({_PUNCTUATION.sub("", text)})

@@ -5,6 +5,8 @@ import re
 import unicodedata
 from typing import Final
 
+from hubformats.visible_text import bare, blanked
+
 _WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _ASCII: Final = re.compile(r"[0-9A-Za-z]+")
 NUMBER: Final = re.compile(r"\d+[a-z]?")
@@ -188,7 +190,7 @@ def gives_place(text: str) -> bool:
 
 
 def words_of(text: str) -> list[str]:
-    return [letters for word in _WORD.findall(text) if (letters := letters_of(word))]
+    return [letters for word in _WORD.findall(bare(text)) if (letters := letters_of(word))]
 
 
 def letters_of(text: str) -> str:
@@ -201,6 +203,7 @@ def squashed(text: str) -> tuple[str, list[int]]:
     if text.isascii():
         places = [place for place, letter in enumerate(text) if letter.isalnum()]
         return "".join(text[place] for place in places).casefold(), places
+    text = blanked(text)
     found = [
         (place, folded)
         for place, letter in enumerate(text)

@@ -24,6 +24,7 @@ from hubformats.places import (
     squashed,
     words_of,
 )
+from hubformats.visible_text import bare
 
 REMOVED: Final = "[removed]"
 """Stands where a text would have given a shielded place away."""
@@ -191,7 +192,7 @@ def _spelt(words: Sequence[str]) -> Iterator[str]:
 
 
 def _postcodes(text: str) -> Iterator[str]:
-    for outward, inward in POSTCODE.findall(text.casefold()):
+    for outward, inward in POSTCODE.findall(bare(text).casefold()):
         yield from (outward, outward + inward)
 
 

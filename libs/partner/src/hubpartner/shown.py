@@ -3,10 +3,26 @@ before anything else."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from hubformats.package_proof import Verdict
+from hubformats.visible_text import visible
 from hubpartner.safe_contact import Unsafe, on_day, usable
+
+_ACCOUNTS: Final = frozenset(
+    {
+        "consent",
+        "danger_place",
+        "danger_summary",
+        "incident_narrative",
+        "incident_place",
+        "risk_answers",
+        "risk_summary",
+        *(f"{role}_needs" for role in ("victim", "perpetrator", "child", "household")),
+        *(f"{role}_whereabouts" for role in ("victim", "perpetrator", "child", "household")),
+    }
+)
+"""Categories in which somebody's own words may have several lines."""
 
 
 def standing(verdict: Verdict) -> str:
@@ -22,8 +38,12 @@ def standing(verdict: Verdict) -> str:
 
 
 def shown(verdict: Verdict, day: date) -> str:
-    """The whole content as text, its safe-contact rule as it stands on `day`."""
-    return "\n".join(_lines(verdict, day))
+    """The whole content as text, its safe-contact rule as it stands on `day`.
+
+    What could steer the terminal is written out, so that no value looks like a line of this
+    program. An account of several lines goes on behind a bar.
+    """
+    return "\n".join(visible(line) for line in _lines(verdict, day))
 
 
 def _lines(verdict: Verdict, day: date) -> Iterator[str]:
@@ -66,7 +86,16 @@ def _lines(verdict: Verdict, day: date) -> Iterator[str]:
         yield f"{section['label']}"
         for item in section["items"]:
             warned = unsafe.warns(section["category"], item["value"])
-            yield f"  {_item(item)}{'  DO NOT USE' if warned else ''}"
+            yield from _section_item(section["category"], item, warned=warned)
+
+
+def _section_item(category: str, item: Mapping[str, Any], *, warned: bool) -> Iterator[str]:
+    first, *more = _item(item).split("\n") if category in _ACCOUNTS else (_item(item),)
+    last = "  DO NOT USE" if warned else ""
+    yield f"  {first}{'' if more else last}"
+    yield from (
+        f"    | {one}{last if place == len(more) else ''}" for place, one in enumerate(more, 1)
+    )
 
 
 def _item(item: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The `hubctl` command: what a partner's developer, an auditor or an operator does from a shell."""
 
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -75,13 +76,14 @@ def main() -> None:
         SystemClock()  # refuses a clock that a test left behind, before anything is asked
         app.main(profile_first(sys.argv[1:]), prog_name="hubctl")
     except _KNOWN as error:
-        code, text = _explained(error)
-        say_error(text)
+        code, lines = _explained(error)
+        for line in lines:
+            say_error(line)
         sys.exit(code)
 
 
-def _explained(error: Exception) -> tuple[int, str]:
-    """Return the exit code, and what to say to a person."""
+def _explained(error: Exception) -> tuple[int, Sequence[str]]:
+    """Return the exit code, and what to say to a person, line by line."""
     match error:
         case ProblemAnswer():
             faults = (
@@ -89,22 +91,20 @@ def _explained(error: Exception) -> tuple[int, str]:
                 for fault in error.errors
             )
             refusal = f"The hub refused ({error.status} {error.code}). {error.detail}"
-            return 1, "\n".join((refusal, *faults, f"  correlation id {error.correlation_id}"))
+            return 1, (refusal, *faults, f"  correlation id {error.correlation_id}")
         case TokenRefused():
             advice = _TOKEN_ADVICE.get(error.code, "check client, keys and scope of the profile.")
             code = 3 if error.code == "unreachable" else 1
-            return code, f"No access token was given ({error.code}): {advice}"
+            return code, (f"No access token was given ({error.code}): {advice}",)
         case CallFailed():
-            return 3, (
-                "The hub gave no answer. Nothing is known to have happened; the call may be "
-                "repeated."
-            )
+            return 3, ("The hub gave no answer. Nothing is known to have happened; call it again.",)
         case ClockRefused() | PackageFileRefused():
-            return 2, f"{error}."
+            return 2, (f"{error}.",)
         case ProfileRefused():
-            return 2, f"The profile cannot be used: {error}."
+            return 2, (f"The profile cannot be used: {error}.",)
         case _:
-            return _unverified(error)
+            code, text = _unverified(error)
+            return code, (text,)
 
 
 def _unverified(error: Exception) -> tuple[int, str]:

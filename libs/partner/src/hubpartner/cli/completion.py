@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import get_completion_class
 
-from hubpartner.cli.session import say
+from hubpartner.cli.session import say_whole
 
 _SHELLS = ("bash", "zsh", "fish")
 _VARIABLE = "_HUBCTL_COMPLETE"
@@ -22,4 +22,4 @@ def completion(context: click.Context, shell: str) -> None:
     if found is None:
         raise click.BadParameter("click knows no completion for this shell")
     program = context.find_root().command
-    say(found(program, {}, "hubctl", _VARIABLE).source())
+    say_whole(found(program, {}, "hubctl", _VARIABLE).source())

@@ -9,7 +9,15 @@ from hubformats.agency_events import TakingUp
 from hubformats.clock import SystemClock
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
-from hubpartner.cli.session import FilePath, command, json_option, say, say_json, with_hub
+from hubpartner.cli.session import (
+    FilePath,
+    command,
+    json_option,
+    say,
+    say_json,
+    say_whole,
+    with_hub,
+)
 from hubpartner.client import HubClient, InboxItem, open_with
 from hubpartner.delivery import Delivery
 from hubpartner.package_file import PackageFileRefused, keep_package, read_package
@@ -74,7 +82,7 @@ def show(context: click.Context, delivery_id: str, as_json: bool) -> None:
         say_json({"content": delivery.verdict.content, "verdict": standing(delivery.verdict)})
         return
     # By this machine's own day: a rule that was safe when it was sent may not be any more.
-    say(shown(delivery.verdict, SystemClock().now().astimezone().date()))
+    say_whole(shown(delivery.verdict, SystemClock().now().astimezone().date()))
 
 
 @app.command()

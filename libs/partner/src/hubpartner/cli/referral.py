@@ -134,7 +134,7 @@ def list_sent(
         say(
             f"{one['referralId']}  {one['changedAt']}  {one['form']}, {one['state']}, version "
             f"{one['version']}, case {one['caseReference']}, your reference "
-            f"{_printable(one['externalReference'] or 'none')}"
+            f"{one['externalReference'] or 'none'}"
         )
 
 
@@ -230,8 +230,3 @@ def _read(file: Path) -> dict[str, Any]:
         say_error(f"The file {file} must hold one JSON object.")
         raise click.exceptions.Exit(2)
     return value
-
-
-def _printable(text: str) -> str:
-    """Show a text without what could steer a terminal or reverse its direction."""
-    return "".join(one if one.isprintable() else "?" for one in text)

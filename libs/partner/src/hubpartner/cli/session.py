@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
+from hubformats.visible_text import visible, visible_json
 from hubpartner.client import HubClient, hub
 from hubpartner.profile import Profile, ProfileRefused, read_profile
 
@@ -75,15 +76,20 @@ def with_hub(context: click.Context, work: Callable[[HubClient], Awaitable[T]]) 
 
 
 def say(text: str) -> None:
-    """A line for a person."""
-    sys.stdout.write(text + "\n")
+    """A line for a person; what could steer the terminal is written out."""
+    sys.stdout.write(visible(text) + "\n")
+
+
+def say_whole(text: str) -> None:
+    """Lines for a person, of which every value was made one line before."""
+    sys.stdout.write(visible(text, lines=True) + "\n")
 
 
 def say_json(value: Any) -> None:
-    """A value for a program."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """A value for a program, which a terminal can show too."""
+    sys.stdout.write(visible_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
 def say_error(text: str) -> None:
-    """A line on standard error."""
-    sys.stderr.write(text + "\n")
+    """A line on standard error, written out like `say`."""
+    sys.stderr.write(visible(text) + "\n")

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from audit.questions.model import Filter, Found, Purpose, Question
 from audit.questions.use_cases import Asked
 from common.models import ApiModel, FieldError, StrictBool, Timestamp
+from common.texts import Reason
 from hubformats.audit_record import OPERATIONS, Leaf, record_hash
 from hubformats.canonical import parse
 
@@ -62,7 +63,7 @@ class QuestionIn(ApiModel):
     """
 
     purpose: Purpose
-    justification: Annotated[str, Field(min_length=3, max_length=1000)]
+    justification: Annotated[Reason, Field(min_length=3, max_length=1000)]
     filter: FilterIn
 
     def asked(self) -> Asked:

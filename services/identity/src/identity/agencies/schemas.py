@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from common.models import ApiModel, Timestamp
+from common.texts import Reason
 from identity.agencies.model import AgencyState
 
 SuspensionReason = Literal[
@@ -41,7 +42,7 @@ class SuspensionIn(ApiModel):
     """
 
     reason_code: SuspensionReason
-    note: Annotated[str, Field(max_length=2000)] = ""
+    note: Annotated[Reason, Field(max_length=2000)] = ""
 
 
 def shown(agency: AgencyState) -> AgencyOut:

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from common.events.case import Marking, RiskSummary
 from common.models import ApiModel, FieldError, Timestamp, WholeNumber
+from common.texts import Reason
 from hubformats.categories import CATEGORIES
 from referral.cases.model.case import CaseOutline, Stage
 from referral.cases.model.referral import Referral
@@ -102,7 +103,7 @@ class MustNotDiscloseIn(ApiModel):
     category: str = Field(
         default="*", max_length=60, description="Data category, or * for everything"
     )
-    reason: str = Field(
+    reason: Reason = Field(
         min_length=1, max_length=2_000, description="Kept sealed; never sent to anybody"
     )
 

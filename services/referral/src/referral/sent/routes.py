@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query
 
 from common.access import Granted
 from common.models import Timestamp
+from common.texts import DangerLine
 from common.web import paging
 from common.web.provided import provided
 from referral.depends import ContextDep, TrailDep, guard, refuse_on_backlog
@@ -27,6 +28,7 @@ Reference = Annotated[
         max_length=300,
         description="Only those sent under this reference of yours, urgent ones too",
     ),
+    DangerLine,
 ]
 Since = Annotated[
     Timestamp | None,

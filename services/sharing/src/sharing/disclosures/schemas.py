@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from common.models import ApiModel
+from common.texts import Reason
 from sharing.disclosures.model import Standing, State
 
 
@@ -90,7 +91,7 @@ class EmergencyIn(ApiModel):
     """Why waiting for the log is the greater danger. The text is sealed into the audit record."""
 
     code: Literal["imminent_danger_to_life", "imminent_serious_harm", "child_in_immediate_danger"]
-    reason: str = Field(min_length=10, max_length=2_000)
+    reason: Reason = Field(min_length=10, max_length=2_000)
 
 
 class EmergencyOut(ApiModel):

@@ -18,6 +18,7 @@ from jinja2 import (
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from common.web.provided import provided
+from hubformats.visible_text import visible
 from portal.context import Context
 from portal.shell.model import IDLE, Session
 from portal.shell.rules import dates, wording
@@ -98,7 +99,9 @@ class Pages:
             "here": request.url.path,
             "assets": self.assets_version,
         }
-        return HTMLResponse(self.templates.get_template(template).render(**shared, **facts), status)
+        page = self.templates.get_template(template).render(**shared, **facts)
+        # Last of all, so that nothing a template or a macro puts together is left out.
+        return HTMLResponse(visible(page, lines=True, named=None), status)
 
     def _agency(self, agency: str) -> str:
         return self.context.agencies.get(agency) or wording.sentence(agency)

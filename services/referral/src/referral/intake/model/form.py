@@ -22,6 +22,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from common.models import FieldError, StrictBool, Timestamp
+from common.texts import DangerLine, DangerText, FreeText, OneLine
 from referral.intake.model.explained import EXPLAINED
 from referral.intake.model.identifiers import is_nhs_number, is_postcode
 from referral.intake.model.wording import (
@@ -43,8 +44,12 @@ from referral.intake.model.wording import (
     Yes,
 )
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
-LongText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000)]
+_LINE = StringConstraints(strip_whitespace=True, min_length=1, max_length=300)
+_LINES = StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000)
+Text = Annotated[str, _LINE, OneLine]
+LongText = Annotated[str, _LINES, FreeText]
+UrgentText = Annotated[str, _LINE, DangerLine]
+UrgentLongText = Annotated[str, _LINES, DangerText]
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -351,8 +356,8 @@ class FullReferral(Form):
 class Callback(Form):
     """How the sender says the victim may be called back, if at all."""
 
-    phone: Annotated[Text | None, Shared("callback", "Call back on")] = None
-    note: Annotated[Text | None, Shared("callback", "When and how")] = None
+    phone: Annotated[UrgentText | None, Shared("callback", "Call back on")] = None
+    note: Annotated[UrgentText | None, Shared("callback", "When and how")] = None
 
 
 class UrgentReferral(Form):
@@ -362,13 +367,15 @@ class UrgentReferral(Form):
     """
 
     form: Annotated[Literal["urgent"], Internal("which form")]
-    external_reference: Annotated[Text | None, Internal("the sender's own reference")] = None
+    external_reference: Annotated[UrgentText | None, Internal("the sender's own reference")] = None
     area: Annotated[
-        Text | None, Internal("whose rules apply; the sender's own area if left out")
+        UrgentText | None, Internal("whose rules apply; the sender's own area if left out")
     ] = None
-    name: Annotated[Text, Shared("victim_identity", "Name")]
-    place: Annotated[LongText, Shared("danger_place", "Where the danger is")]
-    danger: Annotated[LongText, Shared("danger_summary", "The danger", "professional_opinion")]
+    name: Annotated[UrgentText, Shared("victim_identity", "Name")]
+    place: Annotated[UrgentLongText, Shared("danger_place", "Where the danger is")]
+    danger: Annotated[
+        UrgentLongText, Shared("danger_summary", "The danger", "professional_opinion")
+    ]
     callback: Callback | Literal["do_not_call", "unknown"] = "unknown"
     place_shielded: Annotated[StrictBool, Internal("location shield on the place")] = False
 
