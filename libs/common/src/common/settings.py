@@ -81,6 +81,10 @@ class Settings(BaseSettings):
     keyring_passphrase: str | None = Field(default=None, repr=False)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
+    connections: int = Field(default=2000, ge=10)
+    """Most open connections; fewer when the process may not open so many files."""
+    connections_per_peer: int = Field(default=500, ge=5)
+    """Most from one address. Behind a proxy, which is one address, set it like `connections`."""
     demo: bool = False
     referral_url: _Url = ""
     sharing_url: _Url = ""

@@ -24,6 +24,7 @@ from common.topics import IDENTITY
 from common.web.app import Api, HubApp, create_app
 from common.web.frame import Frame, Host
 from common.web.paging import Cursors
+from common.web.rates import Budgets
 from common.web.run import kafka_tls
 from common.web.runtime import Runtime
 from common.web.service import Service
@@ -198,6 +199,7 @@ def build_app(runtime: Runtime, parts: Parts) -> HubApp:
             AgencyStore: parts.store,
             Authority: authority,
             Bootstrap: parts.bootstrap,
+            Budgets: Budgets(identity.oauth.routes.QUOTAS),
             ClientGate: ClientGate(authority.issuer, authority.clients, authority.clock),
             Cursors: parts.cursors,
             Heartbeat: parts.heartbeat,

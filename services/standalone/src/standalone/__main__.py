@@ -15,6 +15,7 @@ from common import telemetry
 from common.bootstrap import SERVICES, BootstrapRefused
 from common.settings import Settings, SettingsError
 from common.web import correlation
+from common.web.connections import Limits, limited
 from common.web.service import settle_memory
 from hubformats.clock import ClockRefused
 from standalone.claim import Taken, claim_folder, claim_port
@@ -62,6 +63,7 @@ async def _run() -> None:
             hub.app,
             host=base.host,
             port=port,
+            http=limited(Limits(base.connections, base.connections_per_peer)),
             log_level="warning",
             access_log=False,
             lifespan="on",

@@ -156,18 +156,23 @@ class Open:
     """Marks a route that anybody may call, and says why that is right."""
 
     reason: str
+    any_query: bool = False
 
     async def __call__(self, request: Request) -> None:
         """Raises the Problem of a faulty body; nothing else is asked."""
         request.state.operation = "operation"
         demand_running(request)
         raise_fault(request)
-        check_query(request)
+        if not self.any_query:
+            check_query(request)
 
 
-def anyone(reason: str) -> Any:
-    """Make the dependency of an open route: ``dependencies=[anyone("public log")]``."""
-    return Depends(Open(reason))
+def anyone(reason: str, *, any_query: bool = False) -> Any:
+    """Make the dependency of an open route: ``dependencies=[anyone("public log")]``.
+
+    With `any_query` undeclared query parameters are ignored (RFC 6749 section 3.1).
+    """
+    return Depends(Open(reason, any_query))
 
 
 def demand_running(request: Request) -> None:

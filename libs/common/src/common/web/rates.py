@@ -53,6 +53,25 @@ def urgent_when(field: str, value: str) -> Classify:
     return classify
 
 
+class Budgets:
+    """Counts what is no granted request: sign-in, and what comes before anybody is known."""
+
+    def __init__(self, quotas: Mapping[str, int], window: int = 60) -> None:
+        """`quotas` by name, each for `window` seconds and one key."""
+        self._items = {
+            name: RateLimitItemPerSecond(quota, window) for name, quota in quotas.items()
+        }
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
+
+    async def spend(self, name: str, key: str) -> int:
+        """Count one. Return 0 when it was within the quota, else the seconds to wait."""
+        item, who = self._items[name], f"{name}|{key}"
+        if await self._limiter.hit(item, who):
+            return 0
+        stats = await self._limiter.get_window_stats(item, who)
+        return max(1, math.ceil(stats.reset_time - time.time()))
+
+
 class Rates:
     """Counts in this process only: each replica allows its share of the traffic."""
 

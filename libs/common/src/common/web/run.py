@@ -23,6 +23,7 @@ from common.keyring import FileKeyring, Keyring
 from common.settings import Settings, SettingsError
 from common.telemetry import describe
 from common.web import correlation
+from common.web.connections import Limits, limited
 from common.web.service import Service, settle_memory
 from hubformats.clock import Clock, ClockRefused, SystemClock
 
@@ -141,7 +142,7 @@ async def serve(app: ASGIApp, settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         loop="none",
-        http="httptools",
+        http=limited(Limits(settings.connections, settings.connections_per_peer)),
         ws="none",
         lifespan="off",
         access_log=False,  # it prints paths and queries

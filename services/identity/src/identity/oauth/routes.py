@@ -4,7 +4,7 @@ Token, pushed requests, introspection, revocation, metadata and keys.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl
 
@@ -17,8 +17,9 @@ from common.access import SCOPES
 from common.problems import Problem
 from common.web.guard import anyone
 from common.web.provided import provided
+from common.web.rates import Budgets
 from hubformats.dpop import ALGORITHMS, DpopRefused, check_proof
-from identity.oauth.model import SIGNATURE_ALGORITHMS
+from identity.oauth.model import SIGNATURE_ALGORITHMS, digest
 from identity.oauth.ports import OAuthStore, OAuthTx
 from identity.oauth.use_cases.authority import Authority
 from identity.oauth.use_cases.client_proof import ClientGate
@@ -29,6 +30,14 @@ from identity.oauth.use_cases.token_states import introspect, revoke
 
 FORM: Final = "application/x-www-form-urlencoded"
 _MAX_PARAMETERS: Final = 40
+QUOTAS: Final = {"client": 600, "portal": 6000, "grant": 60, "sign-in": 60, "failures": 120}
+"""Requests in a minute, by what is counted.
+
+One client at one endpoint; the portal, which asks for everybody; one code or refresh token; one
+pushed request; and what fails, from one peer address. Failures never count against who succeeds:
+many people may share an address or a client.
+"""
+_LIMITED: Final = ("/token", "/par")
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -52,12 +61,14 @@ def _refused(words: str) -> dict[str, Any]:
 _REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     400: _refused("An error of RFC 6749 section 5.2, in the form that OAuth clients read."),
     401: _refused("The client did not authenticate (`invalid_client`)."),
+    429: _refused("Too many requests (`temporarily_unavailable`); `Retry-After` says how long."),
 }
 
 Endpoint = Callable[[Authority, OAuthTx, Exchange], Answer]
 
 StoreDep = Annotated[OAuthStore, Depends(provided(OAuthStore))]
 AuthorityDep = Annotated[Authority, Depends(provided(Authority))]
+BudgetsDep = Annotated[Budgets, Depends(provided(Budgets))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +78,43 @@ class _BackChannel:
     authority: Authority
     store: OAuthStore
     gate: ClientGate
+    budgets: Budgets
 
     async def answer(self, request: Request, path: str, endpoint: Endpoint) -> Response:
         """Check what needs no storage in a thread, then answer and record in one transaction."""
         try:
             form = form_of(_pairs(await request.body()))
         except BadForm:
-            return await _unknown_caller(request, refusal("invalid_request"))
+            return await self._unknown_caller(request, refusal("invalid_request"))
         exchange = Exchange("POST", self.authority.issuer, path, form)
         try:
             await run_in_threadpool(self._check, exchange, path, request.headers.getlist("dpop"))
         except InvalidClientError:
-            return await _unknown_caller(request, refusal("invalid_client", 401))
+            return await self._unknown_caller(request, refusal("invalid_client", 401))
+        wait = await self._over_quota(path, exchange)
+        if wait:
+            await request.app.background.report(request, Problem("rate-limited"))
+            return respond(too_many(wait))
         return respond(
             await self.store.write(lambda tx: endpoint(self.authority, tx, exchange.again()))
         )
+
+    async def _over_quota(self, path: str, exchange: Exchange) -> int:
+        """Count a request of a known client; the seconds to wait when there were too many."""
+        if path not in _LIMITED or exchange.presented is None:
+            return 0
+        client, form = exchange.presented.client, exchange.form
+        grant = form.get("refresh_token", "") or form.get("code", "")
+        if client.interactive and grant:  # one person's, and nobody else's
+            return await self.budgets.spend("grant", digest(grant))
+        name = "portal" if client.interactive else "client"
+        return await self.budgets.spend(name, f"{path} {client.id}")
+
+    async def _unknown_caller(self, request: Request, answer: Answer) -> Response:
+        """Refuse; from an address that failed too often, without saying what was wrong."""
+        wait = await self.budgets.spend("failures", peer(request))
+        await request.app.background.report(request, Problem("unauthorized"))
+        return respond(too_many(wait) if wait else answer)
 
     def _check(self, exchange: Exchange, path: str, proofs: list[str]) -> None:
         exchange.presented = self.gate.check(exchange)
@@ -102,8 +135,9 @@ def _back_channel(
     authority: AuthorityDep,
     store: StoreDep,
     gate: Annotated[ClientGate, Depends(provided(ClientGate))],
+    budgets: BudgetsDep,
 ) -> _BackChannel:
-    return _BackChannel(authority, store, gate)
+    return _BackChannel(authority, store, gate, budgets)
 
 
 BackChannelDep = Annotated[_BackChannel, Depends(_back_channel)]
@@ -209,9 +243,14 @@ def metadata(issuer: str) -> dict[str, Any]:
     }
 
 
-async def _unknown_caller(request: Request, answer: Answer) -> Response:
-    await request.app.background.report(request, Problem("unauthorized"))
-    return respond(answer)
+def too_many(wait: int) -> Answer:
+    """An error in RFC 6749's form that says when to come again."""
+    return replace(refusal("temporarily_unavailable", 429), headers={"Retry-After": str(wait)})
+
+
+def peer(request: Request) -> str:
+    """The address at the other end of the connection; a proxy's is that of all behind it."""
+    return request.client.host if request.client else ""
 
 
 def _pairs(body: bytes) -> list[tuple[str, str]]:

@@ -19,9 +19,10 @@ from common.problems import Problem
 from common.web.app import Answers
 from common.web.edge import inner_path
 from common.web.guard import anyone
+from common.web.rates import Budgets
 from identity.depends import BootstrapDep, guard
 from identity.oauth.ports import OAuthTx
-from identity.oauth.routes import AuthorityDep, StoreDep, respond
+from identity.oauth.routes import AuthorityDep, BudgetsDep, StoreDep, peer, respond
 from identity.oauth.use_cases.authority import Authority
 from identity.oauth.use_cases.exchange import Answer, BadForm, form_of
 from identity.people.model import PersonUnknown, SignInGone, SignInRefused, Waiting
@@ -30,13 +31,14 @@ from identity.people.use_cases import cancel, complete_demo, waiting
 
 router = APIRouter(
     tags=["oauth"],
-    dependencies=[anyone("people are not signed in yet")],
+    dependencies=[anyone("people are not signed in yet", any_query=True)],
     include_in_schema=False,
 )
 
 signed_in = APIRouter(prefix="/v1", tags=["agencies"])
 PROBLEMS: Final[Answers] = {PersonUnknown: lambda _error: Problem("not-found")}
 _Parameter = Annotated[str, Query(max_length=300)]
+_KNOWN: Final = ("client_id", "request_uri", "person", "cancel")
 _FOLDER: Final = Path(__file__).parent / "templates"
 _PAGES: Final = Environment(
     loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined
@@ -50,33 +52,36 @@ async def show_sign_in(
     request: Request,
     authority: AuthorityDep,
     store: StoreDep,
+    budgets: BudgetsDep,
     client_id: _Parameter = "",
     request_uri: _Parameter = "",
 ) -> Response:
     """Who asks, and how one may sign in. Reading it uses nothing up, so back and refresh work."""
     try:
-        form_of(request.query_params.multi_items())
+        form_of([each for each in request.query_params.multi_items() if each[0] in _KNOWN])
         found = await store.read(lambda tx: waiting(tx, client_id, request_uri))
     except (BadForm, SignInGone):
-        return _page("gone.html", 400, {})
+        return await _gone(request, budgets)
+    wait = await _over_quota(budgets, found)
+    if wait:
+        return _later(wait)
     return _sign_in_page(authority, found, client_id, request_uri)
 
 
 @router.post("/authorize")
-async def complete_sign_in(request: Request, authority: AuthorityDep, store: StoreDep) -> Response:
+async def complete_sign_in(
+    request: Request, authority: AuthorityDep, store: StoreDep, budgets: BudgetsDep
+) -> Response:
     """A click on the page. Takes it from our own page only."""
     if not _from_our_page(request, authority.issuer):
         return _page("gone.html", 403, {})
     try:
-        form = form_of(
-            parse_qsl(
-                (await request.body()).decode("ascii"),
-                keep_blank_values=True,
-                max_num_fields=10,
-                errors="strict",
-            )
-        )
+        form = await _form(request)
         place = {"client_id": form.get("client_id", ""), "request_uri": form.get("request_uri", "")}
+        found = await store.read(lambda tx: waiting(tx, **place))
+        wait = await _over_quota(budgets, found)
+        if wait:
+            return _later(wait)
         answer: Answer
         if "cancel" in form:
             answer = await store.write(lambda tx: cancel(authority, tx, **place))
@@ -88,7 +93,7 @@ async def complete_sign_in(request: Request, authority: AuthorityDep, store: Sto
                 return _page("refused.html", 403, {"demo": authority.demo})
             answer = outcome
     except (ValueError, SignInGone):
-        return _page("gone.html", 400, {})
+        return await _gone(request, budgets)
     return respond(answer)
 
 
@@ -110,6 +115,35 @@ async def error_page(request: Request, problem: Problem) -> Response | None:
         if inner_path(request.scope) == "/authorize"
         else None
     )
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The known parameters of the body; others are ignored. Raises ValueError, BadForm."""
+    pairs = parse_qsl(
+        (await request.body()).decode("ascii"),
+        keep_blank_values=True,
+        max_num_fields=40,
+        errors="strict",
+    )
+    return form_of([each for each in pairs if each[0] in _KNOWN])
+
+
+async def _over_quota(budgets: Budgets, found: Waiting) -> int:
+    """Count a page or a click of a sign-in under way; the seconds to wait when there were many."""
+    mine = await budgets.spend("sign-in", found.handle)
+    return mine or await budgets.spend("portal", f"/authorize {found.client_id}")
+
+
+async def _gone(request: Request, budgets: Budgets) -> Response:
+    """The page for a sign-in that is none, counted against the address it comes from."""
+    wait = await budgets.spend("failures", peer(request))
+    return _later(wait) if wait else _page("gone.html", 400, {})
+
+
+def _later(wait: int) -> Response:
+    page = _page("later.html", 429, {"wait": wait})
+    page.headers["Retry-After"] = str(wait)
+    return page
 
 
 def _attempt(

@@ -3,10 +3,12 @@
 A file appears whole and durable or not at all, and never changes.
 """
 
+import errno
 import os
 import secrets
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +27,8 @@ class TileFolder:
     """Fulfils `TileFiles` in a folder.
 
     Any failure of the disk halts the log: after a failed fsync the page cache may lie.
+    A process that may open no more files is no failed disk: such an OSError is raised as it is,
+    before anything was written, and the step is tried again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,8 +69,8 @@ class TileFolder:
             return (self.folder / tile.path()).read_bytes()
         except FileNotFoundError:
             return None
-        except OSError:
-            raise LogHalted("disk-failed") from None
+        except OSError as error:
+            raise _judged(error) from None
 
     def drop_partials(self, tile: Tile) -> None:
         """Remove the unfinished forms of a tile whose full form is published.
@@ -83,16 +87,17 @@ class TileFolder:
         part = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
         try:
             self._make_folder(path.parent)
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            crash_point("audit.file-not-named")
-            part.replace(path)
-            _sync(path.parent)
-        except OSError:
-            raise LogHalted("disk-failed") from None
+            with _opened(path.parent) as folder:  # first: no name may stay that was not synced
+                handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                crash_point("audit.file-not-named")
+                part.replace(path)
+                os.fsync(folder)
+        except OSError as error:
+            raise _judged(error) from None
 
     def _make_folder(self, folder: Path) -> None:
         missing = []
@@ -100,13 +105,20 @@ class TileFolder:
             missing.append(folder)
             folder = folder.parent
         for each in reversed(missing):
-            each.mkdir(exist_ok=True)
-            _sync(each.parent)
+            with _opened(each.parent) as above:
+                each.mkdir(exist_ok=True)
+                os.fsync(above)
 
 
-def _sync(folder: Path) -> None:
+def _judged(error: OSError) -> OSError | LogHalted:
+    """Tell a process without a free file descriptor from a failed disk."""
+    return error if error.errno in (errno.EMFILE, errno.ENFILE) else LogHalted("disk-failed")
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
     handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        yield handle
     finally:
         os.close(handle)

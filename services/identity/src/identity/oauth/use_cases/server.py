@@ -62,6 +62,7 @@ _TEXTS: Final[Mapping[str, str]] = {
     "unsupported_grant_type": "Use client_credentials, authorization_code or refresh_token.",
     "unsupported_response_type": "Use response_type=code.",
     "unsupported_token_type": "Use access_token or refresh_token as hint.",
+    "temporarily_unavailable": "Too many requests. Wait as long as Retry-After says.",
     "access_denied": "The sign-in was refused.",
 }
 """Error code → the only text that goes with it: Authlib's own descriptions quote what the caller
