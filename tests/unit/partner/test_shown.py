@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from hubformats.package_proof import Verdict, verify_package
+from hubformats.wording import told
 from hubpartner.safe_contact import Unsafe
 from hubpartner.shown import shown, standing
 from tests.support.packages import LOG, ME, Draft, draft
@@ -65,7 +66,7 @@ def test_a_promise_is_never_called_proven(due: datetime | None) -> None:
     said = standing(Verdict("promised", {}, {}, None, None, due))
     assert said.startswith("promised: emergency release")
     assert "proven" not in said
-    assert ("2026-11-21T03:00" in said) == (due is not None)
+    assert ("21 November 2026 at 3am" in said) == (due is not None)
 
 
 def test_a_promised_package_is_never_called_proven_anywhere_in_its_text() -> None:
@@ -83,7 +84,7 @@ def test_safe_contact_stands_before_every_fact() -> None:
 @pytest.mark.parametrize("status", ["unsafe", "unknown", "unverified", "a word of tomorrow"])
 def test_anything_but_safe_is_do_not_contact(status: str) -> None:
     said = contact(status, means("07700 900461", "yes"))
-    since = " since 2026-11-20" if status == "unverified" else ""
+    since = " since 20 November 2026" if status == "unverified" else ""
     assert f"SAFE CONTACT: DO NOT CONTACT ({status}{since})" in said
     assert "may be used" not in said, (
         "no number is called usable on a case where contact is not safe"
@@ -97,7 +98,7 @@ def test_anything_but_safe_is_do_not_contact(status: str) -> None:
 )
 def test_each_number_stands_with_its_own_verdict(safe: str | None, verdict: str) -> None:
     said = contact("safe", means("07700 900461", safe))
-    assert "SAFE CONTACT: safe until 2026-12-20, only as follows" in said
+    assert "SAFE CONTACT: safe until 20 December 2026, only as follows" in said
     assert f"- {verdict}: Channel: phone; Number or address of this channel: 07700 900461" in said
 
 
@@ -106,7 +107,7 @@ def test_after_its_last_day_what_was_safe_is_not_and_only_the_advocate_sees_it(
     advocate: bool, seen: bool
 ) -> None:
     said = contact("safe", means("07700 900461", "yes"), day=date(2026, 12, 21), advocate=advocate)
-    assert "SAFE CONTACT: DO NOT CONTACT (unverified since 2026-11-20)" in said
+    assert "SAFE CONTACT: DO NOT CONTACT (unverified since 20 November 2026)" in said
     assert (
         "DO NOT USE: Channel: phone; Number or address of this channel: 07700 900461" in said
     ) is seen
@@ -132,14 +133,15 @@ def test_clause_basis_obligations_and_every_fact_are_there() -> None:
     said = text(made)
     assert "Shared under NM-2 of northmoor 1.0: High risk goes to the IDVA service." in said
     assert (
-        "Purpose protect_victim; basis 6ea_safeguarding; condition 9g_para10; gateway CDA115"
-        in said
+        "Purpose: Protect the victim; basis: Safeguarding vulnerable individuals (UK GDPR Article "
+        "6(1)(ea)); condition: Preventing or detecting unlawful acts (DPA 2018 Schedule 1 "
+        "paragraph 10); gateway: Crime and Disorder Act 1998 section 115" in said
     )
     assert "You must: Contact only by the safe-contact rule." in said
     for section in made.content["sections"]:
         assert f"\n{section['label']}\n" in said
         for one in section["items"]:
-            value = ", ".join(one["value"]) if isinstance(one["value"], list) else str(one["value"])
+            value = told(one["label"], one["value"])
             assert (
                 f"{one['label']}{' (' + one['about'] + ')' if 'about' in one else ''}: {value}"
                 in said

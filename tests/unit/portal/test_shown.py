@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from hubformats import dates, wording
 from hubformats.categories import CATEGORIES
 from hubformats.field_sets import KINDS, written
 from portal.auditing.rules import records
-from portal.shell.rules import dates, wording
 from portal.work.rules.shown import held_back, names_referrer, risk_level, sections, strip
 
 

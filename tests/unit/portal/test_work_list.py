@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
+from hubformats.dates import time_of_day
 from portal.shell.model import IDLE
-from portal.shell.rules.dates import time_of_day
 from portal.work.model import Waiting, accept_by
 from tests.support.portal_harness import PortalHarness, portal_harness
 from tests.support.portal_packages import (

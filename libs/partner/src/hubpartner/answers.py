@@ -23,6 +23,7 @@ class ProblemAnswer(Exception):
     ) -> None:
         """`body` is the problem+json, or empty if it was not one; `retry_after` in seconds."""
         self.status = status
+        self.body = dict(body)
         self.code = str(body.get("code", "unknown"))
         self.detail = str(body.get("detail", ""))
         self.correlation_id = str(body.get("correlationId", ""))

@@ -5,8 +5,17 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, Final
 
+from hubformats import dates
 from hubformats.package_proof import Verdict
 from hubformats.visible_text import visible
+from hubformats.wording import (
+    BASES,
+    CONDITIONS,
+    GATEWAYS,
+    SHARING_PURPOSES,
+    sentence,
+    told,
+)
 from hubpartner.safe_contact import Unsafe, on_day, usable
 
 _ACCOUNTS: Final = frozenset(
@@ -31,7 +40,7 @@ def standing(verdict: Verdict) -> str:
     A promise is never called proven (design section 8, emergency path).
     """
     if verdict.standing == "promised":
-        due = "" if verdict.due is None else f" by {verdict.due.isoformat(timespec='minutes')}"
+        due = "" if verdict.due is None else f" by {dates.moment(verdict.due)}"
         return f"promised: emergency release, its log entry is due{due}"
     witnessed = "" if verdict.witnessed else ", not yet witnessed"
     return f"proven: entry {verdict.index} of a log of {verdict.size}{witnessed}"
@@ -56,13 +65,15 @@ def _lines(verdict: Verdict, day: date) -> Iterator[str]:
     safe = on_day(content.get("safeContact"), day)
     if safe is not None:
         since = (
-            f" since {safe['lastVerified']}"
+            f" since {dates.day(safe['lastVerified'])}"
             if safe["status"] == "unverified" and safe["lastVerified"]
             else ""
         )
         stop = f"DO NOT CONTACT ({safe['status']}{since})"
         yield "SAFE CONTACT: " + (
-            stop if safe["doNotContact"] else f"safe until {safe['safeUntil']}, only as follows"
+            stop
+            if safe["doNotContact"]
+            else f"safe until {dates.day(safe['safeUntil'])}, only as follows"
         )
         yield from (f"  {line}" for line in map(_item, safe["items"]))
         for means in safe["means"]:
@@ -76,8 +87,10 @@ def _lines(verdict: Verdict, day: date) -> Iterator[str]:
         f"{clause['text']}"
     )
     yield (
-        f"Purpose {content['purpose']}; basis {content['lawfulBasis']}; condition "
-        f"{content['condition']}; gateway {content['gateway']}"
+        f"Purpose: {_meaning(SHARING_PURPOSES, content['purpose'])}; "
+        f"basis: {_meaning(BASES, content['lawfulBasis'])}; "
+        f"condition: {_meaning(CONDITIONS, content['condition'])}; "
+        f"gateway: {_meaning(GATEWAYS, content['gateway'])}"
     )
     for obligation in content["obligations"]:
         yield f"You must: {obligation['text']}"
@@ -98,9 +111,12 @@ def _section_item(category: str, item: Mapping[str, Any], *, warned: bool) -> It
     )
 
 
+def _meaning(meanings: Mapping[str, str], code: object) -> str:
+    return meanings.get(str(code)) or sentence(code)
+
+
 def _item(item: Mapping[str, Any]) -> str:
-    value = item["value"]
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = told(str(item["label"]), item["value"])
     about = f" ({item['about']})" if "about" in item else ""
     opinion = "" if item["quality"] == "fact" else f"  [{item['quality'].replace('_', ' ')}]"
     return f"{item['label']}{about}: {text}{opinion}"

@@ -1,9 +1,10 @@
 """The `hubctl` command: what a partner's developer, an auditor or an operator does from a shell."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 import stamina.instrumentation
@@ -16,7 +17,15 @@ from hubpartner.answers import CallFailed, ProblemAnswer, TokenRefused
 from hubpartner.cli import agency, audit, inbox, proof, referral, service
 from hubpartner.cli.completion import completion
 from hubpartner.cli.headers import headers
-from hubpartner.cli.session import FilePath, profile_first, say_error
+from hubpartner.cli.session import (
+    CommandFailed,
+    FilePath,
+    json_last,
+    profile_first,
+    say_error,
+    say_error_json,
+    wants_json,
+)
 from hubpartner.package_file import PackageFileRefused
 from hubpartner.profile import ProfileRefused
 
@@ -52,7 +61,17 @@ _TOKEN_ADVICE = {
 }
 
 
+_CODES: Mapping[type[Exception], str] = {
+    CallFailed: "no-answer",
+    ClockRefused: "clock-refused",
+    ProfileRefused: "profile-refused",
+    PackageFileRefused: "package-file-refused",
+    click.Abort: "stopped",
+}
+"""Codes of failures that carry none, for programs."""
+
 _KNOWN = (
+    CommandFailed,
     ProblemAnswer,
     TokenRefused,
     CallFailed,
@@ -72,14 +91,41 @@ def main() -> None:
     Exit codes: 0 done, 1 refused or not verified, 2 used wrongly, 3 the hub cannot be reached.
     """
     stamina.instrumentation.set_on_retry_hooks([])  # a person wants the outcome, not each try
+    arguments = sys.argv[1:]
+    as_json = wants_json(arguments)
     try:
         SystemClock()  # refuses a clock that a test left behind, before anything is asked
-        app.main(profile_first(sys.argv[1:]), prog_name="hubctl")
-    except _KNOWN as error:
+        left = app.main(
+            profile_first(json_last(arguments)), prog_name="hubctl", standalone_mode=not as_json
+        )
+    except (*_KNOWN, click.ClickException, click.Abort) as error:
         code, lines = _explained(error)
-        for line in lines:
-            say_error(line)
+        if as_json:
+            say_error_json(_problem(error, " ".join(line.strip() for line in lines)))
+        else:
+            for line in lines:
+                say_error(line)
         sys.exit(code)
+    sys.exit(left if isinstance(left, int) else 0)
+
+
+def _problem(error: Exception, sentence: str) -> dict[str, Any]:
+    """Return the hub's own problem as it came, or one of the same members (RFC 9457)."""
+    made: dict[str, Any] = {
+        "type": "about:blank",
+        "title": "The command did not succeed",
+        "code": _code(error),
+        "detail": sentence,
+    }
+    if isinstance(error, ProblemAnswer):
+        made = {**made, "status": error.status, **error.body}
+    return made
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, click.ClickException):
+        return "used-wrongly"
+    return str(getattr(error, "code", "") or _CODES.get(type(error), "file-unusable"))
 
 
 def _explained(error: Exception) -> tuple[int, Sequence[str]]:
@@ -96,6 +142,12 @@ def _explained(error: Exception) -> tuple[int, Sequence[str]]:
             advice = _TOKEN_ADVICE.get(error.code, "check client, keys and scope of the profile.")
             code = 3 if error.code == "unreachable" else 1
             return code, (f"No access token was given ({error.code}): {advice}",)
+        case CommandFailed():
+            return error.exit_code, (str(error),)
+        case click.ClickException():
+            return error.exit_code, (error.format_message(),)
+        case click.Abort():
+            return 1, ("Stopped.",)
         case CallFailed():
             return 3, ("The hub gave no answer. Nothing is known to have happened; call it again.",)
         case ClockRefused() | PackageFileRefused():

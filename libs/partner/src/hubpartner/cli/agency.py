@@ -5,7 +5,7 @@ from typing import Final, NoReturn
 import click
 
 from hubpartner.answers import ProblemAnswer
-from hubpartner.cli.session import say, say_error, with_hub
+from hubpartner.cli.session import CommandFailed, json_done, say_done, with_hub
 from hubpartner.client import HubClient
 
 REASONS: Final = (
@@ -33,6 +33,7 @@ def app() -> None:
     metavar="CODE",
     help=f"Why it is stopped: {', '.join(REASONS[:-1])} or {REASONS[-1]}",
 )
+@json_done
 @click.pass_context
 def suspend(context: click.Context, agency: str, reason_code: str) -> None:
     """From now on nothing of this agency counts: no token, no delivery."""
@@ -44,14 +45,16 @@ def suspend(context: click.Context, agency: str, reason_code: str) -> None:
             _refuse_unknown(agency, problem)
 
     with_hub(context, work)
-    say(
+    say_done(
         f"{agency} is suspended; every service denies it within seconds, and after sixty without "
-        "news denies anyway."
+        "news denies anyway.",
+        {"agency": agency, "suspended": True},
     )
 
 
 @app.command()
 @click.argument("agency")
+@json_done
 @click.pass_context
 def restore(context: click.Context, agency: str) -> None:
     """The agency may act again."""
@@ -65,18 +68,19 @@ def restore(context: click.Context, agency: str) -> None:
             await client.restore(agency)
         return was_suspended
 
-    say(
-        f"{agency} is restored."
-        if with_hub(context, work)
-        else f"{agency} is not suspended; nothing was changed."
+    changed = with_hub(context, work)
+    say_done(
+        f"{agency} is restored." if changed else f"{agency} is not suspended; nothing was changed.",
+        {"agency": agency, "suspended": False, "changed": changed},
     )
 
 
 def _refuse_unknown(agency: str, problem: ProblemAnswer) -> NoReturn:
     if problem.code != "not-found":
         raise problem
-    say_error(
+    raise CommandFailed(
+        1,
+        "agency-unknown",
         f"There is no such agency: {agency}. Nothing was changed. An agency's name is that of its "
-        "profile, such as northmoor-school."
+        "profile, such as northmoor-school.",
     )
-    raise click.exceptions.Exit(1)

@@ -14,13 +14,13 @@ from hubformats.tlog import ProofRefused, Verifier
 from hubformats.tlog.whole_log import LogRefused, WholeLog, check_whole_log
 from hubpartner.answers import CallFailed
 from hubpartner.cli.session import (
+    CommandFailed,
     ExistingFile,
     FilePath,
     chosen_profile,
     json_option,
     profile_of,
     say,
-    say_error,
     say_json,
 )
 
@@ -73,11 +73,12 @@ def verify(
     except CallFailed as failed:
         # Not "NOT VERIFIED": who reads that thinks of tampering, and nothing has been said against
         # this log.
-        say_error(
+        raise CommandFailed(
+            3,
+            "log-unreachable",
             f"Nothing was verified: the log cannot be reached now ({failed}). This says nothing "
-            "for or against it; try again later."
-        )
-        raise click.exceptions.Exit(3) from None
+            "for or against it; try again later.",
+        ) from None
     if keep is not None:
         keep.write_text(whole.note, "utf-8")
     if as_json:
@@ -133,11 +134,12 @@ def _key(
     try:
         return Verifier.parse(_get(http, f"{url.rstrip('/')}/vkey").decode().strip()), False
     except (OSError, UnicodeDecodeError):
-        say_error(
+        raise CommandFailed(
+            1,
+            "no-log-here",
             "NOT VERIFIED: no log serves its key at this URL. Give the prefix of the log, which "
-            "ends in /log, as the hub printed it."
-        )
-        raise click.exceptions.Exit(1) from None
+            "ends in /log, as the hub printed it.",
+        ) from None
 
 
 def _checked(
@@ -157,8 +159,9 @@ def _checked(
             on_entry=count,
         )
     except LogRefused as refused:
-        say_error(f"NOT VERIFIED: {refused.code}, first seen in {refused.place}.")
-        raise click.exceptions.Exit(1) from None
+        raise CommandFailed(
+            1, refused.code, f"NOT VERIFIED: {refused.code}, first seen in {refused.place}."
+        ) from None
 
 
 def _get(http: httpx2.Client, url: str) -> bytes:

@@ -9,7 +9,7 @@ import click
 import httpx2
 
 from hubformats.clock import SystemClock
-from hubpartner.cli.session import profile_of, say, say_error
+from hubpartner.cli.session import CommandFailed, profile_of, say
 from hubpartner.profile import Profile, ProfileRefused
 from hubpartner.tokens import TokenSource
 
@@ -28,11 +28,12 @@ def headers(context: click.Context, method: str, url: str, scope: str) -> None:
     profile = profile_of(context)
     token, proof, needed = asyncio.run(_made(profile, method.upper(), url.partition("?")[0], scope))
     if needed and scope not in needed:
-        say_error(
+        raise CommandFailed(
+            2,
+            "scope-wrong",
             f"This request needs the scope {' or '.join(needed)}; with {scope} the hub would "
-            "refuse it. No headers were printed."
+            "refuse it. No headers were printed.",
         )
-        raise click.exceptions.Exit(2)
     say(f"Authorization: DPoP {token}")
     say(f"DPoP: {proof}")
 

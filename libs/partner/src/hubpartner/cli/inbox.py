@@ -5,6 +5,7 @@ from typing import Any, Final, get_args
 
 import click
 
+from hubformats import dates
 from hubformats.agency_events import TakingUp
 from hubformats.clock import SystemClock
 from hubformats.envelope import EnvelopeRefused
@@ -12,10 +13,13 @@ from hubformats.package_proof import PackageRefused
 from hubpartner.cli.session import (
     FilePath,
     command,
+    json_done,
     json_option,
     say,
+    say_done,
     say_json,
     say_whole,
+    when,
     with_hub,
 )
 from hubpartner.client import HubClient, InboxItem, open_with
@@ -81,8 +85,8 @@ def show(context: click.Context, delivery_id: str, as_json: bool) -> None:
     if as_json:
         say_json({"content": delivery.verdict.content, "verdict": standing(delivery.verdict)})
         return
-    # By this machine's own day: a rule that was safe when it was sent may not be any more.
-    say_whole(shown(delivery.verdict, SystemClock().now().astimezone().date()))
+    # By the day in London: a rule that was safe when it was sent may not be any more.
+    say_whole(shown(delivery.verdict, dates.london_day(SystemClock().now())))
 
 
 @app.command()
@@ -94,6 +98,7 @@ def show(context: click.Context, delivery_id: str, as_json: bool) -> None:
     show_default=True,
     help="Name of the system of record that holds it now",
 )
+@json_done
 @click.pass_context
 def save(context: click.Context, delivery_id: str, to: Path | None, system: str) -> None:
     """Check a delivery, save it durably, then sign a receipt for exactly what was saved."""
@@ -108,12 +113,16 @@ def save(context: click.Context, delivery_id: str, to: Path | None, system: str)
         return file, str((await client.send_receipt(delivery, system))["state"])
 
     file, state = with_hub(context, work)
-    if file.name.endswith(_PROVEN):
-        say(
-            "This is the proof of what was promised in an emergency. What you saved as "
-            f"{delivery_id}{_PLAIN} stays beside it."
-        )
-    say(f"Saved to {file}; receipt accepted, delivery is {state}.")
+    beside = (
+        "This is the proof of what was promised in an emergency. What you saved as "
+        f"{delivery_id}{_PLAIN} stays beside it. "
+        if file.name.endswith(_PROVEN)
+        else ""
+    )
+    say_done(
+        f"{beside}Saved to {file}; receipt accepted, delivery is {state}.",
+        {"deliveryId": delivery_id, "file": str(file), "state": state},
+    )
 
 
 @app.command()
@@ -125,11 +134,12 @@ def save(context: click.Context, delivery_id: str, to: Path | None, system: str)
     metavar="ROLE",
     help=f"Role that takes it up: {', '.join(get_args(TakingUp))}",
 )
+@json_done
 @click.pass_context
 def acknowledge(context: click.Context, delivery_id: str, role: str) -> None:
     """Tell the hub that a role has taken the delivery up."""
     answer = with_hub(context, lambda client: client.acknowledge(delivery_id, role))
-    say(f"Delivery is {answer['state']}, since {answer['acknowledgedAt']}.")
+    say_done(f"Delivery is {answer['state']}, since {when(answer['acknowledgedAt'])}.", answer)
 
 
 def _count(rows: list[dict[str, Any]]) -> str:

@@ -6,14 +6,16 @@ from typing import Any, Final
 
 import click
 
+from hubformats.wording import rule
 from hubpartner.cli.session import (
+    CommandFailed,
     FilePath,
     command,
     json_option,
     profile_of,
     say,
-    say_error,
     say_json,
+    when,
     with_hub,
 )
 
@@ -70,11 +72,11 @@ def submit(
     risk, sender = answer["risk"], profile_of(context).agency
     if dry_run:
         say(f"Checked as {sender}.")
-        say(f"Would be taken in. Risk {risk['level']} ({risk['rule']}). Nothing was stored.")
+        say(f"Would be taken in. Risk {risk['level']} ({rule(risk['rule'])}). Nothing was stored.")
         return
     say(f"Sent as {sender}.")
     say(f"Referral {answer['referralId']} taken in, your case reference {answer['caseReference']}.")
-    say(f"Risk {risk['level']} ({risk['rule']}).")
+    say(f"Risk {risk['level']} ({rule(risk['rule'])}).")
     say(f"What became of it: {command(context, 'referral show ' + answer['referralId'])}")
 
 
@@ -103,7 +105,7 @@ def show(context: click.Context, referral_id: str, as_json: bool) -> None:
             )
         say(
             f"  {outcome['recipient']}: {_STATES.get(outcome['state'], outcome['state'])}{proof} "
-            f"({outcome['changedAt']})"
+            f"({when(outcome['changedAt'])})"
         )
 
 
@@ -132,8 +134,8 @@ def list_sent(
         say("None found.")
     for one in found:
         say(
-            f"{one['referralId']}  {one['changedAt']}  {one['form']}, {one['state']}, version "
-            f"{one['version']}, case {one['caseReference']}, your reference "
+            f"{one['referralId']}  {when(one['changedAt'])}  {one['form']}, {one['state']}, "
+            f"version {one['version']}, case {one['caseReference']}, your reference "
             f"{one['externalReference'] or 'none'}"
         )
 
@@ -180,7 +182,7 @@ def refused(context: click.Context, as_json: bool) -> None:
     if not found:
         say("Nothing stands refused.")
     for one in found:
-        say(f"{one['id']}  {one['at']}  {one['code']}{_MEANING.get(one['code'], '')}")
+        say(f"{one['id']}  {when(one['at'])}  {one['code']}{_MEANING.get(one['code'], '')}")
     if found:
         say(
             "Your own system knows which these are by their time; this list shows nothing of what "
@@ -207,7 +209,7 @@ def acknowledge(context: click.Context, refused_id: str, reason: str, as_json: b
     if as_json:
         say_json(answer)
         return
-    say(f"Acknowledged: refused {answer['at']}, {answer['code']}.")
+    say(f"Acknowledged: refused {when(answer['at'])}, {answer['code']}.")
 
 
 @app.command("code-lists")
@@ -221,12 +223,9 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         value = json.loads(file.read_text("utf-8"))
     except OSError:
-        say_error(f"The file {file} cannot be read.")
-        raise click.exceptions.Exit(2) from None
+        raise CommandFailed(2, "file-unreadable", f"The file {file} cannot be read.") from None
     except ValueError:
-        say_error(f"The file {file} is not JSON in UTF-8.")
-        raise click.exceptions.Exit(2) from None
+        raise CommandFailed(2, "file-not-json", f"The file {file} is not JSON in UTF-8.") from None
     if not isinstance(value, dict):
-        say_error(f"The file {file} must hold one JSON object.")
-        raise click.exceptions.Exit(2)
+        raise CommandFailed(2, "file-not-json", f"The file {file} must hold one JSON object.")
     return value

@@ -6,7 +6,7 @@ from typing import Final, get_args
 
 import click
 
-from hubpartner.cli.session import json_option, say, say_json, with_hub
+from hubpartner.cli.session import json_done, json_option, say, say_done, say_json, when, with_hub
 from hubpartner.client import ServiceName
 
 WHY: Final = ("forged", "unreadable", "sent-anew", "obsolete", "exercise")
@@ -24,6 +24,7 @@ def app() -> None:
 
 @app.command()
 @_name
+@json_done
 @click.pass_context
 def pause(context: click.Context, name: ServiceName) -> None:
     """Hold consumers and relays of a service; its API answers 503 until it is resumed.
@@ -31,16 +32,20 @@ def pause(context: click.Context, name: ServiceName) -> None:
     A restart resumes too.
     """
     with_hub(context, lambda client: client.switch(name, "pause"))
-    say(f"{name} is paused. Nothing is lost; what waits for it waits.")
+    say_done(
+        f"{name} is paused. Nothing is lost; what waits for it waits.",
+        {"service": name, "paused": True},
+    )
 
 
 @app.command()
 @_name
+@json_done
 @click.pass_context
 def resume(context: click.Context, name: ServiceName) -> None:
     """Let a paused service go on."""
     with_hub(context, lambda client: client.switch(name, "resume"))
-    say(f"{name} goes on.")
+    say_done(f"{name} goes on.", {"service": name, "paused": False})
 
 
 @app.command()
@@ -62,7 +67,7 @@ def quarantine(
     for row in rows:
         holds = "holds its case" if row["holds"] else "holds nothing"
         say(
-            f"{row['receivedAt']}  {row['reason']:<20} {row['topic']}  "
+            f"{when(row['receivedAt'])}  {row['reason']:<20} {row['topic']}  "
             f"{row.get('sender') or 'sender not proven'}  {holds}  {row['digest']}"
         )
 
@@ -73,6 +78,7 @@ def quarantine(
 @click.argument("topic", required=False)
 @_digests
 @_reason
+@json_done
 @click.pass_context
 def replay(
     context: click.Context,
@@ -92,10 +98,10 @@ def replay(
         context,
         lambda client: client.replay(name, topic=topic, reason=reason, digests=digests),
     )
-    say(
+    say_done(
         f"{came_to['applied']} applied, {came_to['known']} known before, {came_to['stillAside']} "
-        "still set aside, "
-        f"{came_to['absent']} no longer kept."
+        f"still set aside, {came_to['absent']} no longer kept.",
+        came_to,
     )
 
 
@@ -110,6 +116,7 @@ def replay(
     help="Why it can never be applied; it is on record",
 )
 @_reason
+@json_done
 @click.pass_context
 def discard(
     context: click.Context,
@@ -130,12 +137,12 @@ def discard(
         lambda client: client.discard(name, topic, why=why, reason=reason, digests=digests),
     )
     held = came_to["released"]
-    say(
+    more = " There may be more: call again." if came_to["more"] else ""
+    say_done(
         f"{came_to['discarded']} let go "
-        f"of{f', {held} of which held releases until now' if held else ''}."
+        f"of{f', {held} of which held releases until now' if held else ''}.{more}",
+        came_to,
     )
-    if came_to["more"]:
-        say("There may be more: call again.")
 
 
 @app.command("decide-again")
@@ -143,6 +150,7 @@ def discard(
 @click.option("--reason", help="All blocked for this reason, such as audit-rejected")
 @click.option("--agency", help="With --case-reference: the agency that referred")
 @click.option("--case-reference", help="A whole case, as that agency knows it")
+@json_done
 @click.pass_context
 def decide_again(
     context: click.Context,
@@ -162,11 +170,12 @@ def decide_again(
             deliveries=deliveries, reason=reason, agency=agency, case_reference=case_reference
         ),
     )
-    say(
+    say_done(
         f"{_cases(came_to['cases'])} decided on again, {came_to['prepared']} "
         f"{'delivery' if came_to['prepared'] == 1 else 'deliveries'} prepared, "
         f"{_cases(came_to['unchanged'])} with nothing to decide, {came_to['failed']} failed."
-        f"{' More are blocked: call again.' if came_to['more'] else ''}"
+        f"{' More are blocked: call again.' if came_to['more'] else ''}",
+        came_to,
     )
 
 
@@ -189,12 +198,12 @@ def stuck(context: click.Context, as_json: bool) -> None:
     for row in items:
         say(
             f"{row['count']:>5}  {row['state']:<17} {row['reason'] or '-':<22} since "
-            f"{row['oldest']}"
+            f"{when(row['oldest'])}"
         )
     for row in withheld:
         say(
             f"{row['count']:>5}  {'withheld':<17} {'suspended: ' + row['recipient']:<22} since "
-            f"{row['oldest']}"
+            f"{when(row['oldest'])}"
         )
     if overdue:
         say(f"{overdue:>5}  {'released':<17} {'log entry overdue':<22} promised in an emergency")

@@ -6,12 +6,13 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
+from hubformats import dates
 from hubformats.visible_text import visible, visible_json
 from hubpartner.client import HubClient, hub
 from hubpartner.profile import Profile, ProfileRefused, read_profile
@@ -21,6 +22,55 @@ T = TypeVar("T")
 FilePath = click.Path(path_type=Path)
 ExistingFile = click.Path(exists=True, dir_okay=False, path_type=Path)
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON, for programs")
+
+
+def _note_json(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    context.meta[_JSON] = wanted
+
+
+_JSON: Final = "hubpartner.json"
+json_done = click.option(
+    "--json",
+    is_flag=True,
+    expose_value=False,
+    callback=_note_json,
+    help="Answer as JSON, for programs",
+)
+"""For a command that ends with `say_done`."""
+
+
+class CommandFailed(Exception):
+    """A command cannot do its work; `exit_code`, a code for programs, a sentence for people."""
+
+    def __init__(self, exit_code: int, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.exit_code, self.code = exit_code, code
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Tell whether --json stands anywhere on the command line."""
+    return "--json" in _options(arguments)
+
+
+def json_last(arguments: Sequence[str]) -> list[str]:
+    """Move --json behind the command it is meant for, wherever it was typed."""
+    options = _options(arguments)
+    others = [word for word in options if word != "--json"]
+    moved = ["--json"] if len(others) < len(options) else []
+    return [*others, *moved, *arguments[len(options) :]]
+
+
+def _options(arguments: Sequence[str]) -> Sequence[str]:
+    """Give what stands before `--`."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+
+
+def when(value: object) -> str:
+    """Write a moment in London's time, as pages do; any other text stays as it is."""
+    try:
+        return dates.moment(str(value))
+    except ValueError:
+        return str(value)
 
 
 def profile_first(arguments: Sequence[str]) -> list[str]:
@@ -80,6 +130,14 @@ def say(text: str) -> None:
     sys.stdout.write(visible(text) + "\n")
 
 
+def say_done(text: str, facts: Mapping[str, Any]) -> None:
+    """What was done: a line for a person, or the facts where --json was given."""
+    if click.get_current_context().meta.get(_JSON):
+        say_json(facts)
+    else:
+        say(text)
+
+
 def say_whole(text: str) -> None:
     """Lines for a person, of which every value was made one line before."""
     sys.stdout.write(visible(text, lines=True) + "\n")
@@ -88,6 +146,11 @@ def say_whole(text: str) -> None:
 def say_json(value: Any) -> None:
     """A value for a program, which a terminal can show too."""
     sys.stdout.write(visible_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
+
+
+def say_error_json(problem: dict[str, Any]) -> None:
+    """A failure for a program: one problem object of RFC 9457 on standard error."""
+    sys.stderr.write(visible_json(json.dumps(problem, indent=2, ensure_ascii=False)) + "\n")
 
 
 def say_error(text: str) -> None:

@@ -11,13 +11,13 @@ from starlette.responses import Response
 from common.access import Granted
 from common.problems import Problem
 from common.web.provided import provided
+from hubformats.dates import london_day
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
 from portal.depends import ContextDep
 from portal.shell.model import Session
 from portal.shell.routes.layout import ShowDep, see_other
 from portal.shell.routes.session import ANYONE, POSTED, SessionDep, WatchedDep, may
-from portal.shell.rules.dates import london_day
 from portal.work import use_cases
 from portal.work.model import AuditBacklog, KeysKeptElsewhere
 from portal.work.ports import WorkPorts

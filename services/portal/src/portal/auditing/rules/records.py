@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from hubformats import field_sets
 from hubformats.categories import CATEGORIES
-from portal.auditing.rules.meanings import FORMS, REASONS, ROLES, SIGN_INS
-from portal.shell.rules.wording import (
+from hubformats.wording import (
     BASES,
     CONDITIONS,
     GATEWAYS,
@@ -15,6 +14,7 @@ from portal.shell.rules.wording import (
     agency,
     sentence,
 )
+from portal.auditing.rules.meanings import FORMS, REASONS, ROLES, SIGN_INS
 
 PURPOSES: Final[dict[str, str]] = {
     "verify_lawfulness": "Check that processing was lawful",

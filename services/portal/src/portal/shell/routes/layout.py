@@ -18,10 +18,10 @@ from jinja2 import (
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from common.web.provided import provided
+from hubformats import dates, wording
 from hubformats.visible_text import visible
 from portal.context import Context
 from portal.shell.model import IDLE, Session
-from portal.shell.rules import dates, wording
 
 _PORTAL: Final = Path(__file__).parents[2]
 STATIC: Final = _PORTAL / "static"

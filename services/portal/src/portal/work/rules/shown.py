@@ -5,46 +5,33 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from hubformats import dates
 from hubformats.shield import REMOVED
-from hubpartner.safe_contact import SAFE_LABEL, VALUE_LABEL, Unsafe, on_day, usable
-from portal.shell.rules import dates
-from portal.shell.rules.wording import (
+from hubformats.wording import (
     BASES,
+    CHANNELS,
+    CODED,
     CONDITIONS,
     GATEWAYS,
+    RULE_LABEL,
     SHARING_PURPOSES,
     fact,
+    rule,
     sentence,
 )
+from hubpartner.safe_contact import SAFE_LABEL, VALUE_LABEL, Unsafe, on_day, usable
 
-_CHANNELS: Final[dict[str, str]] = {
-    "sms": "Text message",
-    "email": "Email",
-    "via_idva": "Through the IDVA",
-    "via_school": "Through the school",
-}
 _STATED_ELSEWHERE: Final = frozenset({"Safe contact", "Last verified"})
 _QUALITIES: Final[dict[str, str]] = {
     "professional_opinion": "professional opinion",
     "self_report": "as the person told it",
     "third_party_report": "reported by a third party",
 }
-_RULE: Final = "Rule that gave the level"
-_CODED: Final[dict[str, Mapping[str, str]]] = {
-    "Lawful basis": BASES,
-    "Condition for special-category data": CONDITIONS,
-    "Statutory gateway": GATEWAYS,
+_RENAMED: Final[dict[str, str]] = {
+    VALUE_LABEL: "In the safe-contact rule",
+    RULE_LABEL: "Why this level",
 }
-_RENAMED: Final[dict[str, str]] = {VALUE_LABEL: "In the safe-contact rule", _RULE: "Why this level"}
 """A label that is clear to whoever made it, or inside the strip says nothing outside it."""
-_RULES: Final[dict[str, str]] = {
-    "VHR: ": "Visible high risk: ",
-    "PJ: professional judgement raises": "Professional judgement raised it",
-    "PE: ": "Potential escalation: ",
-    "RPT: ": "Repeat: ",
-    "urgent: ": "Urgent: ",
-}
-"""How a rule that gave the level begins, in words instead of letters."""
 _LAST: Final = "risk_answers"
 """Two dozen answers stand between the level of risk and who it is about; they are shown, but after
 the people.
@@ -212,7 +199,7 @@ def _means(items: Sequence[Mapping[str, Any]], stop: bool) -> Means:
     told = {str(item["label"]): str(item["value"]) for item in items}
     safe = told.pop(SAFE_LABEL, "unknown")
     code, value = told.pop("Channel", ""), told.pop(VALUE_LABEL, "")
-    channel = _CHANNELS.get(code, sentence(code))
+    channel = CHANNELS.get(code, sentence(code))
     rules = tuple((label, sentence(fact(text))) for label, text in told.items())
     if usable(items, stop=stop):
         return Means("Safe to use", True, channel, value, rules)
@@ -241,7 +228,7 @@ def _section(raw: Mapping[str, Any], unsafe: Unsafe) -> Section:
 
 def _item(raw: Mapping[str, Any], heading: str, *, common: bool, warned: bool) -> Item:
     label, value = str(raw["label"]), str(raw["value"])
-    meaning = _CODED.get(label, {}).get(value, "")
+    meaning = CODED.get(label, {}).get(value, "")
     about = str(raw.get("about", ""))
     return Item(
         label=_RENAMED.get(label, label),
@@ -255,10 +242,8 @@ def _item(raw: Mapping[str, Any], heading: str, *, common: bool, warned: bool) -
 def _text(label: str, value: Any) -> str:
     if label == "NHS number" and isinstance(value, str) and len(value) == 10:
         return f"{value[:3]} {value[3:6]} {value[6:]}"
-    if label == _RULE:
-        for code, words in _RULES.items():
-            if str(value).startswith(code):
-                return words + str(value).removeprefix(code)
+    if label == RULE_LABEL and rule(str(value)) != str(value):
+        return rule(str(value))
     text = fact(value)
     # A capital for codes and single words only: somebody's own words stay as they were said.
     return sentence(text) if text != str(value) or text.isalpha() else text

@@ -1,10 +1,10 @@
-"""Codes in plain words, as every screen writes them. The law stands by its own name."""
+"""Codes in plain words, as pages and `hubctl` write them. The law stands by its own name."""
 
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from portal.shell.rules import dates
+from hubformats import dates
 
 BASES: Final[dict[str, str]] = {
     "6a": "Consent (UK GDPR Article 6(1)(a))",
@@ -52,6 +52,45 @@ _KINDS: Final[dict[str, str]] = {
     "withdrawal": "Withdrawal",
     "notice": "Notice",
 }
+
+CHANNELS: Final[dict[str, str]] = {
+    "sms": "Text message",
+    "email": "Email",
+    "via_idva": "Through the IDVA",
+    "via_school": "Through the school",
+}
+CODED: Final[dict[str, Mapping[str, str]]] = {
+    "Lawful basis": BASES,
+    "Condition for special-category data": CONDITIONS,
+    "Statutory gateway": GATEWAYS,
+    "Channel": CHANNELS,
+}
+"""Labels of facts whose values are codes of a list."""
+_RULES: Final[dict[str, str]] = {
+    "VHR: ": "Visible high risk: ",
+    "PJ: professional judgement raises": "Professional judgement raised it",
+    "PE: ": "Potential escalation: ",
+    "RPT: ": "Repeat: ",
+    "urgent: ": "Urgent: ",
+}
+"""How a rule that gave the level begins, in words instead of letters."""
+RULE_LABEL: Final = "Rule that gave the level"
+
+
+def rule(text: str) -> str:
+    """Write the rule that gave the level of risk with words where its letters stood."""
+    for code, words in _RULES.items():
+        if text.startswith(code):
+            return words + text.removeprefix(code)
+    return text
+
+
+def told(label: str, value: Any) -> str:
+    """Write a fact as `fact` does, a value of a code list by its meaning."""
+    meaning = CODED.get(label, {}).get(str(value))
+    if meaning:
+        return meaning
+    return rule(str(value)) if label == RULE_LABEL else fact(value)
 
 
 def plain(value: Any) -> str:

@@ -1,1 +1,0 @@
-"""Words and dates as people read them."""
