@@ -1,6 +1,6 @@
 """The base of every request and response shape: lower camelCase names, unknown fields refused."""
 
-from datetime import UTC, datetime
+from datetime import MAXYEAR, MINYEAR, UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Strict
@@ -59,6 +59,9 @@ def _timestamp_text(value: object) -> object:
 
 
 def _as_utc(value: datetime) -> datetime:
+    """Return the moment in UTC, where every zone and every deadline still has a date for it."""
+    if not MINYEAR < value.year < MAXYEAR:
+        raise FieldError("must lie between the years 2 and 9998")
     return value.astimezone(UTC)
 
 
