@@ -245,12 +245,13 @@ def _headers() -> dict[str, Any]:
         "description": "CloudEvents 1.0 metadata for routing and tracing; never used for a "
         "decision, and equal to what is authenticated inside.",
         "type": "object",
-        "required": ["ce_id", "ce_type", "ce_source", "content-type"],
+        "required": ["ce_id", "ce_type", "ce_source", "content-type", "ce_specversion"],
         "properties": {
             "ce_id": {"type": "string", "format": "uuid"},
             "ce_type": {"const": SEALED_TYPE},
             "ce_source": _TEXT,
             "content-type": {"const": CONTENT_TYPE},
+            "ce_specversion": {"const": "1.0"},
             "traceparent": _TEXT,
         },
     }

@@ -262,7 +262,9 @@ asyncio.run(main(Path(sys.argv[1])))
 """
 
 
-def test_a_whole_service_leaks_nothing_into_logs_spans_and_metrics(tmp_path: Path) -> None:
+def test_a_whole_service_leaks_nothing_and_counts_durations_in_buckets_of_seconds(
+    tmp_path: Path,
+) -> None:
     root = Path(__file__).parents[3]
     ran = subprocess.run(
         [sys.executable, "-c", _REQUESTS, str(tmp_path)],
@@ -288,6 +290,8 @@ def test_a_whole_service_leaks_nothing_into_logs_spans_and_metrics(tmp_path: Pat
     )
     assert 'http_route="/v1/things/{thing_id}"' in ran.stdout
     assert 'service="harness"' in ran.stdout
+    for seconds in ("0.005", "0.25", "10.0"):
+        assert f'le="{seconds}"' in ran.stdout, "durations lie in buckets of seconds"
     assert "RuntimeError at web_harness.py:" in ran.stdout, (
         "the planted failure is logged, so the search above had something to find"
     )

@@ -8,6 +8,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from joserfc.jwe import GeneralJSONEncryption, encrypt_json
+from joserfc.jwk import ECKey
 
 from hubformats.canonical import CanonicalError, b64u, canonical, unb64u
 from hubformats.envelope import (
@@ -25,6 +27,7 @@ from hubformats.envelope import (
     verify_statement,
 )
 from hubformats.ids import uuid7
+from hubformats.jwe import decrypt, read
 from hubformats.keys import RecipientKey, SigningKey, StaticKeys, generate_opening, generate_signing
 from hubformats.statement import _encoded_padded
 
@@ -280,6 +283,32 @@ def test_peek_reads_what_opening_confirms() -> None:
     )
 
 
+@pytest.mark.parametrize("place", ["recipient", "protected"])
+def test_an_envelope_with_apu_and_apv_of_another_library_is_opened(place: str) -> None:
+    """The two names go into the wrapping key (RFC 7518 section 4.6.2) and nowhere else."""
+    ours = read(sealed())
+    statement = decrypt(ours, "svc:sharing", {SHARING.kid: SHARING})
+    parties = {"apu": b64u(b"northmoor-police"), "apv": b64u(b"svc:sharing")}
+    entry = {"alg": SHARING.alg, "kid": SHARING.kid}
+    shared = {"cty": "hub-event+jws", "enc": "A256GCM", "typ": "hub-event+jwe"}
+    (entry if place == "recipient" else shared).update(parties)
+    made = GeneralJSONEncryption(shared, statement, aad=unb64u(ours["aad"]))
+    made.add_recipient(entry, ECKey.import_key(SHARING.public().jwk()))
+    value = canonical(encrypt_json(made, None, algorithms=[SHARING.alg, "A256GCM"]))
+    assert replace(opened(value), digest="") == replace(opened(canonical(ours)), digest="")
+
+    theirs = json.loads(value)
+    if place == "recipient":
+        theirs["recipients"][0]["header"]["apu"] = b64u(b"someone-else")
+        with pytest.raises(EnvelopeRefused, match="not-decryptable"):
+            opened(canonical(theirs))
+    for odd in (7, "=", "A" * 513):
+        theirs = json.loads(canonical(ours))
+        theirs["recipients"][0]["header"]["apv"] = odd
+        with pytest.raises(EnvelopeRefused, match="malformed"):
+            opened(canonical(theirs))
+
+
 def test_headers_repeat_the_clear_metadata_and_nothing_more() -> None:
     clear = peek(sealed())
     headers = routing_headers(clear)
@@ -288,6 +317,7 @@ def test_headers_repeat_the_clear_metadata_and_nothing_more() -> None:
         "ce_type": b"hub.sealed.v1",
         "ce_source": b"northmoor-police",
         "content-type": b"application/jose+json",
+        "ce_specversion": b"1.0",
     }
     assert headers_agree([*reversed(headers), ("traceparent", b"00-1-1-01")], clear)
     assert not headers_agree(headers[1:], clear)

@@ -2,6 +2,7 @@
 port."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ forgotten.
 """
 
 _MAX_PROOF: Final = 4096
+_DAY: Final = 86_400
 # parsed ones kept: the clients of a region, a few hundred, and little memory whoever sends them
 _HEADERS: Final = 512
 
@@ -45,13 +47,15 @@ _PRIVATE: Final = frozenset({"d", "k", "p", "q", "dp", "dq", "qi", "oth"})
 class DpopRefused(ValueError):
     """The proof is not usable.
 
-    `code` names the rule for our own metrics; a caller is told only that it was refused.
+    `code` names the rule for our own metrics. A caller is told only that it was refused, and
+    `hint`: how far its clock is off, or nothing.
     """
 
-    def __init__(self, code: str) -> None:
-        """`code` is one of the fixed words used below."""
+    def __init__(self, code: str, hint: str = "") -> None:
+        """`code` is one of the fixed words used below; `hint` is a sentence of ours."""
         super().__init__(code)
         self.code = code
+        self.hint = hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +147,7 @@ def check_proof(
     if not _same_place(claims.get("htu"), url):
         raise DpopRefused("htu")
     # 11: age
-    issued = claims.get("iat")
-    if type(issued) is not int or not 0 <= issued < 2**40:
-        raise DpopRefused("iat")
-    issued_at = datetime.fromtimestamp(issued, UTC)
-    if not now - PAST <= issued_at <= now + FUTURE:
-        raise DpopRefused("iat")
+    issued_at = _issued_at(claims.get("iat"), now)
     # 12b: bound to this token
     if token is not None and claims.get("ath") != token_hash(token):
         raise DpopRefused("ath")
@@ -156,6 +155,27 @@ def check_proof(
     if not isinstance(jti, str) or not 1 <= len(jti) <= _MAX_JTI:
         raise DpopRefused("jti")
     return Proof(jkt, jti, issued_at, now + REMEMBER)
+
+
+def _issued_at(issued: object, now: datetime) -> datetime:
+    """Return the time of a NumericDate, which may have a fraction (RFC 7519 section 2).
+
+    Raises DpopRefused; the hint says how far the caller's clock is off, up to a day.
+    """
+    # bool is an int to Python; NaN compares false, so it is outside the range
+    if type(issued) not in (int, float) or not 0 <= issued < 2**35:  # type: ignore[operator]
+        raise DpopRefused("iat")
+    at = datetime.fromtimestamp(issued, UTC)  # type: ignore[arg-type]
+    if now - PAST <= at <= now + FUTURE:
+        return at
+    seconds = math.ceil(abs((at - now).total_seconds()))
+    off = f"{seconds} seconds" if seconds <= _DAY else "more than a day"
+    side = "behind" if at < now else "ahead of"
+    raise DpopRefused(
+        "iat",
+        f"The proof's iat is {off} {side} the hub's clock; "
+        f"{PAST.seconds} seconds behind and {FUTURE.seconds} ahead are taken.",
+    )
 
 
 def token_hash(token: str) -> str:

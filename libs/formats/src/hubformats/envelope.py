@@ -203,6 +203,7 @@ def routing_headers(clear: Metadata) -> tuple[tuple[str, bytes], ...]:
         ("ce_type", clear.type.encode()),
         ("ce_source", clear.source.encode()),
         ("content-type", CONTENT_TYPE.encode()),
+        ("ce_specversion", b"1.0"),
     )
 
 

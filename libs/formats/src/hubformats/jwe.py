@@ -25,6 +25,9 @@ _JWE_HEADER: Final = {"cty": "hub-event+jws", "enc": "A256GCM", "typ": "hub-even
 _PROTECTED: Final = b64u(canonical(_JWE_HEADER))
 _ENVELOPE_MEMBERS: Final = {"protected", "aad", "iv", "ciphertext", "tag", "recipients"}
 _ENTRY_HEADER: Final = {"alg", "kid", "epk"}
+_PARTIES: Final = {"apu", "apv"}
+"""Names of the two parties that other libraries bind into the wrapping key; we write none."""
+_MAX_PARTY: Final = 512
 
 
 class Entropy(Protocol):
@@ -115,10 +118,10 @@ def wrap(cek: bytes, key: RecipientKey, entropy: Entropy) -> dict[str, Any]:
     }
 
 
-def _concat_kdf(shared: bytes, alg: str) -> bytes:
-    """RFC 7518 section 4.6.2 with empty PartyUInfo and PartyVInfo: the 256-bit wrapping key."""
-    name = alg.encode()
-    info = struct.pack(">I", len(name)) + name + bytes(8) + struct.pack(">I", 256)
+def _concat_kdf(shared: bytes, alg: str, apu: bytes = b"", apv: bytes = b"") -> bytes:
+    """Return the 256-bit wrapping key of RFC 7518 section 4.6.2."""
+    parts = (alg.encode(), apu, apv)
+    info = b"".join(struct.pack(">I", len(part)) + part for part in parts) + struct.pack(">I", 256)
     return hashlib.sha256(struct.pack(">I", 1) + shared + info).digest()
 
 
@@ -128,7 +131,7 @@ def _unwrap(entry: Mapping[str, Any], key: OpeningKey) -> bytes:
         raise EnvelopeRefused("wrong-algorithm")
     epk = header.get("epk")
     if (
-        set(header) != _ENTRY_HEADER
+        set(header) - _PARTIES != _ENTRY_HEADER
         or not isinstance(epk, dict)
         or set(epk) != {"crv", "kty", "x", "y"}
     ):
@@ -140,10 +143,18 @@ def _unwrap(entry: Mapping[str, Any], key: OpeningKey) -> bytes:
     wrapped = octets(entry["encrypted_key"])
     if len(wrapped) != 40:
         raise EnvelopeRefused("malformed")
+    apu, apv = (_party(header.get(name, "")) for name in ("apu", "apv"))
     try:
-        return aes_key_unwrap(_concat_kdf(shared, key.alg), wrapped)
+        return aes_key_unwrap(_concat_kdf(shared, key.alg, apu, apv), wrapped)
     except InvalidUnwrap:
         raise EnvelopeRefused("not-decryptable") from None
+
+
+def _party(text: object) -> bytes:
+    """Return PartyUInfo or PartyVInfo: bound into the key, and used for nothing else."""
+    if not isinstance(text, str) or len(text) > _MAX_PARTY:
+        raise EnvelopeRefused("malformed")
+    return octets(text)
 
 
 def _decrypt(envelope: Mapping[str, Any], cek: bytes) -> bytes:
@@ -183,7 +194,7 @@ def _with_shared(recipients: list[Any], shared: dict[str, Any]) -> list[Any]:
     if (
         len(recipients) != 1
         or not isinstance(header, dict)
-        or not set(shared) <= _ENTRY_HEADER - set(header)
+        or not set(shared) <= (_ENTRY_HEADER | _PARTIES) - set(header)
     ):
         raise EnvelopeRefused("malformed")
     return [{**recipients[0], "header": {**header, **shared}}]
