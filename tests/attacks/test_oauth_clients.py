@@ -319,6 +319,16 @@ async def test_dpop_proof_with_iat_10_seconds_before_or_after_succeeds(
     assert (await stage.token(police, scope="referral.write", dpop=proof)).status_code == 200
 
 
+async def test_a_clock_that_is_off_is_told_by_how_much(stage: Stage) -> None:
+    police = stage.system("northmoor-police")
+    stage.clock.advance(-75)
+    proof = police.proof(f"{ISSUER}/token")
+    stage.clock.advance(75)
+    answer = await stage.token(police, scope="referral.write", dpop=proof)
+    assert answer.json()["error"] == "invalid_dpop_proof"
+    assert "seconds behind the hub's clock" in answer.json()["error_description"]
+
+
 async def test_a_proof_counts_once(stage: Stage) -> None:
     police = stage.system("northmoor-police")
     proof = police.proof(f"{ISSUER}/token")

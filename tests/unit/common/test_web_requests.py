@@ -43,7 +43,7 @@ async def post(harness: Harness, content: bytes, **headers: str) -> httpx2.Respo
         b'{"people": [{"familyName": "\\ud800"}]}',
         b'{"a":' * 40 + b"1" + b"}" * 40,
         b"[" * 5000,
-        b"\xef\xbb\xbf{}",
+        b"\xef\xbb\xbf\xef\xbb\xbf{}",
     ],
     ids=[
         "not UTF-8",
@@ -54,7 +54,7 @@ async def post(harness: Harness, content: bytes, **headers: str) -> httpx2.Respo
         "lone surrogate",
         "deep",
         "very deep",
-        "byte order mark",
+        "two byte order marks",
     ],
 )
 async def test_unreadable_json_is_400_and_the_caller_is_known(
@@ -185,7 +185,9 @@ async def test_unknown_places_and_methods(harness: Harness) -> None:
     problem(await harness.call("GET", "/v1/things/"), 404, "not-found")
     answer = await harness.call("DELETE", "/v1/things/1")
     problem(answer, 405, "method-not-allowed")
-    assert answer.headers["allow"] == "GET, PUT", "every method of the path, not of its first route"
+    assert answer.headers["allow"] == "GET, HEAD, PUT", (
+        "every method of the path, not of its first route"
+    )
 
 
 async def test_an_unhandled_error_tells_only_its_correlation_id(

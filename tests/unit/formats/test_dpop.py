@@ -1,5 +1,6 @@
 """DPoP proofs against the letter of RFC 9449 section 4.3, with keys of every allowed kind."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -140,6 +141,39 @@ def test_the_edges_of_the_time_window() -> None:
             url=URL,
             now=NOW,
         )
+
+
+def floating(**changes: Any) -> str:
+    """A proof with a number that our canonical form does not write."""
+    claims = {"htm": "POST", "htu": URL, "jti": "j" * 22, **changes}
+    header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": EC.as_dict(private=False)}
+    registry = jws.JWSRegistry(algorithms=["ES256"], strict_check_header=False)
+    return jws.serialize_compact(header, json.dumps(claims), EC, registry=registry)
+
+
+def test_an_iat_with_a_fraction_is_a_time_like_any_other() -> None:
+    at = NOW.timestamp() - 1.25
+    proof = check_proof(floating(iat=at), method="POST", url=URL, now=NOW)
+    assert proof.issued_at == NOW - timedelta(seconds=1.25)
+    for odd in (at - 60, at + 12, -0.5, 1e300, 2.0**36):
+        assert refused(floating(iat=odd)) == "iat"
+
+
+@pytest.mark.parametrize(
+    ("skew", "said"),
+    [
+        (-75, "is 75 seconds behind the hub's clock"),
+        (3600, "is 3600 seconds ahead of the hub's clock"),
+        (-86_400 * 365, "is more than a day behind the hub's clock"),
+    ],
+)
+def test_a_refusal_for_its_time_names_how_far_the_clock_is_off(skew: int, said: str) -> None:
+    with pytest.raises(DpopRefused) as error:
+        check_proof(
+            crafted(EC, "ES256", iat=int(NOW.timestamp()) + skew), method="POST", url=URL, now=NOW
+        )
+    assert said in error.value.hint
+    assert "60 seconds behind and 10 ahead are taken" in error.value.hint
 
 
 def test_a_proof_is_bound_to_the_token() -> None:

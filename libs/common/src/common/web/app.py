@@ -230,6 +230,8 @@ def _allowed(app: HubApp, request: Request) -> list[str]:
         pattern = getattr(route, "path_regex", None)
         if pattern is not None and pattern.match(path):
             found |= route.methods or set()
+    if "GET" in found:
+        found.add("HEAD")
     return sorted(found)
 
 

@@ -31,7 +31,7 @@ _FILES: Final[Mapping[str, tuple[str, str, Mapping[str, str]]]] = {
     "/docs/swagger-ui.css": ("swagger_ui/swagger-ui.css", "text/css", _CACHED),
 }
 _ALSO: Final = "x-hub-problems"
-_DEMANDED: Final = {"idempotency-key": "^[A-Za-z0-9_-]{16,64}$"}
+_DEMANDED: Final = {"idempotency-key": '^("[A-Za-z0-9_-]{16,64}"|[A-Za-z0-9_-]{16,64})$'}
 
 
 def router(app: FastAPI) -> APIRouter:

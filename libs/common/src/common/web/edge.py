@@ -1,6 +1,7 @@
 """The outermost layer of every app: limits and checks each request, and marks each response."""
 
 import asyncio
+import codecs
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
@@ -9,7 +10,7 @@ from typing import Any, Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.problems import Problem
-from common.web import correlation, observe
+from common.web import correlation, etags, observe
 from common.web.rates import HEADERS as RATE_HEADERS
 from hubformats.canonical import CanonicalError, parse
 
@@ -20,6 +21,7 @@ _DRAIN: Final = (
 _DRAIN_SECONDS: Final = 5.0
 _READ_SECONDS: Final = 30.0  # a body that comes slower than this is not coming
 _MAX_HEADERS: Final = 32 * 1024
+_OF_A_BODY: Final = frozenset({b"content-length", b"content-type"})
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "cache-control": "no-store",
@@ -60,13 +62,23 @@ class Edge:
         correlation_id = correlation.accept(offered)
         before = correlation.set_current(correlation_id)
         state = scope.setdefault("state", {})
+        state[observe.ASKED] = scope["method"]
+        # A copy: the server below looks at its own scope to know that a HEAD has no body
+        run = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         started: dict[str, int] = {}
+        bodiless = scope["method"] == "HEAD"
 
         async def marked(message: Message) -> None:
+            nonlocal bodiless
             if message["type"] == "http.response.start":
-                started["status"] = message["status"]
                 headers = list(message.get("headers", []))
+                if run["method"] == "GET" and etags.unchanged(raw, message["status"], headers):
+                    message["status"], bodiless = 304, True
+                    headers = [(k, v) for k, v in headers if k.lower() not in _OF_A_BODY]
+                started["status"] = message["status"]
                 message["headers"] = self._mark(headers, correlation_id, state)
+            elif bodiless:
+                message["body"] = b""
             await send(message)
 
         begun = perf_counter()
@@ -76,7 +88,7 @@ class Edge:
                 if sum(len(k) + len(v) for k, v in raw) > _MAX_HEADERS:
                     await _answer(Problem("headers-too-large"), correlation_id, marked)
                 else:
-                    await inner(scope, replay, marked)
+                    await inner(run, replay, marked)
             # Last resort: whatever it is must not reach the caller or a log as text
             except Exception as error:  # noqa: BLE001
                 observe.unexpected(error)
@@ -84,7 +96,7 @@ class Edge:
                     await _answer(Problem("internal-error"), correlation_id, marked)
             finally:
                 status, seconds = started.get("status", 499), perf_counter() - begun
-                observe.finish(span, self._service, scope, status, seconds)
+                observe.finish(span, self._service, run, status, seconds)
                 correlation.restore(before)
 
     async def _take_body(
@@ -101,6 +113,8 @@ class Edge:
             body = b""
             state[FAULT] = Problem("body-too-large", headers={"Connection": "close"})
         elif body:
+            # RFC 8259 section 8.1 lets a reader ignore a byte order mark; .NET writes one
+            body = body.removeprefix(codecs.BOM_UTF8)
             fault = self._fault(scope, body)
             if fault is not None:
                 body, state[FAULT] = b"", fault

@@ -39,6 +39,7 @@ from hubformats.clock import Clock
 
 KEEP: Final = timedelta(hours=24)
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+_QUOTED: Final = re.compile(r'"([^"]*)"')
 _SWEEP_SECONDS: Final = 300.0
 
 
@@ -149,6 +150,12 @@ class Idempotency:
             )
 
 
+def bare(key: str) -> str:
+    """Return the key without the quotes of the draft's section 2.1: both spellings are one key."""
+    quoted = _QUOTED.fullmatch(key)
+    return key if quoted is None else quoted[1]
+
+
 @dataclass(frozen=True, slots=True)
 class KeyDemand:
     """The dependency behind `required`; the OpenAPI document recognises it."""
@@ -159,18 +166,18 @@ class KeyDemand:
         store: Annotated[Idempotency, Depends(provided(Idempotency))],
         idempotency_key: Annotated[
             str | None,
-            Header(description="16 to 64 letters, digits, - or _; new for each new thing"),
+            Header(
+                description="16 to 64 letters, digits, - or _, bare or in quotes; new for each "
+                "new thing"
+            ),
         ] = None,
     ) -> Attempt:
         """The attempt.
 
         Raises Problem. Runs after the route's guard, which must come first in the signature.
         """
-        if (
-            idempotency_key is None
-            or len(request.headers.getlist("idempotency-key")) != 1
-            or not _KEY.fullmatch(idempotency_key)
-        ):
+        key = bare(idempotency_key or "")
+        if len(request.headers.getlist("idempotency-key")) != 1 or not _KEY.fullmatch(key):
             raise Problem("idempotency-key-missing")
         granted: Granted = request.state.granted
         # The path itself, not its template: the same words about another case are another request.
@@ -178,7 +185,7 @@ class KeyDemand:
             f"{request.method}\0{inner_path(request.scope)}\0{request.url.query}\0".encode()
             + await request.body()
         )
-        return store.attempt(granted, idempotency_key, asked)
+        return store.attempt(granted, key, asked)
 
 
 def required() -> Any:

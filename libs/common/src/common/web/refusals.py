@@ -14,6 +14,7 @@ from common.problems import Problem
 from common.telemetry import describe
 from common.web import correlation
 from common.web.edge import BODY
+from common.web.idempotency import bare
 from common.web.observe import route_template
 from hubformats.clock import Clock
 
@@ -41,7 +42,7 @@ class Refusals:
         operation: Operation = getattr(request.state, "operation", "operation")
         route = route_template(request.scope)
         correlation_id = correlation.current() or correlation.accept(None)
-        key = request.headers.get("idempotency-key", "")
+        key = bare(request.headers.get("idempotency-key", ""))
         sent = Sent(key, request.scope["state"].get(BODY, b""))
         reasons, now = {problem.code: 1}, self._clock.now()
         await self._pass(Refusal(now, principal, route, operation, correlation_id, reasons, sent))

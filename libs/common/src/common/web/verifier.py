@@ -18,6 +18,7 @@ from common.problems import Problem
 from common.settings import Settings
 from common.web.edge import inner_path
 from common.web.issuer import Issuer, IssuerUnreachable
+from common.web.observe import ASKED
 from hubformats.canonical import CanonicalError, parse, unb64u
 from hubformats.clock import Clock
 from hubformats.dpop import ALGORITHMS, DpopRefused, ReplayGuard, algorithms_of, check_proof
@@ -175,10 +176,14 @@ class Access:
         try:
             place = self._base_url + inner_path(request.scope)
             proof = check_proof(
-                offered[0], method=request.method, url=place, now=self._clock.now(), token=token
+                offered[0],
+                method=request.scope["state"].get(ASKED, request.method),
+                url=place,
+                now=self._clock.now(),
+                token=token,
             )
-        except DpopRefused:
-            _refuse("dpop-proof-refused", "invalid_dpop_proof")
+        except DpopRefused as refused:
+            _refuse("dpop-proof-refused", "invalid_dpop_proof", refused.hint)
         first = self._replay.first_use
         if proof.jkt != jkt or not await first(proof.jkt, proof.jti, proof.expires_at):
             _refuse("dpop-proof-refused", "invalid_dpop_proof")
@@ -214,9 +219,9 @@ def _dpop_token(request: Request) -> str:
     return token.strip()
 
 
-def _refuse(code: str, error: str) -> NoReturn:
+def _refuse(code: str, error: str, detail: str = "") -> NoReturn:
     challenge = f'{_CHALLENGE}, error="{error}"'
-    raise Problem(code, headers={"WWW-Authenticate": challenge}) from None
+    raise Problem(code, detail, headers={"WWW-Authenticate": challenge}) from None
 
 
 def _object(part: str) -> dict[str, Any]:

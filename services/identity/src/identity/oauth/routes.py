@@ -126,9 +126,9 @@ class _BackChannel:
             url, now = self.authority.issuer + path, self.authority.clock.now()
             found = check_proof(proofs[0], method="POST", url=url, now=now)
             exchange.proof = Proof(found.jkt, found.jti, found.expires_at)
-        except DpopRefused:
+        except DpopRefused as refused:
             # Refused inside the transaction, where the refusal gets the client's name.
-            exchange.proof_refused = True
+            exchange.proof_refused, exchange.proof_hint = True, refused.hint
 
 
 def _back_channel(

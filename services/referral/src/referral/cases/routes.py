@@ -55,7 +55,11 @@ class CaseParts:
     agencies: AgenciesDep
 
 
-@referrals.get("/{referral_id}", summary="Read a referral and its outcomes")
+@referrals.get(
+    "/{referral_id}",
+    summary="Read a referral and its outcomes",
+    responses={304: {"description": "What you have, named in `If-None-Match`, is what there is."}},
+)
 async def read_referral(
     response: Response,
     referral_id: UUID,
@@ -66,14 +70,15 @@ async def read_referral(
 ) -> ReferralRead:
     """Your agency's own referral with what became of it.
 
-    The read is in the audit log before this answer leaves.
+    The read is in the audit log before this answer leaves, also when it is a 304.
     """
     refuse_on_backlog(trail)
     status = await store.write(
         lambda tx: use_cases.read_referral(tx, granted, referral_id, context)
     )
-    response.headers["ETag"] = etags.etag("referral", referral_id, status.outline.version)
-    return referral_read(status, context)
+    read = referral_read(status, context)
+    response.headers["ETag"] = etags.shown(read)
+    return read
 
 
 @markings.post(

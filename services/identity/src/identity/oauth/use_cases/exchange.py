@@ -107,6 +107,7 @@ class Exchange(OAuth2Request):
         self.presented: Presented | None = None
         self.proof: Proof | None = None
         self.proof_refused = False
+        self.proof_hint = ""
 
     def again(self) -> "Exchange":
         """Give the same request as it arrived, for one attempt of a transaction.
@@ -114,11 +115,8 @@ class Exchange(OAuth2Request):
         A transaction may run more than once.
         """
         fresh = Exchange(*self._given, self._form)
-        fresh.presented, fresh.proof, fresh.proof_refused = (
-            self.presented,
-            self.proof,
-            self.proof_refused,
-        )
+        fresh.presented, fresh.proof = self.presented, self.proof
+        fresh.proof_refused, fresh.proof_hint = self.proof_refused, self.proof_hint
         return fresh
 
     @property

@@ -88,11 +88,10 @@ class AgencySuspended(OAuth2Error):
     error = "unauthorized_client"
 
 
-def refusal(error: str, status: int = 400) -> Answer:
-    """An RFC 6749 section 5.2 error with our fixed text."""
-    return Answer(
-        status, {"error": error, "error_description": _TEXTS.get(error, "The request was refused.")}
-    )
+def refusal(error: str, status: int = 400, hint: str = "") -> Answer:
+    """Return an RFC 6749 section 5.2 error with our fixed text, or `hint` in its place."""
+    text = hint or _TEXTS.get(error, "The request was refused.")
+    return Answer(status, {"error": error, "error_description": text})
 
 
 class Server(AuthorizationServer):
@@ -139,7 +138,8 @@ class Server(AuthorizationServer):
                 records.of_client(self.authority.issuer, request.presented.client),
                 self.refused,
             )
-        return refusal(self.refused, 401 if isinstance(error, InvalidClientError) else 400)
+        hint = request.proof_hint if isinstance(error, InvalidDpopProof) else ""
+        return refusal(self.refused, 401 if isinstance(error, InvalidClientError) else 400, hint)
 
     def token(self, request: Exchange) -> Answer:
         """The token endpoint.
