@@ -16,17 +16,19 @@ import cedarpy
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benchmarks.road.arrivals import RECIPIENTS
-from common import keyring, sealed, topics
+from common import sealed, topics
 from common.audit_trail import sealing
 from common.bus import Outgoing
 from common.database.writer import Writer
+from common.keyring import files
+from common.keyring import folder as key_folder
 from common.web import idempotency
 from hubformats import jwe
 from hubformats.keys import SigningKey, VerificationKey
 from standalone.bus import EmbeddedDoor
 from tests.support.road import Road, example, road, until
 
-_CIPHERS: Final = (jwe, keyring, sealed, sealing, idempotency)
+_CIPHERS: Final = (jwe, files, key_folder, sealed, sealing, idempotency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,10 +67,10 @@ def documented(hub: InnerHub, answer: httpx2.Response, code: str) -> None:
         if operation is not None and _fits(template, "/" + path):
             listed = operation["responses"].get(str(answer.status_code))
             assert listed is not None, f"{answer.status_code} is not documented for {template}"
-            name = listed["$ref"].rsplit("/", maxsplit=1)[-1]
-            shown = document["components"]["responses"][name]
+            shared = document["components"]["responses"]
+            shown = shared[listed["$ref"].rsplit("/", 1)[-1]] if "$ref" in listed else listed
             assert "application/problem+json" in shown["content"]
-            assert f"`{code}`" in shown["description"], f"{code} is not in the document's {name}"
+            assert f"`{code}`" in shown["description"], f"{code} is not documented for {template}"
             return
     raise AssertionError(f"no operation is documented for {answer.request.method} {path}")
 

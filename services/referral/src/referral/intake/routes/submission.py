@@ -117,8 +117,9 @@ async def submit_referral(
     parts: Annotated[IntakeParts, Depends()],
     dry_run: DryRun = False,
 ) -> Response:
-    """Send a full referral (`form: full`) or, when there is danger now, an urgent one (`form:
-    urgent`: name, place, danger, callback).
+    """Send a full referral (`form: full`), or an urgent one when there is danger now.
+
+    The urgent one (`form: urgent`) has four answers: name, place, danger, call back.
 
     Repeating the request with the same Idempotency-Key gives the same answer and stores nothing
     twice; the repeat, like a dry run, is in the audit log before its answer leaves. Sharing decides
