@@ -39,7 +39,8 @@ from referral.intake.routes.alarms import DeskAlarms
 from referral.risk.model import AreaRules, RuleBook, read_rule_book
 from referral.sent import routes as sent_routes
 from referral.sent.ports import SentStore
-from referral.sent.repository import SqlSent
+from referral.sent.repository import SqlReferences, SqlSent
+from referral.sent.worker import ReferenceIndex
 from referral.tables import SUBJECT_KEY, TABLES
 
 T = TypeVar("T")
@@ -163,7 +164,9 @@ async def build(
         },
         answers=PROBLEMS,
     )
-    return Service("referral", app, parts=[frame], pausable=[frame])
+    references = SqlReferences(frame.database, repositories.subject_keys, repositories.index_key)
+    parts = (frame, ReferenceIndex(references))
+    return Service("referral", app, parts=parts, pausable=[frame])
 
 
 def rule_book() -> RuleBook:

@@ -42,3 +42,14 @@ class SentPage:
 
     items: tuple[SentReferral, ...]
     more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedBatch:
+    """Some older referrals that had a reference and no index."""
+
+    last: UUID | None
+    """The last one looked at; None if there was none left to look at."""
+    indexed: int
+    unread: int
+    """How many did not open although their case is not erased."""

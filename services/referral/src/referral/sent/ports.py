@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
+from uuid import UUID
 
 from common.access import Granted
 from referral.context import Recording
-from referral.sent.model import SentPage, Wanted
+from referral.sent.model import IndexedBatch, SentPage, Wanted
 
 T = TypeVar("T")
 
@@ -40,4 +41,16 @@ class SentStore(Protocol):
 
     async def write(self, work: Callable[[SentTx], T]) -> T:
         """Run `work` in one writing transaction and commit."""
+        ...
+
+
+class References(Protocol):
+    """References of referrals that were stored before all of them were indexed."""
+
+    async def index_some(self, after: UUID | None) -> IndexedBatch:
+        """Index some of those that have a reference and no index, by id behind `after`.
+
+        Obligations: at most a bounded number at a time, each batch in a transaction of its own. An
+        erased case's stay without. May run in several processes at once, and again.
+        """
         ...

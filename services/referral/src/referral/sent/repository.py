@@ -1,19 +1,22 @@
 """Sent referrals in the database: one query, in which the agency always stands."""
 
 from typing import Any, Final
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, true, update
 
 from common.access import Granted
-from common.database import Unit
-from common.sealed import SubjectKey, SubjectKeys
-from referral.sent.model import Place, SentPage, SentReferral, Wanted
+from common.database import Database, Unit
+from common.sealed import SealRefused, SubjectKey, SubjectKeys
+from referral.sent.model import IndexedBatch, Place, SentPage, SentReferral, Wanted
 from referral.tables import SUBJECT_KEY, CaseFile, ReferralRow, external_index, table_of
 
 _CASE: Final = table_of(CaseFile)
 _REFERRAL: Final = table_of(ReferralRow)
 _TABLE, _EXTERNAL = "referral", "external_ct"
 """What the seal is bound to; they stay when a table or column is renamed."""
+BATCH: Final = 200
+"""Older referrals indexed in one transaction."""
 
 
 class SqlSent:
@@ -56,6 +59,18 @@ def _not_erased() -> ColumnElement[bool]:
     return select(SUBJECT_KEY.c.version).where(here, SUBJECT_KEY.c.wrapped.is_not(None)).exists()
 
 
+_NOT_INDEXED: Final = (
+    _REFERRAL.c.external_ct.is_not(None),
+    _REFERRAL.c.reference_bi.is_(None),
+    _not_erased(),
+)
+_INDEX: Final = (
+    update(_REFERRAL)
+    .where(_REFERRAL.c.id == bindparam("b_id"), *_NOT_INDEXED)
+    .values(reference_bi=bindparam("b_index"))
+)
+
+
 def _behind(place: Place) -> ColumnElement[bool]:
     at, referral_id = place
     same = and_(_REFERRAL.c.changed_at == at, _REFERRAL.c.id > referral_id)
@@ -78,3 +93,44 @@ def _item(row: Any, key: SubjectKey | None) -> SentReferral:
         changed_at=row["changed_at"],
         external_reference=external,
     )
+
+
+class SqlReferences:
+    """Fulfils `sent.ports.References`; reads first, so that nothing to do writes nothing."""
+
+    def __init__(self, database: Database, subject_keys: SubjectKeys, index_key: bytes) -> None:
+        self._database = database
+        self._subject_keys = subject_keys
+        self._index_key = index_key
+
+    async def index_some(self, after: UUID | None) -> IndexedBatch:
+        """Open each under its case's key, and write the index unless the key is gone by then."""
+        last, found, unread = await self._database.read(lambda conn: self._missing(conn, after))
+        if found:
+            await self._database.write(lambda unit: unit.connection.execute(_INDEX, found))
+        return IndexedBatch(last, len(found), unread)
+
+    def _missing(
+        self, conn: Connection, after: UUID | None
+    ) -> tuple[UUID | None, list[dict[str, Any]], int]:
+        query = (
+            select(_REFERRAL.c.id, _REFERRAL.c.case_id, _REFERRAL.c.external_ct)
+            .where(*_NOT_INDEXED, true() if after is None else _REFERRAL.c.id > after)
+            .order_by(_REFERRAL.c.id)
+            .limit(BATCH)
+        )
+        rows = conn.execute(query).all()
+        keys = self._subject_keys.load(conn, {row.case_id for row in rows})
+        found, unread = [], 0
+        for row in rows:
+            key = keys.get(row.case_id)
+            if key is None:
+                continue
+            try:
+                external = key.open(_TABLE, _EXTERNAL, row.id, row.external_ct)
+            except SealRefused:
+                unread += 1
+                continue
+            index = external_index(self._index_key, external)
+            found.append({"b_id": row.id, "b_index": index})
+        return (rows[-1].id if rows else None), found, unread

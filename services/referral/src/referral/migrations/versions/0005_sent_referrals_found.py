@@ -18,7 +18,8 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("changed_at", common.database.types.UtcDateTime(timezone=True), nullable=True)
         )
-    # A reference that was not claimed has no index yet and cannot be given one without its key.
+    # A reference that was not claimed has no index yet and cannot be given one without its key;
+    # `sent.worker` gives it one at the next start.
     op.execute(
         "UPDATE referral SET reference_bi = external_bi, changed_at = "
         "(SELECT changed_at FROM case_file WHERE case_file.id = referral.case_id)"
