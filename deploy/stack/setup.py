@@ -80,22 +80,26 @@ def prepare(
         shutil.copyfile(folder / name, folder / "public" / name)
     shutil.copytree(folder / "agreements", folder / "public" / "agreements", dirs_exist_ok=True)
     for service in topology.SERVICES:
-        database = databases.url(
-            service,
-            postgres_password(folder, service),
-            servers.postgres_host,
-            servers.postgres_port,
-        )
-        write(folder / "secrets" / service / "database-url", database)
-        write(folder / "secrets" / service / "kafka-password", kafka_password(folder, service))
-        if service == "identity":  # who suspends an agency closes its topic; nobody else holds this
-            write(
-                folder / "secrets" / service / "kafka-doorkeeper-password",
-                kafka_password(folder, topics.DOORKEEPER),
-            )
+        _hand_over(folder, service, servers)
         if passphrase:
             write(folder / "secrets" / service / "keyring-passphrase", passphrase)
         (folder / "data" / service).mkdir(parents=True, exist_ok=True)
+
+
+def _hand_over(folder: Path, service: str, servers: Servers) -> None:
+    """Write the passwords of one service into its folder of secrets."""
+    secrets = folder / "secrets" / service
+    database = databases.url(
+        service,
+        postgres_password(folder, service),
+        servers.postgres_host,
+        servers.postgres_port,
+    )
+    write(secrets / "database-url", database)
+    write(secrets / "kafka-password", kafka_password(folder, service))
+    if service == "identity":  # who suspends an agency closes its topic; nobody else holds this
+        doorkeeper = kafka_password(folder, topics.DOORKEEPER)
+        write(secrets / "kafka-doorkeeper-password", doorkeeper)
 
 
 def _pin(folder: Path, found: str, given: str | None) -> None:
