@@ -1,8 +1,9 @@
 """Referral's ports keep the same promises in memory, on SQLite and on PostgreSQL."""
 
+import copy
 import secrets
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -168,6 +169,28 @@ async def test_a_proof_serves_its_own_case_and_agency_alone(store: ReferralStore
             tx.cases.add(granted(HOUSING), mine.case)
 
     await store.write(tried)
+
+
+async def test_a_proof_of_ones_own_case_becomes_none_of_anothers(store: ReferralStore) -> None:
+    """Housing takes the proof of its own case, names the police's, and asks storage."""
+    theirs, own = await sent(store, FULL), await sent(store, FULL, HOUSING)
+    others = theirs.case.outline.case_id
+    fields_of_theirs = {"case_id": others, "agency": POLICE}
+
+    def attack(tx: Any) -> None:
+        proof = tx.cases.authorised(granted(HOUSING), own.case.outline.case_id)
+        for changed in ({"case_id": others}, fields_of_theirs, {"relation": Relation.SERVICE}):
+            with pytest.raises(ValueError, match="seal"):
+                tx.cases.for_revision(replace(proof, **changed))
+            with pytest.raises(TypeError):
+                tx.cases.for_revision(replace(proof, **changed, seal=object()))
+        with pytest.raises(TypeError):
+            tx.cases.for_revision(copy.copy(proof))
+        with pytest.raises(FrozenInstanceError):
+            proof.case_id = others
+        assert tx.cases.for_revision(proof) == own.case
+
+    await store.write(attack)
 
 
 async def test_the_second_of_two_changes_of_one_version_is_refused(store: ReferralStore) -> None:

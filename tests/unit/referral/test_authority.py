@@ -21,6 +21,7 @@ MAKERS = {
     "services/referral/src/referral/cases/repository/cases.py",
     "services/referral/src/referral/cases/repository/referrals.py",
     "tests/support/referral_fakes.py",
+    "tests/unit/common/test_proofs.py",
     "tests/unit/referral/test_authority.py",
 }
 

@@ -1,9 +1,9 @@
 """Who is asking and what they were granted: framework-free types that use cases may import."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal, NoReturn
 
 SCOPES = frozenset(
     {
@@ -35,6 +35,35 @@ Operation = Literal[
 ]
 
 _SEAL = object()
+
+
+def _refuse(self: object, *_: object) -> NoReturn:
+    raise TypeError(f"{type(self).__name__} is not copied, pickled or restored")
+
+
+class Proof:
+    """What only the module that defines it can make; storage opens personal data for one.
+
+    A concrete proof takes its module's seal as `InitVar[object]` and checks it in `__post_init__`.
+    The seal is not kept, so `dataclasses.replace` cannot pass it on. This stops a mistake or a
+    short cut; Python has nothing against code that sets out to break it.
+    """
+
+    __slots__ = ()
+    __copy__ = _refuse
+    __deepcopy__ = _refuse
+    __reduce_ex__ = _refuse
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a subclass of a concrete proof, which could leave the check of the seal out.
+
+        Raises TypeError.
+        """
+        super().__init_subclass__(**kwargs)
+        if cls.__bases__ != (Proof,):
+            raise TypeError("a proof has no subclasses")
+        # Set here because a frozen dataclass with slots would add working ones.
+        cls.__getstate__ = cls.__setstate__ = _refuse  # type: ignore[attr-defined,method-assign]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +104,7 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(Proof):
     """Proof that a guard let `principal` use `scope` for `operation`, in the action of that name.
 
     Cannot be made by hand: see `grant`.
@@ -85,15 +114,15 @@ class Granted:
     scope: str
     operation: Operation
     at: datetime
-    seal: object = field(repr=False, compare=False)
+    seal: InitVar[object]
     action: str = ""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, seal: object) -> None:
         """Refuse every maker outside this module, because storage opens personal data for a grant.
 
         Raises TypeError.
         """
-        if self.seal is not _SEAL:
+        if seal is not _SEAL:
             raise TypeError("Granted is made by a guard only")
 
 

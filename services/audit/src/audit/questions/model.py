@@ -5,12 +5,12 @@ Entitlement is data of the caller, never part of the request.
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass
 from datetime import date, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
-from common.access import Granted
+from common.access import Granted, Proof
 
 Purpose = Literal[
     "verify_lawfulness",
@@ -153,18 +153,18 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorisedLook:
+class AuthorisedLook(Proof):
     """Proof that a caller may look at entries: whose, for which purpose, in which question.
 
     Storage opens entries for nothing else. Cannot be made by hand: see `Entitlements.look`.
     """
 
     question: Question
-    seal: object = field(repr=False, compare=False)
+    seal: InitVar[object]
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, seal: object) -> None:
         """Refuse every maker that is not this module."""
-        if self.seal is not _SEAL:
+        if seal is not _SEAL:
             raise TypeError("AuthorisedLook is made by Entitlements.look only")
 
 

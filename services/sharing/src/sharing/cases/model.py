@@ -1,10 +1,12 @@
 """A case as sharing knows it, and the proof that somebody may have its content opened."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
+
+from common.access import Proof
 
 _SEAL: Final = object()
 
@@ -51,7 +53,7 @@ class CaseFile:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorisedCase:
+class AuthorisedCase(Proof):
     """A case and the relation by which its snapshot may be opened.
 
     Only a lookup scoped to that relation makes one: see `authorised_case`.
@@ -60,11 +62,11 @@ class AuthorisedCase:
     case: CaseFile
     relation: Relation
     reason: Reason | None
-    seal: object = field(repr=False, compare=False)
+    seal: InitVar[object]
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, seal: object) -> None:
         """Refuse every maker that is not this module."""
-        if self.seal is not _SEAL:
+        if seal is not _SEAL:
             raise TypeError("an authorised case comes from a lookup only")
 
 

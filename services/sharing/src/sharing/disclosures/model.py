@@ -6,12 +6,13 @@ docs/disclosure-states.md is made from it.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Literal
 from uuid import UUID
 
+from common.access import Proof
 from hubformats.agency_events import DisclosurePackage, Promise
 from hubformats.audit_record import Leaf, RecordRefused, content_commitment, record_hash
 from hubformats.canonical import b64u, canonical, unb64u
@@ -270,7 +271,7 @@ class Disclosure:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorisedDisclosure:
+class AuthorisedDisclosure(Proof):
     """A disclosure and the relation by which its evidence may be opened.
 
     Only a lookup scoped to that relation makes one: see `authorised_disclosure`.
@@ -279,11 +280,11 @@ class AuthorisedDisclosure:
     disclosure: Disclosure
     relation: Relation
     reason: Reason | None
-    seal: object = field(repr=False, compare=False)
+    seal: InitVar[object]
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, seal: object) -> None:
         """Refuse every maker that is not this module."""
-        if self.seal is not _SEAL:
+        if seal is not _SEAL:
             raise TypeError("an authorised disclosure comes from a lookup only")
 
 

@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 from uuid import UUID
 
+from common.access import Proof
 from hubformats import jws
 from hubformats.canonical import b64u
 from hubformats.keys import VerificationKey
@@ -51,7 +52,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorisedDelivery:
+class AuthorisedDelivery(Proof):
     """A delivery, with every envelope that `recipient` was given of it, oldest first.
 
     Only a lookup scoped to the recipient makes one: see `authorised_delivery`.
@@ -60,11 +61,11 @@ class AuthorisedDelivery:
     recipient: str
     disclosure: Disclosure
     shown: tuple[Shown, ...]
-    seal: object = field(repr=False, compare=False)
+    seal: InitVar[object]
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, seal: object) -> None:
         """Refuse every maker that is not this module."""
-        if self.seal is not _SEAL:
+        if seal is not _SEAL:
             raise TypeError("an authorised delivery comes from a lookup only")
 
 

@@ -1,10 +1,12 @@
 """Proof that a caller has a relation to a case, and what that relation lets it open."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from enum import Enum, StrEnum, auto
 from typing import Final
 from uuid import UUID
+
+from common.access import Proof
 
 _SEAL = object()
 
@@ -49,7 +51,7 @@ class NotAllowed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class AuthorisedCase:
+class AuthorisedCase(Proof):
     """Proof that a lookup found the caller's relation to a case.
 
     Cannot be made by hand: see `authorise`.
@@ -62,11 +64,11 @@ class AuthorisedCase:
     relation: Relation
     sealed_outline: bytes = field(repr=False, compare=False)
     """The outline as the lookup found it, not opened, so that opening asks the database nothing."""
-    seal: object = field(repr=False, compare=False)
+    seal: InitVar[object]
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, seal: object) -> None:
         """Refuse every maker that is not this module."""
-        if self.seal is not _SEAL:
+        if seal is not _SEAL:
             raise TypeError("AuthorisedCase is made by a lookup only")
 
     def covers(self, case_id: UUID, agency: str) -> None:
