@@ -1,11 +1,17 @@
 """What a call of the hub can end in, other than the answer that was asked for."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 
 from hubformats.canonical import CanonicalError, parse
+
+_STANDARD: Final = frozenset(
+    {"type", "title", "status", "detail", "instance", "code", "correlationId", "errors"}
+)
+_BY_THE_WAY: Final = frozenset({429, 500, 502, 503, 504})
+"""Statuses of an answer that a try after a lost answer may get too."""
 
 
 class CallFailed(Exception):
@@ -16,7 +22,10 @@ class CallFailed(Exception):
 
 
 class ProblemAnswer(Exception):
-    """The service refused. `code` is the problem's; `errors` its faulty places."""
+    """The service refused. `code` is the problem's; `errors` its faulty places.
+
+    `extensions` are the problem's further members, such as `referralId` (RFC 9457 section 3.2).
+    """
 
     def __init__(
         self, status: int, body: Mapping[str, Any], retry_after: float | None = None
@@ -30,7 +39,18 @@ class ProblemAnswer(Exception):
         self.retry_after = retry_after
         errors = body.get("errors")
         self.errors: list[dict[str, Any]] = errors if isinstance(errors, list) else []
+        self.extensions = {name: body[name] for name in body if name not in _STANDARD}
         super().__init__(f"{status} {self.code}")
+
+    @property
+    def referral_id(self) -> str:
+        """The referral that stands already (409), or empty."""
+        return str(self.extensions.get("referralId", ""))
+
+    @property
+    def leaves_open(self) -> bool:
+        """Whether the same call, or an earlier try of it, may have taken effect all the same."""
+        return self.status in _BY_THE_WAY or self.code == "idempotency-in-flight"
 
 
 class TokenRefused(Exception):

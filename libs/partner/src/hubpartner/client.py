@@ -109,13 +109,25 @@ class HubClient:
         )
 
     async def forbid_disclosure(
-        self, referral_id: str, *, agency: str, category: str, reason: str
+        self,
+        referral_id: str,
+        *,
+        agency: str,
+        category: str,
+        reason: str,
+        idempotency_key: str | None = None,
     ) -> dict[str, Any]:
         """Set must-not-disclose on a referral's case."""
         body = {"agency": agency, "category": category, "reason": reason}
         path = f"/v1/referrals/{referral_id}/must-not-disclose"
         return await self._services["referral"].send(
-            Call("POST", path, scope="referral.write", json=body, idempotency_key=opaque())
+            Call(
+                "POST",
+                path,
+                scope="referral.write",
+                json=body,
+                idempotency_key=idempotency_key or opaque(),
+            )
         )
 
     async def refused_intakes(self) -> list[dict[str, Any]]:
@@ -184,7 +196,9 @@ class HubClient:
             )
         )
 
-    async def acknowledge(self, delivery_id: str, role: str) -> dict[str, Any]:
+    async def acknowledge(
+        self, delivery_id: str, role: str, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
         """Say that a role has taken the delivery up."""
         path = f"/v1/disclosures/{delivery_id}/acknowledgement"
         return await self._services["sharing"].send(
@@ -193,7 +207,7 @@ class HubClient:
                 path,
                 scope="disclosure.acknowledge",
                 json={"role": role},
-                idempotency_key=opaque(),
+                idempotency_key=idempotency_key or opaque(),
             )
         )
 
@@ -313,7 +327,9 @@ class HubClient:
             Call("GET", f"/v1/agencies/{agency}", scope="directory.read")
         )
 
-    async def suspend(self, agency: str, reason_code: str) -> dict[str, Any]:
+    async def suspend(
+        self, agency: str, reason_code: str, *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
         """Operator: from now on nothing of this agency counts, token or not."""
         path = f"/v1/agencies/{agency}/suspension"
         return await self._services["identity"].send(
@@ -322,7 +338,7 @@ class HubClient:
                 path,
                 scope="agency.manage",
                 json={"reasonCode": reason_code},
-                idempotency_key=opaque(),
+                idempotency_key=idempotency_key or opaque(),
             )
         )
 

@@ -20,6 +20,7 @@ from hubpartner.cli.headers import headers
 from hubpartner.cli.session import (
     CommandFailed,
     FilePath,
+    OutcomeUnknown,
     json_last,
     profile_first,
     say_error,
@@ -119,6 +120,8 @@ def _problem(error: Exception, sentence: str) -> dict[str, Any]:
     }
     if isinstance(error, ProblemAnswer):
         made = {**made, "status": error.status, **error.body}
+    if isinstance(error, OutcomeUnknown):
+        made = {**made, **error.members}
     return made
 
 
@@ -149,7 +152,7 @@ def _explained(error: Exception) -> tuple[int, Sequence[str]]:
         case click.Abort():
             return 1, ("Stopped.",)
         case CallFailed():
-            return 3, ("The hub gave no answer. Nothing is known to have happened; call it again.",)
+            return 3, ("The hub gave no answer. Whether it was done is not known; call it again.",)
         case ClockRefused() | PackageFileRefused():
             return 2, (f"{error}.",)
         case ProfileRefused():

@@ -5,7 +5,14 @@ from typing import Final, NoReturn
 import click
 
 from hubpartner.answers import ProblemAnswer
-from hubpartner.cli.session import CommandFailed, json_done, say_done, with_hub
+from hubpartner.cli.session import (
+    CommandFailed,
+    create_with_hub,
+    json_done,
+    key_option,
+    say_done,
+    with_hub,
+)
 from hubpartner.client import HubClient
 
 REASONS: Final = (
@@ -34,17 +41,18 @@ def app() -> None:
     help=f"Why it is stopped: {', '.join(REASONS[:-1])} or {REASONS[-1]}",
 )
 @json_done
+@key_option
 @click.pass_context
 def suspend(context: click.Context, agency: str, reason_code: str) -> None:
     """From now on nothing of this agency counts: no token, no delivery."""
 
-    async def work(client: HubClient) -> None:
+    async def work(client: HubClient, key: str) -> None:
         try:
-            await client.suspend(agency, reason_code)
+            await client.suspend(agency, reason_code, idempotency_key=key)
         except ProblemAnswer as problem:
             _refuse_unknown(agency, problem)
 
-    with_hub(context, work)
+    create_with_hub(context, work)
     say_done(
         f"{agency} is suspended; every service denies it within seconds, and after sixty without "
         "news denies anyway.",

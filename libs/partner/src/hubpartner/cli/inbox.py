@@ -13,8 +13,10 @@ from hubformats.package_proof import PackageRefused
 from hubpartner.cli.session import (
     FilePath,
     command,
+    create_with_hub,
     json_done,
     json_option,
+    key_option,
     say,
     say_done,
     say_json,
@@ -134,11 +136,16 @@ def save(context: click.Context, delivery_id: str, to: Path | None, system: str)
     metavar="ROLE",
     help=f"Role that takes it up: {', '.join(get_args(TakingUp))}",
 )
+@key_option
 @json_done
 @click.pass_context
 def acknowledge(context: click.Context, delivery_id: str, role: str) -> None:
     """Tell the hub that a role has taken the delivery up."""
-    answer = with_hub(context, lambda client: client.acknowledge(delivery_id, role))
+    answer = create_with_hub(
+        context,
+        lambda client, key: client.acknowledge(delivery_id, role, idempotency_key=key),
+        look="inbox",
+    )
     say_done(f"Delivery is {answer['state']}, since {when(answer['acknowledgedAt'])}.", answer)
 
 

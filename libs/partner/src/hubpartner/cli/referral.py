@@ -1,6 +1,7 @@
 """hubctl referral: send a referral, hear what became of it, forbid disclosure."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,9 @@ from hubpartner.cli.session import (
     CommandFailed,
     FilePath,
     command,
+    create_with_hub,
     json_option,
+    key_option,
     profile_of,
     say,
     say_json,
@@ -49,23 +52,23 @@ def app() -> None:
 @app.command()
 @click.argument("file", type=FilePath)
 @click.option("--dry-run", is_flag=True, help="Check only; nothing is stored or sent")
-@click.option("--idempotency-key", help="Repeat an earlier try safely with its key")
+@key_option
 @json_option
 @click.pass_context
-def submit(
-    context: click.Context, file: Path, dry_run: bool, idempotency_key: str | None, as_json: bool
-) -> None:
+def submit(context: click.Context, file: Path, dry_run: bool, as_json: bool) -> None:
     """Send the referral in FILE, full or urgent.
 
     FILE is JSON; see examples/.
     """
     form = _read(file)
-    answer = with_hub(
-        context,
-        lambda client: client.submit_referral(
-            form, dry_run=dry_run, idempotency_key=idempotency_key
-        ),
-    )
+    if dry_run:
+        answer = with_hub(context, lambda client: client.submit_referral(form, dry_run=True))
+    else:
+        answer = create_with_hub(
+            context,
+            lambda client, key: client.submit_referral(form, idempotency_key=key),
+            look=_look_for(form),
+        )
     if as_json:
         say_json(answer)
         return
@@ -145,6 +148,7 @@ def list_sent(
 @click.option("--reason", prompt=True, help="Why; kept sealed, sent to nobody")
 @click.option("--agency", default="*", help="Agency that must not know, or * for all")
 @click.option("--category", default="*", help="Data category, or * for everything")
+@key_option
 @json_option
 @click.pass_context
 def forbid(
@@ -156,11 +160,12 @@ def forbid(
     as_json: bool,
 ) -> None:
     """Set must-not-disclose on the referral's case, from this moment on."""
-    answer = with_hub(
+    answer = create_with_hub(
         context,
-        lambda client: client.forbid_disclosure(
-            referral_id, agency=agency, category=category, reason=reason
+        lambda client, key: client.forbid_disclosure(
+            referral_id, agency=agency, category=category, reason=reason, idempotency_key=key
         ),
+        look=f"referral show {shlex.quote(referral_id)}",
     )
     if as_json:
         say_json(answer)
@@ -217,6 +222,14 @@ def acknowledge(context: click.Context, refused_id: str, reason: str, as_json: b
 def code_lists(context: click.Context) -> None:
     """Print the code lists, instruments and rules in force as JSON."""
     say_json(with_hub(context, lambda client: client.code_lists()))
+
+
+def _look_for(form: dict[str, Any]) -> str:
+    """Write the command that finds this referral if it was taken in."""
+    reference = form.get("externalReference")
+    if not isinstance(reference, str) or not reference:
+        return "referral list"
+    return f"referral list --external-reference {shlex.quote(reference)}"
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -13,14 +14,33 @@ from typing import Any, Final, TypeVar
 import click
 
 from hubformats import dates
+from hubformats.ids import opaque
 from hubformats.visible_text import visible, visible_json
+from hubpartner.answers import CallFailed, ProblemAnswer
 from hubpartner.client import HubClient, hub
 from hubpartner.profile import Profile, ProfileRefused, read_profile
 
 T = TypeVar("T")
 
+
 FilePath = click.Path(path_type=Path)
 ExistingFile = click.Path(exists=True, dir_okay=False, path_type=Path)
+_KEY: Final = "hubpartner.idempotency-key"
+
+
+def _keep_key(context: click.Context, _option: click.Parameter, given: str | None) -> None:
+    if given is not None and re.fullmatch(r"[A-Za-z0-9_-]{16,64}", given) is None:
+        raise click.BadParameter("it is 16 to 64 characters: letters A-Z a-z, digits, - and _.")
+    context.meta[_KEY] = opaque() if given is None else given
+
+
+key_option = click.option(
+    "--idempotency-key",
+    callback=_keep_key,
+    expose_value=False,
+    help="Repeat an earlier try safely with its key",
+)
+"""For commands that run with `create_with_hub`."""
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON, for programs")
 
 
@@ -45,6 +65,17 @@ class CommandFailed(Exception):
     def __init__(self, exit_code: int, code: str, sentence: str) -> None:
         super().__init__(sentence)
         self.exit_code, self.code = exit_code, code
+
+
+class OutcomeUnknown(CommandFailed):
+    """Nobody knows whether something was made; the text says how to find out.
+
+    `members` tell a program the same.
+    """
+
+    def __init__(self, code: str, sentence: str, key: str) -> None:
+        super().__init__(3, code, sentence)
+        self.members = {"mayBeDone": True, "idempotencyKey": key}
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
@@ -123,6 +154,35 @@ def with_hub(context: click.Context, work: Callable[[HubClient], Awaitable[T]]) 
             return await work(client)
 
     return asyncio.run(run())
+
+
+def create_with_hub(
+    context: click.Context, work: Callable[[HubClient, str], Awaitable[T]], *, look: str = ""
+) -> T:
+    """Run a piece of work that makes something, under the key of `key_option`.
+
+    `look` is the command that shows whether it was made, if there is one.
+    Raises OutcomeUnknown when no answer tells, and when the person stops the command.
+    """
+    key = context.meta[_KEY]
+    try:
+        return with_hub(context, lambda client: work(client, key))
+    except CallFailed:
+        code, became = "no-answer", "The hub gave no answer."
+    except KeyboardInterrupt:
+        code, became = "stopped", "Stopped."
+    except ProblemAnswer as problem:
+        if not problem.leaves_open:
+            raise
+        code, became = problem.code, f"The hub refused ({problem}). {problem.detail}".strip()
+        became += f" Correlation id: {problem.correlation_id or 'none'}."
+    ways = f"Look with {command(context, look)}, or repeat" if look else "Repeat"
+    raise OutcomeUnknown(
+        code,
+        f"{became} It may have been taken in. {ways} with --idempotency-key {key}, which sends "
+        "nothing twice.",
+        key,
+    )
 
 
 def say(text: str) -> None:
