@@ -18,6 +18,7 @@ EMPTY: Final = '"""Nothing yet."""\n'
 LAYERS: Final = "Layers in every folder"
 ORDER: Final = "Order of folders in "
 PURE: Final = "Models, use cases and ports know no framework"
+NO_HTTP: Final = "Messages and time know no HTTP"
 WIRED: Final = "Repositories are wired, nothing else imports them"
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from tests.architecture import planted, tree
-from tests.architecture.planted import LAYERS, ORDER, PURE, WIRED, Scratch
+from tests.architecture.planted import LAYERS, NO_HTTP, ORDER, PURE, WIRED, Scratch
 
 KNOWN: Final = frozenset(
     {"model", "use_cases", "ports", "repository", "routes", "schemas", "consumers", "worker"}
@@ -71,6 +71,16 @@ PLANTED: Final = {
         "SERVICE.LOW.model.inner",
         "import fastapi",
         PURE,
+    ),
+    "a consumer raises an HTTP problem": (
+        "SERVICE.LOW.consumers",
+        "from common.problems import Problem",
+        NO_HTTP,
+    ),
+    "a worker imports common.web": (
+        "SERVICE.LOW.worker",
+        "from common.web import guard",
+        NO_HTTP,
     ),
     "one service imports another": (
         "SERVICE.LOW.use_cases",

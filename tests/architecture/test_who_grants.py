@@ -45,3 +45,20 @@ def test_consumers_and_use_cases_cannot_reach_the_doors_of_the_web(door: str) ->
         if (name == door or name.startswith(f"{door}.")) and EDGE.isdisjoint(path.parts)
     }
     assert not found, "a route's guard decides; what is behind it gets a Granted"
+
+
+def test_each_table_of_permissions_is_read_by_its_guard_alone() -> None:
+    """`depends.py` makes the service's `Guards` of it; everybody else asks that guard."""
+    services = sorted(path.name for path in (ROOT / "services").iterdir() if path.is_dir())
+    tables = {
+        f"{name}.permissions": f"services/{name}/src/{name}/depends.py"
+        for name in services
+        if (ROOT / f"services/{name}/src/{name}/permissions.py").exists()
+    }
+    assert len(tables) == 5
+    for table, reader in tables.items():
+        assert users(f"{table}.ACTIONS") == {reader}
+        assert not users(table) | users(f"{table}.*"), "the table has no other door"
+        asked = ast.walk(ast.parse((ROOT / reader).read_text("utf-8")))
+        named = [node for node in asked if isinstance(node, ast.Name) and node.id == "ACTIONS"]
+        assert len(named) == 1, "Guards(ACTIONS) and no more"

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from hubformats import jws
 from hubformats.canonical import b64u, canonical, parse, unb64u
 from hubformats.keys import (
     KeyRefused,
@@ -202,7 +203,10 @@ class KeySet:
 
 
 def sign_bootstrap(payload: Mapping[str, Any], operator: SigningKey) -> bytes:
-    """The file's bytes: canonical flattened JWS JSON over the canonical payload."""
+    """The file's bytes: canonical flattened JWS JSON over the canonical payload.
+
+    Written out here: `hubformats.jws` knows the compact form, up to 8 kB; this file is larger.
+    """
     protected = b64u(canonical({"alg": "ES256", "kid": operator.kid, "typ": BOOTSTRAP_TYPE}))
     body = b64u(canonical(payload))
     signature = operator.sign(f"{protected}.{body}".encode())
@@ -300,23 +304,16 @@ def _indexed(raw: bytes, payload: _Payload, operator: VerificationKey) -> Bootst
 
 def sign_key_set(agency: str, jwks: tuple[Jwk, ...], root: SigningKey, issued: int) -> str:
     """An agency's key set as a compact JWS under its root key; `issued` in Unix seconds."""
-    protected = b64u(canonical({"alg": "ES256", "kid": root.kid, "typ": KEY_SET_TYPE}))
-    body = b64u(canonical({"agency": agency, "iat": issued, "keys": list(jwks)}))
-    return f"{protected}.{body}.{b64u(root.sign(f'{protected}.{body}'.encode()))}"
+    return jws.sign({"agency": agency, "iat": issued, "keys": list(jwks)}, root, typ=KEY_SET_TYPE)
 
 
 def read_key_set(compact: str, agency: str, root: Mapping[str, str]) -> KeySet:
     """Verify an agency's key set against its pinned root (a public JWK).
 
-    Raises BootstrapRefused.
+    Raises BootstrapRefused, also for more than 8 kB, which is about thirty keys.
     """
     try:
-        protected, body, signature = compact.split(".")
-        pinned = verification_from_jwk(root, agency)
-        if parse(unb64u(protected)) != {"alg": "ES256", "kid": pinned.kid, "typ": KEY_SET_TYPE}:
-            raise BootstrapRefused("key-set-root-unknown")
-        pinned.verify(f"{protected}.{body}".encode(), unb64u(signature))
-        claims = parse(unb64u(body))
+        claims = jws.verify(compact, verification_from_jwk(root, agency), typ=KEY_SET_TYPE)
         if (
             set(claims) != {"agency", "iat", "keys"}
             or claims["agency"] != agency
@@ -331,6 +328,9 @@ def read_key_set(compact: str, agency: str, root: Mapping[str, str]) -> KeySet:
         )
     except BootstrapRefused:
         raise
+    except jws.JwsRefused as error:
+        code = "key-set-root-unknown" if error.code == "header" else "key-set-malformed"
+        raise BootstrapRefused(code) from None
     except (ValueError, TypeError, AttributeError, KeyError, KeyRefused):
         raise BootstrapRefused("key-set-malformed") from None
     return KeySet(agency=agency, issued=claims["iat"], keys=keys, jwks=tuple(claims["keys"]))

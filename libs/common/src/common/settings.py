@@ -142,6 +142,14 @@ class Settings(BaseSettings):
         return (init_settings,)
 
 
+def passphrase_of(environ: Mapping[str, str]) -> str | None:
+    """Read HUB_KEYRING_PASSPHRASE or its _FILE, for a command that needs no other setting.
+
+    Raises SettingsError, also for a HUB_* name that nobody reads.
+    """
+    return _given(environ).get("HUB_KEYRING_PASSPHRASE")
+
+
 def _variables(*names: str, end: str = "") -> frozenset[str]:
     return frozenset(f"HUB_{name}{end}" for name in names)
 

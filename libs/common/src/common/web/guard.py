@@ -115,6 +115,18 @@ class Guards:
         """
         return permit(name, self._permission(name), principal, at=at)
 
+    def demand_role(self, name: str, principal: Principal) -> None:
+        """Refuse a caller whom no newer sign-in would give this action, for want of the role.
+
+        Raises Problem(forbidden), ValueError for an action that is not in the table.
+        """
+        if self._permission(name).roles.isdisjoint(principal.roles):
+            raise Problem("forbidden")
+
+    def scope_of(self, name: str) -> str:
+        """Return the scope to ask for. Raises ValueError for an action not in the table."""
+        return self._permission(name).scope
+
     def _permission(self, name: str) -> Permission:
         if name not in self._actions:
             raise ValueError(f"{name} is not an action of this service")

@@ -11,11 +11,10 @@ from starlette.responses import Response
 
 from common.access import Granted
 from common.web.provided import provided
-from portal.depends import ContextDep
+from portal.depends import ContextDep, guard
 from portal.emergency import model, use_cases
 from portal.emergency.model import Unproven
 from portal.emergency.ports import EmergencyPorts, Releases
-from portal.permissions import ACTIONS
 from portal.shell.model import CallRefused, Draft, NoAnswer, Session, TokenRefused
 from portal.shell.routes.layout import ShowDep, see_other
 from portal.shell.routes.session import (
@@ -142,7 +141,7 @@ async def sign_in_again(
         typed.get("code", ""),
         typed.get("reason", ""),
     )
-    scope = ACTIONS["release_in_emergency"].scope
+    scope = guard.scope_of("release_in_emergency")
     try:
         redirect = await ports.authorization.begin(scope, draft)
     except SignInFailed:

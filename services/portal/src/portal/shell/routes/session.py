@@ -14,7 +14,6 @@ from common.web.guard import anyone
 from common.web.provided import provided
 from portal.context import Context
 from portal.depends import ContextDep, guard
-from portal.permissions import ACTIONS
 from portal.shell.model import Session
 from portal.shell.ports import ShellPorts
 
@@ -137,11 +136,9 @@ def may_after_sign_in(action: str) -> Any:
 
     Whoever has not the role is told no more than that. Raises Problem(forbidden).
     """
-    roles = ACTIONS[action].roles
 
     async def check(session: SessionDep, context: ContextDep) -> Granted | None:
-        if roles.isdisjoint(session.principal.roles):
-            raise Problem("forbidden")
+        guard.demand_role(action, session.principal)
         try:
             return guard.permit(action, session.principal, at=context.clock.now())
         except Problem as problem:
