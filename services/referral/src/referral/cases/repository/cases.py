@@ -1,7 +1,7 @@
 """Cases in the database: sealed on the way in, opened for a proof on the way out."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, insert, select, update
@@ -61,11 +61,10 @@ class SqlCases:
         if case.outline.newest.agency != agency:
             raise NotAllowed("another agency contributed this case")
         snapshot = case.to_snapshot()
-        data = snapshot.data()
         # Case and people got their ids with this snapshot, so there is no key of theirs to look
         # for.
         keys = self._deps.subject_keys.create_fresh(self._conn, _key_ids(snapshot))
-        sealed = self._sealed(keys, case, data)
+        sealed = self._sealed(keys, case)
         row = {
             "id": snapshot.case_id,
             "area": snapshot.area,
@@ -74,8 +73,8 @@ class SqlCases:
             "changed_at": case.outline.changed_at,
         }
         _NEW_CASE.run(self._conn, row)
-        self._write_facts(keys, case, data)
-        self._snapshots.publish(snapshot, data)
+        self._write_facts(keys, case)
+        self._snapshots.publish(snapshot, snapshot.data())
         return authorise(snapshot.case_id, snapshot.version, agency, Relation.SENDER, sealed)
 
     def authorised(self, granted: Granted, case_id: UUID) -> AuthorisedCase | None:
@@ -119,13 +118,13 @@ class SqlCases:
         proof.require(Opens.REVISION)
         proof.covers(new.outline.case_id, proof.agency)
         snapshot = new.to_snapshot()
-        keys, data = self._keys_for(snapshot), snapshot.data()
+        keys = self._keys_for(snapshot)
         swapped = self._conn.execute(
             update(_CASE)
             .where(_CASE.c.id == proof.case_id, _CASE.c.version == old.outline.version)
             .values(
                 version=snapshot.version,
-                head_ct=self._sealed(keys, new, data),
+                head_ct=self._sealed(keys, new),
                 changed_at=new.outline.changed_at,
             )
         )
@@ -137,8 +136,8 @@ class SqlCases:
             .values(changed_at=new.outline.changed_at)
         )
         self._conn.execute(delete(_FACTS).where(_FACTS.c.case_id == proof.case_id))
-        self._write_facts(keys, new, data)
-        self._snapshots.publish(snapshot, data)
+        self._write_facts(keys, new)
+        self._snapshots.publish(snapshot, snapshot.data())
 
     def snapshot_decided(self, case_id: UUID, version: int) -> None:
         """Let go of its bytes."""
@@ -161,18 +160,14 @@ class SqlCases:
             one: found.get(one) or self._deps.subject_keys.create(self._conn, one) for one in ids
         }
 
-    def _sealed(
-        self, keys: Mapping[UUID, SubjectKey], case: Case, data: Mapping[str, Any]
-    ) -> bytes:
+    def _sealed(self, keys: Mapping[UUID, SubjectKey], case: Case) -> bytes:
         case_id = case.outline.case_id
         key = self._keys.keep(keys[case_id])
-        return key.seal(_FILE, _HEAD, case_id, head_text(case, data))
+        return key.seal(_FILE, _HEAD, case_id, head_text(case))
 
-    def _write_facts(
-        self, keys: Mapping[UUID, SubjectKey], case: Case, data: Mapping[str, Any]
-    ) -> None:
+    def _write_facts(self, keys: Mapping[UUID, SubjectKey], case: Case) -> None:
         rows = []
-        for owner, category, text in fact_texts(case, data):
+        for owner, category, text in fact_texts(case):
             row_id = uuid7()
             rows.append(
                 {
