@@ -22,7 +22,7 @@ class SentReferralOut(ApiModel):
     version: int = Field(description="The newest version of its case")
     received_at: Timestamp
     changed_at: Timestamp = Field(
-        description="When it was taken in, completed or last given a veto"
+        description="When it was taken in, completed or last given a veto; outcomes do not move it"
     )
     external_reference: str | None = Field(
         description="Your own reference; null if you gave none, or the case was erased"
