@@ -132,6 +132,14 @@ async def test_a_bad_question_is_refused_without_an_echo(
     assert "1763690400" not in answer.text
 
 
+async def test_a_reference_given_twice_is_refused(hub: InnerHub) -> None:
+    path = f"{PATH}?externalReference=secret-a&externalReference=secret-b"
+    answer = await hub.call(POLICE, "GET", "referral", path, scope="referral.read")
+    assert answer.status_code == 422
+    assert [fault["pointer"] for fault in answer.json()["errors"]] == ["/externalReference"]
+    assert "secret" not in answer.text
+
+
 async def test_a_reference_is_in_no_log_line_and_no_span(hub: InnerHub) -> None:
     reference = f"Pellworth-{opaque(9)}"
     await hub.submit({**FULL, "externalReference": reference})

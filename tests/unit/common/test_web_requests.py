@@ -176,6 +176,10 @@ async def test_wrong_and_unknown_query_parameters_are_422(harness: Harness) -> N
         await harness.call("GET", f"/v1/things?dryrun=true&{MARKER}=1"), 422, "validation-failed"
     )
     assert [error["pointer"] for error in told["errors"]] == ["/dryrun", "/*"]
+    told = problem(
+        await harness.call("GET", "/v1/things?limit=1&limit=2&limit=1"), 422, "validation-failed"
+    )
+    assert told["errors"] == [{"in": "query", "pointer": "/limit", "detail": "must be given once"}]
     told = problem(await harness.call("GET", f"/v1/things/{MARKER}"), 422, "validation-failed")
     assert told["errors"][0]["in"] == "path"
 
