@@ -13,8 +13,9 @@ import pytest
 import pytest_asyncio
 from pydantic import TypeAdapter
 
-from common.attempts import Attempt
+from common.attempts import Answer, Attempt
 from common.events.case import Marking
+from common.sealed import SubjectErased
 from deploy.stack.postgres import PostgresServer
 from hubformats.ids import uuid7
 from referral.cases.model.authority import NotAllowed, Relation
@@ -104,6 +105,91 @@ def outline_of(case_id: UUID) -> Work[Any]:
 def revision_of(case_id: UUID) -> Work[Any]:
     """The whole case, for its sender."""
     return lambda tx: tx.cases.for_revision(tx.cases.authorised(granted(), case_id))
+
+
+async def erase(store: ReferralStore, subject_id: UUID) -> None:
+    """Destroy the key of a case or person."""
+    one: object = store  # a fake stands in for the class by `cast`
+    if isinstance(one, FakeStore):
+        one.erase(subject_id)
+        return
+    keys = store._deps.repositories.subject_keys
+    await store._database.write(lambda unit: keys.destroy(unit.connection, subject_id))
+
+
+async def test_facts_about_an_erased_person_are_gone_and_the_rest_stands(
+    store: ReferralStore,
+) -> None:
+    made = (await sent(store, FULL)).case
+    victim, case_id = made.outline.victim, made.outline.case_id
+    await erase(store, victim)
+    left = await store.write(revision_of(case_id))
+    assert left.outline == made.outline
+    assert left.told == tuple(fact for fact in made.told if fact.subject != victim) != ()
+    await erase(store, case_id)
+    for gone in (revision_of(case_id), outline_of(case_id)):
+        with pytest.raises(SubjectErased):
+            await store.write(gone)
+
+
+async def test_an_erased_case_is_listed_and_not_found_by_reference(store: ReferralStore) -> None:
+    agency, reference = f"a-{secrets.token_hex(4)}", secrets.token_hex(6)
+    form = {**URGENT, "externalReference": reference}
+    gone, here = await sent(store, form, agency), await sent(store, form, agency)
+    await erase(store, gone.case.outline.case_id)
+    who, asked = granted(agency), Wanted(10, external_reference=reference)
+    found = await store.write(lambda tx: tx.sent.page(who, asked))
+    assert [item.referral_id for item in found.items] == [here.referral.referral_id]
+    every = await store.write(lambda tx: tx.sent.page(who, Wanted(10)))
+    shown = {item.referral_id: item.external_reference for item in every.items}
+    assert shown == {gone.referral.referral_id: None, here.referral.referral_id: reference}
+
+
+async def test_a_proof_opens_the_outline_of_its_own_moment(store: ReferralStore) -> None:
+    made = (await sent(store, FULL)).case
+    marked = made.mark(Marking(marking_id=uuid7(), kind="must_not_disclose"), AT)
+
+    def opened(tx: Any) -> Any:
+        before = tx.cases.authorised(granted(), made.outline.case_id)
+        tx.cases.replace(before, made, marked)
+        after = tx.cases.authorised(granted(), made.outline.case_id)
+        return tx.cases.outline(before), tx.cases.outline(after)
+
+    assert await store.write(opened) == (made.outline, marked.outline)
+
+
+async def test_the_completion_of_a_case_is_its_full_referral(store: ReferralStore) -> None:
+    first = await sent(store, URGENT)
+    case_id = first.case.outline.case_id
+
+    def completion(tx: Any) -> Any:
+        return tx.referrals.completion(tx.cases.authorised(granted(), case_id))
+
+    assert await store.write(completion) is None
+    second = await sent(store, {**FULL, "completes": str(first.referral.referral_id)})
+    assert await store.write(completion) == second.referral
+
+    def by_sharing(tx: Any) -> None:
+        with pytest.raises(NotAllowed):
+            tx.referrals.completion(tx.cases.authorised(SHARING_CHECKS, case_id))
+
+    await store.write(by_sharing)
+
+
+async def test_an_attempt_is_done_once_and_a_failed_one_again(store: ReferralStore) -> None:
+    attempt, done = Attempt(secrets.token_bytes(32), b"r" * 32), [0]
+
+    def work() -> Answer:
+        done[0] += 1
+        if done[0] == 1:
+            raise LookupError
+        return Answer(201, {"b": done[0], "a": ""}, {"Location": "/x"})
+
+    with pytest.raises(LookupError):
+        await store.write(lambda tx: tx.once(attempt, work))
+    first = await store.write(lambda tx: tx.once(attempt, work))
+    again = await store.write(lambda tx: tx.once(attempt, work))
+    assert (first.replayed, again, done) == (False, replace(first, replayed=True), [2])
 
 
 async def test_a_completed_case_keeps_whose_each_fact_is(store: ReferralStore) -> None:
@@ -311,6 +397,16 @@ async def test_refused_intakes_are_one_alarm_each_until_corrected(store: Referra
     ended = await store.write(lambda tx: tx.refused.acknowledge(agency, rest.items[0].id))
     assert ended == rest.items[0]
     assert (await store.write(lambda tx: tx.refused.open(agency, None, 5))).total == 0
+
+
+async def test_the_thousandth_open_alarm_of_an_agency_is_told_once(store: ReferralStore) -> None:
+    agency = f"a-{secrets.token_hex(4)}"
+
+    def noted(tx: Any) -> list[int]:
+        none = IntakeMarks(None, None)
+        return [n for n in range(1, 1_003) if tx.refused.note(agency, "code", AT, none)]
+
+    assert await store.write(noted) == [1_000]
 
 
 async def test_what_was_sent_is_listed_by_change_and_found_by_reference(

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 from common.access import Granted, Principal, grant
 from common.attempts import Answer, Attempt
 from common.events.case import CaseSnapshot
+from common.sealed import SubjectErased
 from common.testing import ManualClock
 from hubformats.audit_record import AuditEntry
 from hubformats.ids import uuid7
@@ -47,6 +48,8 @@ class Held:
     """What the fakes hold, so that a failed transaction can be undone."""
 
     cases: dict[UUID, Case] = field(default_factory=dict)
+    outlines: dict[tuple[UUID, int], CaseOutline] = field(default_factory=dict)
+    """Each version's, since a proof opens the outline of its own version."""
     referrals: dict[UUID, Referral] = field(default_factory=dict)
     outcomes: dict[tuple[UUID, str], Outcome] = field(default_factory=dict)
     waiting: dict[tuple[UUID, int], CaseSnapshot] = field(default_factory=dict)
@@ -54,11 +57,14 @@ class Held:
     refused: dict[UUID, "OpenAlarm"] = field(default_factory=dict)
     answers: dict[bytes, Answer] = field(default_factory=dict)
     entries: list[AuditEntry] = field(default_factory=list)
+    erased: set[UUID] = field(default_factory=set)
+    """Cases and people whose keys were destroyed."""
 
     def copy(self) -> "Held":
         """The same things in containers of their own."""
         return Held(
             dict(self.cases),
+            dict(self.outlines),
             dict(self.referrals),
             dict(self.outcomes),
             dict(self.waiting),
@@ -66,6 +72,7 @@ class Held:
             dict(self.refused),
             dict(self.answers),
             list(self.entries),
+            set(self.erased),
         )
 
 
@@ -94,8 +101,7 @@ class FakeCases:
         agency, outline = granted.principal.agency, case.outline
         if outline.newest.agency != agency:
             raise NotAllowed
-        self.held.cases[outline.case_id] = case
-        self._publish(case)
+        self._keep(case)
         return authorise(outline.case_id, outline.version, agency, Relation.SENDER)
 
     def authorised(self, granted: Granted, case_id: UUID) -> AuthorisedCase | None:
@@ -112,14 +118,19 @@ class FakeCases:
         return authorise(case_id, case.outline.version, who.agency, Relation.SENDER)
 
     def outline(self, proof: AuthorisedCase) -> CaseOutline:
-        """Of the case."""
+        """As it stood when the proof was made."""
         proof.require(Opens.OUTLINE)
-        return self.held.cases[proof.case_id].outline
+        return self._outline(proof)
 
     def for_revision(self, proof: AuthorisedCase) -> Case:
-        """The case."""
+        """The case as it is, without the facts about erased people."""
         proof.require(Opens.REVISION)
-        return self.held.cases[proof.case_id]
+        outline, erased = self._outline(proof), self.held.erased
+        facts = tuple(
+            tuple(fact for fact in told if fact.subject not in erased)
+            for told in self.held.cases[proof.case_id].facts
+        )
+        return replace(self.held.cases[proof.case_id], outline=outline, facts=facts)
 
     def replace(self, proof: AuthorisedCase, old: Case, new: Case) -> None:
         """Compare and swap."""
@@ -127,8 +138,7 @@ class FakeCases:
         proof.covers(new.outline.case_id, proof.agency)
         if self.held.cases[proof.case_id].outline.version != old.outline.version:
             raise VersionMoved
-        self.held.cases[proof.case_id] = new
-        self._publish(new)
+        self._keep(new)
 
     def snapshot_decided(self, case_id: UUID, version: int) -> None:
         """Let go."""
@@ -143,8 +153,15 @@ class FakeCases:
             for case, version in self.held.waiting
         )
 
-    def _publish(self, case: Case) -> None:
+    def _outline(self, proof: AuthorisedCase) -> CaseOutline:
+        if proof.case_id in self.held.erased:
+            raise SubjectErased
+        return self.held.outlines[proof.case_id, proof.version]
+
+    def _keep(self, case: Case) -> None:
         snapshot = case.to_snapshot()
+        self.held.cases[snapshot.case_id] = case
+        self.held.outlines[snapshot.case_id, snapshot.version] = case.outline
         self.held.published.append(snapshot)
         self.held.waiting[snapshot.case_id, snapshot.version] = snapshot
 
@@ -298,7 +315,7 @@ class FakeSent:
             (
                 one
                 for one in own
-                if (reference is None or _same(one.external_reference or "") == _same(reference))
+                if (reference is None or _is_under(one, reference))
                 and (wanted.changed_since is None or one.changed_at >= wanted.changed_since)
                 and (wanted.after is None or (one.changed_at, one.referral_id) > wanted.after)
             ),
@@ -307,7 +324,7 @@ class FakeSent:
         return SentPage(tuple(found[: wanted.limit]), more=len(found) > wanted.limit)
 
     def _item(self, one: Referral) -> SentReferral:
-        outline = self.held.cases[one.case_id].outline
+        outline, erased = self.held.cases[one.case_id].outline, one.case_id in self.held.erased
         return SentReferral(
             referral_id=one.referral_id,
             case_id=one.case_id,
@@ -317,8 +334,13 @@ class FakeSent:
             version=outline.version,
             received_at=one.received_at,
             changed_at=outline.changed_at,
-            external_reference=one.external_reference,
+            external_reference=None if erased else one.external_reference,
         )
+
+
+def _is_under(one: SentReferral, reference: str) -> bool:
+    own = one.external_reference
+    return own is not None and _same(own) == _same(reference)
 
 
 class FakeTx:
@@ -356,3 +378,7 @@ class FakeStore:
         answer = work(FakeTx(trying))
         self.held = trying
         return answer
+
+    def erase(self, subject_id: UUID) -> None:
+        """Destroy the key of a case or person."""
+        self.held.erased.add(subject_id)
