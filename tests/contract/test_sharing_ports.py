@@ -2,10 +2,10 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 import pytest
@@ -25,6 +25,7 @@ from sharing.decisions.use_cases.run import DecisionContext
 from sharing.disclosures.model import (
     Disclosure,
     Hold,
+    Moved,
     Prepared,
     Standing,
     State,
@@ -61,9 +62,13 @@ class Ports:
         who = Principal("i", agency, agency, "system", agency, scopes=frozenset({scope}))
         return grant(who, scope=scope, operation="consultation", at=self.clock.now())
 
-    async def change(self, old: Disclosure, new: Disclosure) -> bool:
+    async def get(self, delivery_id: UUID) -> Disclosure | None:
+        """One as it stands."""
+        return await self.store.write(lambda tx: tx.disclosures.get(delivery_id))
+
+    async def change(self, old: Disclosure, new: Disclosure) -> None:
         """Replace one."""
-        return await self.store.write(lambda tx: tx.disclosures.replace(old, new))
+        await self.store.write(lambda tx: tx.disclosures.replace(old, new))
 
 
 @pytest_asyncio.fixture(
@@ -245,21 +250,52 @@ async def test_one_is_found_by_its_id_its_record_and_its_case(ports: Ports) -> N
     assert await ports.store.write(lambda tx: tx.disclosures.get(UUID(int=7))) is None
 
 
-async def test_replace_compares_where_it_stands_and_swaps(ports: Ports) -> None:
+async def test_replace_refuses_what_another_changed_first(ports: Ports) -> None:
     waiting = (await ports.take(case_of()))[IDVA]
     now = ports.clock.now()
     proven = waiting.prove(now)
-    assert await ports.change(waiting, proven)
-    assert not await ports.change(waiting, waiting.block(Hold.VETO)), "it has moved on"
+    await ports.change(waiting, proven)
+    with pytest.raises(Moved):
+        await ports.change(waiting, waiting.block(Hold.VETO))
     later = proven.postpone(Hold.NO_ANSWER, now)
-    assert await ports.change(proven, later)
-    assert await ports.change(proven, proven.supersede()), "the phase is what is compared"
-    found = await ports.store.write(lambda tx: tx.disclosures.get(waiting.id))
-    assert found is not None
-    assert (found.state, found.reason, found.attempts) == (State.SUPERSEDED, Hold.SUPERSEDED, 1)
+    await ports.change(proven, later)
+    with pytest.raises(Moved):
+        await ports.change(proven, proven.supersede())
+    assert await ports.store.write(lambda tx: tx.disclosures.get(waiting.id)) == later
+    await ports.change(later, later.supersede())
     other = (await ports.take(case_of()))[IDVA]
     with pytest.raises(ValueError, match="same"):
         await ports.change(waiting, other)
+
+
+CHANGED: Final[dict[str, Any]] = {
+    "state": State.SUPERSEDED,
+    "standing": Standing.PROVEN,
+    "reason": Hold.VETO,
+    "attempts": 5,
+    "next_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "proven_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "released_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "saved_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "acknowledged_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "proof_due": datetime(2026, 1, 1, tzinfo=UTC),
+    "sealed_to": "another",
+}
+
+
+async def test_replace_compares_every_field_that_changes(ports: Ports) -> None:
+    first = (await ports.take(case_of()))[IDVA]
+    fixed = "id decision_id case_id snapshot_version recipient kind clause record_id commitment"
+    names = {each.name for each in fields(first)}
+    assert names - set(CHANGED) == {*fixed.split(), "fingerprint", "decided_at"}
+    for name, value in CHANGED.items():
+        read = (await ports.take(case_of()))[IDVA]
+        meanwhile = replace(read, **{name: value})
+        await ports.change(read, meanwhile)
+        with pytest.raises(Moved):
+            await ports.change(read, replace(read, attempts=9))
+        assert await ports.get(read.id) == meanwhile
+        await ports.change(meanwhile, replace(meanwhile, attempts=9))
 
 
 async def test_the_first_proof_stays(ports: Ports) -> None:
@@ -418,7 +454,7 @@ async def test_standing_is_stored_and_read(ports: Ports) -> None:
     waiting = (await ports.take(case_of()))[IDVA]
     now = ports.clock.now()
     sent = waiting.prove(now).release(now, "kid").save(now)
-    assert await ports.change(waiting, sent)
+    await ports.change(waiting, sent)
     found = await ports.store.write(lambda tx: tx.disclosures.get(waiting.id))
     assert found == sent
     assert found.standing is Standing.PROVEN

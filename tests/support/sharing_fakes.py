@@ -4,7 +4,7 @@ to them (tests/contract/test_sharing_ports.py).
 
 import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
@@ -37,6 +37,7 @@ from sharing.disclosures.model import (
     AuthorisedDisclosure,
     Disclosure,
     Evidence,
+    Moved,
     State,
     authorised_disclosure,
 )
@@ -211,19 +212,14 @@ class FakeDisclosures:
             raise ContentGone
         return found
 
-    def replace(self, old: Disclosure, new: Disclosure) -> bool:
+    def replace(self, old: Disclosure, new: Disclosure) -> None:
         if old.id != new.id:
             raise ValueError("not the same disclosure")
-        current = self._kept.disclosures[old.id]
-        if current.phase != old.phase:
-            return False
-        changed = {
-            each.name: getattr(new, each.name)
-            for each in fields(new)
-            if getattr(new, each.name) != getattr(old, each.name)
-        }
-        self._kept.disclosures[new.id] = replace(current, **changed)
-        return True
+        if new == old:
+            return
+        if self._kept.disclosures.get(old.id) != old:
+            raise Moved
+        self._kept.disclosures[new.id] = new
 
     def keep_proof(self, delivery_id: UUID, leaf: bytes, index: int, proof: str) -> None:
         assert index >= 0

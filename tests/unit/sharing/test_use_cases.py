@@ -30,11 +30,11 @@ from sharing.decisions.use_cases.deciding import forget_subject, take_snapshot
 from sharing.decisions.use_cases.preview import Preview, preview
 from sharing.decisions.use_cases.redeciding import decide_again, decide_for_restored
 from sharing.decisions.use_cases.run import DecisionContext, decide
-from sharing.disclosures.model import Disclosure, Hold, Standing, State
+from sharing.disclosures.model import Disclosure, Hold, Moved, Standing, State
 from sharing.disclosures.ports import CaseState
 from sharing.disclosures.use_cases import emergency, promises, releasing
 from sharing.disclosures.use_cases.emergency import DisclosureNotFound, Emergency, OnPromise
-from sharing.disclosures.use_cases.steps import Moved, ReleaseContext, change
+from sharing.disclosures.use_cases.steps import ReleaseContext
 from sharing.inbox.use_cases.receiving import (
     DeliveryNotFound,
     InboxContext,
@@ -311,9 +311,9 @@ def test_a_veto_blocks(desk: Desk) -> None:
 
 def test_who_comes_second_does_nothing(desk: Desk) -> None:
     one = desk.take()[IDVA]
-    assert desk.tx.disclosures.replace(one, one.supersede())
+    desk.tx.disclosures.replace(one, one.supersede())
     with pytest.raises(Moved):
-        change(desk.tx, one, one.block(Hold.VETO))
+        desk.tx.disclosures.replace(one, one.block(Hold.VETO))
 
 
 # promise

@@ -133,6 +133,10 @@ class WrongState(ValueError):
         self.step = step
 
 
+class Moved(Exception):
+    """Another transaction changed the disclosure first; nothing was done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Disclosure:
     """One permitted delivery and where it stands. Holds nothing about a person. Times are UTC.

@@ -64,10 +64,10 @@ class Disclosures(Protocol):
         """Its content, record, leaf and proof, opened. Raises ContentGone."""
         ...
 
-    def replace(self, old: Disclosure, new: Disclosure) -> bool:
-        """Store `new` if the disclosure still stands where `old` does; False if another moved it.
+    def replace(self, old: Disclosure, new: Disclosure) -> None:
+        """Store `new` if the disclosure is still just as `old` says, in every field that changes.
 
-        Raises ValueError when they are not the same disclosure.
+        Raises Moved if another change came first, ValueError when they are not the same disclosure.
         """
         ...
 

@@ -35,6 +35,7 @@ from sharing.disclosures.model import (
     Disclosure,
     Evidence,
     Hold,
+    Moved,
     Phase,
     Standing,
     State,
@@ -116,17 +117,36 @@ _PROVEN: Final = Prepared(
 )
 
 
+_MUTABLE: Final = (
+    "state",
+    "standing",
+    "reason",
+    "attempts",
+    "next_at",
+    "proven_at",
+    "released_at",
+    "saved_at",
+    "acknowledged_at",
+    "proof_due",
+    "sealed_to",
+)
+"""What the model's methods change, and so what a compare and swap compares."""
+
+
+def _still(name: str) -> ColumnElement[bool]:
+    """Whether a column holds what was read of it, null included."""
+    column = _DISCLOSURE.c[name]
+    was = bindparam(f"b_{name}", type_=column.type)
+    return column.is_not_distinct_from(was) if column.nullable else column == was
+
+
+_UNCHANGED: Final = and_(_THIS, *map(_still, _MUTABLE))
+
+
 @lru_cache
 def _replacing(changed: tuple[str, ...]) -> Prepared:
     """The compare and swap that sets these columns; the model's methods name few sets of them."""
-    return Prepared(
-        update(_DISCLOSURE).where(
-            _THIS,
-            _DISCLOSURE.c.state == bindparam("b_state"),
-            _DISCLOSURE.c.standing == bindparam("b_standing"),
-        ),
-        *changed,
-    )
+    return Prepared(update(_DISCLOSURE).where(_UNCHANGED), *changed)
 
 
 class SqlDisclosures:
@@ -178,24 +198,23 @@ class SqlDisclosures:
         text = key.open("disclosure", "evidence_ct", this, row.evidence_ct)
         return Evidence.decode(text, leaf=row.leaf, proof=row.proof)
 
-    def replace(self, old: Disclosure, new: Disclosure) -> bool:
-        """Set what changed where the state and standing are still the old ones."""
+    def replace(self, old: Disclosure, new: Disclosure) -> None:
+        """Set what changed where everything that can change is still as it was read."""
         if old.id != new.id:
             raise ValueError("not the same disclosure")
         changed = {
-            name: _stored(new, name) for name in _OWN if getattr(new, name) != getattr(old, name)
+            name: _stored(new, name)
+            for name in _MUTABLE
+            if getattr(new, name) != getattr(old, name)
         }
         if not changed:
-            return True
-        swap = {
-            "b_id": old.id,
-            "b_state": _stored(old, "state"),
-            "b_standing": _stored(old, "standing"),
-        }
-        done = _replacing(tuple(changed)).run(self._conn, {**swap, **changed}).rowcount == 1
-        if done and new.state is State.PROVEN and old.state is not State.PROVEN:
+            return
+        read = {f"b_{name}": _stored(old, name) for name in _MUTABLE}
+        swap = _replacing(tuple(changed))
+        if swap.run(self._conn, {"b_id": old.id, **read, **changed}).rowcount != 1:
+            raise Moved
+        if new.state is State.PROVEN and old.state is not State.PROVEN:
             self._unit.after_commit(self._deps.after_proof)
-        return done
 
     def keep_proof(self, delivery_id: UUID, leaf: bytes, index: int, proof: str) -> None:
         """Write it beside the sealed evidence; the first receipt stays."""

@@ -16,7 +16,7 @@ from hubformats.case_reference import normalised_reference
 from sharing.cases.ports import Withheld
 from sharing.context import Store
 from sharing.depends import TrailDep, demand_readable, guard
-from sharing.disclosures.model import Disclosure, Standing
+from sharing.disclosures.model import Disclosure, Moved, Standing
 from sharing.disclosures.ports import (
     Promises,
     ReleaseChecks,
@@ -46,7 +46,7 @@ from sharing.disclosures.use_cases.emergency import (
     VetoesUnknown,
 )
 from sharing.disclosures.use_cases.looking import disclosures_of
-from sharing.disclosures.use_cases.steps import Moved, ReleaseContext
+from sharing.disclosures.use_cases.steps import ReleaseContext
 
 router = APIRouter(prefix="/v1/disclosures", tags=["releases"])
 

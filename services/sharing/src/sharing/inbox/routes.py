@@ -19,6 +19,7 @@ from hubformats.canonical import b64u
 from sharing.context import Store
 from sharing.depends import CursorsDep, TrailDep, demand_readable, guard
 from sharing.directory.ports import KeysUnreachable
+from sharing.disclosures.model import Moved
 from sharing.inbox.model import ReceiptRefused, Shown, key_id
 from sharing.inbox.ports import InboxTx, InboxView
 from sharing.inbox.schemas import (
@@ -83,6 +84,7 @@ PROBLEMS: Final[Answers] = {
     DeliveryNotFound: lambda _error: Problem("not-found"),
     ReceiptRefused: lambda _error: Problem("receipt-refused"),
     RoleUnknown: _role_unknown,
+    Moved: lambda _error: Problem("conflict"),
     KeysUnreachable: _keys_unreachable,
 }
 

@@ -19,7 +19,7 @@ from sharing.disclosures.model import (
 )
 from sharing.disclosures.ports import CaseState, ReleaseTx
 from sharing.disclosures.use_cases.last_look import kept_back
-from sharing.disclosures.use_cases.steps import ReleaseContext, change, entry, released, spread
+from sharing.disclosures.use_cases.steps import ReleaseContext, entry, released, spread
 
 _log = logging.getLogger("hub.sharing")
 
@@ -44,7 +44,7 @@ def keep_promise(
         return False
     digest = tx.inbox.send(found, package(prepared), kind="notice", not_before=spread(context))
     kept = found.keep_promise(context.directory.sealing_key(found.recipient))
-    change(tx, found, kept)
+    tx.disclosures.replace(found, kept)
     tx.record(
         entry(
             tx,
@@ -73,7 +73,7 @@ def promise_due(tx: ReleaseTx, context: ReleaseContext, delivery_id: UUID) -> bo
     found = prepared.disclosure
     if found.reason is Hold.OVERDUE or found.proof_due is None or found.proof_due >= context.now():
         return False
-    change(tx, found, found.mark_overdue())
+    tx.disclosures.replace(found, found.mark_overdue())
     tx.record(entry(tx, context, "delivered", "failed", found, reason_code=Hold.OVERDUE.value))
     tx.publish(found.case_id, _unkept(context, found, "overdue", Hold.OVERDUE))
     return True
@@ -110,7 +110,7 @@ def seal_again(
     digest = tx.inbox.send(
         found, again, kind=found.kind, not_before=None if promise else spread(context)
     )
-    change(tx, found, found.seal_again(current))
+    tx.disclosures.replace(found, found.seal_again(current))
     tx.record(
         entry(
             tx,
@@ -132,7 +132,7 @@ def break_promise(
 
     `code` is for the alarm: what exactly failed.
     """
-    change(tx, disclosure, disclosure.break_promise(reason))
+    tx.disclosures.replace(disclosure, disclosure.break_promise(reason))
     tx.record(entry(tx, context, "delivered", "failed", disclosure, reason_code=reason.value))
     tx.publish(disclosure.case_id, _unkept(context, disclosure, "broken", reason))
     _log.error(

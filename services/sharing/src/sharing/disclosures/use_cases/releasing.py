@@ -35,7 +35,8 @@ def receipt_came(
     """Keep the proof and let the release worker take over.
 
     True when a disclosure has exactly this record. Runs in the transaction that takes in the
-    receipt, so a receipt once confirmed is never forgotten.
+    receipt, so a receipt once confirmed is never forgotten. Raises Moved, and the receipt is taken
+    in again.
     """
     found = tx.disclosures.by_record(record_id)
     if found is None:

@@ -19,6 +19,7 @@ from sharing.disclosures.model import (
     PATIENCE,
     Disclosure,
     Hold,
+    Moved,
     Prepared,
     Step,
     package,
@@ -40,24 +41,14 @@ class ReleaseContext(Context):
     spread_ms: int
 
 
-class Moved(Exception):
-    """Another transaction moved the disclosure first; nothing was done."""
-
-
-def change(tx: ReleaseTx, old: Disclosure, new: Disclosure) -> None:
-    """Store a change of a disclosure that this transaction holds. Raises Moved."""
-    if not tx.disclosures.replace(old, new):
-        raise Moved
-
-
 def block(tx: ReleaseTx, context: Context, disclosure: Disclosure, reason: Hold) -> None:
     """Stop it until a person acts; recorded, told to referral, alarmed.
 
-    Does nothing to one that cannot be blocked any more.
+    Does nothing to one that cannot be blocked any more. Raises Moved.
     """
     if not disclosure.can(Step.BLOCK):
         return
-    change(tx, disclosure, disclosure.block(reason))
+    tx.disclosures.replace(disclosure, disclosure.block(reason))
     tx.record(entry(tx, context, AUDIT_BLOCKED, "withhold", disclosure, reason_code=reason.value))
     tx.publish(
         disclosure.case_id,
@@ -81,7 +72,10 @@ def block(tx: ReleaseTx, context: Context, disclosure: Disclosure, reason: Hold)
 
 
 def postpone(tx: ReleaseTx, context: Context, disclosure: Disclosure, reason: Hold) -> None:
-    """Try again after a pause that doubles, show the desk why, and page when it goes on."""
+    """Try again after a pause that doubles, show the desk why, and page when it goes on.
+
+    Raises Moved.
+    """
     if not disclosure.can(Step.POSTPONE):
         return
     if disclosure.attempts == PATIENCE:
@@ -93,7 +87,7 @@ def postpone(tx: ReleaseTx, context: Context, disclosure: Disclosure, reason: Ho
                 "recipient": disclosure.recipient,
             },
         )
-    change(tx, disclosure, disclosure.postpone(reason, context.now()))
+    tx.disclosures.replace(disclosure, disclosure.postpone(reason, context.now()))
 
 
 def supersede(tx: ReleaseTx, context: Context, disclosure: Disclosure) -> None:
@@ -103,13 +97,16 @@ def supersede(tx: ReleaseTx, context: Context, disclosure: Disclosure) -> None:
     """
     current: Disclosure | None = disclosure
     while current is not None and current.unsent:
-        if tx.disclosures.replace(current, current.supersede()):
-            made = entry(
-                tx, context, AUDIT_BLOCKED, "withhold", current, reason_code=Hold.SUPERSEDED.value
-            )
-            tx.record(made)
-            return
-        current = tx.disclosures.get(disclosure.id)
+        try:
+            tx.disclosures.replace(current, current.supersede())
+        except Moved:
+            current = tx.disclosures.get(disclosure.id)
+            continue
+        made = entry(
+            tx, context, AUDIT_BLOCKED, "withhold", current, reason_code=Hold.SUPERSEDED.value
+        )
+        tx.record(made)
+        return
 
 
 def send(
@@ -130,7 +127,7 @@ def send(
         kind=old.kind,
         not_before=None if promise else spread(context),
     )
-    change(tx, old, sent)
+    tx.disclosures.replace(old, sent)
     tx.record(
         entry(
             tx,

@@ -74,7 +74,7 @@ def save(
     """Take a signed receipt in for the actor's agency: the delivery is saved from now on.
 
     Whoever brings the receipt and however often, the first time counts.
-    Raises DeliveryNotFound, ReceiptRefused for a receipt that proves nothing.
+    Raises DeliveryNotFound, Moved, ReceiptRefused for a receipt that proves nothing.
     """
     given = _given(tx, actor, delivery_id)
     saved = check_receipt(
@@ -108,7 +108,7 @@ def acknowledge(
 ) -> datetime:
     """Note that a known role of the actor's agency has taken the delivery up; the first counts.
 
-    Raises DeliveryNotFound, RoleUnknown.
+    Raises DeliveryNotFound, Moved, RoleUnknown.
     """
     if role not in get_args(TakingUp):
         raise RoleUnknown
