@@ -224,7 +224,7 @@ class FakeDisclosures:
     def keep_proof(self, delivery_id: UUID, leaf: bytes, index: int, proof: str) -> None:
         assert index >= 0
         found = self._kept.evidence.get(delivery_id)
-        if found is not None and not found.proof:
+        if found is not None and found.proof is None:
             self._kept.evidence[delivery_id] = replace(found, leaf=leaf, proof=proof)
 
     def promised(self, disclosure: Disclosure) -> Promise | None:
@@ -261,7 +261,7 @@ class FakeDisclosures:
         return self._due(
             one.id
             for one in self._behind(after)
-            if one.phase == PROMISED and self._kept.evidence[one.id].proof
+            if one.phase == PROMISED and self._kept.evidence[one.id].proof is not None
         )[:limit]
 
     def promises_due(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:

@@ -1,30 +1,33 @@
-"""Sharing as its wiring assembles it, on a real database, over a directory, a log and release checks
-that a test changes at will."""
+"""The sharing service as its wiring builds it, on a real database, over a directory, a log and
+release checks that a test changes at will."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx2
 from sqlalchemy import select
 
-from common import events
+import sharing.wiring
+from common import events, topics
 from common.access import Granted, Principal, grant
-from common.audit_trail import AuditTrail, Receipt, Rejection
+from common.audit_trail import Receipt, Rejection
 from common.audit_trail.sealing import token
 from common.audit_trail.tables import PENDING
-from common.database import Database, ensure_schema
+from common.bootstrap import SERVICE_KEY
 from common.events.audit import AuditBatch
 from common.events.case import CaseSnapshot, Marking
-from common.inbox import Inbox
 from common.keyring import FileKeyring
-from common.outbox import Outbox
 from common.outbox.tables import OUTBOX
 from common.testing import ManualClock
-from common.topics import audit, topics
+from common.topics import audit
+from common.web.frame import Frame
+from common.web.service import Service
 from hubformats import jws
 from hubformats.agency_events import DisclosurePackage
 from hubformats.audit_record import Leaf, check_record, record_hash
@@ -40,7 +43,8 @@ from hubformats.keys import (
 )
 from hubformats.tlog import Signer, format_proof, leaf_hash
 from hubformats.tlog.checkpoint import Checkpoint
-from sharing.agreements.repository import CedarRules, read_bundle
+from identity.bootstrap.model.northmoor import AGENCIES
+from identity.bootstrap.use_cases.create import create
 from sharing.agreements.use_cases import Agreements
 from sharing.cases.model import Reason
 from sharing.decisions.use_cases.deciding import take_snapshot
@@ -48,9 +52,9 @@ from sharing.directory.model import Agency
 from sharing.disclosures.model import Disclosure, Evidence
 from sharing.disclosures.ports import CaseState
 from sharing.inbox.model import RECEIPT_TYPE, Shown
-from sharing.tables import METADATA
-from sharing.wiring import Outside, SqlTx, assemble
+from sharing.wiring import Outside, Parts, SqlTx
 from standalone.bus import EmbeddedBus
+from tests.support.road import _urls, settings_for
 
 TYPES = {
     "northmoor-police": "police",
@@ -107,7 +111,7 @@ class Checks:
     """Referral's answers: None while it is down."""
 
     def __init__(self, clock: ManualClock) -> None:
-        self._clock = clock
+        self.clock = clock
         self.down = False
         self.version: int | None = None
         self.vetoes: tuple[Marking, ...] = ()
@@ -124,59 +128,26 @@ class Checks:
             else CaseState(
                 version if self.version is None else self.version,
                 self.vetoes,
-                self._clock.monotonic(),
+                self.clock.monotonic(),
             )
         )
 
 
-@dataclass(frozen=True)
-class SettingsOfTests:
-    """Nothing is spread, so that a step's effects are there when it ends."""
-
-    issuer: str = "http://identity.example.org"
-    delivery_spread_ms: int = 0
-
-
 class SharingHarness:
-    """Everything at hand: the plumbing, and sharing's parts over it."""
+    """The built service, and what stands around it."""
 
-    def __init__(self, url: str, folder: Path) -> None:
-        self.clock = ManualClock()
-        self.parties = Parties()
-        self.checks = Checks(self.clock)
-        self.log = Signer("log.test.example.org/hub", bytes(range(32)))
-        self.database = Database(url, clock=self.clock, name="sharing", retry_for=5)
-        self.bus = EmbeddedBus(folder / "bus.db", topics(tuple(TYPES)), clock=self.clock)
-        self.keyring = FileKeyring(folder / "keyring", passphrase=None, open_allowed=True)
-        self.settings = SettingsOfTests()
-        self.outbox = Outbox(
-            self.database,
-            self.bus,
-            clock=self.clock,
-            sender=self.parties.signing["svc:sharing"],
-            keys=self.parties,
-        )
-        self.inbox = Inbox(
-            self.database,
-            self.outbox,
-            clock=self.clock,
-            me="svc:sharing",
-            opening=dict,
-            keys=self.parties,
-        )
-        self.trail = AuditTrail(
-            self.database,
-            self.outbox,
-            self.inbox,
-            keyring=self.keyring,
-            service="sharing",
-        )
-        self.rules = CedarRules(read_bundle("northmoor"))
-        self.parts = assemble(
-            self,
-            Agreements({"northmoor": self.rules}),
-            Outside(self.parties, self.checks, self.log.verifier),
-        )
+    def __init__(self, service: Service, checks: Checks, parties: Parties, log: Signer) -> None:
+        self.checks = checks
+        self.parties = parties
+        self.log = log
+        frame = next(part for part in service._parts if isinstance(part, Frame))
+        self.frame = frame
+        self.clock = checks.clock
+        self.database, self.keyring = frame.database, frame.keyring
+        self.outbox, self.trail = frame.outbox, frame.trail
+        provided = service.app.provisions.get
+        self.rules = provided(Agreements).of_area("northmoor")
+        self.parts = provided(Parts)
         self.store = self.parts.store
         self.deciding = self.parts.deciding
         self.releasing = self.parts.releasing
@@ -370,17 +341,50 @@ class SharingHarness:
         )
 
 
+@cache
+def _hub() -> Path:
+    """The keys and the bootstrap file, made once in a process."""
+    folder = Path(tempfile.mkdtemp(prefix="sharing-hub-"))
+    create(folder, _urls())
+    return folder
+
+
 @asynccontextmanager
 async def sharing_harness(url: str, folder: Path) -> AsyncIterator[SharingHarness]:
-    """A harness whose database and trail run; the relay does not, so that everything sent can be looked
-    at.
+    """A harness whose database and trail run; the relay does not, so that everything sent can be
+    looked at.
     """
-    harness = SharingHarness(url, folder)
-    await harness.database.start()
-    try:
-        await ensure_schema(harness.database, METADATA)
+    hub = _hub()
+    settings = settings_for("sharing", hub, 0).with_(database_url=url, data_dir=folder)
+    keyring = FileKeyring(hub / "keyring" / "sharing", passphrase=None, open_allowed=True)
+    clock, parties = ManualClock(), Parties()
+    parties.signing["svc:sharing"] = keyring.signing_key(SERVICE_KEY)
+    checks, log = Checks(clock), Signer("log.test.example.org/hub", bytes(range(32)))
+    bus = EmbeddedBus(folder / "bus.db", topics.topics(tuple(AGENCIES)), clock=clock)
+
+    def outside(frame: Frame) -> Outside:
+        # A test takes keys away and gives new ones: no signed set has to come first.
+        frame.outbox._keys = parties
+        return Outside(parties, checks, log.verifier)
+
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(_nobody_answers)) as http:
+        service = await sharing.wiring.build(
+            settings,
+            bus=bus.door("sharing"),
+            clock=clock,
+            keyring=keyring,
+            http=http,
+            outside=outside,
+        )
+        harness = SharingHarness(service, checks, parties, log)
+        await harness.frame.open_database()
         await harness.trail.start()
-        yield harness
-    finally:
-        await harness.trail.stop()
-        await harness.database.stop()
+        try:
+            yield harness
+        finally:
+            await harness.trail.stop()
+            await harness.database.stop()
+
+
+def _nobody_answers(_request: httpx2.Request) -> httpx2.Response:
+    return httpx2.Response(503)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import httpx2
@@ -19,9 +19,7 @@ from common.database import Database, Unit
 from common.directory import DirectoryKeys
 from common.events import Event
 from common.faults import crash_point
-from common.inbox import Inbox
 from common.keyring import Keyring
-from common.outbox import Outbox
 from common.sealed import SubjectKeys
 from common.settings import Settings
 from common.web.app import Api, create_app
@@ -134,34 +132,6 @@ class SharingStore:
         return await self._database.read(lambda connection: work(SqlView(connection)))
 
 
-class Issuing(Protocol):
-    """The settings that use cases need. `delivery_spread_ms` is in milliseconds."""
-
-    @property
-    def issuer(self) -> str: ...
-    @property
-    def delivery_spread_ms(self) -> int: ...
-
-
-class Plumbing(Protocol):
-    """What `assemble` wires over; a `Frame` is one."""
-
-    @property
-    def settings(self) -> Issuing: ...
-    @property
-    def keyring(self) -> Keyring: ...
-    @property
-    def clock(self) -> Clock: ...
-    @property
-    def database(self) -> Database: ...
-    @property
-    def outbox(self) -> Outbox: ...
-    @property
-    def inbox(self) -> Inbox: ...
-    @property
-    def trail(self) -> AuditTrail: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Outside:
     """What of other services sharing asks while it runs."""
@@ -190,9 +160,15 @@ class Parts:
 
 
 async def build(
-    settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient
+    settings: Settings,
+    *,
+    bus: Bus,
+    clock: Clock,
+    keyring: Keyring,
+    http: httpx2.AsyncClient,
+    outside: Callable[[Frame], Outside] | None = None,
 ) -> Service:
-    """The sharing service, not yet started.
+    """The sharing service, not yet started. Tests put others in the place of what is `outside`.
 
     Raises AgreementRefused when its area's agreement is not one.
     """
@@ -202,12 +178,8 @@ async def build(
     agreements = Agreements(
         {frame.bootstrap.area.id: rules}, {frame.bootstrap.area.id: _texts(bundle)}
     )
-    outside = Outside(
-        HubDirectory(frame.bootstrap, frame.directory, frame.keys),
-        ReferralChecks(_referral(settings, keyring, http, clock), clock),
-        Verifier.parse(frame.bootstrap.log.vkey),
-    )
-    parts = assemble(frame, agreements, outside)
+    others = (outside or real_outside)(frame)
+    parts = _assemble(frame, agreements, others)
     frame.keys.watch(parts.releases.keys_moved)
     parts.cases.register(frame.inbox)
     parts.inbound.register(frame.inbox)
@@ -229,13 +201,13 @@ async def build(
             },
         ),
         frame.runtime,
-        provides=_provided(frame, parts, outside),
+        provides=_provided(frame, parts, others),
         answers=PROBLEMS,
     )
     return Service("sharing", app, parts=[frame, parts.releases], pausable=[frame, parts.releases])
 
 
-def assemble(frame: Plumbing, agreements: Agreements, outside: Outside) -> Parts:
+def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
     """Wire use cases, repositories and workers over a frame."""
     settings, keyring, clock = frame.settings, frame.keyring, frame.clock
     arrivals = Arrivals(clock)
@@ -285,6 +257,15 @@ def assemble(frame: Plumbing, agreements: Agreements, outside: Outside) -> Parts
     )
 
 
+def real_outside(frame: Frame) -> Outside:
+    """The directory of this process, referral over HTTP, and the log of the bootstrap file."""
+    return Outside(
+        HubDirectory(frame.bootstrap, frame.directory, frame.keys),
+        ReferralChecks(_referral(frame), frame.clock),
+        Verifier.parse(frame.bootstrap.log.vkey),
+    )
+
+
 def _provided(frame: Frame, parts: Parts, outside: Outside) -> dict[type[Any], object]:
     """What routes ask for by type."""
     return {
@@ -296,6 +277,7 @@ def _provided(frame: Frame, parts: Parts, outside: Outside) -> dict[type[Any], o
         DecisionContext: parts.deciding,
         DirectoryKeys: frame.keys,
         InboxContext: parts.receiving,
+        Parts: parts,
         Promises: frame.trail,
         ReleaseChecks: outside.checks,
         ReleaseContext: parts.releasing,
@@ -364,13 +346,12 @@ def sign_agreement(folder: Path, area: str) -> None:
     place.write_text(sign_bundle(bundle, operator) + "\n", "utf-8")
 
 
-def _referral(
-    settings: Settings, keyring: Keyring, http: httpx2.AsyncClient, clock: Clock
-) -> ServiceClient:
+def _referral(frame: Frame) -> ServiceClient:
+    settings, http, clock = frame.settings, frame.http, frame.clock
     tokens = TokenSource(
         settings.issuer,
         "svc-sharing",
-        signing=keyring.signing_key(SERVICE_KEY),
+        signing=frame.keyring.signing_key(SERVICE_KEY),
         dpop_key=generate_signing(_OWNER),
         http=http,
         clock=clock,

@@ -49,7 +49,7 @@ class CaseFile:
     referrer: str
     subjects: tuple[UUID, ...]
     markings: Mapping[UUID, int]
-    source: str = ""
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

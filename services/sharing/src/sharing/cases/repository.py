@@ -172,7 +172,7 @@ class SqlCases:
             row.referrer,
             tuple(UUID(one) for one in row.vetting["subjects"]),
             _markings(row),
-            row.vetting.get("source", ""),
+            row.vetting.get("source"),
         )
 
 

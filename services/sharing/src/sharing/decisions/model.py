@@ -32,8 +32,8 @@ class RecipientDecision:
     recipient: Agency
     projection: Projection
     withheld: Mapping[SubjectCategory, str]
-    reason: str
-    """Empty when anything is permitted; else why nothing is."""
+    reason: str | None
+    """Why nothing is permitted; None when anything is."""
 
     @property
     def permitted(self) -> bool:
@@ -166,7 +166,7 @@ def _recipient(
     )
     advocate = agency.type in agreement.terms.advocates
     projection = Projection(agency.id, under, told, decided_at=as_of, advocate=advocate)
-    return RecipientDecision(agency, projection, withheld, "" if under else _sum(withheld))
+    return RecipientDecision(agency, projection, withheld, None if under else _sum(withheld))
 
 
 def _weigh(agreement: Agreement, ruling: Ruling, on: date) -> tuple[frozenset[str], str]:

@@ -69,7 +69,7 @@ def _detail(decision: SharingDecision) -> str:
                 [about.category, str(about.subject or ""), why]
                 for about, why in each.withheld.items()
             ],
-            "reason": each.reason,
+            "reason": each.reason or "",
         }
         for each in decision.recipients
     ]

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from common.models import ApiModel
+from sharing.disclosures.model import Hold
 
 
 class PreviewIn(ApiModel):
@@ -62,7 +63,7 @@ class DecideAgainIn(ApiModel):
         default=None,
         pattern=r"^[a-z0-9-]{1,40}$",
         description="As `stuck` shows it",
-        examples=["audit-rejected"],
+        examples=[Hold.AUDIT_REJECTED.value],
     )
     agency: str | None = Field(
         default=None, pattern=r"^[a-z0-9-]{1,64}$", description="The agency that referred"

@@ -310,8 +310,8 @@ class Evidence:
     content_salt: bytes
     record: bytes
     record_salt: bytes
-    leaf: bytes = b""
-    proof: str = ""
+    leaf: bytes | None = None
+    proof: str | None = None
 
     def encode(self) -> str:
         """The part that is sealed at rest; leaf and proof are public and stand beside it."""
@@ -322,7 +322,7 @@ class Evidence:
     def decode(cls, text: str, *, leaf: bytes | None, proof: str | None) -> "Evidence":
         """The inverse of `encode`."""
         raw = {name: unb64u(value) for name, value in json.loads(text).items()}
-        return cls(raw["c"], raw["s"], raw["r"], raw["t"], leaf or b"", proof or "")
+        return cls(raw["c"], raw["s"], raw["r"], raw["t"], leaf, proof)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,6 +349,8 @@ def check_proof(prepared: Prepared, log: Verifier) -> None:
     Raises ProofWrong.
     """
     evidence = prepared.evidence
+    if evidence.leaf is None or evidence.proof is None:
+        raise ProofWrong("leaf-malformed")
     try:
         leaf = Leaf.decode(evidence.leaf)
         record = json.loads(evidence.record)
@@ -379,8 +381,8 @@ def package(prepared: Prepared, promise: Promise | None = None) -> DisclosurePac
         content_salt=b64u(evidence.content_salt),
         record=b64u(evidence.record),
         record_salt=b64u(evidence.record_salt),
-        leaf="" if promise else b64u(evidence.leaf),
-        proof="" if promise else evidence.proof,
+        leaf="" if promise else b64u(evidence.leaf or b""),
+        proof="" if promise else evidence.proof or "",
         promise=promise,
     )
 

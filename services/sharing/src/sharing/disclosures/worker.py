@@ -17,6 +17,7 @@ from common.faults import crash_point
 from common.telemetry import describe
 from sharing.context import ContentGone, Store
 from sharing.directory.ports import KeysUnreachable
+from sharing.disclosures.model import Hold
 from sharing.disclosures.ports import (
     CaseState,
     DisclosureViews,
@@ -157,7 +158,7 @@ class Releases:
         _overdue.set(overdue)
         if overdue:
             _log.error(
-                "promised proofs are overdue", extra={"alarm": "promise-overdue", "count": overdue}
+                "promised proofs are overdue", extra={"alarm": Hold.OVERDUE.value, "count": overdue}
             )
 
     async def _look_for_keys(self) -> None:
@@ -243,7 +244,7 @@ class Releases:
         # One disclosure that cannot be sealed must not keep the others
         except Exception as error:  # noqa: BLE001
             _log.error(
-                "release failed", extra={"alarm": "release-failed", "error": describe(error)}
+                "release failed", extra={"alarm": Hold.FAILED.value, "error": describe(error)}
             )
             for each in due:
                 await self._alone(each.delivery_id, state)

@@ -6,6 +6,7 @@ from common.database import Unit
 from common.inbox import Inbox, Received, Refused, Transient
 from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
 from hubformats.audit_record import Actor
+from sharing.disclosures.model import Hold, Moved
 from sharing.inbox.model import ReceiptRefused, delivery_of
 from sharing.inbox.ports import InboxTx
 from sharing.inbox.use_cases.receiving import (
@@ -46,6 +47,8 @@ class InboundConsumer:
             raise Refused("receipt-refused") from None
         except DeliveryNotFound as refused:
             raise Refused(refused.code) from None
+        except Moved:
+            raise Transient("disclosure-moved") from None
 
     def acknowledged(self, unit: Unit, got: Received, event: DeliveryAcknowledged) -> None:
         """Take an acknowledgement in, as by the API."""
@@ -55,6 +58,8 @@ class InboundConsumer:
             acknowledge(tx, self._context, _agency(got), event.delivery_id, event.role)
         except (DeliveryNotFound, RoleUnknown) as refused:
             raise Refused(refused.code) from None
+        except Moved:
+            raise Transient("disclosure-moved") from None
 
     def _may_speak(self, agency: str) -> None:
         """Refuse a suspended agency here as the API does.
@@ -63,7 +68,7 @@ class InboundConsumer:
         """
         directory = self._context.directory
         if not directory.fresh():
-            raise Transient("directory-stale")
+            raise Transient(Hold.DIRECTORY_STALE.value)
         if not any(known.id == agency and not known.suspended for known in directory.agencies()):
             raise Refused("agency-suspended")
 

@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Callable, Collection
 from dataclasses import InitVar, dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal
+from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from common.access import Proof
@@ -32,6 +33,14 @@ class Delivery:
     visible_at: datetime
 
 
+class InboxState(StrEnum):
+    """The furthest thing a recipient has said about a delivery."""
+
+    DELIVERED = "delivered"
+    SAVED = "saved"
+    ACKNOWLEDGED = "acknowledged"
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """An inbox item as its agency sees it.
@@ -46,9 +55,11 @@ class Shown:
     acknowledged_at: datetime | None
 
     @property
-    def standing(self) -> Literal["delivered", "saved", "acknowledged"]:
+    def standing(self) -> InboxState:
         """The furthest thing the recipient has said about it."""
-        return "acknowledged" if self.acknowledged_at else "saved" if self.saved_at else "delivered"
+        if self.acknowledged_at:
+            return InboxState.ACKNOWLEDGED
+        return InboxState.SAVED if self.saved_at else InboxState.DELIVERED
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from common.models import ApiModel
 from hubformats.agency_events import TakingUp
+from sharing.inbox.model import InboxState
 
 
 class InboxItem(ApiModel):
@@ -18,7 +19,7 @@ class InboxItem(ApiModel):
 
     delivery_id: UUID
     kind: Literal["disclosure", "correction", "withdrawal", "notice"]
-    state: Literal["delivered", "saved", "acknowledged"]
+    state: Literal[InboxState.DELIVERED, InboxState.SAVED, InboxState.ACKNOWLEDGED]
     digest: str
     delivered_at: datetime
     saved_at: datetime | None
@@ -49,7 +50,7 @@ class SavedOut(ApiModel):
     """The delivery is saved."""
 
     delivery_id: UUID
-    state: Literal["saved"] = "saved"
+    state: Literal[InboxState.SAVED] = InboxState.SAVED
     saved_at: datetime
 
 
@@ -63,5 +64,5 @@ class AcknowledgedOut(ApiModel):
     """The delivery is acknowledged."""
 
     delivery_id: UUID
-    state: Literal["acknowledged"] = "acknowledged"
+    state: Literal[InboxState.ACKNOWLEDGED] = InboxState.ACKNOWLEDGED
     acknowledged_at: datetime

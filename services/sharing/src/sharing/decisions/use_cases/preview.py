@@ -110,7 +110,7 @@ def _previewed(one: Planned, veto: Mapping[str, str]) -> PreviewedRecipient:
             WithheldCategory(code, CATEGORIES[code].label, _why(reason, veto))
             for code, reason in withheld.items()
         ),
-        why=None if one.each.permitted else _why(one.reason, veto),
+        why=None if one.each.permitted or one.reason is None else _why(one.reason, veto),
         content=None if one.shown is None else one.shown.told,
     )
 

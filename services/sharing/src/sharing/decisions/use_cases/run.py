@@ -67,12 +67,12 @@ class Rendered:
 class Planned:
     """What a decision comes to for one recipient.
 
-    `reason` says why nothing new goes, empty if something does. `shown` is what the recipient
+    `reason` says why nothing new goes, None if something does. `shown` is what the recipient
     may know at this version, delivered already or not; `delivery` what is to be prepared anew.
     """
 
     each: RecipientDecision
-    reason: str
+    reason: str | None
     shown: Rendered | None = None
     delivery: Rendered | None = None
 
@@ -276,7 +276,7 @@ def _write(tx: DecisionTx, planned: Plan, one: Planned) -> None:
     entry = _entry(planned, one)
     made = one.delivery
     if made is None:
-        tx.record(entry(outcome="withhold", reason_code=one.reason))
+        tx.record(entry(outcome="withhold", reason_code=one.reason or ""))
         return
     snapshot, decision = planned.run.snapshot, planned.run.decision
     content, salt = canonical(made.told), new_salt()
@@ -312,7 +312,7 @@ def _outcome(one: Planned) -> RecipientOutcome | None:
         recipient=one.each.recipient.id,
         outcome="permit" if one.delivery else "withhold",
         clause=one.each.projection.clauses[0].id if one.delivery else "",
-        reason_code=one.reason,
+        reason_code=one.reason or "",
     )
 
 

@@ -1,7 +1,7 @@
 """What follows a release on a promise, or to a key that changed: the proof, or that none comes."""
 
 import logging
-from typing import Literal
+from enum import StrEnum
 from uuid import UUID
 
 from common.events.sharing import PromiseBroken
@@ -22,6 +22,13 @@ from sharing.disclosures.use_cases.last_look import kept_back
 from sharing.disclosures.use_cases.steps import ReleaseContext, entry, released, spread
 
 _log = logging.getLogger("hub.sharing")
+
+
+class Unkept(StrEnum):
+    """What the referrer hears of a promise that was not kept."""
+
+    OVERDUE = "overdue"
+    BROKEN = "broken"
 
 
 def keep_promise(
@@ -75,7 +82,7 @@ def promise_due(tx: ReleaseTx, context: ReleaseContext, delivery_id: UUID) -> bo
         return False
     tx.disclosures.replace(found, found.mark_overdue())
     tx.record(entry(tx, context, "delivered", "failed", found, reason_code=Hold.OVERDUE.value))
-    tx.publish(found.case_id, _unkept(context, found, "overdue", Hold.OVERDUE))
+    tx.publish(found.case_id, _unkept(context, found, Hold.OVERDUE))
     return True
 
 
@@ -134,7 +141,7 @@ def break_promise(
     """
     tx.disclosures.replace(disclosure, disclosure.break_promise(reason))
     tx.record(entry(tx, context, "delivered", "failed", disclosure, reason_code=reason.value))
-    tx.publish(disclosure.case_id, _unkept(context, disclosure, "broken", reason))
+    tx.publish(disclosure.case_id, _unkept(context, disclosure, reason))
     _log.error(
         "promise not kept",
         extra={"alarm": "promise-broken", "code": code, "recipient": disclosure.recipient},
@@ -159,7 +166,6 @@ def _promised(tx: ReleaseTx, context: ReleaseContext, delivery_id: UUID) -> Prep
 def _unkept(
     context: ReleaseContext,
     disclosure: Disclosure,
-    standing: Literal["overdue", "broken"],
     reason: Hold,
 ) -> PromiseBroken:
     return PromiseBroken(
@@ -167,7 +173,7 @@ def _unkept(
         snapshot_version=disclosure.snapshot_version,
         delivery_id=disclosure.id,
         recipient=disclosure.recipient,
-        standing=standing,
+        standing=Unkept.OVERDUE.value if reason is Hold.OVERDUE else Unkept.BROKEN.value,
         reason_code=reason.value,
         found_at=context.now(),
     )
