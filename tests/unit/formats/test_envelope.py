@@ -293,7 +293,7 @@ def test_an_envelope_with_apu_and_apv_of_another_library_is_opened(place: str) -
     shared = {"cty": "hub-event+jws", "enc": "A256GCM", "typ": "hub-event+jwe"}
     (entry if place == "recipient" else shared).update(parties)
     made = GeneralJSONEncryption(shared, statement, aad=unb64u(ours["aad"]))
-    made.add_recipient(entry, ECKey.import_key(json.dumps(SHARING.public().jwk())))
+    made.add_recipient(entry, ECKey.import_key(dict(SHARING.public().jwk())))
     value = canonical(encrypt_json(made, None, algorithms=[SHARING.alg, "A256GCM"]))
     assert replace(opened(value), digest="") == replace(opened(canonical(ours)), digest="")
 
