@@ -17,10 +17,10 @@ from audit.log.worker.sequencer import Sequencer
 from benchmarks import measuring
 from benchmarks.audit_log.journal import Journal
 from common import topics
-from common.bootstrap import SERVICE_KEY
 from common.bus import Outgoing
 from common.events.audit import AuditBatch, AuditItem
 from hubformats.audit_record import SALT_BYTES
+from hubformats.bootstrap import SERVICE_KEY
 from hubformats.canonical import b64u, canonical
 from hubformats.envelope import Message, seal
 from hubformats.ids import opaque, uuid7

@@ -10,10 +10,10 @@ from pathlib import Path
 import psycopg
 
 from common import topics
-from common.bootstrap import FILE_NAME
 from deploy.stack import databases, processes, topology
 from deploy.stack.provision import Provisioner
 from deploy.stack.secrets import derived, root_secret, write
+from hubformats.bootstrap import FILE_NAME
 from identity.bootstrap.use_cases.create import create
 from sharing.wiring import sign_agreement
 

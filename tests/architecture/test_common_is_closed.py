@@ -9,7 +9,6 @@ COMMON = {
     "access": "who is calling and what they may do: verified tokens, granted access",
     "attempts": "an idempotent request and its answer, as use cases see them",
     "audit_trail": "how a service writes audit records and learns their proofs",
-    "bootstrap": "the operator-signed file every hub starts from",
     "bus": "the event bus as a port, its promises written down",
     "bus_kafka": "the bus on Kafka; the only importer of aiokafka",
     "bus_kafka_member": "one consumer group member on Kafka; part of bus_kafka",

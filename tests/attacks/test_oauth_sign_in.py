@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.bootstrap import SERVICES
+from hubformats.bootstrap import SERVICES
 from hubformats.keys import generate_signing
 from identity.oauth.model import digest
 from tests.support.identity_stage import (

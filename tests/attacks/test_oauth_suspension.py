@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from common.bootstrap import read_key_set
 from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat
+from hubformats.bootstrap import read_key_set
 from tests.support.identity_stage import URLS, Party, Stage, identity_stage, location
 
 VERIFIER = "v" * 50

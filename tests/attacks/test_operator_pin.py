@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from common.bootstrap import FILE_NAME
 from deploy.stack import processes, setup, topology
 from deploy.stack.services import Stack
+from hubformats.bootstrap import FILE_NAME
 from hubformats.keys import generate_signing
 
 OTHER = generate_signing("operator").kid

@@ -10,10 +10,10 @@ from typing import Any, cast
 import httpx2
 import pytest
 
-from common.bootstrap import TOKEN_KEY
 from common.keyring import FileKeyring
 from deploy.stack.postgres import PostgresServer
 from hubformats import jws
+from hubformats.bootstrap import TOKEN_KEY
 from hubformats.clock import SystemClock
 from hubformats.dpop import make_proof
 from hubformats.ids import opaque

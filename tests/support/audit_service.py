@@ -14,7 +14,6 @@ from audit.log.worker.sequencer import Sequencer
 from audit.wiring import build
 from common import topics
 from common.audit_trail import Receipt
-from common.bootstrap import SERVICE_KEY, Bootstrap, read_bootstrap
 from common.bus import Outgoing
 from common.database import new_metadata
 from common.events.identity import DirectoryHeartbeat
@@ -23,6 +22,7 @@ from common.web.frame import Frame, Host, frame_tables
 from common.web.service import Service
 from hubformats import jws
 from hubformats.audit_record import Actor, AuditEntry
+from hubformats.bootstrap import SERVICE_KEY, Bootstrap, read_bootstrap
 from hubformats.clock import SystemClock
 from hubformats.dpop import make_proof
 from hubformats.envelope import Message, seal

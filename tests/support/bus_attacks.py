@@ -7,11 +7,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from common import topics
-from common.bootstrap import SERVICE_KEY
 from common.bus import Incoming, Outgoing
 from common.events.audit import AuditBatch, AuditItem
 from common.events.case import CaseSnapshot
 from common.keyring import FileKeyring
+from hubformats.bootstrap import SERVICE_KEY
 from hubformats.canonical import b64u
 from hubformats.clock import SystemClock
 from hubformats.envelope import Message, open_envelope, seal

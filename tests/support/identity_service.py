@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx2
 import uvicorn
 
-from common.bootstrap import SERVICES, Bootstrap, read_bootstrap
 from common.keyring import FileKeyring
 from common.settings import Settings
 from common.topics import topics
 from common.web.service import Service
+from hubformats.bootstrap import SERVICES, Bootstrap, read_bootstrap
 from hubformats.clock import SystemClock
 from identity.bootstrap.model.northmoor import AGENCIES
 from identity.bootstrap.use_cases.create import create

@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx2
 
-from common.bootstrap import SERVICES, Bootstrap, read_bootstrap
 from common.database import Database, Unit, ensure_schema
 from common.directory import DirectoryState
 from common.events import Event
@@ -25,6 +24,7 @@ from common.web.paging import Cursors
 from common.web.runtime import Runtime
 from common.web.verifier import access_for
 from hubformats.audit_record import AuditEntry
+from hubformats.bootstrap import SERVICES, Bootstrap, read_bootstrap
 from hubformats.canonical import b64u, canonical, parse, unb64u
 from hubformats.clock import SystemClock
 from hubformats.dpop import MemoryReplayGuard, make_proof

@@ -18,7 +18,6 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from common.bootstrap import SERVICE_KEY
 from common.keyring import FileKeyring
 from common.telemetry import JsonLines, ScrubbingExporter
 from common.web import correlation
@@ -26,6 +25,7 @@ from common.web.client import TokenSource
 from common.web.frame import Frame
 from common.web.service import Service
 from hubformats import jws
+from hubformats.bootstrap import SERVICE_KEY
 from hubformats.clock import SystemClock
 from hubformats.dpop import make_proof
 from hubformats.ids import opaque

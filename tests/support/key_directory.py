@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import httpx2
 
-from common.bootstrap import sign_bootstrap, sign_key_set, verify_bootstrap
 from common.directory import DirectoryKeys
 from common.testing import ManualClock
+from hubformats.bootstrap import sign_bootstrap, sign_key_set, verify_bootstrap
 from hubformats.keys import OpeningKey, SigningKey, generate_opening, generate_signing
 
 POLICE: Final = "northmoor-police"

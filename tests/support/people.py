@@ -7,9 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 
-from common.bootstrap import SERVICE_KEY
 from common.keyring import FileKeyring
 from common.web.client import ServiceClient, TokenSource
+from hubformats.bootstrap import SERVICE_KEY
 from hubformats.canonical import b64u
 from hubformats.clock import SystemClock
 from hubformats.dpop import make_proof

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-from common.bootstrap import LOG_SEED, SERVICE_KEY
 from common.keyring import FileKeyring
 from common.testing import ManualClock
 from hubformats.agency_events import DisclosurePackage, Promise
 from hubformats.audit_record import Leaf, content_commitment, record_hash
+from hubformats.bootstrap import LOG_SEED, SERVICE_KEY
 from hubformats.canonical import b64u, canonical
 from hubformats.envelope import Message, seal
 from hubformats.keys import OpeningKey, SigningKey

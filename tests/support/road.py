@@ -16,10 +16,10 @@ import identity.wiring
 import referral.wiring
 import sharing.wiring
 from common import topics
-from common.bootstrap import SERVICES
 from common.keyring import FileKeyring
 from common.settings import Settings
 from common.web.service import Service
+from hubformats.bootstrap import SERVICES
 from hubformats.clock import SystemClock
 from hubformats.keys import StaticKeys
 from hubpartner.client import HubClient

@@ -19,7 +19,6 @@ from common.access import Granted, Principal, grant
 from common.audit_trail import Receipt, Rejection
 from common.audit_trail.sealing import token
 from common.audit_trail.tables import PENDING
-from common.bootstrap import SERVICE_KEY
 from common.events.audit import AuditBatch
 from common.events.case import CaseSnapshot, Marking
 from common.keyring import FileKeyring
@@ -31,6 +30,7 @@ from common.web.service import Service
 from hubformats import jws
 from hubformats.agency_events import DisclosurePackage
 from hubformats.audit_record import Leaf, check_record, record_hash
+from hubformats.bootstrap import SERVICE_KEY
 from hubformats.canonical import b64u, unb64u
 from hubformats.envelope import Opened, digest, open_envelope
 from hubformats.keys import (

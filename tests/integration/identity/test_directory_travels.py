@@ -10,7 +10,6 @@ import httpx2
 import pytest
 
 from common import topics
-from common.bootstrap import SERVICE_KEY
 from common.database import Database, ensure_schema, new_metadata
 from common.directory import DirectoryKeys, DirectoryState, follow
 from common.events.audit import AuditBatch
@@ -19,6 +18,7 @@ from common.keyring import FileKeyring
 from common.outbox import Outbox, outbox_tables
 from common.problems import Problem
 from hubformats.audit_record import check_record
+from hubformats.bootstrap import SERVICE_KEY
 from hubformats.canonical import parse, unb64u
 from hubformats.clock import SystemClock
 from hubformats.dpop import make_proof

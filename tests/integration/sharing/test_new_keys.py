@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from common.bootstrap import sign_key_set
 from common.events.identity import KeyPublished, KeyRetired
 from common.topics import IDENTITY, disclosure
+from hubformats.bootstrap import sign_key_set
 from hubformats.clock import SystemClock
 from hubformats.envelope import digest, open_envelope
 from hubformats.keys import OpeningKey, generate_opening

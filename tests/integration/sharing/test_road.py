@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from common import topics
-from common.bootstrap import TOKEN_KEY
 from common.bus import Outgoing
 from common.directory import DirectoryKeys
 from common.keyring import FileKeyring
 from hubformats import jws
 from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
+from hubformats.bootstrap import TOKEN_KEY
 from hubformats.canonical import canonical, unb64u
 from hubformats.dpop import make_proof
 from hubformats.envelope import Message, peek, routing_headers, seal

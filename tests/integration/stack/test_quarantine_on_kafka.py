@@ -7,12 +7,12 @@ import httpx2
 import pytest
 
 from common import topics
-from common.bootstrap import SERVICE_KEY
 from common.bus import Outgoing
 from common.bus_kafka import KafkaBus
 from common.keyring import FileKeyring
 from deploy.stack.services import Stack
 from hubformats.agency_events import SavedReceipt
+from hubformats.bootstrap import SERVICE_KEY
 from hubformats.clock import SystemClock
 from hubformats.envelope import Message, seal
 from hubformats.ids import opaque, uuid7

@@ -8,7 +8,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from common.bootstrap import read_bootstrap
 from common.keyring import FileKeyring, KeyringLocked
 from deploy.stack import parts, processes, setup, topology
 from deploy.stack.kafka import KafkaBroker
@@ -16,6 +15,7 @@ from deploy.stack.postgres import PostgresServer
 from deploy.stack.provision import Provisioner
 from deploy.stack.secrets import write
 from deploy.stack.services import Stack
+from hubformats.bootstrap import read_bootstrap
 from tests.support.ports import free_base
 
 pytestmark = pytest.mark.stack

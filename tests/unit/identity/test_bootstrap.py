@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from common.bootstrap import (
+from common.keyring import FileKeyring
+from hubformats.bootstrap import (
     SERVICE_KEY,
     SERVICES,
     TOKEN_KEY,
@@ -19,7 +20,6 @@ from common.bootstrap import (
     sign_bootstrap,
     verify_bootstrap,
 )
-from common.keyring import FileKeyring
 from hubformats.canonical import b64u, canonical, parse, unb64u
 from hubformats.keys import (
     OpeningKey,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from common.bootstrap import (
+from common.keyring import FileKeyring, KeyringLocked
+from hubformats.bootstrap import (
     KEY_SET_TYPE,
     SERVICES,
     BootstrapRefused,
@@ -16,7 +17,6 @@ from common.bootstrap import (
     read_key_set,
     sign_key_set,
 )
-from common.keyring import FileKeyring, KeyringLocked
 from hubformats.canonical import b64u, canonical
 from hubformats.keys import generate_signing
 from identity.bootstrap.__main__ import main

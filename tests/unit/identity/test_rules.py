@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.access import SCOPES
-from common.bootstrap import Client, Mandate, Person
 from hubformats import jws
 from hubformats.agency_events import TakingUp
+from hubformats.bootstrap import Client, Mandate, Person
 from hubformats.keys import generate_signing
 from identity.bootstrap.model import northmoor
 from identity.oauth.model import ROLE_SCOPES, OAuthClient, digest, grantable

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from common.access import Granted, Principal, grant
-from common.bootstrap import SERVICES, read_bootstrap
 from common.directory import DirectoryState
 from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat
 from common.testing import ManualClock
+from hubformats.bootstrap import SERVICES, read_bootstrap
 from hubformats.keys import generate_signing
 from identity.agencies.model import NoSuchAgency
 from identity.agencies.use_cases import Change, beat, enrol, restore, suspend

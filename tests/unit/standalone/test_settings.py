@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from common.bootstrap import SERVICES
 from common.settings import SettingsError
+from hubformats.bootstrap import SERVICES
 from standalone import __main__ as program
 from standalone.hub import ORDER, Place, settings_for
 

@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol
 
 import httpx2
 
-from common.bootstrap import Bootstrap, BootstrapRefused, KeySet, read_key_set
 from common.events import Event
 from common.events.identity import (
     AgencyRestored,
@@ -19,6 +18,7 @@ from common.events.identity import (
 )
 from common.problems import Problem
 from common.telemetry import describe
+from hubformats.bootstrap import Bootstrap, BootstrapRefused, KeySet, read_key_set
 from hubformats.canonical import CanonicalError, parse
 from hubformats.clock import Clock
 from hubformats.keys import KeyStatus, RecipientKey, VerificationKey

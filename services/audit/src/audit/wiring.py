@@ -35,7 +35,6 @@ from audit.questions.schemas import question_body
 from audit.questions.use_cases import Asking
 from audit.tables import FRAME_TABLES
 from common.audit_trail import AuditTrail
-from common.bootstrap import LOG_SEED, Bootstrap
 from common.bus import Bus
 from common.database import ProcessLock, Unit
 from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
@@ -47,6 +46,7 @@ from common.web.frame import Frame, Host
 from common.web.idempotency import Idempotency
 from common.web.paging import Cursors
 from common.web.service import Service
+from hubformats.bootstrap import LOG_SEED, Bootstrap
 from hubformats.clock import Clock
 from hubformats.tlog import Verifier
 

@@ -4,9 +4,9 @@ from typing import Annotated, Final
 
 from fastapi import Depends
 
-from common.bootstrap import Bootstrap
 from common.web.guard import Guards
 from common.web.provided import provided
+from hubformats.bootstrap import Bootstrap
 from identity.permissions import ACTIONS
 
 guard: Final = Guards(ACTIONS)

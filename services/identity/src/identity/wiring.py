@@ -13,7 +13,6 @@ import identity.agencies.routes
 import identity.directory.routes
 import identity.oauth.routes
 import identity.people.routes
-from common.bootstrap import SERVICES, TOKEN_KEY, Bootstrap
 from common.bus import Bus
 from common.database import Database, Unit
 from common.directory import DirectoryState
@@ -29,6 +28,7 @@ from common.web.run import kafka_tls
 from common.web.runtime import Runtime
 from common.web.service import Service
 from hubformats.audit_record import AuditEntry
+from hubformats.bootstrap import SERVICES, TOKEN_KEY, Bootstrap
 from hubformats.clock import Clock
 from identity.agencies.ports import AgencyStore, Heartbeat
 from identity.agencies.repository import SqlAgencies, forget_heartbeats

@@ -9,7 +9,6 @@ import httpx2
 from jinja2 import Environment
 
 from common.access import Granted
-from common.bootstrap import SERVICE_KEY
 from common.bus import Bus
 from common.keyring import KeyAbsent, Keyring
 from common.settings import Settings
@@ -18,6 +17,7 @@ from common.web.frame import Frame, Host
 from common.web.idempotency import Idempotency
 from common.web.service import Service
 from hubformats.audit_record import AuditEntry
+from hubformats.bootstrap import SERVICE_KEY
 from hubformats.clock import Clock
 from hubformats.keys import OpeningKey, SigningKey
 from hubformats.tlog import Verifier

@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 
 from common import topics
 from common.audit_trail import AuditTrail
-from common.bootstrap import OPERATOR, SERVICE_KEY
 from common.bus import Bus
 from common.database import Database, Unit
 from common.directory import DirectoryKeys
@@ -28,6 +27,7 @@ from common.web.frame import Frame, Host, Subscription
 from common.web.paging import Cursors
 from common.web.service import Service
 from hubformats.audit_record import AuditEntry
+from hubformats.bootstrap import OPERATOR, SERVICE_KEY
 from hubformats.canonical import parse
 from hubformats.clock import Clock
 from hubformats.keys import generate_signing, signing_from_jwk

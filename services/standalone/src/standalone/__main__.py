@@ -12,11 +12,11 @@ import uvicorn
 import uvloop
 
 from common import telemetry
-from common.bootstrap import SERVICES, BootstrapRefused
 from common.settings import Settings, SettingsError
 from common.web import correlation
 from common.web.connections import Limits, limited
 from common.web.service import settle_memory
+from hubformats.bootstrap import SERVICES, BootstrapRefused
 from hubformats.clock import ClockRefused
 from standalone.claim import Taken, claim_folder, claim_port
 from standalone.hub import Place, assemble, settings_for

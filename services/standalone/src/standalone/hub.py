@@ -15,11 +15,11 @@ import portal.wiring
 import referral.wiring
 import sharing.wiring
 from common import topics
-from common.bootstrap import SERVICES, Bootstrap
 from common.bus import Bus
 from common.keyring import FileKeyring
 from common.settings import Settings
 from common.web.service import Service
+from hubformats.bootstrap import SERVICES, Bootstrap
 from hubformats.clock import Clock, SystemClock
 from identity.bootstrap.use_cases.create import create
 from standalone.bus import EmbeddedBus

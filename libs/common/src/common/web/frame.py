@@ -15,7 +15,6 @@ from sqlalchemy import MetaData, Table
 from common import topics
 from common.access import Principal, Refusal
 from common.audit_trail import AuditTrail, audit_trail_tables
-from common.bootstrap import SERVICE_KEY, Bootstrap, BootstrapRefused, read_bootstrap
 from common.bus import Bus, Consumption
 from common.database import Database, migrate, shared_histories
 from common.directory import DirectoryKeys, DirectoryState, follow
@@ -31,6 +30,7 @@ from common.web.replay import SqlReplayGuard
 from common.web.runtime import Check, Runtime
 from common.web.verifier import Access, access_for
 from hubformats.audit_record import Actor, AuditEntry
+from hubformats.bootstrap import SERVICE_KEY, Bootstrap, BootstrapRefused, read_bootstrap
 from hubformats.clock import Clock, rest
 
 HEARTBEAT_SECONDS: Final = 60.0

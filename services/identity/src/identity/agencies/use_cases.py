@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from common.access import Granted
-from common.bootstrap import Bootstrap
 from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat
 from hubformats.audit_record import Actor, AuditEntry
+from hubformats.bootstrap import Bootstrap
 from hubformats.clock import Clock
 from identity.agencies.model import AgencyState, NoSuchAgency
 from identity.agencies.ports import AgencyTx

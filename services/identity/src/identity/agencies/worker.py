@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
-from common.bootstrap import Bootstrap
 from common.directory import DirectoryState
 from common.events.identity import DirectoryHeartbeat
 from common.telemetry import describe
+from hubformats.bootstrap import Bootstrap
 from hubformats.clock import Clock, rest
 from identity.agencies import use_cases
 from identity.agencies.ports import AgencyStore

@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from common.bootstrap import BootstrapRefused
 from common.keyring import KeyringLocked, KeyringRefused
 from common.settings import SettingsError, passphrase_of
+from hubformats.bootstrap import BootstrapRefused
 from hubformats.clock import ClockRefused, SystemClock
 from identity.bootstrap.use_cases.create import create
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from common.bootstrap import Client
+from hubformats.bootstrap import Client
 from hubformats.canonical import b64u
 
 ACCESS_TOKEN_LIFE: Final = timedelta(minutes=5)

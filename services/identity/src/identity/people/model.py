@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from common.bootstrap import Person
+from hubformats.bootstrap import Person
 
 
 class SignInGone(Exception):

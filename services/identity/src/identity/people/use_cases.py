@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from common.bootstrap import Person
+from hubformats.bootstrap import Person
 from identity.oauth.model import ACR_DEMO, Pushed, digest, grantable
 from identity.oauth.ports import OAuthTx
 from identity.oauth.use_cases import records

@@ -1,7 +1,7 @@
 """The directory of this process, which follows identity."""
 
-from common.bootstrap import Bootstrap
 from common.directory import DirectoryKeys, DirectoryState, DirectoryUnreachable
+from hubformats.bootstrap import Bootstrap
 from hubformats.keys import VerificationKey
 from sharing.directory.model import Agency
 from sharing.directory.ports import KeysUnreachable

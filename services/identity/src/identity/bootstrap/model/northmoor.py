@@ -6,7 +6,7 @@ Everything here is made up; nobody real bears these names.
 from datetime import date
 from typing import Final
 
-from common.bootstrap import Area, Mandate, Person
+from hubformats.bootstrap import Area, Mandate, Person
 
 AREA: Final = Area(id="northmoor", name="Northmoor")
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.bootstrap import (
+from common.keyring import FileKeyring, Keyring
+from hubformats.bootstrap import (
     FILE_NAME,
     LOG_SEED,
     OPERATOR,
@@ -24,7 +25,6 @@ from common.bootstrap import (
     sign_bootstrap,
     sign_key_set,
 )
-from common.keyring import FileKeyring, Keyring
 from hubformats.canonical import canonical, parse
 from hubformats.clock import SystemClock
 from hubformats.keys import (
@@ -59,11 +59,12 @@ def create(
 ) -> Bootstrap:
     """Make `directory` ready for a hub of the demo area and return the verified bootstrap.
 
-    `base_urls` maps each of common.bootstrap.SERVICES to its base URL. `kafka` is ``{"bootstrap":
-    "host:port",
-    "passwords": {agency: password}}`` and puts a whole Kafka section into each agency's profile.
-    `passphrase` locks the keyrings and turns demo mode off in the file. Raises BootstrapRefused
-    when a file is there and does not verify.
+    `base_urls` maps each of hubformats.bootstrap.SERVICES to its base URL. `kafka` is
+    ``{"bootstrap": "host:port", "passwords": {agency: password}}`` and puts a whole Kafka
+    section into each agency's profile. `passphrase` locks the keyrings and turns demo mode off in
+    the file.
+
+    Raises BootstrapRefused when a file is there and does not verify.
     """
     missing = set(SERVICES) - base_urls.keys()
     if missing:

@@ -6,7 +6,7 @@ Who it is, its clients, people, resource servers and signing key.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from common.bootstrap import Bootstrap, Person
+from hubformats.bootstrap import Bootstrap, Person
 from hubformats.clock import Clock
 from hubformats.keys import SigningKey
 from identity.oauth.model import OAuthClient

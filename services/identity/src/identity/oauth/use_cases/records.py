@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from common.bootstrap import Person
 from hubformats.audit_record import Actor, AuditEntry
+from hubformats.bootstrap import Person
 from identity.oauth.model import SHIFT, Code, Issued, OAuthClient, TokenFamily, digest
 from identity.oauth.ports import OAuthTx
 

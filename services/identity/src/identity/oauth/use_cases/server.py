@@ -20,8 +20,8 @@ from authlib.oauth2.rfc6749 import (
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from common.access import SCOPES
-from common.bootstrap import Person
 from hubformats import jws
+from hubformats.bootstrap import Person
 from hubformats.ids import opaque
 from identity.oauth.model import (
     ACCESS_TOKEN_LIFE,
