@@ -298,6 +298,18 @@ async def test_replace_compares_every_field_that_changes(ports: Ports) -> None:
         await ports.change(meanwhile, replace(meanwhile, attempts=9))
 
 
+async def test_only_a_record_that_the_log_knows_is_promised_again(ports: Ports) -> None:
+    waiting = (await ports.take(case_of()))[IDVA]
+    due = ports.clock.now() + HOUR
+    known = replace(waiting, proof_due=due)
+    unknown = replace(known, record_id=uuid7())
+    first, second, third = await ports.store.write(
+        lambda tx: tuple(tx.disclosures.promised(one) for one in (known, unknown, waiting))
+    )
+    assert first is not None
+    assert (first.due, second, third) == (due, None, None)
+
+
 async def test_the_first_proof_stays(ports: Ports) -> None:
     waiting = (await ports.take(case_of()))[IDVA]
     own = ports.context.own_work()

@@ -229,7 +229,9 @@ class FakeDisclosures:
 
     def promised(self, disclosure: Disclosure) -> Promise | None:
         due = disclosure.proof_due
-        return None if due is None else Promise(src="sharing", ep=1, seq=1, h="h", due=due)
+        if due is None or self.by_record(disclosure.record_id) is None:
+            return None
+        return Promise(src="sharing", ep=1, seq=1, h="h", due=due)
 
     def unproven(
         self, granted: Granted, limit: int, delivery_id: UUID | None = None

@@ -144,7 +144,7 @@ class DisclosureRow(Row, table=True):
 
 # Agencies that the newest decision on a case passed over for being suspended; a row ends when that
 # agency is decided on again.
-PASSED_OVER = Table(
+SKIPPED_SUSPENDED = Table(
     "passed_over",
     METADATA,
     Column("agency", String(64), primary_key=True),

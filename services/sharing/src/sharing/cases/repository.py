@@ -22,7 +22,7 @@ from sharing.cases.model import (
 )
 from sharing.cases.ports import Withheld
 from sharing.context import SERVICE, ContentGone
-from sharing.tables import PASSED_OVER, CaseKeys, CaseRow, RepositoryDeps, table_of
+from sharing.tables import SKIPPED_SUSPENDED, CaseKeys, CaseRow, RepositoryDeps, table_of
 
 _CASE = table_of(CaseRow)
 
@@ -53,7 +53,7 @@ _CHANGED: Final = Prepared(
 )
 _EMPTIED: Final = Prepared(update(_CASE).where(_THIS_CASE), "key_id", "snapshot_ct")
 _SKIPPED: Final = Prepared(
-    select(PASSED_OVER.c.agency).where(PASSED_OVER.c.case_id == bindparam("b_case"))
+    select(SKIPPED_SUSPENDED.c.agency).where(SKIPPED_SUSPENDED.c.case_id == bindparam("b_case"))
 )
 
 
@@ -149,8 +149,8 @@ class SqlCases:
         known = self.skipped_suspended(case_id)
         if gone := known.difference(agencies):
             self._conn.execute(
-                delete(PASSED_OVER).where(
-                    PASSED_OVER.c.case_id == case_id, PASSED_OVER.c.agency.in_(gone)
+                delete(SKIPPED_SUSPENDED).where(
+                    SKIPPED_SUSPENDED.c.case_id == case_id, SKIPPED_SUSPENDED.c.agency.in_(gone)
                 )
             )
         since = self._deps.clock.now()
@@ -160,7 +160,7 @@ class SqlCases:
             if agency not in known
         ]
         if new:
-            self._conn.execute(insert(PASSED_OVER), new)
+            self._conn.execute(insert(SKIPPED_SUSPENDED), new)
 
     def _one(self, query: Prepared, **values: object) -> CaseFile | None:
         row = query.run(self._conn, values).first()
@@ -184,9 +184,11 @@ class SqlCaseViews:
 
     def withheld_while_suspended(self) -> tuple[Withheld, ...]:
         """Count by agency."""
-        query = select(PASSED_OVER.c.agency, func.count(), func.min(PASSED_OVER.c.since))
+        query = select(
+            SKIPPED_SUSPENDED.c.agency, func.count(), func.min(SKIPPED_SUSPENDED.c.since)
+        )
         rows = self._conn.execute(
-            query.group_by(PASSED_OVER.c.agency).order_by(PASSED_OVER.c.agency)
+            query.group_by(SKIPPED_SUSPENDED.c.agency).order_by(SKIPPED_SUSPENDED.c.agency)
         )
         return tuple(Withheld(*row) for row in rows)
 
@@ -194,9 +196,9 @@ class SqlCaseViews:
         self, agencies: Collection[str], after: UUID | None, limit: int
     ) -> tuple[UUID, ...]:
         """Name each case once, whichever of the agencies it is."""
-        case_id = PASSED_OVER.c.case_id
+        case_id = SKIPPED_SUSPENDED.c.case_id
         here = and_(
-            PASSED_OVER.c.agency.in_(agencies), true() if after is None else case_id > after
+            SKIPPED_SUSPENDED.c.agency.in_(agencies), true() if after is None else case_id > after
         )
         query = select(case_id).where(here).distinct().order_by(case_id).limit(limit)
         return tuple(self._conn.execute(query).scalars())
