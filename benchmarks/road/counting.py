@@ -25,7 +25,7 @@ from common.keyring import folder as key_folder
 from common.web import idempotency
 from hubformats import jwe
 from hubformats.keys import SigningKey, VerificationKey
-from standalone.bus import EmbeddedDoor
+from standalone.bus import EmbeddedHandle
 from tests.support.road import Road, example, road, until
 
 _CIPHERS: Final = (jwe, files, key_folder, sealed, sealing, idempotency)
@@ -109,7 +109,7 @@ def _watching(calls: list[tuple[Any, ...]]) -> Iterator[Counter[str]]:
         for module in _CIPHERS:
             stack.enter_context(patch.object(module, "AESGCM", _cipher(seen)))
         stack.enter_context(
-            patch.object(EmbeddedDoor, "publish", _published(EmbeddedDoor.publish, seen))
+            patch.object(EmbeddedHandle, "publish", _published(EmbeddedHandle.publish, seen))
         )
         stack.enter_context(
             patch.object(
@@ -144,7 +144,7 @@ def _cipher(seen: Counter[str]) -> type:
 
 
 def _published(call: Callable[..., Any], seen: Counter[str]) -> Callable[..., Any]:
-    async def publish(self: EmbeddedDoor, messages: Sequence[Outgoing]) -> None:
+    async def publish(self: EmbeddedHandle, messages: Sequence[Outgoing]) -> None:
         seen["bus message"] += len(messages)
         seen["bus publish"] += 1
         await call(self, messages)

@@ -65,8 +65,8 @@ FORGED: dict[str, Forge] = {
     "not bound to a key": lambda harness: harness.token(cnf=None),
     "bound to nothing": lambda harness: harness.token(cnf={}),
     "roles as text": lambda harness: harness.token(roles="system"),
-    "not a token": lambda _bed: "not-a-token",
-    "empty": lambda _bed: "",
+    "not a token": lambda _harness: "not-a-token",
+    "empty": lambda _harness: "",
     "a changed claim": lambda harness: _changed(harness.token()),
     "nine kilobytes": lambda harness: harness.token(padding="x" * 9000),
 }

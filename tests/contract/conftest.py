@@ -1,5 +1,5 @@
 """Fixtures of the contract suites."""
 
-from tests.support.bus_bed import bed
+from tests.support.bus_harness import harness
 
-__all__ = ["bed"]
+__all__ = ["harness"]

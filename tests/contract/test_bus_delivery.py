@@ -17,12 +17,12 @@ from common.bus import (
     TopicUnknown,
     partition_of,
 )
-from tests.support.bus_bed import Bed, Recorder, message, number, until
+from tests.support.bus_harness import BusHarness, Recorder, message, number, until
 
 
-async def test_records_of_one_key_arrive_in_the_order_of_publishing(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_records_of_one_key_arrive_in_the_order_of_publishing(harness: BusHarness) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     seen = Recorder()
     await worker.consume("order", [names.main], seen, max_batch=7)
 
@@ -42,25 +42,27 @@ async def test_records_of_one_key_arrive_in_the_order_of_publishing(bed: Bed) ->
     assert seen.overlaps == 0
 
 
-async def test_concurrent_calls_for_one_key_are_stored_in_the_order_of_the_calls(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_concurrent_calls_for_one_key_are_stored_in_the_order_of_the_calls(
+    harness: BusHarness,
+) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     await asyncio.gather(*(writer.publish([message(names.single, "one", n)]) for n in range(200)))
     assert [number(record) for record in await worker.read(names.single)] == list(range(200))
 
 
-async def test_a_key_is_in_the_same_partition_on_every_bus(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_a_key_is_in_the_same_partition_on_every_bus(harness: BusHarness) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     keys = [bytes([n]) * (n % 41) for n in range(1, 120)]
     await writer.publish([Outgoing(names.main, key, b"v") for key in keys])
     found = {record.key: record.partition for record in await worker.read(names.main)}
     assert found == {key: partition_of(key, 6) for key in keys}
 
 
-async def test_a_record_comes_back_as_it_was_sent(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_a_record_comes_back_as_it_was_sent(harness: BusHarness) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     sent = Outgoing(
         names.single,
         b"\x00key\xff",
@@ -81,10 +83,10 @@ async def test_a_record_comes_back_as_it_was_sent(bed: Bed) -> None:
     assert first.timestamp_ms > 1_700_000_000_000
 
 
-async def test_each_group_sees_every_record_from_the_oldest(bed: Bed) -> None:
-    names = bed.names
-    writer = await bed.connect(names.writer)
-    worker, other = await bed.connect(names.worker), await bed.connect(names.other)
+async def test_each_group_sees_every_record_from_the_oldest(harness: BusHarness) -> None:
+    names = harness.names
+    writer = await harness.connect(names.writer)
+    worker, other = await harness.connect(names.worker), await harness.connect(names.other)
     await writer.publish([message(names.main, f"k{n}", n) for n in range(50)])
     seen = [Recorder(), Recorder(), Recorder()]
     await worker.consume("first", [names.main], seen[0])
@@ -97,13 +99,13 @@ async def test_each_group_sees_every_record_from_the_oldest(bed: Bed) -> None:
 
 
 async def test_members_of_a_group_share_its_partitions_and_take_over_from_one_that_leaves(
-    bed: Bed,
+    harness: BusHarness,
 ) -> None:
-    names = bed.names
-    writer = await bed.connect(names.writer)
+    names = harness.names
+    writer = await harness.connect(names.writer)
     seen = [Recorder(), Recorder()]
     members = [
-        await (await bed.connect(names.worker)).consume("shared", [names.main], each)
+        await (await harness.connect(names.worker)).consume("shared", [names.main], each)
         for each in seen
     ]
     # The second join may still be rebalancing: what counts is the state it settles in.
@@ -142,9 +144,11 @@ async def test_members_of_a_group_share_its_partitions_and_take_over_from_one_th
         assert set(both) == {*range(settling + 1), 1000}
 
 
-async def test_a_failed_batch_comes_again_and_holds_back_only_its_own_partition(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_a_failed_batch_comes_again_and_holds_back_only_its_own_partition(
+    harness: BusHarness,
+) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     keys = [f"k{n}" for n in range(30)]
     bad = partition_of(b"k0", 6)
     attempts: list[float] = []
@@ -170,9 +174,11 @@ async def test_a_failed_batch_comes_again_and_holds_back_only_its_own_partition(
     assert held == sorted(set(held))  # in order, nothing skipped, nothing handled twice
 
 
-async def test_what_was_handled_is_not_delivered_again_after_a_clean_stop(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_what_was_handled_is_not_delivered_again_after_a_clean_stop(
+    harness: BusHarness,
+) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     await writer.publish([message(names.main, f"k{n}", n) for n in range(40)])
     first = Recorder()
     member = await worker.consume("stop", [names.main], first)
@@ -181,16 +187,18 @@ async def test_what_was_handled_is_not_delivered_again_after_a_clean_stop(bed: B
     await writer.publish([message(names.main, f"k{n}", n) for n in range(40, 60)])
     await asyncio.sleep(0.3)
     assert len(first.records) == 40
-    await bed.release()
+    await harness.release()
     second = Recorder()
-    await (await bed.connect(names.worker)).consume("stop", [names.main], second)
+    await (await harness.connect(names.worker)).consume("stop", [names.main], second)
     await until(lambda: len(second.records) >= 20)
     assert sorted(number(record) for record in second.records) == list(range(40, 60))
 
 
-async def test_stop_waits_for_the_running_handler_and_commits_what_it_did(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_stop_waits_for_the_running_handler_and_commits_what_it_did(
+    harness: BusHarness,
+) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     await writer.publish([message(names.single, "k", n) for n in range(10)])
     slow = Recorder(seconds=0.5)
     member = await worker.consume("wait", [names.single], slow, max_batch=4)
@@ -203,9 +211,9 @@ async def test_stop_waits_for_the_running_handler_and_commits_what_it_did(bed: B
     assert [number(record) for record in rest.records] == [4, 5, 6, 7, 8, 9]
 
 
-async def test_unknown_topics_and_missing_rights_are_refused_by_name(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_unknown_topics_and_missing_rights_are_refused_by_name(harness: BusHarness) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     seen = Recorder()
     with pytest.raises(NotAllowed):
         await worker.publish([message(names.main, "k", 1)])  # may read it, not write it
@@ -235,9 +243,11 @@ async def test_unknown_topics_and_missing_rights_are_refused_by_name(bed: Bed) -
     assert await writer.healthy()
 
 
-async def test_a_long_topic_is_read_in_pieces_that_together_are_the_whole(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_a_long_topic_is_read_in_pieces_that_together_are_the_whole(
+    harness: BusHarness,
+) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     await writer.publish([message(names.main, f"k{n % 5}", n) for n in range(50)])
     whole, pieces = (
         await worker.read(names.main),
@@ -255,9 +265,11 @@ async def test_a_long_topic_is_read_in_pieces_that_together_are_the_whole(bed: B
             pass
 
 
-async def test_a_message_too_large_is_refused_and_nothing_of_its_call_is_stored(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_a_message_too_large_is_refused_and_nothing_of_its_call_is_stored(
+    harness: BusHarness,
+) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     with pytest.raises(MessageTooLarge):
         await writer.publish(
             [message(names.single, "k", 1), message(names.single, "k", 2, size=MAX_MESSAGE_BYTES)]
@@ -267,9 +279,11 @@ async def test_a_message_too_large_is_refused_and_nothing_of_its_call_is_stored(
     assert [record.value for record in await worker.read(names.single)] == [largest.value]
 
 
-async def test_read_gives_everything_stored_from_the_oldest_outside_any_group(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_read_gives_everything_stored_from_the_oldest_outside_any_group(
+    harness: BusHarness,
+) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     assert await worker.read(names.main) == []
     await writer.publish([message(names.main, f"k{n}", n) for n in range(80)])
     seen = Recorder()

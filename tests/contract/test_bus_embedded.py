@@ -13,7 +13,7 @@ from common.bus import BusLocked, BusUnavailable, Incoming
 from common.testing import ManualClock
 from standalone.bus import EmbeddedBus, file, log, records
 from standalone.bus.file import Partition
-from tests.support.bus_bed import BACKOFF, Names, Recorder, message, number, until
+from tests.support.bus_harness import BACKOFF, Names, Recorder, message, number, until
 
 NAMES = Names("embedded")
 
@@ -108,6 +108,8 @@ async def test_who_keeps_up_is_served_without_the_file_and_who_is_behind_reads_t
             [replace(message(NAMES.single, "k", n), headers=(("h", bytes([n, 255])),))]
         )
         await until(lambda n=n: len(keeping_up.records) == n + 1)  # type: ignore[misc]
+        if n == 0:
+            from_file.clear()  # its first look may come before the first message or after
     assert from_file == []
     await bus.consume("b", [NAMES.single], behind)
     await until(lambda: len(behind.records) == 100)

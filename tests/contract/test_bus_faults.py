@@ -6,8 +6,8 @@ from pathlib import Path
 
 from common.bus import BusUnavailable
 from standalone.bus import EmbeddedBus
-from tests.support.bus_bed import BACKOFF, Names, Recorder, message, number, until
 from tests.support.bus_faults import EVERYTHING, FaultyBus
+from tests.support.bus_harness import BACKOFF, Names, Recorder, message, number, until
 
 
 async def _play(folder: Path, seed: int) -> tuple[list[int], dict[str, int], set[int]]:

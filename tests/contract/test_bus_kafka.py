@@ -10,25 +10,25 @@ import pytest_asyncio
 from common.bus import Bus, BusError, BusUnavailable, Incoming
 from common.bus_kafka import KafkaBus
 from deploy.stack.kafka import KafkaBroker
-from tests.support.bus_bed import KafkaBed, Recorder, message, number, until
+from tests.support.bus_harness import KafkaHarness, Recorder, message, number, until
 
 pytestmark = pytest.mark.stack
 
 
 @pytest_asyncio.fixture
-async def own_bed(own_kafka_broker: KafkaBroker) -> AsyncIterator[KafkaBed]:
-    """A bed on a broker that the test may kill."""
-    bed = KafkaBed(own_kafka_broker)
-    yield bed
-    await bed.release()
+async def own_harness(own_kafka_broker: KafkaBroker) -> AsyncIterator[KafkaHarness]:
+    """A harness on a broker that the test may kill."""
+    harness = KafkaHarness(own_kafka_broker)
+    yield harness
+    await harness.release()
 
 
 @pytest_asyncio.fixture
-async def shared_bed(kafka_broker: KafkaBroker) -> AsyncIterator[KafkaBed]:
-    """A bed on the run's broker."""
-    bed = KafkaBed(kafka_broker)
-    yield bed
-    await bed.release()
+async def shared_harness(kafka_broker: KafkaBroker) -> AsyncIterator[KafkaHarness]:
+    """A harness on the run's broker."""
+    harness = KafkaHarness(kafka_broker)
+    yield harness
+    await harness.release()
 
 
 async def _publish_until_taken(bus: Bus, topic: str, count: int) -> int:
@@ -49,10 +49,13 @@ async def _publish_until_taken(bus: Bus, topic: str, count: int) -> int:
 
 
 async def test_nothing_acknowledged_is_lost_when_the_broker_is_killed_and_comes_back(
-    own_bed: KafkaBed, own_kafka_broker: KafkaBroker
+    own_harness: KafkaHarness, own_kafka_broker: KafkaBroker
 ) -> None:
-    names = own_bed.names
-    writer, worker = await own_bed.connect(names.writer), await own_bed.connect(names.worker)
+    names = own_harness.names
+    writer, worker = (
+        await own_harness.connect(names.writer),
+        await own_harness.connect(names.worker),
+    )
     seen = Recorder()
     await worker.consume("through", [names.single], seen)
     publishing = asyncio.ensure_future(_publish_until_taken(writer, names.single, 200))
@@ -73,10 +76,13 @@ async def test_nothing_acknowledged_is_lost_when_the_broker_is_killed_and_comes_
 
 
 async def test_a_hanging_broker_is_unhealthy_and_publishing_goes_on_when_it_answers_again(
-    own_bed: KafkaBed, own_kafka_broker: KafkaBroker
+    own_harness: KafkaHarness, own_kafka_broker: KafkaBroker
 ) -> None:
-    names = own_bed.names
-    writer, worker = await own_bed.connect(names.writer), await own_bed.connect(names.worker)
+    names = own_harness.names
+    writer, worker = (
+        await own_harness.connect(names.writer),
+        await own_harness.connect(names.worker),
+    )
     seen = Recorder()
     await worker.consume("hang", [names.single], seen)
     await writer.publish([message(names.single, "k", 0)])
@@ -114,13 +120,13 @@ async def test_a_wrong_password_does_not_start(kafka_broker: KafkaBroker) -> Non
 
 
 async def test_a_member_killed_off_by_a_rebalance_hands_over_without_loss_or_overlap(
-    shared_bed: KafkaBed,
+    shared_harness: KafkaHarness,
 ) -> None:
     """Members come and go while handlers are slow: every record is handled, and no partition by two
     at once.
     """
-    names = shared_bed.names
-    writer = await shared_bed.connect(names.writer)
+    names = shared_harness.names
+    writer = await shared_harness.connect(names.writer)
     inside: set[int] = set()
     overlaps: list[int] = []
     handled: list[int] = []
@@ -135,11 +141,11 @@ async def test_a_member_killed_off_by_a_rebalance_hands_over_without_loss_or_ove
         handled.extend(number(record) for record in records)
 
     await writer.publish([message(names.main, f"k{n}", n) for n in range(400)])
-    stayer = await (await shared_bed.connect(names.worker)).consume(
+    stayer = await (await shared_harness.connect(names.worker)).consume(
         "churn", [names.main], slow, max_batch=5
     )
     for _ in range(3):
-        passing = await (await shared_bed.connect(names.worker)).consume(
+        passing = await (await shared_harness.connect(names.worker)).consume(
             "churn", [names.main], slow, max_batch=5
         )
         await asyncio.sleep(0.3)
@@ -151,10 +157,13 @@ async def test_a_member_killed_off_by_a_rebalance_hands_over_without_loss_or_ove
 
 
 async def test_a_topic_deleted_under_a_consumer_leaves_its_other_topics_working(
-    shared_bed: KafkaBed, kafka_broker: KafkaBroker
+    shared_harness: KafkaHarness, kafka_broker: KafkaBroker
 ) -> None:
-    names = shared_bed.names
-    writer, other = await shared_bed.connect(names.writer), await shared_bed.connect(names.other)
+    names = shared_harness.names
+    writer, other = (
+        await shared_harness.connect(names.writer),
+        await shared_harness.connect(names.other),
+    )
     seen = Recorder()
     await other.consume("gone", [names.closed, names.single], seen)
     await writer.publish([message(names.closed, "k", 1)])

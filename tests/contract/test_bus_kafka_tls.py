@@ -19,7 +19,7 @@ from common.web.run import kafka_bus
 from deploy.stack import processes
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.provision import Acl, Topic
-from tests.support.bus_bed import message, number
+from tests.support.bus_harness import message, number
 from tests.unit.common.test_settings import GOOD
 
 pytestmark = pytest.mark.stack

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 import pytest
 
 from common.bus import MAX_BATCH_BYTES, Incoming
-from tests.support.bus_bed import Bed, Child, Recorder, message, number, until
+from tests.support.bus_harness import BusHarness, Child, Recorder, message, number, until
 
 
-async def test_a_slow_handler_does_not_grow_memory(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_a_slow_handler_does_not_grow_memory(harness: BusHarness) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     open_door = asyncio.Event()
     sizes: list[int] = []
 
@@ -45,10 +45,10 @@ async def test_a_slow_handler_does_not_grow_memory(bed: Bed) -> None:
 
 @pytest.mark.parametrize("batch", [5, 64])
 async def test_low_priority_topics_wait_until_the_others_have_no_backlog(
-    bed: Bed, batch: int
+    harness: BusHarness, batch: int
 ) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     await writer.publish([message(names.bulk, "import", n) for n in range(60)])
     await writer.publish([message(names.main, f"k{n}", n) for n in range(60)])
     seen = Recorder(seconds=0.01)
@@ -57,9 +57,9 @@ async def test_low_priority_topics_wait_until_the_others_have_no_backlog(
     assert [record.topic for record in seen.records] == [names.main] * 60 + [names.bulk] * 60
 
 
-async def test_a_normal_record_overtakes_a_low_priority_backlog(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_a_normal_record_overtakes_a_low_priority_backlog(harness: BusHarness) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     await writer.publish([message(names.bulk, "import", n) for n in range(200)])
     seen = Recorder(seconds=0.03)
     await worker.consume("overtake", [names.main], seen, low_priority=[names.bulk], max_batch=2)
@@ -71,9 +71,11 @@ async def test_a_normal_record_overtakes_a_low_priority_backlog(bed: Bed) -> Non
     assert urgent - behind <= 20  # of the 95 batches that waited
 
 
-async def test_a_partition_in_back_off_does_not_hold_the_low_priority_lane(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_a_partition_in_back_off_does_not_hold_the_low_priority_lane(
+    harness: BusHarness,
+) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
 
     def act(records: Sequence[Incoming]) -> None:
         if records[0].topic == names.main:
@@ -85,9 +87,9 @@ async def test_a_partition_in_back_off_does_not_hold_the_low_priority_lane(bed: 
     await until(lambda: [number(record) for record in seen.records] == [2])
 
 
-async def test_pause_hands_out_nothing_more_and_resume_goes_on(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_pause_hands_out_nothing_more_and_resume_goes_on(harness: BusHarness) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     seen = Recorder(seconds=0.05)
     member = await worker.consume("pause", [names.single], seen, max_batch=1)
     await writer.publish([message(names.single, "k", n) for n in range(20)])
@@ -105,9 +107,11 @@ async def test_pause_hands_out_nothing_more_and_resume_goes_on(bed: Bed) -> None
     assert await member.lag() == 0
 
 
-async def test_a_batch_that_failed_while_pausing_comes_only_after_resume(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_a_batch_that_failed_while_pausing_comes_only_after_resume(
+    harness: BusHarness,
+) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     calls: list[int] = []
 
     def act(records: Sequence[Incoming]) -> None:
@@ -126,9 +130,11 @@ async def test_a_batch_that_failed_while_pausing_comes_only_after_resume(bed: Be
     await until(lambda: len(seen.records) == 1)
 
 
-async def test_a_cancelled_publish_leaves_the_bus_usable_and_the_order_intact(bed: Bed) -> None:
-    names = bed.names
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+async def test_a_cancelled_publish_leaves_the_bus_usable_and_the_order_intact(
+    harness: BusHarness,
+) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     for n in range(40):
         task = asyncio.ensure_future(writer.publish([message(names.single, "k", n)]))
         await asyncio.sleep(0.0005 * (n % 4))
@@ -141,55 +147,57 @@ async def test_a_cancelled_publish_leaves_the_bus_usable_and_the_order_intact(be
 
 
 @pytest.mark.parametrize("after", [1, 7, 25])
-async def test_what_publish_returned_for_survives_kill_9(bed: Bed, after: int) -> None:
-    names = bed.names
-    await bed.connect(names.writer)  # the file and its topics exist before the child opens them
-    await bed.release()
-    child = await Child.start(bed, names.writer, "publish", names.single)
+async def test_what_publish_returned_for_survives_kill_9(harness: BusHarness, after: int) -> None:
+    names = harness.names
+    await harness.connect(names.writer)  # the file and its topics exist before the child opens them
+    await harness.release()
+    child = await Child.start(harness, names.writer, "publish", names.single)
     await child.read_lines(after)
     await child.kill()
     acknowledged = int(child.lines[-1])
     found = [
-        number(record) for record in await (await bed.connect(names.worker)).read(names.single)
+        number(record) for record in await (await harness.connect(names.worker)).read(names.single)
     ]
     assert found == list(range(len(found)))  # in order, none twice, none missing
     assert len(found) > acknowledged
-    writer, worker = await bed.connect(names.writer), await bed.connect(names.worker)
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
     await writer.publish([message(names.single, "k", len(found))])
     assert [number(record) for record in await worker.read(names.single)] == list(
         range(len(found) + 1)
     )
 
 
-async def test_a_consumer_killed_between_handling_and_commit_gets_its_batch_again(bed: Bed) -> None:
-    names = bed.names
-    writer = await bed.connect(names.writer)
+async def test_a_consumer_killed_between_handling_and_commit_gets_its_batch_again(
+    harness: BusHarness,
+) -> None:
+    names = harness.names
+    writer = await harness.connect(names.writer)
     await writer.publish([message(names.single, "k", n) for n in range(30)])
-    await bed.release()
+    await harness.release()
     child = await Child.start(
-        bed, names.worker, "consume", "crash", names.single, crash_at="bus-handled"
+        harness, names.worker, "consume", "crash", names.single, crash_at="bus-handled"
     )
     await child.died()
     assert [int(line) for line in child.lines] == [0, 1, 2, 3, 4]
     seen = Recorder()
-    await (await bed.connect(names.worker)).consume("crash", [names.single], seen)
+    await (await harness.connect(names.worker)).consume("crash", [names.single], seen)
     await until(lambda: len(seen.records) >= 30, 60)
     assert [number(record) for record in seen.records] == list(range(30))
 
 
-async def test_a_consumer_killed_anywhere_loses_nothing(bed: Bed) -> None:
-    names = bed.names
-    writer = await bed.connect(names.writer)
+async def test_a_consumer_killed_anywhere_loses_nothing(harness: BusHarness) -> None:
+    names = harness.names
+    writer = await harness.connect(names.writer)
     await writer.publish([message(names.main, f"k{n}", n) for n in range(300)])
-    await bed.release()
+    await harness.release()
     handled: set[int] = set()
     for lines in (1, 60):
-        child = await Child.start(bed, names.worker, "consume", "killed", names.main)
+        child = await Child.start(harness, names.worker, "consume", "killed", names.main)
         await child.read_lines(lines)
         await child.kill()
         handled |= {int(line) for line in child.lines}
     seen = Recorder()
-    member = await (await bed.connect(names.worker)).consume("killed", [names.main], seen)
+    member = await (await harness.connect(names.worker)).consume("killed", [names.main], seen)
     async with asyncio.timeout(60):
         while await member.lag():  # noqa: ASYNC110 - the broker sets no event
             await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""A process that publishes to or consumes from a bed's bus until it is killed: `publish TOPIC` or
+"""A process that publishes to or consumes from a harness's bus until it is killed: `publish TOPIC` or
 `consume GROUP TOPIC`."""
 
 import asyncio

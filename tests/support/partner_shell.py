@@ -9,7 +9,7 @@ import pytest
 
 from hubpartner import cli
 from tests.support.packages import Parties, draft
-from tests.support.partner_bed import FakeHub, profile_file
+from tests.support.partner_harness import FakeHub, profile_file
 
 
 class Shell:

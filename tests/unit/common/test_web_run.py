@@ -33,7 +33,7 @@ async def main():
     here = Path(".")
     settings = Settings(service_url="http://127.0.0.1:1", issuer="http://127.0.0.1:1", database_url="sqlite:///x", keyring_dir=here,
                         bootstrap_file=here, data_dir=here, port=int(sys.argv[1]))
-    service = Service("bed", create_app(Api("bed", "t", "d", []), Runtime(settings, None)), parts=[Part()])
+    service = Service("harness", create_app(Api("harness", "t", "d", []), Runtime(settings, None)), parts=[Part()])
     await service.start()
     try:
         await serve(service.app, settings)

@@ -17,7 +17,7 @@ from hubpartner.calls import Call, Service
 from hubpartner.profile import Profile, read_profile
 from hubpartner.tokens import TokenSource
 from tests.support.packages import Parties
-from tests.support.partner_bed import BASE, profile_file
+from tests.support.partner_harness import BASE, profile_file
 
 CLOCK = SystemClock()
 URL = f"{BASE}/sharing"

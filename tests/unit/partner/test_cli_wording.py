@@ -10,7 +10,7 @@ from hubformats.tlog import EMPTY_ROOT
 from hubformats.tlog.checkpoint import Checkpoint
 from hubpartner.cli.session import profile_first
 from tests.support.packages import DELIVERY, LOG, ME, ORIGIN
-from tests.support.partner_bed import BASE
+from tests.support.partner_harness import BASE
 from tests.support.partner_shell import Shell
 
 URL = "http://hub.example.org/audit/log"

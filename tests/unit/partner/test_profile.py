@@ -8,7 +8,7 @@ import pytest
 
 from hubpartner.profile import KafkaAccount, ProfileRefused, read_profile
 from tests.support.packages import LOG, ME, Parties
-from tests.support.partner_bed import profile_file
+from tests.support.partner_harness import profile_file
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """The durable bus of one process, in SQLite."""
 
-from standalone.bus.bus import EmbeddedBus, EmbeddedDoor
+from standalone.bus.bus import EmbeddedBus, EmbeddedHandle
 
-__all__ = ["EmbeddedBus", "EmbeddedDoor"]
+__all__ = ["EmbeddedBus", "EmbeddedHandle"]

@@ -155,9 +155,9 @@ class EmbeddedBus:
         """Delete what has outlived its topic's retention, as every hour; return how many."""
         return await self._log.prune()
 
-    def door(self, principal: str) -> "EmbeddedDoor":
+    def door(self, principal: str) -> "EmbeddedHandle":
         """This bus with only the rights and the group names of one principal."""
-        return EmbeddedDoor(self, principal)
+        return EmbeddedHandle(self, principal)
 
     def _topic(self, topic: str) -> list[Partition]:
         if self._pruner is None:
@@ -180,7 +180,7 @@ class EmbeddedBus:
             await asyncio.sleep(_PRUNE_EVERY)
 
 
-class EmbeddedDoor:
+class EmbeddedHandle:
     """One principal's way into a shared EmbeddedBus, with the refusals of Kafka's list.
 
     Starting and stopping the door does not start or stop the bus behind it; stop ends this

@@ -84,13 +84,13 @@ class Names:
         )
 
 
-class Bed(Protocol):
+class BusHarness(Protocol):
     """What a contract test needs from either bus."""
 
     names: Names
 
     async def connect(self, principal: str) -> Bus:
-        """A started bus with one principal's rights; stopped with the bed."""
+        """A started bus with one principal's rights; stopped with the harness."""
         ...
 
     async def release(self) -> None:
@@ -102,7 +102,7 @@ class Bed(Protocol):
         ...
 
 
-class EmbeddedBed:
+class EmbeddedHarness:
     """A bus file in a folder; every connection is a door on it."""
 
     def __init__(self, folder: Path) -> None:
@@ -111,20 +111,20 @@ class EmbeddedBed:
         self._bus: EmbeddedBus | None = None
 
     async def connect(self, principal: str) -> Bus:
-        """See Bed."""
+        """See BusHarness."""
         if self._bus is None:
             self._bus = EmbeddedBus(self.path, self.names.specs(), backoff=BACKOFF)
             await self._bus.start()
         return self._bus.door(principal)
 
     async def release(self) -> None:
-        """See Bed."""
+        """See BusHarness."""
         if self._bus is not None:
             await self._bus.stop()
         self._bus = None
 
     def child(self, principal: str) -> dict[str, str]:
-        """See Bed."""
+        """See BusHarness."""
         return {
             "BUS_FILE": str(self.path),
             "BUS_SPECS": json.dumps([asdict(spec) for spec in self.names.specs()]),
@@ -132,7 +132,7 @@ class EmbeddedBed:
         }
 
 
-class KafkaBed:
+class KafkaHarness:
     """Topics, users and ACLs on the run's broker."""
 
     def __init__(self, broker: KafkaBroker) -> None:
@@ -154,7 +154,7 @@ class KafkaBed:
         broker.provision(topics, [self.names.writer, self.names.worker, self.names.other], rules)
 
     async def connect(self, principal: str) -> Bus:
-        """See Bed."""
+        """See BusHarness."""
         bus = KafkaBus(
             self._broker.bootstrap, principal, self._broker.password_of(principal), backoff=BACKOFF
         )
@@ -163,12 +163,12 @@ class KafkaBed:
         return bus
 
     async def release(self) -> None:
-        """See Bed."""
+        """See BusHarness."""
         await asyncio.gather(*(bus.stop() for bus in self._open))
         self._open.clear()
 
     def child(self, principal: str) -> dict[str, str]:
-        """See Bed."""
+        """See BusHarness."""
         return {
             "BUS_KAFKA": self._broker.bootstrap,
             "BUS_USER": principal,
@@ -192,12 +192,12 @@ async def _started(bus: KafkaBus) -> None:
 
 
 @pytest_asyncio.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.stack)])
-async def bed(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bed]:
+async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BusHarness]:
     """The bus under test, twice: embedded and Kafka."""
-    made: Bed = (
-        EmbeddedBed(tmp_path)
+    made: BusHarness = (
+        EmbeddedHarness(tmp_path)
         if request.param == "embedded"
-        else KafkaBed(request.getfixturevalue("kafka_broker"))
+        else KafkaHarness(request.getfixturevalue("kafka_broker"))
     )
     yield made
     await made.release()
@@ -263,18 +263,20 @@ async def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
 
 
 class Child:
-    """A process working on the bed's bus, which prints one line per thing done."""
+    """A process working on the harness's bus, which prints one line per thing done."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.lines: list[str] = []
 
     @classmethod
-    async def start(cls, bed: Bed, principal: str, *job: str, crash_at: str = "") -> "Child":
+    async def start(
+        cls, harness: BusHarness, principal: str, *job: str, crash_at: str = ""
+    ) -> "Child":
         """Run `tests.support.bus_child` with `job`; `crash_at` names the crash point it dies at."""
         environment = {
             **os.environ,
-            **bed.child(principal),
+            **harness.child(principal),
             "HUB_TEST_BUILD": "1",
             "HUB_CRASH_AT": crash_at,
         }
