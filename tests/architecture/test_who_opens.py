@@ -1,10 +1,11 @@
 """Proofs of authority in sharing: only lookups by relation make them."""
 
 import ast
+from pathlib import Path
 
 import pytest
 
-from tests.architecture.test_who_grants import ROOT, users
+from tests.architecture.test_who_grants import ROADS, ROOT, planted, users
 
 SHARING = "services/sharing/src/sharing"
 MAKERS = {
@@ -21,6 +22,12 @@ OPENS = {
 @pytest.mark.parametrize("maker", MAKERS)
 def test_only_a_repository_makes_the_proof(maker: str) -> None:
     assert users(maker) == MAKERS[maker]
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("maker", MAKERS)
+def test_every_road_to_a_maker_is_seen(tmp_path: Path, maker: str, road: str) -> None:
+    assert planted(tmp_path, maker, road) == {"allowed.py", "bad.py"}
 
 
 @pytest.mark.parametrize("folder", OPENS)

@@ -1,7 +1,8 @@
 """Sharing's ports keep the same promises in memory, on SQLite and on PostgreSQL."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from deploy.stack.postgres import PostgresServer
 from hubformats.ids import uuid7
 from sharing.agreements.repository import CedarRules, read_bundle
 from sharing.agreements.use_cases import Agreements
-from sharing.cases.model import Reason, Relation
+from sharing.cases.model import ALLOWED, NotAllowed, Opens, Reason, Relation, authorised_case
 from sharing.context import ContentGone
 from sharing.decisions.use_cases.deciding import take_snapshot
 from sharing.decisions.use_cases.run import DecisionContext
@@ -29,6 +30,7 @@ from sharing.disclosures.model import (
     Prepared,
     Standing,
     State,
+    authorised_disclosure,
     package,
 )
 from sharing.wiring import SharingStore, SqlTx
@@ -171,6 +173,34 @@ async def test_evidence_opens_for_own_work_and_the_referrer_alone(ports: Ports) 
     )
     assert one == two
     assert b"Quillfeather" in one.content
+
+
+@pytest.mark.parametrize("relation", Relation)
+@pytest.mark.parametrize("reason", [None, *Reason])
+async def test_a_proof_opens_what_its_relation_and_reason_open_and_nothing_else(
+    ports: Ports, relation: Relation, reason: Reason | None
+) -> None:
+    made = case_of()
+    waiting = (await ports.take(made))[IDVA]
+    may = ALLOWED.get((relation, reason), frozenset())
+
+    def tried(tx: SqlTx) -> set[Opens]:
+        found = tx.cases.find(made.case_id)
+        assert found is not None
+        case = authorised_case(found, relation, reason)
+        disclosure = authorised_disclosure(waiting, relation, reason)
+        ways: dict[Opens, Callable[[], object]] = {
+            Opens.SNAPSHOT: lambda: tx.cases.snapshot(case),
+            Opens.EVIDENCE: lambda: tx.disclosures.evidence(disclosure),
+        }
+        opened = set()
+        for part, way in ways.items():
+            with suppress(NotAllowed):
+                way()
+                opened.add(part)
+        return opened
+
+    assert await ports.store.write(tried) == may - {Opens.ENVELOPE}
 
 
 async def test_what_was_erased_opens_for_nobody(ports: Ports) -> None:
@@ -423,11 +453,11 @@ async def test_an_inbox_shows_its_own_agency_what_may_be_seen(ports: Ports) -> N
         )
     )
     assert seen == (True, False, True)
-    given = await ports.store.write(lambda tx: tx.inbox.given_to(IDVA, waiting.id))
+    given = await ports.store.write(lambda tx: tx.inbox.given_to(reader, waiting.id))
     assert given is not None
     assert [each.delivery.digest for each in given.shown] == [first, second]
-    assert await ports.store.write(lambda tx: tx.inbox.given_to(HOUSING, waiting.id)) is None
     other = ports.granted(HOUSING, "disclosure.read")
+    assert await ports.store.write(lambda tx: tx.inbox.given_to(other, waiting.id)) is None
     assert await ports.store.write(lambda tx: tx.inbox.envelopes(other, waiting.id)) == ()
 
 

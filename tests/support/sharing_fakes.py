@@ -22,6 +22,7 @@ from sharing.cases.model import (
     THIRD_PARTY,
     AuthorisedCase,
     CaseFile,
+    Opens,
     Reason,
     Relation,
     authorised_case,
@@ -98,6 +99,7 @@ class FakeCases:
         return authorised_case(case, Relation.REFERRER)
 
     def snapshot(self, authorised: AuthorisedCase) -> CaseSnapshot:
+        authorised.require(Opens.SNAPSHOT)
         found = self._kept.snapshots.get(authorised.case.case_id)
         if found is None:
             raise ContentGone
@@ -207,6 +209,7 @@ class FakeDisclosures:
         return authorised_disclosure(found, Relation.REFERRER) if self._of(agency, found) else None
 
     def evidence(self, authorised: AuthorisedDisclosure) -> Evidence:
+        authorised.require(Opens.EVIDENCE)
         found = self._kept.evidence.get(authorised.disclosure.id)
         if found is None:
             raise ContentGone
@@ -374,7 +377,8 @@ class FakeInbox:
     def envelopes(self, granted: Granted, delivery_id: UUID) -> tuple[Shown, ...]:
         return self._of(granted.principal.agency, delivery_id)
 
-    def given_to(self, recipient: str, delivery_id: UUID) -> AuthorisedDelivery | None:
+    def given_to(self, granted: Granted, delivery_id: UUID) -> AuthorisedDelivery | None:
+        recipient = granted.principal.agency
         shown = self._of(recipient, delivery_id)
         found = self._kept.disclosures.get(delivery_id)
         return authorised_delivery(recipient, found, shown) if shown and found else None

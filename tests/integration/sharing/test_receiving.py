@@ -63,7 +63,9 @@ async def envelope(harness: SharingHarness, agency: str, delivery: UUID) -> byte
 
 async def save(harness: SharingHarness, agency: str, delivery: UUID, receipt: str) -> Any:
     return await harness.store.write(
-        lambda tx: receiving.save(tx, harness.receiving, actor(agency), delivery, receipt)
+        lambda tx: receiving.save(
+            tx, harness.receiving, reader(harness, agency), actor(agency), delivery, receipt
+        )
     )
 
 
@@ -234,11 +236,15 @@ async def test_nobody_signs_for_another(harness: SharingHarness) -> None:
 async def test_acknowledging_is_not_saving(harness: SharingHarness) -> None:
     ids = await delivered(harness)
     at = await harness.store.write(
-        lambda tx: receiving.acknowledge(tx, harness.receiving, actor(IDVA), ids[IDVA], "idva")
+        lambda tx: receiving.acknowledge(
+            tx, harness.receiving, reader(harness, IDVA), actor(IDVA), ids[IDVA], "idva"
+        )
     )
     harness.clock.advance(5)
     again = await harness.store.write(
-        lambda tx: receiving.acknowledge(tx, harness.receiving, actor(IDVA), ids[IDVA], "idva")
+        lambda tx: receiving.acknowledge(
+            tx, harness.receiving, reader(harness, IDVA), actor(IDVA), ids[IDVA], "idva"
+        )
     )
     assert at == again
     found = await harness.state(ids[IDVA])
@@ -249,7 +255,12 @@ async def test_acknowledging_is_not_saving(harness: SharingHarness) -> None:
     with pytest.raises(DeliveryNotFound):
         await harness.store.write(
             lambda tx: receiving.acknowledge(
-                tx, harness.receiving, actor(CARE), ids[IDVA], "social_worker"
+                tx,
+                harness.receiving,
+                reader(harness, CARE),
+                actor(CARE),
+                ids[IDVA],
+                "social_worker",
             )
         )
 

@@ -1,7 +1,7 @@
 """Nothing of a case opens without a proof, and a proof is made by a lookup alone."""
 
-import ast
 from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
 
 import pytest
 
@@ -15,9 +15,11 @@ from referral.cases.model.authority import (
     authorise,
 )
 from tests.architecture import tree
+from tests.architecture.reach import Sources
+from tests.architecture.test_who_grants import ROADS, planted
 
+MAKER = "referral.cases.model.authority.authorise"
 MAKERS = {
-    "services/referral/src/referral/cases/model/authority.py",
     "services/referral/src/referral/cases/repository/cases.py",
     "services/referral/src/referral/cases/repository/referrals.py",
     "tests/support/referral_fakes.py",
@@ -41,20 +43,13 @@ def test_a_proof_cannot_be_widened() -> None:
 
 
 def test_only_lookups_make_proofs() -> None:
-    """Every file that names the maker or the class's constructor."""
-    found = set()
-    named_in = [
-        path
-        for path in tree.python_files()
-        if "referral.cases.model" in (tree.text(path) or "") or path.name == "authority.py"
-    ]
-    for path in named_in:
-        for node in ast.walk(tree.parsed(path)):
-            named = node.id if isinstance(node, ast.Name) else getattr(node, "attr", None)
-            made = isinstance(node, ast.Call) and "AuthorisedCase" in ast.dump(node.func)
-            if named == "authorise" or made:
-                found.add(str(path))
-    assert found <= MAKERS
+    found = Sources(tree.ROOT, tree.python_files()).users(MAKER)
+    assert found == MAKERS
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_every_road_to_the_maker_is_seen(tmp_path: Path, road: str) -> None:
+    assert planted(tmp_path, MAKER, road) == {"allowed.py", "bad.py"}
 
 
 def test_each_relation_says_what_it_opens() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 import sharing
 from deploy.disclosure_states import PLACE, page
+from sharing.cases.model import ALLOWED, Opens, Reason, Relation
 from sharing.disclosures.model import (
     BLOCKED,
     PROMISED,
@@ -120,6 +121,18 @@ def test_the_first_to_say_so_counts() -> None:
 def test_nobody_makes_the_proof_of_authority_by_hand() -> None:
     with pytest.raises(TypeError):
         AuthorisedDisclosure(disclosure(), None, None, object())  # type: ignore[arg-type]
+
+
+def test_a_recipient_gets_its_envelope_and_own_work_one_thing_for_each_reason() -> None:
+    assert ALLOWED[(Relation.RECIPIENT, None)] == {Opens.ENVELOPE}
+    assert {
+        reason: parts for (one, reason), parts in ALLOWED.items() if one is Relation.OWN_WORK
+    } == {
+        Reason.DECIDE_AGAIN: {Opens.SNAPSHOT},
+        Reason.RELEASE: {Opens.EVIDENCE},
+        Reason.KEEP_PROMISE: {Opens.EVIDENCE},
+        Reason.SEAL_AGAIN: {Opens.EVIDENCE},
+    }
 
 
 def test_the_diagram_is_the_tables() -> None:

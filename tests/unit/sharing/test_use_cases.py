@@ -384,15 +384,13 @@ def test_the_first_acknowledgement_counts_and_only_of_the_recipient(desk: Desk) 
     one = desk.take()[IDVA]
     desk.prove(one)
     desk.release(one)
-    actor = Actor(subject=IDVA, agency=IDVA)
+    actor, mine = Actor(subject=IDVA, agency=IDVA), desk.referrer(IDVA)
     with pytest.raises(RoleUnknown):
-        acknowledge(desk.tx, desk.receiving, actor, one.id, "king")
-    first = acknowledge(desk.tx, desk.receiving, actor, one.id, "idva")
+        acknowledge(desk.tx, desk.receiving, mine, actor, one.id, "king")
+    first = acknowledge(desk.tx, desk.receiving, mine, actor, one.id, "idva")
     desk.clock.advance(5)
-    assert acknowledge(desk.tx, desk.receiving, actor, one.id, "idva_manager") == first
+    assert acknowledge(desk.tx, desk.receiving, mine, actor, one.id, "idva_manager") == first
     for agency, delivery in ((CARE, one.id), (IDVA, UUID(int=7))):
         with pytest.raises(DeliveryNotFound):
-            acknowledge(
-                desk.tx, desk.receiving, Actor(subject="s", agency=agency), delivery, "idva"
-            )
+            acknowledge(desk.tx, desk.receiving, desk.referrer(agency), actor, delivery, "idva")
     assert desk.told(DisclosureSaved) == []

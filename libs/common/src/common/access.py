@@ -50,9 +50,7 @@ class Proof:
     """
 
     __slots__ = ()
-    __copy__ = _refuse
-    __deepcopy__ = _refuse
-    __reduce_ex__ = _refuse
+    __copy__ = __deepcopy__ = __reduce_ex__ = _refuse
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a subclass of a concrete proof, which could leave the check of the seal out.
@@ -129,7 +127,7 @@ class Granted(Proof):
 def grant(
     principal: Principal, *, scope: str, operation: Operation, at: datetime, action: str = ""
 ) -> Granted:
-    """Make the proof. For guards and `own_work` alone; tests/architecture lists every caller.
+    """Make the proof. For the callers whom tests/architecture lists.
 
     Raises ValueError for a scope that the principal does not hold.
     """

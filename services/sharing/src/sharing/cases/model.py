@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import Final
 from uuid import UUID
 
@@ -25,6 +25,8 @@ class Relation(StrEnum):
     """The agency that referred, and not for a third party."""
     OWN_WORK = "own-work"
     """This service, for an event it verified or a decision it made."""
+    RECIPIENT = "recipient"
+    """The agency that a disclosure was delivered to."""
 
 
 class Reason(StrEnum):
@@ -34,6 +36,39 @@ class Reason(StrEnum):
     RELEASE = "release"
     KEEP_PROMISE = "keep-promise"
     SEAL_AGAIN = "seal-again"
+
+
+class Opens(Enum):
+    """What a relation may have opened, or shown as it is sealed."""
+
+    SNAPSHOT = auto()
+    """The case, as sharing decides on it."""
+    EVIDENCE = auto()
+    """The content of one disclosure, with its record and proof."""
+    ENVELOPE = auto()
+    """What was sealed to the recipient; this service cannot open it."""
+
+
+_NOTHING: Final[frozenset[Opens]] = frozenset()
+ALLOWED: Final[Mapping[tuple[Relation, Reason | None], frozenset[Opens]]] = {
+    (Relation.REFERRER, None): frozenset({Opens.SNAPSHOT, Opens.EVIDENCE}),
+    (Relation.RECIPIENT, None): frozenset({Opens.ENVELOPE}),
+    (Relation.OWN_WORK, Reason.DECIDE_AGAIN): frozenset({Opens.SNAPSHOT}),
+    (Relation.OWN_WORK, Reason.RELEASE): frozenset({Opens.EVIDENCE}),
+    (Relation.OWN_WORK, Reason.KEEP_PROMISE): frozenset({Opens.EVIDENCE}),
+    (Relation.OWN_WORK, Reason.SEAL_AGAIN): frozenset({Opens.EVIDENCE}),
+}
+"""What each relation opens, for this service by its reason. What is not here opens nothing."""
+
+
+class NotAllowed(Exception):
+    """The relation, or the reason, does not open this part."""
+
+
+def require(part: Opens, relation: Relation, reason: Reason | None) -> None:
+    """Check that the relation opens `part` for this reason. Raises NotAllowed."""
+    if part not in ALLOWED.get((relation, reason), _NOTHING):
+        raise NotAllowed(f"{relation} for {reason} does not open {part.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +103,10 @@ class AuthorisedCase(Proof):
         """Refuse every maker that is not this module."""
         if seal is not _SEAL:
             raise TypeError("an authorised case comes from a lookup only")
+
+    def require(self, part: Opens) -> None:
+        """Check that the relation opens `part`. Raises NotAllowed."""
+        require(part, self.relation, self.reason)
 
 
 def authorised_case(

@@ -41,7 +41,7 @@ class Cases(Protocol):
         ...
 
     def snapshot(self, authorised: AuthorisedCase) -> CaseSnapshot:
-        """The current snapshot, opened. Raises ContentGone."""
+        """The current snapshot, opened. Raises NotAllowed, ContentGone."""
         ...
 
     def keep(self, snapshot: CaseSnapshot, reference: str) -> None:

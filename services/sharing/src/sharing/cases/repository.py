@@ -16,6 +16,7 @@ from sharing.cases.model import (
     THIRD_PARTY,
     AuthorisedCase,
     CaseFile,
+    Opens,
     Reason,
     Relation,
     authorised_case,
@@ -91,7 +92,8 @@ class SqlCases:
         return None if found is None else authorised_case(found, Relation.REFERRER)
 
     def snapshot(self, authorised: AuthorisedCase) -> CaseSnapshot:
-        """Open it. Raises ContentGone when the key is gone."""
+        """Open it. Raises NotAllowed, ContentGone when the key is gone."""
+        authorised.require(Opens.SNAPSHOT)
         case_id = authorised.case.case_id
         row = _SNAPSHOT.run(self._conn, {"b_case": case_id}).first()
         if row is None or not row.snapshot_ct:

@@ -17,7 +17,7 @@ from hubformats.agency_events import DisclosurePackage, Promise
 from hubformats.audit_record import Leaf, RecordRefused, content_commitment, record_hash
 from hubformats.canonical import b64u, canonical, unb64u
 from hubformats.tlog import ProofRefused, Verifier, verify_proof
-from sharing.cases.model import Reason, Relation
+from sharing.cases.model import Opens, Reason, Relation, require
 from sharing.content.model.projection import Kind
 
 _SEAL: Final = object()
@@ -290,6 +290,10 @@ class AuthorisedDisclosure(Proof):
         """Refuse every maker that is not this module."""
         if seal is not _SEAL:
             raise TypeError("an authorised disclosure comes from a lookup only")
+
+    def require(self, part: Opens) -> None:
+        """Check that the relation opens `part`. Raises NotAllowed."""
+        require(part, self.relation, self.reason)
 
 
 def authorised_disclosure(

@@ -61,7 +61,7 @@ class Disclosures(Protocol):
         ...
 
     def evidence(self, authorised: AuthorisedDisclosure) -> Evidence:
-        """Its content, record, leaf and proof, opened. Raises ContentGone."""
+        """Its content, record, leaf and proof, opened. Raises NotAllowed, ContentGone."""
         ...
 
     def replace(self, old: Disclosure, new: Disclosure) -> None:

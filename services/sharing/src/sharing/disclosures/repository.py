@@ -27,7 +27,7 @@ from sqlalchemy import (
 from common.access import Granted
 from common.database import Prepared, Unit, UuidType
 from hubformats.agency_events import Promise
-from sharing.cases.model import THIRD_PARTY, Reason, Relation
+from sharing.cases.model import THIRD_PARTY, Opens, Reason, Relation
 from sharing.context import SERVICE
 from sharing.disclosures.model import (
     PROMISED,
@@ -191,7 +191,8 @@ class SqlDisclosures:
         return None if found is None else authorised_disclosure(found, relation, reason)
 
     def evidence(self, authorised: AuthorisedDisclosure) -> Evidence:
-        """Open it. Raises ContentGone when the key is gone."""
+        """Open it. Raises NotAllowed, ContentGone when the key is gone."""
+        authorised.require(Opens.EVIDENCE)
         this = authorised.disclosure.id
         row = _EVIDENCE.run(self._conn, {"b_id": this}).one()
         key = self._keys.get(row.key_id)

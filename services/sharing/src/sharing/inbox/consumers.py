@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from common.access import Granted, Principal, grant
 from common.database import Unit
 from common.inbox import Inbox, Received, Refused, Transient
 from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
@@ -42,7 +43,8 @@ class InboundConsumer:
         except ReceiptRefused as refused:
             raise Refused(refused.code) from None
         try:
-            save(self._opened(unit), self._context, _agency(got), delivery, event.receipt)
+            tx, granted = self._opened(unit), self._granted(got)
+            save(tx, self._context, granted, _agency(got), delivery, event.receipt)
         except ReceiptRefused:
             raise Refused("receipt-refused") from None
         except DeliveryNotFound as refused:
@@ -53,13 +55,21 @@ class InboundConsumer:
     def acknowledged(self, unit: Unit, got: Received, event: DeliveryAcknowledged) -> None:
         """Take an acknowledgement in, as by the API."""
         self._may_speak(got.source)
-        tx = self._opened(unit)
+        tx, granted = self._opened(unit), self._granted(got)
         try:
-            acknowledge(tx, self._context, _agency(got), event.delivery_id, event.role)
+            acknowledge(tx, self._context, granted, _agency(got), event.delivery_id, event.role)
         except (DeliveryNotFound, RoleUnknown) as refused:
             raise Refused(refused.code) from None
         except Moved:
             raise Transient("disclosure-moved") from None
+
+    def _granted(self, got: Received) -> Granted:
+        """The grant of the agency whose signature the inbox verified."""
+        scope, agency = "disclosure.acknowledge", got.source
+        who = Principal(
+            self._context.issuer, agency, agency, "system", agency, scopes=frozenset({scope})
+        )
+        return grant(who, scope=scope, operation="alteration", at=self._context.now())
 
     def _may_speak(self, agency: str) -> None:
         """Refuse a suspended agency here as the API does.

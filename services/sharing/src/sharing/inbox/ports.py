@@ -26,8 +26,8 @@ class Inbox(Protocol):
         """Every envelope of this delivery that the caller's agency was given, oldest first."""
         ...
 
-    def given_to(self, recipient: str, delivery_id: UUID) -> AuthorisedDelivery | None:
-        """The delivery, its disclosure locked, if this agency was given it."""
+    def given_to(self, granted: Granted, delivery_id: UUID) -> AuthorisedDelivery | None:
+        """The delivery, its disclosure locked, if the caller's agency was given it."""
         ...
 
     def confirmed(self, event_ids: Sequence[UUID]) -> None:

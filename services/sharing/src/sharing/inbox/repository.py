@@ -131,8 +131,9 @@ class SqlInbox:
         """Ask with one predicate, agency and id."""
         return self._shown(_ENVELOPES, b_agency=granted.principal.agency, b_delivery=delivery_id)
 
-    def given_to(self, recipient: str, delivery_id: UUID) -> AuthorisedDelivery | None:
+    def given_to(self, granted: Granted, delivery_id: UUID) -> AuthorisedDelivery | None:
         """Ask by agency and id, then lock the disclosure."""
+        recipient = granted.principal.agency
         shown = self._shown(_ENVELOPES, b_agency=recipient, b_delivery=delivery_id)
         found = self._disclosures.get(delivery_id) if shown else None
         return None if found is None else authorised_delivery(recipient, found, shown)

@@ -147,7 +147,7 @@ async def save_delivery(
     await _know_key(parts, body.receipt)
     actor = actor_of(granted.principal)
     saved_at = await parts.store.write(
-        lambda tx: receiving.save(tx, parts.context, actor, delivery_id, body.receipt)
+        lambda tx: receiving.save(tx, parts.context, granted, actor, delivery_id, body.receipt)
     )
     return SavedOut(delivery_id=delivery_id, saved_at=saved_at)
 
@@ -165,7 +165,7 @@ async def acknowledge_delivery(
     """
     actor = actor_of(granted.principal)
     at = await parts.store.write(
-        lambda tx: receiving.acknowledge(tx, parts.context, actor, delivery_id, body.role)
+        lambda tx: receiving.acknowledge(tx, parts.context, granted, actor, delivery_id, body.role)
     )
     return AcknowledgedOut(delivery_id=delivery_id, acknowledged_at=at)
 

@@ -69,14 +69,19 @@ def read_delivery(
 
 
 def save(
-    tx: InboxTx, context: InboxContext, actor: Actor, delivery_id: UUID, receipt: str
+    tx: InboxTx,
+    context: InboxContext,
+    granted: Granted,
+    actor: Actor,
+    delivery_id: UUID,
+    receipt: str,
 ) -> datetime:
-    """Take a signed receipt in for the actor's agency: the delivery is saved from now on.
+    """Take a signed receipt in for the caller's agency: the delivery is saved from now on.
 
     Whoever brings the receipt and however often, the first time counts.
     Raises DeliveryNotFound, Moved, ReceiptRefused for a receipt that proves nothing.
     """
-    given = _given(tx, actor, delivery_id)
+    given = _given(tx, granted, delivery_id)
     saved = check_receipt(
         receipt,
         agency=given.recipient,
@@ -104,15 +109,20 @@ def save(
 
 
 def acknowledge(
-    tx: InboxTx, context: InboxContext, actor: Actor, delivery_id: UUID, role: str
+    tx: InboxTx,
+    context: InboxContext,
+    granted: Granted,
+    actor: Actor,
+    delivery_id: UUID,
+    role: str,
 ) -> datetime:
-    """Note that a known role of the actor's agency has taken the delivery up; the first counts.
+    """Note that a known role of the caller's agency has taken the delivery up; the first counts.
 
     Raises DeliveryNotFound, Moved, RoleUnknown.
     """
     if role not in get_args(TakingUp):
         raise RoleUnknown
-    given = _given(tx, actor, delivery_id)
+    given = _given(tx, granted, delivery_id)
     disclosure = given.disclosure
     if disclosure.acknowledged_at is not None:
         return disclosure.acknowledged_at
@@ -134,8 +144,8 @@ def acknowledge(
     return now
 
 
-def _given(tx: InboxTx, actor: Actor, delivery_id: UUID) -> AuthorisedDelivery:
-    given = tx.inbox.given_to(actor.agency, delivery_id)
+def _given(tx: InboxTx, granted: Granted, delivery_id: UUID) -> AuthorisedDelivery:
+    given = tx.inbox.given_to(granted, delivery_id)
     if given is None:
         raise DeliveryNotFound
     return given
