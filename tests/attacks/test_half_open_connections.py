@@ -39,7 +39,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneHub]:
     made = StandaloneHub(folder, processes.free_port(), extra={"HUB_DELIVERY_SPREAD_MS": "0"})
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 2 * MANY:
-        pytest.skip("this machine lets the test itself open too few connections")
+        pytest.fail(f"raise the hard limit of open files: ulimit -Hn {2 * MANY} or more")
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, hard))
     try:
         made.start()  # the child keeps what was set when it began

@@ -46,8 +46,6 @@ HOUR = timedelta(hours=1)
 
 @dataclass
 class Ports:
-    """A store of one kind, and what its use cases are given."""
-
     store: SharingStore
     context: DecisionContext
     parties: Parties

@@ -90,7 +90,8 @@ SPELLINGS: Final = {
     for word in kind
 }
 STREETS: Final = frozenset(
-    "road rd street avenue ave lane ln close drive crescent cres row terrace mews wynd".split()  # noqa: SIM905
+    "road rd street avenue ave lane ln close drive crescent cres row "  # noqa: SIM905
+    "terrace mews wynd".split()
 )
 """A text with one of these words names a street, even where the form asks for an area."""
 AFTER_A_NUMBER: Final = STREETS | {

@@ -31,8 +31,8 @@ class Folder:
 
     def names(self, prefix: str) -> list[str]:
         """The files whose names begin so, in order."""
-        # Plain names are what is wanted
-        return sorted(name for name in os.listdir(self._path) if name.startswith(prefix))  # noqa: PTH208
+        names = os.listdir(self._path)  # noqa: PTH208
+        return sorted(name for name in names if name.startswith(prefix))
 
     def changed_at(self) -> int:
         """When a file came or went, in nanoseconds."""

@@ -208,7 +208,8 @@ def _inserting(dialect: str, table: Table) -> str:
     mark = "?" if dialect == "sqlite" else "%s"
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
     # Our own names
-    return f"INSERT INTO {table.name} ({columns}) VALUES ({', '.join([mark] * len(table.columns))})"  # noqa: S608
+    marks = ", ".join([mark] * len(table.columns))
+    return f"INSERT INTO {table.name} ({columns}) VALUES ({marks})"  # noqa: S608
 
 
 def _lookup_row(index: int, fields: Mapping[str, Any]) -> tuple[Any, ...]:
