@@ -30,7 +30,7 @@ from identity.oauth.use_cases.token_states import introspect, revoke
 
 FORM: Final = "application/x-www-form-urlencoded"
 _MAX_PARAMETERS: Final = 40
-QUOTAS: Final = {"client": 600, "portal": 6000, "grant": 60, "sign-in": 60, "failures": 120}
+QUOTAS: Final = {"client": 600, "portal": 6000, "grant": 600, "sign-in": 60, "failures": 120}
 """Requests in a minute, by what is counted.
 
 One client at one endpoint; the portal, which asks for everybody; one code or refresh token; one

@@ -43,6 +43,8 @@ REFUSED: Final = (
     ),
 )
 """What identity says for a suspended agency, an ended account and a cancelled sign-in alike."""
+_TRY_AGAIN: Final = frozenset({"unreachable", "temporarily_unavailable"})
+"""Identity cannot be asked, or was asked too often: neither ends a visit."""
 
 
 def page(request: Request, template: str, status: int, **facts: object) -> Response:
@@ -91,8 +93,8 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _no_token(request: Request, error: Exception) -> Response:
-    if isinstance(error, TokenRefused) and error.code == "unreachable":
-        return words(request, 503)
+    if isinstance(error, TokenRefused) and error.code in _TRY_AGAIN:
+        return words(request, 503)  # the visit goes on
     if isinstance(error, TokenRefused) and error.code == "unauthorized_client":
         return sign_in_refused(request)
     return await _again(request, error)
