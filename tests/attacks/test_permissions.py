@@ -1,6 +1,7 @@
 """Every route of every service against the committed table, for every kind of caller; and every
 read is recorded before it is answered."""
 
+import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ import pytest_asyncio
 from fastapi.routing import APIRoute, iter_route_contexts
 
 from common.web.client import TokenRefused
+from common.web.documents import calls_of
 from common.web.guard import Guard
 from hubformats.ids import opaque, uuid7
 from identity.oauth.model import ROLE_SCOPES
@@ -298,3 +300,17 @@ async def test_an_auditors_question_and_each_entry_opened_are_entries_first(hub:
         assert hub.rows("audit", "SELECT count(*) FROM entry")[0][0] > size, (
             f"{path} answered without an entry"
         )
+
+
+async def test_nothing_that_a_request_calls_waits_for_a_worker_thread(hub: InnerHub) -> None:
+    """FastAPI runs what is no coroutine function in a pool: slower, and few enough to run out."""
+    waiting = {
+        f"{service} {context.path_format}: {call}"
+        for service in hub.hub.services
+        for context in iter_route_contexts(hub.service(service).app.routes)
+        if isinstance(context.original_route, APIRoute)
+        for call in calls_of(context.dependant)
+        if not inspect.iscoroutinefunction(call)
+        and not inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
+    }
+    assert not waiting

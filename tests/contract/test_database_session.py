@@ -1,17 +1,15 @@
-"""A session inside a unit of work: what it may undo, how versions count, where sealed text opens."""
+"""A session inside a unit of work: what it may undo, and how versions count."""
 
-import secrets
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Column, LargeBinary, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import registry
 from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel import Field, SQLModel
 
 from common.database import Database, Unit, Versioned, ensure_schema, new_metadata, session
-from common.sealed import SealedColumns, SealRefused, SubjectKey
 from hubformats.ids import uuid7
 from tests.contract.test_database_writes import together
 from tests.support.databases import database, database_url
@@ -21,7 +19,7 @@ __all__ = ["database", "database_url"]
 METADATA = new_metadata()
 
 
-class Row(SealedColumns, SQLModel, registry=registry(metadata=METADATA)):
+class Row(SQLModel, registry=registry(metadata=METADATA)):
     """As every service has its own."""
 
 
@@ -31,8 +29,6 @@ class Draft(Row, Versioned, table=True):
     __tablename__ = "draft"
     id: UUID = Field(primary_key=True)
     title: str = Field(unique=True)
-    text_ct: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-    other_ct: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 
 
 @pytest.fixture(autouse=True)
@@ -122,40 +118,3 @@ async def test_each_change_counts_and_a_stale_row_is_refused(database: Database)
     with pytest.raises(StaleDataError):
         await database.write(late)
     assert await titles(database) == [("b", 2)]
-
-
-async def test_sealed_text_opens_at_its_own_place_only(database: Database) -> None:
-    key = SubjectKey(uuid7(), 1, {1: secrets.token_bytes(32)})
-
-    def write(unit: Unit) -> UUID:
-        with session(unit) as opened:
-            row = Draft(id=uuid7(), title="sealed")
-            row.seal(key, "text_ct", "Mira")
-            opened.add(row)
-            return row.id
-
-    draft = await database.write(write)
-
-    def again(text: str, unit: Unit) -> int:
-        with session(unit) as opened:
-            row = opened.get_one(Draft, draft)
-            assert row.unseal(key, "text_ct") == "Mira"
-            assert row.unseal(key, "other_ct") is None
-            row.seal(key, "text_ct", text)
-            opened.flush()
-            return row.version
-
-    assert await database.write(lambda unit: again("Mira", unit)) == 1, "equal text is no change"
-    assert await database.write(lambda unit: again("Mara", unit)) == 2
-
-    def moved(unit: Unit) -> None:
-        with session(unit) as opened:
-            row = opened.get_one(Draft, draft)
-            row.other_ct = row.text_ct
-            with pytest.raises(SealRefused):
-                row.unseal(key, "other_ct")
-            with pytest.raises(SealRefused):
-                Draft(id=uuid7(), title="copy", text_ct=row.text_ct).unseal(key, "text_ct")
-            row.other_ct = None
-
-    await database.write(moved)

@@ -9,7 +9,7 @@ import unicodedata
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Final
+from typing import Final
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -132,30 +132,6 @@ class SubjectKey:
         if dek is None:
             raise SealRefused("the field is sealed under another key")
         return open_field(dek, Place(table, column, row_id, self.subject_id), blob).decode()
-
-
-class SealedColumns:
-    """Sealed columns of a row class: mix it into a service's `Row`.
-
-    The names of table and column are part of each seal: to rename one makes its fields unreadable.
-    """
-
-    id: UUID
-    """Given by the application, before anything is sealed."""
-    __tablename__: ClassVar[Any]
-
-    def seal(self, key: SubjectKey, column: str, text: str) -> None:
-        """Set the column, unless it holds this text already: a fresh seal would be a change.
-
-        Raises SealRefused when what it holds is not sealed for this place by this key.
-        """
-        if self.unseal(key, column) != text:
-            setattr(self, column, key.seal(self.__tablename__, column, self.id, text))
-
-    def unseal(self, key: SubjectKey, column: str) -> str | None:
-        """Open the column; None when it is empty. Raises SealRefused."""
-        blob = getattr(self, column, None)
-        return None if blob is None else key.open(self.__tablename__, column, self.id, blob)
 
 
 def subject_key_table(metadata: MetaData) -> Table:

@@ -37,7 +37,7 @@ from common.problems import Problem, define
 from common.web import paging
 from common.web.app import Answers
 from common.web.idempotency import idempotent
-from common.web.provided import provided
+from common.web.provided import gathered, provided
 from hubformats.canonical import CanonicalError, b64u, unb64u
 from hubformats.tlog import ProofRefused, verify_proof
 
@@ -91,7 +91,7 @@ async def ask_question(
 async def read_answers(
     query_id: UUID,
     granted: Annotated[Granted, guard.action("read_answers")],
-    page: Annotated[_PageAsked, Depends()],
+    page: Annotated[_PageAsked, Depends(gathered(_PageAsked))],
     store: StoreDep,
     cursors: CursorsDep,
     log: LogDep,

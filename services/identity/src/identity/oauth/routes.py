@@ -131,7 +131,7 @@ class _BackChannel:
             exchange.proof_refused, exchange.proof_hint = True, refused.hint
 
 
-def _back_channel(
+async def _back_channel(
     authority: AuthorityDep,
     store: StoreDep,
     gate: Annotated[ClientGate, Depends(provided(ClientGate))],

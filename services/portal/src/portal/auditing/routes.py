@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import PlainTextResponse, Response
 
 from common.access import Granted
-from common.web.provided import provided
+from common.web.provided import gathered, provided
 from portal.auditing import use_cases
 from portal.auditing.ports import AuditingPorts, AuditLog
 from portal.auditing.rules import records
@@ -83,7 +83,7 @@ class Auditing:
         return self.form(kept, {"purpose": said}, 403)
 
 
-AuditingDep = Annotated[Auditing, Depends()]
+AuditingDep = Annotated[Auditing, Depends(gathered(Auditing))]
 
 
 @router.get("/audit-log")

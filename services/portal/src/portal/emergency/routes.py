@@ -10,7 +10,7 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from common.access import Granted
-from common.web.provided import provided
+from common.web.provided import gathered, provided
 from portal.depends import ContextDep, guard
 from portal.emergency import model, use_cases
 from portal.emergency.model import Unproven
@@ -100,7 +100,7 @@ class Emergency:
         return self.show("shell/problem.html", 404, heading="Nothing waits here", text=text)
 
 
-EmergencyDep = Annotated[Emergency, Depends()]
+EmergencyDep = Annotated[Emergency, Depends(gathered(Emergency))]
 
 
 @router.get("")

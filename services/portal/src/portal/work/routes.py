@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from common.access import Granted
 from common.problems import Problem
-from common.web.provided import provided
+from common.web.provided import gathered, provided
 from hubformats.dates import london_day
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
@@ -59,7 +59,7 @@ class Work:
         return self.show("work/own_system.html")
 
 
-WorkDep = Annotated[Work, Depends()]
+WorkDep = Annotated[Work, Depends(gathered(Work))]
 Reading = Annotated[Granted, may("read_deliveries")]
 Accepting = Annotated[Granted, may("accept_delivery")]
 

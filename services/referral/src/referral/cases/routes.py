@@ -12,7 +12,7 @@ from common.problems import Fault, Problem
 from common.web import documents, etags
 from common.web.app import Answers
 from common.web.idempotency import idempotent
-from common.web.provided import provided
+from common.web.provided import gathered, provided
 from referral.cases import use_cases
 from referral.cases.model.authority import NotAllowed
 from referral.cases.model.case import VersionMoved
@@ -92,7 +92,7 @@ async def set_must_not_disclose(
     body: MustNotDiscloseIn,
     granted: Mark,
     attempt: Once,
-    parts: Annotated[CaseParts, Depends()],
+    parts: Annotated[CaseParts, Depends(gathered(CaseParts))],
 ) -> Response:
     """Forbid disclosure of your referral's case to one agency or all, wholly or for one category.
 

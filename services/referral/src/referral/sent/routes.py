@@ -11,7 +11,7 @@ from common.access import Granted
 from common.models import Timestamp
 from common.texts import DangerLine
 from common.web import paging
-from common.web.provided import provided
+from common.web.provided import gathered, provided
 from referral.depends import ContextDep, TrailDep, guard, refuse_on_backlog
 from referral.sent import use_cases
 from referral.sent.model import Place, Wanted
@@ -69,8 +69,8 @@ class SentParts:
 async def list_sent_referrals(
     granted: Annotated[Granted, guard.action("list_sent_referrals")],
     trail: TrailDep,
-    asked: Annotated[Asked, Depends()],
-    parts: Annotated[SentParts, Depends()],
+    asked: Annotated[Asked, Depends(gathered(Asked))],
+    parts: Annotated[SentParts, Depends(gathered(SentParts))],
 ) -> paging.Page[SentReferralOut]:
     """Your agency's own referrals, page by page, the oldest change first.
 

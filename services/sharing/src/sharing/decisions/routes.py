@@ -16,7 +16,7 @@ from common.telemetry import describe
 from common.web import documents
 from common.web.app import Answers
 from common.web.frame import actor_of
-from common.web.provided import provided
+from common.web.provided import gathered, provided
 from hubformats.audit_record import Actor
 from hubformats.case_reference import normalised_reference
 from sharing.cases.model import CaseNotFound
@@ -57,7 +57,7 @@ class Parts:
     trail: TrailDep
 
 
-PartsDep = Annotated[Parts, Depends()]
+PartsDep = Annotated[Parts, Depends(gathered(Parts))]
 
 PROBLEMS: Final[Answers] = {CaseNotFound: lambda _error: Problem("not-found")}
 

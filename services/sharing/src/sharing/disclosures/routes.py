@@ -11,7 +11,7 @@ from common.problems import Problem
 from common.web import documents
 from common.web.app import Answers
 from common.web.frame import actor_of
-from common.web.provided import provided
+from common.web.provided import gathered, provided
 from hubformats.case_reference import normalised_reference
 from sharing.cases.ports import Withheld
 from sharing.context import Store
@@ -79,7 +79,7 @@ class Parts:
     trail: TrailDep
 
 
-PartsDep = Annotated[Parts, Depends()]
+PartsDep = Annotated[Parts, Depends(gathered(Parts))]
 
 PROBLEMS: Final[Answers] = {
     DisclosureNotFound: lambda _error: Problem("not-found"),

@@ -13,7 +13,7 @@ from common.problems import Fault, Problem, define
 from common.web import paging
 from common.web.app import Answers
 from common.web.frame import actor_of
-from common.web.provided import provided
+from common.web.provided import gathered, provided
 from hubformats.agency_events import TakingUp
 from hubformats.canonical import b64u
 from sharing.context import Store
@@ -63,7 +63,7 @@ class Parts:
     cursors: CursorsDep
 
 
-PartsDep = Annotated[Parts, Depends()]
+PartsDep = Annotated[Parts, Depends(gathered(Parts))]
 
 
 def _role_unknown(_error: Exception) -> Problem:

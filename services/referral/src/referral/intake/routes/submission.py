@@ -14,7 +14,7 @@ from common.settings import Settings
 from common.web import etags
 from common.web.app import Answers
 from common.web.idempotency import idempotent
-from common.web.provided import provided
+from common.web.provided import gathered, provided
 from common.web.rates import urgent_when
 from referral.cases.schemas import ReferralOut, referral_out
 from referral.cases.use_cases import answer_again
@@ -114,7 +114,7 @@ async def submit_referral(
     body: AnyReferral,
     granted: Write,
     attempt: Once,
-    parts: Annotated[IntakeParts, Depends()],
+    parts: Annotated[IntakeParts, Depends(gathered(IntakeParts))],
     dry_run: DryRun = False,
 ) -> Response:
     """Send a full referral (`form: full`), or an urgent one when there is danger now.
