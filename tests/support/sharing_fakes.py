@@ -32,16 +32,16 @@ from sharing.content.model.projection import Kind
 from sharing.context import SERVICE, ContentGone, Record
 from sharing.decisions.model import SharingDecision
 from sharing.directory.ports import Directory
-from sharing.disclosures.model import (
+from sharing.disclosures.model.disclosure import (
     PROMISED,
     UNSENT,
     AuthorisedDisclosure,
     Disclosure,
-    Evidence,
     Moved,
     State,
     authorised_disclosure,
 )
+from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import Due, Stuck, Unproven
 from sharing.inbox.model import AuthorisedDelivery, Delivery, Shown, authorised_delivery
 
