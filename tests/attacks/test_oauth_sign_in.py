@@ -128,6 +128,9 @@ BAD_PUSH = {
     "ScopeOverCeilingFails": ({"scope": "audit.write"}, "invalid_scope"),
     "UnknownResourceFails": ({"resource": "http://elsewhere.example.org"}, "invalid_target"),
     "BadThumbprintFails": ({"dpop_jkt": "short"}, "invalid_request"),
+    "PromptNoneFailsWithLoginRequired": ({"prompt": "none"}, "login_required"),
+    "PromptNoneWithAnotherFails": ({"prompt": "none login"}, "invalid_request"),
+    "MaxAgeThatIsNoNumberFails": ({"max_age": "-1"}, "invalid_request"),
 }
 
 

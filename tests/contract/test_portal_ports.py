@@ -136,7 +136,7 @@ async def test_what_changed_is_kept_and_an_ended_session_stays_ended(kept: Kept)
 
 async def test_a_sign_in_is_taken_once_and_not_late(kept: Kept) -> None:
     clock, sessions = ManualClock(), kept.sessions
-    draft = Draft("p-1", "d", "code", "reason")
+    draft = Draft("p-1", "/emergency", {"code": "code", "reason": "reason"})
     pending = PendingSignIn("state", "verifier", {"k": "v"}, clock.now(), draft)
     await sessions.begin("a", pending)
     assert await sessions.find("a", clock.now()) is None, "nobody is signed in by it"

@@ -1,6 +1,6 @@
 """The authorization server and the audit trail, as the portal's ports promise them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,8 +32,8 @@ class Server:
 
     port: Authorization
     refuse: Callable[[str], None]
-    asked: Callable[[], str]
-    """The scope that was asked for last."""
+    asked: Callable[[], Mapping[str, str]]
+    """What was asked for last."""
 
 
 def _memory() -> Server:
@@ -52,7 +52,7 @@ def _oauth() -> Server:
     def refuse(code: str) -> None:
         made.against = code
 
-    return Server(made.authorizer(ManualClock()), refuse, lambda: made.pushed[-1]["scope"])
+    return Server(made.authorizer(ManualClock()), refuse, lambda: made.pushed[-1])
 
 
 @pytest.fixture(params=["memory", "oauth"])
@@ -62,14 +62,20 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 
 async def test_a_sign_in_leads_to_the_issuer_and_keeps_what_was_written(server: Server) -> None:
-    draft = Draft("p-1", "d", "code", "reason")
-    redirect = await server.port.begin("sharing.request", draft)
+    draft = Draft("p-1", "/emergency", {"code": "code", "reason": "reason"})
+    again = {"scope": "sharing.request", "acr_values": "a b", "max_age": "900"}
+    redirect = await server.port.begin(again, draft)
     assert redirect.location.startswith(f"{ISSUER}/authorize")
     assert (redirect.pending.draft, redirect.pending.began) == (draft, ManualClock().now())
     assert redirect.pending.state
-    assert "sharing.request" in server.asked().split()
+    asked = server.asked()
+    assert "sharing.request" in asked["scope"].split()
+    told = (asked["acr_values"], asked["max_age"], asked["prompt"])
+    assert told == ("a b", "900", "login"), "an earlier sign-in does not answer a second one"
     await server.port.begin()
-    assert "sharing.request" not in server.asked().split()
+    first = server.asked()
+    assert "sharing.request" not in first.get("scope", "").split()
+    assert not {"acr_values", "max_age", "prompt"} & first.keys()
 
 
 async def test_the_code_is_exchanged_for_what_identity_grants(server: Server) -> None:

@@ -136,8 +136,11 @@ def test_what_was_written_waits_for_the_same_person_alone(
     with visitor(browser, hub.url("portal")) as person:
         person.sign_in(COORDINATOR)
         person.go(f"/emergency/{delivery}")
-        person.page.locator("main input[name=reason]").evaluate(
-            "(field, text) => { field.value = text }", REASON
+        person.page.locator("main form").evaluate(
+            "(form, text) => { const field = document.createElement('input');"
+            " field.type = 'hidden'; field.name = 'kept.reason'; field.value = text;"
+            " form.append(field) }",
+            REASON,
         )
         sign_in_again(person, ADVOCATE)
         assert person.path == "/work"

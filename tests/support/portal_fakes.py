@@ -67,13 +67,16 @@ class MemoryAuthorization:
     """Fulfils `portal.sign_in.ports.Authorization`; what was asked for and ended is kept."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, Draft | None]] = []
+        self.asked: list[tuple[Mapping[str, str], Draft | None]] = []
         self.revoked: list[Session] = []
         self.grants: Grantings | None = None
         self.against = "invalid_grant"
 
-    async def begin(self, also: str = "", draft: Draft | None = None) -> Redirect:
-        self.asked.append((also, draft))
+    async def begin(
+        self, asked: Mapping[str, str] | None = None, draft: Draft | None = None
+    ) -> Redirect:
+        second = {} if asked is None else {**asked, "prompt": "login"}
+        self.asked.append((second, draft))
         return Redirect(
             f"{ISSUER}/authorize",
             PendingSignIn("s", "v", {}, ManualClock().now(), draft),

@@ -83,7 +83,7 @@ def signed_in(
         "refresh",
         scope,
         "http://identity.example.org",
-        "demo",
+        "urn:hub:acr:demo",
         int(clock.now().timestamp() - signed_in_for),
     )
     person = Person("p-1", name, agency, roles)

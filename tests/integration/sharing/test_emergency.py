@@ -192,8 +192,8 @@ async def test_a_promise_on_an_erased_case_ends_and_alarms_once(
     [
         ({"kind": "system", "roles": frozenset({"marac_coordinator"})}, "forbidden"),
         ({"roles": frozenset({"police_officer"})}, "forbidden"),
-        ({"acr": "urn:hub:acr:password"}, "forbidden"),
-        ({"acr": None}, "forbidden"),
+        ({"acr": "urn:hub:acr:password"}, "step-up-required"),
+        ({"acr": None}, "step-up-required"),
         ({"agency": "northmoor-housing"}, "^$"),
         ({"agency": IDVA, "roles": frozenset({"idva_manager"})}, "^$"),
     ],
@@ -300,12 +300,13 @@ async def test_a_person_with_authority_sees_what_has_no_proof_and_nobody_else_do
     assert await unproven(harness, agency=IDVA, roles=frozenset({"idva_manager"})) == [], (
         "another agency's referral"
     )
-    for changes in (
-        {"roles": frozenset({"idva"})},
-        {"kind": "system"},
-        {"acr": "urn:hub:acr:password"},
-    ):
-        with pytest.raises(Problem, match="forbidden"):
+    refused: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"roles": frozenset({"idva"})}, "forbidden"),
+        ({"kind": "system"}, "forbidden"),
+        ({"acr": "urn:hub:acr:password"}, "step-up-required"),
+    )
+    for changes, code in refused:
+        with pytest.raises(Problem, match=code):
             await unproven(harness, **changes)
     await invoke(harness, made[IDVA], person(harness))
     assert (IDVA, "released", "promised") in await unproven(harness)

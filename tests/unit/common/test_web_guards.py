@@ -67,7 +67,7 @@ def test_the_proof_names_the_action() -> None:
             replace(SYSTEM, roles=PERSON.roles),
             "forbidden",
         ),
-        (replace(READ, acr=frozenset({"totp"})), PERSON, "forbidden"),
+        (replace(READ, acr=frozenset({"totp"})), PERSON, "step-up-required"),
         (replace(READ, acr=frozenset({"passkey"})), replace(SYSTEM, acr="passkey"), "forbidden"),
         (replace(READ, clients=frozenset({"svc-sharing"})), SYSTEM, "forbidden"),
         (replace(READ, clients=frozenset({"portal"})), PERSON, "forbidden"),
@@ -95,3 +95,26 @@ def test_each_column_of_the_table_is_asked(
 )
 def test_who_meets_every_column_is_let_in(permission: Permission, caller: Principal) -> None:
     assert Guards({"act": permission}).permit("act", caller, at=NOW).principal == caller
+
+
+def test_the_challenge_names_means_and_age_and_the_sign_in_asks_for_the_same() -> None:
+    act = replace(READ, acr=frozenset({"totp", "key"}), step_up=timedelta(minutes=15))
+    for caller in (PERSON, replace(PERSON, acr="key", auth_time=int(NOW.timestamp()) - 901)):
+        with pytest.raises(Problem) as refused:
+            Guards({"act": act}).permit("act", caller, at=NOW)
+        assert refused.value.headers["WWW-Authenticate"] == (
+            'DPoP error="insufficient_user_authentication", acr_values="key totp", max_age="900"'
+        )
+    assert Guards({"act": act, "read": READ}).sign_in_for("act") == {
+        "scope": "case.read",
+        "acr_values": "key totp",
+        "max_age": "900",
+    }
+    assert Guards({"read": READ}).sign_in_for("read") == {"scope": "case.read"}
+
+
+def test_who_may_not_at_all_is_not_sent_to_sign_in_again() -> None:
+    act = replace(READ, roles=frozenset({"auditor"}), step_up=timedelta(seconds=1))
+    with pytest.raises(Problem) as refused:
+        Guards({"act": act}).permit("act", PERSON, at=NOW)
+    assert refused.value.code == "forbidden"

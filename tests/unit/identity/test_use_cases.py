@@ -19,7 +19,8 @@ from identity.oauth.model import REQUEST_LIFE, Pushed, digest
 from identity.oauth.use_cases.authority import Authority, authority_from
 from identity.oauth.use_cases.pushing import URN
 from identity.people.model import SignInGone, SignInRefused
-from identity.people.use_cases import cancel, complete_demo, waiting
+from identity.people.repository import DemoClick, NoWayIn
+from identity.people.use_cases import cancel, complete, waiting
 from tests.support.identity_fakes import MemoryIdentity
 
 POLICE = "northmoor-police"
@@ -48,13 +49,14 @@ def operator(store: MemoryIdentity) -> Granted:
 
 
 def authority(folder: Path, store: MemoryIdentity, *, demo: bool = True) -> Authority:
+    bootstrap = read_bootstrap(folder)
     return authority_from(
-        read_bootstrap(folder),
+        bootstrap,
         issuer=URLS["identity"],
         urls=URLS,
         token_key=generate_signing("svc:identity"),
         clock=store.clock,
-        demo=demo,
+        authenticator=DemoClick(bootstrap.people) if demo else NoWayIn(),
     )
 
 
@@ -128,13 +130,13 @@ async def test_a_person_completes_a_request_once(store: MemoryIdentity, folder: 
     person = next(one for one in ours.people.values() if "idva" in one.roles)
     seen = await store.read(lambda tx: waiting(tx, place["client_id"], place["request_uri"]))
     assert seen.client_id == "portal"
-    answer = await store.write(lambda tx: complete_demo(ours, tx, **place, person_id=person.id))
+    answer = await store.write(lambda tx: complete(ours, tx, **place, form={"person": person.id}))
     assert answer.status == 303
     assert all(part in answer.location for part in ("code=", "state=st-1", "iss="))
     (code,) = store.rows.codes.values()
     assert (code.subject, code.scope) == (person.id, "case.read disclosure.read")
     with pytest.raises(SignInGone):
-        await store.write(lambda tx: complete_demo(ours, tx, **place, person_id=person.id))
+        await store.write(lambda tx: complete(ours, tx, **place, form={"person": person.id}))
 
 
 async def test_where_no_demonstration_runs_nobody_clicks_in(
@@ -142,7 +144,7 @@ async def test_where_no_demonstration_runs_nobody_clicks_in(
 ) -> None:
     ours, place = authority(folder, store, demo=False), await pushed(store)
     with pytest.raises(SignInRefused):
-        await store.write(lambda tx: complete_demo(ours, tx, **place, person_id="per-1"))
+        await store.write(lambda tx: complete(ours, tx, **place, form={"person": "per-1"}))
     assert not store.rows.codes
 
 

@@ -25,6 +25,12 @@ SOUND = {
     "reason": "He is at her door & the log is <silent>.",
     "confirm": "yes",
 }
+WRITTEN = {"code": SOUND["code"], "reason": SOUND["reason"]}
+AGAIN = {
+    "action": "read_unproven",
+    "place": PAGE,
+    **{f"kept.{name}": text for name, text in WRITTEN.items()},
+}
 SHOWN = "He is at her door &amp; the log is &lt;silent&gt;."
 WAITING = Unproven(
     ONE,
@@ -106,7 +112,8 @@ async def test_nobody_else_gets_near_it(tmp_path: Path, roles: tuple[str, ...]) 
             403,
         ]
         assert [
-            (await harness.post(path, **SOUND)).status_code for path in (PAGE, "/emergency/sign-in")
+            (await harness.post(path, **SOUND, **AGAIN)).status_code
+            for path in (PAGE, "/sign-in/again")
         ] == [403, 403]
         assert "Emergency release" not in (await harness.get("/accessibility")).text
         assert (harness.done, harness.authorization.asked) == ([], [])
@@ -120,13 +127,16 @@ async def test_the_right_is_asked_for_at_a_second_sign_in_only(tmp_path: Path) -
         refused = await harness.post(PAGE, **SOUND)
         assert (refused.status_code, SHOWN in refused.text) == (401, True)
         assert harness.done == []
-        answer = await harness.post(
-            "/emergency/sign-in", delivery=ONE, code=SOUND["code"], reason=SOUND["reason"]
-        )
+        answer = await harness.post("/sign-in/again", **AGAIN)
         assert answer.status_code == 303
-        assert harness.authorization.asked == [
-            ("sharing.request", Draft("p-1", ONE, SOUND["code"], SOUND["reason"]))
-        ]
+        ((asked, draft),) = harness.authorization.asked
+        assert (asked["scope"], asked["max_age"], asked["prompt"]) == (
+            "sharing.request",
+            "720",
+            "login",
+        )
+        assert "urn:hub:acr:passkey" in asked["acr_values"].split()
+        assert draft == Draft("p-1", PAGE, WRITTEN)
         assert harness.sessions.open == {}, "the visit that could not is over"
         assert SOUND["reason"] not in unquote(answer.headers["location"])
         (pending,) = harness.sessions.begun.values()
@@ -135,17 +145,23 @@ async def test_the_right_is_asked_for_at_a_second_sign_in_only(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("delivery", "place"),
-    [("", "/emergency"), ("//evil.example.org", "/emergency"), (ONE.upper(), PAGE)],
+    "place",
+    ["", "//evil.example.org", "https://evil.example.org/", "/a/../b", "/a?b", "/\\evil", "/a//b"],
 )
-async def test_one_returns_to_a_page_of_ours_only(
-    tmp_path: Path, delivery: str, place: str
-) -> None:
+async def test_one_returns_to_a_page_of_ours_only(tmp_path: Path, place: str) -> None:
     async with at(tmp_path, scope="disclosure.read") as harness:
-        await harness.post("/emergency/sign-in", delivery=delivery)
+        await harness.post("/sign-in/again", **{**AGAIN, "place": place})
         draft = harness.authorization.asked[0][1]
         assert draft is not None
-        assert draft.place == place
+        assert draft.place == "/work"
+
+
+@pytest.mark.parametrize("action", ["", "search_log", "no_such_action"])
+async def test_one_signs_in_again_for_an_act_of_ones_own_only(tmp_path: Path, action: str) -> None:
+    async with at(tmp_path, roles=("auditor",) if action == "" else ("idva",)) as harness:
+        wanted = {**AGAIN, "action": action or "read_unproven"}
+        status = (await harness.post("/sign-in/again", **wanted)).status_code
+        assert status == (303 if action == "search_log" else 403)
 
 
 async def test_a_sign_in_that_is_about_to_be_too_old_is_renewed_before_anybody_writes(
@@ -160,7 +176,7 @@ async def test_a_sign_in_that_is_about_to_be_too_old_is_renewed_before_anybody_w
 
 async def test_what_was_written_is_there_after_signing_in_again(tmp_path: Path) -> None:
     async with at(tmp_path) as harness:
-        draft = Draft("p-1", ONE, "child_in_immediate_danger", SOUND["reason"])
+        draft = Draft("p-1", PAGE, {**WRITTEN, "code": "child_in_immediate_danger"})
         await harness.sessions.put("visit", replace(harness.session, draft=draft))
         text = (await harness.get(PAGE)).text
         assert SHOWN in text
@@ -264,7 +280,7 @@ async def test_a_form_with_a_gap_releases_nothing(tmp_path: Path, missing: str) 
 
 
 @pytest.mark.parametrize(("site", "own_token"), [("cross-site", True), ("same-origin", False)])
-@pytest.mark.parametrize("path", [PAGE, "/emergency/sign-in"])
+@pytest.mark.parametrize("path", [PAGE, "/sign-in/again"])
 async def test_only_our_own_form_releases(
     tmp_path: Path, path: str, site: str, own_token: bool
 ) -> None:

@@ -63,7 +63,7 @@ async def test_nothing_of_a_visit_is_readable_at_rest(database: Database, tmp_pa
             "the-verifier",
             {"d": "the-private-key"},
             clock.now(),
-            Draft("p-1", "", "a-code", "what-was-written"),
+            Draft("p-1", "/emergency", {"a": "what-was-written"}),
         ),
     )
     await summaries.remember(as_idva(clock), "delivery-1", KNOWN, clock.now())

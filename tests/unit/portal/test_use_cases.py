@@ -142,7 +142,7 @@ def coming_back(draft: Draft | None) -> tuple[SignInPorts, PendingSignIn, Callba
 
 @pytest.mark.parametrize(("writer", "kept"), [("p-1", True), ("p-2", False)])
 async def test_what_was_written_comes_back_to_its_writer_alone(writer: str, kept: bool) -> None:
-    draft = Draft(writer, ONE, "code", "reason")
+    draft = Draft(writer, f"/emergency/{ONE}", {"reason": "words"})
     session = await sign_in.complete(context(), *coming_back(draft))
     assert session.person == PERSON
     assert session.draft == (draft if kept else None)

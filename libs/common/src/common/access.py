@@ -28,6 +28,9 @@ SCOPES = frozenset(
     }
 )
 
+SECOND_FACTOR = frozenset({"urn:hub:acr:passkey", "urn:hub:acr:totp", "urn:hub:acr:demo"})
+"""Values of `acr` that count as more than a password. The last is issued in demo mode only."""
+
 # What a request does to personal data: the words of DPA 2018 s.62 (logging), and "operation" for
 # what touches none.
 Operation = Literal[

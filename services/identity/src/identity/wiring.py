@@ -35,7 +35,7 @@ from identity.agencies.repository import SqlAgencies, forget_heartbeats
 from identity.agencies.worker import Pulse
 from identity.directory.repository import KafkaTopicAccess
 from identity.directory.worker import TopicAccessKeeper
-from identity.oauth.ports import OAuthStore
+from identity.oauth.ports import Authenticator, OAuthStore
 from identity.oauth.repository import (
     SqlAccessTokens,
     SqlCodes,
@@ -47,6 +47,7 @@ from identity.oauth.repository import (
 )
 from identity.oauth.use_cases.authority import Authority, authority_from
 from identity.oauth.use_cases.client_proof import ClientGate
+from identity.people.repository import DemoClick, NoWayIn
 from identity.tables import FRAME_TABLES
 
 T = TypeVar("T")
@@ -236,8 +237,17 @@ def build_authority(
         urls=urls,
         token_key=keyring.signing_key(TOKEN_KEY),
         clock=clock,
-        demo=settings.demo,
+        authenticator=build_authenticator(settings, bootstrap),
     )
+
+
+def build_authenticator(settings: Settings, bootstrap: Bootstrap) -> Authenticator:
+    """Choose how people sign in.
+
+    The demo's click needs both the setting and a file made for a demonstration, so that one mistake
+    alone opens nothing.
+    """
+    return DemoClick(bootstrap.people) if settings.demo and bootstrap.demo else NoWayIn()
 
 
 def _topic_access(store: SqlStore, settings: Settings) -> TopicAccessKeeper | None:

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from common.access import Permission
+from common.access import SECOND_FACTOR, Permission
 
 AUTHORITY: Final = frozenset({"idva_manager", "marac_coordinator"})
 """Roles that may release in an emergency (design section 8)."""
 
-RELEASE_SIGN_IN_LASTS: Final = timedelta(minutes=15)
-"""How old a sign-in sharing accepts for an emergency release; sharing decides."""
+_SIGN_IN_LASTS: Final = timedelta(minutes=15)
+"""How old a sign-in the services accept for an act that asks for a fresh one; they decide."""
 _TIME_TO_WRITE: Final = timedelta(minutes=3)
 """Who must sign in again is asked before writing, not after."""
+FRESH: Final = _SIGN_IN_LASTS - _TIME_TO_WRITE
 
 ACTIONS: Final[Mapping[str, Permission]] = {
     "read_deliveries": Permission("disclosure.read", "consultation", person=True),
@@ -23,7 +24,8 @@ ACTIONS: Final[Mapping[str, Permission]] = {
         "consultation",
         person=True,
         roles=AUTHORITY,
-        step_up=RELEASE_SIGN_IN_LASTS - _TIME_TO_WRITE,
+        acr=SECOND_FACTOR,
+        step_up=FRESH,
     ),
     # Without a limit of its own: what was sent in time is sharing's to judge.
     "release_in_emergency": Permission(

@@ -7,14 +7,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
-from common.access import Permission
+from common.access import SECOND_FACTOR, Permission
 
 _AUTHORITY: Final = frozenset({"idva_manager", "marac_coordinator"})
-SECOND_FACTOR: Final = frozenset({"urn:hub:acr:passkey", "urn:hub:acr:totp", "urn:hub:acr:demo"})
-"""Values of `acr` that count as more than a password.
-
-The last is issued in demo mode only (identity).
-"""
 
 ACTIONS: Final[Mapping[str, Permission]] = {
     "list_agreements": Permission("directory.read", "operation"),

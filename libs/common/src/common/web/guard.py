@@ -95,7 +95,8 @@ class Guards:
     def __init__(self, actions: Mapping[str, Permission]) -> None:
         """Take the table. Raises ValueError for a scope that this hub does not have."""
         for permission in actions.values():
-            _known_scope(permission.scope)
+            if permission.scope not in SCOPES:
+                raise ValueError(f"{permission.scope} is not a scope of this hub")
         self._actions = dict(actions)
 
     def action(self, name: str, *, rate: str | Classify = "default", rehearsal: str = "") -> Any:
@@ -120,12 +121,14 @@ class Guards:
 
         Raises Problem(forbidden), ValueError for an action that is not in the table.
         """
-        if self._permission(name).roles.isdisjoint(principal.roles):
+        roles = self._permission(name).roles
+        if roles and roles.isdisjoint(principal.roles):
             raise Problem("forbidden")
 
-    def scope_of(self, name: str) -> str:
-        """Return the scope to ask for. Raises ValueError for an action not in the table."""
-        return self._permission(name).scope
+    def sign_in_for(self, name: str) -> dict[str, str]:
+        """Say what the sign-in for an action must bring. Raises ValueError for no such action."""
+        permission = self._permission(name)
+        return {"scope": permission.scope, **_authentication(permission)}
 
     def _permission(self, name: str) -> Permission:
         if name not in self._actions:
@@ -146,21 +149,23 @@ def permit(action: str, asks: Permission, principal: Principal, *, at: datetime)
     if (
         (for_people and not person)
         or (asks.roles and asks.roles.isdisjoint(principal.roles))
-        or (asks.acr and principal.acr not in asks.acr)
         or (asks.clients and (person or principal.client_id not in asks.clients))
     ):
         raise Problem("forbidden")
-    if asks.step_up is not None:
-        limit, signed_in = int(asks.step_up.total_seconds()), principal.auth_time
-        if signed_in is None or at.timestamp() - signed_in > limit:
-            challenge = f'DPoP error="insufficient_user_authentication", max_age="{limit}"'
-            raise Problem("step-up-required", headers={"WWW-Authenticate": challenge})
+    signed_in, wanted = principal.auth_time, _authentication(asks)
+    old = signed_in is None or at.timestamp() - signed_in > int(wanted.get("max_age", "0"))
+    if (asks.acr and principal.acr not in asks.acr) or (asks.step_up is not None and old):
+        named = "".join(f', {name}="{value}"' for name, value in wanted.items())
+        challenge = f'DPoP error="insufficient_user_authentication"{named}'
+        raise Problem("step-up-required", headers={"WWW-Authenticate": challenge})
     return grant(principal, scope=asks.scope, operation=asks.operation, at=at, action=action)
 
 
-def _known_scope(scope: str) -> None:
-    if scope not in SCOPES:
-        raise ValueError(f"{scope} is not a scope of this hub")
+def _authentication(asks: Permission) -> dict[str, str]:
+    """Name what an action asks of the sign-in itself (RFC 9470 section 3)."""
+    acr = {"acr_values": " ".join(sorted(asks.acr))} if asks.acr else {}
+    age = asks.step_up
+    return acr if age is None else {**acr, "max_age": str(int(age.total_seconds()))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from hubformats.bootstrap import Client
+from hubformats.bootstrap import Client, Person
 from hubformats.canonical import b64u
 
 ACCESS_TOKEN_LIFE: Final = timedelta(minutes=5)
@@ -76,6 +76,14 @@ ROLE_SCOPES: Final[dict[str, frozenset[str]]] = {
 
 The client's ceiling and this table both bind; the smaller set wins.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """A person who proved who they are in this request, and by which means (`acr`)."""
+
+    person: Person
+    acr: str
 
 
 @dataclass(frozen=True, slots=True)

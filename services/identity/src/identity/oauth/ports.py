@@ -1,14 +1,36 @@
 """What the authorization server needs from outside, and what each provider owes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeVar
 
 from hubformats.audit_record import AuditEntry
+from hubformats.bootstrap import Person
 from identity.agencies.ports import Agencies
-from identity.oauth.model import Code, Issued, Pushed, TokenFamily
+from identity.oauth.model import Authenticated, Code, Issued, Pushed, TokenFamily
 
 T = TypeVar("T")
+
+
+class Authenticator(Protocol):
+    """How people prove who they are. Another one takes its place without any other change.
+
+    Obligation: `check` answers only for who proves it in this very request, so that the time of a
+    sign-in is now. Nothing of an earlier sign-in counts; a second one (RFC 9470) is a whole one.
+    """
+
+    @property
+    def acr_values(self) -> frozenset[str]:
+        """List what it can vouch for; nothing where nobody can sign in."""
+        ...
+
+    def offered(self) -> Sequence[Person]:
+        """List the people whom the page lets one choose; none where people name themselves."""
+        ...
+
+    def check(self, form: Mapping[str, str]) -> Authenticated | None:
+        """Tell who proved it by this form of the sign-in page, or None."""
+        ...
 
 
 class SeenOnce(Protocol):

@@ -200,7 +200,8 @@ async def token_keys(authority: AuthorityDep) -> Response:
 async def server_metadata(authority: AuthorityDep) -> Response:
     """RFC 8414."""
     return JSONResponse(
-        metadata(authority.issuer), headers={"Cache-Control": "public, max-age=300"}
+        metadata(authority.issuer, authority.authenticator.acr_values),
+        headers={"Cache-Control": "public, max-age=300"},
     )
 
 
@@ -212,7 +213,7 @@ async def server_metadata_for_openid(authority: AuthorityDep) -> Response:
     return await server_metadata(authority)
 
 
-def metadata(issuer: str) -> dict[str, Any]:
+def metadata(issuer: str, acr_values: frozenset[str]) -> dict[str, Any]:
     """RFC 8414 section 2, with the members of RFC 9126, 9207, 9449 and 8707's plain use."""
     auth = {
         "_methods_supported": ["private_key_jwt"],
@@ -233,6 +234,8 @@ def metadata(issuer: str) -> dict[str, Any]:
         "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "code_challenge_methods_supported": ["S256"],
         "scopes_supported": sorted(SCOPES),
+        "acr_values_supported": sorted(acr_values),
+        "prompt_values_supported": ["login"],
         "dpop_signing_alg_values_supported": list(ALGORITHMS),
         "authorization_response_iss_parameter_supported": True,
         **{

@@ -27,7 +27,7 @@ from identity.oauth.use_cases.authority import Authority
 from identity.oauth.use_cases.exchange import Answer, BadForm, form_of
 from identity.people.model import PersonUnknown, SignInGone, SignInRefused, Waiting
 from identity.people.schemas import PersonOut
-from identity.people.use_cases import cancel, complete_demo, waiting
+from identity.people.use_cases import cancel, complete, waiting
 
 router = APIRouter(
     tags=["oauth"],
@@ -86,11 +86,9 @@ async def complete_sign_in(
         if "cancel" in form:
             answer = await store.write(lambda tx: cancel(authority, tx, **place))
         else:
-            outcome = await store.write(
-                lambda tx: _attempt(authority, tx, form.get("person", ""), place)
-            )
+            outcome = await store.write(lambda tx: _attempt(authority, tx, form, place))
             if isinstance(outcome, SignInRefused):
-                return _page("refused.html", 403, {"demo": authority.demo})
+                return _page("refused.html", 403, {"open": _is_open(authority)})
             answer = outcome
     except (ValueError, SignInGone):
         return await _gone(request, budgets)
@@ -147,17 +145,11 @@ def _later(wait: int) -> Response:
 
 
 def _attempt(
-    authority: Authority, tx: OAuthTx, person: str, place: Mapping[str, str]
+    authority: Authority, tx: OAuthTx, form: Mapping[str, str], place: Mapping[str, str]
 ) -> Answer | SignInRefused:
     # Returned, not raised: the transaction holds the record of the refusal and must commit.
     try:
-        return complete_demo(
-            authority,
-            tx,
-            client_id=place["client_id"],
-            request_uri=place["request_uri"],
-            person_id=person,
-        )
+        return complete(authority, tx, **place, form=form)
     except SignInRefused as refused:
         return refused
 
@@ -174,14 +166,9 @@ def _sign_in_page(
     authority: Authority, found: Waiting, client_id: str, request_uri: str
 ) -> Response:
     return_to = urlsplit(found.return_to)
-    people = (
-        sorted(authority.people.values(), key=lambda person: (person.agency, person.name))
-        if authority.demo
-        else []
-    )
     facts = {
-        "demo": authority.demo,
-        "people": people,
+        "open": _is_open(authority),
+        "people": authority.authenticator.offered(),
         "client_id": client_id,
         "request_uri": request_uri,
         "action": urlsplit(authority.issuer).path + "/authorize",
@@ -191,6 +178,10 @@ def _sign_in_page(
     return _page(
         "sign_in.html", 200, facts, form_action=f"'self' {return_to.scheme}://{return_to.netloc}"
     )
+
+
+def _is_open(authority: Authority) -> bool:
+    return bool(authority.authenticator.acr_values)
 
 
 def _page(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from hubformats.bootstrap import Person
-from identity.oauth.model import ACR_DEMO, Pushed, digest, grantable
+from identity.oauth.model import Authenticated, Pushed, digest, grantable
 from identity.oauth.ports import OAuthTx
 from identity.oauth.use_cases import records
 from identity.oauth.use_cases.authority import Authority
@@ -34,23 +34,28 @@ def _pushed(tx: OAuthTx, client_id: str, request_uri: str) -> Pushed:
     return pushed
 
 
-def complete_demo(
-    authority: Authority, tx: OAuthTx, *, client_id: str, request_uri: str, person_id: str
+def complete(
+    authority: Authority,
+    tx: OAuthTx,
+    *,
+    client_id: str,
+    request_uri: str,
+    form: Mapping[str, str],
 ) -> Answer:
-    """A demo persona was clicked: answer the redirect that carries the code.
+    """A person answered the sign-in page: answer the redirect that carries the code.
 
     Raises SignInGone, SignInRefused.
     """
-    if not authority.demo:
+    if not authority.authenticator.acr_values:
         records.sign_in_refused(tx, records.NOBODY, "method-not-offered")
         raise SignInRefused
     pushed = _pushed(tx, client_id, request_uri)
-    person = authority.people.get(person_id)
-    if person is None:
+    found = authority.authenticator.check(form)
+    if found is None:
         raise SignInRefused
     if not tx.requests.complete(pushed.handle):
         raise SignInGone
-    return _complete(authority, tx, pushed, person, ACR_DEMO)
+    return _complete(authority, tx, pushed, found)
 
 
 def cancel(authority: Authority, tx: OAuthTx, *, client_id: str, request_uri: str) -> Answer:
@@ -61,11 +66,16 @@ def cancel(authority: Authority, tx: OAuthTx, *, client_id: str, request_uri: st
     return _redirect(authority, pushed, {"error": "access_denied"})
 
 
-def _complete(
-    authority: Authority, tx: OAuthTx, pushed: Pushed, person: Person, acr: str
-) -> Answer:
-    client = authority.clients[pushed.client_id]
+def _complete(authority: Authority, tx: OAuthTx, pushed: Pushed, found: Authenticated) -> Answer:
+    client, person, acr = authority.clients[pushed.client_id], found.person, found.acr
     server = Server(authority, tx)
+    wanted = pushed.parameters.get("acr_values", "").split()
+    if wanted and acr not in wanted:
+        who = records.of_person(authority.issuer, person)
+        records.sign_in_refused(tx, who, "acr-not-met")
+        # RFC 9470 section 5: told to the client, which must not take a weaker sign-in for a
+        # stronger.
+        return _redirect(authority, pushed, {"error": "unmet_authentication_requirements"})
     refusal = _why_not(authority, server, person, pushed)
     if refusal:
         records.sign_in_refused(tx, records.of_person(authority.issuer, person), refusal)

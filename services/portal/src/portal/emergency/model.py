@@ -28,6 +28,9 @@ UNREADABLE: Final = (
 NO_ANSWER: Final = (
     "No answer came, so it is not known whether it left. Try again: it cannot leave twice"
 )
+WHY_AGAIN: Final = (
+    "An emergency release is a named person's act, so the hub asks who you are once more."
+)
 SIGN_IN: Final = (
     "Nothing was released. You signed in too long ago for this: sign in again, and "
     "what you wrote is kept"

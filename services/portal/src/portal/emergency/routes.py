@@ -6,16 +6,15 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
-from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from common.access import Granted
 from common.web.provided import gathered, provided
-from portal.depends import ContextDep, guard
+from portal.depends import ContextDep
 from portal.emergency import model, use_cases
 from portal.emergency.model import Unproven
 from portal.emergency.ports import EmergencyPorts, Releases
-from portal.shell.model import CallRefused, Draft, NoAnswer, Session, TokenRefused
+from portal.shell.model import CallRefused, NoAnswer, TokenRefused
 from portal.shell.routes.layout import ShowDep, see_other
 from portal.shell.routes.session import (
     ANYONE,
@@ -24,10 +23,8 @@ from portal.shell.routes.session import (
     SessionDep,
     ShellDep,
     may_after_sign_in,
-    new_cookie,
 )
-from portal.sign_in.model import SignInFailed
-from portal.sign_in.routes import SignInDep, not_available
+from portal.sign_in.routes import FreshAct
 
 router = APIRouter(prefix="/emergency", include_in_schema=False, dependencies=[ANYONE])
 
@@ -50,15 +47,11 @@ class Emergency:
         return self.ports.releases_for(self.session)
 
     def sign_in_page(self, delivery_id: str, typed: Mapping[str, str] | None = None) -> Response:
-        """Ask to sign in again. What was `typed` is kept."""
-        return self.show(
-            "emergency/sign_in.html",
-            401 if typed else 200,
-            delivery_id=delivery_id,
-            kept={name: (typed or {}).get(name, "") for name in ("code", "reason")},
-            message=model.SIGN_IN if typed else "",
-            dangers=model.DANGERS,
-        )
+        """Ask to sign in again. What was `typed` is kept, but for the confirmation."""
+        place = f"/emergency/{delivery_id}" if delivery_id else "/emergency"
+        kept = {name: typed.get(name, "") for name in ("code", "reason")} if typed else {}
+        message = model.SIGN_IN if typed else ""
+        return FreshAct("read_unproven", place, model.WHY_AGAIN).ask(self.show, kept, message)
 
     async def release_page(
         self,
@@ -126,39 +119,6 @@ async def show_unproven(emergency: EmergencyDep, granted: Looking) -> Response:
     )
 
 
-@router.post("/sign-in", dependencies=[may_after_sign_in("release_in_emergency")])
-async def sign_in_again(
-    emergency: EmergencyDep, typed: FormDep, cookie: CookieDep, shell: ShellDep, ports: SignInDep
-) -> Response:
-    """Push a sign-in that also asks for the right to release.
-
-    What was written waits, sealed, for the same person.
-    """
-    session = emergency.session
-    draft = Draft(
-        session.person.id,
-        _delivery(typed.get("delivery", "")),
-        typed.get("code", ""),
-        typed.get("reason", ""),
-    )
-    scope = guard.scope_of("release_in_emergency")
-    try:
-        redirect = await ports.authorization.begin(scope, draft)
-    except SignInFailed:
-        text = (
-            "Nothing was released and you are still signed in. Go back, and try again in a "
-            "minute. If somebody is in danger, call 999."
-        )
-        return not_available(emergency.show, text)
-    fresh = new_cookie()
-    await shell.sessions.begin(fresh, redirect.pending)
-    await shell.sessions.end(cookie.value)
-    answer = see_other(redirect.location)
-    cookie.set(answer, fresh)
-    answer.background = BackgroundTask(shell.revocation.revoke, session)
-    return answer
-
-
 @router.get("/{delivery_id}")
 async def show_release(
     emergency: EmergencyDep,
@@ -179,7 +139,7 @@ async def show_release(
         # has come.
         released = {**session.released, asked: found.case_reference}
         await shell.sessions.amend(cookie.value, replace(session, released=released))
-    return await emergency.release_page(found, _written(session, asked), {})
+    return await emergency.release_page(found, session.written(f"/emergency/{asked}"), {})
 
 
 @router.post("/{delivery_id}")
@@ -234,19 +194,3 @@ async def _as_known(granted: Granted, releases: Releases, delivery_id: str) -> U
     except (CallRefused, NoAnswer, TokenRefused):
         found = None
     return found or model.unknown(delivery_id)
-
-
-def _written(session: Session, delivery_id: str) -> dict[str, str]:
-    """Return what was written for this one before a second sign-in."""
-    draft = session.draft
-    if draft is None or draft.delivery != delivery_id:
-        return {}
-    return {"code": draft.code, "reason": draft.reason}
-
-
-def _delivery(text: str) -> str:
-    """Write the id as we do, or none: it becomes part of the address one returns to."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return ""

@@ -1,5 +1,6 @@
 """A person's visit: who, for how long, and which tokens stand behind it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -71,20 +72,12 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a person had written when asked to sign in again, kept for that person alone.
-
-    `delivery` is empty for the list.
-    """
+    """What a person had written when asked to sign in again, kept for that person alone."""
 
     person: str
-    delivery: str
-    code: str = field(default="", repr=False)
-    reason: str = field(default="", repr=False)
-
-    @property
-    def place(self) -> str:
-        """Tell where to go on."""
-        return f"/emergency/{self.delivery}" if self.delivery else "/emergency"
+    place: str
+    """The page of ours on which they go on."""
+    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +141,11 @@ class Session:
             acr=self.grantings.acr or None,
             auth_time=self.grantings.auth_time,
         )
+
+    def written(self, place: str) -> Mapping[str, str]:
+        """Return what was written for this page before a second sign-in."""
+        draft = self.draft
+        return {} if draft is None or draft.place != place else draft.fields
 
     def over(self, now: datetime) -> bool:
         """Tell whether it ended by idleness or by its age."""

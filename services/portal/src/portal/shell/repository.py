@@ -166,14 +166,14 @@ def _session_body(session: Session) -> dict[str, Any]:
     }
 
 
-def _draft_body(draft: Draft | None) -> dict[str, str] | None:
+def _draft_body(draft: Draft | None) -> dict[str, Any] | None:
     return None if draft is None else asdict(draft)
 
 
 def _draft(body: Mapping[str, Any]) -> Draft | None:
-    """Return the draft, or None. An older version sealed none."""
+    """Return the draft, or None. An older version sealed none, or one for releases alone."""
     kept = body.get("draft")
-    return None if kept is None else Draft(**kept)
+    return None if kept is None or "place" not in kept else Draft(**kept)
 
 
 def hashed(cookie: str) -> bytes:

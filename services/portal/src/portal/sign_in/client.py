@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -49,14 +50,19 @@ class Authorizer:
         self._http = http
         self._clock = clock
 
-    async def begin(self, also: str = "", draft: Draft | None = None) -> Redirect:
+    async def begin(
+        self, asked: Mapping[str, str] | None = None, draft: Draft | None = None
+    ) -> Redirect:
         """Push the request and say where to go. Raises SignInFailed."""
+        # An earlier sign-in at the server must not answer a second one.
+        second = {} if asked is None else {**asked, "prompt": "login"}
         dpop = generate_signing(CLIENT)
         verifier, state = secrets.token_urlsafe(48), secrets.token_urlsafe(32)
         form = {
             "response_type": "code",
             "redirect_uri": self._callback,
-            "scope": f"{SCOPES} {also}".strip(),
+            **second,
+            "scope": " ".join(dict.fromkeys(f"{SCOPES} {second.get('scope', '')}".split())),
             "state": state,
             "code_challenge": b64u(hashlib.sha256(verifier.encode()).digest()),
             "code_challenge_method": "S256",

@@ -1,6 +1,6 @@
 """What signing in needs from outside: the authorization server, and the person's name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,10 +15,14 @@ class Authorization(Revocation, Protocol):
     Obligation: state, issuer and key binding are checked before anything is granted.
     """
 
-    async def begin(self, also: str = "", draft: Draft | None = None) -> Redirect:
-        """Push a sign-in request, for a further scope too if `also` names one.
+    async def begin(
+        self, asked: Mapping[str, str] | None = None, draft: Draft | None = None
+    ) -> Redirect:
+        """Push a sign-in request.
 
-        `draft` is kept with it. Raises SignInFailed.
+        With `asked` it is a second one: OAuth's parameters of what it must bring besides, a further
+        `scope` or `acr_values` and `max_age` (RFC 9470). `draft` is kept with it.
+        Raises SignInFailed.
         """
         ...
 

@@ -1,11 +1,18 @@
-"""Routes to come in and to leave: the start page, sign-in, its way back, sign-out, staying."""
+"""Routes to come in and to leave: the start page, sign-in, a second one, its way back, sign-out."""
 
-from typing import Annotated
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 
+from common.problems import Problem
 from common.web.provided import provided
+from portal.depends import guard
+from portal.shell.model import Draft, Session
 from portal.shell.routes.failures import sign_in_refused
 from portal.shell.routes.layout import Show, ShowDep, see_other
 from portal.shell.routes.screens import gone
@@ -13,6 +20,7 @@ from portal.shell.routes.session import (
     ANYONE,
     POSTED,
     CookieDep,
+    FormDep,
     MaybeSessionDep,
     SessionDep,
     ShellDep,
@@ -27,6 +35,36 @@ router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
 
 SignInDep = Annotated[SignInPorts, Depends(provided(SignInPorts))]
 _Parameter = Annotated[str, Query(max_length=2_000)]
+_KEPT: Final = "kept."
+"""Starts the name of a field that waits while its writer signs in again."""
+_PLACE: Final = re.compile(r"(?:/[a-z0-9][a-z0-9-]{0,63}){1,5}")
+_STILL_IN: Final = (
+    "Nothing was done and you are still signed in. Go back, and try again in a minute. If somebody "
+    "is in danger, call 999."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FreshAct:
+    """An act for which one signs in again: its action, the page it is done on, and why."""
+
+    action: str
+    place: str
+    why: str
+
+    def ask(
+        self, show: Show, typed: Mapping[str, str] | None = None, message: str = ""
+    ) -> Response:
+        """Ask to sign in again. What was `typed` waits, and `message` says what was not done."""
+        return show(
+            "sign_in/again.html",
+            401 if message else 200,
+            action=self.action,
+            place=self.place,
+            why=self.why,
+            kept=typed or {},
+            message=message,
+        )
 
 
 async def _callback(
@@ -67,6 +105,53 @@ async def begin_sign_in(
 def not_available(show: Show, text: str) -> Response:
     """Say that identity does not answer."""
     return show("shell/problem.html", 503, heading="Sign-in is not available", text=text)
+
+
+@router.post("/sign-in/again")
+async def sign_in_again(
+    session: SessionDep,
+    typed: FormDep,
+    cookie: CookieDep,
+    shell: ShellDep,
+    ports: SignInDep,
+    show: ShowDep,
+) -> Response:
+    """Push a sign-in that brings what an act asks for (RFC 9470).
+
+    What was written waits, sealed, for the same person.
+    """
+    asked = _asked(typed.get("action", ""), session)
+    try:
+        redirect = await ports.authorization.begin(asked, _draft(session, typed))
+    except SignInFailed:
+        return not_available(show, _STILL_IN)
+    fresh = new_cookie()
+    await shell.sessions.begin(fresh, redirect.pending)
+    await shell.sessions.end(cookie.value)
+    answer = see_other(redirect.location)
+    cookie.set(answer, fresh)
+    answer.background = BackgroundTask(shell.revocation.revoke, session)
+    return answer
+
+
+def _asked(action: str, session: Session) -> Mapping[str, str]:
+    """Say what the sign-in must bring. Raises Problem for an act that is not this person's."""
+    try:
+        guard.demand_role(action, session.principal)
+        return guard.sign_in_for(action)
+    except ValueError:
+        raise Problem("forbidden") from None
+
+
+def _draft(session: Session, typed: Mapping[str, str]) -> Draft:
+    """Keep what was written, and the page to go on with: one of ours, or the person's first."""
+    place = typed.get("place", "")
+    if not _PLACE.fullmatch(place):
+        place = session.person.first_screen
+    fields = {
+        name.removeprefix(_KEPT): value for name, value in typed.items() if name.startswith(_KEPT)
+    }
+    return Draft(session.person.id, place, fields)
 
 
 @router.get("/sign-in/callback")

@@ -10,6 +10,7 @@ from hubformats.bootstrap import Bootstrap, Person
 from hubformats.clock import Clock
 from hubformats.keys import SigningKey
 from identity.oauth.model import OAuthClient
+from identity.oauth.ports import Authenticator
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class Authority:
     token_key: SigningKey
     area: str
     clock: Clock
-    demo: bool
+    authenticator: Authenticator
 
 
 def authority_from(
@@ -38,14 +39,11 @@ def authority_from(
     urls: Mapping[str, str],
     token_key: SigningKey,
     clock: Clock,
-    demo: bool,
+    authenticator: Authenticator,
 ) -> Authority:
     """Join the bootstrap file with this deployment's URLs.
 
     `urls` maps service names to base URLs; the portal may be absent.
-
-    Demo sign-in needs both the setting and a file made for a demonstration, so that one mistake
-    alone opens nothing.
     """
     homes = {entry.client_id: urls.get(name, "") for name, entry in bootstrap.services.items()}
     portal = urls.get("portal", "").rstrip("/")
@@ -72,5 +70,5 @@ def authority_from(
         token_key,
         bootstrap.area.id,
         clock,
-        demo and bootstrap.demo,
+        authenticator,
     )

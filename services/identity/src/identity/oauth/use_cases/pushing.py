@@ -1,6 +1,8 @@
 """Pushed authorization requests (RFC 9126): the only way to start a sign-in."""
 
+import re
 import secrets
+from collections.abc import Mapping
 from typing import Final
 
 from authlib.oauth2 import OAuth2Error
@@ -23,8 +25,16 @@ _KEPT: Final[tuple[str, ...]] = (
     "code_challenge_method",
     "dpop_jkt",
     "resource",
+    "acr_values",
 )
 _THUMBPRINT_LENGTH: Final = 43
+_SECONDS: Final = re.compile(r"\d{1,9}")
+
+
+class LoginRequired(OAuth2Error):
+    """Nobody is ever signed in here beforehand, so nothing can be granted without a page."""
+
+    error = "login_required"
 
 
 def push(authority: Authority, tx: OAuthTx, request: Exchange) -> Answer:
@@ -43,6 +53,7 @@ def push(authority: Authority, tx: OAuthTx, request: Exchange) -> Answer:
             raise InvalidRequestError if client.interactive else UnauthorizedClientError
         if form.get("resource", "") and form["resource"] not in authority.resources:
             raise InvalidTarget
+        _check_freshness(form)
         _bind_key(server, request)
         kept: dict[str, str] = {name: form[name] for name in _KEPT if name in form} | {
             "client_id": client.id
@@ -59,6 +70,19 @@ def push(authority: Authority, tx: OAuthTx, request: Exchange) -> Answer:
     return Answer(
         201, {"request_uri": URN + handle, "expires_in": int(REQUEST_LIFE.total_seconds())}
     )
+
+
+def _check_freshness(form: Mapping[str, str]) -> None:
+    """Check `prompt` and `max_age` (OpenID Connect Core 3.1.2.1), as RFC 9470 section 4 uses them.
+
+    Each sign-in here is a new one, so whatever age is asked for is met.
+    Raises LoginRequired for a sign-in without a page, InvalidRequestError for what is no age.
+    """
+    prompts = form.get("prompt", "").split()
+    if "none" in prompts:
+        raise LoginRequired if prompts == ["none"] else InvalidRequestError
+    if "max_age" in form and not _SECONDS.fullmatch(form["max_age"]):
+        raise InvalidRequestError
 
 
 def _bind_key(server: Server, request: Exchange) -> None:

@@ -57,6 +57,7 @@ _TEXTS: Final[Mapping[str, str]] = {
     "something else.",
     "invalid_request": "The request lacks a parameter, repeats one, or is otherwise malformed.",
     "invalid_scope": "The scope is missing, unknown, or more than this client may ask for.",
+    "login_required": "Nobody is signed in here beforehand. Send the person to the sign-in page.",
     "invalid_target": "Name exactly one known service as resource (RFC 8707).",
     "unauthorized_client": "This client may not do this, or its agency is suspended.",
     "unsupported_grant_type": "Use client_credentials, authorization_code or refresh_token.",
