@@ -73,11 +73,13 @@ TABLE: Final[Mapping[str, Mapping[str, Row | Open]]] = {
         **_OPERATED,
         "GET /v1/inbox": Row(AGENCIES, 200),
         "GET /v1/inbox/{delivery_id}": Row(AGENCIES, 404),
+        "GET /v1/notices": Row(AGENCIES, 200),
         "POST /v1/disclosures/{delivery_id}/receipt": Row(AGENCIES, 422),
         "POST /v1/disclosures/{delivery_id}/acknowledgement": Row(AGENCIES, 422),
         "GET /v1/agreements": Row(EVERYONE, 200),
         "POST /v1/decisions/preview": Row(AGENCIES, 422),
         "GET /v1/disclosures": Row(AGENCIES, 422),
+        "GET /v1/disclosures/delayed": Row(AGENCIES, 200),
         "GET /v1/disclosures/stuck": Row(OPERATOR, 200),
         "GET /v1/disclosures/unproven": Row(NOBODY, 403),  # a named person alone
         "POST /v1/disclosures/decide-again": Row(OPERATOR, 422),

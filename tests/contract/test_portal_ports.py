@@ -34,7 +34,7 @@ from portal.sign_in.ports import People
 from portal.tables import METADATA
 from portal.wiring import KeyringAgencyKeys
 from portal.work.client import SharingDeliveries
-from portal.work.model import Known, Waiting
+from portal.work.model import Delayed, Delays, Known, Waiting
 from portal.work.ports import AgencyKeys, Deliveries, DeliverySummaries
 from portal.work.repository import SqlDeliverySummaries
 from tests.support.portal_fakes import (
@@ -227,6 +227,13 @@ async def test_the_inbox_is_listed_as_it_stands_over_many_pages(behind: Behind) 
     behind.services.deliveries.items = [*items, delivered(ONE, None)]
     listed = await behind.deliveries.waiting(granted("read_deliveries"))
     assert list(listed) == behind.services.deliveries.items, "the damaged one is listed too"
+
+
+async def test_what_waits_for_the_audit_log_is_counted_on_both_sides(behind: Behind) -> None:
+    assert await behind.deliveries.delays(granted("read_deliveries")) == Delays()
+    waits = Delays(Delayed(1, 2, "2026-11-21T02:05:00Z"), Delayed(0, 1, "2026-11-21T02:06:00Z"))
+    behind.services.deliveries.delayed = waits
+    assert await behind.deliveries.delays(granted("read_deliveries")) == waits
 
 
 async def test_a_delivery_comes_with_its_exact_bytes(behind: Behind) -> None:

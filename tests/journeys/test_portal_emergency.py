@@ -17,7 +17,7 @@ from tests.support.browser import (
     visitor,
 )
 from tests.support.hubs import StandaloneHub, hubctl
-from tests.support.portal_stage import outcome, refer, running
+from tests.support.portal_stage import outcome, read, refer, running
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
 
@@ -147,3 +147,53 @@ def test_what_was_written_waits_for_the_same_person_alone(
         person.go(f"/emergency/{delivery}")
         assert person.heading == "You cannot do this"
         assert REASON not in person.page.content()
+
+
+def _the_sender_sees_it(hub: StandaloneHub, referral: str) -> None:
+    """By the API and in words, with who can release it."""
+    told = {one["recipient"]: one for one in read(hub, referral)["outcomes"]}
+    assert told["northmoor-idva"]["state"] == "decided"
+    assert told["northmoor-idva"]["waitingSince"]
+    said = hubctl(hub, "northmoor-police", "referral", "show", referral)
+    assert said.status == 0
+    assert "northmoor-idva: may know; waits for its entry in the audit log" in said.out
+    assert "URGENT: not everybody was told yet. If somebody is in danger now, call 999" in said.out
+    said = hubctl(hub, "northmoor-idva", "inbox")
+    assert "WAITING: 1 urgent delivery to your agency has not left, since" in said.out
+
+
+def test_with_audit_paused_everybody_who_could_act_sees_that_danger_waits(
+    hub: StandaloneHub, browser: Browser
+) -> None:
+    """Sender, adviser's work list, and the coordinator's first page (issue 8, done when)."""
+    assert hubctl(hub, "operator", "service", "pause", "audit").status == 0
+    try:
+        referral = refer(hub, "urgent")["referralId"]
+        with (
+            visitor(browser, hub.url("portal")) as adviser,
+            visitor(browser, hub.url("portal")) as coordinator,
+        ):
+            adviser.sign_in(ADVOCATE)
+            adviser.reload_until("/work", lambda page: page.locator("#delays").count() == 1)
+            shown = adviser.page.inner_text("#delays")
+            assert "1 urgent delivery to your agency has not left, since" in shown
+            assert "01632 960000" in shown
+            looked_at(adviser)
+
+            coordinator.sign_in(COORDINATOR)
+            assert coordinator.path == "/work", "the first page, without a click"
+            shown = coordinator.page.inner_text("#delays")
+            assert "urgent" in shown
+            assert "of your agency’s referrals ha" in shown
+            looked_at(coordinator)
+            assert "Pellworth" not in coordinator.page.content()
+            _the_sender_sees_it(hub, referral)
+            coordinator.click("#delays a")
+            assert coordinator.path == "/emergency"
+
+            assert hubctl(hub, "operator", "service", "resume", "audit").status == 0
+            for person in (adviser, coordinator):
+                person.reload_until("/work", lambda page: page.locator("#delays").count() == 0)
+                assert not person.seen.console
+    finally:
+        assert hubctl(hub, "operator", "service", "resume", "audit").status == 0

@@ -10,8 +10,9 @@ import httpx2
 from common.web.client import ServiceClient, TokenSource
 from hubformats.clock import SystemClock
 from hubformats.ids import opaque
-from hubpartner.client import HubClient, ServiceName
+from hubpartner.client import HubClient
 from hubpartner.delivery import Delivery
+from hubpartner.operating import ServiceName
 from hubpartner.profile import read_profile
 from tests.support.hubs import ROOT, RunningHub, as_agency, wait_for, whole_inbox
 

@@ -87,7 +87,8 @@ def profile_file(folder: Path, parties: Parties) -> Path:
 class FakeHub:
     """Answers tokens, one inbox, and receipts.
 
-    `down` refuses connections; `problem` is what every call answers instead.
+    `down` refuses connections; `problem` is what every call answers instead, `answers` what some
+    paths do.
     """
 
     envelope: bytes
@@ -96,6 +97,7 @@ class FakeHub:
     token_error: str = ""
     suspended: bool = False
     unavailable: str = ""
+    answers: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     log_files: dict[str, str] = field(default_factory=dict)
     wrong_digest: bool = False
     deliveries: int = 1
@@ -112,13 +114,13 @@ class FakeHub:
         if path == "/.well-known/oauth-authorization-server/identity":
             return _json({"issuer": f"{BASE}/identity", "token_endpoint": f"{BASE}/identity/token"})
         if path == "/identity/token":
-            if self.token_error:
-                return _json({"error": self.token_error}, 400)
-            return _json({"access_token": "t", "token_type": "DPoP", "expires_in": 300})
+            return self._token()
         if self.unavailable and path.startswith(self.unavailable):
             return _json({"code": "paused"}, 503)
         if self.problem is not None:
             return _json(self.problem[1], self.problem[0])
+        if path in self.answers:
+            return _json(self.answers[path][1], self.answers[path][0])
         if path in self.log_files:
             return httpx2.Response(200, text=self.log_files[path])
         if request.url.params.get("cursor") == "r-1":
@@ -132,6 +134,11 @@ class FakeHub:
         if path == "/sharing/v1/inbox":
             return self._page(request.url.params)
         return self._answer(request.method, path, request.content)
+
+    def _token(self) -> httpx2.Response:
+        if self.token_error:
+            return _json({"error": self.token_error}, 400)
+        return _json({"access_token": "t", "token_type": "DPoP", "expires_in": 300})
 
     def _page(self, params: httpx2.QueryParams) -> httpx2.Response:
         """As the real route: one page behind the cursor, which is always given."""

@@ -22,7 +22,7 @@ from portal.shell.model import (
 )
 from portal.shell.repository import hashed
 from portal.sign_in.model import Callback, Redirect, SignInFailed
-from portal.work.model import Known, Sealed, Waiting
+from portal.work.model import Delays, Known, Sealed, Waiting
 from tests.support.portal_packages import ME, keys
 
 ISSUER = "http://identity.example.org"
@@ -113,6 +113,7 @@ class MemoryDeliveries:
     done: list[str] = field(default_factory=list)
     receipts: dict[str, str] = field(default_factory=dict)
     against: Exception | None = None
+    delayed: Delays = field(default_factory=Delays)
 
     def stand(self, **changes: Any) -> None:
         """Have every item stand otherwise."""
@@ -123,6 +124,10 @@ class MemoryDeliveries:
         if self.against is not None:
             raise self.against
         return list(self.items)
+
+    async def delays(self, granted: Granted) -> Delays:
+        assert granted.scope == "disclosure.read"
+        return self.delayed
 
     async def fetch(self, granted: Granted, delivery_id: str) -> Sealed:
         assert granted.scope == "disclosure.read"

@@ -97,6 +97,7 @@ class Services:
             ("GET", "/v1/inbox/([^/]+)", read, self._delivery),
             ("POST", f"{one}/receipt", acknowledge, self._receipt),
             ("POST", f"{one}/acknowledgement", acknowledge, self._acknowledgement),
+            ("GET", "/v1/disclosures/delayed", read, self._delayed),
             ("GET", "/v1/disclosures/unproven", "sharing.request", self._unproven),
             ("GET", "/v1/disclosures", "sharing.request", self._disclosures),
             ("POST", f"{one}/emergency-release", "sharing.request", self._release),
@@ -113,6 +114,13 @@ class Services:
         listed = list(await self.deliveries.waiting(granted("read_deliveries")))
         page = listed[start : start + limit]
         return {"items": [_item(one) for one in page], "nextCursor": str(start + len(page))}
+
+    async def _delayed(self, _: httpx2.Request) -> dict[str, Any]:
+        found = await self.deliveries.delays(granted("read_deliveries"))
+        return {
+            side: {"urgent": one.urgent, "others": one.others, "since": one.since or None}
+            for side, one in (("received", found.received), ("sent", found.sent))
+        }
 
     async def _delivery(self, _: httpx2.Request, delivery_id: str) -> dict[str, Any]:
         listed = await self.deliveries.waiting(granted("read_deliveries"))

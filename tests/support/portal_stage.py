@@ -45,8 +45,13 @@ def send(hub: StandaloneHub, form: dict[str, Any]) -> dict[str, Any]:
 
 def outcome(hub: StandaloneHub, referral: str, recipient: str) -> str:
     """What the sender reads of one recipient."""
-    read = _apart(hub, "northmoor-police", lambda client: client.read_referral(referral))
-    return str({one["recipient"]: one["state"] for one in read["outcomes"]}.get(recipient, ""))
+    found = read(hub, referral)["outcomes"]
+    return str({one["recipient"]: one["state"] for one in found}.get(recipient, ""))
+
+
+def read(hub: StandaloneHub, referral: str) -> dict[str, Any]:
+    """A referral as the police read it."""
+    return _apart(hub, "northmoor-police", lambda client: client.read_referral(referral))
 
 
 def _apart(hub: StandaloneHub, agency: str, work: Any) -> dict[str, Any]:

@@ -31,17 +31,18 @@ from sharing.cases.ports import Withheld
 from sharing.content.model.projection import Kind
 from sharing.context import SERVICE, ContentGone, Record
 from sharing.decisions.model import SharingDecision
+from sharing.delays.model import Delayed, Delays
 from sharing.directory.ports import Directory
-from sharing.disclosures.model.disclosure import (
+from sharing.disclosures.model import (
     PROMISED,
     UNSENT,
     AuthorisedDisclosure,
     Disclosure,
+    Evidence,
     Moved,
     State,
     authorised_disclosure,
 )
-from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import Due, Stuck, Unproven
 from sharing.inbox.model import AuthorisedDelivery, Delivery, Shown, authorised_delivery
 
@@ -403,6 +404,35 @@ class FakeInbox:
         return Shown(each, one.case_id, referrer, one.saved_at, one.acknowledged_at)
 
 
+class FakeDelays:
+    """Fulfils `delays.ports.DelayViews`."""
+
+    def __init__(self, kept: Kept) -> None:
+        self._kept = kept
+
+    def delays(self, granted: Granted) -> Delays:
+        agency = granted.principal.agency
+        waiting = [
+            (one, self._kept.cases[one.case_id])
+            for one in self._kept.disclosures.values()
+            if one.state is State.AWAITING_RECEIPT
+        ]
+        return Delays(
+            self._counted(one for one, _ in waiting if one.recipient == agency),
+            self._counted(
+                one
+                for one, case in waiting
+                if case.referrer == agency and case.source != THIRD_PARTY
+            ),
+        )
+
+    def _counted(self, found: Iterable[Disclosure]) -> Delayed:
+        listed = list(found)
+        urgent = sum(self._kept.snapshots[one.case_id].urgent for one in listed)
+        oldest = min((one.decided_at for one in listed), default=None)
+        return Delayed(urgent, len(listed) - urgent, oldest)
+
+
 class FakeTx:
     """Fulfils every transaction and view that sharing's folders ask for."""
 
@@ -412,6 +442,7 @@ class FakeTx:
         self.decisions = FakeDecisions(kept)
         self.disclosures = FakeDisclosures(kept)
         self.inbox = FakeInbox(kept, clock, directory)
+        self.delays = FakeDelays(kept)
 
     def record(self, entry: AuditEntry) -> Record:
         self.kept.records.append(entry)

@@ -31,7 +31,13 @@ from common.events.sharing import (
     RecipientOutcome,
     SnapshotDecided,
 )
-from hubformats.agency_events import DeliveryAcknowledged, DisclosurePackage, Promise, SavedReceipt
+from hubformats.agency_events import (
+    DeliveryAcknowledged,
+    DisclosurePackage,
+    EnvelopeSetAside,
+    Promise,
+    SavedReceipt,
+)
 
 AT = datetime(2026, 11, 21, 2, 30, 15, 123456, tzinfo=UTC)
 CASE, REFERRAL, DELIVERY, VICTIM, CHILD, MARK = (
@@ -176,6 +182,15 @@ EXAMPLES: tuple[Event, ...] = (
         **_OUTCOME, delivery_id=DELIVERY, clause="NM-4.2", released_at=AT, proof="proven"
     ),
     DisclosureSaved(case_id=CASE, delivery_id=DELIVERY, recipient="northmoor-idva", saved_at=AT),
+    EnvelopeSetAside(
+        notice_id=MARK,
+        event_id=REFERRAL,
+        digest=HASH,
+        reason_code="receipt-malformed",
+        advice="correct-and-send-anew",
+        received_at=AT,
+        log_index=7,
+    ),
     KeyPublished(
         owner="northmoor-idva", use="sig", jwk=JWK, not_before=AT, signed_by_root="e30.e30.AA"
     ),

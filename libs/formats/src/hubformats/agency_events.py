@@ -94,5 +94,26 @@ class DeliveryAcknowledged(Event):
     role: str
 
 
-parse: Final = Vocabulary((DisclosurePackage, SavedReceipt, DeliveryAcknowledged)).parse
+class EnvelopeSetAside(Event):
+    """An authentic envelope of yours could not be applied: nothing in it took effect.
+
+    Its refusal is in the audit log, at `log_index`, before this leaves. `digest` is SHA-256 of the
+    envelope as it came (base64url); the codes are those of `hubformats.set_aside`.
+    """
+
+    TYPE: ClassVar[str] = "hub.envelope-set-aside"
+    VERSION: ClassVar[int] = 1
+
+    notice_id: UUID
+    event_id: UUID
+    digest: str
+    reason_code: str
+    advice: Literal["correct-and-send-anew", "wait", "ask-the-hub"]
+    received_at: datetime
+    log_index: int
+
+
+parse: Final = Vocabulary(
+    (DisclosurePackage, SavedReceipt, DeliveryAcknowledged, EnvelopeSetAside)
+).parse
 """Read what the hub and an agency say to each other."""

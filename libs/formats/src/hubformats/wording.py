@@ -74,6 +74,23 @@ _RULES: Final[dict[str, str]] = {
     "urgent: ": "Urgent: ",
 }
 """How a rule that gave the level begins, in words instead of letters."""
+HOLDS: Final[dict[str, str]] = {
+    "": "waits for its entry in the audit log",
+    "no-answer": "nobody can say now whether it may leave; it is tried again",
+    "newer-version": "the case has changed; the newer version is decided on first",
+    "stream-held": "an earlier message about the case is set aside and not settled",
+    "directory-stale": "the list of agencies and keys is too old to rely on; it is tried again",
+    "recipient-suspended": "the recipient is suspended",
+    "recipient-without-key": "the recipient has no key to seal to",
+    "release-failed": "sending failed; it is tried again",
+    "audit-rejected": "the audit log did not accept its entry",
+    "proof-wrong": "its proof does not verify",
+    "veto": "somebody has said that it must not leave",
+    "superseded": "a newer decision took its place",
+    "key-destroyed": "its content has been erased",
+    "promise-overdue": "the proof that was promised has not come within the hour",
+}
+"""Why a delivery waits or will not leave, for whoever looks after the hub."""
 RULE_LABEL: Final = "Rule that gave the level"
 
 
@@ -140,6 +157,19 @@ def kind(code: str, fuller: bool = False) -> str:
     if fuller and code == "correction":
         return "Fuller referral"
     return _KINDS.get(code, "Delivery")
+
+
+def not_left(urgent: int, others: int, whose: str, since: str) -> str:
+    """Say how many deliveries `whose` have not left, and since when. Empty when there are none."""
+    told = [
+        f"{count} {word}{'delivery' if count == 1 else 'deliveries'}"
+        for count, word in ((urgent, "urgent "), (others, "other " if urgent else ""))
+        if count
+    ]
+    if not told:
+        return ""
+    verb = "has" if urgent + others == 1 else "have"
+    return f"{' and '.join(told)} {whose} {verb} not left, since {dates.moment(since)}"
 
 
 def agency(code: str, names: Mapping[str, str]) -> str:

@@ -1,23 +1,30 @@
 """A typed client of the hub for one partner: tokens, proofs, retries and problems are handled;
 answers come back as plain values."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import httpx2
 
+from hubformats.agency_events import EnvelopeSetAside
 from hubformats.clock import SystemClock
 from hubformats.ids import opaque
 from hubformats.keys import StaticKeys
 from hubpartner.answers import CallFailed
 from hubpartner.calls import Call, Service
-from hubpartner.delivery import Delivery, envelope_of, open_delivery, saved_receipt
+from hubpartner.delivery import (
+    Delivery,
+    envelope_of,
+    open_delivery,
+    open_notice,
+    saved_receipt,
+)
+from hubpartner.operating import OperatorCalls, ServiceName
 from hubpartner.profile import Profile
 from hubpartner.tokens import TokenSource
 
-ServiceName = Literal["referral", "sharing", "audit", "identity", "portal"]
 _WAIT_SLACK: Final = 10.0
 
 
@@ -41,7 +48,7 @@ class InboxPage:
     cursor: str
 
 
-class HubClient:
+class HubClient(OperatorCalls):
     """Calls the hub as the profile's agency.
 
     Every method raises ProblemAnswer, CallFailed or TokenRefused (hubpartner.answers).
@@ -57,7 +64,7 @@ class HubClient:
             "identity": profile.identity_url,
             "portal": profile.portal_url,
         }
-        self._services = {name: Service(url, tokens, http) for name, url in urls.items()}
+        super().__init__({name: Service(url, tokens, http) for name, url in urls.items()})
 
     async def submit_referral(
         self, form: Mapping[str, Any], *, dry_run: bool = False, idempotency_key: str | None = None
@@ -228,130 +235,35 @@ class HubClient:
             )
         )
 
-    async def switch(self, service: ServiceName, turn: Literal["pause", "resume"]) -> None:
-        """Operator: hold a service's work, or let it go on."""
-        await self._services[service].send(
-            Call("POST", f"/v1/operator/{turn}", scope="agency.manage", json={})
-        )
-
-    async def quarantine(
-        self, service: ServiceName, *, topic: str | None = None, reason: str | None = None
-    ) -> list[dict[str, Any]]:
-        """List what a service set aside from the bus and nobody replayed, oldest first.
-
-        For an operator.
-        """
+    async def notices(self) -> list[dict[str, Any]]:
+        """List envelopes of the own agency that were set aside, oldest first: all of them."""
         found: list[dict[str, Any]] = []
-        params = {name: value for name, value in (("topic", topic), ("reason", reason)) if value}
+        params: dict[str, str | int] = {"limit": 100}
         while True:
-            page = await self._services[service].send(
-                Call(
-                    "GET",
-                    "/v1/operator/quarantine",
-                    scope="agency.manage",
-                    params={**params, "limit": 100},
-                )
+            page = await self._services["sharing"].send(
+                Call("GET", "/v1/notices", scope="disclosure.read", params=params)
             )
             found += page["items"]
-            if not page.get("nextCursor"):
+            if page.get("nextCursor") is None:
                 return found
-            params["cursor"] = page["nextCursor"]
+            params = {**params, "cursor": page["nextCursor"]}
 
-    async def replay(
-        self,
-        service: ServiceName,
-        *,
-        topic: str | None = None,
-        reason: str | None = None,
-        digests: Sequence[str] = (),
-    ) -> dict[str, Any]:
-        """Try again what a service set aside.
-
-        For an operator. Returns how many were applied, known, still aside, absent.
-        """
-        body = {"topic": topic, "reason": reason, "digests": list(digests)}
-        return await self._services[service].send(
-            Call("POST", "/v1/operator/quarantine/replay", scope="agency.manage", json=body)
-        )
-
-    async def discard(
-        self,
-        service: ServiceName,
-        topic: str,
-        *,
-        why: str,
-        reason: str | None = None,
-        digests: Sequence[str] = (),
-    ) -> dict[str, Any]:
-        """Let go of what can never be applied.
-
-        For an operator: these digests of a topic, or all there that nobody vouches for. Returns how
-        many.
-        """
-        body = {"topic": topic, "why": why, "reason": reason, "digests": list(digests)}
-        return await self._services[service].send(
-            Call("POST", "/v1/operator/quarantine/discard", scope="agency.manage", json=body)
-        )
-
-    async def decide_again(
-        self,
-        *,
-        deliveries: Sequence[str] = (),
-        reason: str | None = None,
-        agency: str | None = None,
-        case_reference: str | None = None,
-    ) -> dict[str, Any]:
-        """Have what is blocked decided on again, named in exactly one way.
-
-        For an operator. Returns how many cases, and how many deliveries were prepared anew.
-        """
-        body = {
-            "deliveryIds": list(deliveries),
-            "reason": reason,
-            "agency": agency,
-            "caseReference": case_reference,
-        }
+    async def delayed(self) -> dict[str, Any]:
+        """Count deliveries that wait for the audit log: to the own agency, and of its referrals."""
         return await self._services["sharing"].send(
-            Call("POST", "/v1/disclosures/decide-again", scope="agency.manage", json=body)
-        )
-
-    async def stuck(self) -> dict[str, Any]:
-        """Operator: what has not left, by reason."""
-        return await self._services["sharing"].send(
-            Call("GET", "/v1/disclosures/stuck", scope="agency.manage")
-        )
-
-    async def agency(self, agency: str) -> dict[str, Any]:
-        """What the directory says of an agency: name, kind, whether it is suspended."""
-        return await self._services["identity"].send(
-            Call("GET", f"/v1/agencies/{agency}", scope="directory.read")
-        )
-
-    async def suspend(
-        self, agency: str, reason_code: str, *, idempotency_key: str | None = None
-    ) -> dict[str, Any]:
-        """Operator: from now on nothing of this agency counts, token or not."""
-        path = f"/v1/agencies/{agency}/suspension"
-        return await self._services["identity"].send(
-            Call(
-                "POST",
-                path,
-                scope="agency.manage",
-                json={"reasonCode": reason_code},
-                idempotency_key=idempotency_key or opaque(),
-            )
-        )
-
-    async def restore(self, agency: str, reason_code: str = "resolved") -> None:
-        """Operator: the agency may act again."""
-        path, why = f"/v1/agencies/{agency}/suspension", {"reasonCode": reason_code}
-        await self._services["identity"].send(
-            Call("DELETE", path, scope="agency.manage", params=why)
+            Call("GET", "/v1/disclosures/delayed", scope="disclosure.read")
         )
 
     def open(self, item: InboxItem) -> Delivery:
         """Open and check a delivery offline, with the profile's keys and the pinned hub key."""
         return open_with(self.profile, item.envelope)
+
+    def open_notice(self, envelope: bytes) -> EnvelopeSetAside:
+        """Open a notice from the own topic. Raises EnvelopeRefused, PackageRefused."""
+        keys = StaticKeys(self.profile.hub)
+        return open_notice(
+            envelope, me=self.profile.agency, opening=self.profile.opening, keys=keys
+        )
 
 
 def open_with(profile: Profile, envelope: bytes) -> Delivery:

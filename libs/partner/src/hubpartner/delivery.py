@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hubformats.agency_events import DisclosurePackage, parse
+from hubformats.agency_events import DisclosurePackage, EnvelopeSetAside, parse
 from hubformats.canonical import unb64u
 from hubformats.clock import SystemClock
 from hubformats.envelope import Opened, digest, open_envelope
-from hubformats.event import EventMalformed, EventUnknown
+from hubformats.event import Event, EventMalformed, EventUnknown
 from hubformats.ids import uuid7
 from hubformats.jws import sign
 from hubformats.keys import KeySource, OpeningKey, SigningKey
@@ -41,17 +41,37 @@ def open_delivery(
     Raises EnvelopeRefused when it cannot be opened or its signature fails, PackageRefused when it
     proves nothing.
     """
-    opened = open_envelope(envelope, me=me, opening=opening, keys=keys)
-    if opened.source != SENDER:
-        raise PackageRefused(0, "not-from-sharing")
-    try:
-        event = parse(opened.type, opened.version, opened.data)
-    except (EventUnknown, EventMalformed):
-        raise PackageRefused(0, "package-unknown") from None
+    opened, event = _opened(envelope, me, opening, keys)
     if not isinstance(event, DisclosurePackage):
         raise PackageRefused(0, "package-unknown")
     verdict = verify_package(event, me=me, log=log)
     return Delivery(str(event.delivery_id), digest(envelope), opened, event, verdict)
+
+
+def open_notice(
+    envelope: bytes, *, me: str, opening: Mapping[str, OpeningKey], keys: KeySource
+) -> EnvelopeSetAside:
+    """Open the notice that an envelope of the agency `me` was set aside, and check its sender.
+
+    It comes on the agency's topic, between deliveries. Raises EnvelopeRefused when it cannot be
+    opened or its signature fails, PackageRefused when it is no such notice.
+    """
+    _, event = _opened(envelope, me, opening, keys)
+    if not isinstance(event, EnvelopeSetAside):
+        raise PackageRefused(0, "notice-unknown")
+    return event
+
+
+def _opened(
+    envelope: bytes, me: str, opening: Mapping[str, OpeningKey], keys: KeySource
+) -> tuple[Opened, Event]:
+    opened = open_envelope(envelope, me=me, opening=opening, keys=keys)
+    if opened.source != SENDER:
+        raise PackageRefused(0, "not-from-sharing")
+    try:
+        return opened, parse(opened.type, opened.version, opened.data)
+    except (EventUnknown, EventMalformed):
+        raise PackageRefused(0, "package-unknown") from None
 
 
 def saved_receipt(delivery: Delivery, *, signer: SigningKey, system: str) -> str:

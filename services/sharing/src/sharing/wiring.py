@@ -43,14 +43,15 @@ from sharing.decisions.consumers import CaseConsumer
 from sharing.decisions.repository import SqlDecisions
 from sharing.decisions.use_cases.run import DecisionContext
 from sharing.decisions.worker import Restored
+from sharing.delays import routes as delays_routes
+from sharing.delays.repository import SqlDelayViews
 from sharing.directory.client import HubDirectory
 from sharing.directory.ports import Directory
 from sharing.disclosures import routes as disclosures_routes
 from sharing.disclosures.client import ReferralChecks
 from sharing.disclosures.consumers import ReceiptConsumer
 from sharing.disclosures.ports import Promises, ReleaseChecks
-from sharing.disclosures.repository.disclosures import SqlDisclosures
-from sharing.disclosures.repository.views import SqlDisclosureViews
+from sharing.disclosures.repository import SqlDisclosures, SqlDisclosureViews
 from sharing.disclosures.use_cases.steps import ReleaseContext
 from sharing.disclosures.worker import Releases
 from sharing.inbox import routes as inbox_routes
@@ -58,6 +59,11 @@ from sharing.inbox.consumers import InboundConsumer
 from sharing.inbox.repository import SqlInbox, SqlInboxViews
 from sharing.inbox.use_cases.arrivals import Arrivals
 from sharing.inbox.use_cases.receiving import InboxContext
+from sharing.notices import routes as notices_routes
+from sharing.notices.consumers import NoticeConsumer
+from sharing.notices.repository import SqlNotices, SqlNoticeViews
+from sharing.notices.use_cases import NoticeContext
+from sharing.notices.worker import Notifier
 from sharing.tables import SUBJECT_KEY, TABLES, CaseKeys, RepositoryDeps
 
 T = TypeVar("T")
@@ -68,9 +74,11 @@ _REFERRAL: Final = "svc:referral"
 ROUTERS: Final = (
     inbox_routes.router,
     inbox_routes.deliveries,
+    notices_routes.router,
     agreements_routes.router,
     decisions_routes.router,
     decisions_routes.again,
+    delays_routes.router,
     disclosures_routes.router,
 )
 PROBLEMS: Final = {
@@ -91,6 +99,7 @@ class SqlTx:
         self.decisions = SqlDecisions(unit, keys)
         self.disclosures = SqlDisclosures(unit, deps, keys)
         self.inbox = SqlInbox(unit, deps, self.disclosures)
+        self.notices = SqlNotices(unit, deps)
 
     def record(self, entry: AuditEntry) -> Record:
         """Write an audit record in this transaction."""
@@ -111,6 +120,8 @@ class SqlView:
         self.cases = SqlCaseViews(connection)
         self.disclosures = SqlDisclosureViews(connection)
         self.inbox = SqlInboxViews(connection)
+        self.delays = SqlDelayViews(connection)
+        self.notices = SqlNoticeViews(connection)
 
 
 class SharingStore:
@@ -154,6 +165,7 @@ class Parts:
     cases: CaseConsumer
     receipts: ReceiptConsumer
     inbound: InboundConsumer
+    notices: NoticeConsumer
     restored: Restored
     reminder: Reminder
     releases: Releases
@@ -185,6 +197,7 @@ async def build(
     parts.cases.register(frame.inbox)
     parts.inbound.register(frame.inbox)
     parts.receipts.register(frame.trail)
+    parts.notices.register(frame.inbox, frame.trail)
     for subscription in subscriptions(list(frame.bootstrap.agencies)):
         frame.subscribe(subscription)
     app = create_app(
@@ -221,7 +234,7 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
     }
     deciding = DecisionContext(**context, agreements=agreements)
     releasing = ReleaseContext(**context, log=outside.log, spread_ms=settings.delivery_spread_ms)
-    receiving = InboxContext(**context)
+    receiving, telling = InboxContext(**context), NoticeContext(**context)
 
     def after_proof() -> None:
         releases.wake()
@@ -241,7 +254,8 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
         return SqlTx(unit, deps)
 
     restored, reminder = Restored(store, deciding), Reminder(agreements, deciding)
-    releases = Releases(store, releasing, outside.checks, (restored.step, reminder.step))
+    rounds = (restored.step, reminder.step, Notifier(store, telling).step)
+    releases = Releases(store, releasing, outside.checks, rounds)
     return Parts(
         store=store,
         agreements=agreements,
@@ -251,6 +265,7 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
         cases=CaseConsumer(deciding, opened),
         receipts=ReceiptConsumer(releasing, opened),
         inbound=InboundConsumer(receiving, opened),
+        notices=NoticeConsumer(telling, opened),
         restored=restored,
         reminder=reminder,
         releases=releases,

@@ -18,7 +18,12 @@ from common.events.sharing import (
     PromiseBroken,
     SnapshotDecided,
 )
-from hubformats.agency_events import DeliveryAcknowledged, DisclosurePackage, SavedReceipt
+from hubformats.agency_events import (
+    DeliveryAcknowledged,
+    DisclosurePackage,
+    EnvelopeSetAside,
+    SavedReceipt,
+)
 from hubformats.event import Event, EventMalformed, EventUnknown, Vocabulary
 
 ALL: tuple[type[Event], ...] = (
@@ -34,6 +39,7 @@ ALL: tuple[type[Event], ...] = (
     DisclosurePackage,
     DisclosureReleased,
     DisclosureSaved,
+    EnvelopeSetAside,
     KeyPublished,
     KeyRetired,
     PromiseBroken,

@@ -20,7 +20,12 @@ from common.events.sharing import (
     PromiseBroken,
     SnapshotDecided,
 )
-from hubformats.agency_events import DeliveryAcknowledged, DisclosurePackage, SavedReceipt
+from hubformats.agency_events import (
+    DeliveryAcknowledged,
+    DisclosurePackage,
+    EnvelopeSetAside,
+    SavedReceipt,
+)
 from hubformats.event import Event
 
 Events = tuple[type[Event], ...]
@@ -45,7 +50,7 @@ SHARED: Final[Mapping[str, Events]] = {
     **{topics.audit(service): (AuditBatch,) for service in topics.SERVICES},
     topics.AUDIT_RECEIPT: (AuditReceipts, AuditRejected),
 }
-DELIVERED: Final[Events] = (DisclosurePackage,)
+DELIVERED: Final[Events] = (DisclosurePackage, EnvelopeSetAside)
 """On an agency's `hub.disclosure` topic."""
 SPOKEN: Final[Events] = (SavedReceipt, DeliveryAcknowledged)
 """On an agency's `hub.inbound` topic."""

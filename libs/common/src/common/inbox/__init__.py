@@ -4,7 +4,7 @@ aside, never dropped."""
 from common.inbox.batch import Tally
 from common.inbox.errors import DirectoryUnavailable, Refused, Transient
 from common.inbox.inbox import REPLAY_LIMIT, Inbox
-from common.inbox.quarantine import Quarantined, Waiting
+from common.inbox.quarantine import Waiting
 from common.inbox.received import Received
 from common.inbox.tables import inbox_tables
 
@@ -12,7 +12,6 @@ __all__ = [
     "REPLAY_LIMIT",
     "DirectoryUnavailable",
     "Inbox",
-    "Quarantined",
     "Received",
     "Refused",
     "Tally",

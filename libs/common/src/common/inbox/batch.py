@@ -127,6 +127,7 @@ class Batch:
         self._replayed: list[tuple[str, UUID]] = []
         self._streams: dict[tuple[str, str], _Stream] = {}
         self.tally = Tally()
+        self.set_aside: list[tuple[Received, str, str]] = []
 
     def apply(self, items: Sequence[Item], *, replay: bool = False) -> Tally:
         """Apply what can be applied.
@@ -195,7 +196,9 @@ class Batch:
 
     def _set_aside(self, item: Item, reason: str) -> None:
         self.tally.quarantined += 1
-        quarantine.put(self._unit, self._outbox, self._clock, self._consumer, item, reason)
+        new = quarantine.put(self._unit, self._outbox, self._clock, self._consumer, item, reason)
+        if new and item.received is not None:
+            self.set_aside.append((item.received, envelope_digest(item.record), reason))
 
     def _understand(self, got: Received) -> tuple[Event, Handling]:
         try:

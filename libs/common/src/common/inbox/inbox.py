@@ -18,7 +18,7 @@ from common.events import Event
 from common.faults import crash_point
 from common.inbox import quarantine
 from common.inbox.batch import Batch, Handling, NeedsCare, Tally
-from common.inbox.quarantine import Quarantined, Waiting, Wanted
+from common.inbox.quarantine import Waiting, Wanted
 from common.inbox.received import Item, Opener, Opening, Received, Senders, envelope_digest
 from common.inbox.tables import INBOX
 from common.outbox import Outbox
@@ -28,6 +28,7 @@ from hubformats.keys import KeySource
 _log = logging.getLogger(__name__)
 
 E = TypeVar("E", bound=Event)
+ToldAside = Callable[[Unit, Received, str, str], None]
 
 REPLAY_LIMIT: Final = 1_000
 """One replay is one call of an operator, who waits for its answer."""
@@ -56,6 +57,7 @@ class Inbox:
         self._clock = clock
         self._opener = Opener(me=me, opening=opening, keys=keys, clock=clock)
         self._handlers: dict[type[Event], Handling] = {}
+        self._told_aside: list[ToldAside] = []
         self._consumptions: list[Consumption] = []
         self._speakers: dict[str, Senders | None] = {}
         self.tally = Tally()
@@ -79,6 +81,13 @@ class Inbox:
         """These classes are known and of no use here."""
         for event_type in event_types:
             self._handlers[event_type] = Handling(None)
+
+    def on_set_aside(self, told: ToldAside) -> None:
+        """Call `told` with each authentic envelope that is set aside, its digest and the reason.
+
+        Once, in the transaction that sets it aside.
+        """
+        self._told_aside.append(told)
 
     async def consume(
         self,
@@ -139,10 +148,6 @@ class Inbox:
             stream=stream,
             topics=topics,
         )
-
-    def quarantined(self, connection: Connection) -> Sequence[Quarantined]:
-        """What this service set aside, oldest first, replayed or not."""
-        return quarantine.listing(connection)
 
     def forget(self, unit: Unit, *, before: datetime, limit: int = 1_000) -> int:
         """Delete the marks of events applied before then; how many.
@@ -281,6 +286,9 @@ class Inbox:
             unit, group, self._handlers, outbox=self._outbox, clock=self._clock, careful=careful
         )
         tally = batch.apply(items, replay=replay)
+        for got, digest, reason in batch.set_aside:
+            for told in self._told_aside:
+                told(unit, got, digest, reason)
         crash_point("inbox.before-commit")
         return tally
 

@@ -42,25 +42,6 @@ _counter = metrics.get_meter("hub.inbox").create_counter(
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
-    """One envelope in quarantine, as an operator sees it.
-
-    `holds` releases on its stream until it is replayed.
-    """
-
-    topic: str
-    key: bytes
-    digest: str
-    reason: str
-    holds: bool
-    source: str | None
-    stream: str | None
-    event_id: UUID | None
-    at: datetime
-    replayed_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
 class Waiting:
     """One envelope that was not replayed yet.
 
@@ -79,8 +60,8 @@ class Waiting:
     event_id: UUID | None
 
 
-def put(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, item: Item, reason: str) -> None:
-    """Send the untouched envelope to its topic's quarantine, once however often it comes.
+def put(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, item: Item, reason: str) -> bool:
+    """Send the untouched envelope to its topic's quarantine, once; true when it is new there.
 
     Authentic: `item.received` is set; the row then holds releases until it is replayed. One that
     was taken for a forgery and turns out authentic, because its key became known, holds from now
@@ -92,12 +73,12 @@ def put(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, item: Item, rea
         select(QUARANTINE.c.authentic).where(_is(consumer, digest))
     ).scalar_one_or_none()
     if known is not None and got is None:
-        return
+        return False
     if known:
         unit.connection.execute(
             update(QUARANTINE).where(_is(consumer, digest)).values(reason=reason)
         )
-        return
+        return False
     unit.connection.execute(delete(QUARANTINE).where(_is(consumer, digest)))
     headers = (
         *_without_ours(record.headers),
@@ -127,6 +108,7 @@ def put(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, item: Item, rea
         },
     )
     unit.after_commit(lambda: _alarm(record, reason, consumer, authentic=got is not None))
+    return True
 
 
 def release(unit: Unit, outbox: Outbox, clock: Clock, consumer: str, digest: str) -> None:
@@ -222,26 +204,6 @@ def _holding(by_key: bool, by_stream: bool, by_topic: bool) -> Prepared:
         return select(exists().where(*asked))
 
     return Prepared(wanted)
-
-
-def listing(connection: Connection) -> Sequence[Quarantined]:
-    """Everything this service ever put into quarantine, oldest first."""
-    rows = connection.execute(select(QUARANTINE).order_by(QUARANTINE.c.at))
-    return [
-        Quarantined(
-            row.topic,
-            row.key,
-            row.digest,
-            row.reason,
-            row.authentic and row.replayed_at is None,
-            row.source,
-            row.stream,
-            row.event_id,
-            row.at,
-            row.replayed_at,
-        )
-        for row in rows
-    ]
 
 
 def restored(row: Waiting, value: bytes, headers: tuple[tuple[str, bytes], ...]) -> Incoming:

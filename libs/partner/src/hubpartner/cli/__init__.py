@@ -62,6 +62,8 @@ _TOKEN_ADVICE = {
 }
 
 
+_LATER = frozenset({429, 503})
+"""Statuses of a hub that is there and says to try later, such as a paused service."""
 _CODES: Mapping[type[Exception], str] = {
     CallFailed: "no-answer",
     ClockRefused: "clock-refused",
@@ -89,7 +91,8 @@ _KNOWN = (
 def main() -> None:
     """Entry point.
 
-    Exit codes: 0 done, 1 refused or not verified, 2 used wrongly, 3 the hub cannot be reached.
+    Exit codes: 0 done, 1 refused or not verified, 2 used wrongly, 3 the hub cannot be reached or
+    says to try later.
     """
     stamina.instrumentation.set_on_retry_hooks([])  # a person wants the outcome, not each try
     arguments = sys.argv[1:]
@@ -140,7 +143,8 @@ def _explained(error: Exception) -> tuple[int, Sequence[str]]:
                 for fault in error.errors
             )
             refusal = f"The hub refused ({error.status} {error.code}). {error.detail}"
-            return 1, (refusal, *faults, f"  correlation id {error.correlation_id}")
+            code = 3 if error.status in _LATER else 1
+            return code, (refusal, *faults, f"  correlation id {error.correlation_id}")
         case TokenRefused():
             advice = _TOKEN_ADVICE.get(error.code, "check client, keys and scope of the profile.")
             code = 3 if error.code == "unreachable" else 1

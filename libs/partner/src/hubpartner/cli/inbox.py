@@ -10,6 +10,9 @@ from hubformats.agency_events import TakingUp
 from hubformats.clock import SystemClock
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
+from hubformats.set_aside import why
+from hubpartner.answers import ProblemAnswer
+from hubpartner.cli.delays import delays_of, say_backlog, say_delays
 from hubpartner.cli.session import (
     FilePath,
     command,
@@ -54,7 +57,7 @@ def app(context: click.Context, as_json: bool, cursor: str | None, wait: int) ->
     if context.invoked_subcommand is not None:
         return
 
-    async def work(client: HubClient) -> tuple[str, list[dict[str, Any]]]:
+    async def work(client: HubClient) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         after = ""
         async for page in client.inbox_pages(cursor=cursor, wait=wait):
@@ -67,12 +70,18 @@ def app(context: click.Context, as_json: bool, cursor: str | None, wait: int) ->
                     )
             rows += found
             after = page.cursor
-        return after, rows
+        return after, rows, await delays_of(client)
 
-    after, rows = with_hub(context, work)
+    try:
+        after, rows, delays = with_hub(context, work)
+    except ProblemAnswer as refused:
+        if not as_json:
+            say_backlog(context, refused)
+        raise
     if as_json:
-        say_json({"items": rows, "cursor": after})
+        say_json({"items": rows, "cursor": after, "delayed": delays or None})
         return
+    say_delays(context, delays)
     say(_count(rows))
     say(f"Next time: {command(context, f'inbox --cursor {after}')}")
 
@@ -147,6 +156,24 @@ def acknowledge(context: click.Context, delivery_id: str, role: str) -> None:
         look="inbox",
     )
     say_done(f"Delivery is {answer['state']}, since {when(answer['acknowledgedAt'])}.", answer)
+
+
+@app.command()
+@json_option
+@click.pass_context
+def notices(context: click.Context, as_json: bool) -> None:
+    """List what you sent on your topic that was set aside: why, and what to do."""
+    found = with_hub(context, lambda client: client.notices())
+    if as_json:
+        say_json(found)
+        return
+    if not found:
+        say("Nothing of yours was set aside.")
+    for one in found:
+        say(
+            f"{when(one['receivedAt'])}  {one['eventId']} was set aside and took no effect: "
+            f"{why(one['reasonCode'])}. {one['whatToDo']}"
+        )
 
 
 def _count(rows: list[dict[str, Any]]) -> str:

@@ -8,6 +8,8 @@ from typing import Any, Final
 import click
 
 from hubformats.wording import rule
+from hubpartner.answers import ProblemAnswer
+from hubpartner.cli.delays import say_backlog
 from hubpartner.cli.session import (
     CommandFailed,
     FilePath,
@@ -31,7 +33,7 @@ _MEANING = {
     "same one, acknowledge: sent-again",
 }
 _STATES = {
-    "decided": "may know; package being prepared",
+    "decided": "may know; waits for its entry in the audit log",
     "released": "package delivered to its inbox",
     "saved": "saved in its system of record",
     "blocked": "held back; the hub's desk is looking at it",
@@ -89,7 +91,12 @@ def submit(context: click.Context, file: Path, dry_run: bool, as_json: bool) -> 
 @click.pass_context
 def show(context: click.Context, referral_id: str, as_json: bool) -> None:
     """Show a referral of yours and what became of it."""
-    answer = with_hub(context, lambda client: client.read_referral(referral_id))
+    try:
+        answer = with_hub(context, lambda client: client.read_referral(referral_id))
+    except ProblemAnswer as refused:
+        if not as_json:
+            say_backlog(context, refused)
+        raise
     if as_json:
         say_json(answer)
         return
@@ -109,6 +116,12 @@ def show(context: click.Context, referral_id: str, as_json: bool) -> None:
         say(
             f"  {outcome['recipient']}: {_STATES.get(outcome['state'], outcome['state'])}{proof} "
             f"({when(outcome['changedAt'])})"
+        )
+    if any(outcome.get("waitingSince") for outcome in answer["outcomes"]):
+        say(
+            f"{'URGENT: not' if answer.get('provisional') else 'Not'} everybody was told yet. If "
+            "somebody is in danger now, call 999 and ring them. A coordinator of yours can release "
+            f"what waits: {profile_of(context).portal_url}/emergency"
         )
 
 

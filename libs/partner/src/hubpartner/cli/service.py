@@ -6,12 +6,15 @@ from typing import Final, get_args
 
 import click
 
+from hubformats.set_aside import why as reason_in_words
+from hubformats.wording import HOLDS
 from hubpartner.cli.session import json_done, json_option, say, say_done, say_json, when, with_hub
-from hubpartner.client import ServiceName
+from hubpartner.operating import ServiceName
 
 WHY: Final = ("forged", "unreadable", "sent-anew", "obsolete", "exercise")
 """Why something set aside is let go of."""
 
+_STATES: Final = {"awaiting_receipt": "waiting", "proven": "waiting", "blocked": "held back"}
 _name = click.argument("name", type=click.Choice(get_args(ServiceName)))
 _reason = click.option("--reason", help="Only set aside for this reason, such as agency-suspended")
 _digests = click.argument("digests", nargs=-1)
@@ -68,7 +71,8 @@ def quarantine(
         holds = "holds its case" if row["holds"] else "holds nothing"
         say(
             f"{when(row['receivedAt'])}  {row['reason']:<20} {row['topic']}  "
-            f"{row.get('sender') or 'sender not proven'}  {holds}  {row['digest']}"
+            f"{row.get('sender') or 'sender not proven'}  {holds}  {row['digest']}  "
+            f"({reason_in_words(row['reason'])})"
         )
 
 
@@ -197,16 +201,22 @@ def stuck(context: click.Context, as_json: bool) -> None:
         say("Nothing waits and nothing is blocked.")
     for row in items:
         say(
-            f"{row['count']:>5}  {row['state']:<17} {row['reason'] or '-':<22} since "
-            f"{when(row['oldest'])}"
+            f"{row['count']:>5}  {_STATES.get(row['state'], row['state'])}: "
+            f"{_hold(row['reason'])}, since {when(row['oldest'])}"
         )
     for row in withheld:
         say(
-            f"{row['count']:>5}  {'withheld':<17} {'suspended: ' + row['recipient']:<22} since "
-            f"{when(row['oldest'])}"
+            f"{row['count']:>5}  withheld: {row['recipient']} was suspended when it was decided, "
+            f"since {when(row['oldest'])}"
         )
     if overdue:
-        say(f"{overdue:>5}  {'released':<17} {'log entry overdue':<22} promised in an emergency")
+        say(f"{overdue:>5}  left on a promise: {HOLDS['promise-overdue']} (promise-overdue)")
+
+
+def _hold(reason: str) -> str:
+    """Say why in words, with the code that `decide-again --reason` takes."""
+    words = HOLDS.get(reason, "")
+    return f"{words} ({reason})" if words and reason else words or reason
 
 
 def _cases(count: int) -> str:

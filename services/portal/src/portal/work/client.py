@@ -7,7 +7,7 @@ from common.access import Granted
 from hubformats.statement import EnvelopeRefused
 from hubpartner.delivery import envelope_of
 from portal.shell.ports import Calls
-from portal.work.model import Sealed, Waiting
+from portal.work.model import Delayed, Delays, Sealed, Waiting
 
 _PAGE: Final = 100
 _PAGES: Final = 20
@@ -32,6 +32,11 @@ class SharingDeliveries:
             params = {**params, "cursor": body["nextCursor"]}
         return found
 
+    async def delays(self, granted: Granted) -> Delays:
+        """Count what has not left, on either side of the agency."""
+        body = await self._calls.get("sharing", "/v1/disclosures/delayed", granted.scope)
+        return Delays(_delayed(body["received"]), _delayed(body["sent"]))
+
     async def fetch(self, granted: Granted, delivery_id: str) -> Sealed:
         """Fetch one delivery.
 
@@ -52,6 +57,10 @@ class SharingDeliveries:
         """Say that a role has taken it up."""
         path = f"/v1/disclosures/{delivery_id}/acknowledgement"
         await self._calls.post("sharing", path, granted.scope, {"role": role})
+
+
+def _delayed(raw: Mapping[str, Any]) -> Delayed:
+    return Delayed(raw["urgent"], raw["others"], raw["since"] or "")
 
 
 def _waiting(raw: Mapping[str, Any]) -> Waiting:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from hubformats.wording import not_left
 from hubpartner.delivery import Delivery
 
 
@@ -15,6 +16,49 @@ class KeysKeptElsewhere(Exception):
 
 class AuditBacklog(Exception):
     """Reads cannot be accounted for now, so nothing is opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """How many deliveries wait for their entry in the audit log, and since when (as served)."""
+
+    urgent: int = 0
+    others: int = 0
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """What waits on its way to the agency, and of the agency's own referrals to others."""
+
+    received: Delayed = field(default_factory=Delayed)
+    sent: Delayed = field(default_factory=Delayed)
+
+
+@dataclass(frozen=True, slots=True)
+class DelayLine:
+    """One sentence on what waits. `own`: of this agency's referrals, so its people may release."""
+
+    text: str
+    urgent: bool
+    own: bool
+
+
+def delay_lines(delays: Delays) -> tuple[DelayLine, ...]:
+    """Say what waits for this agency, then what waits of its own referrals. Empty when none does.
+
+    Both are said, though only the referring agency's coordinator can release: an adviser who knows
+    that something urgent is on its way can ring.
+    """
+    sides = (
+        (delays.received, "to your agency", False),
+        (delays.sent, "of your agency’s referrals", True),
+    )
+    return tuple(
+        DelayLine(f"{text}.", bool(one.urgent), own)
+        for one, whose, own in sides
+        if (text := not_left(one.urgent, one.others, whose, one.since))
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from common.access import Granted
 from hubformats.audit_record import AuditEntry
 from hubformats.keys import OpeningKey, SigningKey
 from portal.shell.model import Session
-from portal.work.model import Known, Sealed, Waiting
+from portal.work.model import Delays, Known, Sealed, Waiting
 
 
 class Deliveries(Protocol):
@@ -22,6 +22,10 @@ class Deliveries(Protocol):
 
     async def waiting(self, granted: Granted) -> Sequence[Waiting]:
         """List deliveries, oldest first. One that is damaged is listed like any other."""
+        ...
+
+    async def delays(self, granted: Granted) -> Delays:
+        """Count what has not left, because its entry is not in the audit log. Names no case."""
         ...
 
     async def fetch(self, granted: Granted, delivery_id: str) -> Sealed:

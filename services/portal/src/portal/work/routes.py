@@ -15,11 +15,11 @@ from hubformats.dates import london_day
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
 from portal.depends import ContextDep
-from portal.shell.model import Session
+from portal.shell.model import CallRefused, Session
 from portal.shell.routes.layout import ShowDep, see_other
 from portal.shell.routes.session import ANYONE, POSTED, SessionDep, WatchedDep, may
 from portal.work import use_cases
-from portal.work.model import AuditBacklog, KeysKeptElsewhere
+from portal.work.model import AuditBacklog, KeysKeptElsewhere, delay_lines
 from portal.work.ports import WorkPorts
 from portal.work.rules.shown import held_back, names_referrer, reasons, risk_level, sections, strip
 
@@ -40,9 +40,18 @@ class Work:
     show: ShowDep
 
     async def list(self, session: Session, granted: Granted, *, still: bool) -> Response:
-        """Render the list."""
+        """Render the list, and above it what has not left because the audit log is silent.
+
+        The list itself is not shown while looks cannot be accounted for; what waits is.
+        """
         deliveries = self.ports.deliveries_for(session)
-        rows = await use_cases.work_list(self.context, self.ports, granted, deliveries)
+        delays = delay_lines(await deliveries.delays(granted))
+        try:
+            rows = await use_cases.work_list(self.context, self.ports, granted, deliveries)
+        except CallRefused as refused:
+            if refused.code != "audit-backlog":
+                raise
+            return self.show("work/no_list.html", delays=delays, still=still)
         accepted = [row for row in rows if row.state == "accepted"]
         waiting = [row for row in rows if row.state != "accepted"]
         groups = [
@@ -50,7 +59,9 @@ class Work:
             ("accepted", "Accepted", "Nothing accepted yet.", accepted),
         ]
         opens_here = bool(self.ports.keys.opening(granted))
-        return self.show("work/work.html", groups=groups, still=still, opens_here=opens_here)
+        return self.show(
+            "work/work.html", groups=groups, still=still, opens_here=opens_here, delays=delays
+        )
 
     def not_shown(self, reason: Exception) -> Response:
         """Say why a delivery is not shown here."""

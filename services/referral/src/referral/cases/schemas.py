@@ -65,6 +65,12 @@ class OutcomeOut(ApiModel):
         "this recipient",
     )
     changed_at: Timestamp
+    waiting_since: Timestamp | None = Field(
+        default=None,
+        description="Set while this recipient may know and its part has not left: it waits for its "
+        "entry in the audit log, which usually takes a second. While it lasts and somebody is in "
+        "danger, ring them; a coordinator of yours can release it in an emergency",
+    )
 
 
 class ReferralRead(ReferralOut):
@@ -166,6 +172,7 @@ def referral_read(status: ReferralStatus, context: Context) -> ReferralRead:
             proof=outcome.proof,
             earlier_promise=outcome.earlier_promise,
             changed_at=outcome.changed_at,
+            waiting_since=outcome.waiting_since,
         )
         for outcome in status.outcomes
     )

@@ -67,7 +67,7 @@ if (idle) {
 // keyboard is stays where it is, and a listener is told only when something other than the time has changed.
 const renewal = document.querySelector('[data-module="hub-renewal"]');
 if (renewal) {
-  const told = (list) => [...list.querySelectorAll("tbody tr")].map((row) => row.textContent).join();
+  const told = (list) => [...list.querySelectorAll("tbody tr, .hub-strip")].map((row) => row.textContent).join();
   const renew = async () => {
     const answer = await fetch(renewal.dataset.from).catch(() => null);
     if (answer && (answer.status === 401 || answer.status === 403)) {

@@ -65,6 +65,11 @@ class Outcome:
     earlier_promise: Proof | None = None
     """What an emergency release of an earlier version came to that has no proof."""
 
+    @property
+    def waiting_since(self) -> datetime | None:
+        """When it was decided, while it has not left; None before and after."""
+        return self.changed_at if self.state is OutcomeState.DECIDED else None
+
     def heard(self, news: "Outcome") -> "Outcome":
         """Take in news of the same recipient; older or repeated news changes nothing.
 

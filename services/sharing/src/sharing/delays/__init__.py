@@ -1,0 +1,1 @@
+"""What may be told and has not left, as counts for those who could act on it."""

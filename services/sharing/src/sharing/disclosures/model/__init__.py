@@ -1,1 +1,0 @@
-"""The life of a disclosure, and the evidence that it was logged before it left."""

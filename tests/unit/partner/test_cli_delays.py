@@ -1,0 +1,94 @@
+"""What `hubctl` says of what has not left or took no effect, and who can act."""
+
+import json
+from typing import Any
+
+from tests.support.packages import DELIVERY
+from tests.support.partner_harness import BASE
+from tests.support.partner_shell import Shell
+
+DELAYED, NOTICES = "/sharing/v1/disclosures/delayed", "/sharing/v1/notices"
+SINCE = "2026-11-21T02:40:00Z"
+NONE = {"urgent": 0, "others": 0, "since": None}
+BACKLOG = {"code": "audit-backlog", "detail": "Try again later.", "correlationId": "c"}
+
+
+def referral(**outcome: Any) -> dict[str, Any]:
+    """An urgent referral with one outcome."""
+    told = {"recipient": "northmoor-idva", "proof": None, "changedAt": SINCE, **outcome}
+    return {
+        "referralId": str(DELIVERY),
+        "caseReference": "NM-1",
+        "version": 1,
+        "provisional": True,
+        "risk": {"level": "high"},
+        "outcomes": [told],
+    }
+
+
+def test_a_sender_is_told_in_words_that_an_urgent_referral_waits(shell: Shell) -> None:
+    shell.hub.problem = (200, referral(state="decided", waitingSince=SINCE))
+    code, out, _ = shell.run("referral", "show", str(DELIVERY))
+    assert code == 0
+    assert "may know; waits for its entry in the audit log (21 November 2026 at 2:40am)" in out
+    assert "URGENT: not everybody was told yet. If somebody is in danger now, call 999" in out
+    assert f"{BASE}/emergency" in out
+    shell.hub.problem = (200, referral(state="released", waitingSince=None))
+    assert "not everybody" not in shell.run("referral", "show", str(DELIVERY))[1]
+
+
+def test_an_inbox_says_what_is_on_its_way(shell: Shell) -> None:
+    assert "WAITING" not in shell.run("inbox")[1]
+    shell.hub.answers[DELAYED] = (
+        200,
+        {"received": {"urgent": 1, "others": 0, "since": SINCE}, "sent": NONE},
+    )
+    code, out, _ = shell.run("inbox")
+    assert code == 0
+    assert (
+        "WAITING: 1 urgent delivery to your agency has not left, since 21 November 2026 at 2:40am"
+        in out
+    )
+    assert "01632 960000" in out
+    assert "call 999" in out
+    assert json.loads(shell.run("inbox", "--json")[1])["delayed"]["received"]["urgent"] == 1
+
+
+def test_what_waits_is_said_though_the_list_is_refused(shell: Shell) -> None:
+    waits = {"received": NONE, "sent": {"urgent": 2, "others": 1, "since": SINCE}}
+    for path, words in (
+        ("/sharing/v1/inbox", ("inbox",)),
+        (f"/referral/v1/referrals/{DELIVERY}", ("referral", "show", str(DELIVERY))),
+    ):
+        shell.hub.answers = {path: (503, BACKLOG), DELAYED: (200, waits)}
+        code, out, err = shell.run(*words)
+        assert code == 3, "the hub is there and says to try later"
+        assert "2 urgent deliveries and 1 other delivery of your agency's referrals" in out
+        assert f"release in an emergency: {BASE}/emergency" in out
+        assert "audit-backlog" in err
+
+
+def test_a_hub_that_does_not_know_the_question_is_no_error(shell: Shell) -> None:
+    shell.hub.answers[DELAYED] = (404, {"code": "not-found"})
+    code, out, err = shell.run("inbox")
+    assert (code, "WAITING" in out, err) == (0, False, "")
+
+
+def test_what_was_set_aside_is_told_in_words(shell: Shell) -> None:
+    shell.hub.answers[NOTICES] = (200, {"items": [], "nextCursor": None})
+    assert shell.run("inbox", "notices")[1] == "Nothing of yours was set aside.\n"
+    one = {
+        "noticeId": str(DELIVERY),
+        "eventId": str(DELIVERY),
+        "reasonCode": "receipt-malformed",
+        "whatToDo": "Correct it and send it anew, as a new event; this one is not tried again.",
+        "receivedAt": SINCE,
+    }
+    shell.hub.answers[NOTICES] = (200, {"items": [one], "nextCursor": None})
+    code, out, _ = shell.run("inbox", "notices")
+    assert code == 0
+    assert out == (
+        f"21 November 2026 at 2:40am  {DELIVERY} was set aside and took no effect: the receipt "
+        f"cannot be read. {one['whatToDo']}\n"
+    )
+    assert json.loads(shell.run("inbox", "notices", "--json")[1]) == [one]
