@@ -6,13 +6,13 @@
 from pathlib import Path
 from typing import Final
 
-from sharing.disclosures.model import TRANSITIONS, WAITING, Phase, State
+from sharing.disclosures.model.disclosure import TRANSITIONS, WAITING, Phase, State
 
 PLACE: Final = Path(__file__).parents[1] / "docs" / "disclosure-states.md"
 _HEAD: Final = """# States of a disclosure
 
 Made by `python -m deploy.disclosure_states` from `TRANSITIONS` in
-`services/sharing/src/sharing/disclosures/model.py`, the only place where these words stand. Do not edit it here.
+`services/sharing/src/sharing/disclosures/model/disclosure.py`, the only place where these words stand. Do not edit it here.
 
 ```mermaid
 stateDiagram-v2

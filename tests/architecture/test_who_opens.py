@@ -10,12 +10,18 @@ from tests.architecture.test_who_grants import ROADS, ROOT, planted, users
 SHARING = "services/sharing/src/sharing"
 MAKERS = {
     "sharing.cases.model.authorised_case": {f"{SHARING}/cases/repository.py"},
-    "sharing.disclosures.model.authorised_disclosure": {f"{SHARING}/disclosures/repository.py"},
+    "sharing.disclosures.model.disclosure.authorised_disclosure": {
+        f"{SHARING}/disclosures/repository/disclosures.py"
+    },
     "sharing.inbox.model.authorised_delivery": {f"{SHARING}/inbox/repository.py"},
 }
 OPENS = {
     "cases": {"snapshot": "AuthorisedCase"},
     "disclosures": {"evidence": "AuthorisedDisclosure"},
+}
+OPENERS = {
+    "cases": "cases/repository.py",
+    "disclosures": "disclosures/repository/disclosures.py",
 }
 
 
@@ -32,7 +38,7 @@ def test_every_road_to_a_maker_is_seen(tmp_path: Path, maker: str, road: str) ->
 
 @pytest.mark.parametrize("folder", OPENS)
 def test_what_opens_content_takes_the_proof_and_nothing_else(folder: str) -> None:
-    tree = ast.parse((ROOT / SHARING / folder / "repository.py").read_text("utf-8"))
+    tree = ast.parse((ROOT / SHARING / OPENERS[folder]).read_text("utf-8"))
     opening = {
         function.name: [
             ast.unparse(each.annotation) for each in function.args.args[1:] if each.annotation

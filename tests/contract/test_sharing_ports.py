@@ -23,16 +23,15 @@ from sharing.cases.model import ALLOWED, NotAllowed, Opens, Reason, Relation, au
 from sharing.context import ContentGone
 from sharing.decisions.use_cases.deciding import take_snapshot
 from sharing.decisions.use_cases.run import DecisionContext
-from sharing.disclosures.model import (
+from sharing.disclosures.model.disclosure import (
     Disclosure,
     Hold,
     Moved,
-    Prepared,
     Standing,
     State,
     authorised_disclosure,
-    package,
 )
+from sharing.disclosures.model.evidence import Prepared, package
 from sharing.wiring import SharingStore, SqlTx
 from tests.support.sharing_fakes import FakeStore
 from tests.support.sharing_harness import Parties, sharing_harness

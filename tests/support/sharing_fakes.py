@@ -33,16 +33,16 @@ from sharing.context import SERVICE, ContentGone, Record
 from sharing.decisions.model import SharingDecision
 from sharing.delays.model import Delayed, Delays
 from sharing.directory.ports import Directory
-from sharing.disclosures.model import (
+from sharing.disclosures.model.disclosure import (
     PROMISED,
     UNSENT,
     AuthorisedDisclosure,
     Disclosure,
-    Evidence,
     Moved,
     State,
     authorised_disclosure,
 )
+from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import Due, Stuck, Unproven
 from sharing.inbox.model import AuthorisedDelivery, Delivery, Shown, authorised_delivery
 

@@ -49,7 +49,8 @@ from sharing.agreements.use_cases import Agreements
 from sharing.cases.model import Reason
 from sharing.decisions.use_cases.deciding import take_snapshot
 from sharing.directory.model import Agency
-from sharing.disclosures.model import Disclosure, Evidence
+from sharing.disclosures.model.disclosure import Disclosure
+from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import CaseState
 from sharing.inbox.model import RECEIPT_TYPE, Shown
 from sharing.wiring import Outside, Parts, SqlTx

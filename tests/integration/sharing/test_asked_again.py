@@ -11,7 +11,7 @@ from sharing.cases.model import CaseNotFound
 from sharing.decisions.use_cases import asked_again
 from sharing.decisions.use_cases.asked_again import Outcome, Wanted
 from sharing.decisions.use_cases.deciding import forget_subject
-from sharing.disclosures.model import State
+from sharing.disclosures.model.disclosure import State
 from tests.support.sharing_harness import SharingHarness
 from tests.support.snapshots import CASE, VICTIM, marking, snapshot
 

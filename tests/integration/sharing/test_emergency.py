@@ -17,7 +17,7 @@ from common.web.guard import Guards
 from hubformats.audit_record import Actor
 from hubformats.package_proof import verify_package
 from sharing.decisions.use_cases.deciding import forget_subject
-from sharing.disclosures.model import Disclosure
+from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.use_cases import emergency
 from sharing.disclosures.use_cases.emergency import (
     DisclosureNotFound,

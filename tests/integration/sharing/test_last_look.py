@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from common.events.case import Marking, SubjectErased
-from sharing.disclosures.model import Disclosure
+from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.ports import CaseState
 from sharing.disclosures.use_cases.emergency import VetoesUnknown
 from tests.integration.sharing.test_emergency import invoke, person

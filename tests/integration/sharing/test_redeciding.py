@@ -21,7 +21,7 @@ from sharing.decisions.use_cases import redeciding
 from sharing.decisions.use_cases.deciding import forget_subject
 from sharing.decisions.use_cases.preview import preview
 from sharing.decisions.use_cases.redeciding import Redecided
-from sharing.disclosures.model import Disclosure
+from sharing.disclosures.model.disclosure import Disclosure
 from sharing.tables import METADATA
 from tests.support.sharing_harness import SharingHarness
 from tests.support.snapshots import CASE, VICTIM, marking, snapshot

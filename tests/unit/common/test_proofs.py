@@ -14,7 +14,11 @@ from common.access import Granted, Principal, Proof, grant
 from hubformats.ids import uuid7
 from referral.cases.model import authority
 from sharing.cases.model import AuthorisedCase, CaseFile, Relation, authorised_case
-from sharing.disclosures.model import AuthorisedDisclosure, Disclosure, authorised_disclosure
+from sharing.disclosures.model.disclosure import (
+    AuthorisedDisclosure,
+    Disclosure,
+    authorised_disclosure,
+)
 from sharing.inbox.model import AuthorisedDelivery, authorised_delivery
 from tests.support.audit_looks import look
 

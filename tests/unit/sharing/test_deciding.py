@@ -19,16 +19,8 @@ from sharing.content.model.projection import SubjectCategory
 from sharing.content.model.reader import SnapshotReader
 from sharing.decisions.model import covers, delivery_id, fingerprint, questions
 from sharing.directory.model import Agency
-from sharing.disclosures.model import (
-    Disclosure,
-    Evidence,
-    Prepared,
-    ProofWrong,
-    State,
-    check_proof,
-    package,
-    wait,
-)
+from sharing.disclosures.model.disclosure import Disclosure, State, wait
+from sharing.disclosures.model.evidence import Evidence, Prepared, ProofWrong, check_proof, package
 from tests.support.content import is_location_shielded, subject_categories
 from tests.support.snapshots import ELDER, SUSPECT, VICTIM, YOUNGER, marking, snapshot
 

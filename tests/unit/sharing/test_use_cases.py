@@ -30,7 +30,7 @@ from sharing.decisions.use_cases.deciding import forget_subject, take_snapshot
 from sharing.decisions.use_cases.preview import Preview, preview
 from sharing.decisions.use_cases.redeciding import decide_again, decide_for_restored
 from sharing.decisions.use_cases.run import DecisionContext, decide
-from sharing.disclosures.model import Disclosure, Hold, Moved, Standing, State
+from sharing.disclosures.model.disclosure import Disclosure, Hold, Moved, Standing, State
 from sharing.disclosures.ports import CaseState
 from sharing.disclosures.use_cases import emergency, promises, releasing
 from sharing.disclosures.use_cases.emergency import DisclosureNotFound, Emergency, OnPromise

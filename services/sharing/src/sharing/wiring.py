@@ -51,7 +51,8 @@ from sharing.disclosures import routes as disclosures_routes
 from sharing.disclosures.client import ReferralChecks
 from sharing.disclosures.consumers import ReceiptConsumer
 from sharing.disclosures.ports import Promises, ReleaseChecks
-from sharing.disclosures.repository import SqlDisclosures, SqlDisclosureViews
+from sharing.disclosures.repository.disclosures import SqlDisclosures
+from sharing.disclosures.repository.views import SqlDisclosureViews
 from sharing.disclosures.use_cases.steps import ReleaseContext
 from sharing.disclosures.worker import Releases
 from sharing.inbox import routes as inbox_routes

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from common.models import ApiModel
-from sharing.disclosures.model import Hold
+from sharing.disclosures.model.disclosure import Hold
 
 
 class PreviewIn(ApiModel):

@@ -13,7 +13,8 @@ from sharing.cases.model import Reason
 from sharing.cases.ports import Cases, CaseViews
 from sharing.content.model.projection import Kind
 from sharing.context import Writing
-from sharing.disclosures.model import AuthorisedDisclosure, Disclosure, Evidence, Hold, State
+from sharing.disclosures.model.disclosure import AuthorisedDisclosure, Disclosure, Hold, State
+from sharing.disclosures.model.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from hubformats.case_reference import normalised_reference
 from sharing.cases.ports import Withheld
 from sharing.context import Store
 from sharing.depends import TrailDep, demand_readable, guard
-from sharing.disclosures.model import Disclosure, Moved, Standing
+from sharing.disclosures.model.disclosure import Disclosure, Moved, Standing
 from sharing.disclosures.ports import (
     Promises,
     ReleaseChecks,

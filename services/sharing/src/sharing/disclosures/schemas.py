@@ -8,7 +8,7 @@ from pydantic import Field
 
 from common.models import ApiModel
 from common.texts import Reason
-from sharing.disclosures.model import Standing, State
+from sharing.disclosures.model.disclosure import Standing, State
 
 
 class DisclosureOut(ApiModel):

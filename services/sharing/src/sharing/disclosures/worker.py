@@ -17,7 +17,7 @@ from common.faults import crash_point
 from common.telemetry import describe
 from sharing.context import ContentGone, Store
 from sharing.directory.ports import KeysUnreachable
-from sharing.disclosures.model import Hold
+from sharing.disclosures.model.disclosure import Hold
 from sharing.disclosures.ports import (
     CaseState,
     DisclosureViews,

@@ -7,7 +7,7 @@ from common.database import Unit
 from common.inbox import Inbox, Received, Refused, Transient
 from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
 from hubformats.audit_record import Actor
-from sharing.disclosures.model import Hold, Moved
+from sharing.disclosures.model.disclosure import Hold, Moved
 from sharing.inbox.model import ReceiptRefused, delivery_of
 from sharing.inbox.ports import InboxTx
 from sharing.inbox.use_cases.receiving import (

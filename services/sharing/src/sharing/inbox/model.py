@@ -13,7 +13,7 @@ from hubformats import jws
 from hubformats.canonical import b64u
 from hubformats.keys import VerificationKey
 from sharing.content.model.projection import Kind
-from sharing.disclosures.model import Disclosure
+from sharing.disclosures.model.disclosure import Disclosure
 
 _SEAL: Final = object()
 RECEIPT_TYPE: Final = "hub-saved-receipt+jws"

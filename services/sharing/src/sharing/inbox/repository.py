@@ -15,7 +15,7 @@ from common.database import Prepared, Unit
 from common.faults import crash_point
 from hubformats.agency_events import DisclosurePackage
 from sharing.content.model.projection import Kind
-from sharing.disclosures.model import Disclosure
+from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.ports import Disclosures
 from sharing.inbox.model import AuthorisedDelivery, Delivery, Shown, authorised_delivery
 from sharing.tables import (

@@ -19,7 +19,7 @@ from hubformats.canonical import b64u
 from sharing.context import Store
 from sharing.depends import CursorsDep, TrailDep, demand_readable, guard
 from sharing.directory.ports import KeysUnreachable
-from sharing.disclosures.model import Moved
+from sharing.disclosures.model.disclosure import Moved
 from sharing.inbox.model import ReceiptRefused, Shown, key_id
 from sharing.inbox.ports import InboxTx, InboxView
 from sharing.inbox.schemas import (

@@ -12,7 +12,7 @@ from sharing.cases.model import CaseNotFound
 from sharing.decisions.ports import DecisionTx
 from sharing.decisions.use_cases.redeciding import decide_again
 from sharing.decisions.use_cases.run import DecisionContext
-from sharing.disclosures.model import State
+from sharing.disclosures.model.disclosure import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ from sharing.decisions.model import (
 )
 from sharing.decisions.ports import DecisionTx
 from sharing.directory.ports import Directory
-from sharing.disclosures.model import Disclosure, Evidence
+from sharing.disclosures.model.disclosure import Disclosure
+from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.use_cases.steps import supersede
 
 _log = logging.getLogger("hub.sharing")

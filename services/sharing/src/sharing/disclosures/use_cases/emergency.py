@@ -8,7 +8,8 @@ from common.access import Granted
 from hubformats.agency_events import Promise
 from hubformats.audit_record import Actor, AuditEntry
 from sharing.cases.model import CaseFile
-from sharing.disclosures.model import Disclosure, Hold, Prepared, Step
+from sharing.disclosures.model.disclosure import Disclosure, Hold, Step
+from sharing.disclosures.model.evidence import Prepared
 from sharing.disclosures.ports import CaseState, ReleaseTx, Unproven
 from sharing.disclosures.use_cases.last_look import reason_against
 from sharing.disclosures.use_cases.steps import ReleaseContext, entry, send

@@ -3,7 +3,7 @@
 import logging
 from typing import Final
 
-from sharing.disclosures.model import Disclosure, Hold
+from sharing.disclosures.model.disclosure import Disclosure, Hold
 from sharing.disclosures.ports import CaseState, ReleaseTx
 from sharing.disclosures.use_cases.steps import ReleaseContext
 

@@ -3,7 +3,7 @@
 from common.access import Granted
 from hubformats.audit_record import Actor, AuditEntry
 from sharing.cases.model import CaseNotFound
-from sharing.disclosures.model import Disclosure
+from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.ports import ReleaseTx
 
 

@@ -7,16 +7,8 @@ from uuid import UUID
 from common.events.sharing import PromiseBroken
 from sharing.cases.model import Reason
 from sharing.context import ContentGone
-from sharing.disclosures.model import (
-    Disclosure,
-    Hold,
-    Prepared,
-    ProofWrong,
-    Standing,
-    Step,
-    check_proof,
-    package,
-)
+from sharing.disclosures.model.disclosure import Disclosure, Hold, Standing, Step
+from sharing.disclosures.model.evidence import Prepared, ProofWrong, check_proof, package
 from sharing.disclosures.ports import CaseState, ReleaseTx
 from sharing.disclosures.use_cases.last_look import kept_back
 from sharing.disclosures.use_cases.steps import ReleaseContext, entry, released, spread

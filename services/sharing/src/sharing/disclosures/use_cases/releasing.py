@@ -7,16 +7,8 @@ from uuid import UUID
 
 from sharing.cases.model import Reason
 from sharing.context import ContentGone
-from sharing.disclosures.model import (
-    Disclosure,
-    Hold,
-    Prepared,
-    ProofWrong,
-    Standing,
-    State,
-    Step,
-    check_proof,
-)
+from sharing.disclosures.model.disclosure import Disclosure, Hold, Standing, State, Step
+from sharing.disclosures.model.evidence import Prepared, ProofWrong, check_proof
 from sharing.disclosures.ports import CaseState, ReleaseTx
 from sharing.disclosures.use_cases.last_look import reason_against
 from sharing.disclosures.use_cases.promises import break_promise

@@ -14,16 +14,15 @@ from hubformats.tlog import Verifier
 from sharing.cases.ports import Cases
 from sharing.context import SERVICE_ACTOR, Context
 from sharing.directory.ports import Directory
-from sharing.disclosures.model import (
+from sharing.disclosures.model.disclosure import (
     AUDIT_BLOCKED,
     PATIENCE,
     Disclosure,
     Hold,
     Moved,
-    Prepared,
     Step,
-    package,
 )
+from sharing.disclosures.model.evidence import Prepared, package
 from sharing.disclosures.ports import ReleaseTx
 
 _log = logging.getLogger("hub.sharing")
