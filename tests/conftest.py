@@ -26,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Runs in the first process and in each worker; only the first has no folder yet."""
     if not hasattr(config, "workerinput"):
         stack_parts.begin_session()
+        config.pluginmanager.register(scheduling.Times(config.rootpath))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -2,6 +2,7 @@
 and shares its fixtures."""
 
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -44,3 +45,22 @@ def longest_first(root: Path, items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: place.get(group_of(root, item.nodeid.split("::", 1)[0]), len(place))
     )
+
+
+class Times:
+    """How long each group took, in seconds of its worker; the longest decide when a run ends."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._seconds: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add one phase of one test; called where the results are gathered."""
+        group = group_of(self._root, report.nodeid.split("::", 1)[0])
+        self._seconds[group] += report.duration  # type: ignore[assignment]
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show them after a long run."""
+        if self._seconds.total() > 60:
+            named = (f"{group} {took:.0f}" for group, took in self._seconds.most_common(40))
+            terminalreporter.write_line("seconds by group: " + ", ".join(named))
