@@ -13,17 +13,15 @@ from tests.support.ports import free_base
 
 
 @contextmanager
-def hub(
-    mode: str, *, spread_ms: int = 0, extra: Mapping[str, str] | None = None
-) -> Iterator[RunningHub]:
-    """A started hub of that mode, as its users run it apart from the spread of deliveries; stopped
+def hub(mode: str, *, extra: Mapping[str, str] | None = None) -> Iterator[RunningHub]:
+    """A started hub of that mode, as its users run it but without the spread of deliveries; stopped
     and deleted at the end.
     """
     folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
     folder.chmod(
         0o711
     )  # PostgreSQL runs under an account of its own and must be able to pass through
-    given = {"HUB_DELIVERY_SPREAD_MS": str(spread_ms), **(extra or {})}
+    given = {"HUB_DELIVERY_SPREAD_MS": "0", **(extra or {})}
     made: RunningHub = (
         StackHub(folder, free_base(), extra=given)
         if mode == "stack"
