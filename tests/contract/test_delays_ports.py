@@ -19,7 +19,7 @@ from sharing.decisions.use_cases.deciding import take_snapshot
 from sharing.decisions.use_cases.run import DecisionContext
 from sharing.delays.model import Delayed, Delays
 from sharing.delays.use_cases import delays_of
-from sharing.disclosures.model import Disclosure
+from sharing.disclosures.model.disclosure import Disclosure
 from sharing.wiring import SharingStore
 from tests.support.sharing_fakes import FakeStore
 from tests.support.sharing_harness import Parties, sharing_harness

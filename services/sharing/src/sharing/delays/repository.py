@@ -8,7 +8,7 @@ from common.access import Granted
 from common.database import Prepared
 from sharing.cases.model import THIRD_PARTY
 from sharing.delays.model import Delayed, Delays
-from sharing.disclosures.model import State
+from sharing.disclosures.model.disclosure import State
 from sharing.tables import CaseRow, DisclosureRow, table_of
 
 _CASE = table_of(CaseRow)
