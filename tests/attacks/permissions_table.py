@@ -68,6 +68,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row | Open]]] = {
         "GET /v1/refused-intakes": Row(AGENCIES, 200),
         "POST /v1/refused-intakes/{refused_id}/acknowledgement": Row(AGENCIES, 422),
         "POST /v1/release-checks": Row(frozenset({"svc-sharing"}), 422),
+        "POST /v1/release-check-batches": Row(frozenset({"svc-sharing"}), 422),
     },
     "sharing": {
         **_OPERATED,

@@ -1,5 +1,6 @@
 """Fixtures of the contract suites."""
 
 from tests.support.bus_harness import harness
+from tests.support.sharing_ports import ports
 
-__all__ = ["harness"]
+__all__ = ["harness", "ports"]

@@ -1,107 +1,31 @@
 """Sharing's ports keep the same promises in memory, on SQLite and on PostgreSQL."""
 
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Final, cast
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any, Final
 from uuid import UUID
 
 import pytest
-import pytest_asyncio
 
-from common.access import Granted, Principal, grant
-from common.events.case import CaseSnapshot
-from common.testing import ManualClock
-from deploy.stack.postgres import PostgresServer
 from hubformats.ids import uuid7
-from sharing.agreements.repository import CedarRules, read_bundle
-from sharing.agreements.use_cases import Agreements
 from sharing.cases.model import ALLOWED, NotAllowed, Opens, Reason, Relation, authorised_case
 from sharing.context import ContentGone
 from sharing.decisions.use_cases.deciding import take_snapshot
-from sharing.decisions.use_cases.run import DecisionContext
 from sharing.disclosures.model.disclosure import (
-    Disclosure,
     Hold,
     Moved,
     Standing,
     State,
     authorised_disclosure,
 )
-from sharing.disclosures.model.evidence import Prepared, package
-from sharing.wiring import SharingStore, SqlTx
-from tests.support.sharing_fakes import FakeStore
-from tests.support.sharing_harness import Parties, sharing_harness
+from sharing.wiring import SqlTx
+from tests.support.sharing_ports import HOUR, HOUSING, IDVA, POLICE, Ports, case_of
 from tests.support.snapshots import VICTIM, marking, snapshot, urgent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-POLICE, IDVA, HOUSING = "northmoor-police", "northmoor-idva", "northmoor-housing"
-HOUR = timedelta(hours=1)
-
-
-@dataclass
-class Ports:
-    store: SharingStore
-    context: DecisionContext
-    parties: Parties
-    clock: ManualClock
-
-    async def take(self, snapshot: CaseSnapshot) -> dict[str, Disclosure]:
-        """Decide on a snapshot; its version's disclosures by recipient."""
-        await self.store.write(lambda tx: take_snapshot(tx, self.context, snapshot))
-        found = await self.store.write(lambda tx: tx.disclosures.of_case(snapshot.case_id))
-        return {one.recipient: one for one in found if one.snapshot_version == snapshot.version}
-
-    def granted(self, agency: str, scope: str = "sharing.request") -> Granted:
-        """A valid grant of an agency's system."""
-        who = Principal("i", agency, agency, "system", agency, scopes=frozenset({scope}))
-        return grant(who, scope=scope, operation="consultation", at=self.clock.now())
-
-    async def get(self, delivery_id: UUID) -> Disclosure | None:
-        """One as it stands."""
-        return await self.store.write(lambda tx: tx.disclosures.get(delivery_id))
-
-    async def change(self, old: Disclosure, new: Disclosure) -> None:
-        """Replace one."""
-        await self.store.write(lambda tx: tx.disclosures.replace(old, new))
-
-
-@pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=["fake", "sqlite", "postgresql"]
-)
-async def ports(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Ports]:
-    """The ports of one kind."""
-    folder: Path = tmp_path_factory.mktemp("sharing")
-    if request.param == "fake":
-        parties, clock = Parties(), ManualClock()
-        context = DecisionContext(
-            clock=clock,
-            issuer="http://identity.example.org",
-            reference_secret=b"r" * 32,
-            delivery_secret=b"d" * 32,
-            directory=parties,
-            agreements=Agreements({"northmoor": CedarRules(read_bundle("northmoor"))}),
-        )
-        store = cast(SharingStore, FakeStore(clock, parties))
-        yield Ports(store, context, parties, clock)
-        return
-    url = f"sqlite:///{folder}/hub.db"
-    if request.param == "postgresql":
-        server = cast(PostgresServer, request.getfixturevalue("postgres_server"))
-        url = server.database(f"t{secrets.token_hex(8)}")
-    async with sharing_harness(url, folder) as harness:
-        yield Ports(harness.store, harness.deciding, harness.parties, harness.clock)
-
-
-def case_of(**changes: Any) -> CaseSnapshot:
-    """A case of its own, because the store is shared by all tests."""
-    return snapshot(case_id=uuid7(), **changes)
 
 
 # a grant alone opens nothing
@@ -417,61 +341,7 @@ async def test_what_is_blocked_is_counted_and_found_by_id_and_reason(ports: Port
     assert found == ((made.case_id,), (made.case_id,))
 
 
-# the inbox
-
-
-async def test_an_inbox_shows_its_own_agency_what_may_be_seen(ports: Ports) -> None:
-    waiting = (await ports.take(case_of()))[IDVA]
-    now = ports.clock.now()
-    own = ports.context.own_work()
-    reader = ports.granted(IDVA, "disclosure.read")
-    before = await ports.store.write(lambda tx: tx.inbox.behind(reader, 0, 1_000, now))
-    place = before[-1].delivery.position if before else 0
-
-    def send(tx: SqlTx) -> list[str]:
-        found = tx.disclosures.authorised(own, waiting.id, Reason.RELEASE)
-        assert found is not None
-        made = package(Prepared(waiting, tx.disclosures.evidence(found)))
-        return [
-            tx.inbox.send(waiting, made, kind="disclosure", not_before=at)
-            for at in (None, now + HOUR)
-        ]
-
-    first, second = await ports.store.write(send)
-    assert first != second
-    shown = await ports.store.write(lambda tx: tx.inbox.behind(reader, place, 10, now))
-    assert [(each.delivery.digest, each.standing) for each in shown] == [(first, "delivered")]
-    last = shown[-1].delivery.position
-    seen = await ports.store.read(
-        lambda view: (
-            view.inbox.has_delivery(IDVA, place, now),
-            view.inbox.has_delivery(IDVA, last, now),
-            view.inbox.has_delivery(IDVA, last, now + HOUR),
-        )
-    )
-    assert seen == (True, False, True)
-    given = await ports.store.write(lambda tx: tx.inbox.given_to(reader, waiting.id))
-    assert given is not None
-    assert [each.delivery.digest for each in given.shown] == [first, second]
-    other = ports.granted(HOUSING, "disclosure.read")
-    assert await ports.store.write(lambda tx: tx.inbox.given_to(other, waiting.id)) is None
-    assert await ports.store.write(lambda tx: tx.inbox.envelopes(other, waiting.id)) == ()
-
-
-async def test_nothing_is_sent_to_an_agency_without_a_key(ports: Ports) -> None:
-    made = await ports.take(case_of())
-    waiting, own = made["northmoor-victim-support"], ports.context.own_work()
-    key = ports.parties.opening.pop(waiting.recipient)
-
-    def send(tx: SqlTx) -> str:
-        found = tx.disclosures.authorised(own, waiting.id, Reason.RELEASE)
-        assert found is not None
-        sealed = package(Prepared(waiting, tx.disclosures.evidence(found)))
-        return tx.inbox.send(waiting, sealed, kind="disclosure", not_before=None)
-
-    with pytest.raises(LookupError):
-        await ports.store.write(send)
-    ports.parties.opening[waiting.recipient] = key
+# transactions
 
 
 async def test_an_exception_leaves_nothing_behind(ports: Ports) -> None:

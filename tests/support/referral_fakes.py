@@ -1,7 +1,7 @@
 """Referral's ports in memory; they keep the contract suite that the real adapters keep."""
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -121,6 +121,17 @@ class FakeCases:
         """As it stood when the proof was made."""
         proof.require(Opens.OUTLINE)
         return self._outline(proof)
+
+    def outlines(self, granted: Granted, case_ids: Collection[UUID]) -> tuple[CaseOutline, ...]:
+        """Those that are there and not erased, for sharing alone."""
+        if (granted.principal.client_id, granted.scope) != ("svc-sharing", "case.read"):
+            return ()
+        found = [self.authorised(granted, one) for one in sorted(case_ids)]
+        return tuple(
+            self.outline(proof)
+            for proof in found
+            if proof is not None and proof.case_id not in self.held.erased
+        )
 
     def for_revision(self, proof: AuthorisedCase) -> Case:
         """The case as it is, without the facts about erased people."""

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import takewhile
 from typing import TypeVar
 from uuid import UUID
 
@@ -364,9 +365,7 @@ class FakeInbox:
 
     def behind(self, granted: Granted, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
         found = [
-            each
-            for each in self._kept.inbox.get(granted.principal.agency, [])
-            if each.position > after
+            each for each in self._standing(granted.principal.agency) if each.position > after
         ][:limit]
         seen = []
         for each in found:
@@ -376,7 +375,8 @@ class FakeInbox:
         return tuple(seen)
 
     def envelopes(self, granted: Granted, delivery_id: UUID) -> tuple[Shown, ...]:
-        return self._of(granted.principal.agency, delivery_id)
+        stands = self.case_of(granted.principal.agency, delivery_id) is not None
+        return self._of(granted.principal.agency, delivery_id) if stands else ()
 
     def given_to(self, granted: Granted, delivery_id: UUID) -> AuthorisedDelivery | None:
         recipient = granted.principal.agency
@@ -387,9 +387,21 @@ class FakeInbox:
     def confirmed(self, event_ids: Sequence[UUID]) -> None:
         self._kept.confirmed += event_ids
 
-    def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
-        found = [each for each in self._kept.inbox.get(agency, []) if each.position > after]
-        return bool(found) and found[0].visible_at <= now
+    def waiting(self, agency: str, after: int, limit: int, now: datetime) -> frozenset[UUID] | None:
+        found = [each for each in self._standing(agency) if each.position > after][:limit]
+        seen = takewhile(lambda each: each.visible_at <= now, found)
+        return frozenset(self._kept.disclosures[one.delivery_id].case_id for one in seen) or None
+
+    def case_of(self, agency: str, delivery_id: UUID) -> UUID | None:
+        given = [one for one in self._standing(agency) if one.delivery_id == delivery_id]
+        return self._kept.disclosures[delivery_id].case_id if given else None
+
+    def _standing(self, agency: str) -> list[Delivery]:
+        return [
+            each
+            for each in self._kept.inbox.get(agency, [])
+            if self._kept.disclosures[each.delivery_id].left
+        ]
 
     def _of(self, agency: str, delivery_id: UUID) -> tuple[Shown, ...]:
         return tuple(
@@ -400,8 +412,9 @@ class FakeInbox:
 
     def _shown(self, each: Delivery) -> Shown:
         one = self._kept.disclosures[each.delivery_id]
-        referrer = self._kept.cases[one.case_id].referrer
-        return Shown(each, one.case_id, referrer, one.saved_at, one.acknowledged_at)
+        case = self._kept.cases[one.case_id]
+        vetoes = frozenset(case.markings)
+        return Shown(each, one.case_id, case.referrer, one.saved_at, one.acknowledged_at, vetoes)
 
 
 class FakeDelays:

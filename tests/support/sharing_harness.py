@@ -3,7 +3,7 @@ release checks that a test changes at will."""
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -53,6 +53,7 @@ from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import CaseState
 from sharing.inbox.model import RECEIPT_TYPE, Shown
+from sharing.inbox.use_cases.receiving import Checked
 from sharing.wiring import Outside, Parts, SqlTx
 from standalone.bus import EmbeddedBus
 from tests.support.road import _urls, settings_for
@@ -133,6 +134,11 @@ class Checks:
             )
         )
 
+    async def check_all(self, case_ids: Collection[UUID]) -> Mapping[UUID, CaseState] | None:
+        """The states of the moment."""
+        states = {one: await self.check(one, 1, ()) for one in case_ids}
+        return {one: state for one, state in states.items() if state} if not self.down else None
+
 
 class SharingHarness:
     """The built service, and what stands around it."""
@@ -192,6 +198,12 @@ class SharingHarness:
             scopes=frozenset({"disclosure.read"}),
         )
         return grant(who, scope="disclosure.read", operation="consultation", at=self.clock.now())
+
+    async def checked(self, cases: frozenset[UUID]) -> Checked:
+        """What referral says of these cases now."""
+        states = await self.checks.check_all(cases)
+        assert states is not None
+        return Checked(cases, states)
 
     async def envelopes(self, agency: str, delivery_id: UUID) -> tuple[Shown, ...]:
         """Every envelope an agency was given of a delivery."""

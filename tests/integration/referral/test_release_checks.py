@@ -103,3 +103,22 @@ async def test_anothers_veto_is_not_in_the_answer_and_no_case_is_not_found(hub: 
             "svc-sharing", "POST", "referral", "/v1/release-checks", scope="case.read", json=asked
         )
     ).status_code == 404
+
+
+async def test_a_batch_answers_for_all_its_cases_and_leaves_out_what_is_unknown(
+    hub: InnerHub,
+) -> None:
+    referral, case = await sent(hub, URGENT)
+    _, other = await sent(hub, URGENT)
+    await vetoed(hub, referral, agency="northmoor-housing")
+    answer = await hub.call(
+        "svc-sharing",
+        "POST",
+        "referral",
+        "/v1/release-check-batches",
+        scope="case.read",
+        json={"caseIds": [case, other, str(uuid7())]},
+    )
+    assert answer.status_code == 200, answer.text
+    found = {one["caseId"]: one for one in answer.json()["cases"]}
+    assert found == {one: await looked(hub, one) for one in (case, other)}

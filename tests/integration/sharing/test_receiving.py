@@ -50,9 +50,23 @@ async def delivered(harness: SharingHarness) -> dict[str, UUID]:
 async def inbox(
     harness: SharingHarness, agency: str, after: int = 0, limit: int = 25
 ) -> tuple[Shown, ...]:
-    return await harness.store.write(
+    now = harness.clock.now()
+    cases = await harness.store.read(lambda view: view.inbox.waiting(agency, after, limit, now))
+    wanted = receiving.Wanted(after, limit, await harness.checked(cases or frozenset()))
+    page = await harness.store.write(
         lambda tx: receiving.read_inbox(
-            tx, harness.receiving, reader(harness, agency), actor(agency), after=after, limit=limit
+            tx, harness.receiving, reader(harness, agency), actor(agency), wanted
+        )
+    )
+    return page.shown
+
+
+async def one(harness: SharingHarness, agency: str, delivery: UUID) -> Shown:
+    case_id = await harness.store.read(lambda view: view.inbox.case_of(agency, delivery))
+    checked = await harness.checked(frozenset({case_id} if case_id else ()))
+    return await harness.store.write(
+        lambda tx: receiving.read_delivery(
+            tx, harness.receiving, reader(harness, agency), actor(agency), delivery, checked
         )
     )
 
@@ -110,11 +124,7 @@ async def test_every_delivery_and_case_that_was_shown_can_be_searched_for(
             assert len(looks) == 1, kind
     entries = [each for each in await harness.records() if each["op"] == "consultation"]
     assert sum(each["n"] for each in entries) == 35
-    await harness.store.write(
-        lambda tx: receiving.read_delivery(
-            tx, harness.receiving, reader(harness, IDVA), actor(IDVA), ids[snapshot().case_id]
-        )
-    )
+    await one(harness, IDVA, ids[snapshot().case_id])
     name = harness.deciding.reference(IDVA, snapshot().case_id)
     assert [each["op"] for each in await harness.found("case", name)].count("consultation") == 2
 
@@ -156,17 +166,10 @@ async def test_a_delivery_that_may_not_be_seen_yet_holds_back_those_behind_it(
 async def test_one_delivery_by_id(harness: SharingHarness) -> None:
     ids = await delivered(harness)
 
-    async def read(agency: str, delivery: UUID) -> Shown:
-        return await harness.store.write(
-            lambda tx: receiving.read_delivery(
-                tx, harness.receiving, reader(harness, agency), actor(agency), delivery
-            )
-        )
-
-    assert (await read(IDVA, ids[IDVA])).delivery.delivery_id == ids[IDVA]
+    assert (await one(harness, IDVA, ids[IDVA])).delivery.delivery_id == ids[IDVA]
     for agency, delivery in ((CARE, ids[IDVA]), (IDVA, UUID(int=5))):
         with pytest.raises(DeliveryNotFound):
-            await read(agency, delivery)
+            await one(harness, agency, delivery)
 
 
 async def test_a_signed_receipt_saves_once(harness: SharingHarness) -> None:

@@ -141,6 +141,15 @@ def test_a_release_check_sees_version_and_vetoes() -> None:
             case_use_cases.check_release(tx, who, wanted)
 
 
+def test_all_cases_of_a_page_are_checked_at_once_by_sharing_alone() -> None:
+    tx = FakeTx()
+    first = sent(tx, full()).case.outline.case_id
+    second = sent(tx, urgent()).case.outline.case_id
+    found = case_use_cases.check_releases(tx, SHARING_CHECKS, (first, second, uuid7()))
+    assert {outline.case_id for outline in found} == {first, second}, "what is unknown is left out"
+    assert case_use_cases.check_releases(tx, granted(), (first,)) == ()
+
+
 def test_a_promise_of_nothing_that_left_stops_the_consumer() -> None:
     with pytest.raises(OutcomeUnknown):
         case_use_cases.note_promise(FakeTx(), uuid7(), "x", 1, Proof.OVERDUE)

@@ -1,6 +1,6 @@
 """What the use cases of a case need from the outside, with the obligations an adapter must keep."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -39,6 +39,13 @@ class Cases(Protocol):
         """Open the outline as it stood when the proof was made.
 
         Raises NotAllowed.
+        """
+        ...
+
+    def outlines(self, granted: Granted, case_ids: Collection[UUID]) -> tuple[CaseOutline, ...]:
+        """Open the outlines of these cases for the release checker, for everybody else none.
+
+        Those that are unknown or erased are left out.
         """
         ...
 

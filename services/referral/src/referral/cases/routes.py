@@ -23,8 +23,10 @@ from referral.cases.schemas import (
     ReferralRead,
     ReleaseCheckIn,
     ReleaseCheckOut,
-    marking_out,
+    ReleaseChecksIn,
+    ReleaseChecksOut,
     referral_read,
+    release_check_out,
 )
 from referral.cases.use_cases import AgencyUnknown, CaseNotFound, Veto
 from referral.depends import AgenciesDep, ContextDep, Once, TrailDep, guard, refuse_on_backlog
@@ -122,11 +124,18 @@ async def check_release(body: ReleaseCheckIn, granted: Check, store: StoreDep) -
     moment. No personal data.
     """
     outline = await store.write(lambda tx: use_cases.check_release(tx, granted, body.case_id))
-    return ReleaseCheckOut(
-        case_id=outline.case_id,
-        snapshot_version=outline.version,
-        vetoes=tuple(map(marking_out, outline.markings)),
-    )
+    return release_check_out(outline)
+
+
+@release_checks.post("/release-check-batches", summary="Check what is about to be shown")
+async def check_releases(
+    body: ReleaseChecksIn, granted: Check, store: StoreDep
+) -> ReleaseChecksOut:
+    """Answers sharing alone, for all cases on a page of an inbox: each one's version and vetoes,
+    read at this moment. No personal data.
+    """
+    found = await store.write(lambda tx: use_cases.check_releases(tx, granted, body.case_ids))
+    return ReleaseChecksOut(cases=tuple(map(release_check_out, found)))
 
 
 ROUTERS: Final = (referrals, markings, release_checks)

@@ -136,6 +136,12 @@ class ReleaseCheckIn(ApiModel):
     subject_ids: tuple[UUID, ...] = Field(max_length=200)
 
 
+class ReleaseChecksIn(ApiModel):
+    """The cases of which sharing is about to show something."""
+
+    case_ids: tuple[UUID, ...] = Field(min_length=1, max_length=200)
+
+
 class ReleaseCheckOut(ApiModel):
     """The newest version of the case and every veto in force on it.
 
@@ -145,6 +151,21 @@ class ReleaseCheckOut(ApiModel):
     case_id: UUID
     snapshot_version: int
     vetoes: tuple[MarkingOut, ...]
+
+
+class ReleaseChecksOut(ApiModel):
+    """The state of each case; one that is unknown or erased is left out."""
+
+    cases: tuple[ReleaseCheckOut, ...]
+
+
+def release_check_out(outline: CaseOutline) -> ReleaseCheckOut:
+    """Show version and vetoes of a case to sharing."""
+    return ReleaseCheckOut(
+        case_id=outline.case_id,
+        snapshot_version=outline.version,
+        vetoes=tuple(map(marking_out, outline.markings)),
+    )
 
 
 def referral_out(referral: Referral, outline: CaseOutline, context: Context) -> ReferralOut:

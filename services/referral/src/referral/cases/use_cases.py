@@ -1,5 +1,6 @@
 """What can be done with a case once it is there. Nothing here commits."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -118,6 +119,16 @@ def check_release(tx: CaseTx, granted: Granted, case_id: UUID) -> CaseOutline:
     if proof is None:
         raise CaseNotFound
     return tx.cases.outline(proof)
+
+
+def check_releases(
+    tx: CaseTx, granted: Granted, case_ids: Collection[UUID]
+) -> tuple[CaseOutline, ...]:
+    """Read version and vetoes of several cases at this moment, before sharing shows any of them.
+
+    What is unknown or erased is left out, and sharing shows nothing of it.
+    """
+    return tx.cases.outlines(granted, case_ids)
 
 
 def note_outcome(tx: CaseTx, case_id: UUID, news: Outcome) -> None:

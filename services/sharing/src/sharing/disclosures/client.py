@@ -1,10 +1,9 @@
 """Asks referral for vetoes at the last moment."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, TypeVar
 from uuid import UUID
-
-from pydantic import ValidationError
 
 from common.events.case import Marking
 from common.web.client import CallFailed, ProblemAnswer, ServiceClient, TokenRefused
@@ -13,11 +12,13 @@ from hubformats.clock import Clock
 from sharing.disclosures.ports import CaseState
 
 _log = logging.getLogger("hub.sharing")
-_SUBJECTS = 200
+_SUBJECTS: Final = 200
+_CASES: Final = 200
+T = TypeVar("T")
 
 
 class ReferralChecks:
-    """Calls `POST referral /v1/release-checks`; fulfils `ports.ReleaseChecks`.
+    """Calls `POST referral /v1/release-checks` and `…-batches`; fulfils `ports.ReleaseChecks`.
 
     Nothing is remembered between two calls.
     """
@@ -33,23 +34,47 @@ class ReferralChecks:
 
         None for anything that is not a whole answer about this case.
         """
-        asked = self._clock.monotonic()
         question = {
             "caseId": str(case_id),
             "snapshotVersion": version,
             "subjectIds": [str(one) for one in subjects[:_SUBJECTS]],
         }
-        try:
-            answer = await self._client.call(
-                "POST", "/v1/release-checks", scope="case.read", json=question
+        return await self._ask(
+            "/v1/release-checks", question, lambda answer, asked: _state(answer, case_id, asked)
+        )
+
+    async def check_all(self, case_ids: Collection[UUID]) -> Mapping[UUID, CaseState] | None:
+        """Return referral's answers of this moment, asked for so many cases at a time.
+
+        None when any of the answers is not whole.
+        """
+        found: dict[UUID, CaseState] = {}
+        wanted = sorted(case_ids)
+        for start in range(0, len(wanted), _CASES):
+            part = wanted[start : start + _CASES]
+            answer = await self._ask(
+                "/v1/release-check-batches",
+                {"caseIds": [str(one) for one in part]},
+                _states,
             )
-            return _state(parse(answer.content), case_id, asked)
+            if answer is None or not answer.keys() <= set(part):
+                return None
+            found |= answer
+        return found
+
+    async def _ask(
+        self, path: str, question: Mapping[str, Any], read: Callable[[Any, float], T | None]
+    ) -> T | None:
+        asked = self._clock.monotonic()
+        try:
+            answer = await self._client.call("POST", path, scope="case.read", json=question)
+            return read(parse(answer.content), asked)
         except (
             CallFailed,
             ProblemAnswer,
             TokenRefused,
             CanonicalError,
-            ValidationError,
+            ValueError,
             TypeError,
             KeyError,
         ) as error:
@@ -57,7 +82,18 @@ class ReferralChecks:
             return None
 
 
-def _state(answer: Mapping[str, object], case_id: UUID, asked: float) -> CaseState | None:
+def _states(answer: Mapping[str, Any], asked: float) -> dict[UUID, CaseState] | None:
+    found: dict[UUID, CaseState] = {}
+    for each in answer["cases"]:
+        case_id = UUID(each["caseId"])
+        state = _state(each, case_id, asked)
+        if state is None:
+            return None
+        found[case_id] = state
+    return found
+
+
+def _state(answer: Mapping[str, Any], case_id: UUID, asked: float) -> CaseState | None:
     version, vetoes = answer["snapshotVersion"], answer["vetoes"]
     if answer["caseId"] != str(case_id) or type(version) is not int or not isinstance(vetoes, list):
         return None

@@ -231,6 +231,13 @@ class ReleaseChecks(Protocol):
         """The state of the case now, or None."""
         ...
 
+    async def check_all(self, case_ids: Collection[UUID]) -> Mapping[UUID, CaseState] | None:
+        """The states of these cases now, in one question; None when it was not answered whole.
+
+        One that its owner does not vouch for is left out.
+        """
+        ...
+
 
 class Promises(Protocol):
     """Makes the log's promise for a record."""

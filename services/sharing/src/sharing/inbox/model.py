@@ -45,7 +45,8 @@ class InboxState(StrEnum):
 class Shown:
     """An inbox item as its agency sees it.
 
-    `case_id` and `referrer` are for the audit log, never for the agency.
+    `case_id` and `referrer` are for the audit log, never for the agency. `vetoes` are those that
+    the newest decision on the case took into account.
     """
 
     delivery: Delivery
@@ -53,6 +54,7 @@ class Shown:
     referrer: str
     saved_at: datetime | None
     acknowledged_at: datetime | None
+    vetoes: frozenset[UUID] = frozenset()
 
     @property
     def standing(self) -> InboxState:

@@ -19,15 +19,24 @@ class Inbox(Protocol):
     """
 
     def behind(self, granted: Granted, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
-        """The caller's envelopes behind position `after`, up to the first not to be seen yet."""
+        """The caller's envelopes behind position `after`, up to the first not to be seen yet.
+
+        What was taken back is not among them.
+        """
         ...
 
     def envelopes(self, granted: Granted, delivery_id: UUID) -> tuple[Shown, ...]:
-        """Every envelope of this delivery that the caller's agency was given, oldest first."""
+        """Every envelope of this delivery that the caller's agency was given, oldest first.
+
+        None once it was taken back.
+        """
         ...
 
     def given_to(self, granted: Granted, delivery_id: UUID) -> AuthorisedDelivery | None:
-        """The delivery, its disclosure locked, if the caller's agency was given it."""
+        """The delivery, its disclosure locked, if the caller's agency was given it.
+
+        Also when it was taken back: what is said of it then still counts.
+        """
         ...
 
     def confirmed(self, event_ids: Sequence[UUID]) -> None:
@@ -57,11 +66,15 @@ class InboxTx(Writing, Protocol):
 class InboxViews(Protocol):
     """What may be looked at without a writing transaction."""
 
-    def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
-        """Whether the next envelope behind a place may be seen.
+    def waiting(self, agency: str, after: int, limit: int, now: datetime) -> frozenset[UUID] | None:
+        """The cases of the envelopes behind a place, to be asked about; None when there are none.
 
         A look that shows nothing needs no audit record.
         """
+        ...
+
+    def case_of(self, agency: str, delivery_id: UUID) -> UUID | None:
+        """The case of a delivery that this agency was given and that was not taken back."""
         ...
 
 

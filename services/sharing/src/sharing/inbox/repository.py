@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime
-from typing import Final
+from itertools import takewhile
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Insert, bindparam, insert, select
+from sqlalchemy import Connection, Insert, Select, bindparam, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from common import topics
@@ -15,7 +16,7 @@ from common.database import Prepared, Unit
 from common.faults import crash_point
 from hubformats.agency_events import DisclosurePackage
 from sharing.content.model.projection import Kind
-from sharing.disclosures.model.disclosure import Disclosure
+from sharing.disclosures.model.disclosure import Disclosure, State
 from sharing.disclosures.ports import Disclosures
 from sharing.inbox.model import AuthorisedDelivery, Delivery, Shown, authorised_delivery
 from sharing.tables import (
@@ -38,6 +39,7 @@ _SHOWN: Final = (
         *(DELIVERY.c[name] for name in _FIELDS),
         _DISCLOSURE.c.case_id,
         _CASE.c.referrer,
+        _CASE.c.vetting,
         _DISCLOSURE.c.saved_at,
         _DISCLOSURE.c.acknowledged_at,
     )
@@ -45,21 +47,28 @@ _SHOWN: Final = (
     .join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id)
 )
 _OWN: Final = DELIVERY.c.agency == bindparam("b_agency")
-_ENVELOPES: Final = Prepared(
-    _SHOWN.where(_OWN, DELIVERY.c.delivery_id == bindparam("b_delivery")).order_by(
-        DELIVERY.c.position
-    )
+_STANDS: Final = _DISCLOSURE.c.state == State.RELEASED.value
+"""It was not taken back."""
+_GIVEN: Final = _SHOWN.where(_OWN, DELIVERY.c.delivery_id == bindparam("b_delivery")).order_by(
+    DELIVERY.c.position
 )
-_BEHIND: Final = Prepared(
-    _SHOWN.where(_OWN, DELIVERY.c.position > bindparam("b_after"))
-    .order_by(DELIVERY.c.position)
-    .limit(bindparam("b_limit"))
+_ALL_GIVEN: Final = Prepared(_GIVEN)
+_ENVELOPES: Final = Prepared(_GIVEN.where(_STANDS))
+
+
+def _page(query: Select[Any]) -> Prepared:
+    """What stands behind a place of an agency's inbox."""
+    behind = (_OWN, DELIVERY.c.position > bindparam("b_after"), _STANDS)
+    return Prepared(query.where(*behind).order_by(DELIVERY.c.position).limit(bindparam("b_limit")))
+
+
+_BEHIND: Final = _page(_SHOWN)
+_CASES: Final = select(DELIVERY.c.visible_at, _DISCLOSURE.c.case_id).join(
+    _DISCLOSURE, _DISCLOSURE.c.id == DELIVERY.c.delivery_id
 )
-_NEXT: Final = Prepared(
-    select(DELIVERY.c.visible_at)
-    .where(_OWN, DELIVERY.c.position > bindparam("b_after"))
-    .order_by(DELIVERY.c.position)
-    .limit(1)
+_WAITING: Final = _page(_CASES)
+_CASE_OF: Final = Prepared(
+    _CASES.where(_OWN, DELIVERY.c.delivery_id == bindparam("b_delivery"), _STANDS).limit(1)
 )
 
 
@@ -134,7 +143,7 @@ class SqlInbox:
     def given_to(self, granted: Granted, delivery_id: UUID) -> AuthorisedDelivery | None:
         """Ask by agency and id, then lock the disclosure."""
         recipient = granted.principal.agency
-        shown = self._shown(_ENVELOPES, b_agency=recipient, b_delivery=delivery_id)
+        shown = self._shown(_ALL_GIVEN, b_agency=recipient, b_delivery=delivery_id)
         found = self._disclosures.get(delivery_id) if shown else None
         return None if found is None else authorised_delivery(recipient, found, shown)
 
@@ -150,6 +159,7 @@ class SqlInbox:
                 row.referrer,
                 row.saved_at,
                 row.acknowledged_at,
+                frozenset(map(UUID, row.vetting["markings"])),
             )
             for row in query.run(self._conn, values)
         )
@@ -169,9 +179,13 @@ class SqlInboxViews:
     def __init__(self, connection: Connection) -> None:
         self._conn = connection
 
-    def has_delivery(self, agency: str, after: int, now: datetime) -> bool:
-        """Judge by the very next one: a reader's place must not jump over it."""
-        visible: datetime | None = _NEXT.run(
-            self._conn, {"b_agency": agency, "b_after": after}
-        ).scalar_one_or_none()
-        return visible is not None and visible <= now
+    def waiting(self, agency: str, after: int, limit: int, now: datetime) -> frozenset[UUID] | None:
+        """Look as far as the first that may not be seen yet: no reader's place jumps over it."""
+        wanted = {"b_agency": agency, "b_after": after, "b_limit": limit}
+        rows = takewhile(lambda row: row.visible_at <= now, _WAITING.run(self._conn, wanted))
+        return frozenset(row.case_id for row in rows) or None
+
+    def case_of(self, agency: str, delivery_id: UUID) -> UUID | None:
+        """Ask with one predicate, agency and id."""
+        row = _CASE_OF.run(self._conn, {"b_agency": agency, "b_delivery": delivery_id}).first()
+        return None if row is None else row.case_id

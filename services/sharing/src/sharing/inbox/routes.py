@@ -20,6 +20,8 @@ from sharing.context import Store
 from sharing.depends import CursorsDep, TrailDep, demand_readable, guard
 from sharing.directory.ports import KeysUnreachable
 from sharing.disclosures.model.disclosure import Moved
+from sharing.disclosures.ports import ReleaseChecks
+from sharing.disclosures.use_cases.last_look import CheckUnanswered
 from sharing.inbox.model import ReceiptRefused, Shown, key_id
 from sharing.inbox.ports import InboxTx, InboxView
 from sharing.inbox.schemas import (
@@ -59,6 +61,7 @@ class Parts:
     context: Annotated[InboxContext, Depends(provided(InboxContext))]
     store: Annotated[Store[InboxTx, InboxView], Depends(provided(Store))]
     arrivals: Annotated[Arrivals, Depends(provided(Arrivals))]
+    checks: Annotated[ReleaseChecks, Depends(provided(ReleaseChecks))]
     trail: TrailDep
     cursors: CursorsDep
 
@@ -81,6 +84,12 @@ def _keys_unreachable(error: Exception) -> Problem:
 
 
 PROBLEMS: Final[Answers] = {
+    CheckUnanswered: lambda _error: Problem(
+        "unavailable",
+        "Whether these deliveries may still be shown cannot be checked now, so none is. Nothing is "
+        "lost; ask again.",
+        headers={"Retry-After": "2"},
+    ),
     DeliveryNotFound: lambda _error: Problem("not-found"),
     ReceiptRefused: lambda _error: Problem("receipt-refused"),
     RoleUnknown: _role_unknown,
@@ -101,21 +110,21 @@ async def read_inbox(
 
     With `wait` the answer comes as soon as there is one.
 
-    The read is accounted for before the answer leaves. The same deliveries come on your Kafka
-    topic.
+    The read is accounted for before the answer leaves. Each is checked for vetoes at this moment:
+    one that must not be disclosed any more is not listed. Until that is decided, what came after it
+    may be listed again: know deliveries by their id. The same deliveries come on your Kafka topic.
     """
     place = parts.cursors.read(_LIST, cursor, granted)
     after = int(place[0]) if place else 0
     clock = parts.context.clock
-    shown = await _page(parts, granted, after, limit)
+    page = await _page(parts, granted, after, limit)
     deadline = clock.monotonic() + wait
-    while not shown and (left := deadline - clock.monotonic()) > 0:
+    while not page.shown and (left := deadline - clock.monotonic()) > 0:
         await parts.arrivals.wait(granted.principal.agency, left)
-        shown = await _page(parts, granted, after, limit)
-    last = shown[-1].delivery.position if shown else after
+        page = await _page(parts, granted, page.resume, limit)
     return InboxPage(
-        items=[_item(each) for each in shown],
-        next_cursor=parts.cursors.make(_LIST, [last], granted),
+        items=[_item(each) for each in page.shown],
+        next_cursor=parts.cursors.make(_LIST, [page.resume], granted),
     )
 
 
@@ -126,10 +135,14 @@ async def read_delivery(delivery_id: UUID, granted: Read, parts: PartsDep) -> In
     Another agency's answers as if it did not exist.
     """
     demand_readable(parts.trail)
-    actor = actor_of(granted.principal)
+    actor, agency = actor_of(granted.principal), granted.principal.agency
+    case_id = await parts.store.read(lambda view: view.inbox.case_of(agency, delivery_id))
+    checked = await _checked(parts, frozenset() if case_id is None else frozenset({case_id}))
     return _item(
         await parts.store.write(
-            lambda tx: receiving.read_delivery(tx, parts.context, granted, actor, delivery_id)
+            lambda tx: receiving.read_delivery(
+                tx, parts.context, granted, actor, delivery_id, checked
+            )
         )
     )
 
@@ -170,16 +183,43 @@ async def acknowledge_delivery(
     return AcknowledgedOut(delivery_id=delivery_id, acknowledged_at=at)
 
 
-async def _page(parts: Parts, granted: Granted, after: int, limit: int) -> tuple[Shown, ...]:
+async def _page(parts: Parts, granted: Granted, after: int, limit: int) -> receiving.Read:
     demand_readable(parts.trail)
+    shown: list[Shown] = []
+    resume: int | None = None
+    place, more = after, True
+    # What a veto stops is passed over, so that it never hides what stands behind it.
+    while more and len(shown) < limit:
+        part = await _part(parts, granted, place, limit - len(shown))
+        shown += part.shown
+        if resume is None or resume == place:
+            resume = part.resume
+        place, more = part.looked, part.more
+    return receiving.Read(tuple(shown), after if resume is None else resume, place)
+
+
+async def _part(parts: Parts, granted: Granted, after: int, limit: int) -> receiving.Read:
     agency, now = granted.principal.agency, parts.context.now()
-    waiting = await parts.store.read(lambda view: view.inbox.has_delivery(agency, after, now))
-    if not waiting:
-        return ()
+    # Read at once, never kept
+    cases = await parts.store.read(lambda view: view.inbox.waiting(agency, after, limit, now))
+    if cases is None:
+        return receiving.Read((), after, after)
     actor = actor_of(granted.principal)
+    wanted = receiving.Wanted(after, limit, await _checked(parts, cases))
     return await parts.store.write(
-        lambda tx: receiving.read_inbox(tx, parts.context, granted, actor, after=after, limit=limit)
+        lambda tx: receiving.read_inbox(tx, parts.context, granted, actor, wanted)
     )
+
+
+async def _checked(parts: Parts, cases: frozenset[UUID]) -> receiving.Checked:
+    """Ask the owner of the vetoes once for all cases of a page.
+
+    Raises CheckUnanswered: without an answer nothing is shown.
+    """
+    states = await parts.checks.check_all(cases) if cases else {}
+    if states is None:
+        raise CheckUnanswered
+    return receiving.Checked(cases, states)
 
 
 async def _know_key(parts: Parts, receipt: str) -> None:

@@ -1,13 +1,21 @@
 """The last look before something is sealed: reasons against it, read where they are owned, now."""
 
 import logging
+from collections.abc import Collection
 from typing import Final
+from uuid import UUID
 
+from sharing.context import Context
 from sharing.disclosures.model.disclosure import Disclosure, Hold
 from sharing.disclosures.ports import CaseState, ReleaseTx
 from sharing.disclosures.use_cases.steps import ReleaseContext
 
 _log = logging.getLogger("hub.sharing")
+
+
+class CheckUnanswered(RuntimeError):
+    """The owner of the vetoes did not say how a case stands now, so nothing of it is shown."""
+
 
 ANSWER_LASTS: Final = 2.0
 """Seconds for which a release check's answer counts.
@@ -36,6 +44,19 @@ def reason_against(
     if any(marking.marking_id not in case.markings for marking in state.vetoes):
         return Hold.VETO
     return _not_now(tx, context, disclosure)
+
+
+def forbidden(context: Context, state: CaseState, known: Collection[UUID], recipient: str) -> bool:
+    """Whether a veto that no decision has taken into account keeps `recipient` from being shown it.
+
+    `known` are the vetoes of the newest decision: what that one let stand may be shown. Raises
+    CheckUnanswered for an answer that is too old.
+    """
+    if context.clock.monotonic() - state.asked > ANSWER_LASTS:
+        raise CheckUnanswered
+    return any(
+        veto.agency in {"*", recipient} and veto.marking_id not in known for veto in state.vetoes
+    )
 
 
 def kept_back(

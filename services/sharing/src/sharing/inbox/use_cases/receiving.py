@@ -1,7 +1,9 @@
 """Read the inbox, take in signed receipts that something is saved, and acknowledgements."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Final, get_args
 from uuid import UUID
 
@@ -11,6 +13,8 @@ from hubformats.agency_events import TakingUp
 from hubformats.audit_record import Actor, AuditEntry
 from sharing.context import Context
 from sharing.directory.ports import Directory
+from sharing.disclosures.ports import CaseState
+from sharing.disclosures.use_cases.last_look import forbidden
 from sharing.disclosures.use_cases.steps import references
 from sharing.inbox.model import AuthorisedDelivery, Saved, Shown, check_receipt
 from sharing.inbox.ports import InboxTx
@@ -40,29 +44,85 @@ class RoleUnknown(ValueError):
     code: Final = "validation-failed"
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What referral said of these cases at this moment, in one answer for the whole page."""
+
+    asked: frozenset[UUID]
+    states: Mapping[UUID, CaseState]
+
+    def stopped(self, context: InboxContext, shown: Shown, agency: str) -> bool:
+        """Whether a veto keeps the agency from being shown it.
+
+        A case that its owner does not vouch for is not shown. Raises CheckUnanswered.
+        """
+        state = self.states.get(shown.case_id)
+        return state is None or forbidden(context, state, shown.vetoes, agency)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which part of its inbox an agency asks for, and what the vetoes on it are."""
+
+    after: int
+    limit: int
+    checked: Checked
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A part of an inbox as it may be shown.
+
+    `resume` is the place to go on from next time, `looked` how far this look came, and `more`
+    whether there may be something behind it.
+    """
+
+    shown: tuple[Shown, ...]
+    resume: int
+    looked: int
+    more: bool = False
+
+
 def read_inbox(
-    tx: InboxTx, context: InboxContext, granted: Granted, actor: Actor, *, after: int, limit: int
-) -> tuple[Shown, ...]:
+    tx: InboxTx, context: InboxContext, granted: Granted, actor: Actor, wanted: Wanted
+) -> Read:
     """The agency's own deliveries behind a place, in its own order.
 
-    Writes the audit record in the same transaction, before anything is shown.
+    Writes the audit record in the same transaction, before anything is shown. What a veto stops is
+    left out, and a reader goes on from before it: it may stand after the next decision, and until
+    then what is behind it is shown again rather than missed. Raises CheckUnanswered.
     """
-    shown = tx.inbox.behind(granted, after, limit, context.now())
+    agency, checked = granted.principal.agency, wanted.checked
+    found = tx.inbox.behind(granted, wanted.after, wanted.limit, context.now())
+    # What came after the question is left to the next look, which asks about it.
+    looked = tuple(takewhile(lambda each: each.case_id in checked.asked, found))
+    stops = [checked.stopped(context, each, agency) for each in looked]
+    shown = tuple(each for each, stop in zip(looked, stops, strict=True) if not stop)
     if shown:
         _read(tx, context, actor, shown)
-    return shown
+    places = [wanted.after, *(each.delivery.position for each in looked)]
+    clear = stops.index(True) if True in stops else len(stops)
+    return Read(shown, places[clear], places[-1], len(looked) == wanted.limit)
 
 
 def read_delivery(
-    tx: InboxTx, context: InboxContext, granted: Granted, actor: Actor, delivery_id: UUID
+    tx: InboxTx,
+    context: InboxContext,
+    granted: Granted,
+    actor: Actor,
+    delivery_id: UUID,
+    checked: Checked,
 ) -> Shown:
-    """The newest envelope of one delivery. Raises DeliveryNotFound."""
+    """The newest envelope of one delivery. Raises DeliveryNotFound, CheckUnanswered.
+
+    What a veto stops is like what was never there.
+    """
     shown = [
         each
         for each in tx.inbox.envelopes(granted, delivery_id)
         if each.delivery.visible_at <= context.now()
     ]
-    if not shown:
+    if not shown or checked.stopped(context, shown[-1], granted.principal.agency):
         raise DeliveryNotFound
     _read(tx, context, actor, (shown[-1],))
     return shown[-1]

@@ -1,0 +1,69 @@
+"""The agencies' inboxes keep the same promises in memory, on SQLite and on PostgreSQL."""
+
+import pytest
+
+from sharing.cases.model import Reason
+from sharing.disclosures.model.evidence import Prepared, package
+from sharing.wiring import SqlTx
+from tests.support.sharing_ports import HOUR, HOUSING, IDVA, Ports, case_of
+from tests.support.snapshots import marking
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_an_inbox_shows_its_own_agency_what_may_be_seen(ports: Ports) -> None:
+    waiting = (await ports.take(case_of(markings=(marking("legal_hold", agency=HOUSING),))))[IDVA]
+    now = ports.clock.now()
+    await ports.change(waiting, waiting.prove(now).release(now, "kid"))
+    own = ports.context.own_work()
+    reader = ports.granted(IDVA, "disclosure.read")
+    before = await ports.store.write(lambda tx: tx.inbox.behind(reader, 0, 1_000, now))
+    place = before[-1].delivery.position if before else 0
+
+    def send(tx: SqlTx) -> list[str]:
+        found = tx.disclosures.authorised(own, waiting.id, Reason.RELEASE)
+        assert found is not None
+        made = package(Prepared(waiting, tx.disclosures.evidence(found)))
+        return [
+            tx.inbox.send(waiting, made, kind="disclosure", not_before=at)
+            for at in (None, now + HOUR)
+        ]
+
+    first, second = await ports.store.write(send)
+    assert first != second
+    shown = await ports.store.write(lambda tx: tx.inbox.behind(reader, place, 10, now))
+    assert [(each.delivery.digest, each.standing) for each in shown] == [(first, "delivered")]
+    last = shown[-1].delivery.position
+    seen = await ports.store.read(
+        lambda view: (
+            view.inbox.waiting(IDVA, place, 10, now),
+            view.inbox.waiting(IDVA, last, 10, now),
+            view.inbox.waiting(IDVA, last, 10, now + HOUR),
+            view.inbox.case_of(IDVA, waiting.id),
+            view.inbox.case_of(HOUSING, waiting.id),
+        )
+    )
+    case_id = waiting.case_id
+    assert seen == (frozenset({case_id}), None, frozenset({case_id}), case_id, None)
+    given = await ports.store.write(lambda tx: tx.inbox.given_to(reader, waiting.id))
+    assert given is not None
+    assert [each.delivery.digest for each in given.shown] == [first, second]
+    other = ports.granted(HOUSING, "disclosure.read")
+    assert await ports.store.write(lambda tx: tx.inbox.given_to(other, waiting.id)) is None
+    assert await ports.store.write(lambda tx: tx.inbox.envelopes(other, waiting.id)) == ()
+
+
+async def test_nothing_is_sent_to_an_agency_without_a_key(ports: Ports) -> None:
+    made = await ports.take(case_of())
+    waiting, own = made["northmoor-victim-support"], ports.context.own_work()
+    key = ports.parties.opening.pop(waiting.recipient)
+
+    def send(tx: SqlTx) -> str:
+        found = tx.disclosures.authorised(own, waiting.id, Reason.RELEASE)
+        assert found is not None
+        sealed = package(Prepared(waiting, tx.disclosures.evidence(found)))
+        return tx.inbox.send(waiting, sealed, kind="disclosure", not_before=None)
+
+    with pytest.raises(LookupError):
+        await ports.store.write(send)
+    ports.parties.opening[waiting.recipient] = key
