@@ -11,6 +11,7 @@ AGENCY_OF: Final[Mapping[str, str]] = {
     "marac_coordinator": "northmoor-police",
     "social_worker": "northmoor-social-care",
     "safeguarding_lead": "northmoor-school",
+    "privacy_officer": "northmoor",
     "auditor": "northmoor",
     "operator": "northmoor",
 }
@@ -22,6 +23,7 @@ PRACTITIONERS: Final = frozenset(
 )
 FRONT_LINE: Final = PRACTITIONERS | {"safeguarding_lead"}
 AUTHORITY: Final = frozenset({"idva_manager", "marac_coordinator"})
+SECOND_PERSONS: Final = AUTHORITY | {"privacy_officer"}
 OPERATOR: Final = frozenset({"operator"})
 
 _OPERATED: Final[Mapping[str, tuple[frozenset[str], int]]] = {
@@ -39,6 +41,14 @@ PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {
         "GET /v1/referrals": (FRONT_LINE, 200),
         "GET /v1/referrals/{referral_id}": (FRONT_LINE, 404),
         "POST /v1/referrals/{referral_id}/must-not-disclose": (FRONT_LINE, 422),
+        "POST /v1/referrals/{referral_id}/vetoes": (FRONT_LINE, 422),
+        "GET /v1/referrals/{referral_id}/vetoes": (FRONT_LINE, 404),
+        "POST /v1/referrals/{referral_id}/vetoes/{veto_id}/liftings": (FRONT_LINE, 422),
+        "GET /v1/veto-liftings": (SECOND_PERSONS, 200),
+        "GET /v1/veto-liftings/{lifting_id}": (SECOND_PERSONS, 404),
+        "POST /v1/veto-liftings/{lifting_id}/confirmation": (SECOND_PERSONS, 422),
+        "POST /v1/veto-liftings/{lifting_id}/refusal": (SECOND_PERSONS, 422),
+        "GET /v1/veto-reasons": (EVERYBODY, 200),
         "GET /v1/code-lists": (FRONT_LINE, 200),
         "GET /v1/refused-intakes": (FRONT_LINE, 200),
         "POST /v1/refused-intakes/{refused_id}/acknowledgement": (FRONT_LINE, 422),

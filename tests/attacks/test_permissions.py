@@ -194,7 +194,12 @@ async def test_an_emergency_release_asks_for_a_sign_in_of_the_last_quarter_hour(
 
 
 READS = {
-    "referral": {"GET /v1/referrals/{referral_id}"},
+    "referral": {
+        "GET /v1/referrals/{referral_id}",
+        "GET /v1/referrals/{referral_id}/vetoes",
+        "GET /v1/veto-liftings",
+        "GET /v1/veto-liftings/{lifting_id}",
+    },
     "sharing": {
         "GET /v1/inbox",
         "GET /v1/inbox/{delivery_id}",
@@ -232,6 +237,7 @@ def consultations(hub: InnerHub, service: str) -> int:
 # who asks, method, service, path and scope; REFERRAL, CASE and DELIVERY stand for what was sent
 READ: Final = [
     (POLICE, "GET", "referral", "/v1/referrals/REFERRAL", "referral.read"),
+    (POLICE, "GET", "referral", "/v1/referrals/REFERRAL/vetoes", "referral.read"),
     ("northmoor-idva", "GET", "sharing", "/v1/inbox", "disclosure.read"),
     ("northmoor-idva", "GET", "sharing", "/v1/inbox/DELIVERY", "disclosure.read"),
     (POLICE, "POST", "sharing", "/v1/decisions/preview", "sharing.request"),

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 from uuid import UUID
 
 from common.access import Granted, Principal, grant
@@ -14,15 +14,24 @@ from common.sealed import SubjectErased
 from common.testing import ManualClock
 from hubformats.audit_record import AuditEntry
 from hubformats.ids import uuid7
-from referral.cases.model.authority import AuthorisedCase, NotAllowed, Opens, Relation, authorise
+from referral.cases.model.authority import (
+    AuthorisedCase,
+    NotAllowed,
+    Opens,
+    Relation,
+    authorise,
+    relation_of,
+)
 from referral.cases.model.case import Case, CaseOutline, VersionMoved
 from referral.cases.model.outcome import Outcome, OutcomeState
 from referral.cases.model.referral import FormKind, OwnReferral, Referral
-from referral.context import Context
+from referral.context import AgencyDirectory, Context
 from referral.intake.model.refused import IntakeMarks, RefusedIntake, RefusedPage, RefusedPlace
 from referral.risk.model import AreaRules
 from referral.sent.model import SentPage, SentReferral, Wanted
-from referral.wiring import rule_book
+from referral.vetoes.model import Lifting, LiftingOver, LiftState
+from referral.vetoes.use_cases import VetoContext
+from referral.wiring import rule_book, veto_rules
 
 T = TypeVar("T")
 POLICE, HOUSING = "northmoor-police", "northmoor-housing"
@@ -39,6 +48,17 @@ def granted(
     return grant(who, scope=scope, operation="collection", at=CONTEXT.clock.now())
 
 
+def person(
+    name: str, agency: str = POLICE, role: str = "police_officer", scope: str = "referral.write"
+) -> Granted:
+    """A grant as the guard gives it to a person."""
+    kind: Literal["person"] = "person"
+    roles, scopes = frozenset({role}), frozenset({scope})
+    who = Principal("issuer", name, "portal", kind, agency, roles=roles, scopes=scopes)
+    return grant(who, scope=scope, operation="alteration", at=CONTEXT.clock.now())
+
+
+VETOES = VetoContext(CONTEXT, AgencyDirectory(frozenset({POLICE, HOUSING})), veto_rules())
 SHARING_CHECKS = granted("svc:sharing", "case.read", "svc-sharing")
 """The grant under which sharing checks a release."""
 
@@ -57,6 +77,7 @@ class Held:
     refused: dict[UUID, "OpenAlarm"] = field(default_factory=dict)
     answers: dict[bytes, Answer] = field(default_factory=dict)
     entries: list[AuditEntry] = field(default_factory=list)
+    liftings: dict[UUID, Lifting] = field(default_factory=dict)
     erased: set[UUID] = field(default_factory=set)
     """Cases and people whose keys were destroyed."""
 
@@ -72,6 +93,7 @@ class Held:
             dict(self.refused),
             dict(self.answers),
             list(self.entries),
+            dict(self.liftings),
             set(self.erased),
         )
 
@@ -109,13 +131,12 @@ class FakeCases:
         case = self.held.cases.get(case_id)
         if case is None:
             return None
-        who = granted.principal
-        if (who.client_id, granted.scope) == ("svc-sharing", "case.read"):
-            return authorise(case_id, case.outline.version, who.agency, Relation.SERVICE)
-        sent = {r.case_id for r in self.held.referrals.values() if r.agency == who.agency}
-        if case_id not in sent:
+        agency, relation = granted.principal.agency, relation_of(granted)
+        sent = {r.case_id for r in self.held.referrals.values() if r.agency == agency}
+        is_sender = case_id in sent and agency not in case.outline.barred
+        if relation is Relation.SENDER and not is_sender:
             return None
-        return authorise(case_id, case.outline.version, who.agency, Relation.SENDER)
+        return authorise(case_id, case.outline.version, agency, relation)
 
     def outline(self, proof: AuthorisedCase) -> CaseOutline:
         """As it stood when the proof was made."""
@@ -194,7 +215,10 @@ class FakeReferrals:
         found = self.held.referrals.get(referral_id)
         if found is None or found.agency != granted.principal.agency:
             return None
-        version = self.held.cases[found.case_id].outline.version
+        outline = self.held.cases[found.case_id].outline
+        if found.agency in outline.barred:
+            return None
+        version = outline.version
         return OwnReferral(found, authorise(found.case_id, version, found.agency, Relation.SENDER))
 
     def claimed(self, granted: Granted, external_reference: str) -> UUID | None:
@@ -320,6 +344,7 @@ class FakeSent:
             self._item(one)
             for one in self.held.referrals.values()
             if one.agency == granted.principal.agency
+            and one.agency not in self.held.cases[one.case_id].outline.barred
         ]
         reference = wanted.external_reference
         found = sorted(
@@ -354,6 +379,62 @@ def _is_under(one: SentReferral, reference: str) -> bool:
     return own is not None and _same(own) == _same(reference)
 
 
+class FakeLiftings:
+    """Fulfils `vetoes.ports.Liftings`."""
+
+    def __init__(self, held: Held) -> None:
+        self.held = held
+
+    def add(self, proof: AuthorisedCase, lifting: Lifting) -> None:
+        """Keep it."""
+        proof.require(Opens.REVISION)
+        self._of(proof, lifting)
+        self.held.liftings[lifting.id] = lifting
+
+    def case_of(self, lifting_id: UUID) -> UUID | None:
+        """By id."""
+        found = self.held.liftings.get(lifting_id)
+        return None if found is None else found.case_id
+
+    def get(self, proof: AuthorisedCase, lifting_id: UUID) -> Lifting | None:
+        """By id and case."""
+        return next((one for one in self.of_case(proof) if one.id == lifting_id), None)
+
+    def of_case(self, proof: AuthorisedCase) -> tuple[Lifting, ...]:
+        """None of an erased case."""
+        proof.require(Opens.OUTLINE)
+        if proof.case_id in self.held.erased:
+            return ()
+        found = [one for one in self.held.liftings.values() if one.case_id == proof.case_id]
+        return tuple(sorted(found, key=lambda one: one.id))
+
+    def replace(self, proof: AuthorisedCase, old: Lifting, new: Lifting) -> None:
+        """Compare and swap."""
+        proof.require(Opens.REVISION)
+        self._of(proof, new)
+        if self.held.liftings[old.id].state is not old.state:
+            raise LiftingOver
+        self.held.liftings[new.id] = new
+
+    def waiting(self, granted: Granted, now: datetime, limit: int) -> tuple[UUID, ...]:
+        """Oldest first."""
+        agency = granted.principal.agency
+        is_officer = relation_of(granted) is Relation.PRIVACY_OFFICER
+        found = [
+            one.id
+            for one in self.held.liftings.values()
+            if one.state is LiftState.ASKED
+            and one.lapses_at > now
+            and (is_officer or one.asked_by.agency == agency)
+            and agency not in self.held.cases[one.case_id].outline.barred
+        ]
+        return tuple(sorted(found)[:limit])
+
+    def _of(self, proof: AuthorisedCase, lifting: Lifting) -> None:
+        if lifting.case_id != proof.case_id:
+            raise NotAllowed
+
+
 class FakeTx:
     """Fulfils the transaction of every folder."""
 
@@ -364,6 +445,7 @@ class FakeTx:
         self.outcomes = FakeOutcomes(self.held)
         self.refused = FakeRefused(self.held)
         self.sent = FakeSent(self.held)
+        self.liftings = FakeLiftings(self.held)
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """Keep the answer."""

@@ -66,5 +66,6 @@ def test_each_relation_says_what_it_opens() -> None:
 
 def test_a_service_and_relations_to_come_open_no_facts() -> None:
     assert {relation for relation in Relation if Opens.REVISION in ALLOWED[relation]} == {
-        Relation.SENDER
+        Relation.SENDER,
+        Relation.PRIVACY_OFFICER,
     }

@@ -4,7 +4,15 @@ under that person's key."""
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Column, Index, LargeBinary, Table, UniqueConstraint
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Index,
+    LargeBinary,
+    Table,
+    UniqueConstraint,
+    select,
+)
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -105,6 +113,36 @@ class SnapshotSent(Row, table=True):
     message_id: UUID
 
 
+class Bar(Row, table=True):
+    """An agency that is kept out of a whole case. Every look-up by an agency asks it.
+
+    Written with each version of the case, from its vetoes.
+    """
+
+    __tablename__ = "bar"
+    case_id: UUID = Field(primary_key=True)
+    agency: str = Field(primary_key=True, max_length=60)
+
+
+class VetoLifting(Row, table=True):
+    """One request to lift a veto. `detail_ct` seals who asked and why under the case's key."""
+
+    __tablename__ = "veto_lifting"
+    __table_args__ = (
+        Index("ix_veto_lifting_case_id", "case_id"),
+        Index("ix_veto_lifting_waiting", "state", "lapses_at"),
+    )
+    id: UUID = Field(primary_key=True)
+    case_id: UUID
+    agency: str = Field(max_length=60)
+    """Of whoever asked."""
+    state: str = Field(max_length=20)
+    asked_at: datetime = Field(sa_type=UtcDateTime)
+    lapses_at: datetime = Field(sa_type=UtcDateTime)
+    settled_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    detail_ct: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
 class RefusedIntake(Row, table=True):
     """A refused intake, without what it held: it alarms the sender's desk until that one is
     corrected or acknowledged.
@@ -134,6 +172,15 @@ def external_index(key: bytes, external_reference: str) -> bytes:
 def table_of(row: type[SQLModel]) -> Table:
     """Give the Core table behind a row class."""
     return row.__table__  # type: ignore[attr-defined, no-any-return]
+
+
+_BAR = table_of(Bar)
+
+
+def not_barred(case_id: ColumnElement[UUID], agency: object) -> ColumnElement[bool]:
+    """Say that an agency is not kept out of the case; it belongs into every look-up by one."""
+    here = (_BAR.c.case_id == case_id, _BAR.c.agency == agency)
+    return ~select(_BAR.c.agency).where(*here).exists()
 
 
 TABLES = frame_tables(METADATA)

@@ -1,6 +1,6 @@
 """Referral's composition root: the only file that knows every folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import Final, TypeVar
@@ -42,6 +42,11 @@ from referral.sent.ports import SentStore
 from referral.sent.repository import SqlReferences, SqlSent
 from referral.sent.worker import ReferenceIndex
 from referral.tables import SUBJECT_KEY, TABLES
+from referral.vetoes import routes as veto_routes
+from referral.vetoes.model import VetoRules, read_rules
+from referral.vetoes.ports import VetoStore
+from referral.vetoes.repository import SqlLiftings
+from referral.vetoes.use_cases import VetoContext
 
 T = TypeVar("T")
 
@@ -49,6 +54,7 @@ ROUTERS: Final = (
     submission.router,
     sent_routes.router,
     *case_routes.ROUTERS,
+    *veto_routes.ROUTERS,
     code_lists.router,
     refused.router,
 )
@@ -56,6 +62,7 @@ PROBLEMS: Final[Answers] = {
     **case_routes.PROBLEMS,
     **submission.PROBLEMS,
     **refused.PROBLEMS,
+    **veto_routes.PROBLEMS,
 }
 _TAGS: Final = {
     "referrals": "Send a referral and read what became of it.",
@@ -86,6 +93,7 @@ class ReferralTx:
         self.referrals = SqlReferrals(unit.connection, given.index_key, keys)
         self.outcomes = SqlOutcomes(unit.connection)
         self.refused = SqlRefused(unit, given.index_key)
+        self.liftings = SqlLiftings(unit.connection, given.subject_keys)
         self.sent = SqlSent(unit, given.subject_keys, given.index_key)
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
@@ -150,18 +158,7 @@ async def build(
     app = create_app(
         api,
         replace(frame.runtime, on_refusal=on_refusal),
-        provides={
-            AgencyDirectory: AgencyDirectory(frozenset(frame.bootstrap.agencies)),
-            AreaRules: AreaRules(rule_book(), frame.bootstrap.area.id),
-            AuditTrail: frame.trail,
-            CaseStore: store,
-            Context: context,
-            Cursors: frame.cursors,
-            Idempotency: frame.idempotency,
-            IntakeStore: store,
-            SentStore: store,
-            Settings: settings,
-        },
+        provides=_provided(frame, store, context),
         answers=PROBLEMS,
     )
     references = SqlReferences(frame.database, repositories.subject_keys, repositories.index_key)
@@ -169,9 +166,36 @@ async def build(
     return Service("referral", app, parts=parts, pausable=[frame])
 
 
+def _provided(frame: Frame, store: ReferralStore, context: Context) -> dict[type, object]:
+    """Give what routes ask for by type."""
+    agencies = AgencyDirectory(frozenset(frame.bootstrap.agencies))
+    return {
+        AgencyDirectory: agencies,
+        AreaRules: AreaRules(rule_book(), frame.bootstrap.area.id),
+        AuditTrail: frame.trail,
+        CaseStore: store,
+        Context: context,
+        Cursors: frame.cursors,
+        Idempotency: frame.idempotency,
+        IntakeStore: store,
+        SentStore: store,
+        Settings: frame.settings,
+        VetoContext: VetoContext(context, agencies, veto_rules()),
+        VetoStore: store,
+    }
+
+
 def rule_book() -> RuleBook:
     """Read the dated rules and instruments shipped with this service."""
-    folder = files("referral") / "risk" / "rules"
-    return read_rule_book(
-        entry.read_text("utf-8") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
+    return read_rule_book(_texts("risk"))
+
+
+def veto_rules() -> tuple[VetoRules, ...]:
+    """Read the dated reasons and clocks of vetoes."""
+    return read_rules(_texts("vetoes"))
+
+
+def _texts(folder: str) -> Iterator[str]:
+    for entry in (files("referral") / folder / "rules").iterdir():
+        if entry.name.endswith(".toml"):
+            yield entry.read_text("utf-8")

@@ -69,6 +69,7 @@ ROLE_SCOPES: Final[dict[str, frozenset[str]]] = {
             "directory.read",
         }
     ),
+    "privacy_officer": frozenset({"case.read", "case.write", "audit.verify", "directory.read"}),
     "auditor": frozenset({"audit.read", "audit.verify", "directory.read"}),
     "operator": frozenset({"agency.manage", "key.manage", "directory.read", "audit.verify"}),
 }

@@ -20,7 +20,7 @@ from portal.sign_in.model import Callback, Redirect, SignInFailed
 
 CLIENT: Final = "portal"
 SCOPES: Final = (
-    "referral.write referral.read case.read disclosure.read disclosure.acknowledge "
+    "referral.write referral.read case.read case.write disclosure.read disclosure.acknowledge "
     "audit.read audit.verify directory.read agency.manage"
 )
 _ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

@@ -9,7 +9,14 @@ from common.access import Granted
 from common.database import Database, Unit
 from common.sealed import SealRefused, SubjectKey, SubjectKeys
 from referral.sent.model import IndexedBatch, Place, SentPage, SentReferral, Wanted
-from referral.tables import SUBJECT_KEY, CaseFile, ReferralRow, external_index, table_of
+from referral.tables import (
+    SUBJECT_KEY,
+    CaseFile,
+    ReferralRow,
+    external_index,
+    not_barred,
+    table_of,
+)
 
 _CASE: Final = table_of(CaseFile)
 _REFERRAL: Final = table_of(ReferralRow)
@@ -32,7 +39,11 @@ class SqlSent:
         query = (
             select(_REFERRAL, _CASE.c.version)
             .join(_CASE, _CASE.c.id == _REFERRAL.c.case_id)
-            .where(_REFERRAL.c.agency == granted.principal.agency, *self._conditions(wanted))
+            .where(
+                _REFERRAL.c.agency == granted.principal.agency,
+                not_barred(_REFERRAL.c.case_id, granted.principal.agency),
+                *self._conditions(wanted),
+            )
             .order_by(_REFERRAL.c.changed_at, _REFERRAL.c.id)
             .limit(wanted.limit + 1)
         )

@@ -67,6 +67,8 @@ PEOPLE: Final = (
             ends=date(2030, 12, 31),
         ),
     ),
+    Person(id="per-1YB6LM8D", name="Owen Bright", agency="northmoor", roles=("privacy_officer",)),
+    Person(id="per-6RK3UE9W", name="Grace Amadi", agency="northmoor", roles=("privacy_officer",)),
     Person(id="per-7FE4VJ1T", name="Sam Whitlow", agency="northmoor", roles=("operator",)),
 )
 

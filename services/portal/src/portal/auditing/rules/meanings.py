@@ -40,6 +40,7 @@ ROLES: Final[dict[str, str]] = {
     "idva": "Independent domestic violence advocate (IDVA)",
     "idva_manager": "IDVA service manager",
     "marac_coordinator": "MARAC coordinator",
+    "privacy_officer": "Privacy officer",
     "auditor": "Auditor",
     "operator": "Hub operator",
 }

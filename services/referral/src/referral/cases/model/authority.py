@@ -6,7 +6,7 @@ from enum import Enum, StrEnum, auto
 from typing import Final
 from uuid import UUID
 
-from common.access import Proof
+from common.access import Granted, Proof
 
 _SEAL = object()
 
@@ -20,6 +20,8 @@ class Relation(StrEnum):
     ASSIGNED_AGENCY = "assigned_agency"
     COORDINATORS_DESK = "coordinators_desk"
     NAMED_WORKER = "named_worker"
+    PRIVACY_OFFICER = "privacy_officer"
+    """The partnership's own officer, by the role that identity gave: every case, no facts."""
     SERVICE = "service"
     """Sharing checks a release: the case's own row, and the one client that may ask."""
 
@@ -41,9 +43,24 @@ ALLOWED: Final[Mapping[Relation, frozenset[Opens]]] = {
     Relation.ASSIGNED_AGENCY: frozenset(),
     Relation.COORDINATORS_DESK: frozenset(),
     Relation.NAMED_WORKER: frozenset(),
+    Relation.PRIVACY_OFFICER: frozenset({Opens.OUTLINE, Opens.REVISION}),
     Relation.SERVICE: frozenset({Opens.OUTLINE}),
 }
 """What each relation opens. Those that open nothing wait for their capability."""
+
+
+RELEASE_CHECKER: Final = ("svc-sharing", "case.read")
+"""The one client, and its scope, to which every case is open for a release check."""
+
+
+def relation_of(granted: Granted) -> Relation:
+    """Tell as what a caller is looked up; whether the case has that relation, storage says."""
+    who = granted.principal
+    if (who.client_id, granted.scope) == RELEASE_CHECKER:
+        return Relation.SERVICE
+    if who.kind == "person" and "privacy_officer" in who.roles:
+        return Relation.PRIVACY_OFFICER
+    return Relation.SENDER
 
 
 class NotAllowed(Exception):

@@ -22,6 +22,8 @@ THIRD_PARTY: Final = "third_party"
 _ANSWERED_ANEW: Final = ("risk.", "safe_contact.")
 """Facts the hub added to the urgent form for want of an answer; the full form asks for both."""
 _LEVEL: Final = frozenset({"risk.level", "risk.rule"})
+_BARS: Final = frozenset({"conflict", "employee_subject"})
+_SHIELD: Final = "location_shield"
 _URGENT: Final = "urgent."
 """Starts the path of a fact carried over from the urgent form."""
 
@@ -117,6 +119,27 @@ class CaseOutline:
     """When this version was made, UTC."""
 
     @property
+    def barred(self) -> frozenset[str]:
+        """The agencies that a conflict or an employee on the case keeps out of all of it."""
+        return frozenset(each.agency for each in self.markings if each.kind in _BARS)
+
+    def veto(self, veto_id: UUID) -> Marking | None:
+        """Find a veto in force."""
+        return next((each for each in self.markings if each.marking_id == veto_id), None)
+
+    def in_force_like(self, veto: Marking) -> Marking | None:
+        """Find a veto in force that says the same."""
+        wanted = veto.model_copy(update={"marking_id": None})
+        return next(
+            (
+                each
+                for each in self.markings
+                if each.model_copy(update={"marking_id": None}) == wanted
+            ),
+            None,
+        )
+
+    @property
     def newest(self) -> Origin:
         """The contribution that speaks for the case."""
         return self.origins[-1]
@@ -152,6 +175,21 @@ class Case:
         """Add a veto on disclosure."""
         markings = (*self.outline.markings, marking)
         return self._after(Change.MARKED, at, markings=markings)
+
+    def lift(self, veto_id: UUID, at: datetime) -> "Case":
+        """Take a veto away. A person whose last address shield it was is shielded no more."""
+        kept = tuple(each for each in self.outline.markings if each.marking_id != veto_id)
+        gone = self.outline.veto(veto_id)
+        subjects = self.outline.subjects
+        if gone is not None and gone.kind == _SHIELD:
+            still = {each.subject for each in kept if each.kind == _SHIELD}
+            subjects = tuple(
+                each
+                if None in still or each.subject_id in still
+                else each.model_copy(update={"address_shielded": False})
+                for each in subjects
+            )
+        return self._after(Change.MARKED, at, markings=kept, subjects=subjects)
 
     def complete_with(self, full: "Case") -> "Case":
         """Complete this case, known by an urgent form, with a full form taken in as `full`.
@@ -267,11 +305,7 @@ def _kept(markings: Iterable[Marking]) -> Iterable[Marking]:
     but the person causing harm (design section 13, rule 1).
     """
     for marking in markings:
-        yield (
-            marking.model_copy(update={"subject": None})
-            if marking.kind == "location_shield"
-            else marking
-        )
+        yield (marking.model_copy(update={"subject": None}) if marking.kind == _SHIELD else marking)
 
 
 def _carried(urgent: Iterable[Fact], victim: UUID, told: Iterable[Fact]) -> Iterable[Fact]:

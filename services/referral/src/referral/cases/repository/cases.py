@@ -11,7 +11,14 @@ from common.database import Prepared, Unit
 from common.events.case import CaseSnapshot
 from common.sealed import SubjectKey
 from hubformats.ids import uuid7
-from referral.cases.model.authority import AuthorisedCase, NotAllowed, Opens, Relation, authorise
+from referral.cases.model.authority import (
+    AuthorisedCase,
+    NotAllowed,
+    Opens,
+    Relation,
+    authorise,
+    relation_of,
+)
 from referral.cases.model.case import Case, CaseOutline, VersionMoved
 from referral.cases.repository.keys import CaseKeys, RepositoryDeps
 from referral.cases.repository.snapshots import Snapshots
@@ -22,26 +29,26 @@ from referral.cases.repository.stored import (
     head_text,
     outline_of,
 )
-from referral.tables import CaseFile, FactGroup, ReferralRow, table_of
+from referral.tables import Bar, CaseFile, FactGroup, ReferralRow, not_barred, table_of
 
 _CASE: Final = table_of(CaseFile)
 _REFERRAL: Final = table_of(ReferralRow)
 _FACTS: Final = table_of(FactGroup)
+_BAR: Final = table_of(Bar)
 _FILE, _HEAD = "case_file", "head_ct"
 _GROUP, _SEALED = "fact_group", "facts_ct"
 """What the seals are bound to; they stay when a table or column is renamed."""
-RELEASE_CHECKER: Final = ("svc-sharing", "case.read")
-"""The one client, and its scope, to which every case is open for a release check."""
 
 _NEW_CASE = Prepared(insert(_CASE), "id", "area", "version", "head_ct", "changed_at")
 _NEW_FACTS = Prepared(insert(_FACTS), *_FACTS.c.keys())
 _FOUND = select(_CASE.c.version, _CASE.c.head_ct).where(_CASE.c.id == bindparam("b_case"))
-_FOR_SERVICE = Prepared(_FOUND)
+_FOR_ANY_CASE = Prepared(_FOUND)
 _FOR_SENDER = Prepared(
     _FOUND.where(
         select(_REFERRAL.c.id)
         .where(_REFERRAL.c.case_id == _CASE.c.id, _REFERRAL.c.agency == bindparam("sender"))
-        .exists()
+        .exists(),
+        not_barred(_CASE.c.id, bindparam("sender")),
     )
 )
 
@@ -79,16 +86,15 @@ class SqlCases:
 
     def authorised(self, granted: Granted, case_id: UUID) -> AuthorisedCase | None:
         """Look in one statement, the case and the relation together."""
-        who = granted.principal
-        if (who.client_id, granted.scope) == RELEASE_CHECKER:
-            relation, found = Relation.SERVICE, _FOR_SERVICE.run(self._conn, {"b_case": case_id})
+        relation, agency = relation_of(granted), granted.principal.agency
+        if relation is Relation.SENDER:
+            found = _FOR_SENDER.run(self._conn, {"b_case": case_id, "sender": agency})
         else:
-            wanted = {"b_case": case_id, "sender": who.agency}
-            relation, found = Relation.SENDER, _FOR_SENDER.run(self._conn, wanted)
+            found = _FOR_ANY_CASE.run(self._conn, {"b_case": case_id})
         row = found.first()
         if row is None:
             return None
-        return authorise(case_id, row.version, who.agency, relation, row.head_ct)
+        return authorise(case_id, row.version, agency, relation, row.head_ct)
 
     def outline(self, proof: AuthorisedCase) -> CaseOutline:
         """Open what the proof carries."""
@@ -98,7 +104,7 @@ class SqlCases:
     def outlines(self, granted: Granted, case_ids: Collection[UUID]) -> tuple[CaseOutline, ...]:
         """Find all of them in one statement, and their keys in another."""
         who = granted.principal
-        if (who.client_id, granted.scope) != RELEASE_CHECKER:
+        if relation_of(granted) is not Relation.SERVICE:
             return ()
         query = select(_CASE.c.id, _CASE.c.version, _CASE.c.head_ct).where(_CASE.c.id.in_(case_ids))
         rows = self._conn.execute(query.order_by(_CASE.c.id)).all()
@@ -153,6 +159,8 @@ class SqlCases:
         )
         self._conn.execute(delete(_FACTS).where(_FACTS.c.case_id == proof.case_id))
         self._write_facts(keys, new)
+        if old.outline.barred != new.outline.barred:
+            self._write_bars(new)
         self._snapshots.publish(snapshot, snapshot.data())
 
     def snapshot_decided(self, case_id: UUID, version: int) -> None:
@@ -180,6 +188,12 @@ class SqlCases:
         case_id = case.outline.case_id
         key = self._keys.keep(keys[case_id])
         return key.seal(_FILE, _HEAD, case_id, head_text(case))
+
+    def _write_bars(self, case: Case) -> None:
+        case_id, barred = case.outline.case_id, sorted(case.outline.barred)
+        self._conn.execute(delete(_BAR).where(_BAR.c.case_id == case_id))
+        for agency in barred:
+            self._conn.execute(insert(_BAR).values(case_id=case_id, agency=agency))
 
     def _write_facts(self, keys: Mapping[UUID, SubjectKey], case: Case) -> None:
         rows = []

@@ -10,7 +10,7 @@ from common.database import Prepared
 from referral.cases.model.authority import AuthorisedCase, Opens, Relation, authorise
 from referral.cases.model.referral import FormKind, OwnReferral, Referral, ReferralState
 from referral.cases.repository.keys import CaseKeys
-from referral.tables import CaseFile, ReferralRow, external_index, table_of
+from referral.tables import CaseFile, ReferralRow, external_index, not_barred, table_of
 
 _CASE: Final = table_of(CaseFile)
 _REFERRAL: Final = table_of(ReferralRow)
@@ -65,7 +65,11 @@ class SqlReferrals:
         query = (
             select(_REFERRAL, _CASE.c.version, _CASE.c.head_ct)
             .join(_CASE, _CASE.c.id == _REFERRAL.c.case_id)
-            .where(_REFERRAL.c.id == referral_id, _REFERRAL.c.agency == granted.principal.agency)
+            .where(
+                _REFERRAL.c.id == referral_id,
+                _REFERRAL.c.agency == granted.principal.agency,
+                not_barred(_REFERRAL.c.case_id, granted.principal.agency),
+            )
         )
         row = self._conn.execute(query).mappings().first()
         if row is None:

@@ -1,0 +1,1 @@
+"""Vetoes on disclosure: set at once by those entitled, lifted by two people."""

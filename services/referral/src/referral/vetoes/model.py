@@ -1,0 +1,245 @@
+"""Vetoes: who may set and lift each kind, and a lifting that two people carry out."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from referral.cases.model.authority import Relation
+
+
+class VetoKind(StrEnum):
+    """What a veto is for; the words of the published event."""
+
+    MUST_NOT_DISCLOSE = "must_not_disclose"
+    LOCATION_SHIELD = "location_shield"
+    CONFLICT = "conflict"
+    EMPLOYEE_SUBJECT = "employee_subject"
+    INFORMANT = "informant"
+    LEGAL_HOLD = "legal_hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """Which relations to a case may do what with a veto of one kind."""
+
+    sets: frozenset[Relation]
+    asks: frozenset[Relation]
+    confirms: frozenset[Relation]
+    another_agency: bool
+    """Whether who confirms must work for another agency than who asked."""
+
+
+_SENDER: Final = frozenset({Relation.SENDER})
+_OFFICER: Final = frozenset({Relation.PRIVACY_OFFICER})
+_OUTSIDE: Final = Rights(_SENDER, _SENDER, _OFFICER, another_agency=True)
+RIGHTS: Final[Mapping[VetoKind, Rights]] = {
+    VetoKind.MUST_NOT_DISCLOSE: Rights(_SENDER, _SENDER, _SENDER | _OFFICER, another_agency=False),
+    VetoKind.LOCATION_SHIELD: _OUTSIDE,
+    VetoKind.CONFLICT: _OUTSIDE,
+    VetoKind.EMPLOYEE_SUBJECT: _OUTSIDE,
+    VetoKind.INFORMANT: _OUTSIDE,
+    VetoKind.LEGAL_HOLD: _OUTSIDE,
+}
+"""Narrowing acts at once and needs one. Widening waits for a second person (design 13.1, 8.1)."""
+
+
+class ReasonUnknown(ValueError):
+    """The area's rules have no such reason for this act."""
+
+
+class VetoRefused(ValueError):
+    """The veto says too little or too much for its kind. `member` names the faulty member."""
+
+    def __init__(self, member: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.member, self.sentence = member, sentence
+
+
+class VetoNotFound(LookupError):
+    """No veto of that id is in force on the case."""
+
+
+class LiftingNotFound(LookupError):
+    """There is no such lifting, or the caller has no relation to its case."""
+
+
+class NotEntitled(Exception):
+    """The caller's relation to the case does not allow this with a veto of that kind."""
+
+
+class SecondPersonNeeded(Exception):
+    """Who asked cannot confirm, nor, for most kinds, a colleague of the same agency."""
+
+
+class AlreadyAsked(Exception):
+    """Somebody has asked already to lift this veto. It waits for a second person."""
+
+
+class LiftingOver(Exception):
+    """The lifting was settled before, has lapsed, or its veto is no longer in force."""
+
+
+class LiftState(StrEnum):
+    """How far a lifting has come."""
+
+    ASKED = "asked"
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+
+
+class LiftStep(StrEnum):
+    """What a second person does with it."""
+
+    CONFIRM = "confirm"
+    REFUSE = "refuse"
+
+
+NEXT_STATE: Final[Mapping[tuple[LiftState, LiftStep], LiftState]] = {
+    (LiftState.ASKED, LiftStep.CONFIRM): LiftState.CONFIRMED,
+    (LiftState.ASKED, LiftStep.REFUSE): LiftState.REFUSED,
+}
+"""The state after each step; a pair that is not here cannot happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A person who took part, as the audit log names them: issuer and subject, never a name."""
+
+    subject: str = field(repr=False)
+    agency: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """Why somebody did it: a code of the area's rules, and words that stay sealed."""
+
+    code: str
+    words: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Lifting:
+    """One request to lift one veto. Times are UTC."""
+
+    id: UUID
+    case_id: UUID
+    veto_id: UUID
+    kind: VetoKind
+    asked_by: Party
+    grounds: Grounds
+    asked_at: datetime
+    lapses_at: datetime
+    state: LiftState = LiftState.ASKED
+    settled_by: Party | None = None
+    settled_at: datetime | None = None
+
+    def waits(self, now: datetime) -> bool:
+        """Tell whether a second person may still settle it."""
+        return self.state is LiftState.ASKED and now < self.lapses_at
+
+    def settle(self, step: LiftStep, by: Party, now: datetime) -> "Lifting":
+        """Confirm or refuse it.
+
+        Whoever asked may refuse it, which takes it back, and never confirm it.
+        Raises LiftingOver, SecondPersonNeeded.
+        """
+        after = NEXT_STATE.get((self.state, step))
+        if after is None or not self.waits(now):
+            raise LiftingOver
+        if step is LiftStep.CONFIRM and not self._is_second(by):
+            raise SecondPersonNeeded
+        return replace(self, state=after, settled_by=by, settled_at=now)
+
+    def _is_second(self, by: Party) -> bool:
+        if by.subject == self.asked_by.subject:
+            return False
+        return not RIGHTS[self.kind].another_agency or by.agency != self.asked_by.agency
+
+
+@dataclass(frozen=True, slots=True)
+class VetoRules:
+    """Reasons and clock of an area from a day on, by `rules/*.toml`."""
+
+    version: str
+    area: str
+    effective_from: date
+    waits: timedelta
+    """How long a lifting waits for its second person before it lapses."""
+    setting: Mapping[str, Mapping[str, str]]
+    """For each kind the codes for setting it, with their meaning."""
+    lifting: Mapping[str, str]
+    refusing: Mapping[str, str]
+
+    def check_setting(self, kind: VetoKind, code: str) -> None:
+        """Raise ReasonUnknown unless the code is one for setting this kind."""
+        _demand(code, self.setting.get(kind, {}))
+
+    def check_lifting(self, code: str) -> None:
+        """Raise ReasonUnknown unless the code is one for lifting a veto."""
+        _demand(code, self.lifting)
+
+    def check_settling(self, step: LiftStep, code: str) -> None:
+        """Raise ReasonUnknown unless the code is one for this step of the second person."""
+        _demand(code, self.lifting if step is LiftStep.CONFIRM else self.refusing)
+
+
+def read_rules(texts: Iterable[str]) -> tuple[VetoRules, ...]:
+    """Read rule files. Raises KeyError or ValueError for what is none."""
+    return tuple(_rules(tomllib.loads(text)) for text in texts)
+
+
+def rules_on(rules: Iterable[VetoRules], area: str, day: date) -> VetoRules:
+    """Find the newest rules of an area in force that day. Raises LookupError without any."""
+    dated = [each for each in rules if each.area == area and each.effective_from <= day]
+    if not dated:
+        raise LookupError("no rules for vetoes are in force")
+    return max(dated, key=lambda each: each.effective_from)
+
+
+def check_scope(kind: VetoKind, agency: str, category: str, *, about_somebody: bool) -> None:
+    """Check that a veto says what its kind needs. Raises VetoRefused."""
+    if kind in {VetoKind.CONFLICT, VetoKind.EMPLOYEE_SUBJECT}:
+        if agency == "*":
+            raise VetoRefused("agency", "must name the agency that is kept out")
+        if category != "*" or about_somebody:
+            raise VetoRefused("category", "must be *: a barred agency is kept out of everything")
+    if kind is VetoKind.LOCATION_SHIELD and (agency, category) != ("*", "*"):
+        raise VetoRefused("agency", "must be *: a shielded address is hidden from everybody")
+
+
+def _demand(code: str, known: Mapping[str, str]) -> None:
+    if code not in known:
+        raise ReasonUnknown
+
+
+def _rules(raw: Mapping[str, object]) -> VetoRules:
+    found = VetoRules(
+        version=str(raw["version"]),
+        area=str(raw["area"]),
+        effective_from=_day(raw["effective_from"]),
+        waits=timedelta(hours=_table(raw, "lifting")["waits_hours"]),
+        setting=_table(raw, "set"),
+        lifting=_table(raw, "lift"),
+        refusing=_table(raw, "refuse"),
+    )
+    if set(found.setting) != set(VetoKind):
+        raise ValueError("the rules must have reasons for each kind of veto, and no other")
+    return found
+
+
+def _day(value: object) -> date:
+    if not isinstance(value, date):
+        raise ValueError("effective_from must be a day")
+    return value
+
+
+def _table(raw: Mapping[str, object], name: str) -> dict[str, Any]:
+    found = raw[name]
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} must be a table")
+    return found

@@ -1,0 +1,71 @@
+"""What lifting a veto needs from the outside, with the obligations an adapter must keep."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from common.access import Granted
+from referral.cases.model.authority import AuthorisedCase
+from referral.cases.ports import CaseTx
+from referral.vetoes.model import Lifting
+
+T = TypeVar("T")
+
+
+class Liftings(Protocol):
+    """Requests to lift a veto, inside one transaction.
+
+    Obligation: who asked and why is sealed under the case's key, and opens for a proof alone.
+    """
+
+    def add(self, proof: AuthorisedCase, lifting: Lifting) -> None:
+        """Store a new one.
+
+        Raises NotAllowed for another case than the proof's.
+        """
+        ...
+
+    def case_of(self, lifting_id: UUID) -> UUID | None:
+        """Tell which case a lifting is about, so that the caller's relation can be looked for."""
+        ...
+
+    def get(self, proof: AuthorisedCase, lifting_id: UUID) -> Lifting | None:
+        """Open one of the proof's case."""
+        ...
+
+    def of_case(self, proof: AuthorisedCase) -> tuple[Lifting, ...]:
+        """Open all of the proof's case, oldest first."""
+        ...
+
+    def replace(self, proof: AuthorisedCase, old: Lifting, new: Lifting) -> None:
+        """Compare and swap. Raises LiftingOver if somebody settled it first."""
+        ...
+
+    def waiting(self, granted: Granted, now: datetime, limit: int) -> tuple[UUID, ...]:
+        """List what waits for a second person, oldest first, by id.
+
+        A privacy officer sees all, anybody else those that their own agency asked for, on cases
+        from which it is not barred.
+        """
+        ...
+
+
+class VetoTx(CaseTx, Protocol):
+    """One transaction that reaches cases and liftings."""
+
+    @property
+    def liftings(self) -> Liftings:
+        """The requests to lift vetoes."""
+        ...
+
+
+class VetoStore(Protocol):
+    """Opens transactions that reach cases and liftings.
+
+    Obligation: `write` returns only after the commit; an exception leaves nothing behind.
+    """
+
+    async def write(self, work: Callable[[VetoTx], T]) -> T:
+        """Run `work` in one writing transaction and commit."""
+        ...

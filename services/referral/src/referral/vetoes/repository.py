@@ -1,0 +1,148 @@
+"""Liftings in the database: who asked, and why, is sealed under the case's key."""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Connection, insert, select, true, update
+
+from common.access import Granted
+from common.sealed import SubjectKey, SubjectKeys
+from referral.cases.model.authority import (
+    AuthorisedCase,
+    NotAllowed,
+    Opens,
+    Relation,
+    relation_of,
+)
+from referral.tables import VetoLifting, not_barred, table_of
+from referral.vetoes.model import (
+    Grounds,
+    Lifting,
+    LiftingOver,
+    LiftState,
+    Party,
+    VetoKind,
+)
+
+_LIFTING: Final = table_of(VetoLifting)
+_TABLE, _DETAIL = "veto_lifting", "detail_ct"
+"""What the seal is bound to; they stay when a table or column is renamed."""
+
+
+class SqlLiftings:
+    """Fulfils `vetoes.ports.Liftings` inside one unit of work."""
+
+    def __init__(self, connection: Connection, keys: SubjectKeys) -> None:
+        self._conn = connection
+        self._keys = keys
+
+    def add(self, proof: AuthorisedCase, lifting: Lifting) -> None:
+        """Seal and insert."""
+        proof.require(Opens.REVISION)
+        if lifting.case_id != proof.case_id:
+            raise NotAllowed("the proof is about another case")
+        self._conn.execute(insert(_LIFTING).values(id=lifting.id, **self._row(lifting)))
+
+    def case_of(self, lifting_id: UUID) -> UUID | None:
+        """Read nothing else."""
+        query = select(_LIFTING.c.case_id).where(_LIFTING.c.id == lifting_id)
+        found: UUID | None = self._conn.execute(query).scalar_one_or_none()
+        return found
+
+    def get(self, proof: AuthorisedCase, lifting_id: UUID) -> Lifting | None:
+        """Look by id and case."""
+        proof.require(Opens.OUTLINE)
+        query = select(_LIFTING).where(
+            _LIFTING.c.id == lifting_id, _LIFTING.c.case_id == proof.case_id
+        )
+        row = self._conn.execute(query).mappings().first()
+        return None if row is None else self._opened([dict(row)], proof.case_id).get(lifting_id)
+
+    def of_case(self, proof: AuthorisedCase) -> tuple[Lifting, ...]:
+        """Ids are in the order of time."""
+        proof.require(Opens.OUTLINE)
+        query = select(_LIFTING).where(_LIFTING.c.case_id == proof.case_id).order_by(_LIFTING.c.id)
+        rows = self._conn.execute(query).mappings().all()
+        return tuple(self._opened(map(dict, rows), proof.case_id).values())
+
+    def replace(self, proof: AuthorisedCase, old: Lifting, new: Lifting) -> None:
+        """Swap where the state is still the known one."""
+        proof.require(Opens.REVISION)
+        if new.case_id != proof.case_id or new.id != old.id:
+            raise NotAllowed("the proof is about another case")
+        swapped = self._conn.execute(
+            update(_LIFTING)
+            .where(_LIFTING.c.id == old.id, _LIFTING.c.state == old.state.value)
+            .values(**self._row(new))
+        )
+        if swapped.rowcount != 1:
+            raise LiftingOver
+
+    def waiting(self, granted: Granted, now: datetime, limit: int) -> tuple[UUID, ...]:
+        """Ask by state, and for whom it is."""
+        agency = granted.principal.agency
+        is_officer = relation_of(granted) is Relation.PRIVACY_OFFICER
+        query = (
+            select(_LIFTING.c.id)
+            .where(
+                _LIFTING.c.state == LiftState.ASKED.value,
+                _LIFTING.c.lapses_at > now,
+                true() if is_officer else _LIFTING.c.agency == agency,
+                not_barred(_LIFTING.c.case_id, agency),
+            )
+            .order_by(_LIFTING.c.id)
+            .limit(limit)
+        )
+        return tuple(self._conn.execute(query).scalars())
+
+    def _row(self, lifting: Lifting) -> dict[str, Any]:
+        key = self._keys.get(self._conn, lifting.case_id)
+        return {
+            "case_id": lifting.case_id,
+            "agency": lifting.asked_by.agency,
+            "state": lifting.state.value,
+            "asked_at": lifting.asked_at,
+            "lapses_at": lifting.lapses_at,
+            "settled_at": lifting.settled_at,
+            "detail_ct": key.seal(_TABLE, _DETAIL, lifting.id, json.dumps(_detail(lifting))),
+        }
+
+    def _opened(self, rows: Iterable[Mapping[str, Any]], case_id: UUID) -> dict[UUID, Lifting]:
+        """Open them; none of a case whose key was destroyed."""
+        key = self._keys.load(self._conn, {case_id}).get(case_id)
+        return {} if key is None else {row["id"]: _lifting(row, key) for row in rows}
+
+
+def _lifting(row: Mapping[str, Any], key: SubjectKey) -> Lifting:
+    raw = json.loads(key.open(_TABLE, _DETAIL, row["id"], row["detail_ct"]))
+    return Lifting(
+        id=row["id"],
+        case_id=row["case_id"],
+        veto_id=UUID(raw["veto"]),
+        kind=VetoKind(raw["kind"]),
+        asked_by=Party(**raw["asked_by"]),
+        grounds=Grounds(**raw["grounds"]),
+        asked_at=row["asked_at"],
+        lapses_at=row["lapses_at"],
+        state=LiftState(row["state"]),
+        settled_by=None if raw["settled_by"] is None else Party(**raw["settled_by"]),
+        settled_at=row["settled_at"],
+    )
+
+
+def _detail(lifting: Lifting) -> dict[str, Any]:
+    settled = lifting.settled_by
+    return {
+        "veto": str(lifting.veto_id),
+        "kind": lifting.kind.value,
+        "asked_by": _party(lifting.asked_by),
+        "grounds": {"code": lifting.grounds.code, "words": lifting.grounds.words},
+        "settled_by": None if settled is None else _party(settled),
+    }
+
+
+def _party(party: Party) -> dict[str, str]:
+    return {"subject": party.subject, "agency": party.agency, "role": party.role}

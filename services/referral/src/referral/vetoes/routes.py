@@ -1,0 +1,254 @@
+"""Routes of vetoes: set one, read them, ask to lift one, and answer that as a second person."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from common.access import Granted
+from common.attempts import Answer
+from common.problems import Fault, Problem, define
+from common.web import documents
+from common.web.app import Answers
+from common.web.idempotency import idempotent
+from common.web.provided import gathered, provided
+from referral.cases.use_cases import answer_again
+from referral.depends import ContextDep, Once, TrailDep, guard, refuse_on_backlog
+from referral.risk.model import AreaRules
+from referral.vetoes import use_cases
+from referral.vetoes.model import (
+    AlreadyAsked,
+    Grounds,
+    LiftingNotFound,
+    LiftingOver,
+    LiftStep,
+    NotEntitled,
+    ReasonUnknown,
+    SecondPersonNeeded,
+    VetoNotFound,
+    VetoRefused,
+)
+from referral.vetoes.ports import VetoStore, VetoTx
+from referral.vetoes.schemas import (
+    GroundsIn,
+    LiftingOut,
+    LiftingSettledOut,
+    LiftingsOut,
+    ShownLiftingOut,
+    VetoesOut,
+    VetoIn,
+    VetoReasonsOut,
+    VetoSetOut,
+    lifting_out,
+    listed_out,
+    reasons_out,
+    shown_out,
+    vetoes_out,
+)
+from referral.vetoes.use_cases import NewVeto, VetoContext
+
+define(
+    "second-person-needed",
+    403,
+    "A second person must confirm this",
+    "Ask somebody else: whoever asked cannot confirm, nor for most vetoes a colleague of the same "
+    "agency.",
+)
+_REASON: Final = [Fault("/reasonCode", "must be a code of GET /v1/veto-reasons for this")]
+_ASKED: Final = "Somebody has asked already to lift this veto; it waits for a second person."
+_OVER: Final = "It was settled before, has lapsed, or its veto is no longer in force."
+PROBLEMS: Final[Answers] = {
+    VetoNotFound: lambda _error: Problem("not-found"),
+    LiftingNotFound: lambda _error: Problem("not-found"),
+    NotEntitled: lambda _error: Problem("forbidden"),
+    SecondPersonNeeded: lambda _error: Problem("second-person-needed"),
+    AlreadyAsked: lambda _error: Problem("conflict", _ASKED),
+    LiftingOver: lambda _error: Problem("conflict", _OVER),
+    ReasonUnknown: lambda _error: Problem("validation-failed", errors=_REASON),
+    VetoRefused: lambda error: Problem(
+        "validation-failed", errors=[Fault(f"/{error.member}", error.sentence)]
+    ),
+}
+
+vetoes = APIRouter(prefix="/v1/referrals", tags=["markings"])
+liftings = APIRouter(prefix="/v1/veto-liftings", tags=["markings"])
+reasons = APIRouter(prefix="/v1", tags=["lists"])
+
+SetVeto = Annotated[Granted, guard.action("set_veto")]
+ReadVetoes = Annotated[Granted, guard.action("read_vetoes")]
+AskLifting = Annotated[Granted, guard.action("ask_lifting")]
+SeeLiftings = Annotated[Granted, guard.action("see_liftings")]
+ConfirmLifting = Annotated[Granted, guard.action("confirm_lifting")]
+RefuseLifting = Annotated[Granted, guard.action("refuse_lifting")]
+
+
+@dataclass(frozen=True, slots=True)
+class VetoParts:
+    """What every route here works with."""
+
+    given: Annotated[VetoContext, Depends(provided(VetoContext))]
+    store: Annotated[VetoStore, Depends(provided(VetoStore))]
+    context: ContextDep
+
+
+PartsDep = Annotated[VetoParts, Depends(gathered(VetoParts))]
+
+
+@vetoes.post(
+    "/{referral_id}/vetoes", status_code=201, summary="Set a veto", response_model=VetoSetOut
+)
+async def set_veto(
+    referral_id: UUID, body: VetoIn, granted: SetVeto, attempt: Once, parts: PartsDep
+) -> Response:
+    """Stop disclosure of your referral's case from this moment, with a reason.
+
+    What has not left is checked against it at the last moment. One that is in force already is
+    answered with itself.
+    """
+    new = NewVeto(body.kind, _grounds(body), body.agency, body.category, body.person)
+
+    def work(tx: VetoTx) -> Answer:
+        made, version = use_cases.set_veto(tx, granted, referral_id, new, parts.given)
+        shown = VetoSetOut(veto_id=made.marking_id, version=version)
+        return Answer(201, shown.model_dump(mode="json"))
+
+    return await idempotent(
+        parts.store.write, attempt, work, again=_again(granted, referral_id, parts)
+    )
+
+
+@vetoes.get("/{referral_id}/vetoes", summary="Read the vetoes on your case")
+async def read_vetoes(
+    referral_id: UUID, granted: ReadVetoes, trail: TrailDep, parts: PartsDep
+) -> VetoesOut:
+    """The vetoes in force, and what was asked about them. The read is in the audit log first."""
+    refuse_on_backlog(trail)
+    found = await parts.store.write(
+        lambda tx: use_cases.vetoes_of(tx, granted, referral_id, parts.given)
+    )
+    return vetoes_out(found, granted, parts.context)
+
+
+@vetoes.post(
+    "/{referral_id}/vetoes/{veto_id}/liftings",
+    status_code=201,
+    summary="Ask to lift a veto",
+    response_model=LiftingOut,
+    openapi_extra=documents.problems(409),
+)
+async def ask_lifting(
+    referral_id: UUID,
+    veto_id: UUID,
+    body: GroundsIn,
+    granted: AskLifting,
+    attempt: Once,
+    parts: PartsDep,
+) -> Response:
+    """A named person, freshly signed in, asks. The veto stays until a second person confirms."""
+
+    def work(tx: VetoTx) -> Answer:
+        asked = use_cases.ask_lifting(
+            tx, granted, referral_id, veto_id, _grounds(body), parts.given
+        )
+        return Answer(201, lifting_out(asked, granted).model_dump(mode="json"))
+
+    return await idempotent(
+        parts.store.write, attempt, work, again=_again(granted, referral_id, parts)
+    )
+
+
+@liftings.get("", summary="List liftings that wait for a second person")
+async def list_liftings(granted: SeeLiftings, trail: TrailDep, parts: PartsDep) -> LiftingsOut:
+    """Those of your own agency's cases; a privacy officer sees all. Oldest first."""
+    refuse_on_backlog(trail)
+    found = await parts.store.write(lambda tx: use_cases.waiting_liftings(tx, granted, parts.given))
+    return LiftingsOut(items=tuple(listed_out(each, granted, parts.context) for each in found))
+
+
+@liftings.get("/{lifting_id}", summary="Read a lifting")
+async def read_lifting(
+    lifting_id: UUID, granted: SeeLiftings, trail: TrailDep, parts: PartsDep
+) -> ShownLiftingOut:
+    """Who asked first, when and why. The read is in the audit log first."""
+    refuse_on_backlog(trail)
+    shown = await parts.store.write(
+        lambda tx: use_cases.read_lifting(tx, granted, lifting_id, parts.given)
+    )
+    return shown_out(shown, granted, parts.context)
+
+
+@liftings.post(
+    "/{lifting_id}/confirmation",
+    status_code=201,
+    summary="Confirm a lifting",
+    response_model=LiftingSettledOut,
+    openapi_extra=documents.problems(409),
+)
+async def confirm_lifting(
+    lifting_id: UUID, body: GroundsIn, granted: ConfirmLifting, attempt: Once, parts: PartsDep
+) -> Response:
+    """Another person than who asked, freshly signed in, lifts the veto.
+
+    The case is decided on again at once.
+    """
+    work = partial(_settled, lifting_id=lifting_id, body=body, granted=granted, parts=parts)
+    return await idempotent(parts.store.write, attempt, lambda tx: work(tx, step=LiftStep.CONFIRM))
+
+
+@liftings.post(
+    "/{lifting_id}/refusal",
+    status_code=201,
+    summary="Refuse a lifting",
+    response_model=LiftingSettledOut,
+    openapi_extra=documents.problems(409),
+)
+async def refuse_lifting(
+    lifting_id: UUID, body: GroundsIn, granted: RefuseLifting, attempt: Once, parts: PartsDep
+) -> Response:
+    """The veto stays. Whoever asked takes the request back in the same way."""
+    work = partial(_settled, lifting_id=lifting_id, body=body, granted=granted, parts=parts)
+    return await idempotent(parts.store.write, attempt, lambda tx: work(tx, step=LiftStep.REFUSE))
+
+
+@reasons.get("/veto-reasons", summary="Reasons for vetoes")
+async def read_veto_reasons(
+    _granted: Annotated[Granted, guard.action("read_veto_reasons")],
+    parts: PartsDep,
+    rules: Annotated[AreaRules, Depends(provided(AreaRules))],
+) -> VetoReasonsOut:
+    """The codes with which a veto is set, lifted, or its lifting refused."""
+    return reasons_out(parts.given.rules_for(rules.home_area))
+
+
+def _settled(
+    tx: VetoTx,
+    *,
+    lifting_id: UUID,
+    step: LiftStep,
+    body: GroundsIn,
+    granted: Granted,
+    parts: VetoParts,
+) -> Answer:
+    settled, version = use_cases.settle_lifting(
+        tx, granted, lifting_id, step, _grounds(body), parts.given
+    )
+    shown = LiftingSettledOut(lifting_id=settled.id, state=settled.state, version=version)
+    return Answer(201, shown.model_dump(mode="json"))
+
+
+def _again(granted: Granted, referral_id: UUID, parts: VetoParts) -> Callable[..., None]:
+    def record(tx: VetoTx, _answer: Answer) -> None:
+        answer_again(tx, granted, referral_id, parts.context)
+
+    return record
+
+
+def _grounds(body: GroundsIn) -> Grounds:
+    return Grounds(body.reason_code, body.reason)
+
+
+ROUTERS: Final = (vetoes, liftings, reasons)

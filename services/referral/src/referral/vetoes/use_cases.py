@@ -1,0 +1,320 @@
+"""Set a veto at once; ask to lift one, and confirm or refuse that. Nothing here commits."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from common.access import Granted
+from common.events.case import Marking
+from hubformats.audit_record import AuditEntry
+from hubformats.ids import uuid7
+from referral.cases.model.authority import AuthorisedCase
+from referral.cases.model.case import CaseOutline
+from referral.cases.use_cases import AgencyUnknown, CaseNotFound
+from referral.context import AgencyDirectory, Context, actor_of
+from referral.vetoes.model import (
+    RIGHTS,
+    AlreadyAsked,
+    Grounds,
+    Lifting,
+    LiftingNotFound,
+    LiftingOver,
+    LiftStep,
+    NotEntitled,
+    Party,
+    VetoKind,
+    VetoNotFound,
+    VetoRefused,
+    VetoRules,
+    check_scope,
+    rules_on,
+)
+from referral.vetoes.ports import VetoTx
+
+WAITING_SHOWN: Final = 100
+"""Liftings on one list; the oldest come first, so none is out of reach for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class VetoContext:
+    """What these use cases are given once, by wiring."""
+
+    context: Context
+    agencies: AgencyDirectory
+    rules: tuple[VetoRules, ...]
+
+    def rules_for(self, area: str) -> VetoRules:
+        """Give the rules of an area in force today."""
+        return rules_on(self.rules, area, self.context.clock.now().date())
+
+
+@dataclass(frozen=True, slots=True)
+class NewVeto:
+    """A veto as somebody asks for it; `*` means everybody or everything."""
+
+    kind: VetoKind
+    grounds: Grounds
+    agency: str = "*"
+    category: str = "*"
+    role: str | None = None
+    """The one person of the case it is about, by role. None means the case."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseVetoes:
+    """The vetoes in force on a case, with what was asked about them."""
+
+    case_id: UUID
+    outline: CaseOutline
+    liftings: tuple[Lifting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLifting:
+    """One lifting with the veto that it is about; None when that is no longer in force."""
+
+    lifting: Lifting
+    veto: Marking | None
+    outline: CaseOutline
+    may_settle: bool
+    """Whether the caller's relation lets it settle a lifting of this kind."""
+
+
+def set_veto(
+    tx: VetoTx, granted: Granted, referral_id: UUID, new: NewVeto, given: VetoContext
+) -> tuple[Marking, int]:
+    """Set a veto and publish the case's next version in the same transaction.
+
+    One that is in force already is answered with itself, and nothing is published.
+    Raises CaseNotFound, NotEntitled, AgencyUnknown, ReasonUnknown, VetoRefused, VersionMoved.
+    """
+    proof = _own(tx, granted, referral_id)
+    if proof.relation not in RIGHTS[new.kind].sets:
+        raise NotEntitled
+    if new.agency != "*" and not given.agencies.knows(new.agency):
+        raise AgencyUnknown
+    check_scope(new.kind, new.agency, new.category, about_somebody=new.role is not None)
+    outline = tx.cases.outline(proof)
+    given.rules_for(outline.area).check_setting(new.kind, new.grounds.code)
+    veto = Marking(
+        marking_id=uuid7(),
+        kind=new.kind.value,
+        agency=new.agency,
+        category=new.category,
+        subject=_subject(outline, new.role),
+    )
+    known = outline.in_force_like(veto)
+    version, why_not = proof.version, "in-force-already"
+    if known is None:
+        case, why_not = tx.cases.for_revision(proof), ""
+        marked = case.mark(veto, given.context.clock.now())
+        tx.cases.replace(proof, case, marked)
+        version = marked.outline.version
+    entry = given.context.entry("alteration", granted, proof.case_id, referral_id, version)
+    said = {"reason": new.grounds.words, "agency": new.agency, "category": new.category}
+    tx.record(
+        replace(
+            entry,
+            field_set=f"marking.{new.kind}",
+            justification_code=new.grounds.code,
+            reason_code=why_not,
+            detail=said,
+        )
+    )
+    return known or veto, version
+
+
+def vetoes_of(tx: VetoTx, granted: Granted, referral_id: UUID, given: VetoContext) -> CaseVetoes:
+    """Read the vetoes in force on the sender's own case, and record the read.
+
+    Raises CaseNotFound.
+    """
+    proof = _own(tx, granted, referral_id)
+    found = CaseVetoes(proof.case_id, tx.cases.outline(proof), tx.liftings.of_case(proof))
+    context = given.context
+    entry = context.entry("consultation", granted, proof.case_id, referral_id, proof.version)
+    tx.record(replace(entry, field_set="marking"))
+    return found
+
+
+def ask_lifting(
+    tx: VetoTx,
+    granted: Granted,
+    referral_id: UUID,
+    veto_id: UUID,
+    grounds: Grounds,
+    given: VetoContext,
+) -> Lifting:
+    """Ask to lift a veto, which stays until a second person has confirmed.
+
+    Raises CaseNotFound, VetoNotFound, NotEntitled, AlreadyAsked, ReasonUnknown.
+    """
+    proof = _own(tx, granted, referral_id)
+    outline = tx.cases.outline(proof)
+    veto = outline.veto(veto_id)
+    if veto is None:
+        raise VetoNotFound
+    kind, now = VetoKind(veto.kind), given.context.clock.now()
+    if proof.relation not in RIGHTS[kind].asks:
+        raise NotEntitled
+    rules = given.rules_for(outline.area)
+    rules.check_lifting(grounds.code)
+    if any(one.veto_id == veto_id and one.waits(now) for one in tx.liftings.of_case(proof)):
+        raise AlreadyAsked
+    lifting = Lifting(
+        id=uuid7(),
+        case_id=proof.case_id,
+        veto_id=veto_id,
+        kind=kind,
+        asked_by=party_of(granted),
+        grounds=grounds,
+        asked_at=now,
+        lapses_at=now + rules.waits,
+    )
+    tx.liftings.add(proof, lifting)
+    tx.record(_of_lifting(given.context, granted, proof, lifting, grounds))
+    return lifting
+
+
+def waiting_liftings(tx: VetoTx, granted: Granted, given: VetoContext) -> tuple[ShownLifting, ...]:
+    """List what waits for a second person and is the caller's to see. One entry in the log."""
+    now = given.context.clock.now()
+    found = tuple(
+        shown
+        for lifting_id in tx.liftings.waiting(granted, now, WAITING_SHOWN)
+        if (shown := _shown(tx, granted, lifting_id)) is not None
+    )
+    references = {
+        given.context.reference(granted.principal.agency, each.lifting.case_id) for each in found
+    }
+    tx.record(
+        AuditEntry(
+            operation="consultation",
+            outcome="done",
+            actor=actor_of(granted),
+            case_references=tuple(sorted(references)),
+            resource_type="veto-lifting",
+            count=len(found),
+        )
+    )
+    return found
+
+
+def read_lifting(
+    tx: VetoTx, granted: Granted, lifting_id: UUID, given: VetoContext
+) -> ShownLifting:
+    """Read one lifting with who asked and why, and record the read.
+
+    Raises LiftingNotFound.
+    """
+    shown = _shown(tx, granted, lifting_id)
+    if shown is None:
+        raise LiftingNotFound
+    lifting, context = shown.lifting, given.context
+    version = shown.outline.version
+    entry = context.entry("consultation", granted, lifting.case_id, lifting.id, version)
+    tx.record(replace(entry, resource_type="veto-lifting"))
+    return shown
+
+
+def settle_lifting(
+    tx: VetoTx,
+    granted: Granted,
+    lifting_id: UUID,
+    step: LiftStep,
+    grounds: Grounds,
+    given: VetoContext,
+) -> tuple[Lifting, int]:
+    """Confirm a lifting, which publishes the case's next version, or refuse it.
+
+    Returns the lifting and the case's version. Raises LiftingNotFound, LiftingOver, NotEntitled,
+    SecondPersonNeeded, ReasonUnknown, VersionMoved.
+    """
+    proof = _related(tx, granted, lifting_id)
+    lifting = None if proof is None else tx.liftings.get(proof, lifting_id)
+    if proof is None or lifting is None:
+        raise LiftingNotFound
+    if not _may_settle(proof, lifting):
+        raise NotEntitled
+    context, outline = given.context, tx.cases.outline(proof)
+    given.rules_for(outline.area).check_settling(step, grounds.code)
+    now, version = context.clock.now(), proof.version
+    settled = lifting.settle(step, party_of(granted), now)
+    if step is LiftStep.CONFIRM:
+        version = _lift(tx, proof, lifting, now)
+    tx.liftings.replace(proof, lifting, settled)
+    tx.record(_of_lifting(context, granted, proof, settled, grounds, version))
+    return settled, version
+
+
+def party_of(granted: Granted) -> Party:
+    """Name the caller as the audit log does."""
+    who = actor_of(granted)
+    return Party(who.subject, who.agency, who.role)
+
+
+def _lift(tx: VetoTx, proof: AuthorisedCase, lifting: Lifting, now: datetime) -> int:
+    case = tx.cases.for_revision(proof)
+    if case.outline.veto(lifting.veto_id) is None:
+        raise LiftingOver
+    lifted = case.lift(lifting.veto_id, now)
+    tx.cases.replace(proof, case, lifted)
+    return lifted.outline.version
+
+
+def _own(tx: VetoTx, granted: Granted, referral_id: UUID) -> AuthorisedCase:
+    found = tx.referrals.own(granted, referral_id)
+    if found is None:
+        raise CaseNotFound
+    return found.case
+
+
+def _related(tx: VetoTx, granted: Granted, lifting_id: UUID) -> AuthorisedCase | None:
+    case_id = tx.liftings.case_of(lifting_id)
+    return None if case_id is None else tx.cases.authorised(granted, case_id)
+
+
+def _shown(tx: VetoTx, granted: Granted, lifting_id: UUID) -> ShownLifting | None:
+    proof = _related(tx, granted, lifting_id)
+    lifting = None if proof is None else tx.liftings.get(proof, lifting_id)
+    if proof is None or lifting is None:
+        return None
+    outline = tx.cases.outline(proof)
+    return ShownLifting(
+        lifting, outline.veto(lifting.veto_id), outline, _may_settle(proof, lifting)
+    )
+
+
+def _may_settle(proof: AuthorisedCase, lifting: Lifting) -> bool:
+    return proof.relation in RIGHTS[lifting.kind].confirms
+
+
+def _subject(outline: CaseOutline, role: str | None) -> UUID | None:
+    if role is None:
+        return None
+    found = [each.subject_id for each in outline.subjects if each.role == role]
+    if len(found) != 1:
+        raise VetoRefused("person", "must be a role that one person of the case has")
+    return found[0]
+
+
+def _of_lifting(
+    context: Context,
+    granted: Granted,
+    proof: AuthorisedCase,
+    lifting: Lifting,
+    grounds: Grounds,
+    version: int | None = None,
+) -> AuditEntry:
+    """Make the entry of a step of a lifting. Its state says which; the words stay sealed."""
+    told = proof.version if version is None else version
+    entry = context.entry("alteration", granted, proof.case_id, lifting.id, told)
+    return replace(
+        entry,
+        resource_type="veto-lifting",
+        field_set=f"marking.{lifting.kind}",
+        justification_code=grounds.code,
+        reason_code=f"lifting-{lifting.state}",
+        detail={"reason": grounds.words, "veto": str(lifting.veto_id)},
+    )

@@ -1,0 +1,236 @@
+"""Nobody lifts a veto alone: at the real routes, with tokens that are right in everything else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from hubformats.ids import opaque
+from tests.support.inner_hub import CLOCK, FULL, POLICE, InnerHub, inner_hub
+from tests.support.web_harness import problem
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HOUSING, IDVA = "northmoor-housing", "northmoor-idva"
+WORDS = "Her sister works at that desk."
+LIFT = {"reasonCode": "no_longer_so", "reason": WORDS}
+TOM = {"sub": "p-tom", "agency": POLICE, "roles": ["police_officer"]}
+JESS = {"sub": "p-jess", "agency": POLICE, "roles": ["marac_coordinator"]}
+OWEN = {"sub": "p-owen", "agency": "northmoor", "roles": ["privacy_officer"]}
+NADIA = {"sub": "p-nadia", "agency": HOUSING, "roles": ["idva_manager"]}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+    """One hub for the whole module."""
+    async with inner_hub(tmp_path_factory.mktemp("vetoes")) as made:
+        yield made
+
+
+def token(hub: InnerHub, who: dict[str, Any], scope: str, **changes: Any) -> str:
+    """A person's token, freshly signed in unless told otherwise."""
+    now = int(CLOCK.now().timestamp())
+    given = {"client_id": "portal", "acr": "urn:hub:acr:demo", "auth_time": now, **who, **changes}
+    return hub.minted(POLICE, "referral", scope=scope, **given)
+
+
+async def post(
+    hub: InnerHub, path: str, who: dict[str, Any], body: dict[str, Any], **changes: Any
+) -> httpx2.Response:
+    """A person's act."""
+    scope = "referral.write" if path.endswith("liftings") else "case.write"
+    key = changes.pop("key", None)
+    given = token(hub, who, scope, **changes)
+    return await hub.call(POLICE, "POST", "referral", path, token=given, json=body, key=key)
+
+
+async def refer(hub: InnerHub) -> dict[str, Any]:
+    """A referral, taken in."""
+    answer = await hub.submit({**FULL, "externalReference": f"T-{opaque(9)}"})
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+async def veto(hub: InnerHub, referral: dict[str, Any], kind: str, **more: Any) -> str:
+    """Set one as the sender's system. Returns its id."""
+    path = f"/v1/referrals/{referral['referralId']}/vetoes"
+    reasons = {"must_not_disclose": "worker_linked", "conflict": "declared"}
+    body = {"kind": kind, "reasonCode": reasons[kind], "reason": WORDS, **more}
+    answer = await hub.submit(body, path=path)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["vetoId"])
+
+
+async def asked(hub: InnerHub, kind: str = "must_not_disclose") -> tuple[str, str]:
+    """A veto on housing that Tom wants lifted: paths of the case's vetoes and of the lifting."""
+    referral = await refer(hub)
+    veto_id = await veto(hub, referral, kind, agency=HOUSING)
+    vetoes = f"/v1/referrals/{referral['referralId']}/vetoes"
+    answer = await post(hub, f"{vetoes}/{veto_id}/liftings", TOM, LIFT)
+    assert answer.status_code == 201, answer.text
+    return vetoes, f"/v1/veto-liftings/{answer.json()['liftingId']}"
+
+
+async def in_force(hub: InnerHub, vetoes: str) -> list[str]:
+    """The kinds in force on housing, as the sender reads them."""
+    read = await hub.call(POLICE, "GET", "referral", vetoes, scope="referral.read")
+    assert read.status_code == 200, read.text
+    return [each["kind"] for each in read.json()["vetoes"] if each["agency"] == HOUSING]
+
+
+async def test_two_people_lift_and_everybody_is_decided_on_again(hub: InnerHub) -> None:
+    vetoes, lifting = await asked(hub)
+    shown = await hub.call(POLICE, "GET", "referral", lifting, token=token(hub, JESS, "case.read"))
+    told = shown.json()
+    assert (told["askedBy"]["role"], told["askedBy"]["you"], told["reason"]) == (
+        "police_officer",
+        False,
+        WORDS,
+    )
+    assert "p-tom" not in shown.text
+    answer = await post(hub, f"{lifting}/confirmation", JESS, LIFT)
+    assert (answer.status_code, answer.json()["version"]) == (201, 3)
+    assert await in_force(hub, vetoes) == []
+
+
+@pytest.mark.parametrize(
+    ("who", "changes", "status", "code"),
+    [
+        ({**JESS, "sub": "p-tom"}, {}, 403, "second-person-needed"),
+        (TOM, {}, 403, "forbidden"),
+        (NADIA, {}, 404, "not-found"),
+        (JESS, {"auth_time": int(CLOCK.now().timestamp()) - 16 * 60}, 401, "step-up-required"),
+        (JESS, {"auth_time": None}, 401, "step-up-required"),
+        (JESS, {"acr": "urn:hub:acr:password"}, 401, "step-up-required"),
+        (OWEN, {"acr": None}, 401, "step-up-required"),
+        ({**JESS, "client_id": "p-jess"}, {}, 403, "forbidden"),
+    ],
+    ids=[
+        "the-same-person-in-another-role",
+        "without-the-role",
+        "another-agency",
+        "old-sign-in",
+        "no-sign-in",
+        "password-only",
+        "officer-without-means",
+        "a-system",
+    ],
+)
+async def test_who_cannot_confirm(
+    hub: InnerHub, who: dict[str, Any], changes: dict[str, Any], status: int, code: str
+) -> None:
+    vetoes, lifting = await asked(hub)
+    answer = await post(hub, f"{lifting}/confirmation", who, LIFT, **changes)
+    problem(answer, status, code)
+    if status == 401:
+        challenge = answer.headers["www-authenticate"]
+        assert 'error="insufficient_user_authentication"' in challenge
+        assert 'max_age="900"' in challenge
+        assert "urn:hub:acr:passkey" in challenge
+    assert await in_force(hub, vetoes) == ["must_not_disclose"]
+
+
+async def test_asking_needs_a_fresh_sign_in_too(hub: InnerHub) -> None:
+    referral = await refer(hub)
+    veto_id = await veto(hub, referral, "must_not_disclose", agency=HOUSING)
+    path = f"/v1/referrals/{referral['referralId']}/vetoes/{veto_id}/liftings"
+    old = int(CLOCK.now().timestamp()) - 901
+    problem(await post(hub, path, TOM, LIFT, auth_time=old), 401, "step-up-required")
+    by_system = await hub.submit(LIFT, path=path)
+    problem(by_system, 403, "forbidden")
+    problem(await post(hub, path, NADIA, LIFT), 404, "not-found")
+
+
+async def test_a_conflict_is_lifted_from_outside_the_agency_alone(hub: InnerHub) -> None:
+    vetoes, lifting = await asked(hub, "conflict")
+    problem(await post(hub, f"{lifting}/confirmation", JESS, LIFT), 403, "forbidden")
+    assert await in_force(hub, vetoes) == ["conflict"]
+    assert (await post(hub, f"{lifting}/confirmation", OWEN, LIFT)).status_code == 201
+    assert await in_force(hub, vetoes) == []
+
+
+async def test_a_replay_lifts_nothing_a_second_time(hub: InnerHub) -> None:
+    vetoes, lifting = await asked(hub)
+    key, path = opaque(), f"{lifting}/confirmation"
+    first = await post(hub, path, JESS, LIFT, key=key)
+    again = await post(hub, path, JESS, LIFT, key=key)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["idempotency-replayed"] == "true"
+    problem(await post(hub, path, OWEN, LIFT), 409, "conflict")
+    problem(await post(hub, path, OWEN, LIFT, key=key), 409, "conflict")
+    assert await in_force(hub, vetoes) == []
+
+
+async def test_a_barred_sender_finds_nothing_like_a_stranger(hub: InnerHub) -> None:
+    """Its whole desk is out of its own case, and cannot tell this from a case that never was."""
+    answer = await hub.submit({**FULL, "externalReference": f"T-{opaque(9)}"}, HOUSING)
+    referral = answer.json()
+    path = f"/v1/referrals/{referral['referralId']}"
+    body = {
+        "kind": "employee_subject",
+        "agency": HOUSING,
+        "reasonCode": "works_there",
+        "reason": WORDS,
+    }
+    key = opaque()
+    first = await hub.submit(body, HOUSING, path=f"{path}/vetoes", key=key)
+    assert first.status_code == 201, first.text
+    missing = "/v1/referrals/01932000-0000-7000-8000-00000000dead"
+    for end in ("", "/vetoes"):
+        found, none = [
+            await hub.call(HOUSING, "GET", "referral", each + end, scope="referral.read")
+            for each in (path, missing)
+        ]
+        same = {"instance", "correlationId"}
+        said = [{n: v for n, v in each.json().items() if n not in same} for each in (found, none)]
+        assert (found.status_code, said[0]) == (404, said[1])
+    listed = await hub.call(HOUSING, "GET", "referral", "/v1/referrals", scope="referral.read")
+    assert referral["referralId"] not in listed.text
+    assert (await hub.submit(body, HOUSING, path=f"{path}/vetoes", key=key)).status_code == 404
+
+
+async def test_words_and_people_stay_out_of_lines_and_spans(hub: InnerHub) -> None:
+    hub.said()
+    _, lifting = await asked(hub, "conflict")
+    await post(hub, f"{lifting}/confirmation", OWEN, LIFT)
+    said = hub.said()
+    assert not [secret for secret in (WORDS, "p-tom", "p-owen") if secret in said]
+
+
+async def packages(hub: InnerHub, reference: str) -> int:
+    """How many deliveries of the sender's case have left to the IDVA service."""
+    found = await hub.call(
+        POLICE,
+        "GET",
+        "sharing",
+        f"/v1/disclosures?caseReference={reference}",
+        scope="sharing.request",
+    )
+    items = [each for each in found.json()["items"] if each["recipient"] == IDVA]
+    return sum(1 for each in items if each["releasedAt"])
+
+
+async def test_sharing_obeys_a_veto_and_its_lifting(hub: InnerHub) -> None:
+    """Set before anything left: the barred service gets nothing. Lifted by two: it gets its part."""
+    await hub.client("operator").switch("sharing", "pause")
+    try:
+        referral = await refer(hub)
+        veto_id = await veto(hub, referral, "conflict", agency=IDVA)
+    finally:
+        await hub.client("operator").switch("sharing", "resume")
+    assert await hub.outcomes(referral["referralId"]) == {"released"}
+    assert await packages(hub, referral["caseReference"]) == 0
+    path = f"/v1/referrals/{referral['referralId']}/vetoes/{veto_id}/liftings"
+    lifting = (await post(hub, path, TOM, LIFT)).json()["liftingId"]
+    await asyncio.sleep(0.5)
+    assert await packages(hub, referral["caseReference"]) == 0, "asking lets nothing leave"
+    path = f"/v1/veto-liftings/{lifting}/confirmation"
+    assert (await post(hub, path, OWEN, LIFT)).status_code == 201
+    for _ in range(200):
+        if await packages(hub, referral["caseReference"]):
+            break
+        await asyncio.sleep(0.1)
+    assert await packages(hub, referral["caseReference"]) == 1

@@ -1,0 +1,205 @@
+"""Liftings and bars keep the same promises in memory, on SQLite and on PostgreSQL."""
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+import pytest_asyncio
+
+from common.attempts import Attempt
+from common.events.case import Marking
+from deploy.stack.postgres import PostgresServer
+from hubformats.ids import uuid7
+from referral.cases.model.authority import NotAllowed
+from referral.intake import use_cases
+from referral.intake.use_cases import Intake
+from referral.sent.model import Wanted
+from referral.vetoes.model import (
+    Grounds,
+    Lifting,
+    LiftingOver,
+    LiftState,
+    LiftStep,
+    Party,
+    VetoKind,
+)
+from referral.wiring import ReferralStore
+from tests.contract.test_referral_ports import READ, erase
+from tests.support.referral_fakes import (
+    CONTEXT,
+    HOUSING,
+    POLICE,
+    RULES,
+    SHARING_CHECKS,
+    FakeStore,
+    granted,
+    person,
+)
+from tests.support.referral_forms import full
+from tests.support.referral_harness import referral_harness
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AT = datetime(2026, 11, 21, 2, tzinfo=UTC)
+OFFICER = person("owen", "northmoor", "privacy_officer", "case.read")
+JESS = Party("issuer|jess", POLICE, "marac_coordinator")
+
+
+@pytest_asyncio.fixture(
+    scope="module", loop_scope="module", params=["fake", "sqlite", "postgresql"]
+)
+async def store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ReferralStore]:
+    """The store of one kind."""
+    if request.param == "fake":
+        yield cast(ReferralStore, FakeStore())
+        return
+    url = None
+    if request.param == "postgresql":
+        server = cast(PostgresServer, request.getfixturevalue("postgres_server"))
+        url = server.database(f"t{secrets.token_hex(8)}")
+    folder: Path = tmp_path_factory.mktemp("vetoes")
+    async with referral_harness(folder, url) as harness:
+        yield harness.store
+
+
+async def sent(store: ReferralStore, agency: str = POLICE) -> Intake:
+    """A referral taken in under a reference of its own."""
+    form = {**full(), "externalReference": f"T-{secrets.token_hex(6)}"}
+    read, attempt = READ.validate_python(form), Attempt(secrets.token_bytes(32), b"r")
+    return await store.write(
+        lambda tx: use_cases.submit_referral(tx, granted(agency), read, attempt, CONTEXT, RULES)
+    )
+
+
+def lifting(case_id: UUID, **changes: Any) -> Lifting:
+    """A request that waits."""
+    asker = Party("issuer|tom", POLICE, "police_officer")
+    made = Lifting(
+        id=uuid7(),
+        case_id=case_id,
+        veto_id=uuid7(),
+        kind=VetoKind.CONFLICT,
+        asked_by=asker,
+        grounds=Grounds("no_longer_so", "Her words, sealed."),
+        asked_at=AT,
+        lapses_at=AT + timedelta(hours=72),
+    )
+    return replace(made, **changes)
+
+
+async def added(store: ReferralStore, one: Lifting, agency: str = POLICE) -> None:
+    """Keep it, as the case's sender."""
+
+    def add(tx: Any) -> None:
+        tx.liftings.add(tx.cases.authorised(granted(agency), one.case_id), one)
+
+    await store.write(add)
+
+
+async def kept(store: ReferralStore, one: Lifting, who: Any = None) -> Lifting | None:
+    """What opens of it for the caller's relation to its case."""
+
+    def read(tx: Any) -> Lifting | None:
+        proof = tx.cases.authorised(who or granted(), one.case_id)
+        return cast("Lifting | None", tx.liftings.get(proof, one.id))
+
+    return await store.write(read)
+
+
+async def test_a_lifting_opens_as_it_was_stored_for_its_case_alone(store: ReferralStore) -> None:
+    one = lifting((await sent(store)).case.outline.case_id)
+    another = (await sent(store)).case.outline.case_id
+    await added(store, one)
+    assert await kept(store, one) == await kept(store, one, OFFICER) == one
+    assert await store.write(lambda tx: tx.liftings.case_of(one.id)) == one.case_id
+    assert await store.write(lambda tx: tx.liftings.case_of(uuid7())) is None
+
+    def by_another(tx: Any) -> None:
+        proof = tx.cases.authorised(granted(), another)
+        assert tx.liftings.get(proof, one.id) is None
+        assert tx.liftings.of_case(proof) == ()
+        with pytest.raises(NotAllowed):
+            tx.liftings.add(proof, one)
+        with pytest.raises(NotAllowed):
+            tx.liftings.replace(proof, one, one)
+        with pytest.raises(NotAllowed):
+            tx.liftings.add(tx.cases.authorised(SHARING_CHECKS, one.case_id), one)
+
+    await store.write(by_another)
+
+
+async def test_a_lifting_is_settled_by_one_of_two(store: ReferralStore) -> None:
+    one = lifting((await sent(store)).case.outline.case_id, kind=VetoKind.MUST_NOT_DISCLOSE)
+    await added(store, one)
+    settled = one.settle(LiftStep.CONFIRM, JESS, AT)
+
+    def settle(tx: Any) -> None:
+        tx.liftings.replace(tx.cases.authorised(granted(), one.case_id), one, settled)
+
+    await store.write(settle)
+    assert await kept(store, one) == settled
+    with pytest.raises(LiftingOver):
+        await store.write(settle)
+
+
+async def test_what_waits_is_listed_for_its_agency_and_the_officer(store: ReferralStore) -> None:
+    agency = f"a-{secrets.token_hex(4)}"
+    case_id = (await sent(store, agency)).case.outline.case_id
+    asker = Party("issuer|x", agency, "system")
+    first, second, lapsed = (lifting(case_id, asked_by=asker) for _ in "abc")
+    lapsed = replace(lapsed, lapses_at=AT)
+    for one in (first, second, lapsed):
+        await added(store, one, agency)
+
+    async def waiting(who: Any, limit: int = 500) -> list[UUID]:
+        found = await store.write(lambda tx: tx.liftings.waiting(who, AT, limit))
+        return [each for each in found if each in {first.id, second.id, lapsed.id}]
+
+    assert await waiting(granted(agency)) == [first.id, second.id]
+    assert await waiting(granted(agency), 1) == [first.id]
+    assert await waiting(OFFICER) == [first.id, second.id]
+    assert await waiting(granted(HOUSING)) == []
+
+
+async def test_a_barred_agency_finds_its_own_case_nowhere_until_the_bar_is_lifted(
+    store: ReferralStore,
+) -> None:
+    agency = f"b-{secrets.token_hex(4)}"
+    made = await sent(store, agency)
+    case_id, who = made.case.outline.case_id, granted(agency)
+    await added(store, lifting(case_id, asked_by=Party("issuer|x", agency, "system")), agency)
+    bar = Marking(marking_id=uuid7(), kind="employee_subject", agency=agency)
+    barred = made.case.mark(bar, AT)
+
+    def change(old: Any, new: Any, by: Any) -> Any:
+        return lambda tx: tx.cases.replace(tx.cases.authorised(by, case_id), old, new)
+
+    def found(tx: Any) -> list[bool]:
+        return [
+            tx.cases.authorised(who, case_id) is not None,
+            tx.referrals.own(who, made.referral.referral_id) is not None,
+            bool(tx.sent.page(who, Wanted(10)).items),
+            bool(tx.liftings.waiting(who, AT, 10)),
+        ]
+
+    assert await store.write(found) == [True] * 4
+    await store.write(change(made.case, barred, who))
+    assert await store.write(found) == [False] * 4
+    assert await store.write(lambda tx: tx.cases.authorised(OFFICER, case_id)) is not None
+    await store.write(change(barred, barred.lift(bar.marking_id, AT), OFFICER))
+    assert await store.write(found) == [True] * 4
+
+
+async def test_nothing_of_a_lifting_opens_once_its_case_is_erased(store: ReferralStore) -> None:
+    one = lifting((await sent(store)).case.outline.case_id)
+    await added(store, one)
+    await erase(store, one.case_id)
+    assert await kept(store, one) is None
+    assert one.state is LiftState.ASKED
