@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from hubformats.masking import REMOVED
 from hubformats.phones import contact_keys
-from hubformats.shield import REMOVED, Shield
+from hubformats.shield import Places, shield
 from hubformats.visible_text import bare, is_plain, is_seen, visible, visible_json
 
 HIDDEN = {
@@ -81,7 +82,7 @@ def test_hidden_characters_hide_no_number_and_no_place() -> None:
     for text in ("07700 900461\u202e", "07700 9\u200b00461", visible("07700 9\u202e00461")):
         assert contact_keys(text) == known
         assert bare(text) == "07700 900461"
-    shield = Shield(["17 Lark\u200bspur Wynd", visible("NZ9 \u20604QX")], (), (), ())
+    mask = shield(Places(secrets=["17 Lark\u200bspur Wynd", visible("NZ9 \u20604QX")]))
     for text in ("at Larkspur Wynd", "at Lark\u200bspur Wynd", visible("at Lark\u200bspur Wynd")):
-        assert shield.clean(text) == f"at {REMOVED}"
-    assert shield.clean("near NZ9 4QX") == f"near {REMOVED}"
+        assert mask.clean(text) == f"at {REMOVED}"
+    assert mask.clean("near NZ9 4QX") == f"near {REMOVED}"

@@ -2,13 +2,15 @@
 spellings become one."""
 
 import re
-import unicodedata
 from typing import Final
 
-from hubformats.visible_text import bare, blanked
+from hubformats.place_words import word_list
+from hubformats.reading import folded
+from hubformats.visible_text import bare
 
 _WORD: Final = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_ASCII: Final = re.compile(r"[0-9A-Za-z]+")
+_PARTS: Final = re.compile(r"[,;\n]")
+_LETTERS: Final = re.compile(r"[^\W_]+")
 NUMBER: Final = re.compile(r"\d+[a-z]?")
 POSTCODE: Final = re.compile(
     r"(?<![^\W_])([a-z]{1,2}\d[a-z\d]?)[\W_]*(\d[a-z]{2})(?![^\W_])", re.IGNORECASE
@@ -66,6 +68,8 @@ TRIVIAL: Final = frozenset(
         "with",
     ]
 )
+ORDINARY: Final = word_list("ordinary")
+"""Short words that are names of places, too: looked for with a capital letter only."""
 _KINDS: Final = (
     ("road", "rd"),
     ("street", "st", "str"),
@@ -191,24 +195,11 @@ def gives_place(text: str) -> bool:
 
 
 def words_of(text: str) -> list[str]:
-    return [letters for word in _WORD.findall(bare(text)) if (letters := letters_of(word))]
+    """The words of a text in small letters and figures; what joins a word is left out of it."""
+    return ["".join(_LETTERS.findall(word)) for word in _WORD.findall(folded(bare(text)))]
 
 
-def letters_of(text: str) -> str:
-    """Letters and digits alone, folded."""
-    return "".join(_ASCII.findall(text)).casefold() if text.isascii() else squashed(text)[0]
-
-
-def squashed(text: str) -> tuple[str, list[int]]:
-    """Letters and digits alone, folded, and where in the text each came from."""
-    if text.isascii():
-        places = [place for place, letter in enumerate(text) if letter.isalnum()]
-        return "".join(text[place] for place in places).casefold(), places
-    text = blanked(text)
-    found = [
-        (place, folded)
-        for place, letter in enumerate(text)
-        for folded in unicodedata.normalize("NFKD", letter.casefold())
-        if folded.isalnum()
-    ]
-    return "".join(folded for _, folded in found), [place for place, _ in found]
+def parts_of(text: str) -> list[str]:
+    """Each line and comma part of an address, its words written together."""
+    parts = ("".join(words_of(part)) for part in _PARTS.split(text))
+    return [part for part in parts if part]

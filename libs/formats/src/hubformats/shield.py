@@ -5,10 +5,16 @@ What it catches, and what no machine can, is in docs/threat-model.md.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise, product
-from typing import Any, Final
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise, takewhile
+from typing import Final
 
+from hubformats.masking import REMOVED, Mask
+from hubformats.needles import Needles, Span
+from hubformats.place_codes import AREAS, codes_in
+from hubformats.place_shapes import shapes_in, streets_in
+from hubformats.place_words import word_list
 from hubformats.places import (
     AFTER_A_NUMBER,
     CALLED,
@@ -16,149 +22,160 @@ from hubformats.places import (
     INSTITUTIONS,
     NUMBER,
     NUMBERED,
+    ORDINARY,
     POSTCODE,
     SPELLINGS,
     TRIVIAL,
     is_area,
-    letters_of,
-    squashed,
     words_of,
 )
+from hubformats.reading import Reading, folded, readings
 from hubformats.visible_text import bare
 
-REMOVED: Final = "[removed]"
-"""Stands where a text would have given a shielded place away."""
+__all__ = ["REMOVED", "Places", "shield"]
 
 _SHORTEST: Final = 4
-"""Letters and digits of a single word that may stand for a place."""
+"""Letters of a single word that may stand for a place wherever it stands in a value."""
+_SHORTEST_NUMBER: Final = 3
+"""Figures of a value made of nothing else; fewer are an age, a score or a house number."""
 _WHOLE_WORDS_BELOW: Final = 6
-"""Anything shorter counts only from the start of a word to the end of one: “Hall” is not in
-“hallway”.
-"""
-
 _LONGEST_NAME: Final = 6
 """Words of an area's or a person's name."""
+_LONGEST_KNOWN: Final = 60
+"""Letters of a known place that are compared; a longer one is known by its parts."""
 
 _PARTS: Final = re.compile(r"[,;\n]")
 _OUTWARD: Final = re.compile(r"[a-z]{1,2}\d[a-z\d]?")
+_NAMED: Final = re.compile(
+    r"\b(?i:at|in|near|outside|inside|into|towards|behind|opposite|beside|via"
+    r"|(?:moved|moving|fled|gone|went|drove|driven|travelled|returned|going|driving|run|ran|walked"
+    r"|relocated|back|rehoused|transferred|placed|taken)\s+to)\s+(?:the\s+)?"
+    r"([A-Z][\w'’-]*(?:[ ]+(?:[A-Z][\w'’-]*|of|the|on|upon|St\.)){0,4})"
+)
+_NO_PLACES: Final = word_list("no_places")
 
 
-class Shield:
-    """Made once per snapshot.
+@dataclass(frozen=True, slots=True)
+class Places:
+    """What a snapshot says of places, as far as a shield must know it."""
+
+    secrets: Sequence[str] = ()
+    """Shielded values."""
+    told: Sequence[str] = ()
+    """Shielded accounts: what has the shape of a place in them is a secret, too."""
+    known: Sequence[str] = ()
+    """Places that are no secret: his address, and the one they shared."""
+    areas: Sequence[str] = ()
+    """What a shield lets through."""
+    names: Sequence[str] = ()
+    """People's own names: the alternative is a danger summary without whom."""
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """Needles under way: to be found anywhere, as whole words, or with a capital."""
+
+    anywhere: set[str] = field(default_factory=set)
+    whole: set[str] = field(default_factory=set)
+    capital: set[str] = field(default_factory=set)
+
+    def without(self, spared: set[str]) -> Needles:
+        return Needles(self.anywhere - spared, self.whole - spared, self.capital - spared)
+
+
+def shield(places: Places) -> Mask:
+    """Make the mask of one snapshot.
 
     Case, accents, spacing, punctuation and the usual short forms of street kinds are forgiven.
     """
+    # A name with a number in it is an address in the wrong field; a numbered street is no area
+    # and nobody's name.
+    readable = (
+        *(area for area in places.areas if is_area(area)),
+        *(name for name in places.names if not any(letter.isdigit() for letter in name)),
+    )
+    streets = {street for text in places.secrets for street in _streets(text)}
+    spared = {run for text in readable for run in _runs(text)} - streets
+    wanted = _Wanted()
+    for text in places.secrets:
+        _add_secret(wanted, text)
+    fixed = wanted.anywhere | wanted.whole
+    _add_told(wanted, places, spared)
+    known = {run for text in places.known for run in _known(text, fixed)} - fixed
+    # What is both shielded and known stays shielded: the form contradicts itself.
+    known -= {run for text in places.secrets for run in _known(text)}
+    areas = AREAS | {
+        found[1].rstrip("0123456789")
+        for text in (*places.secrets, *places.told, *places.known)
+        for found in POSTCODE.finditer(folded(text))
+    }
 
-    def __init__(
-        self,
-        secrets: Iterable[str],
-        told: Iterable[str],
-        areas: Iterable[str],
-        names: Iterable[str],
-    ) -> None:
-        """`secrets` are shielded values; in `told`, shielded accounts, only postcodes are sought.
+    def shapes(reading: Reading) -> Iterator[Span]:
+        for start, end in shapes_in(reading, areas):
+            if "".join(words_of(reading.text[start:end])) not in spared:
+                yield start, end
 
-        `areas` a shield lets through, and people's own `names`, stay readable: the alternative is a
-        danger summary without whom.
-        """
-        secrets, told = tuple(secrets), tuple(told)
-        self._cleaned: dict[str, str] = {}
-        self._needles: tuple[str, ...] = ()
-        self._whole: frozenset[str] = frozenset()
-        if not secrets and not told:
-            return
-        # A name with a number in it is an address in the wrong field; a numbered street is no area
-        # and nobody's name.
-        readable = (
-            *(area for area in areas if is_area(area)),
-            *(name for name in names if not any(letter.isdigit() for letter in name)),
-        )
-        spared = {run for text in readable for run in _runs(text)} - {
-            street for text in secrets for street in _streets(text)
-        }
-        found: set[str] = set()
-        for text in secrets:
-            found.update(_needles(text, spared))
-        found.update(
-            needle
-            for text in (*secrets, *told)
-            for needle in _postcodes(text)
-            if needle not in spared
-        )
-        bare = {needle for text in secrets for needle in _called(text) if needle not in spared}
-        self._whole = frozenset(bare - found)
-        self._needles = tuple(sorted(found | bare))
-
-    def clean(self, value: Any) -> Any:
-        """The JSON value with REMOVED for each shielded place in its strings."""
-        if not self._needles:
-            return value
-        if isinstance(value, str):
-            if value not in self._cleaned:
-                self._cleaned[value] = self._text(value)
-            return self._cleaned[value]
-        if isinstance(value, list | tuple):
-            return [self.clean(item) for item in value]
-        if isinstance(value, dict):
-            return {key: self.clean(item) for key, item in value.items()}
-        return value
-
-    def _text(self, text: str) -> str:
-        letters = letters_of(text)
-        hits = [needle for needle in self._needles if needle in letters]
-        if not hits:  # as in nearly every text
-            return text
-        places = squashed(text)[1]
-        spans = sorted(
-            span
-            for needle in hits
-            for span in _found(needle, text, letters, places, whole=needle in self._whole)
-        )
-        pieces: list[str] = []
-        end = 0
-        for first, last in spans:
-            # Neighbours become one: their number and order would say how the address is made.
-            if pieces and not any(letter.isalnum() for letter in text[end:first]):
-                end = max(end, last)
-                continue
-            pieces += (text[end:first], REMOVED)
-            end = last
-        return "".join((*pieces, text[end:]))
+    return Mask(wanted.without(spared), known=Needles(known, longest=_LONGEST_KNOWN), shapes=shapes)
 
 
-def _found(
-    needle: str, text: str, letters: str, places: list[int], *, whole: bool
-) -> Iterator[tuple[int, int]]:
-    """Find the needle in the text: first and one past the last character of each place.
-
-    If `whole`, only as words of their own.
-    """
-    at = letters.find(needle)
-    while at >= 0:
-        first, last = places[at], places[at + len(needle) - 1] + 1
-        within = text[first - 1 : first].isalnum() or text[last : last + 1].isalnum()
-        if not within or (len(needle) >= _WHOLE_WORDS_BELOW and not whole):
-            yield first, last
-        at = letters.find(needle, at + 1)
+def _add_secret(wanted: _Wanted, text: str) -> None:
+    wanted.anywhere.update(_needles(text))
+    for postcode in _postcodes(text):
+        wanted.anywhere.update(postcode)
+    wanted.whole.update(_called(text))
+    for part in (text, *_PARTS.split(text)):
+        words = words_of(part)
+        run = "".join(words)
+        if run.isdigit() and len(run) >= _SHORTEST_NUMBER:
+            wanted.whole.update((run, *(word for word in words if len(word) > _SHORTEST)))
+        elif len(words) == 1 and 1 < len(run) < _SHORTEST and run.isalpha() and run not in TRIVIAL:
+            (wanted.capital if run in ORDINARY else wanted.whole).add(run)
 
 
-def _needles(text: str, spared: set[str]) -> Iterator[str]:
+def _add_told(wanted: _Wanted, places: Places, spared: set[str]) -> None:
+    """What an account names: its postcodes, streets, codes, and places behind “at” or “in”."""
+    known = {run for text in places.known for run in _known(text)}
+    for text in places.told:
+        for postcode in _postcodes(text):
+            wanted.anywhere.update(set(postcode) - known)
+        for found in _named(text):
+            run = "".join(words_of(found))
+            if run not in spared and run not in known:
+                wanted.anywhere.update(set(_needles(found)) - known)
+                wanted.whole.update(set(_called(found)) - known)
+
+
+def _named(text: str) -> Iterator[str]:
+    for reading in readings(text):
+        for start, end in streets_in(reading, loosely=True):
+            yield reading.text[start:end]
+        for start, end in codes_in(reading):
+            if "/" not in reading.text[start:end]:
+                yield reading.text[start:end]
+    for found in _NAMED.finditer(text):
+        words = list(takewhile(lambda word: word not in _NO_PLACES, words_of(found[1])))
+        while words and words[-1] in TRIVIAL:
+            words.pop()
+        if words:
+            yield " ".join(words)
+
+
+def _needles(text: str) -> Iterator[str]:
     """List what must not be read of a shielded value.
 
-    Each part with and without its house number, and every two words together.
+    Every two neighbouring words, and single words that name a place: all of a longer value is
+    covered by its pairs.
     """
     for part in (text, *_PARTS.split(text)):
         words = words_of(part)
-        rest = _without_number(words)
-        for run in (words, rest, *pairwise(words)):
-            if _tells(run) and "".join(run) not in spared:
-                yield from _spelt(run)
+        for run in (words, _without_number(words)):
+            if len(run) == 1 and _tells(run):
+                yield run[0]
+        for pair in pairwise(words):
+            if _tells(pair):
+                yield from _spelt(pair)
         # Part of a postcode stands alone, too: better a road's number too many than her district.
-        yield from (
-            word
-            for word in words
-            if len(word) > 2 and _OUTWARD.fullmatch(word) and word not in spared
-        )
+        yield from (word for word in words if len(word) > 2 and _OUTWARD.fullmatch(word))
 
 
 def _tells(run: Sequence[str]) -> bool:
@@ -179,21 +196,35 @@ def _without_number(words: list[str]) -> list[str]:
 
 
 def _spelt(words: Sequence[str]) -> Iterator[str]:
-    """Spell the run with each form of a street's kind in it.
-
-    Long runs stay as they are: their pairs are looked for anyway.
-    """
+    """Spell the words with each form of one street's kind in it."""
     yield "".join(words)
-    if len(words) <= _SHORTEST:
-        yield from (
-            "".join(each)
-            for each in product(*(sorted(SPELLINGS.get(word, {word})) for word in words))
-        )
+    for place, word in enumerate(words):
+        for other in SPELLINGS.get(word, ()):
+            yield "".join((*words[:place], other, *words[place + 1 :]))
 
 
-def _postcodes(text: str) -> Iterator[str]:
-    for outward, inward in POSTCODE.findall(bare(text).casefold()):
-        yield from (outward, outward + inward)
+def _postcodes(text: str) -> Iterator[tuple[str, str, str]]:
+    """Each postcode's first half, the whole, and the second half."""
+    for outward, inward in POSTCODE.findall(folded(bare(text))):
+        yield outward, outward + inward, inward
+
+
+def _known(text: str, secret: Container[str] = ()) -> Iterator[str]:
+    """How a known place reads: its postcode, and each part of two words or more.
+
+    Part of a `secret` in it is let through behind another house number alone: his 12 Larkspur Wynd
+    is known although she is at number 17.
+    """
+    for postcode in _postcodes(text):
+        yield from postcode[:2]
+    for part in _PARTS.split(text):
+        words = words_of(part)
+        contested = any(run in secret for run in _needles(part))
+        if len(words) < 2 or (contested and not NUMBER.fullmatch(words[0])):
+            continue
+        for run in (words,) if contested else (words, _without_number(words)):
+            if len(run) > 1 and sum(map(len, run)) <= _LONGEST_KNOWN:
+                yield from _spelt(run)
 
 
 def _streets(text: str) -> Iterator[str]:

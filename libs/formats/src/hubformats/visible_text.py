@@ -82,7 +82,7 @@ def is_plain(text: str) -> bool:
 
 def is_seen(text: str) -> bool:
     """Tell whether a person sees anything of it: a letter, a digit, a sign."""
-    return any(not _hidden(one) and unicodedata.category(one)[0] not in "ZM" for one in text)
+    return any(not is_hidden(one) and unicodedata.category(one)[0] not in "ZM" for one in text)
 
 
 def visible_json(text: str) -> str:
@@ -98,7 +98,7 @@ def visible_json(text: str) -> str:
 def _steers(match: re.Match[str], *, lines: bool) -> bool:
     """Tell whether this character is hidden where it stands."""
     one = match[0]
-    if not _hidden(one) or (lines and one in "\n\t"):
+    if not is_hidden(one) or (lines and one in "\n\t"):
         return False
     if one not in _JOINERS:
         return True
@@ -108,7 +108,8 @@ def _steers(match: re.Match[str], *, lines: bool) -> bool:
 
 
 @cache
-def _hidden(one: str) -> bool:
+def is_hidden(one: str) -> bool:
+    """Tell whether nobody sees this character: a control, a format character, or a blank one."""
     if one in _BLANK:
         return True
     return unicodedata.category(one) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and one not in _SEEN

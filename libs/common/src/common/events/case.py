@@ -57,7 +57,7 @@ class RiskSummary(Part):
 
 
 class Marking(Part):
-    """A veto on disclosure. `agency` or `category` of ``*`` means all."""
+    """A veto; ``*`` means all. A shield's `category` may be the path of the address it covers."""
 
     marking_id: UUID
     kind: Literal[

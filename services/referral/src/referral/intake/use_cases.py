@@ -22,7 +22,7 @@ from referral.intake.model.errors import (
     TooLarge,
 )
 from referral.intake.model.form import FullReferral, UrgentReferral
-from referral.intake.model.planned import Planned, plan_full, plan_urgent, shields
+from referral.intake.model.planned import Planned, plan_full, plan_urgent
 from referral.intake.model.refused import IntakeMarks, RefusedIntake, RefusedPage, RefusedPlace
 from referral.intake.ports import IntakeTx
 from referral.risk.model import AreaRules, Rules, RulesUnknown
@@ -205,7 +205,7 @@ def _intake(
         subjects=planned.subjects,
         risk=planned.risk,
         consent=planned.consent,
-        markings=shields(planned.subjects),
+        markings=planned.shields,
         origins=(origin,),
         changed_at=now,
     )

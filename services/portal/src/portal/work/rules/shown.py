@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, Final
 
 from hubformats import dates
-from hubformats.shield import REMOVED
+from hubformats.masking import REMOVED
 from hubformats.wording import (
     BASES,
     CHANNELS,

@@ -305,7 +305,8 @@ def _kept(markings: Iterable[Marking]) -> Iterable[Marking]:
     but the person causing harm (design section 13, rule 1).
     """
     for marking in markings:
-        yield (marking.model_copy(update={"subject": None}) if marking.kind == _SHIELD else marking)
+        whole = {"subject": None, "category": "*"}
+        yield marking.model_copy(update=whole) if marking.kind == _SHIELD else marking
 
 
 def _carried(urgent: Iterable[Fact], victim: UUID, told: Iterable[Fact]) -> Iterable[Fact]:

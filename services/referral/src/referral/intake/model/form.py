@@ -139,7 +139,9 @@ class Address(Form):
     taken in as part of the address.
     """
 
-    lines: Annotated[tuple[Text, ...], Shared("{role}_address", "Address")] = ()
+    lines: Annotated[
+        tuple[Text, ...], Shared("{role}_address", "Address"), Field(max_length=20)
+    ] = ()
     postcode: Annotated[
         Annotated[Text, AfterValidator(_postcode)] | None, Shared("{role}_address", "Postcode")
     ] = None
@@ -157,7 +159,9 @@ class Person(Form):
     ]
     role: Annotated[Role, Internal("decides the categories")]
     name: Name = Name()
-    aliases: Annotated[tuple[Text, ...], Shared("{role}_identity", "Also known as")] = ()
+    aliases: Annotated[
+        tuple[Text, ...], Shared("{role}_identity", "Also known as"), Field(max_length=50)
+    ] = ()
     birth_dates: Annotated[
         tuple[Day, ...], Shared("{role}_identity", "Possible dates of birth"), Field(max_length=5)
     ] = ()

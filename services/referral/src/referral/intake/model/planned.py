@@ -1,6 +1,6 @@
 """What a form comes to: people, risk, consent and facts, under the dated rules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -11,7 +11,7 @@ from referral.cases.model.case import level_facts
 from referral.intake.model.dates import future_dates
 from referral.intake.model.errors import FormFault, FormRefused
 from referral.intake.model.facts import facts_of, risk_facts, unknown_contact
-from referral.intake.model.form import FullReferral, Person, UrgentReferral
+from referral.intake.model.form import Address, FullReferral, Person, UrgentReferral
 from referral.risk.model import (
     URGENT,
     ConceptUnknown,
@@ -32,6 +32,7 @@ class Planned:
     consent: Consent
     facts: tuple[Fact, ...]
     occurred_at: datetime
+    shields: tuple[Marking, ...] = ()
 
 
 def plan_urgent(form: UrgentReferral, rules: Rules, now: datetime) -> Planned:
@@ -48,7 +49,8 @@ def plan_urgent(form: UrgentReferral, rules: Rules, now: datetime) -> Planned:
         + level_facts(URGENT, victim)
         + (unknown_contact(victim),)
     )
-    return Planned(subjects, URGENT, consent, facts, now)
+    shields = _whole_shields(subjects)
+    return Planned(subjects, URGENT, consent, facts, now, shields)
 
 
 def plan_full(form: FullReferral, rules: Rules, book: RuleBook, now: datetime) -> Planned:
@@ -81,18 +83,42 @@ def plan_full(form: FullReferral, rules: Rules, book: RuleBook, now: datetime) -
         if subject.under_18
     }
     facts = facts_of(form, ids, rules, minors) + risk_facts(form, instrument, summary, victim)
-    return Planned(subjects, summary, consent, facts, form.incident.occurred_at)
+    shields = _shields(form, ids, subjects)
+    return Planned(subjects, summary, consent, facts, form.incident.occurred_at, shields)
 
 
-def shields(subjects: Iterable[CaseSubject]) -> tuple[Marking, ...]:
-    """Make a location shield for each person whose address is shielded."""
-    return tuple(
-        Marking(
-            marking_id=uuid7(), kind="location_shield", category="*", subject=subject.subject_id
-        )
-        for subject in subjects
-        if subject.address_shielded
-    )
+def _shields(
+    form: FullReferral, ids: Mapping[str, UUID], subjects: Iterable[CaseSubject]
+) -> tuple[Marking, ...]:
+    """Make the location shields of a full form.
+
+    A shield belongs to an address (design section 13, rule 1). Where the form leaves another
+    address open, each shield names its own by its path. Otherwise it covers every place of the
+    person, and so does one of an address that says nothing: what is meant stands elsewhere.
+    """
+    told = [
+        (ids[person.ref], f"people.{number}.addresses.{place}", address)
+        for number, person in enumerate(form.people)
+        if person.role != "perpetrator"
+        for place, address in enumerate(person.addresses)
+    ]
+    closed = [(subject, path, address) for subject, path, address in told if address.shielded]
+    if len(closed) == len(told) or not all(_says_where(address) for _, _, address in closed):
+        return _whole_shields(subjects)
+    his = _whole_shields(subject for subject in subjects if subject.role == "perpetrator")
+    return (*(_shield(subject, path) for subject, path, _ in closed), *his)
+
+
+def _says_where(address: Address) -> bool:
+    return bool(address.lines or address.postcode)
+
+
+def _whole_shields(subjects: Iterable[CaseSubject]) -> tuple[Marking, ...]:
+    return tuple(_shield(one.subject_id, "*") for one in subjects if one.address_shielded)
+
+
+def _shield(subject: UUID, category: str) -> Marking:
+    return Marking(marking_id=uuid7(), kind="location_shield", category=category, subject=subject)
 
 
 def _instrument(form: FullReferral, book: RuleBook) -> Instrument | None:

@@ -22,6 +22,8 @@ class SubjectCategory(NamedTuple):
 
     category: str
     subject: UUID | None = None
+    hidden: bool = False
+    """Whether it is the part that an address shield hides, of a category that is open besides."""
 
 
 @dataclass(frozen=True, slots=True)

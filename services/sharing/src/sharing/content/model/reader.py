@@ -13,8 +13,8 @@ from uuid import UUID
 
 from common.events.case import CaseSnapshot, Fact
 from hubformats.categories import CATEGORIES, FROM_SNAPSHOT, category
-from hubformats.places import is_area
-from hubformats.shield import REMOVED, Shield
+from hubformats.masking import REMOVED, Mask
+from hubformats.shield import Places, shield
 from sharing.content.model.projection import (
     ClauseText,
     Kind,
@@ -23,12 +23,15 @@ from sharing.content.model.projection import (
     SubjectCategory,
 )
 from sharing.content.model.safe_contact import safe_contact
+from sharing.content.model.shielded import Shielded, texts_of
 
 CONTENT_VERSION: Final = 1
 
 
 _ORDER: Final[Mapping[str, int]] = {code: place for place, code in enumerate(CATEGORIES)}
 
+_NAMES: Final = frozenset({"full", "known_as", "aliases", "name"})
+"""What the paths of people's own names end in."""
 _ROLE_LABELS: Final = {
     "victim": "Victim",
     "perpetrator": "Perpetrator",
@@ -47,16 +50,29 @@ class SnapshotReader:
     def __init__(self, snapshot: CaseSnapshot) -> None:
         self.snapshot = snapshot
         self._known = {subject.subject_id: subject.subject_id for subject in snapshot.subjects}
-        self._perpetrators = {
-            subject.subject_id for subject in snapshot.subjects if subject.role == "perpetrator"
-        }
-        self._shielded = _shielded(snapshot)
-        self._protected = bool(self._shielded - self._perpetrators)
+        self._shielded = Shielded(snapshot)
 
     @cached_property
     def placed(self) -> tuple[tuple[Fact, SubjectCategory], ...]:
-        """Each fact with its category and subject. Raises CategoryUnknown for a fact of none."""
-        return tuple((fact, _category_of(fact, self._known)) for fact in self.snapshot.facts)
+        """Each fact with its category and subject. Raises CategoryUnknown for a fact of none.
+
+        What a shield hides of a category of which it leaves something open stands apart.
+        """
+        found = [(fact, _category_of(fact, self._known)) for fact in self.snapshot.facts]
+        if self._shielded.any:
+            opened = {each for fact, each in found if not self._shielded.hides(fact)}
+            found = [
+                (fact, each._replace(hidden=each in opened and self._shielded.hides(fact)))
+                for fact, each in found
+            ]
+        return tuple(found)
+
+    @cached_property
+    def _open(self) -> frozenset[SubjectCategory]:
+        """Categories of which a shield leaves open what there is."""
+        return frozenset(
+            each for fact, each in self.placed if not each.hidden and not self._shielded.hides(fact)
+        )
 
     @cached_property
     def _shown(self) -> Mapping[SubjectCategory, Sequence[ShownFact]]:
@@ -72,35 +88,36 @@ class SnapshotReader:
         return found
 
     @cached_property
-    def mask(self) -> Shield:
-        """Takes shielded places out of this snapshot's texts."""
-        secrets: list[str] = []
-        told: list[str] = []
-        for fact, subject_category in self.placed:
-            if self.is_location_shielded(subject_category):
-                (told if category(fact.category).free_text else secrets).extend(_texts(fact.value))
-            elif self._is_misplaced(fact):
-                secrets.extend(_texts(fact.value))
-        areas = [
-            text
-            for fact, _ in self.placed
-            if fact.category.endswith("_area")
-            for text in _texts(fact.value)
-        ]
-        names = [
-            text
-            for fact, _ in self.placed
-            if fact.category.endswith("_identity")
-            for text in _texts(fact.value)
-        ]
-        return Shield(secrets, told, (*areas, self.snapshot.area), names)
+    def mask(self) -> Mask | None:
+        """Takes places out of this snapshot's texts; None when nothing is shielded."""
+        if not self._shielded.any:
+            return None
+        found: dict[str, list[str]] = {"secrets": [], "told": [], "known": [], "names": []}
+        areas = [self.snapshot.area]
+        for fact, _ in self.placed:
+            texts = list(texts_of(fact.value))
+            about = category(fact.category)
+            if self._shielded.hides(fact):
+                if self._shielded.is_secret(fact):
+                    found["told" if about.free_text else "secrets"] += texts
+            elif self._shielded.is_misplaced(fact):
+                found["secrets"] += texts
+            elif about.gives_location and not about.free_text:
+                found["known"] += texts
+            if fact.category.endswith("_area"):
+                areas += texts
+            elif fact.path.rpartition(".")[2] in _NAMES:
+                found["names"] += texts
+        return shield(Places(**found, areas=areas))
 
     def value(self, fact: Fact) -> Any:
         """Return the fact's value as it may be shown.
 
-        Shielded places are taken out, and so is an area that is none.
+        Places are taken out where anything is shielded, and so is an area that is none.
         """
-        return REMOVED if self._is_misplaced(fact) else self.mask.clean(fact.value)
+        if self.mask is None:
+            return fact.value
+        return REMOVED if self._shielded.is_misplaced(fact) else self.mask.clean(fact.value)
 
     def subject_categories(self) -> tuple[SubjectCategory, ...]:
         """What a decision must answer for, in reading order.
@@ -116,6 +133,7 @@ class SnapshotReader:
                 key=lambda subject_category: (
                     _ORDER[subject_category.category],
                     str(subject_category.subject or ""),
+                    subject_category.hidden,
                 ),
             )
         )
@@ -123,25 +141,13 @@ class SnapshotReader:
     def is_location_shielded(self, subject_category: SubjectCategory) -> bool:
         """Tell whether an address shield withholds this from everybody (design section 13, rule 1).
 
-        People on the protected side share roof, school run and GP, so a shield on one of them hides
-        the places of all, and of the case. A shielded perpetrator hides only his own.
+        What is not known to be open counts as shielded, also where no fact says anything.
         """
         if not category(subject_category.category).gives_location:
             return False
-        return self._is_hidden(subject_category.subject)
-
-    def _is_hidden(self, subject: UUID | None) -> bool:
-        return subject in self._shielded if subject in self._perpetrators else self._protected
-
-    def _is_misplaced(self, fact: Fact) -> bool:
-        """Tell whether an address stands in the field for the area of somebody shielded.
-
-        At most an area may leave (design section 13, rule 1).
-        """
-        return (
-            fact.category.endswith("_area")
-            and self._is_hidden(fact.subject)
-            and not all(is_area(text) for text in _texts(fact.value))
+        return subject_category.hidden or (
+            self._shielded.hides_places_of(subject_category.subject)
+            and subject_category not in self._open
         )
 
     def content(
@@ -258,29 +264,5 @@ def _category_of(fact: Fact, known: Mapping[UUID, UUID]) -> SubjectCategory:
     )
 
 
-def _shielded(snapshot: CaseSnapshot) -> set[UUID]:
-    shielded = {subject.subject_id for subject in snapshot.subjects if subject.address_shielded}
-    for marking in snapshot.markings:
-        if marking.kind == "location_shield":
-            # A shield that names nobody protects every victim on the case.
-            shielded |= (
-                {marking.subject}
-                if marking.subject
-                else {s.subject_id for s in snapshot.subjects if s.role != "perpetrator"}
-            )
-    return shielded
-
-
 def _moment(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _texts(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)

@@ -35,7 +35,9 @@ def safe_contact(
         elif each.fact.category == "victim_safe_contact":
             rules.append(each)
     stated = [each.fact for each in rules]
-    verified = next((str(fact.value) for fact in stated if _leaf(fact) == "last_verified"), None)
+    verified = next(
+        (str(each.item["value"]) for each in rules if _leaf(each.fact) == "last_verified"), None
+    )
     on = (projection.decided_at or snapshot.received_at).astimezone(LONDON).date()
     day = _day_verified(verified, on)
     # The limit is the rules' under which the referral was made; a snapshot that states none vouches
