@@ -64,6 +64,7 @@ CODED: Final[dict[str, Mapping[str, str]]] = {
     "Condition for special-category data": CONDITIONS,
     "Statutory gateway": GATEWAYS,
     "Channel": CHANNELS,
+    "Safe to use": {"doubtful": "Doubtful: the same form contradicts it. Do not use"},
 }
 """Labels of facts whose values are codes of a list."""
 _RULES: Final[dict[str, str]] = {

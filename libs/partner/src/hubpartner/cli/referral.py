@@ -78,10 +78,12 @@ def submit(context: click.Context, file: Path, dry_run: bool, as_json: bool) -> 
     if dry_run:
         say(f"Checked as {sender}.")
         say(f"Would be taken in. Risk {risk['level']} ({rule(risk['rule'])}). Nothing was stored.")
+        _say_warnings(answer)
         return
     say(f"Sent as {sender}.")
     say(f"Referral {answer['referralId']} taken in, your case reference {answer['caseReference']}.")
     say(f"Risk {risk['level']} ({rule(risk['rule'])}).")
+    _say_warnings(answer)
     say(f"What became of it: {command(context, 'referral show ' + answer['referralId'])}")
 
 
@@ -235,6 +237,12 @@ def acknowledge(context: click.Context, refused_id: str, reason: str, as_json: b
 def code_lists(context: click.Context) -> None:
     """Print the code lists, instruments and rules in force as JSON."""
     say_json(with_hub(context, lambda client: client.code_lists()))
+
+
+def _say_warnings(answer: dict[str, Any]) -> None:
+    """Say where the form contradicts itself: taken in, and for a person to look at now."""
+    for one in answer.get("warnings", ()):
+        say(f"LOOK AT {one['pointer']}: {one['detail']}.")
 
 
 def _look_for(form: dict[str, Any]) -> str:

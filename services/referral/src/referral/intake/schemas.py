@@ -1,13 +1,32 @@
 """What intake's routes take and answer beside the forms."""
 
-from typing import Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from pydantic import Field
 
 from common.models import ApiModel, Timestamp
-from referral.cases.schemas import RiskOut, risk_out
+from referral.cases.schemas import ReferralOut, RiskOut, risk_out
 from referral.intake.use_cases import Intake
+
+
+class WarningOut(ApiModel):
+    """A place of the form that was taken in, and that somebody should look at now."""
+
+    pointer: str = Field(description="JSON Pointer (RFC 6901) into the form")
+    detail: str
+
+
+_WARNINGS: Final = (
+    "Where the form contradicts itself on how the victim can be reached: passed on as doubtful, "
+    "do not use"
+)
+
+
+class SubmittedOut(ReferralOut):
+    """A referral as it was taken in."""
+
+    warnings: tuple[WarningOut, ...] = Field(default=(), description=_WARNINGS)
 
 
 class DryRunOut(ApiModel):
@@ -20,6 +39,7 @@ class DryRunOut(ApiModel):
     categories: tuple[str, ...] = Field(
         description="Data categories the form would store facts under"
     )
+    warnings: tuple[WarningOut, ...] = Field(default=(), description=_WARNINGS)
 
 
 class CodeOut(ApiModel):
@@ -93,4 +113,10 @@ def dry_run_out(intake: Intake) -> DryRunOut:
         rules_version=outline.rules_version,
         people=len(outline.subjects),
         categories=tuple(sorted({fact.category for fact in intake.case.told})),
+        warnings=warnings_out(intake),
     )
+
+
+def warnings_out(intake: Intake) -> tuple[WarningOut, ...]:
+    """Show where the form contradicts itself; never what it says there."""
+    return tuple(WarningOut(pointer=one.pointer, detail=one.sentence) for one in intake.doubts)

@@ -43,6 +43,8 @@ class Intake:
     entry: AuditEntry
     completes: tuple[AuthorisedCase, Case] | None = None
     """The case it is the next version of, as it stands, with the sender's proof."""
+    doubts: tuple[FormFault, ...] = ()
+    """Where the form contradicts itself."""
 
 
 def plan_intake(granted: Granted, form: AnyForm, context: Context, rules: AreaRules) -> Intake:
@@ -229,7 +231,7 @@ def _intake(
         lawful_basis=planned.consent.lawful_basis,
         field_set=f"referral.{form.form}",
     )
-    return Intake(referral, Case(outline, (planned.facts,)), entry)
+    return Intake(referral, Case(outline, (planned.facts,)), entry, doubts=planned.doubts)
 
 
 def _complete(tx: IntakeTx, granted: Granted, urgent_id: UUID, intake: Intake) -> Intake:
@@ -250,6 +252,7 @@ def _complete(tx: IntakeTx, granted: Granted, urgent_id: UUID, intake: Intake) -
         case,
         replace(intake.entry, case_id=case_id, resource_version=version),
         completes=(found.case, before),
+        doubts=intake.doubts,
     )
 
 

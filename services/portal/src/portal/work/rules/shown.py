@@ -205,6 +205,8 @@ def _means(items: Sequence[Mapping[str, Any]], stop: bool) -> Means:
         return Means("Safe to use", True, channel, value, rules)
     if safe == "no":
         return Means("Do not use", False, channel, value, rules)
+    if safe == "doubtful":
+        return Means("Doubtful, contradicted: do not use", False, channel, value, rules)
     if safe != "yes":
         return Means("Not known to be safe: do not use", False, channel, value, rules)
     return Means("Was safe once, not now: do not use", False, channel, value, rules)

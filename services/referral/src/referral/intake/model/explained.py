@@ -135,7 +135,8 @@ EXPLAINED: Final[Mapping[str, Mapping[str, str]]] = {
         "externalReference": "Your own reference, shown back to you only; it may have been used "
         "before.",
         "area": "The area whose rules apply; your own area if left out.",
-        "name": "Who is in danger, as far as known.",
+        "name": "Who is in danger, as far as known; left out when nobody knows, as after a silent "
+        "call.",
         "place": "Where the danger is.",
         "danger": "What the danger is, in your own words.",
         "callback": "How she may be called back, do_not_call, or unknown. Left out it is unknown, "

@@ -24,7 +24,7 @@ from pydantic_core import CoreSchema
 from common.models import FieldError, StrictBool, Timestamp
 from common.texts import DangerLine, DangerText, FreeText, OneLine
 from referral.intake.model.explained import EXPLAINED
-from referral.intake.model.identifiers import is_nhs_number, is_postcode
+from referral.intake.model.identifiers import written_nhs_number, written_postcode
 from referral.intake.model.wording import (
     Agrees,
     Answer,
@@ -48,7 +48,8 @@ _LINE = StringConstraints(strip_whitespace=True, min_length=1, max_length=300)
 _LINES = StringConstraints(strip_whitespace=True, min_length=1, max_length=8_000)
 Text = Annotated[str, _LINE, OneLine]
 LongText = Annotated[str, _LINES, FreeText]
-UrgentText = Annotated[str, _LINE, DangerLine]
+UrgentText = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), DangerLine]
+"""May be empty, which is the same as left out: danger is never refused for form."""
 UrgentLongText = Annotated[str, _LINES, DangerText]
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -83,19 +84,6 @@ class Internal:
     """A field that steers the hub and is never a fact of a snapshot; `why` says what it is for."""
 
     why: str
-
-
-def _nhs_number(value: str) -> str:
-    plain = value.replace(" ", "")
-    if not is_nhs_number(plain):
-        raise FieldError("must be an NHS number: ten digits with a right check digit")
-    return plain
-
-
-def _postcode(value: str) -> str:
-    if not is_postcode(value):
-        raise FieldError("must be a postcode, or leave it out")
-    return " ".join(value.upper().split())
 
 
 def _repeated(names: Sequence[str]) -> int | None:
@@ -143,7 +131,8 @@ class Address(Form):
         tuple[Text, ...], Shared("{role}_address", "Address"), Field(max_length=20)
     ] = ()
     postcode: Annotated[
-        Annotated[Text, AfterValidator(_postcode)] | None, Shared("{role}_address", "Postcode")
+        Annotated[Text, AfterValidator(written_postcode)] | None,
+        Shared("{role}_address", "Postcode"),
     ] = None
     area_code: Annotated[Text | None, Shared("{role}_area", "Area")] = None
     landlord: Annotated[Text | None, Shared("{role}_address", "Landlord")] = None
@@ -166,7 +155,8 @@ class Person(Form):
         tuple[Day, ...], Shared("{role}_identity", "Possible dates of birth"), Field(max_length=5)
     ] = ()
     nhs_number: Annotated[
-        Annotated[str, AfterValidator(_nhs_number)] | None, Shared("{role}_identity", "NHS number")
+        Annotated[str, AfterValidator(written_nhs_number)] | None,
+        Shared("{role}_identity", "NHS number"),
     ] = None
     gender: Annotated[Text | None, Shared("{role}_identity", "Gender")] = None
     phone: Annotated[Text | None, Shared("{role}_phone", "Phone on record")] = None
@@ -364,10 +354,19 @@ class Callback(Form):
     note: Annotated[UrgentText | None, Shared("callback", "When and how")] = None
 
 
-class UrgentReferral(Form):
-    """Danger now: name, place, danger.
+def _present(value: object) -> object:
+    """Read what is null, empty or blank as left out, inside a part too."""
+    if isinstance(value, dict):
+        inner = {name: _present(each) for name, each in value.items()}
+        return {name: each for name, each in inner.items() if each is not None} or None
+    return None if isinstance(value, str) and not value.strip() else value
 
-    No contact is asked for: a callback left out is unknown, which means do not call.
+
+class UrgentReferral(Form):
+    """Danger now: place and danger, and the name if anybody knows it.
+
+    No contact is asked for: a callback left out is unknown, which means do not call. Null and
+    empty are the same as left out (design section 13, rule 2).
     """
 
     form: Annotated[Literal["urgent"], Internal("which form")]
@@ -375,13 +374,18 @@ class UrgentReferral(Form):
     area: Annotated[
         UrgentText | None, Internal("whose rules apply; the sender's own area if left out")
     ] = None
-    name: Annotated[UrgentText, Shared("victim_identity", "Name")]
+    name: Annotated[UrgentText | None, Shared("victim_identity", "Name")] = None
     place: Annotated[UrgentLongText, Shared("danger_place", "Where the danger is")]
     danger: Annotated[
         UrgentLongText, Shared("danger_summary", "The danger", "professional_opinion")
     ]
-    callback: Callback | Literal["do_not_call", "unknown"] = "unknown"
+    callback: Callback | Literal["do_not_call", "unknown"] | None = "unknown"
     place_shielded: Annotated[StrictBool, Internal("location shield on the place")] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_the_empty(cls, value: object) -> object:
+        return _present(value) or {} if isinstance(value, dict) else value
 
 
 AnyReferral = Annotated[FullReferral | UrgentReferral, Field(discriminator="form")]

@@ -2,6 +2,8 @@
 
 import re
 
+from common.models import FieldError
+
 _POSTCODE = re.compile(r"^([A-Z]{1,2}\d[A-Z\d]?) ?(\d[A-Z]{2})$|^GIR ?0AA$", re.IGNORECASE)
 
 
@@ -28,3 +30,18 @@ def is_postcode(text: str) -> bool:
     Shape only: looking it up would tell a third party.
     """
     return _POSTCODE.match(text.strip()) is not None
+
+
+def written_nhs_number(value: str) -> str:
+    """The number without its spaces. Raises FieldError for one with a wrong check digit."""
+    plain = value.replace(" ", "")
+    if not is_nhs_number(plain):
+        raise FieldError("must be an NHS number: ten digits with a right check digit")
+    return plain
+
+
+def written_postcode(value: str) -> str:
+    """The postcode in capitals with one space at most between its parts. Raises FieldError."""
+    if not is_postcode(value):
+        raise FieldError("must be a postcode, or leave it out")
+    return " ".join(value.upper().split())

@@ -8,6 +8,7 @@ from uuid import UUID
 from common.events.case import CaseSubject, Consent, Fact, Marking, RiskSummary
 from hubformats.ids import uuid7
 from referral.cases.model.case import level_facts
+from referral.intake.model.contradictions import doubts, with_doubts
 from referral.intake.model.dates import future_dates
 from referral.intake.model.errors import FormFault, FormRefused
 from referral.intake.model.facts import facts_of, risk_facts, unknown_contact
@@ -33,6 +34,8 @@ class Planned:
     facts: tuple[Fact, ...]
     occurred_at: datetime
     shields: tuple[Marking, ...] = ()
+    doubts: tuple[FormFault, ...] = ()
+    """Where the form contradicts itself: taken in, and its sender is told at once."""
 
 
 def plan_urgent(form: UrgentReferral, rules: Rules, now: datetime) -> Planned:
@@ -82,9 +85,11 @@ def plan_full(form: FullReferral, rules: Rules, book: RuleBook, now: datetime) -
         for person, subject in zip(form.people, subjects, strict=True)
         if subject.under_18
     }
-    facts = facts_of(form, ids, rules, minors) + risk_facts(form, instrument, summary, victim)
+    told = with_doubts(form, facts_of(form, ids, rules, minors))
+    facts = told + risk_facts(form, instrument, summary, victim)
     shields = _shields(form, ids, subjects)
-    return Planned(subjects, summary, consent, facts, form.incident.occurred_at, shields)
+    occurred = form.incident.occurred_at
+    return Planned(subjects, summary, consent, facts, occurred, shields, doubts(form))
 
 
 def _shields(

@@ -16,14 +16,14 @@ from common.web.app import Answers
 from common.web.idempotency import idempotent
 from common.web.provided import gathered, provided
 from common.web.rates import urgent_when
-from referral.cases.schemas import ReferralOut, referral_out
+from referral.cases.schemas import referral_out
 from referral.cases.use_cases import answer_again
 from referral.depends import ContextDep, Once, guard
 from referral.intake import use_cases
 from referral.intake.model.errors import AlreadyCompleted, FormRefused, ReferenceExists, TooLarge
 from referral.intake.model.form import AnyReferral
 from referral.intake.ports import IntakeStore, IntakeTx
-from referral.intake.schemas import DryRunOut, dry_run_out
+from referral.intake.schemas import DryRunOut, SubmittedOut, dry_run_out, warnings_out
 from referral.risk.model import AreaRules
 
 define(
@@ -100,7 +100,7 @@ class IntakeParts:
     "",
     status_code=201,
     summary="Submit a referral",
-    response_model=ReferralOut,
+    response_model=SubmittedOut,
     responses={
         200: {"model": DryRunOut},
         409: {
@@ -142,7 +142,8 @@ async def submit_referral(
             "ETag": etags.etag("referral", referral.referral_id, outline.version),
         }
         made = referral_out(referral, outline, context).model_dump(mode="json")
-        return Answer(201, made, headers)
+        warned = [one.model_dump(mode="json") for one in warnings_out(intake)]
+        return Answer(201, {**made, "warnings": warned}, headers)
 
     def again(tx: IntakeTx, answer: Answer) -> None:
         answer_again(tx, granted, UUID(str(answer.body["referralId"])), context)
