@@ -5,20 +5,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from uuid import uuid4
 
 import pytest
 
 from audit.completeness.ports import BoardStore
 from audit.completeness.repository import SqlBoardStore
+from audit.context import actor_of
 from audit.intake.model import Sender
 from audit.intake.use_cases import Delivery, append_batch
-from audit.log.model.entries import Head, LogHalted
-from audit.log.ports import LogStore, LogTx, SequencerStore, TileFiles
+from audit.log.model.entries import Entry, Head, LogHalted
+from audit.log.ports import LogStore, LogTx, LogView, SearchRows, SequencerStore, TileFiles
 from audit.log.repository.entries import SqlLogTx
 from audit.log.repository.heads import SqlSequencerStore
-from audit.log.repository.search_rows import SqlLogStore
+from audit.log.repository.search_rows import SqlLogStore, SqlLogView, SqlSearchRows
 from audit.log.repository.tiles import TileFolder
 from audit.log.use_cases import open_log, rebuild_search_rows
 from audit.log.worker.checkpoint import HeadSigner
@@ -32,31 +33,64 @@ from audit.questions.model import (
     Question,
     QuestionNotFound,
 )
-from audit.questions.ports import QuestionStore
-from audit.questions.repository import SqlQuestionStore
+from audit.questions.ports import Entries, Looks, Questions, QuestionStore, QuestionTx, QuestionView
+from audit.questions.repository import (
+    SqlEntries,
+    SqlLooks,
+    SqlQuestions,
+    SqlQuestionStore,
+    SqlQuestionTx,
+    SqlQuestionView,
+)
 from audit.tables import FRAME_TABLES, METADATA
 from common.attempts import Answer, Attempt
 from common.audit_trail import AuditTrail
 from common.database import Database, Unit, ensure_schema
 from common.events.audit import AuditBatch
 from common.outbox import Outbox
+from common.problems import Problem
 from common.testing import ManualClock
 from common.web.idempotency import Idempotency
-from hubformats.audit_record import AuditEntry
+from hubformats.audit_record import AuditEntry, Leaf
 from hubformats.canonical import b64u
 from hubformats.tlog.tiles import Tile
 from hubformats.tlog.whole_log import check_whole_log
 from tests.support.audit_fakes import (
+    MemoryEntries,
     MemoryHub,
     MemoryLogStore,
+    MemoryLogTx,
+    MemoryLogView,
+    MemoryLooks,
+    MemoryQuestions,
     MemoryQuestionStore,
+    MemoryQuestionTx,
+    MemoryQuestionView,
+    MemorySearchRows,
     MemoryTiles,
 )
 from tests.support.audit_log import ORIGIN, SEED, KeptOutbox, batch, item, records
 from tests.support.audit_looks import ENTITLEMENTS, HOLDS, NOW, asked, caller
 from tests.support.databases import database_url
+from tests.support.port_suites import Held
 
 __all__ = ["database_url"]
+
+PORTS: Final = (
+    Held(LogTx, (SqlLogTx,), MemoryLogTx),
+    Held(SequencerStore, (SqlSequencerStore,), MemoryHub),
+    Held(TileFiles, (TileFolder,), MemoryTiles),
+    Held(SearchRows, (SqlSearchRows,), MemorySearchRows),
+    Held(LogView, (SqlLogView,), MemoryLogView),
+    Held(LogStore, (SqlLogStore,), MemoryLogStore),
+    Held(BoardStore, (SqlBoardStore,), MemoryHub),
+    Held(Questions, (SqlQuestions,), MemoryQuestions),
+    Held(Looks, (SqlLooks,), MemoryLooks),
+    Held(Entries, (SqlEntries,), MemoryEntries),
+    Held(QuestionTx, (SqlQuestionTx,), MemoryQuestionTx),
+    Held(QuestionView, (SqlQuestionView,), MemoryQuestionView),
+    Held(QuestionStore, (SqlQuestionStore,), MemoryQuestionStore),
+)
 
 T = TypeVar("T")
 CASE = b"\x07" * 16
@@ -72,7 +106,7 @@ class Kit:
     log: LogStore
     questions: QuestionStore
     board: BoardStore
-    recorded: list[AuditEntry]
+    recorded: Callable[[], list[AuditEntry]]
     fence: int = 0
 
     async def append(self, sent: AuditBatch) -> None:
@@ -125,7 +159,7 @@ async def _in_memory(_folder: Path, _request: pytest.FixtureRequest) -> AsyncIte
         MemoryLogStore(hub),
         MemoryQuestionStore(hub),
         hub,
-        hub.rows.recorded,
+        lambda: hub.rows.recorded,
     )
 
 
@@ -149,7 +183,7 @@ async def _on_database(folder: Path, url: str) -> AsyncIterator[Kit]:
             SqlLogStore(database, kept),
             SqlQuestionStore(database, kept, answers, ENTITLEMENTS),
             SqlBoardStore(database),
-            trail.recorded,
+            lambda: trail.recorded,
         )
     finally:
         await database.stop()
@@ -193,6 +227,45 @@ async def test_the_state_moves_by_compare_and_swap(kit: Kit) -> None:
     await kit.append(records(1, 2))
     with pytest.raises(LogHalted, match="state-moved"):
         await kit.intake(lambda tx: tx.advance(before, before))
+
+
+async def test_a_place_is_taken_once_and_entry_0_made_once(kit: Kit) -> None:
+    await kit.append(records(1, 1))
+    state = await kit.intake(lambda tx: tx.state())
+    with pytest.raises(Exception):  # noqa: B017 - each database says it in its own words
+        await kit.intake(lambda tx: tx.begin(state))
+    taken = (await kit.sequencing.waiting()).entries[1]
+    known = await kit.intake(lambda tx: tx.known("producer-one", 1, 1, 5))
+    assert {seq: one.index for seq, one in known.items()} == {1: taken.index}
+    leaf = Leaf.decode(taken.leaf)
+    again = Entry(
+        2, leaf, taken.leaf, "sharing", b"", b"", {"id": str(uuid4()), "te": 1, "op": "x"}, {}
+    )
+    with pytest.raises(Exception):  # noqa: B017 - each database says it in its own words
+        await kit.intake(lambda tx: tx.add([again]))
+    assert len(await kit.sequencing.leaves(0, 9)) == 2
+    assert await kit.sequencing.leaves(1, 2) == [taken.leaf]
+
+
+async def test_a_gap_is_noted_and_filled_number_by_number(kit: Kit) -> None:
+    await kit.append(records(1, 1))
+
+    def note(tx: LogTx) -> None:
+        tx.heard("producer-one", 1, 9, 1)
+        tx.open_gap("producer-one", 1, 2, 9, 1)
+        tx.fill_gap("producer-one", 1, 9)
+        tx.fill_gap("producer-one", 1, 4)
+
+    await kit.intake(note)
+    board = await kit.board.board()
+    assert board.producers[0].gaps == ((2, 3), (5, 8))
+
+
+async def test_a_receipt_that_is_asked_for_again_waits_once(kit: Kit) -> None:
+    await kit.append(records(1, 2))
+    for _ in range(2):
+        await kit.intake(lambda tx: tx.want_receipt(1))
+    assert [one.index for one in (await kit.sequencing.waiting()).wanted] == [1]
 
 
 async def test_gaps_open_split_and_close_on_the_board(kit: Kit) -> None:
@@ -275,6 +348,22 @@ async def test_entry_0_and_the_search_rows(kit: Kit) -> None:
     assert genesis.salt == bytes(32)
     assert await kit.log.write(lambda rows: rebuild_search_rows(rows, caller())) == 4
     assert await kit.log.read(lambda view: (view.size(), view.row_differences())) == (4, [])
+    assert [entry.operation for entry in kit.recorded()] == ["config_change"]
+    assert await kit.log.write(lambda rows: rows.rebuild()) == 4
+
+
+async def test_an_act_is_recorded_with_its_transaction_or_not_at_all(kit: Kit) -> None:
+    entry = AuditEntry(operation="config_change", outcome="done", actor=actor_of(caller()))
+
+    def fails(rows: Any) -> None:
+        rows.record(entry)
+        raise LookupError
+
+    for store in (kit.log, kit.questions):
+        with pytest.raises(LookupError):
+            await store.write(fails)
+        await store.write(lambda rows: rows.record(entry))
+    assert kit.recorded() == [entry, entry]
 
 
 async def test_searches_show_exactly_what_may_be_seen(kit: Kit) -> None:
@@ -354,3 +443,7 @@ async def test_an_attempt_is_answered_once(kit: Kit) -> None:
     second = await kit.questions.write(lambda tx: tx.once(attempt, work))
     assert (first.replayed, second.replayed, len(done)) == (False, True, 1)
     assert (second.status, dict(second.body)) == (201, {"id": "x"})
+    other = Attempt(attempt.id, b"o" * 32)
+    with pytest.raises(Problem, match="idempotency-key-reused"):
+        await kit.questions.write(lambda tx: tx.once(other, work))
+    assert len(done) == 1

@@ -5,11 +5,14 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from itertools import pairwise
+from typing import Final
 
 import pytest
 
 from common.bus import (
     MAX_MESSAGE_BYTES,
+    Bus,
+    Consumption,
     Incoming,
     MessageTooLarge,
     NotAllowed,
@@ -17,7 +20,18 @@ from common.bus import (
     TopicUnknown,
     partition_of,
 )
+from common.bus_kafka import KafkaBus
+from common.bus_kafka_member import KafkaMember
+from standalone.bus import EmbeddedBus, EmbeddedHandle
+from standalone.bus.member import Member
 from tests.support.bus_harness import BusHarness, Recorder, message, number, until
+from tests.support.port_suites import Held
+
+PORTS: Final = (
+    # The embedded bus stands in for Kafka wherever a test needs no broker.
+    Held(Bus, (KafkaBus, EmbeddedBus), EmbeddedHandle),
+    Held(Consumption, (KafkaMember,), Member),
+)
 
 
 async def test_records_of_one_key_arrive_in_the_order_of_publishing(harness: BusHarness) -> None:
@@ -192,6 +206,28 @@ async def test_what_was_handled_is_not_delivered_again_after_a_clean_stop(
     await (await harness.connect(names.worker)).consume("stop", [names.main], second)
     await until(lambda: len(second.records) >= 20)
     assert sorted(number(record) for record in second.records) == list(range(40, 60))
+
+
+async def test_a_stopped_bus_starts_again(harness: BusHarness) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
+    await writer.stop()
+    await writer.stop()
+    await writer.start()
+    await writer.publish([message(names.single, "k", 7)])
+    assert [number(record) for record in await worker.read(names.single)] == [7]
+
+
+async def test_nothing_is_handed_out_between_pause_and_resume(harness: BusHarness) -> None:
+    names, seen = harness.names, Recorder()
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
+    member = await worker.consume("pausing", [names.single], seen)
+    member.pause()
+    await writer.publish([message(names.single, "k", 1)])
+    await asyncio.sleep(0.3)
+    assert seen.records == []
+    member.resume()
+    await until(lambda: [number(record) for record in seen.records] == [1])
 
 
 async def test_stop_waits_for_the_running_handler_and_commits_what_it_did(

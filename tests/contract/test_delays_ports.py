@@ -4,7 +4,7 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import pytest
 
@@ -18,14 +18,21 @@ from sharing.agreements.use_cases import Agreements
 from sharing.decisions.use_cases.deciding import take_snapshot
 from sharing.decisions.use_cases.run import DecisionContext
 from sharing.delays.model import Delayed, Delays
+from sharing.delays.ports import DelayView, DelayViews
+from sharing.delays.repository import SqlDelayViews
 from sharing.delays.use_cases import delays_of
 from sharing.disclosures.model.disclosure import Disclosure
-from sharing.wiring import SharingStore
-from tests.support.sharing_fakes import FakeStore
+from sharing.wiring import SharingStore, SqlView
+from tests.support.port_suites import Held
+from tests.support.sharing_fakes import FakeDelays, FakeStore, FakeTx
 from tests.support.sharing_harness import Parties, sharing_harness
 from tests.support.snapshots import snapshot, urgent
 
 POLICE, IDVA, HOUSING = "northmoor-police", "northmoor-idva", "northmoor-housing"
+PORTS: Final = (
+    Held(DelayViews, (SqlDelayViews,), FakeDelays),
+    Held(DelayView, (SqlView,), FakeTx),
+)
 NOTHING = Delays(Delayed(), Delayed())
 
 

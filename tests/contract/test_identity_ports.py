@@ -1,22 +1,64 @@
 """Identity's ports, held to the same promises in memory, on SQLite and on PostgreSQL."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import pytest
 
 from common.database import Database, ensure_schema
+from common.events import Event
+from common.events.identity import AgencyRestored
 from common.testing import ManualClock
+from hubformats.audit_record import Actor, AuditEntry
 from identity.agencies.model import AgencyState
+from identity.agencies.ports import Agencies, AgencyStore, AgencyTx
+from identity.agencies.repository import SqlAgencies
 from identity.oauth.model import SHIFT, Code, Issued, Pushed, TokenFamily
+from identity.oauth.ports import (
+    AccessTokens,
+    Codes,
+    OAuthStore,
+    OAuthTx,
+    PushedRequests,
+    SeenOnce,
+    TokenFamilies,
+)
+from identity.oauth.repository import (
+    SqlAccessTokens,
+    SqlCodes,
+    SqlPushedRequests,
+    SqlSeenOnce,
+    SqlTokenFamilies,
+)
 from identity.tables import METADATA
-from identity.wiring import SqlStore
-from tests.support.identity_fakes import MemoryIdentity
+from identity.wiring import SqlStore, SqlTx
+from tests.support.identity_fakes import (
+    MemoryAccessTokens,
+    MemoryAgencies,
+    MemoryCodes,
+    MemoryIdentity,
+    MemoryPushedRequests,
+    MemorySeenOnce,
+    MemoryTokenFamilies,
+    MemoryTx,
+)
 from tests.support.identity_stage import Sent
+from tests.support.port_suites import Held
+
+PORTS: Final = (
+    Held(Agencies, (SqlAgencies,), MemoryAgencies),
+    Held(SeenOnce, (SqlSeenOnce,), MemorySeenOnce),
+    Held(PushedRequests, (SqlPushedRequests,), MemoryPushedRequests),
+    Held(Codes, (SqlCodes,), MemoryCodes),
+    Held(TokenFamilies, (SqlTokenFamilies,), MemoryTokenFamilies),
+    Held(AccessTokens, (SqlAccessTokens,), MemoryAccessTokens),
+    *(Held(tx, (SqlTx,), MemoryTx) for tx in (AgencyTx, OAuthTx)),
+    *(Held(store, (SqlStore,), MemoryIdentity) for store in (AgencyStore, OAuthStore)),
+)
 
 MINUTE = timedelta(minutes=1)
 
@@ -27,6 +69,8 @@ class Kit:
 
     store: Any
     clock: ManualClock
+    said: Callable[[], tuple[list[Event], list[AuditEntry]]]
+    """What was published and recorded."""
 
     def code(self, name: str = "code") -> Code:
         """A code that lives for a minute."""
@@ -71,7 +115,8 @@ class Kit:
 async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Kit]:
     clock = ManualClock()
     if request.param == "memory":
-        yield Kit(MemoryIdentity(clock), clock)
+        hub = MemoryIdentity(clock)
+        yield Kit(hub, clock, lambda: (hub.rows.published, hub.rows.recorded))
         return
     url = f"sqlite:///{tmp_path}/hub.db"
     if request.param == "postgresql":
@@ -79,7 +124,7 @@ async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[K
     database, sent = Database(url, clock=clock, name="identity"), Sent()
     await database.start()
     await ensure_schema(database, METADATA)
-    yield Kit(SqlStore(database, clock, sent, sent), clock)
+    yield Kit(SqlStore(database, clock, sent, sent), clock, lambda: (sent.events, sent.entries))
     await database.stop()
 
 
@@ -102,6 +147,27 @@ async def test_a_transaction_that_fails_leaves_nothing(kit: Kit) -> None:
     assert await kit.store.write(
         lambda tx: tx.seen.claim("dpop", "value", kit.clock.now() + MINUTE)
     )
+
+
+async def test_events_and_records_leave_with_the_transaction_or_not_at_all(kit: Kit) -> None:
+    now = kit.clock.now()
+    event = AgencyRestored(agency="a", state_epoch=1, at=now)
+    actor = Actor(subject="i|operator", agency="northmoor")
+    entry = AuditEntry(operation="permission_change", outcome="done", actor=actor)
+
+    def work(tx: Any) -> None:
+        tx.publish(event)
+        tx.record(entry)
+
+    def fails(tx: Any) -> None:
+        work(tx)
+        raise KeyError("on purpose")
+
+    with pytest.raises(KeyError):
+        await kit.store.write(fails)
+    assert kit.said() == ([], [])
+    await kit.store.write(work)
+    assert kit.said() == ([event], [entry])
 
 
 async def test_a_pushed_request_is_completed_once_and_before_it_expires(kit: Kit) -> None:

@@ -4,11 +4,16 @@ ADAPTERS."""
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from common.keyring import FileKeyring, KeyAbsent, Keyring, KeyringRefused
 from hubformats.keys import generate_opening, generate_signing
+from tests.support.keyring_fakes import Kept, MemoryKeyring
+from tests.support.port_suites import Held
+
+PORTS: Final = (Held(Keyring, (FileKeyring,), MemoryKeyring),)
 
 PASSPHRASE = "correct horse battery staple"
 
@@ -23,7 +28,14 @@ def open_for_demonstration(folder: Path) -> Keyring:
     return FileKeyring(folder, passphrase=None, open_allowed=True)
 
 
-ADAPTERS = [locked, open_for_demonstration]
+def in_memory(folder: Path) -> Keyring:
+    """The fake; one folder is one memory."""
+    return MemoryKeyring(_MEMORY.setdefault(folder, Kept()))
+
+
+_MEMORY: dict[Path, Kept] = {}
+ON_DISK = [locked, open_for_demonstration]
+ADAPTERS = [*ON_DISK, in_memory]
 DEK = bytes(range(32))
 
 Opener = Callable[[], Keyring]
@@ -184,7 +196,7 @@ def _ask(folder: Path, adapter: Callable[[Path], Keyring]) -> tuple[bytes, bytes
     return ring.secret("blind-index"), ring.wrap(DEK, b"c")
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS, ids=lambda adapter: adapter.__name__)
+@pytest.mark.parametrize("adapter", ON_DISK, ids=lambda adapter: adapter.__name__)
 def test_processes_that_start_together_agree(
     adapter: Callable[[Path], Keyring], tmp_path: Path
 ) -> None:

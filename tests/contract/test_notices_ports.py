@@ -4,7 +4,7 @@ import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 import pytest
@@ -18,11 +18,21 @@ from deploy.stack.postgres import PostgresServer
 from hubformats.ids import uuid7
 from sharing.notices import use_cases
 from sharing.notices.model import Notice, NoticeState, NoticeStep, WrongState
+from sharing.notices.ports import Notices, NoticeTx, NoticeView, NoticeViews
+from sharing.notices.repository import SqlNotices, SqlNoticeViews
 from sharing.notices.use_cases import NoticeContext, SetAside
 from sharing.notices.worker import Notifier
+from sharing.wiring import SqlTx, SqlView
 from tests.support.notices_fakes import FakeNotices, FakeNoticeStore, FakeNoticeTx
+from tests.support.port_suites import Held
 from tests.support.sharing_harness import Parties, sharing_harness
 
+PORTS: Final = (
+    Held(Notices, (SqlNotices,), FakeNotices),
+    Held(NoticeViews, (SqlNoticeViews,), FakeNotices),
+    Held(NoticeTx, (SqlTx,), FakeNoticeTx),
+    Held(NoticeView, (SqlView,), FakeNoticeTx),
+)
 HOUSING, IDVA = "northmoor-housing", "northmoor-idva"
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import pytest
 
@@ -37,15 +37,29 @@ from portal.work.client import SharingDeliveries
 from portal.work.model import Delayed, Delays, Known, Waiting
 from portal.work.ports import AgencyKeys, Deliveries, DeliverySummaries
 from portal.work.repository import SqlDeliverySummaries
+from tests.support.port_suites import Held
 from tests.support.portal_fakes import (
     MemoryAgencyKeys,
+    MemoryAuditLog,
+    MemoryDeliveries,
     MemoryDeliverySummaries,
     MemoryPeople,
+    MemoryReleases,
     MemorySessions,
 )
 from tests.support.portal_harness import signed_in
 from tests.support.portal_packages import DELIVERY, ME, envelope, keyring, keys, package
 from tests.support.portal_services import Services, granted
+
+PORTS: Final = (
+    Held(Sessions, (SqlSessions,), MemorySessions),
+    Held(DeliverySummaries, (SqlDeliverySummaries,), MemoryDeliverySummaries),
+    Held(AgencyKeys, (KeyringAgencyKeys,), MemoryAgencyKeys),
+    Held(Deliveries, (SharingDeliveries,), MemoryDeliveries),
+    Held(Releases, (SharingReleases,), MemoryReleases),
+    Held(AuditLog, (ServiceAuditLog,), MemoryAuditLog),
+    Held(People, (IdentityPeople,), MemoryPeople),
+)
 
 KNOWN = Known("NM-7F3K-9QXA-2C4T", urgent=True)
 ONE, TWO = str(DELIVERY), "01932000-0000-7000-8000-0000000000a1"

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import httpx2
 import pytest
@@ -14,16 +15,25 @@ from common.web.frame import Frame, Host
 from hubformats.audit_record import Actor, AuditEntry
 from identity.bootstrap.model.northmoor import AGENCIES
 from portal.shell.model import Draft, Grantings
+from portal.shell.ports import Revocation
+from portal.sign_in.client import Authorizer
 from portal.sign_in.model import Callback, SignInFailed
 from portal.sign_in.ports import Authorization
 from portal.tables import TABLES
 from portal.wiring import TrailRecorder
 from portal.work.ports import Recorder
 from standalone.bus import EmbeddedBus
+from tests.support.port_suites import Held
 from tests.support.portal_fakes import ISSUER, MemoryAuthorization, MemoryRecorder
 from tests.support.portal_harness import settings_for, signed_in
 from tests.support.portal_packages import keyring, keys
 from tests.support.portal_services import OAuthServer
+
+PORTS: Final = (
+    Held(Authorization, (Authorizer,), MemoryAuthorization),
+    Held(Revocation, (Authorizer,), MemoryAuthorization),
+    Held(Recorder, (TrailRecorder,), MemoryRecorder),
+)
 
 
 @dataclass
@@ -34,6 +44,8 @@ class Server:
     refuse: Callable[[str], None]
     asked: Callable[[], Mapping[str, str]]
     """What was asked for last."""
+    ended: Callable[[], list[str]]
+    """The refresh tokens that were ended."""
 
 
 def _memory() -> Server:
@@ -43,7 +55,12 @@ def _memory() -> Server:
     def refuse(code: str) -> None:
         made.grants, made.against = None, code
 
-    return Server(made, refuse, lambda: made.asked[-1][0])
+    return Server(
+        made,
+        refuse,
+        lambda: made.asked[-1][0],
+        lambda: [each.grantings.refresh_token for each in made.revoked],
+    )
 
 
 def _oauth() -> Server:
@@ -52,7 +69,12 @@ def _oauth() -> Server:
     def refuse(code: str) -> None:
         made.against = code
 
-    return Server(made.authorizer(ManualClock()), refuse, lambda: made.pushed[-1])
+    return Server(
+        made.authorizer(ManualClock()),
+        refuse,
+        lambda: made.pushed[-1],
+        lambda: made.revoked,
+    )
 
 
 @pytest.fixture(params=["memory", "oauth"])
@@ -107,10 +129,11 @@ async def test_a_refusal_is_one_word(server: Server, code: str) -> None:
     assert failed.value.code == code
 
 
-async def test_ending_never_raises(server: Server) -> None:
+async def test_a_visit_ends_with_its_tokens_and_ending_never_raises(server: Server) -> None:
     pending = (await server.port.begin()).pending
     session = replace(signed_in(ManualClock()), dpop_jwk=_key(pending.dpop_jwk))
     await server.port.revoke(session)
+    assert server.ended() == [session.grantings.refresh_token]
     server.refuse("unreachable")
     await server.port.revoke(session)
 

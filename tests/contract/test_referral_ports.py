@@ -2,86 +2,73 @@
 
 import copy
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 import pytest
-import pytest_asyncio
-from pydantic import TypeAdapter
+from sqlalchemy import func, select
 
 from common.attempts import Answer, Attempt
+from common.audit_trail.tables import PENDING
 from common.events.case import Marking
+from common.problems import Problem
 from common.sealed import SubjectErased
-from deploy.stack.postgres import PostgresServer
 from hubformats.ids import uuid7
 from referral.cases.model.authority import NotAllowed, Relation
 from referral.cases.model.case import VersionMoved
 from referral.cases.model.outcome import Outcome, OutcomeState, Proof
+from referral.cases.ports import Cases, CaseStore, CaseTx, Outcomes, Referrals
+from referral.cases.repository.cases import SqlCases
+from referral.cases.repository.outcomes import SqlOutcomes
+from referral.cases.repository.referrals import SqlReferrals
+from referral.context import Recording
 from referral.intake import use_cases
-from referral.intake.model.form import AnyReferral, FullReferral, UrgentReferral
 from referral.intake.model.refused import IntakeMarks
+from referral.intake.ports import IntakeStore, IntakeTx, Refused
+from referral.intake.repository import SqlRefused
 from referral.intake.use_cases import Intake
 from referral.sent.model import SentPage, Wanted
-from referral.wiring import ReferralStore
+from referral.sent.ports import Sent, SentStore, SentTx
+from referral.sent.repository import SqlSent
+from referral.wiring import ReferralStore, ReferralTx
+from tests.support.port_suites import Held
 from tests.support.referral_fakes import (
     CONTEXT,
     HOUSING,
     POLICE,
     RULES,
     SHARING_CHECKS,
+    FakeCases,
+    FakeOutcomes,
+    FakeReferrals,
+    FakeRefused,
+    FakeSent,
     FakeStore,
+    FakeTx,
     granted,
 )
-from tests.support.referral_forms import full, urgent
-from tests.support.referral_harness import referral_harness
+from tests.support.referral_ports import FULL, READ, URGENT, sent, store
+
+__all__ = ["store"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+PORTS: Final = (
+    Held(Cases, (SqlCases,), FakeCases),
+    Held(Referrals, (SqlReferrals,), FakeReferrals),
+    Held(Outcomes, (SqlOutcomes,), FakeOutcomes),
+    Held(Refused, (SqlRefused,), FakeRefused),
+    Held(Sent, (SqlSent,), FakeSent),
+    *(Held(tx, (ReferralTx,), FakeTx) for tx in (Recording, CaseTx, IntakeTx, SentTx)),
+    *(Held(store, (ReferralStore,), FakeStore) for store in (CaseStore, IntakeStore, SentStore)),
+)
+
 T = TypeVar("T")
 Work = Callable[[Any], T]
-READ: TypeAdapter[FullReferral | UrgentReferral] = TypeAdapter(AnyReferral)
 AT = datetime(2026, 11, 21, 2, tzinfo=UTC)
-
-
-@pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=["fake", "sqlite", "postgresql"]
-)
-async def store(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[ReferralStore]:
-    """The store of one kind."""
-    if request.param == "fake":
-        yield cast(ReferralStore, FakeStore())
-        return
-    url = None
-    if request.param == "postgresql":
-        server = cast(PostgresServer, request.getfixturevalue("postgres_server"))
-        url = server.database(f"t{secrets.token_hex(8)}")
-    folder: Path = tmp_path_factory.mktemp("referral")
-    async with referral_harness(folder, url) as harness:
-        yield harness.store
-
-
-async def sent(store: ReferralStore, form: dict[str, Any], agency: str = POLICE) -> Intake:
-    """A referral taken in, under a reference of its own unless the form has one."""
-    form = {"externalReference": f"T-{secrets.token_hex(6)}", **form}
-    attempt = Attempt(secrets.token_bytes(32), b"r")
-    read = READ.validate_python(form)
-    return await store.write(
-        lambda tx: use_cases.submit_referral(tx, granted(agency), read, attempt, CONTEXT, RULES)
-    )
-
-
-def without_reference(form: dict[str, Any]) -> dict[str, Any]:
-    """The form, so that `sent` makes up its reference."""
-    return {name: value for name, value in form.items() if name != "externalReference"}
-
-
-FULL, URGENT = without_reference(full()), without_reference(urgent())
 
 
 async def test_a_case_opens_for_its_sender_as_it_was_stored(store: ReferralStore) -> None:
@@ -190,6 +177,34 @@ async def test_an_attempt_is_done_once_and_a_failed_one_again(store: ReferralSto
     first = await store.write(lambda tx: tx.once(attempt, work))
     again = await store.write(lambda tx: tx.once(attempt, work))
     assert (first.replayed, again, done) == (False, replace(first, replayed=True), [2])
+    other = replace(attempt, request=b"other" * 8)
+    with pytest.raises(Problem, match="idempotency-key-reused"):
+        await store.write(lambda tx: tx.once(other, work))
+    assert done == [2]
+
+
+async def test_a_record_is_written_with_the_transaction(store: ReferralStore) -> None:
+    made = await sent(store, FULL)
+    entry = CONTEXT.entry("consultation", granted(), made.case.outline.case_id, uuid7(), 1)
+    before = await records(store)
+    await store.write(lambda tx: tx.record(entry))
+
+    def fails(tx: Any) -> None:
+        tx.record(entry)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await store.write(fails)
+    assert await records(store) == before + 1
+
+
+async def records(store: ReferralStore) -> int:
+    """How many audit records were written."""
+    one: object = store
+    if isinstance(one, FakeStore):
+        return len(one.held.entries)
+    query = select(func.count()).select_from(PENDING)
+    return await store._database.read(lambda conn: int(conn.execute(query).scalar_one()))
 
 
 async def test_a_completed_case_keeps_whose_each_fact_is(store: ReferralStore) -> None:
@@ -234,6 +249,18 @@ async def test_sharing_opens_the_outline_of_any_case_and_nothing_else(
         return proof.relation, tx.cases.outline(proof)
 
     assert await store.write(checked) == (Relation.SERVICE, made.case.outline)
+
+
+async def test_sharing_opens_many_outlines_at_once_and_nobody_else_any(
+    store: ReferralStore,
+) -> None:
+    made = [(await sent(store, URGENT)).case.outline for _ in range(3)]
+    await erase(store, made[2].case_id)
+    wanted = [*(one.case_id for one in made), uuid7()]
+    found = await store.write(
+        lambda tx: (tx.cases.outlines(SHARING_CHECKS, wanted), tx.cases.outlines(granted(), wanted))
+    )
+    assert found == (tuple(sorted(made[:2], key=lambda one: one.case_id)), ())
 
 
 async def test_a_proof_serves_its_own_case_and_agency_alone(store: ReferralStore) -> None:

@@ -1,14 +1,27 @@
 """The agencies' inboxes keep the same promises in memory, on SQLite and on PostgreSQL."""
 
+from typing import Final
+
 import pytest
 
 from sharing.cases.model import Reason
 from sharing.disclosures.model.evidence import Prepared, package
+from sharing.disclosures.ports import InboxWriter
+from sharing.inbox.ports import Inbox, InboxViews
+from sharing.inbox.repository import SqlInbox, SqlInboxViews
 from sharing.wiring import SqlTx
+from tests.support.port_suites import Held
+from tests.support.sharing_fakes import FakeInbox
 from tests.support.sharing_ports import HOUR, HOUSING, IDVA, Ports, case_of
 from tests.support.snapshots import marking
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PORTS: Final = (
+    Held(Inbox, (SqlInbox,), FakeInbox),
+    Held(InboxViews, (SqlInboxViews,), FakeInbox),
+    Held(InboxWriter, (SqlInbox,), FakeInbox),
+)
 
 
 async def test_an_inbox_shows_its_own_agency_what_may_be_seen(ports: Ports) -> None:

@@ -12,7 +12,10 @@ import pytest
 
 from hubformats.ids import uuid7
 from sharing.cases.model import ALLOWED, NotAllowed, Opens, Reason, Relation, authorised_case
+from sharing.cases.ports import Cases, CaseViews
+from sharing.cases.repository import SqlCases, SqlCaseViews
 from sharing.context import ContentGone
+from sharing.decisions.ports import DecisionTx, DecisionView
 from sharing.decisions.use_cases.deciding import take_snapshot
 from sharing.disclosures.model.disclosure import (
     Hold,
@@ -21,11 +24,26 @@ from sharing.disclosures.model.disclosure import (
     State,
     authorised_disclosure,
 )
-from sharing.wiring import SqlTx
+from sharing.disclosures.ports import Disclosures, DisclosureViews, ReleaseTx, ReleaseView
+from sharing.disclosures.repository.disclosures import SqlDisclosures
+from sharing.disclosures.repository.views import SqlDisclosureViews
+from sharing.inbox.ports import InboxTx, InboxView
+from sharing.wiring import SqlTx, SqlView
+from tests.support.port_suites import Held
+from tests.support.sharing_fakes import FakeCases, FakeDisclosures, FakeTx
 from tests.support.sharing_ports import HOUR, HOUSING, IDVA, POLICE, Ports, case_of
 from tests.support.snapshots import VICTIM, marking, snapshot, urgent
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PORTS: Final = (
+    Held(Cases, (SqlCases,), FakeCases),
+    Held(CaseViews, (SqlCaseViews,), FakeCases),
+    Held(Disclosures, (SqlDisclosures,), FakeDisclosures),
+    Held(DisclosureViews, (SqlDisclosureViews,), FakeDisclosures),
+    *(Held(tx, (SqlTx,), FakeTx) for tx in (DecisionTx, ReleaseTx, InboxTx)),
+    *(Held(view, (SqlView,), FakeTx) for view in (DecisionView, ReleaseView, InboxView)),
+)
 
 
 # a grant alone opens nothing

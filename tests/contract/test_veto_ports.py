@@ -1,21 +1,19 @@
 """Liftings and bars keep the same promises in memory, on SQLite and on PostgreSQL."""
 
 import secrets
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 import pytest
-import pytest_asyncio
 
 from common.attempts import Attempt
 from common.events.case import Marking
-from deploy.stack.postgres import PostgresServer
 from hubformats.ids import uuid7
 from referral.cases.model.authority import NotAllowed
+from referral.cases.ports import Cases
+from referral.cases.repository.cases import SqlCases
 from referral.intake import use_cases
 from referral.intake.use_cases import Intake
 from referral.sent.model import Wanted
@@ -28,45 +26,40 @@ from referral.vetoes.model import (
     Party,
     VetoKind,
 )
-from referral.wiring import ReferralStore
-from tests.contract.test_referral_ports import READ, erase
+from referral.vetoes.ports import Liftings, VetoStore, VetoTx
+from referral.vetoes.repository import SqlLiftings
+from referral.wiring import ReferralStore, ReferralTx
+from tests.contract.test_referral_ports import erase
+from tests.support.port_suites import Held
 from tests.support.referral_fakes import (
     CONTEXT,
     HOUSING,
     POLICE,
     RULES,
     SHARING_CHECKS,
+    FakeCases,
+    FakeLiftings,
     FakeStore,
+    FakeTx,
     granted,
     person,
 )
 from tests.support.referral_forms import full
-from tests.support.referral_harness import referral_harness
+from tests.support.referral_ports import READ, store
+
+__all__ = ["store"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+PORTS: Final = (
+    Held(Cases, (SqlCases,), FakeCases),
+    Held(Liftings, (SqlLiftings,), FakeLiftings),
+    Held(VetoTx, (ReferralTx,), FakeTx),
+    Held(VetoStore, (ReferralStore,), FakeStore),
+)
 AT = datetime(2026, 11, 21, 2, tzinfo=UTC)
 OFFICER = person("owen", "northmoor", "privacy_officer", "case.read")
 JESS = Party("issuer|jess", POLICE, "marac_coordinator")
-
-
-@pytest_asyncio.fixture(
-    scope="module", loop_scope="module", params=["fake", "sqlite", "postgresql"]
-)
-async def store(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[ReferralStore]:
-    """The store of one kind."""
-    if request.param == "fake":
-        yield cast(ReferralStore, FakeStore())
-        return
-    url = None
-    if request.param == "postgresql":
-        server = cast(PostgresServer, request.getfixturevalue("postgres_server"))
-        url = server.database(f"t{secrets.token_hex(8)}")
-    folder: Path = tmp_path_factory.mktemp("vetoes")
-    async with referral_harness(folder, url) as harness:
-        yield harness.store
 
 
 async def sent(store: ReferralStore, agency: str = POLICE) -> Intake:

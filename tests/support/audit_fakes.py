@@ -15,7 +15,6 @@ from audit.log.model.entries import (
     Logged,
     LogHalted,
     LogState,
-    LogStopped,
     Reply,
     Waiting,
 )
@@ -36,6 +35,7 @@ from common.access import Granted
 from common.attempts import Answer, Attempt
 from hubformats.audit_record import AuditEntry
 from hubformats.tlog.tiles import Tile
+from tests.support.answers import Answers, once
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class MemoryRows:
     replies: list[Reply] = field(default_factory=list)
     questions: dict[UUID, Question] = field(default_factory=dict)
     recorded: list[AuditEntry] = field(default_factory=list)
-    answered: dict[bytes, Answer] = field(default_factory=dict)
+    answered: Answers = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -257,9 +257,7 @@ class MemoryQuestionTx:
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """Run `work` once per key."""
-        if attempt.id in self._rows.answered:
-            return replace(self._rows.answered[attempt.id], replayed=True)
-        return self._rows.answered.setdefault(attempt.id, work())
+        return once(self._rows.answered, attempt, work)
 
     def record(self, entry: AuditEntry) -> None:
         """Keep the entry."""
@@ -428,35 +426,6 @@ class MemoryTiles:
     def publish(self, note: str) -> None:
         """Replace the checkpoint."""
         self.files["checkpoint"] = note.encode()
-
-
-@dataclass
-class StillLog:
-    """Fulfils `PublicLog` and `LogGate` for a log that signs nothing."""
-
-    checkpoint: str = ""
-    signed_size: int = 0
-    published_size: int = 0
-    halted: str = ""
-    fence: int = 0
-    woken: int = 0
-
-    def demand_running(self) -> None:
-        """Raise LogStopped once halted."""
-        if self.halted:
-            raise LogStopped(self.halted)
-
-    async def prove(self, index: int) -> str:
-        """Prove nothing."""
-        raise IndexError(index)
-
-    def halt(self, reason: LogHalted) -> None:
-        """Stop."""
-        self.halted = self.halted or reason.code
-
-    def wake(self) -> None:
-        """Count the call."""
-        self.woken += 1
 
 
 def _found(entry: Entry) -> Found:

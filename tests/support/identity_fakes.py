@@ -4,18 +4,20 @@ A write transaction that raises leaves nothing behind.
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
+from common.directory import DirectoryState
 from common.events import Event
 from common.events.identity import DirectoryHeartbeat
 from hubformats.audit_record import AuditEntry
+from hubformats.bootstrap import Person
 from hubformats.clock import Clock
 from identity.agencies.model import AgencyState
 from identity.directory.ports import TopicAccessUnavailable
-from identity.oauth.model import SHIFT, Code, Issued, Pushed, TokenFamily
+from identity.oauth.model import SHIFT, Authenticated, Code, Issued, Pushed, TokenFamily
 
 T = TypeVar("T")
 
@@ -254,26 +256,69 @@ class MemoryIdentity:
         ]
 
 
-class MemoryTopicAccess:
-    """Fulfils `TopicAccess`; refuses to touch the topic of `stuck`."""
+class KnownWords:
+    """Fulfils `Authenticator`: people name themselves, by a word that each alone knows."""
 
-    def __init__(self, *closed: str, stuck: str = "") -> None:
+    acr_values = frozenset({"a-word"})
+
+    def __init__(self, words: Mapping[str, Person]) -> None:
+        self._words = words
+
+    def offered(self) -> tuple[Person, ...]:
+        """Nobody is shown."""
+        return ()
+
+    def check(self, form: Mapping[str, str]) -> Authenticated | None:
+        """By the word."""
+        person = self._words.get(form.get("word", ""))
+        return None if person is None else Authenticated(person, "a-word")
+
+
+class MemoryHeartbeat:
+    """Fulfils `Heartbeat`."""
+
+    def __init__(self, hub: MemoryIdentity, directory: DirectoryState) -> None:
+        self._hub = hub
+        self._directory = directory
+
+    async def beat(self) -> DirectoryHeartbeat:
+        """Tell everybody and ourselves."""
+        rows = self._hub.rows
+        suspended = [one.id for one in rows.agencies.values() if one.suspended_at is not None]
+        told = DirectoryHeartbeat(
+            at=self._hub.clock.now(), state_epoch=rows.epoch, suspended=tuple(sorted(suspended))
+        )
+        rows.published.append(told)
+        self._directory.apply(told)
+        return told
+
+
+class MemoryTopicAccess:
+    """Fulfils `TopicAccess`; refuses to touch the topic of `stuck`, and all while `away`."""
+
+    def __init__(self, *closed: str, stuck: str = "", away: bool = False) -> None:
         self.shut = set(closed)
         self.stuck = stuck
+        self.away = away
 
     async def closed(self) -> frozenset[str]:
         """As they are."""
+        self._reach()
         return frozenset(self.shut)
 
     async def close(self, agency: str) -> None:
         """Or not."""
-        if agency == self.stuck:
-            raise TopicAccessUnavailable("no-answer")
+        self._reach(agency)
         self.shut.add(agency)
 
     async def open(self, agency: str) -> None:
         """Take it away."""
+        self._reach(agency)
         self.shut.discard(agency)
+
+    def _reach(self, agency: str | None = None) -> None:
+        if self.away or (agency is not None and agency == self.stuck):
+            raise TopicAccessUnavailable("no-answer")
 
 
 def _lives(thing: TokenFamily | Issued, agency: str) -> bool:

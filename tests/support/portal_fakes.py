@@ -8,6 +8,7 @@ from typing import Any
 from common.access import Granted
 from common.testing import ManualClock
 from hubformats.audit_record import AuditEntry
+from hubformats.ids import opaque
 from hubformats.keys import OpeningKey, SigningKey
 from hubformats.statement import EnvelopeRefused
 from portal.emergency.model import Unproven, UnprovenList
@@ -16,9 +17,11 @@ from portal.shell.model import (
     CallRefused,
     Draft,
     Grantings,
+    NoAnswer,
     PendingSignIn,
     Person,
     Session,
+    TokenRefused,
 )
 from portal.shell.repository import hashed
 from portal.sign_in.model import Callback, Redirect, SignInFailed
@@ -295,3 +298,54 @@ class MemoryReleases:
         self.without_proof = [
             replace(one, promised=True) if one in found else one for one in self.without_proof
         ]
+
+
+Said = tuple[int, Mapping[str, Any] | None]
+"""What a service says: a status with a body, or 0 for no answer at all."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as a service got it."""
+
+    method: str
+    service: str
+    path: str
+    scope: str
+    told: Mapping[str, Any]
+    key: str | None
+
+
+@dataclass
+class MemoryCalls:
+    """Fulfils `portal.shell.ports.Calls` by what the services were told to say, in order."""
+
+    says: list[Said] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    no_token: set[str] = field(default_factory=set)
+
+    async def get(
+        self, service: str, path: str, scope: str, params: Mapping[str, str | int] | None = None
+    ) -> Any:
+        return self._call(Asked("GET", service, path, scope, params or {}, None), tries=4)
+
+    async def post(self, service: str, path: str, scope: str, body: Mapping[str, Any]) -> Any:
+        return self._call(Asked("POST", service, path, scope, body, opaque()), tries=4)
+
+    async def post_once(self, service: str, path: str, scope: str, body: Mapping[str, Any]) -> Any:
+        return self._call(Asked("POST", service, path, scope, body, None), tries=1)
+
+    def _call(self, asked: Asked, tries: int) -> Any:
+        if asked.scope in self.no_token:
+            raise TokenRefused("invalid_scope")
+        for left in reversed(range(tries)):
+            self.asked.append(asked)
+            status, body = self.says.pop(0)
+            if status in {0, 503} and left:
+                continue
+            if status == 0:
+                raise NoAnswer("ConnectError")
+            if status >= 400:
+                raise CallRefused(status, (body or {})["code"])
+            return body
+        return None

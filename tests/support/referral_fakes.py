@@ -28,10 +28,11 @@ from referral.cases.model.referral import FormKind, OwnReferral, Referral
 from referral.context import AgencyDirectory, Context
 from referral.intake.model.refused import IntakeMarks, RefusedIntake, RefusedPage, RefusedPlace
 from referral.risk.model import AreaRules
-from referral.sent.model import SentPage, SentReferral, Wanted
+from referral.sent.model import IndexedBatch, SentPage, SentReferral, Wanted
 from referral.vetoes.model import Lifting, LiftingOver, LiftState
 from referral.vetoes.use_cases import VetoContext
 from referral.wiring import rule_book, veto_rules
+from tests.support.answers import Answers, once
 
 T = TypeVar("T")
 POLICE, HOUSING = "northmoor-police", "northmoor-housing"
@@ -75,11 +76,13 @@ class Held:
     waiting: dict[tuple[UUID, int], CaseSnapshot] = field(default_factory=dict)
     published: list[CaseSnapshot] = field(default_factory=list)
     refused: dict[UUID, "OpenAlarm"] = field(default_factory=dict)
-    answers: dict[bytes, Answer] = field(default_factory=dict)
+    answers: Answers = field(default_factory=dict)
     entries: list[AuditEntry] = field(default_factory=list)
     liftings: dict[UUID, Lifting] = field(default_factory=dict)
     erased: set[UUID] = field(default_factory=set)
     """Cases and people whose keys were destroyed."""
+    not_indexed: set[UUID] = field(default_factory=set)
+    """Referrals from before references were indexed."""
 
     def copy(self) -> "Held":
         """The same things in containers of their own."""
@@ -95,6 +98,7 @@ class Held:
             list(self.entries),
             dict(self.liftings),
             set(self.erased),
+            set(self.not_indexed),
         )
 
 
@@ -351,13 +355,19 @@ class FakeSent:
             (
                 one
                 for one in own
-                if (reference is None or _is_under(one, reference))
+                if (reference is None or self._is_under(one, reference))
                 and (wanted.changed_since is None or one.changed_at >= wanted.changed_since)
                 and (wanted.after is None or (one.changed_at, one.referral_id) > wanted.after)
             ),
             key=lambda one: (one.changed_at, one.referral_id),
         )
         return SentPage(tuple(found[: wanted.limit]), more=len(found) > wanted.limit)
+
+    def _is_under(self, one: SentReferral, reference: str) -> bool:
+        own = one.external_reference
+        if own is None or one.referral_id in self.held.not_indexed:
+            return False
+        return _same(own) == _same(reference)
 
     def _item(self, one: Referral) -> SentReferral:
         outline, erased = self.held.cases[one.case_id].outline, one.case_id in self.held.erased
@@ -374,9 +384,21 @@ class FakeSent:
         )
 
 
-def _is_under(one: SentReferral, reference: str) -> bool:
-    own = one.external_reference
-    return own is not None and _same(own) == _same(reference)
+class FakeReferences:
+    """Fulfils `sent.ports.References` over a store; looks at `batch` of them at a time."""
+
+    def __init__(self, store: "FakeStore", batch: int) -> None:
+        self.store = store
+        self.batch = batch
+
+    async def index_some(self, after: UUID | None) -> IndexedBatch:
+        """By id; an erased case's are passed over."""
+        held = self.store.held
+        rest = sorted(one for one in held.not_indexed if after is None or one > after)
+        looked = rest[: self.batch]
+        found = {one for one in looked if held.referrals[one].case_id not in held.erased}
+        held.not_indexed -= found
+        return IndexedBatch(looked[-1] if looked else None, len(found), 0)
 
 
 class FakeLiftings:
@@ -449,10 +471,7 @@ class FakeTx:
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """Keep the answer."""
-        known = self.held.answers.get(attempt.id)
-        if known is not None:
-            return Answer(known.status, known.body, known.headers, replayed=True)
-        return self.held.answers.setdefault(attempt.id, work())
+        return once(self.held.answers, attempt, work)
 
     def record(self, entry: AuditEntry) -> None:
         """Keep the entry."""

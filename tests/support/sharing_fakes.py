@@ -64,6 +64,8 @@ class Kept:
     evidence: dict[UUID, Evidence] = field(default_factory=dict)
     inbox: dict[str, list[Delivery]] = field(default_factory=dict)
     confirmed: list[UUID] = field(default_factory=list)
+    refused: set[UUID] = field(default_factory=set)
+    """Records that the log has refused."""
     records: list[AuditEntry] = field(default_factory=list)
     told: list[tuple[UUID, Event]] = field(default_factory=list)
 
@@ -234,7 +236,8 @@ class FakeDisclosures:
 
     def promised(self, disclosure: Disclosure) -> Promise | None:
         due = disclosure.proof_due
-        if due is None or self.by_record(disclosure.record_id) is None:
+        known = self.by_record(disclosure.record_id)
+        if due is None or known is None or known.record_id in self._kept.refused:
             return None
         return Promise(src="sharing", ep=1, seq=1, h="h", due=due)
 

@@ -49,6 +49,7 @@ from sharing.agreements.use_cases import Agreements
 from sharing.cases.model import Reason
 from sharing.decisions.use_cases.deciding import take_snapshot
 from sharing.directory.model import Agency
+from sharing.directory.ports import KeysUnreachable
 from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import CaseState
@@ -73,6 +74,7 @@ class Parties:
     def __init__(self) -> None:
         self.suspended: set[str] = set()
         self.is_fresh = True
+        self.away = False
         self.signing: dict[str, SigningKey] = {
             owner: generate_signing(owner)
             for owner in (*TYPES, "svc:sharing", "svc:referral", "svc:audit")
@@ -106,7 +108,9 @@ class Parties:
         return None if found is None else found.public()
 
     async def refresh(self) -> None:
-        """Nothing to ask."""
+        """Nothing to ask, unless nobody answers."""
+        if self.away:
+            raise KeysUnreachable(10.0)
 
 
 class Checks:
@@ -115,6 +119,7 @@ class Checks:
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
         self.down = False
+        self.unknown: set[UUID] = set()
         self.version: int | None = None
         self.vetoes: tuple[Marking, ...] = ()
         self.asked: list[tuple[UUID, int, tuple[UUID, ...]]] = []
@@ -126,7 +131,7 @@ class Checks:
         self.asked.append((case_id, version, tuple(subjects)))
         return (
             None
-            if self.down
+            if self.down or case_id in self.unknown
             else CaseState(
                 version if self.version is None else self.version,
                 self.vetoes,
