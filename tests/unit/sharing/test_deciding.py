@@ -17,7 +17,8 @@ from hubformats.tlog.checkpoint import Checkpoint
 from sharing.agreements.model import child_present
 from sharing.content.model.projection import SubjectCategory
 from sharing.content.model.reader import SnapshotReader
-from sharing.decisions.model import covers, delivery_id, fingerprint, questions
+from sharing.content.model.vetoed import covers
+from sharing.decisions.model import delivery_id, fingerprint, questions
 from sharing.directory.model import Agency
 from sharing.disclosures.model.disclosure import Disclosure, State, wait
 from sharing.disclosures.model.evidence import Evidence, Prepared, ProofWrong, check_proof, package

@@ -118,6 +118,13 @@ def shield(places: Places) -> Mask:
     return Mask(wanted.without(spared), known=Needles(known, longest=_LONGEST_KNOWN), shapes=shapes)
 
 
+def place_needles(text: str) -> tuple[set[str], set[str], set[str]]:
+    """What must not be read of one place: anywhere, as whole words, and with a capital."""
+    wanted = _Wanted()
+    _add_secret(wanted, text)
+    return wanted.anywhere, wanted.whole, wanted.capital
+
+
 def _add_secret(wanted: _Wanted, text: str) -> None:
     wanted.anywhere.update(_needles(text))
     for postcode in _postcodes(text):

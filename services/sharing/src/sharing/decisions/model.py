@@ -12,11 +12,12 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-from common.events.case import CaseSnapshot, Marking
+from common.events.case import CaseSnapshot
 from hubformats.canonical import b64u, canonical
 from sharing.agreements.model import LAPSING, RULE_FAILED, Agreement, Question, Ruling
 from sharing.content.model.projection import Projection, SubjectCategory
 from sharing.content.model.reader import SnapshotReader
+from sharing.content.model.vetoed import covers
 from sharing.directory.model import Agency
 
 NO_CLAUSE: Final = "no-clause"
@@ -90,21 +91,6 @@ def questions(reader: SnapshotReader, recipients: Sequence[Agency]) -> tuple[Que
         for agency in recipients
         for subject_category, shielded in wanted
     )
-
-
-def covers(marking: Marking, agency: str, subject_category: SubjectCategory) -> bool:
-    """Whether a veto covers this agency and subject_category.
-
-    A location shield has its own rule, `SnapshotReader.is_location_shielded`.
-    """
-    if marking.kind == "location_shield" or marking.agency not in {"*", agency}:
-        return False
-    if marking.kind == "informant" and marking.category == "*" and marking.subject is None:
-        # Who is protected is not said, so what could name a source is.
-        return subject_category.category in {"informant_identity", "referrer"}
-    if marking.subject is not None and subject_category.subject != marking.subject:
-        return False
-    return marking.category in {"*", subject_category.category}
 
 
 def conclude(

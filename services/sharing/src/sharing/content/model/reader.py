@@ -24,6 +24,7 @@ from sharing.content.model.projection import (
 )
 from sharing.content.model.safe_contact import safe_contact
 from sharing.content.model.shielded import Shielded, texts_of
+from sharing.content.model.vetoed import keeps_names, vetoed_values
 
 CONTENT_VERSION: Final = 1
 
@@ -51,6 +52,7 @@ class SnapshotReader:
         self.snapshot = snapshot
         self._known = {subject.subject_id: subject.subject_id for subject in snapshot.subjects}
         self._shielded = Shielded(snapshot)
+        self._vetoed: dict[str, Mask | None] = {}
 
     @cached_property
     def placed(self) -> tuple[tuple[Fact, SubjectCategory], ...]:
@@ -150,6 +152,17 @@ class SnapshotReader:
             and subject_category not in self._open
         )
 
+    def _permitted(self, projection: Projection) -> Mapping[SubjectCategory, Sequence[ShownFact]]:
+        """What the recipient may see, without the values of what a veto withholds from it."""
+        found = {each: self._shown[each] for each in projection.permitted if each in self._shown}
+        agency = projection.recipient
+        if agency not in self._vetoed:
+            self._vetoed[agency] = vetoed_values(self.placed, self.snapshot.markings, agency)
+        mask = self._vetoed[agency]
+        if mask is None:
+            return found
+        return {about: [_cleaned(each, mask) for each in shown] for about, shown in found.items()}
+
     def content(
         self, projection: Projection, *, kind: Kind, delivery_id: UUID, case_reference: str
     ) -> dict[str, Any]:
@@ -165,9 +178,7 @@ class SnapshotReader:
         if any(self.is_location_shielded(each) for each in projection.permitted):
             raise ValueError("a shielded place was permitted")
         snapshot, leading = self.snapshot, projection.clauses[0]
-        permitted = {
-            each: self._shown[each] for each in projection.permitted if each in self._shown
-        }
+        permitted = self._permitted(projection)
         # In the order of the facts, whatever the order of the categories.
         seen = sorted(
             (each for shown in permitted.values() for each in shown), key=attrgetter("place")
@@ -197,6 +208,12 @@ class SnapshotReader:
         if any(each.category == "victim_safe_contact" for each in projection.permitted):
             made["safeContact"] = safe_contact(snapshot, projection, seen)
         return made
+
+
+def _cleaned(shown: ShownFact, mask: Mask) -> ShownFact:
+    if keeps_names(shown.fact):
+        return shown
+    return shown._replace(item={**shown.item, "value": mask.clean(shown.item["value"])})
 
 
 def _clause(leading: ClauseText) -> dict[str, str]:

@@ -1,0 +1,81 @@
+"""What a veto on a category covers, and how its values are kept out of other texts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from common.events.case import Fact, Marking
+from hubformats.categories import category
+from hubformats.masking import Mask
+from hubformats.withheld_values import Sort, Value, values_mask
+from sharing.content.model.projection import SubjectCategory
+from sharing.content.model.shielded import texts_of
+
+_SOUGHT: Final = frozenset({"must_not_disclose", "informant"})
+"""Vetoes whose values must not be read in a text either."""
+_SORTS: Final = {
+    "full": Sort.NAME,
+    "known_as": Sort.NAME,
+    "aliases": Sort.NAME,
+    "name": Sort.NAME,
+    "officer_in_case": Sort.NAME,
+    "birth_dates": Sort.DAY,
+    "nhs_number": Sort.NUMBER,
+    "phone": Sort.NUMBER,
+    "email": Sort.NUMBER,
+    "value": Sort.NUMBER,
+    "crime_reference": Sort.NUMBER,
+}
+"""What the last part of a field's path says of its value."""
+_OWN_FIELDS: Final = "_identity"
+"""Names in their own field stay: of two people of one surname one may be told."""
+
+
+def covers(marking: Marking, agency: str, subject_category: SubjectCategory) -> bool:
+    """Whether a veto covers this agency and subject_category.
+
+    A location shield has its own rule, `SnapshotReader.is_location_shielded`.
+    """
+    if marking.kind == "location_shield" or marking.agency not in {"*", agency}:
+        return False
+    if marking.kind == "informant" and marking.category == "*" and marking.subject is None:
+        # Who is protected is not said, so what could name a source is.
+        return subject_category.category in {"informant_identity", "referrer"}
+    if marking.subject is not None and subject_category.subject != marking.subject:
+        return False
+    return marking.category in {"*", subject_category.category}
+
+
+def vetoed_values(
+    placed: Sequence[tuple[Fact, SubjectCategory]], markings: Iterable[Marking], agency: str
+) -> Mask | None:
+    """Make the mask of what vetoes withhold from this agency; None when nothing is sought."""
+    sought = [marking for marking in markings if marking.kind in _SOUGHT]
+    if not sought:
+        return None
+    return values_mask(
+        value
+        for fact, about in placed
+        if any(covers(marking, agency, about) for marking in sought)
+        for value in _values(fact)
+    )
+
+
+def keeps_names(fact: Fact) -> bool:
+    """Tell whether the fact is somebody's own name, which is decided by its category alone."""
+    return fact.category.endswith(_OWN_FIELDS)
+
+
+def _values(fact: Fact) -> Iterator[Value]:
+    about = category(fact.category)
+    if about.free_text:
+        return
+    leaf = fact.path.rpartition(".")[2]
+    if about.gives_location:
+        sort = Sort.PLACE
+    elif leaf in _SORTS:
+        sort = _SORTS[leaf]
+    elif about.sensitivity == "source":
+        return  # "Response officer" names nobody
+    else:
+        sort = Sort.PHRASE
+    yield from (Value(sort, text) for text in texts_of(fact.value))
