@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from common import topics as bus
+from deploy.stack import access_list
 from deploy.stack.provision import Acl, Topic
 from identity.bootstrap.model import northmoor
 
@@ -65,7 +66,7 @@ def kafka_acls() -> list[Acl]:
                 rule.operation,
                 rule.pattern == "prefixed",
             )
-            for rule in bus.acls(bus.topics(AGENCIES))
+            for rule in access_list.acls(bus.topics(AGENCIES))
         ),
     ]
 

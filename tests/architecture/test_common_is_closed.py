@@ -26,7 +26,7 @@ COMMON = {
     "telemetry": "traces, metrics and logs through scrubbing processors",
     "testing": "fakes and fault injectors that tests of any member may use",
     "texts": "texts that people send: what is taken, and what cannot be seen written out",
-    "topics": "topics, who writes and reads them, and the access list that follows",
+    "topics": "topics, and who writes and reads them",
     "web": "the application factory every service's API is made with",
 }
 PLUMBING = {

@@ -18,12 +18,12 @@ from common.bus import (
     NotAllowed,
     Outgoing,
     TopicUnknown,
-    partition_of,
 )
 from common.bus_kafka import KafkaBus
 from common.bus_kafka_member import KafkaMember
 from standalone.bus import EmbeddedBus, EmbeddedHandle
 from standalone.bus.member import Member
+from standalone.bus.records import partition_of
 from tests.support.bus_harness import BusHarness, Recorder, message, number, until
 from tests.support.port_suites import Held
 

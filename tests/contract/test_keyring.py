@@ -214,3 +214,16 @@ def test_repr_and_errors_show_no_key_and_no_path(keyring: Keyring, tmp_path: Pat
     for text in (repr(keyring), str(refused.value)):
         assert str(tmp_path) not in text
         assert "Nadia" not in text
+
+
+def test_a_secret_is_known_once_it_was_made_or_put(another: Opener) -> None:
+    keyring = another()
+    assert keyring.known("mark") is None
+    keyring.put_secret("mark", DEK)
+    keyring.put_secret("mark", DEK)
+    made = keyring.secret("other")
+    assert (another().known("mark"), another().known("other")) == (DEK, made)
+    assert keyring.secret("mark") == DEK
+    for value in (bytes(32), b"short"):
+        with pytest.raises(ValueError, match="secret"):
+            keyring.put_secret("mark", value)

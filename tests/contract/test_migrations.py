@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("postgres")
 BY_ALL = {"plumbing_0001"}
 HEADS = {
     "referral": {"0006", "subjects_0001"} | BY_ALL,
-    "sharing": {"0003", "subjects_0001"} | BY_ALL,
+    "sharing": {"0004", "subjects_0001"} | BY_ALL,
     "audit": {"0001"} | BY_ALL,
     "identity": {"0001"} | BY_ALL,
     "portal": {"0001"} | BY_ALL,

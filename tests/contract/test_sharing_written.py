@@ -18,6 +18,7 @@ from sharing.context import SERVICE_ACTOR, ContentGone, Store, Writing
 from sharing.decisions.ports import Decisions
 from sharing.decisions.repository import SqlDecisions
 from sharing.decisions.use_cases.run import decide
+from sharing.disclosures.model.disclosure import Hold, State
 from sharing.disclosures.model.evidence import Prepared, package
 from sharing.disclosures.ports import Disclosures, DisclosureViews, Promises
 from sharing.disclosures.repository.disclosures import SqlDisclosures
@@ -26,9 +27,9 @@ from sharing.inbox.ports import Inbox
 from sharing.inbox.repository import SqlInbox
 from sharing.wiring import SharingStore, SqlTx
 from tests.support.port_suites import Held
+from tests.support.sharing_decision_fakes import FakeDecisions
 from tests.support.sharing_fakes import (
     FakeCases,
-    FakeDecisions,
     FakeDisclosures,
     FakeInbox,
     FakeStore,
@@ -59,8 +60,8 @@ async def test_one_version_may_be_decided_on_again(ports: Ports) -> None:
     again = decide(ports.context, made, ()).decision
 
     def add(tx: SqlTx) -> None:
-        tx.decisions.add(uuid7(), made.case_id, 1, again)
-        tx.decisions.add(uuid7(), made.case_id, 1, again)
+        tx.decisions.add(uuid7(), made, again)
+        tx.decisions.add(uuid7(), made, again)
 
     await ports.store.write(add)
     assert await ports.behind.decisions(made.case_id, 1) == 3
@@ -72,7 +73,7 @@ async def test_nothing_is_decided_on_a_case_without_a_key(ports: Ports) -> None:
     decision = decide(ports.context, made, ()).decision
     await ports.store.write(lambda tx: tx.cases.forget(made.case_id, VICTIM))
     with pytest.raises(ContentGone):
-        await ports.store.write(lambda tx: tx.decisions.add(uuid7(), made.case_id, 1, decision))
+        await ports.store.write(lambda tx: tx.decisions.add(uuid7(), made, decision))
     assert await ports.behind.decisions(made.case_id, 1) == 1
 
 
@@ -214,3 +215,36 @@ async def test_the_log_promises_nothing_it_refused_or_never_had(ports: Ports) ->
     for missing in (record_id, uuid7()):
         with pytest.raises(LookupError):
             await ports.promises.promise(missing)
+
+
+async def test_cases_and_deliveries_are_named_together(ports: Ports) -> None:
+    made, other = case_of(), case_of()
+    first, second = (await ports.take(made))[IDVA], (await ports.take(other))[IDVA]
+    wanted = {made.case_id, other.case_id, UUID(int=7)}
+    cases, deliveries = await ports.store.write(
+        lambda tx: (
+            tx.cases.named(wanted),
+            tx.disclosures.delivered({first.id, second.id, UUID(int=7)}),
+        )
+    )
+    assert cases.keys() == {made.case_id, other.case_id}
+    assert cases[made.case_id].referrer == POLICE
+    assert deliveries == {first.id: first, second.id: second}
+
+
+async def test_only_what_is_proven_is_set_aside(ports: Ports) -> None:
+    made = await ports.take(case_of())
+    now: datetime = ports.clock.now()
+    ready, waiting = made[IDVA], made["northmoor-social-care"]
+    await ports.change(ready, ready.prove(now))
+
+    def aside(tx: SqlTx) -> None:
+        for one in (ready, waiting):
+            tx.disclosures.set_aside(one.id)
+
+    await ports.store.write(aside)
+    due = await ports.store.read(lambda view: view.disclosures.due(now, 1_000))
+    assert ready.id not in {each.delivery_id for each in due}
+    stuck = await ports.store.read(lambda view: view.disclosures.stuck())
+    assert (State.BLOCKED, Hold.ALTERED) in {(each.state, each.reason) for each in stuck}
+    assert (State.AWAITING_RECEIPT, None) in {(each.state, each.reason) for each in stuck}

@@ -17,7 +17,8 @@ import pytest_asyncio
 
 from common.bus import Backoff, Bus, Incoming, NotAllowed, Outgoing
 from common.bus_kafka import KafkaBus
-from common.topics import TopicSpec, acls
+from common.topics import TopicSpec
+from deploy.stack.access_list import acls
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.provision import Acl, Kind, Topic
 from standalone.bus import EmbeddedBus

@@ -64,6 +64,13 @@ class MemoryKeyring:
     def secret(self, name: str) -> bytes:
         return self._kept.secrets.setdefault(_checked(name), secrets.token_bytes(32))
 
+    def known(self, name: str) -> bytes | None:
+        return self._kept.secrets.get(_checked(name))
+
+    def put_secret(self, name: str, value: bytes) -> None:
+        if len(value) != 32 or self._kept.secrets.setdefault(_checked(name), value) != value:
+            raise ValueError("a secret is 32 bytes, and one of a name")
+
     def signing_key(self, name: str) -> SigningKey:
         found = self._kept.signing.get(_checked(name))
         if found is None:

@@ -4,7 +4,7 @@ to them (tests/contract/test_sharing_ports.py).
 
 import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from itertools import takewhile
 from typing import TypeVar
@@ -31,7 +31,6 @@ from sharing.cases.model import (
 from sharing.cases.ports import Withheld
 from sharing.content.model.projection import Kind
 from sharing.context import SERVICE, ContentGone, Record
-from sharing.decisions.model import SharingDecision
 from sharing.delays.model import Delayed, Delays
 from sharing.directory.ports import Directory
 from sharing.disclosures.model.disclosure import (
@@ -39,6 +38,7 @@ from sharing.disclosures.model.disclosure import (
     UNSENT,
     AuthorisedDisclosure,
     Disclosure,
+    Hold,
     Moved,
     State,
     authorised_disclosure,
@@ -46,28 +46,10 @@ from sharing.disclosures.model.disclosure import (
 from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import Due, Stuck, Unproven
 from sharing.inbox.model import AuthorisedDelivery, Delivery, Shown, authorised_delivery
+from tests.support.sharing_decision_fakes import FakeDecisions
+from tests.support.sharing_kept import Kept
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Kept:
-    """Everything that a store holds; copied before each transaction, so that it can be undone."""
-
-    cases: dict[UUID, CaseFile] = field(default_factory=dict)
-    references: dict[UUID, str] = field(default_factory=dict)
-    snapshots: dict[UUID, CaseSnapshot] = field(default_factory=dict)
-    held: set[UUID] = field(default_factory=set)
-    skipped: dict[UUID, dict[str, datetime]] = field(default_factory=dict)
-    decisions: list[tuple[UUID, UUID, int, SharingDecision]] = field(default_factory=list)
-    disclosures: dict[UUID, Disclosure] = field(default_factory=dict)
-    evidence: dict[UUID, Evidence] = field(default_factory=dict)
-    inbox: dict[str, list[Delivery]] = field(default_factory=dict)
-    confirmed: list[UUID] = field(default_factory=list)
-    refused: set[UUID] = field(default_factory=set)
-    """Records that the log has refused."""
-    records: list[AuditEntry] = field(default_factory=list)
-    told: list[tuple[UUID, Event]] = field(default_factory=list)
 
 
 class FakeCases:
@@ -101,6 +83,9 @@ class FakeCases:
         if case is None or case.source == THIRD_PARTY:
             return None
         return authorised_case(case, Relation.REFERRER)
+
+    def named(self, case_ids: Collection[UUID]) -> Mapping[UUID, CaseFile]:
+        return {one: case for one in case_ids if (case := self.find(one)) is not None}
 
     def snapshot(self, authorised: AuthorisedCase) -> CaseSnapshot:
         authorised.require(Opens.SNAPSHOT)
@@ -166,20 +151,6 @@ class FakeCases:
         return tuple(found[:limit])
 
 
-class FakeDecisions:
-    """Fulfils `decisions.ports.Decisions`."""
-
-    def __init__(self, kept: Kept) -> None:
-        self._kept = kept
-
-    def add(
-        self, decision_id: UUID, case_id: UUID, version: int, decision: SharingDecision
-    ) -> None:
-        if case_id not in self._kept.snapshots:
-            raise ContentGone
-        self._kept.decisions.append((decision_id, case_id, version, decision))
-
-
 class FakeDisclosures:
     """Fulfils `disclosures.ports.Disclosures` and `DisclosureViews`."""
 
@@ -200,6 +171,14 @@ class FakeDisclosures:
         found = [one for one in self._all() if one.case_id == case_id]
         return tuple(sorted(found, key=lambda one: (one.decided_at, one.id)))
 
+    def delivered(self, delivery_ids: Collection[UUID]) -> Mapping[UUID, Disclosure]:
+        return {one: found for one in delivery_ids if (found := self.get(one)) is not None}
+
+    def set_aside(self, delivery_id: UUID) -> None:
+        found = self.get(delivery_id)
+        if found is not None and found.state is State.PROVEN:
+            self._kept.disclosures[delivery_id] = found.block(Hold.ALTERED)
+
     def authorised(
         self, granted: Granted, delivery_id: UUID, reason: Reason | None = None
     ) -> AuthorisedDisclosure | None:
@@ -207,10 +186,10 @@ class FakeDisclosures:
         agency = granted.principal.agency
         if found is None:
             return None
-        if reason is not None:
-            own = authorised_disclosure(found, Relation.OWN_WORK, reason)
-            return own if agency == SERVICE else None
-        return authorised_disclosure(found, Relation.REFERRER) if self._of(agency, found) else None
+        if reason is None and self._of(agency, found):
+            return authorised_disclosure(found, Relation.REFERRER)
+        own = reason is not None and agency == SERVICE
+        return authorised_disclosure(found, Relation.OWN_WORK, reason) if own else None
 
     def evidence(self, authorised: AuthorisedDisclosure) -> Evidence:
         authorised.require(Opens.EVIDENCE)
@@ -314,11 +293,11 @@ class FakeDisclosures:
         return list(self._kept.disclosures.values())
 
     def _behind(self, after: UUID | None) -> Sequence[Disclosure]:
-        found = [one for one in self._all() if after is None or one.id > after]
-        return sorted(found, key=lambda one: one.id)
+        return sorted(
+            (one for one in self._all() if not after or one.id > after), key=lambda one: one.id
+        )
 
     def _due(self, ids: Iterable[UUID]) -> tuple[Due, ...]:
-        found = [self._kept.disclosures[each] for each in ids]
         return tuple(
             Due(
                 one.id,
@@ -326,7 +305,7 @@ class FakeDisclosures:
                 one.snapshot_version,
                 self._kept.cases[one.case_id].subjects,
             )
-            for one in found
+            for one in map(self._kept.disclosures.__getitem__, ids)
         )
 
     def _of(self, agency: str, one: Disclosure) -> bool:

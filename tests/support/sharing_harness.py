@@ -53,6 +53,7 @@ from sharing.directory.ports import KeysUnreachable
 from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import CaseState
+from sharing.disclosures.repository.older import OlderRows
 from sharing.inbox.model import RECEIPT_TYPE, Shown
 from sharing.inbox.use_cases.receiving import Checked
 from sharing.wiring import Outside, Parts, SqlTx
@@ -395,7 +396,7 @@ async def sharing_harness(url: str, folder: Path) -> AsyncIterator[SharingHarnes
             outside=outside,
         )
         harness = SharingHarness(service, checks, parties, log)
-        await harness.frame.open_database()
+        await OlderRows(harness.frame, harness.parts.seals).start()
         await harness.trail.start()
         try:
             yield harness

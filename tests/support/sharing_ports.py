@@ -28,8 +28,9 @@ from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.ports import Promises
 from sharing.tables import DecisionRow, table_of
 from sharing.wiring import SharingStore
-from tests.support.sharing_fakes import FakeStore, Kept
+from tests.support.sharing_fakes import FakeStore
 from tests.support.sharing_harness import Parties, SharingHarness, sharing_harness
+from tests.support.sharing_kept import Kept
 from tests.support.sharing_outside_fakes import FakePromises, FakeRules, northmoor
 from tests.support.snapshots import snapshot
 

@@ -287,7 +287,10 @@ async def test_a_case_that_cannot_be_decided_on_keeps_no_other(
     caplog.clear()
     with caplog.at_level(logging.ERROR, "hub.sharing"):
         assert await harness.restored.step() == 2
-    assert [record.__dict__["alarm"] for record in caplog.records] == ["decide-again-failed"]
+    assert [record.__dict__["alarm"] for record in caplog.records] == [
+        "row-altered",
+        "decide-again-failed",
+    ]
     assert [each.recipient for each in await harness.of_case(last) if each.recipient == IDVA] == [
         IDVA
     ]

@@ -2,8 +2,9 @@
 
 import pytest
 
-from common.bus import partition_of
-from common.topics import SERVICES, AccessRule, acls, audit, disclosure, inbound, quarantine, topics
+from common.topics import SERVICES, audit, disclosure, inbound, quarantine, topics
+from deploy.stack.access_list import AccessRule, acls
+from standalone.bus.records import partition_of
 
 AGENCIES = ("northmoor-police", "northmoor-idva")
 SPECS = {spec.name: spec for spec in topics(AGENCIES)}

@@ -41,8 +41,9 @@ from sharing.inbox.use_cases.receiving import (
     RoleUnknown,
     acknowledge,
 )
-from tests.support.sharing_fakes import FakeTx, Kept
+from tests.support.sharing_fakes import FakeTx
 from tests.support.sharing_harness import Parties
+from tests.support.sharing_kept import Kept
 from tests.support.snapshots import CASE, VICTIM, marking, snapshot, urgent
 
 POLICE, IDVA, CARE = "northmoor-police", "northmoor-idva", "northmoor-social-care"

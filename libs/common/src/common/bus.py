@@ -148,7 +148,7 @@ class Bus(Protocol):
 
     Obligations of every adapter:
     - Order: messages with one key are read in the order in which publish calls stored them; one key
-      is always in partition `partition_of(key, partitions)`.
+      is always in the partition that every Kafka client gives it (Java `Utils.murmur2`).
     - Durability: what `publish` returned for survives SIGKILL of any process, and of the machine
       where the disk and the replicas keep their word.
     - At least once: after a crash or a failed handler a group reads again everything it had not
@@ -227,23 +227,3 @@ async def collected(
 def group_name(principal: str, group: str) -> str:
     """The full name of a principal's group, with the prefix that the access list grants."""
     return group if group.startswith(principal + ".") else f"{principal}.{group}"
-
-
-def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of `key` as every Kafka client has it (Java `Utils.murmur2`)."""
-    return (_murmur2(key) & 0x7FFFFFFF) % partitions
-
-
-def _murmur2(data: bytes) -> int:
-    mask, m = 0xFFFFFFFF, 0x5BD1E995
-    length = len(data)
-    h = 0x9747B28C ^ length
-    whole = length & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * m & mask
-        k = (k ^ k >> 24) * m & mask
-        h = (h * m & mask) ^ k
-    if length > whole:
-        h = (h ^ int.from_bytes(data[whole:], "little")) * m & mask
-    h = (h ^ h >> 13) * m & mask
-    return h ^ h >> 15

@@ -2,13 +2,15 @@
 the key erases them all."""
 
 import hmac
+import json
 import secrets
 import struct
 import threading
 import unicodedata
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -132,6 +134,54 @@ class SubjectKey:
         if dek is None:
             raise SealRefused("the field is sealed under another key")
         return open_field(dek, Place(table, column, row_id, self.subject_id), blob).decode()
+
+
+class RowAltered(Exception):
+    """A row says something else than this service wrote into it; nothing of it is used.
+
+    `table` and `row` name it for the alarm and the audit entry.
+    """
+
+    def __init__(self, table: str, row: object) -> None:
+        super().__init__(f"a row of {table} was altered")
+        self.table, self.row = table, str(row)
+
+
+class RowSeal:
+    """Binds the columns of a row that decide who sees what: HMAC-SHA-256 under a keyring secret.
+
+    Encryption binds a sealed column to its row; this binds the columns beside it to each other.
+    A whole row put back as it once was passes. Every refusal is handed to `met` before it is
+    raised.
+    """
+
+    def __init__(self, secret: bytes, table: str, met: Callable[[RowAltered], None]) -> None:
+        self._key = hmac.digest(secret, b"hub row seal\0" + table.encode(), "sha256")
+        self._table = table
+        self._met = met
+
+    def of(self, values: Mapping[str, object]) -> bytes:
+        """Seal these columns; their names count, their order does not."""
+        said = json.dumps(values, sort_keys=True, separators=(",", ":"), default=_said)
+        return hmac.digest(self._key, said.encode(), "sha256")
+
+    def check(self, row: object, values: Mapping[str, object], seal: bytes | None) -> None:
+        """Check that `seal` was made over these columns. Raises RowAltered."""
+        if seal is None or not hmac.compare_digest(bytes(seal), self.of(values)):
+            raise self.altered(row)
+
+    def altered(self, row: object) -> RowAltered:
+        """Refuse a row for another reason, such as a sealed column that does not open."""
+        found = RowAltered(self._table, row)
+        self._met(found)
+        return found
+
+
+def _said(value: object) -> str:
+    """A value that JSON lacks, in one spelling on both databases."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def subject_key_table(metadata: MetaData) -> Table:

@@ -1,9 +1,8 @@
-"""Every topic of the hub, who writes it, who reads it, and the access list that follows."""
+"""Every topic of the hub, who writes it and who reads it."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 CASE = "hub.case.v1"
 CASE_BULK = "hub.case.bulk.v1"
@@ -57,22 +56,6 @@ class TopicSpec:
     consumers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AccessRule:
-    """One allow row of Kafka's access list; whatever has no row is denied.
-
-    `resource` is a topic name (pattern literal) or the start of a group name (pattern prefixed).
-    WRITE and READ
-    include DESCRIBE; an idempotent producer needs no cluster right since Kafka 3.0.
-    """
-
-    principal: str
-    operation: Literal["READ", "WRITE"]
-    kind: Literal["topic", "group"]
-    resource: str
-    pattern: Literal["literal", "prefixed"]
-
-
 def topics(agencies: Sequence[str]) -> tuple[TopicSpec, ...]:
     """All topics of a hub with these agencies (design section 5), each followed by its quarantine.
 
@@ -95,21 +78,6 @@ def topics(agencies: Sequence[str]) -> tuple[TopicSpec, ...]:
         spec
         for each in plain
         for spec in (each, _spec(quarantine(each.name), 1, each.consumers, each.consumers))
-    )
-
-
-def acls(specs: Iterable[TopicSpec]) -> tuple[AccessRule, ...]:
-    """The allow rows of these topics, and of each reader's groups `<principal>.*`; sorted."""
-    rows: set[AccessRule] = set()
-    for spec in specs:
-        rows.update(
-            AccessRule(who, "WRITE", "topic", spec.name, "literal") for who in spec.producers
-        )
-        for who in spec.consumers:
-            rows.add(AccessRule(who, "READ", "topic", spec.name, "literal"))
-            rows.add(AccessRule(who, "READ", "group", who + ".", "prefixed"))
-    return tuple(
-        sorted(rows, key=lambda row: (row.principal, row.kind, row.resource, row.operation))
     )
 
 

@@ -3,16 +3,19 @@
 What is about a person stands in a column ending `_ct`, sealed under the case's key.
 """
 
-from collections.abc import Callable
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     Column,
+    Connection,
     Index,
     LargeBinary,
     String,
@@ -27,25 +30,35 @@ from sqlmodel import Field, SQLModel
 
 from common.audit_trail import AuditTrail
 from common.database import (
+    Database,
+    DatabaseStopped,
+    DatabaseUnavailable,
     JsonDocument,
     Prepared,
     Unit,
     UtcDateTime,
     UuidType,
+    among,
     new_metadata,
 )
 from common.inbox import Inbox
 from common.outbox import Outbox
 from common.sealed import (
+    RowAltered,
+    RowSeal,
     SubjectErased,
     SubjectKey,
     SubjectKeys,
     SubjectUnknown,
     subject_key_table,
 )
-from common.web.frame import frame_tables
+from common.web.frame import Frame, frame_tables
+from hubformats.audit_record import AuditEntry
 from hubformats.clock import Clock
-from sharing.context import ContentGone
+from sharing.context import SERVICE_ACTOR, ContentGone
+
+_log = logging.getLogger("hub.sharing")
+ROW_ALTERED: Final = "row-altered"
 
 METADATA = new_metadata()
 
@@ -78,6 +91,9 @@ class CaseRow(Row, table=True):
     """
     snapshot_ct: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     changed_at: datetime = Field(sa_type=UtcDateTime)
+    row_seal: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    """Binds the columns in the clear to each other; null only in a row of before there were seals.
+    """
 
 
 class DecisionRow(Row, table=True):
@@ -140,6 +156,7 @@ class DisclosureRow(Row, table=True):
         default=None, sa_column=Column(UtcDateTime, nullable=True)
     )
     proof_due: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    row_seal: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 
 
 class NoticeRow(Row, table=True):
@@ -185,6 +202,7 @@ DELIVERY = Table(
     Column("envelope", LargeBinary, nullable=False),  # ciphertext to its agency's key
     Column("digest", String(43), nullable=False),
     Column("visible_at", UtcDateTime, nullable=False),
+    Column("row_seal", LargeBinary, nullable=True),
 )
 
 # Positions are handed out under a row lock, so that a reader who has seen one never finds a smaller
@@ -211,6 +229,22 @@ _CASE_KEY = Prepared(select(_CASE.c.key_id).where(_CASE.c.case_id == bindparam("
 
 
 @dataclass(frozen=True, slots=True)
+class RowSeals:
+    """What binds the rows of each table to what this service wrote into them."""
+
+    case: RowSeal
+    decision: RowSeal
+    disclosure: RowSeal
+    delivery: RowSeal
+
+    @classmethod
+    def under(cls, secret: bytes, met: Callable[[RowAltered], None]) -> "RowSeals":
+        """Make them from the keyring's secret; `met` hears of every refusal."""
+        names = ("case_file", "decision", "disclosure", "delivery")
+        return cls(*(RowSeal(secret, name, met) for name in names))
+
+
+@dataclass(frozen=True, slots=True)
 class RepositoryDeps:
     """What repositories seal, send and record with, given once by wiring.
 
@@ -223,8 +257,111 @@ class RepositoryDeps:
     inbox: Inbox
     trail: AuditTrail
     clock: Clock
+    seals: RowSeals
     after_send: Callable[[str], None]
     after_proof: Callable[[], None]
+
+    @classmethod
+    def over(
+        cls,
+        frame: Frame,
+        altered: "AlteredRows",
+        after_send: Callable[[str], None],
+        after_proof: Callable[[], None],
+    ) -> "RepositoryDeps":
+        """Take what the frame has; `altered` hears of every row that does not fit its seal."""
+        keys = SubjectKeys(frame.keyring, SUBJECT_KEY, frame.clock)
+        seals = RowSeals.under(frame.keyring.secret("row-seal"), altered.note)
+        parts = (frame.outbox, frame.inbox, frame.trail, frame.clock)
+        return cls(keys, *parts, seals, after_send, after_proof)
+
+    def case_rows(self, connection: Connection) -> "CaseRows":
+        """The cases' rows, read in one transaction."""
+        return CaseRows(connection, self.seals.case)
+
+
+class AlteredRows:
+    """Alarms each time an altered row is met; writes one entry per row for each process.
+
+    A row is met inside a transaction that then fails, so its entry is written by `settle` in one
+    of its own. If we crash in between, the next look at the row meets it again.
+    """
+
+    def __init__(self, database: Database, trail: AuditTrail) -> None:
+        self._database = database
+        self._trail = trail
+        self._waiting: deque[RowAltered] = deque()
+        self._told: set[tuple[str, str]] = set()
+
+    def note(self, altered: RowAltered) -> None:
+        """Alarm, and remember the row for `settle`. Call from any thread."""
+        _log.error("a row was altered", extra={"alarm": ROW_ALTERED, "code": altered.table})
+        if (altered.table, altered.row) not in self._told:
+            self._told.add((altered.table, altered.row))
+            self._waiting.append(altered)
+
+    async def settle(self) -> int:
+        """Write the entries of what was noted, and count them; without a database they wait."""
+        done = 0
+        while self._waiting:
+            altered = self._waiting[0]
+            with suppress(DatabaseUnavailable, DatabaseStopped):
+                await self._database.write(lambda unit: self._record(unit, altered))  # noqa: B023
+                self._waiting.remove(altered)
+                done += 1
+                continue
+            break
+        return done
+
+    def _record(self, unit: Unit, altered: RowAltered) -> None:
+        self._trail.record(
+            unit,
+            AuditEntry(
+                operation="denied",
+                outcome="refused",
+                actor=SERVICE_ACTOR,
+                resource_type=altered.table,
+                resource_id=altered.row,
+                reason_code=ROW_ALTERED,
+            ),
+        )
+
+
+CASE_SEALED: Final = tuple(
+    column.key for column in _CASE.c if column.key not in {"snapshot_ct", "row_seal"}
+)
+CASE_READ: Final = select(*(_CASE.c[name] for name in CASE_SEALED), _CASE.c.row_seal)
+"""What is read of a case to be checked; `CaseRows` alone says that it is as it was written."""
+_CASE_ROWS: Final = Prepared(
+    lambda dialect: CASE_READ.where(among(_CASE.c.case_id, "ids", dialect))
+)
+
+
+class CaseRows:
+    """Reads the rows of cases, each checked against its seal."""
+
+    def __init__(self, connection: Connection, seal: RowSeal) -> None:
+        self._conn = connection
+        self._seal = seal
+
+    def checked(self, row: Any) -> Any:
+        """A row of `CASE_READ`, if it is as this service wrote it. Raises RowAltered."""
+        said = {name: getattr(row, name) for name in CASE_SEALED}
+        self._seal.check(row.case_id, said, row.row_seal)
+        return row
+
+    def demand(self, case_id: UUID) -> None:
+        """Check the case's row. Raises RowAltered."""
+        for row in _CASE_ROWS.run(self._conn, {"ids": [case_id]}):
+            self.checked(row)
+
+    def seal(self, values: Mapping[str, Any]) -> bytes:
+        """The seal of a row with these columns."""
+        return self._seal.of({name: values[name] for name in CASE_SEALED})
+
+    def seal_again(self, row: Any, changed: Mapping[str, Any]) -> bytes:
+        """The seal of a row with these columns changed."""
+        return self.seal({**{name: getattr(row, name) for name in CASE_SEALED}, **changed})
 
 
 class CaseKeys:

@@ -19,7 +19,8 @@ from common.directory import DirectoryKeys
 from common.events import Event
 from common.faults import crash_point
 from common.keyring import Keyring
-from common.sealed import SubjectKeys
+from common.problems import Problem
+from common.sealed import RowAltered
 from common.settings import Settings
 from common.web.app import Api, create_app
 from common.web.client import ServiceClient, TokenSource
@@ -52,6 +53,7 @@ from sharing.disclosures.client import ReferralChecks
 from sharing.disclosures.consumers import ReceiptConsumer
 from sharing.disclosures.ports import Promises, ReleaseChecks
 from sharing.disclosures.repository.disclosures import SqlDisclosures
+from sharing.disclosures.repository.older import OlderRows
 from sharing.disclosures.repository.views import SqlDisclosureViews
 from sharing.disclosures.use_cases.steps import ReleaseContext
 from sharing.disclosures.worker import Releases
@@ -65,7 +67,7 @@ from sharing.notices.consumers import NoticeConsumer
 from sharing.notices.repository import SqlNotices, SqlNoticeViews
 from sharing.notices.use_cases import NoticeContext
 from sharing.notices.worker import Notifier
-from sharing.tables import SUBJECT_KEY, TABLES, CaseKeys, RepositoryDeps
+from sharing.tables import TABLES, AlteredRows, CaseKeys, RepositoryDeps, RowSeals
 
 T = TypeVar("T")
 _log = logging.getLogger("hub.sharing")
@@ -86,6 +88,9 @@ PROBLEMS: Final = {
     **inbox_routes.PROBLEMS,
     **decisions_routes.PROBLEMS,
     **disclosures_routes.PROBLEMS,
+    RowAltered: lambda _error: Problem(
+        "unavailable", "What is stored of this was altered; the hub's operator is alarmed."
+    ),
 }
 
 
@@ -99,7 +104,7 @@ class SqlTx:
         self.cases = SqlCases(unit, deps, keys)
         self.decisions = SqlDecisions(unit, keys)
         self.disclosures = SqlDisclosures(unit, deps, keys)
-        self.inbox = SqlInbox(unit, deps, self.disclosures)
+        self.inbox = SqlInbox(unit, deps, self.disclosures, self.cases)
         self.notices = SqlNotices(unit, deps)
 
     def record(self, entry: AuditEntry) -> Record:
@@ -128,13 +133,20 @@ class SqlView:
 class SharingStore:
     """Opens transactions on the service's database; fulfils `sharing.context.Store`."""
 
-    def __init__(self, database: Database, deps: RepositoryDeps) -> None:
+    def __init__(self, database: Database, deps: RepositoryDeps, altered: AlteredRows) -> None:
         self._database = database
         self._deps = deps
+        self._altered = altered
 
     async def write(self, work: Callable[[SqlTx], T]) -> T:
-        """Run `work` in one group-committed transaction; returns after the commit."""
-        answer = await self._database.write(lambda unit: work(SqlTx(unit, self._deps)))
+        """Run `work` in one group-committed transaction; returns after the commit.
+
+        An altered row that it met is on record before its caller hears anything.
+        """
+        try:
+            answer = await self._database.write(lambda unit: work(SqlTx(unit, self._deps)))
+        finally:
+            await self._altered.settle()
         # Crash here: everything is durable and nobody was told; the worker and the callers find it
         # done.
         crash_point("sharing.after-commit")
@@ -159,6 +171,8 @@ class Parts:
     """The parts of one sharing service, wired but not started."""
 
     store: SharingStore
+    seals: RowSeals
+    altered: AlteredRows
     agreements: Agreements
     deciding: DecisionContext
     releasing: ReleaseContext
@@ -219,46 +233,45 @@ async def build(
         provides=_provided(frame, parts, others),
         answers=PROBLEMS,
     )
-    return Service("sharing", app, parts=[frame, parts.releases], pausable=[frame, parts.releases])
+    older = OlderRows(frame, parts.seals)
+    return Service(
+        "sharing", app, parts=[older, frame, parts.releases], pausable=[frame, parts.releases]
+    )
 
 
 def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
     """Wire use cases, repositories and workers over a frame."""
-    settings, keyring, clock = frame.settings, frame.keyring, frame.clock
-    arrivals = Arrivals(clock)
+    keyring, clock = frame.keyring, frame.clock
+    arrivals, altered = Arrivals(clock), AlteredRows(frame.database, frame.trail)
     context: dict[str, Any] = {
         "clock": clock,
-        "issuer": settings.issuer,
+        "issuer": frame.settings.issuer,
         "reference_secret": keyring.secret("case-reference"),
         "delivery_secret": keyring.secret("delivery-id"),
         "directory": outside.directory,
     }
     deciding = DecisionContext(**context, agreements=agreements)
-    releasing = ReleaseContext(**context, log=outside.log, spread_ms=settings.delivery_spread_ms)
+    releasing = ReleaseContext(
+        **context, log=outside.log, spread_ms=frame.settings.delivery_spread_ms
+    )
     receiving, telling = InboxContext(**context), NoticeContext(**context)
 
     def after_proof() -> None:
         releases.wake()
 
-    deps = RepositoryDeps(
-        SubjectKeys(keyring, SUBJECT_KEY, clock),
-        frame.outbox,
-        frame.inbox,
-        frame.trail,
-        clock,
-        after_send=arrivals.arrived,
-        after_proof=after_proof,
-    )
-    store = SharingStore(frame.database, deps)
+    deps = RepositoryDeps.over(frame, altered, arrivals.arrived, after_proof)
+    store = SharingStore(frame.database, deps, altered)
 
     def opened(unit: Unit) -> SqlTx:
         return SqlTx(unit, deps)
 
     restored, reminder = Restored(store, deciding), Reminder(agreements, deciding)
-    rounds = (restored.step, reminder.step, Notifier(store, telling).step)
+    rounds = (restored.step, reminder.step, Notifier(store, telling).step, altered.settle)
     releases = Releases(store, releasing, outside.checks, rounds)
     return Parts(
         store=store,
+        seals=deps.seals,
+        altered=altered,
         agreements=agreements,
         deciding=deciding,
         releasing=releasing,

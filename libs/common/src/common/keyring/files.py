@@ -124,11 +124,12 @@ class FileKeyring:
                 )
             return self._secrets[name]
 
-    def put_secret(self, name: str, value: bytes) -> None:
-        """Set a secret that several services must share (bootstrap only).
+    def known(self, name: str) -> bytes | None:
+        """See Keyring.known."""
+        return self._folder.read(f"secret.{_file_name(name)}")
 
-        Raises ValueError when another one exists.
-        """
+    def put_secret(self, name: str, value: bytes) -> None:
+        """See Keyring.put_secret."""
         if len(value) != 32:
             raise ValueError("a secret is 32 bytes")
         if self._folder.create(f"secret.{_file_name(name)}", value) != value:

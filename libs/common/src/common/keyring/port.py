@@ -55,6 +55,14 @@ class Keyring(Protocol):
         """The 32-byte secret of that name, made at random on first use."""
         ...
 
+    def known(self, name: str) -> bytes | None:
+        """The secret of that name; None if it was never made."""
+        ...
+
+    def put_secret(self, name: str, value: bytes) -> None:
+        """Keep a secret of 32 bytes. Raises ValueError when another one of that name exists."""
+        ...
+
     def signing_key(self, name: str) -> SigningKey:
         """The private signing key of that name. Raises KeyAbsent."""
         ...

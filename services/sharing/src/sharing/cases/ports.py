@@ -1,6 +1,6 @@
 """What use cases need of the cases that sharing keeps."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -14,7 +14,8 @@ from sharing.cases.model import AuthorisedCase, CaseFile, Reason
 class Cases(Protocol):
     """The cases, inside one writing transaction.
 
-    Obligation: what is about a person is sealed under the case's key before it is stored.
+    Obligations: what is about a person is sealed under the case's key before it is stored; a row
+    that is not as it was written is refused with RowAltered by every method that reads one case.
     """
 
     def find(self, case_id: UUID) -> CaseFile | None:
@@ -40,8 +41,12 @@ class Cases(Protocol):
         """
         ...
 
+    def named(self, case_ids: Collection[UUID]) -> Mapping[UUID, CaseFile]:
+        """These cases by id; one that was altered is left out, alarmed."""
+        ...
+
     def snapshot(self, authorised: AuthorisedCase) -> CaseSnapshot:
-        """The current snapshot, opened. Raises NotAllowed, ContentGone."""
+        """The current snapshot, opened. Raises NotAllowed, ContentGone, RowAltered."""
         ...
 
     def keep(self, snapshot: CaseSnapshot, reference: str) -> None:

@@ -1,6 +1,7 @@
 """Keeps the cases in the database, sealing on the way in and opening on the way out."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,8 +9,9 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
 
 from common import topics
 from common.access import Granted
-from common.database import Prepared, Unit
+from common.database import Prepared, Unit, among
 from common.events.case import CaseSnapshot
+from common.sealed import RowAltered, SealRefused
 from hubformats.canonical import canonical, parse
 from hubformats.ids import uuid7
 from sharing.cases.model import (
@@ -23,14 +25,22 @@ from sharing.cases.model import (
 )
 from sharing.cases.ports import Withheld
 from sharing.context import SERVICE, ContentGone
-from sharing.tables import SKIPPED_SUSPENDED, CaseKeys, CaseRow, RepositoryDeps, table_of
+from sharing.tables import (
+    CASE_READ,
+    SKIPPED_SUSPENDED,
+    CaseKeys,
+    CaseRow,
+    RepositoryDeps,
+    table_of,
+)
 
 _CASE = table_of(CaseRow)
 
 # Made once: building a statement costs several times what running it does.
-_CASES: Final = select(_CASE.c.case_id, _CASE.c.version, _CASE.c.referrer, _CASE.c.vetting)
+_CASES: Final = CASE_READ
 _THIS_CASE: Final = _CASE.c.case_id == bindparam("b_case")
 _BY_ID: Final = Prepared(_CASES.where(_THIS_CASE))
+_BY_IDS: Final = Prepared(lambda dialect: _CASES.where(among(_CASE.c.case_id, "ids", dialect)))
 _HELD: Final = Prepared(_CASES.where(_THIS_CASE).with_for_update())
 _BY_REFERENCE: Final = Prepared(
     _CASES.where(
@@ -45,14 +55,12 @@ _REFERRED: Final = Prepared(
         func.coalesce(_CASE.c.vetting["source"].as_string(), "") != THIRD_PARTY,
     )
 )
-_KNOWN: Final = Prepared(select(_CASE.c.key_id, _CASE.c.version, _CASE.c.vetting).where(_THIS_CASE))
-_KEY: Final = Prepared(select(_CASE.c.key_id).where(_THIS_CASE))
 _SNAPSHOT: Final = Prepared(select(_CASE.c.key_id, _CASE.c.snapshot_ct).where(_THIS_CASE))
 _NEW: Final = Prepared(insert(_CASE), *_CASE.c.keys())
 _CHANGED: Final = Prepared(
     update(_CASE).where(_THIS_CASE), *(column.key for column in _CASE.c if not column.primary_key)
 )
-_EMPTIED: Final = Prepared(update(_CASE).where(_THIS_CASE), "key_id", "snapshot_ct")
+_EMPTIED: Final = Prepared(update(_CASE).where(_THIS_CASE), "key_id", "snapshot_ct", "row_seal")
 _SKIPPED: Final = Prepared(
     select(SKIPPED_SUSPENDED.c.agency).where(SKIPPED_SUSPENDED.c.case_id == bindparam("b_case"))
 )
@@ -66,6 +74,7 @@ class SqlCases:
         self._conn = unit.connection
         self._deps = deps
         self._keys = keys
+        self._rows = deps.case_rows(self._conn)
 
     def find(self, case_id: UUID) -> CaseFile | None:
         """Read the row without its sealed part."""
@@ -92,22 +101,41 @@ class SqlCases:
         return None if found is None else authorised_case(found, Relation.REFERRER)
 
     def snapshot(self, authorised: AuthorisedCase) -> CaseSnapshot:
-        """Open it. Raises NotAllowed, ContentGone when the key is gone."""
+        """Open it. Raises NotAllowed, ContentGone when the key is gone, RowAltered.
+
+        It must be the snapshot of the case as its row says: the same version and referrer.
+        """
         authorised.require(Opens.SNAPSHOT)
         case_id = authorised.case.case_id
         row = _SNAPSHOT.run(self._conn, {"b_case": case_id}).first()
         if row is None or not row.snapshot_ct:
             raise ContentGone("no-snapshot")
         key = self._keys.get(row.key_id)
-        text = key.open("case_file", "snapshot_ct", case_id, row.snapshot_ct)
-        return CaseSnapshot.model_validate(parse(text))
+        try:
+            text = key.open("case_file", "snapshot_ct", case_id, row.snapshot_ct)
+        except SealRefused:
+            raise self._deps.seals.case.altered(case_id) from None
+        found, case = CaseSnapshot.model_validate(parse(text)), authorised.case
+        said = (found.case_id, found.version, found.referrer_agency, found.source)
+        if said != (case_id, case.version, case.referrer, case.source):
+            raise self._deps.seals.case.altered(case_id)
+        return found
+
+    def named(self, case_ids: Collection[UUID]) -> Mapping[UUID, CaseFile]:
+        """Read them in one statement, each for itself."""
+        found: dict[UUID, CaseFile] = {}
+        for row in _BY_IDS.run(self._conn, {"ids": list(case_ids)}):
+            with suppress(RowAltered):  # met and alarmed; it must not hide the others
+                found[row.case_id] = _case(self._rows.checked(row))
+        return found
 
     def keep(self, snapshot: CaseSnapshot, reference: str) -> None:
         """Insert or replace, sealed whole under the case's key."""
         case_id = snapshot.case_id
-        known = _KNOWN.run(self._conn, {"b_case": case_id}).one_or_none()
+        known = self._row(_BY_ID, b_case=case_id)
         key = self._keys.ensure(known.key_id if known else uuid7())
-        values = {
+        values: dict[str, Any] = {
+            "case_id": case_id,
             "key_id": key.subject_id,
             "version": snapshot.version,
             "area": snapshot.area,
@@ -119,18 +147,22 @@ class SqlCases:
             ),
             "changed_at": self._deps.clock.now(),
         }
+        values["row_seal"] = self._rows.seal(values)
         if known is None:
-            _NEW.run(self._conn, {"case_id": case_id, **values})
+            _NEW.run(self._conn, values)
         else:
+            del values["case_id"]
             _CHANGED.run(self._conn, {"b_case": case_id, **values})
 
     def forget(self, case_id: UUID, subject_id: UUID) -> None:
         """Erase by destroying keys: the rows stay for the counts, nothing in them opens again."""
         self._deps.trail.destroy_subject(self._unit, subject_id)
-        key_id = _KEY.run(self._conn, {"b_case": case_id}).scalar_one_or_none()
-        if key_id is not None:
-            self._keys.destroy(key_id)
-            _EMPTIED.run(self._conn, {"b_case": case_id, "key_id": uuid7(), "snapshot_ct": b""})
+        row = self._row(_BY_ID, b_case=case_id)
+        if row is not None:
+            self._keys.destroy(row.key_id)
+            new: dict[str, Any] = {"key_id": uuid7()}
+            new["row_seal"] = self._rows.seal_again(row, new)
+            _EMPTIED.run(self._conn, {"b_case": case_id, "snapshot_ct": b"", **new})
         self.keep_skipped_suspended(case_id, ())
 
     def held(self, case_id: UUID) -> bool:
@@ -165,17 +197,12 @@ class SqlCases:
             self._conn.execute(insert(SKIPPED_SUSPENDED), new)
 
     def _one(self, query: Prepared, **values: object) -> CaseFile | None:
+        row = self._row(query, **values)
+        return None if row is None else _case(row)
+
+    def _row(self, query: Prepared, **values: object) -> Any:
         row = query.run(self._conn, values).first()
-        if row is None:
-            return None
-        return CaseFile(
-            row.case_id,
-            row.version,
-            row.referrer,
-            tuple(UUID(one) for one in row.vetting["subjects"]),
-            _markings(row),
-            row.vetting.get("source"),
-        )
+        return None if row is None else self._rows.checked(row)
 
 
 class SqlCaseViews:
@@ -204,6 +231,17 @@ class SqlCaseViews:
         )
         query = select(case_id).where(here).distinct().order_by(case_id).limit(limit)
         return tuple(self._conn.execute(query).scalars())
+
+
+def _case(row: Any) -> CaseFile:
+    return CaseFile(
+        row.case_id,
+        row.version,
+        row.referrer,
+        tuple(UUID(one) for one in row.vetting["subjects"]),
+        _markings(row),
+        row.vetting.get("source"),
+    )
 
 
 def _vetting(snapshot: CaseSnapshot, since: Mapping[UUID, int]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Protocol
 from uuid import UUID
 
+from common.events.case import CaseSnapshot
 from sharing.cases.ports import Cases, CaseViews
 from sharing.context import Writing
 from sharing.decisions.model import SharingDecision
@@ -15,9 +16,7 @@ class Decisions(Protocol):
     Obligation: the alternatives (who, what, why) are sealed under the case's key.
     """
 
-    def add(
-        self, decision_id: UUID, case_id: UUID, version: int, decision: SharingDecision
-    ) -> None:
+    def add(self, decision_id: UUID, snapshot: CaseSnapshot, decision: SharingDecision) -> None:
         """Store a decision with its alternatives, a further one on the same version too."""
         ...
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, func, insert, select
 
 from common.database import Prepared, Unit
+from common.events.case import CaseSnapshot
 from hubformats.canonical import canonical
 from sharing.decisions.model import SharingDecision
 from sharing.tables import CaseKeys, DecisionRow, table_of
@@ -29,12 +30,12 @@ class SqlDecisions:
         self._conn = unit.connection
         self._keys = keys
 
-    def add(
-        self, decision_id: UUID, case_id: UUID, version: int, decision: SharingDecision
-    ) -> None:
+    def add(self, decision_id: UUID, snapshot: CaseSnapshot, decision: SharingDecision) -> None:
         """Number it behind the decisions there already are on this version."""
+        case_id, version = snapshot.case_id, snapshot.version
         key = self._keys.of_case(case_id)
         ordinal = _COUNT.run(self._conn, {"b_case": case_id, "b_version": version}).scalar_one()
+        detail = _detail(snapshot, decision)
         row = {
             "id": decision_id,
             "case_id": case_id,
@@ -46,15 +47,15 @@ class SqlDecisions:
             "agreement_version": decision.agreement_version,
             "agreement_hash": decision.agreement_hash,
             "inputs_hash": decision.inputs_hash,
-            "detail_ct": key.seal("decision", "detail_ct", decision_id, _detail(decision)),
+            "detail_ct": key.seal("decision", "detail_ct", decision_id, detail),
         }
         _NEW.run(self._conn, row)
 
 
-def _detail(decision: SharingDecision) -> str:
-    """The alternatives, recipient by recipient.
+def _detail(snapshot: CaseSnapshot, decision: SharingDecision) -> str:
+    """Whose case it is, and the alternatives, recipient by recipient.
 
-    So the decision can be explained and run again.
+    So the decision can be explained and run again, and what is opened be compared with it.
     """
     told = [
         {
@@ -73,4 +74,9 @@ def _detail(decision: SharingDecision) -> str:
         }
         for each in decision.recipients
     ]
-    return canonical(told).decode()
+    head = {
+        "case": str(snapshot.case_id),
+        "version": snapshot.version,
+        "referrer": snapshot.referrer_agency,
+    }
+    return canonical({**head, "recipients": told}).decode()

@@ -1,9 +1,11 @@
 """What the log says of our audit records: receipts with a proof, and rejections."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from common.audit_trail import AuditTrail, Receipt, Rejection
 from common.database import Unit
+from common.sealed import RowAltered
 from sharing.disclosures.ports import ReleaseTx
 from sharing.disclosures.use_cases.releasing import receipt_came, receipt_refused
 from sharing.disclosures.use_cases.steps import ReleaseContext
@@ -25,16 +27,21 @@ class ReceiptConsumer:
         trail.on_rejected(self.rejected)
 
     def proven(self, unit: Unit, receipt: Receipt) -> None:
-        """Hand a disclosure that waited for this record to the release worker."""
-        receipt_came(
-            self._opened(unit),
-            receipt.record_id,
-            leaf=receipt.leaf,
-            index=receipt.index,
-            proof=receipt.proof,
-            now=self._context.now(),
-        )
+        """Hand a disclosure that waited for this record to the release worker.
+
+        One whose row was altered waits on, alarmed; the other receipts of the batch count.
+        """
+        with suppress(RowAltered):
+            receipt_came(
+                self._opened(unit),
+                receipt.record_id,
+                leaf=receipt.leaf,
+                index=receipt.index,
+                proof=receipt.proof,
+                now=self._context.now(),
+            )
 
     def rejected(self, unit: Unit, rejection: Rejection) -> None:
         """Block what waited for this record; a person is told."""
-        receipt_refused(self._opened(unit), self._context, rejection.record_id)
+        with suppress(RowAltered):
+            receipt_refused(self._opened(unit), self._context, rejection.record_id)

@@ -32,7 +32,8 @@ class Unproven:
 class Disclosures(Protocol):
     """The disclosures, inside one writing transaction.
 
-    Obligation: evidence is sealed under the case's key before it is stored.
+    Obligations: evidence is sealed under the case's key before it is stored; a row that is not as
+    it was written is refused with RowAltered by every method that reads one case or delivery.
     """
 
     def add(self, disclosure: Disclosure, evidence: Evidence) -> None:
@@ -51,6 +52,17 @@ class Disclosures(Protocol):
         """All disclosures of a case, oldest first."""
         ...
 
+    def delivered(self, delivery_ids: Collection[UUID]) -> Mapping[UUID, Disclosure]:
+        """These by id; one that was altered is left out, alarmed."""
+        ...
+
+    def set_aside(self, delivery_id: UUID) -> None:
+        """Take a proven one whose row was altered off the worker's list.
+
+        Nothing of the row is believed, and it stays refused.
+        """
+        ...
+
     def authorised(
         self, granted: Granted, delivery_id: UUID, reason: Reason | None = None
     ) -> AuthorisedDisclosure | None:
@@ -62,7 +74,11 @@ class Disclosures(Protocol):
         ...
 
     def evidence(self, authorised: AuthorisedDisclosure) -> Evidence:
-        """Its content, record, leaf and proof, opened. Raises NotAllowed, ContentGone."""
+        """Its content, record, leaf and proof, opened; the one way to them.
+
+        Raises NotAllowed, ContentGone, and RowAltered unless recipient, referrer, clause, case and
+        content are those of the sealed decision and of the log's record.
+        """
         ...
 
     def replace(self, old: Disclosure, new: Disclosure) -> None:

@@ -14,6 +14,7 @@ from opentelemetry import metrics
 
 from common.database import DatabaseStopped, DatabaseUnavailable
 from common.faults import crash_point
+from common.sealed import RowAltered
 from common.telemetry import describe
 from sharing.context import ContentGone, Store
 from sharing.directory.ports import KeysUnreachable
@@ -200,9 +201,10 @@ class Releases:
             lambda view: view.disclosures.promises_due(now, after, _BATCH)  # noqa: B023
         ):
             for delivery in page:
-                await self._store.write(
-                    partial(promises.promise_due, context=self._context, delivery_id=delivery)
-                )
+                with suppress(RowAltered):  # alarmed where it was met
+                    await self._store.write(
+                        partial(promises.promise_due, context=self._context, delivery_id=delivery)
+                    )
             after = page[-1]
 
     async def _seal_again(self, due: Due, seal: _Seal) -> None:
@@ -254,6 +256,8 @@ class Releases:
             await self._release([delivery], state)
         except (DatabaseUnavailable, DatabaseStopped):
             raise
+        except RowAltered:  # alarmed where it was met; it must not come round again and again
+            await self._store.write(lambda tx: tx.disclosures.set_aside(delivery))
         except Exception:  # noqa: BLE001 - told once above; it waits and is shown to the desk
             await self._store.write(
                 partial(releasing.failed, context=self._context, delivery_id=delivery)

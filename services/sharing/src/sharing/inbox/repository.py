@@ -1,6 +1,7 @@
 """Keeps the agencies' inboxes: sealed envelopes in the order in which each was given them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
 from itertools import takewhile
@@ -14,37 +15,23 @@ from common import topics
 from common.access import Granted
 from common.database import Prepared, Unit
 from common.faults import crash_point
+from common.sealed import RowAltered
 from hubformats.agency_events import DisclosurePackage
+from hubformats.envelope import digest
+from sharing.cases.ports import Cases
 from sharing.content.model.projection import Kind
 from sharing.disclosures.model.disclosure import Disclosure, State
 from sharing.disclosures.ports import Disclosures
 from sharing.inbox.model import AuthorisedDelivery, Delivery, Shown, authorised_delivery
-from sharing.tables import (
-    DELIVERY,
-    INBOX_PLACE,
-    CaseRow,
-    DisclosureRow,
-    RepositoryDeps,
-    table_of,
-)
+from sharing.tables import DELIVERY, INBOX_PLACE, DisclosureRow, RepositoryDeps, table_of
 
-_CASE = table_of(CaseRow)
 _DISCLOSURE = table_of(DisclosureRow)
 _FIELDS: Final = tuple(field.name for field in fields(Delivery))
 
 # Made once: a waiting reader looks after every delivery.
-_NEW: Final = Prepared(insert(DELIVERY), "agency", *_FIELDS)
-_SHOWN: Final = (
-    select(
-        *(DELIVERY.c[name] for name in _FIELDS),
-        _DISCLOSURE.c.case_id,
-        _CASE.c.referrer,
-        _CASE.c.vetting,
-        _DISCLOSURE.c.saved_at,
-        _DISCLOSURE.c.acknowledged_at,
-    )
-    .join(_DISCLOSURE, _DISCLOSURE.c.id == DELIVERY.c.delivery_id)
-    .join(_CASE, _CASE.c.case_id == _DISCLOSURE.c.case_id)
+_NEW: Final = Prepared(insert(DELIVERY), "agency", *_FIELDS, "row_seal")
+_SHOWN: Final = select(*(DELIVERY.c[name] for name in _FIELDS), DELIVERY.c.row_seal).join(
+    _DISCLOSURE, _DISCLOSURE.c.id == DELIVERY.c.delivery_id
 )
 _OWN: Final = DELIVERY.c.agency == bindparam("b_agency")
 _STANDS: Final = _DISCLOSURE.c.state == State.RELEASED.value
@@ -86,11 +73,15 @@ _PLACED: Final = Prepared(_placing, "agency", "last")
 class SqlInbox:
     """Fulfils `inbox.ports.Inbox` and `disclosures.ports.InboxWriter` inside one unit of work."""
 
-    def __init__(self, unit: Unit, deps: RepositoryDeps, disclosures: Disclosures) -> None:
+    def __init__(
+        self, unit: Unit, deps: RepositoryDeps, disclosures: Disclosures, cases: Cases
+    ) -> None:
         self._unit = unit
         self._conn = unit.connection
         self._deps = deps
         self._disclosures = disclosures
+        self._cases = cases
+        self._seal = deps.seals.delivery
 
     def send(
         self,
@@ -121,7 +112,9 @@ class SqlInbox:
             event_id=sent.id,
             visible_at=not_before or self._deps.clock.now(),
         )
-        _NEW.run(self._conn, {"agency": agency, **{name: getattr(made, name) for name in _FIELDS}})
+        row = {name: getattr(made, name) for name in _FIELDS}
+        seal = self._seal.of(_sealed(agency, made))
+        _NEW.run(self._conn, {"agency": agency, **row, "row_seal": seal})
         self._unit.after_commit(lambda: self._deps.after_send(agency))
         return sent.digest
 
@@ -141,7 +134,7 @@ class SqlInbox:
         return self._shown(_ENVELOPES, b_agency=granted.principal.agency, b_delivery=delivery_id)
 
     def given_to(self, granted: Granted, delivery_id: UUID) -> AuthorisedDelivery | None:
-        """Ask by agency and id, then lock the disclosure."""
+        """Ask by agency and id, then lock the disclosure. Raises RowAltered."""
         recipient = granted.principal.agency
         shown = self._shown(_ALL_GIVEN, b_agency=recipient, b_delivery=delivery_id)
         found = self._disclosures.get(delivery_id) if shown else None
@@ -151,18 +144,32 @@ class SqlInbox:
         """Let the outbox forget the bytes; the inbox row keeps its own until expiry."""
         self._deps.outbox.confirm(self._unit, event_ids)
 
-    def _shown(self, query: Prepared, **values: object) -> tuple[Shown, ...]:
-        return tuple(
-            Shown(
-                Delivery(**{name: getattr(row, name) for name in _FIELDS}),
-                row.case_id,
-                row.referrer,
-                row.saved_at,
-                row.acknowledged_at,
-                frozenset(map(UUID, row.vetting["markings"])),
-            )
-            for row in query.run(self._conn, values)
-        )
+    def _shown(self, query: Prepared, *, b_agency: str, **values: object) -> tuple[Shown, ...]:
+        """What was really given to this agency; anything altered is alarmed and left out.
+
+        One altered row must not hide the others, which may tell of danger.
+        """
+        found = []
+        for row in query.run(self._conn, {"b_agency": b_agency, **values}):
+            one = Delivery(**{name: getattr(row, name) for name in _FIELDS})
+            with suppress(RowAltered):
+                self._seal.check(one.event_id, _sealed(b_agency, one), row.row_seal)
+                found.append(one)
+        disclosures = self._disclosures.delivered({one.delivery_id for one in found})
+        cases = self._cases.named({each.case_id for each in disclosures.values()})
+        shown = []
+        for one in found:
+            disclosure = disclosures.get(one.delivery_id)
+            case = None if disclosure is None else cases.get(disclosure.case_id)
+            if disclosure is None or case is None:
+                continue
+            if disclosure.recipient != b_agency:
+                self._seal.altered(one.event_id)
+                continue
+            told = (disclosure.saved_at, disclosure.acknowledged_at)
+            known = frozenset(case.markings)
+            shown.append(Shown(one, disclosure.case_id, case.referrer, *told, known))
+        return tuple(shown)
 
     def _place(self, agency: str) -> int:
         """Hand positions out under a row lock.
@@ -171,6 +178,12 @@ class SqlInbox:
         """
         place: int = _PLACED.run(self._conn, {"agency": agency, "last": 1}).scalar_one()
         return place
+
+
+def _sealed(agency: str, one: Delivery) -> dict[str, object]:
+    """What is bound of a delivery: all of it, the envelope by its digest."""
+    kept: dict[str, object] = {name: getattr(one, name) for name in _FIELDS}
+    return {**kept, "agency": agency, "envelope": digest(one.envelope)}
 
 
 class SqlInboxViews:

@@ -23,7 +23,6 @@ from common.bus import (
     TopicUnknown,
     collected,
     group_name,
-    partition_of,
 )
 from common.telemetry import describe
 from common.topics import TopicSpec
@@ -31,6 +30,7 @@ from hubformats.clock import Clock, SystemClock
 from standalone.bus.file import Partition
 from standalone.bus.log import DurableLog
 from standalone.bus.member import Group, Member, Serving
+from standalone.bus.records import partition_of
 
 _log = logging.getLogger(__name__)
 

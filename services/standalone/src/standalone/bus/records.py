@@ -69,3 +69,23 @@ def _text(headers: Sequence[tuple[str, bytes]]) -> str:
 def headers(text: str) -> tuple[tuple[str, bytes], ...]:
     """The headers of a row."""
     return tuple((name, data.encode("latin-1")) for name, data in json.loads(text)) if text else ()
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """The partition of `key` as every Kafka client has it (Java `Utils.murmur2`)."""
+    return (_murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def _murmur2(data: bytes) -> int:
+    mask, m = 0xFFFFFFFF, 0x5BD1E995
+    length = len(data)
+    h = 0x9747B28C ^ length
+    whole = length & ~3
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * m & mask
+        k = (k ^ k >> 24) * m & mask
+        h = (h * m & mask) ^ k
+    if length > whole:
+        h = (h ^ int.from_bytes(data[whole:], "little")) * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return h ^ h >> 15

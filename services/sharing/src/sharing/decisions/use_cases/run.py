@@ -255,7 +255,7 @@ def apply(tx: DecisionTx, planned: Plan) -> None:
     """
     run = planned.run
     snapshot, decision = run.snapshot, run.decision
-    tx.decisions.add(planned.decision_id, snapshot.case_id, snapshot.version, decision)
+    tx.decisions.add(planned.decision_id, snapshot, decision)
     for one in planned.superseded:
         supersede(tx, run.context, one)
     for one_planned in planned.recipients:

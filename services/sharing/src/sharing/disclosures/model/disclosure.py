@@ -56,6 +56,7 @@ class Hold(StrEnum):
     VETO = "veto"
     SUPERSEDED = "superseded"
     ERASED = "key-destroyed"
+    ALTERED = "altered"
     # It left on a promise that is past its hour; said once, and taken back when the proof comes.
     OVERDUE = "promise-overdue"
 

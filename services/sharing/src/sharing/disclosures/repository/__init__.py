@@ -1,1 +1,1 @@
-"""Disclosures in the database: changed one by one, and listed for the release worker."""
+"""Disclosures with their sealed evidence, in the database."""

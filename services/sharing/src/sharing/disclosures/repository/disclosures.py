@@ -1,10 +1,9 @@
-"""Keeps disclosures with their sealed evidence, and lists them for the release worker."""
+"""Keeps disclosures with their sealed evidence."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import fields
-from enum import Enum
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -22,7 +21,8 @@ from sqlalchemy import (
 )
 
 from common.access import Granted
-from common.database import Prepared, Unit, UuidType
+from common.database import Prepared, Unit, UuidType, among
+from common.sealed import RowAltered, SealRefused
 from hubformats.agency_events import Promise
 from sharing.cases.model import THIRD_PARTY, Opens, Reason, Relation
 from sharing.context import SERVICE
@@ -32,84 +32,89 @@ from sharing.disclosures.model.disclosure import (
     Disclosure,
     Hold,
     Moved,
-    Phase,
-    Standing,
     State,
     authorised_disclosure,
 )
 from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import Unproven
-from sharing.tables import CaseKeys, CaseRow, DisclosureRow, RepositoryDeps, table_of
+from sharing.disclosures.repository.evidence import SealedDecision, agree, decision_in
+from sharing.disclosures.repository.rows import (
+    CASE,
+    DISCLOSURE,
+    IN_CASE,
+    READ,
+    disclosure_of,
+    in_phase,
+    sealed_row,
+    stored,
+)
+from sharing.tables import CaseKeys, DecisionRow, RepositoryDeps, table_of
 
-_CASE = table_of(CaseRow)
-_DISCLOSURE = table_of(DisclosureRow)
-_OWN: Final = tuple(field.name for field in fields(Disclosure))
-_NO_WORD: Final = ""
-"""What the columns of words hold where the model says None."""
-_WORDS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "state": State,
-    "standing": lambda word: Standing(word) if word else None,
-    "reason": lambda word: Hold(word) if word else None,
-    "sealed_to": lambda word: word or None,
-}
-"""How the columns of words are read."""
-_READ: Final = tuple((_OWN.index(name), read) for name, read in _WORDS.items())
+_DECISION = table_of(DecisionRow)
 
 # Made once: building a statement costs several times what running it does.
-_NEW: Final = Prepared(insert(_DISCLOSURE), *_OWN, "key_id", "evidence_ct")
-_DISCLOSURES: Final = select(*(_DISCLOSURE.c[name] for name in _OWN))
-_THIS: Final = _DISCLOSURE.c.id == bindparam("b_id")
+_NEW: Final = Prepared(insert(DISCLOSURE), *READ, "key_id", "evidence_ct")
+_DISCLOSURES: Final = select(*(DISCLOSURE.c[name] for name in READ))
+_THIS: Final = DISCLOSURE.c.id == bindparam("b_id")
 _BY_ID: Final = Prepared(_DISCLOSURES.where(_THIS).with_for_update())
+_BY_IDS: Final = Prepared(
+    lambda dialect: _DISCLOSURES.where(among(DISCLOSURE.c.id, "ids", dialect))
+)
 _BY_RECORD: Final = Prepared(
-    _DISCLOSURES.where(_DISCLOSURE.c.record_id == bindparam("b_record")).with_for_update()
+    _DISCLOSURES.where(DISCLOSURE.c.record_id == bindparam("b_record")).with_for_update()
 )
 _OF_CASE: Final = Prepared(
-    _DISCLOSURES.where(_DISCLOSURE.c.case_id == bindparam("b_case")).order_by(
-        _DISCLOSURE.c.decided_at, _DISCLOSURE.c.id
+    _DISCLOSURES.where(DISCLOSURE.c.case_id == bindparam("b_case")).order_by(
+        DISCLOSURE.c.decided_at, DISCLOSURE.c.id
     )
 )
-_IN_CASE: Final = _CASE.c.case_id == _DISCLOSURE.c.case_id
 _REFERRED: Final = and_(
-    _CASE.c.referrer == bindparam("b_agency"),
-    func.coalesce(_CASE.c.vetting["source"].as_string(), "") != THIRD_PARTY,
+    CASE.c.referrer == bindparam("b_agency"),
+    func.coalesce(CASE.c.vetting["source"].as_string(), "") != THIRD_PARTY,
 )
 _OF_REFERRER: Final = Prepared(
-    _DISCLOSURES.join(_CASE, _IN_CASE).where(_THIS, _REFERRED).with_for_update(of=_DISCLOSURE)
+    _DISCLOSURES.join(CASE, IN_CASE).where(_THIS, _REFERRED).with_for_update(of=DISCLOSURE)
 )
 
 
-def _in(phase: Phase) -> ColumnElement[bool]:
-    standing = phase.standing.value if phase.standing else _NO_WORD
-    return and_(_DISCLOSURE.c.state == phase.state.value, _DISCLOSURE.c.standing == standing)
-
-
-_AWAITS: Final = _DISCLOSURE.c.state == State.AWAITING_RECEIPT.value
+_AWAITS: Final = DISCLOSURE.c.state == State.AWAITING_RECEIPT.value
 _UNPROVEN: Final = (
-    _DISCLOSURES.add_columns(_CASE.c.referrer_reference, _CASE.c.vetting)
-    .join(_CASE, _IN_CASE)
-    .where(_REFERRED, or_(_AWAITS, _in(PROMISED)))
+    _DISCLOSURES.add_columns(CASE.c.referrer_reference, CASE.c.vetting)
+    .join(CASE, IN_CASE)
+    .where(_REFERRED, or_(_AWAITS, in_phase(PROMISED)))
     .where(
         or_(
             bindparam("b_any", type_=Boolean),
-            _DISCLOSURE.c.id == bindparam("b_one", type_=UuidType),
+            DISCLOSURE.c.id == bindparam("b_one", type_=UuidType),
         )
     )
     .order_by(
         case((_AWAITS, 0), else_=1),
-        case((func.coalesce(_CASE.c.vetting["urgent"].as_boolean(), false()), 0), else_=1),
-        _DISCLOSURE.c.decided_at.desc(),
-        _DISCLOSURE.c.id.desc(),
+        case((func.coalesce(CASE.c.vetting["urgent"].as_boolean(), false()), 0), else_=1),
+        DISCLOSURE.c.decided_at.desc(),
+        DISCLOSURE.c.id.desc(),
     )
     .limit(bindparam("b_limit"))
 )
 _EVIDENCE: Final = Prepared(
     select(
-        _DISCLOSURE.c.key_id, _DISCLOSURE.c.evidence_ct, _DISCLOSURE.c.leaf, _DISCLOSURE.c.proof
-    ).where(_THIS)
+        *(DISCLOSURE.c[name] for name in ("key_id", "evidence_ct", "leaf", "proof")),
+        _DECISION.c.detail_ct,
+        CASE.c.referrer,
+        CASE.c.version,
+    )
+    .join(_DECISION, _DECISION.c.id == DISCLOSURE.c.decision_id)
+    .join(CASE, IN_CASE)
+    .where(_THIS)
+)
+_SET_ASIDE: Final = Prepared(
+    update(DISCLOSURE)
+    .where(_THIS, DISCLOSURE.c.state == State.PROVEN.value)
+    .values(state=State.BLOCKED.value, reason=Hold.ALTERED.value, next_at=None)
 )
 _PROVEN: Final = Prepared(
-    update(_DISCLOSURE)
-    .where(_THIS, _DISCLOSURE.c.proof.is_(None))
+    update(DISCLOSURE)
+    .where(_THIS, DISCLOSURE.c.proof.is_(None))
     .values(leaf=bindparam("b_leaf"), leaf_index=bindparam("b_index"), proof=bindparam("b_proof"))
 )
 
@@ -132,7 +137,7 @@ _MUTABLE: Final = (
 
 def _still(name: str) -> ColumnElement[bool]:
     """Whether a column holds what was read of it, null included."""
-    column = _DISCLOSURE.c[name]
+    column = DISCLOSURE.c[name]
     was = bindparam(f"b_{name}", type_=column.type)
     return column.is_not_distinct_from(was) if column.nullable else column == was
 
@@ -143,7 +148,7 @@ _UNCHANGED: Final = and_(_THIS, *map(_still, _MUTABLE))
 @lru_cache
 def _replacing(changed: tuple[str, ...]) -> Prepared:
     """The compare and swap that sets these columns; the model's methods name few sets of them."""
-    return Prepared(update(_DISCLOSURE).where(_UNCHANGED), *changed)
+    return Prepared(update(DISCLOSURE).where(_UNCHANGED), *changed)
 
 
 class SqlDisclosures:
@@ -154,13 +159,15 @@ class SqlDisclosures:
         self._conn = unit.connection
         self._deps = deps
         self._keys = keys
+        self._seal = deps.seals.disclosure
+        self._decisions: dict[UUID, SealedDecision] = {}
 
     def add(self, disclosure: Disclosure, evidence: Evidence) -> None:
         """Insert it with its evidence sealed."""
         key = self._keys.of_case(disclosure.case_id)
         sealed = key.seal("disclosure", "evidence_ct", disclosure.id, evidence.encode())
-        own = {name: _stored(disclosure, name) for name in _OWN}
-        _NEW.run(self._conn, {**own, "key_id": key.subject_id, "evidence_ct": sealed})
+        row = sealed_row(disclosure, self._seal)
+        _NEW.run(self._conn, {**row, "key_id": key.subject_id, "evidence_ct": sealed})
 
     def get(self, delivery_id: UUID) -> Disclosure | None:
         """Lock it on PostgreSQL; SQLite's writer has the whole file."""
@@ -172,7 +179,16 @@ class SqlDisclosures:
 
     def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
         """Oldest first."""
-        return tuple(_disclosure(row) for row in _OF_CASE.run(self._conn, {"b_case": case_id}))
+        rows = _OF_CASE.run(self._conn, {"b_case": case_id})
+        return tuple(disclosure_of(row, self._seal) for row in rows)
+
+    def delivered(self, delivery_ids: Collection[UUID]) -> Mapping[UUID, Disclosure]:
+        """Read them in one statement, each for itself."""
+        found: dict[UUID, Disclosure] = {}
+        for row in _BY_IDS.run(self._conn, {"ids": list(delivery_ids)}):
+            with suppress(RowAltered):  # met and alarmed; it must not hide the others
+                found[row.id] = disclosure_of(row, self._seal)
+        return found
 
     def authorised(
         self, granted: Granted, delivery_id: UUID, reason: Reason | None = None
@@ -185,29 +201,49 @@ class SqlDisclosures:
         else:
             found = self._one(_OF_REFERRER, b_id=delivery_id, b_agency=agency)
             relation = Relation.REFERRER
+            if found is not None:
+                self._deps.case_rows(self._conn).demand(found.case_id)
         return None if found is None else authorised_disclosure(found, relation, reason)
 
     def evidence(self, authorised: AuthorisedDisclosure) -> Evidence:
-        """Open it. Raises NotAllowed, ContentGone when the key is gone."""
+        """Open it, and the decision it rests on, and compare.
+
+        Raises NotAllowed, ContentGone when the key is gone, RowAltered when they do not agree.
+        """
         authorised.require(Opens.EVIDENCE)
-        this = authorised.disclosure.id
+        disclosure = authorised.disclosure
+        this = disclosure.id
         row = _EVIDENCE.run(self._conn, {"b_id": this}).one()
         key = self._keys.get(row.key_id)
-        text = key.open("disclosure", "evidence_ct", this, row.evidence_ct)
-        return Evidence.decode(text, leaf=row.leaf, proof=row.proof)
+        try:
+            text = key.open("disclosure", "evidence_ct", this, row.evidence_ct)
+        except SealRefused:
+            raise self._seal.altered(this) from None
+        evidence = Evidence.decode(text, leaf=row.leaf, proof=row.proof)
+        made = disclosure.decision_id
+        try:
+            if made not in self._decisions:
+                self._decisions[made] = decision_in(
+                    key.open("decision", "detail_ct", made, row.detail_ct)
+                )
+        except SealRefused:
+            raise self._deps.seals.decision.altered(made) from None
+        referrer = row.referrer if row.version == disclosure.snapshot_version else None
+        if not agree(disclosure, evidence, self._decisions[made], referrer):
+            raise self._seal.altered(this)
+        return evidence
 
     def replace(self, old: Disclosure, new: Disclosure) -> None:
         """Set what changed where everything that can change is still as it was read."""
         if old.id != new.id:
             raise ValueError("not the same disclosure")
         changed = {
-            name: _stored(new, name)
-            for name in _MUTABLE
-            if getattr(new, name) != getattr(old, name)
+            name: stored(new, name) for name in _MUTABLE if getattr(new, name) != getattr(old, name)
         }
         if not changed:
             return
-        read = {f"b_{name}": _stored(old, name) for name in _MUTABLE}
+        changed["row_seal"] = sealed_row(new, self._seal)["row_seal"]
+        read = {f"b_{name}": stored(old, name) for name in _MUTABLE}
         swap = _replacing(tuple(changed))
         if swap.run(self._conn, {"b_id": old.id, **read, **changed}).rowcount != 1:
             raise Moved
@@ -239,27 +275,19 @@ class SqlDisclosures:
         wanted = {"b_any": delivery_id is None, "b_one": delivery_id}
         agency = granted.principal.agency
         rows = self._conn.execute(_UNPROVEN, {"b_agency": agency, "b_limit": limit, **wanted})
-        return tuple(
-            Unproven(_disclosure(row), row.referrer_reference, row.vetting.get("urgent", False))
-            for row in rows
-        )
+        found = []
+        for row in rows.all():
+            with suppress(RowAltered):  # met and alarmed; it must not hide who else is in danger
+                disclosure = disclosure_of(row, self._seal)
+                self._deps.case_rows(self._conn).demand(disclosure.case_id)
+                urgent = row.vetting.get("urgent", False)
+                found.append(Unproven(disclosure, row.referrer_reference, urgent))
+        return tuple(found)
+
+    def set_aside(self, delivery_id: UUID) -> None:
+        """Change the row's state and leave its seal, which no longer fits."""
+        _SET_ASIDE.run(self._conn, {"b_id": delivery_id})
 
     def _one(self, query: Prepared, **values: object) -> Disclosure | None:
         row = query.run(self._conn, values).first()
-        return None if row is None else _disclosure(row)
-
-
-def _disclosure(row: Any) -> Disclosure:
-    """From the columns of `_OWN`, in their order."""
-    values = list(row[: len(_OWN)])
-    for place, read in _READ:
-        values[place] = read(values[place])
-    return Disclosure(*values)
-
-
-def _stored(disclosure: Disclosure, name: str) -> Any:
-    """A field as its column holds it."""
-    value = getattr(disclosure, name)
-    if value is None and name in _WORDS:
-        return _NO_WORD
-    return value.value if isinstance(value, Enum) else value
+        return None if row is None else disclosure_of(row, self._seal)

@@ -1,4 +1,4 @@
-"""Lists disclosures for the release worker and the desk; writes nothing."""
+"""Lists disclosures for the release worker and the hub's desk."""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
@@ -10,31 +10,21 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, se
 from common.database import Prepared
 from sharing.disclosures.model.disclosure import PROMISED, Hold, Standing, State
 from sharing.disclosures.ports import Due, Stuck
-from sharing.tables import CaseRow, DisclosureRow, table_of
-
-_CASE = table_of(CaseRow)
-_DISCLOSURE = table_of(DisclosureRow)
-_IN_CASE: Final = _CASE.c.case_id == _DISCLOSURE.c.case_id
-_NO_WORD: Final = ""
-_IN_PROMISED: Final = and_(
-    _DISCLOSURE.c.state == PROMISED.state.value,
-    _DISCLOSURE.c.standing == Standing.PROMISED.value,
-)
-
+from sharing.disclosures.repository.rows import CASE, DISCLOSURE, IN_CASE, NO_WORD, in_phase
 
 _DUES: Final = select(
-    _DISCLOSURE.c.id, _DISCLOSURE.c.case_id, _DISCLOSURE.c.snapshot_version, _CASE.c.vetting
-).join(_CASE, _IN_CASE)
+    DISCLOSURE.c.id, DISCLOSURE.c.case_id, DISCLOSURE.c.snapshot_version, CASE.c.vetting
+).join(CASE, IN_CASE)
 # Made once: the worker looks after every commit.
 _DUE: Final = Prepared(
     _DUES.where(
-        _DISCLOSURE.c.state == State.PROVEN.value, _DISCLOSURE.c.next_at <= bindparam("b_now")
+        DISCLOSURE.c.state == State.PROVEN.value, DISCLOSURE.c.next_at <= bindparam("b_now")
     )
-    .order_by(_DISCLOSURE.c.next_at, _DISCLOSURE.c.id)
+    .order_by(DISCLOSURE.c.next_at, DISCLOSURE.c.id)
     .limit(bindparam("b_limit"))
 )
 _NEXT_DUE: Final = Prepared(
-    select(func.min(_DISCLOSURE.c.next_at)).where(_DISCLOSURE.c.state == State.PROVEN.value)
+    select(func.min(DISCLOSURE.c.next_at)).where(DISCLOSURE.c.state == State.PROVEN.value)
 )
 _NOT_LEFT: Final = (State.AWAITING_RECEIPT.value, State.PROVEN.value, State.BLOCKED.value)
 
@@ -56,22 +46,22 @@ class SqlDisclosureViews:
 
     def promised_with_proof(self, after: UUID | None, limit: int) -> tuple[Due, ...]:
         """Those whose notice with the proof has not gone yet."""
-        here = and_(_IN_PROMISED, _DISCLOSURE.c.proof.is_not(None), _behind(after))
+        here = and_(in_phase(PROMISED), DISCLOSURE.c.proof.is_not(None), _behind(after))
         return self._due(here, limit)
 
     def promises_due(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
         """Told of already or not."""
         query = (
-            select(_DISCLOSURE.c.id)
+            select(DISCLOSURE.c.id)
             .where(_overdue(now), _behind(after))
-            .order_by(_DISCLOSURE.c.id)
+            .order_by(DISCLOSURE.c.id)
             .limit(limit)
         )
         return tuple(self._conn.execute(query).scalars())
 
     def overdue_promises(self, now: datetime) -> int:
         """Count what is promised and past the hour."""
-        query = select(func.count()).select_from(_DISCLOSURE).where(_overdue(now))
+        query = select(func.count()).select_from(DISCLOSURE).where(_overdue(now))
         found: int = self._conn.execute(query).scalar_one()
         return found
 
@@ -83,14 +73,14 @@ class SqlDisclosureViews:
             return ()
         old = or_(
             *(
-                and_(_DISCLOSURE.c.recipient == who, _DISCLOSURE.c.sealed_to != kid)
+                and_(DISCLOSURE.c.recipient == who, DISCLOSURE.c.sealed_to != kid)
                 for who, kid in current.items()
             )
         )
         here = and_(
-            _DISCLOSURE.c.state == State.RELEASED.value,
-            _DISCLOSURE.c.standing != _NO_WORD,
-            _DISCLOSURE.c.saved_at.is_(None),
+            DISCLOSURE.c.state == State.RELEASED.value,
+            DISCLOSURE.c.standing != NO_WORD,
+            DISCLOSURE.c.saved_at.is_(None),
             old,
             _behind(after),
         )
@@ -98,30 +88,37 @@ class SqlDisclosureViews:
 
     def stuck(self) -> tuple[Stuck, ...]:
         """Count waiting and blocked ones by state and reason."""
-        shown = (_DISCLOSURE.c.state, _DISCLOSURE.c.reason)
+        shown = (DISCLOSURE.c.state, DISCLOSURE.c.reason)
         query = (
-            select(*shown, func.count(), func.min(_DISCLOSURE.c.decided_at))
-            .where(_DISCLOSURE.c.state.in_(_NOT_LEFT))
+            select(*shown, func.count(), func.min(DISCLOSURE.c.decided_at))
+            .where(DISCLOSURE.c.state.in_(_NOT_LEFT))
             .group_by(*shown)
             .order_by(*shown)
         )
         return tuple(
-            Stuck(State(state), Hold(reason) if reason else None, count, oldest)
+            Stuck(State(state), _hold(reason), count, oldest)
             for state, reason, count, oldest in self._conn.execute(query)
         )
 
     def blocked(self, deliveries: Collection[UUID], reason: str, limit: int) -> tuple[UUID, ...]:
         """Name each case once."""
-        case_id = _DISCLOSURE.c.case_id
+        case_id = DISCLOSURE.c.case_id
         here = and_(
-            _DISCLOSURE.c.state == State.BLOCKED.value,
-            or_(_DISCLOSURE.c.id.in_(deliveries), _DISCLOSURE.c.reason == reason),
+            DISCLOSURE.c.state == State.BLOCKED.value,
+            or_(DISCLOSURE.c.id.in_(deliveries), DISCLOSURE.c.reason == reason),
         )
         query = select(case_id).where(here).distinct().order_by(case_id).limit(limit)
         return tuple(self._conn.execute(query).scalars())
 
     def _due(self, here: ColumnElement[bool], limit: int) -> tuple[Due, ...]:
-        return _dues(self._conn.execute(_DUES.where(here).order_by(_DISCLOSURE.c.id).limit(limit)))
+        return _dues(self._conn.execute(_DUES.where(here).order_by(DISCLOSURE.c.id).limit(limit)))
+
+
+def _hold(word: str) -> Hold | None:
+    """The reason a row gives; one that is no word of ours was put there by somebody else."""
+    if word == NO_WORD:
+        return None
+    return Hold(word) if word in set(Hold) else Hold.ALTERED
 
 
 def _dues(rows: Iterable[Any]) -> tuple[Due, ...]:
@@ -137,8 +134,8 @@ def _dues(rows: Iterable[Any]) -> tuple[Due, ...]:
 
 
 def _overdue(now: datetime) -> ColumnElement[bool]:
-    return and_(_DISCLOSURE.c.standing == Standing.PROMISED.value, _DISCLOSURE.c.proof_due < now)
+    return and_(DISCLOSURE.c.standing == Standing.PROMISED.value, DISCLOSURE.c.proof_due < now)
 
 
 def _behind(after: UUID | None) -> ColumnElement[bool]:
-    return true() if after is None else _DISCLOSURE.c.id > after
+    return true() if after is None else DISCLOSURE.c.id > after

@@ -105,7 +105,10 @@ def seal_again(
         return False
     if kept_back(tx, context, found, state):
         return False
-    again = package(Prepared(found, tx.disclosures.evidence(authorised)), promise)
+    prepared = Prepared(found, tx.disclosures.evidence(authorised))
+    if promise is None and not _proves(prepared, context):
+        return False
+    again = package(prepared, promise)
     digest = tx.inbox.send(
         found, again, kind=found.kind, not_before=None if promise else spread(context)
     )
@@ -153,6 +156,16 @@ def _promised(tx: ReleaseTx, context: ReleaseContext, delivery_id: UUID) -> Prep
     except ContentGone:
         break_promise(tx, context, authorised.disclosure, Hold.ERASED, code=Hold.ERASED.value)
         return None
+
+
+def _proves(prepared: Prepared, context: ReleaseContext) -> bool:
+    """Whether what left with its proof still has it; alarmed where not."""
+    try:
+        check_proof(prepared, context.log)
+    except ProofWrong as wrong:
+        _log.error("proof refused", extra={"alarm": "proof-refused", "code": wrong.code})
+        return False
+    return True
 
 
 def _unkept(

@@ -1,0 +1,34 @@
+"""What sharing's fakes keep in memory."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from common.events import Event
+from common.events.case import CaseSnapshot
+from hubformats.audit_record import AuditEntry
+from sharing.cases.model import CaseFile
+from sharing.decisions.model import SharingDecision
+from sharing.disclosures.model.disclosure import Disclosure
+from sharing.disclosures.model.evidence import Evidence
+from sharing.inbox.model import Delivery
+
+
+@dataclass(slots=True)
+class Kept:
+    """Everything that a store holds; copied before each transaction, so that it can be undone."""
+
+    cases: dict[UUID, CaseFile] = field(default_factory=dict)
+    references: dict[UUID, str] = field(default_factory=dict)
+    snapshots: dict[UUID, CaseSnapshot] = field(default_factory=dict)
+    held: set[UUID] = field(default_factory=set)
+    skipped: dict[UUID, dict[str, datetime]] = field(default_factory=dict)
+    decisions: list[tuple[UUID, UUID, int, SharingDecision]] = field(default_factory=list)
+    disclosures: dict[UUID, Disclosure] = field(default_factory=dict)
+    evidence: dict[UUID, Evidence] = field(default_factory=dict)
+    inbox: dict[str, list[Delivery]] = field(default_factory=dict)
+    confirmed: list[UUID] = field(default_factory=list)
+    refused: set[UUID] = field(default_factory=set)
+    """Records that the log has refused."""
+    records: list[AuditEntry] = field(default_factory=list)
+    told: list[tuple[UUID, Event]] = field(default_factory=list)
