@@ -319,7 +319,7 @@ async def test_a_sequencer_works_over_these_ports(kit: Kit) -> None:
 
     def read(path: str) -> bytes:
         if path == "checkpoint":
-            return sequencer.checkpoint.encode()
+            return (sequencer.checkpoint or "").encode()
         found = kit.tiles.read(Tile.parse(path))
         if found is None:
             raise OSError(path)

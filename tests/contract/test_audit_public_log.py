@@ -95,7 +95,7 @@ async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[L
 
 async def test_nothing_is_to_be_read_before_the_first_head(log: Log) -> None:
     public = log.public
-    assert not public.checkpoint
+    assert public.checkpoint is None
     assert (public.signed_size, public.published_size) == (0, 0)
     with pytest.raises(IndexError):
         await public.prove(0)
@@ -112,11 +112,11 @@ async def test_what_was_committed_is_signed_and_proven_once_the_log_is_woken(log
 
 async def test_the_checkpoint_follows_when_it_is_published(log: Log) -> None:
     await log.signed(1, 3)
-    assert (log.public.published_size, bool(log.public.checkpoint)) == (0, False)
+    assert (log.public.published_size, log.public.checkpoint) == (0, None)
     await log.publish()
     assert log.public.published_size == 4
     note = log.public.checkpoint
-    assert note
+    assert note is not None
     assert open_checkpoint(note, log.verifier).size == 4
     await log.signed(4, 5)
     assert (log.public.signed_size, log.public.published_size) == (6, 4)

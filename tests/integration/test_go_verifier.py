@@ -24,7 +24,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[LogHarness]:
     for start in range(1, 1401, 200):
         await made.append(records(start, start + 199))
         await made.cycle()
-        (tmp_path / f"older-{start}").write_text(made.sequencer.checkpoint)
+        (tmp_path / f"older-{start}").write_text(made.checkpoint)
     yield made
     await made.close()
 

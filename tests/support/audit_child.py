@@ -34,7 +34,7 @@ async def main(folder: Path, first: int, size: int, batches: int) -> None:
             say(f"receipted {place[2]} {index}")
         seen = len(receipts)
         await harness.sequencer.publish()
-        say(f"published {base64.b64encode(harness.sequencer.checkpoint.encode()).decode()}")
+        say(f"published {base64.b64encode(harness.checkpoint.encode()).decode()}")
     await harness.close()
 
 

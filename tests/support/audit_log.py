@@ -168,6 +168,13 @@ class LogHarness:
         await self.sequencer.round()
         await self.sequencer.publish()
 
+    @property
+    def checkpoint(self) -> str:
+        """The published checkpoint, which there must be."""
+        note = self.sequencer.checkpoint
+        assert note is not None
+        return note
+
     async def state(self) -> LogState:
         """The state row."""
         found = await self.database.read(read_state)

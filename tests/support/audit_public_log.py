@@ -15,11 +15,11 @@ class MemoryLog:
     def __init__(self, hub: MemoryHub) -> None:
         self._hub = hub
         self._leaves: list[bytes] = []
-        self._note = ""
+        self._note: str | None = None
         self.signer = HeadSigner(ORIGIN, SEED)
-        self.checkpoint = ""
+        self.checkpoint: str | None = None
         self.published_size = 0
-        self.halted = ""
+        self.halted: str | None = None
         self.fence = -1
 
     @property
@@ -33,11 +33,11 @@ class MemoryLog:
         self.fence = state.fence
 
     def demand_running(self) -> None:
-        if self.halted:
+        if self.halted is not None:
             raise LogStopped(self.halted)
 
     async def prove(self, index: int) -> str:
-        if index >= self.signed_size:
+        if self._note is None or index >= self.signed_size:
             raise IndexError("not signed yet")
         leaves = self._leaves
         assert len(leaves) < TILE_WIDTH, "one tile holds them all"

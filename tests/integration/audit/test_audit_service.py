@@ -306,7 +306,7 @@ async def test_completeness_names_every_producer(harness: AuditHarness) -> None:
 async def test_tiles_are_immutable_and_nothing_else_is_served_from_the_folder(
     harness: AuditHarness,
 ) -> None:
-    await until(lambda: harness.sequencer.checkpoint != "")
+    await until(lambda: harness.sequencer.checkpoint is not None)
     size = harness.sequencer.published_size
     tile = await harness.raw("GET", f"/log/tile/0/000.p/{size}")
     assert tile.status_code == 200

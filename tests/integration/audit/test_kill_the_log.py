@@ -75,7 +75,7 @@ async def check_after(folder: Path, said: Said) -> LogHarness:
     harness = await LogHarness(folder, SystemClock()).open()
     await harness.cycle()
     leaves: list[Leaf] = []
-    for older in said.published[-5:] or [harness.sequencer.checkpoint]:
+    for older in said.published[-5:] or [harness.checkpoint]:
         leaves.clear()
         check_whole_log(
             harness.reader(),

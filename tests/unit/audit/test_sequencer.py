@@ -55,7 +55,7 @@ async def test_an_older_checkpoint_is_the_state_the_log_once_had(harness: LogHar
     for start in range(1, 1025, 128):
         await harness.append(records(start, start + 127))
         await harness.cycle()
-        older.append(harness.sequencer.checkpoint)
+        older.append(harness.checkpoint)
     for note in older:
         assert check_whole_log(harness.reader(), harness.log, older=note).extends is not None
 

@@ -19,7 +19,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[LogHarness]:
     made = await LogHarness(tmp_path).open()
     await made.append(records(1, 300))
     await made.cycle()
-    (tmp_path / "older").write_text(made.sequencer.checkpoint)
+    (tmp_path / "older").write_text(made.checkpoint)
     await made.append(records(304, 310))
     await made.cycle()
     (tmp_path / "vkey").write_text(made.log.format() + "\n")
@@ -81,7 +81,7 @@ async def test_a_log_read_over_http_is_the_same_log(harness: LogHarness) -> None
 
 async def test_a_log_that_grew_while_it_was_read_still_checks_out(harness: LogHarness) -> None:
     """The partial tiles of the checkpoint in hand may be gone once their full form is published."""
-    note = harness.sequencer.checkpoint.encode()
+    note = harness.checkpoint.encode()
     await harness.append(records(311, 600))
     await harness.cycle()
     assert not (harness.folder / "log" / "tile" / "0" / "001.p").exists()

@@ -131,3 +131,13 @@ async def test_what_was_asked_is_kept_sealed_and_never_brings_an_ended_visit_bac
     await sessions.end("the-cookie")
     await sessions.amend("the-cookie", found)
     assert await sessions.find("the-cookie", clock.now()) is None
+
+
+async def test_a_summary_from_before_says_none_by_an_empty_text(database: Database) -> None:
+    clock, summaries = ManualClock(), SqlDeliverySummaries(database, b"s" * 32)
+    older = replace(
+        KNOWN, case_reference="", accept_by="", case_mark="", newer_id="", newer_at="", opened=False
+    )
+    await summaries.remember(as_idva(clock), "d", older, clock.now())
+    known = await summaries.known(as_idva(clock), ["d"])
+    assert known == {"d": Known(None, urgent=True, opened=False)}

@@ -106,7 +106,7 @@ async def test_what_does_not_verify_is_recorded_as_a_failed_look(inbox: Inbox) -
 async def test_the_list_names_no_case_and_keeps_no_look(inbox: Inbox) -> None:
     (row,) = await work.work_list(context(), inbox.ports, READ, inbox.deliveries)
     assert row.known is not None
-    assert (row.state, row.urgent, row.known.case_reference) == ("new", True, "")
+    assert (row.state, row.urgent, row.known.case_reference) == ("new", True, None)
     assert inbox.recorder.entries == []
 
 

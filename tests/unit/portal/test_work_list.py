@@ -50,7 +50,12 @@ def at(
     """As the inbox lists it."""
     when = f"2026-11-21T02:{minute:02}:00Z"
     return Waiting(
-        str(delivery_id), kind, state, when, value, saved_at=when if state == "acknowledged" else ""
+        str(delivery_id),
+        kind,
+        state,
+        when,
+        value,
+        saved_at=when if state == "acknowledged" else None,
     )
 
 

@@ -236,7 +236,7 @@ def _app(frame: Frame, log: LogParts) -> HubApp:
     rules_on(entitlements.rules, area, frame.clock.now().date())
     context = Context(area, frame.settings.issuer, frame.keyring.secret("audit-index"))
     store = SqlQuestionStore(frame.database, frame.trail, frame.idempotency, entitlements)
-    ready = {**frame.readiness, "log": lambda: not log.sequencer.halted}
+    ready = {**frame.readiness, "log": lambda: log.sequencer.halted is None}
     return create_app(
         _API,
         replace(frame.runtime, readiness=ready),

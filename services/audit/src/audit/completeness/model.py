@@ -33,8 +33,8 @@ class Board:
     producers: tuple[Producer, ...]
     log_size: int
 
-    def verdict(self, halted: str) -> Verdict:
-        """Judge the whole; `halted` says why the log stopped, empty while it works."""
-        if halted:
+    def verdict(self, halted: str | None) -> Verdict:
+        """Judge the whole; `halted` says why the log stopped, None while it works."""
+        if halted is not None:
             return "halted"
         return "gaps" if any(one.gaps for one in self.producers) else "complete"

@@ -36,7 +36,7 @@ async def read_completeness(
         log_size=board.log_size,
         signed_size=log.signed_size,
         published_size=log.published_size,
-        halted=log.halted,
+        halted=log.halted or "",
         producers=tuple(
             ProducerOut(
                 service=one.service,

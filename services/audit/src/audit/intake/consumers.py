@@ -75,7 +75,7 @@ class RecordConsumer:
             raise Transient("the log takes no records now") from error
 
     def _append(self, unit: Unit, sender: Sender, batch: AuditBatch) -> None:
-        if self._gate.halted:
+        if self._gate.halted is not None:
             raise LogHalted(self._gate.halted)
         try:
             delivery = Delivery(sender, batch, self._clock.micros(), self._seal)

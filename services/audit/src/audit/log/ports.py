@@ -144,8 +144,8 @@ class PublicLog(Protocol):
     """The signed log as readers see it."""
 
     @property
-    def checkpoint(self) -> str:
-        """The newest published checkpoint; empty before the first."""
+    def checkpoint(self) -> str | None:
+        """The newest published checkpoint; None before the first."""
         ...
 
     @property
@@ -159,8 +159,8 @@ class PublicLog(Protocol):
         ...
 
     @property
-    def halted(self) -> str:
-        """Why the log stopped; empty while it works."""
+    def halted(self) -> str | None:
+        """Why the log stopped; None while it works."""
         ...
 
     def demand_running(self) -> None:
@@ -184,8 +184,8 @@ class LogGate(Protocol):
         ...
 
     @property
-    def halted(self) -> str:
-        """Why the log stopped; empty while it works."""
+    def halted(self) -> str | None:
+        """Why the log stopped; None while it works."""
         ...
 
     def halt(self, reason: LogHalted) -> None:

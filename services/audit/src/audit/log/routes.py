@@ -59,7 +59,7 @@ async def read_checkpoint(log: LogDep) -> PlainTextResponse:
     behind the newest receipt.
     """
     note = log.checkpoint
-    if not note:
+    if note is None:
         raise Problem("unavailable", headers={"Retry-After": "1"})
     return PlainTextResponse(note, headers=_FRESH)
 

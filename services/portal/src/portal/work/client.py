@@ -60,7 +60,7 @@ class SharingDeliveries:
 
 
 def _delayed(raw: Mapping[str, Any]) -> Delayed:
-    return Delayed(raw["urgent"], raw["others"], raw["since"] or "")
+    return Delayed(raw["urgent"], raw["others"], raw["since"])
 
 
 def _waiting(raw: Mapping[str, Any]) -> Waiting:
@@ -74,5 +74,5 @@ def _waiting(raw: Mapping[str, Any]) -> Waiting:
         raw["state"],
         raw["deliveredAt"],
         envelope,
-        saved_at=raw.get("savedAt") or "",
+        saved_at=raw.get("savedAt"),
     )

@@ -4,10 +4,28 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
 
 from hubformats.wording import not_left
 from hubpartner.delivery import Delivery
+
+PROMISED: Final = "promised"
+"""How a package stands that left on a promise and brings no proof (`Verdict.standing`)."""
+PROOF_FOLLOWS: Final = "notice"
+"""The kind of the delivery that brings the proof of an earlier one."""
+TAKEN_UP: Final = "acknowledged"
+"""Sharing's word for a delivery that a role has acknowledged."""
+
+
+class RowState(StrEnum):
+    """How far a line of the work list has come."""
+
+    NEW = "new"
+    OPENED = "opened"
+    ACKNOWLEDGED = "acknowledged"
+    """By a role, and not signed for yet."""
+    ACCEPTED = "accepted"
 
 
 class KeysKeptElsewhere(Exception):
@@ -24,7 +42,7 @@ class Delayed:
 
     urgent: int = 0
     others: int = 0
-    since: str = ""
+    since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +75,7 @@ def delay_lines(delays: Delays) -> tuple[DelayLine, ...]:
     return tuple(
         DelayLine(f"{text}.", bool(one.urgent), own)
         for one, whose, own in sides
-        if (text := not_left(one.urgent, one.others, whose, one.since))
+        if (text := not_left(one.urgent, one.others, whose, one.since or ""))
     )
 
 
@@ -75,13 +93,13 @@ class Waiting:
     envelope: bytes | None = field(default=None, repr=False)
     proof_followed: bool = False
     """It left on a promise, and a later envelope of the same delivery brought its proof."""
-    saved_at: str = ""
-    """When the agency signed for it, empty before. An acknowledgement alone is no receipt."""
+    saved_at: str | None = None
+    """When the agency signed for it, None before. An acknowledgement alone is no receipt."""
 
     @property
     def taken_up(self) -> bool:
         """Tell whether a role has acknowledged it."""
-        return self.state == "acknowledged"
+        return self.state == TAKEN_UP
 
     @property
     def to_accept(self) -> bool:
@@ -89,7 +107,7 @@ class Waiting:
 
         One of them alone is there when we died between the two.
         """
-        return not (self.saved_at and self.taken_up)
+        return self.saved_at is None or not self.taken_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +126,20 @@ class Known:
     case is named.
     """
 
-    case_reference: str
+    case_reference: str | None
     urgent: bool
-    accept_by: str = ""
-    """ISO moment in UTC, empty where no clause sets a time."""
+    accept_by: str | None = None
+    """ISO moment in UTC, None where no clause sets a time."""
     promised: bool = False
     """It left on a promise; stays so when the proof has followed."""
     opened: bool = True
-    case_mark: str = ""
+    case_mark: str | None = None
     """The same for every delivery on one case, and tells nothing of the case by itself."""
     fuller: bool = False
     """The first of its case that came with time to spare, after danger was told in a hurry."""
-    newer_id: str = ""
-    """The newest delivery on the same case, empty when this is it as the list last showed."""
-    newer_at: str = ""
+    newer_id: str | None = None
+    """The newest delivery on the same case, None when this is it as the list last showed."""
+    newer_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +164,14 @@ class WorkRow:
     """
 
     @property
-    def state(self) -> str:
-        """Return new, opened, acknowledged (but not signed for) or accepted."""
+    def state(self) -> RowState:
+        """Tell how far it has come."""
         if not self.waiting.to_accept:
-            return "accepted"
+            return RowState.ACCEPTED
         if self.waiting.taken_up:
-            return "acknowledged"
-        return "opened" if self.known is not None and self.known.opened else "new"
+            return RowState.ACKNOWLEDGED
+        seen = self.known is not None and self.known.opened
+        return RowState.OPENED if seen else RowState.NEW
 
     @property
     def urgent(self) -> bool:
@@ -187,7 +206,7 @@ def one_each(listed: Sequence[Waiting]) -> list[Waiting]:
     for one in listed:
         first = found.get(one.delivery_id)
         followed = first is not None and (
-            first.proof_followed or (one.kind == "notice" and first.kind != "notice")
+            first.proof_followed or (one.kind == PROOF_FOLLOWS != first.kind)
         )
         found[one.delivery_id] = (
             one
@@ -214,10 +233,11 @@ def ordered(rows: Sequence[WorkRow]) -> list[WorkRow]:
     return sorted(newest, key=_pressing)
 
 
-def _pressing(row: WorkRow) -> tuple[bool, bool, str]:
-    if row.state == "accepted":
-        return True, False, ""
-    return False, not row.urgent, (row.known.accept_by if row.known else "") or "~"
+def _pressing(row: WorkRow) -> tuple[bool, bool, bool, str]:
+    if row.state is RowState.ACCEPTED:
+        return True, False, True, ""
+    by = None if row.known is None else row.known.accept_by
+    return False, not row.urgent, by is None, by or ""
 
 
 def known_of(
@@ -236,9 +256,9 @@ def known_of(
     by = accept_by(codes, datetime.fromisoformat(delivered_at))
     case = str(content["caseReference"])
     return Known(
-        case if opened else "",
+        case if opened else None,
         bool(content["urgent"]),
-        "" if by is None else by.astimezone(UTC).isoformat(),
+        None if by is None else by.astimezone(UTC).isoformat(),
         promised,
         opened,
         case_mark=hashlib.sha256(f"case\0{case}".encode()).hexdigest()[:32],
@@ -270,7 +290,7 @@ def related(rows: Sequence[WorkRow]) -> list[WorkRow]:
     cases: dict[str, list[WorkRow]] = {}
     for row in sorted(rows, key=lambda one: datetime.fromisoformat(one.waiting.delivered_at)):
         # What cannot be told apart by its case is a case of its own.
-        mark = row.known.case_mark if row.known is not None else ""
+        mark = None if row.known is None else row.known.case_mark
         cases.setdefault(mark or row.waiting.delivery_id, []).append(row)
     return [
         _beside(row, case[:place], case[-1])
@@ -288,8 +308,8 @@ def _beside(row: WorkRow, earlier: Sequence[WorkRow], newest: WorkRow) -> WorkRo
         fuller=bool(earlier)
         and not row.known.urgent
         and all(one.known is not None and one.known.urgent for one in earlier),
-        newer_id="" if last else newest.waiting.delivery_id,
-        newer_at="" if last else newest.waiting.delivered_at,
+        newer_id=None if last else newest.waiting.delivery_id,
+        newer_at=None if last else newest.waiting.delivered_at,
     )
     return replace(
         row,

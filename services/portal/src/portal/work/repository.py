@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
 from sqlalchemy import Connection, Select, delete, insert, select
@@ -56,7 +56,7 @@ class SqlDeliverySummaries:
             rows = await self._database.read(partial(_rows, query))
             for name, sealed in rows:
                 try:
-                    found[names[name]] = Known(**self._box.open(name, sealed))
+                    found[names[name]] = _known(self._box.open(name, sealed))
                 except InvalidTag:
                     # One damaged row must not hide a list; opening the delivery writes it anew.
                     continue
@@ -70,3 +70,9 @@ def _rows(
     query: Select[tuple[bytes, bytes]], connection: Connection
 ) -> Sequence[tuple[bytes, bytes]]:
     return [(row.id, row.sealed) for row in connection.execute(query)]
+
+
+def _known(kept: Mapping[str, Any]) -> Known:
+    """Read a summary; rows kept before 2026-11-30 say none by an empty text."""
+    said: dict[str, Any] = {part: None if value == "" else value for part, value in kept.items()}
+    return Known(**said)

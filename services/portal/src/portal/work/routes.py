@@ -19,7 +19,7 @@ from portal.shell.model import CallRefused, Session
 from portal.shell.routes.layout import ShowDep, see_other
 from portal.shell.routes.session import ANYONE, POSTED, SessionDep, WatchedDep, may
 from portal.work import use_cases
-from portal.work.model import AuditBacklog, KeysKeptElsewhere, delay_lines
+from portal.work.model import AuditBacklog, KeysKeptElsewhere, RowState, delay_lines
 from portal.work.ports import WorkPorts
 from portal.work.rules.shown import held_back, names_referrer, reasons, risk_level, sections, strip
 
@@ -52,8 +52,8 @@ class Work:
             if refused.code != "audit-backlog":
                 raise
             return self.show("work/no_list.html", delays=delays, still=still)
-        accepted = [row for row in rows if row.state == "accepted"]
-        waiting = [row for row in rows if row.state != "accepted"]
+        accepted = [row for row in rows if row.state is RowState.ACCEPTED]
+        waiting = [row for row in rows if row.state is not RowState.ACCEPTED]
         groups = [
             ("new", "To accept", "Nothing is waiting for you.", waiting),
             ("accepted", "Accepted", "Nothing accepted yet.", accepted),

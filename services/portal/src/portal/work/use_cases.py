@@ -12,6 +12,8 @@ from hubformats.package_proof import PackageRefused
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
 from portal.context import Context
 from portal.work.model import (
+    PROMISED,
+    PROOF_FOLLOWS,
     AuditBacklog,
     KeysKeptElsewhere,
     Known,
@@ -70,7 +72,7 @@ def _handling(
         return None
     if delivery.delivery_id != one.delivery_id:
         return None
-    promised = one.proof_followed or delivery.verdict.standing == "promised"
+    promised = one.proof_followed or delivery.verdict.standing == PROMISED
     return known_of(delivery.verdict.content, one.delivered_at, promised=promised, opened=False)
 
 
@@ -112,7 +114,8 @@ async def open_for(
         raise
     before = (await ports.summaries.known(granted, [delivery_id])).get(delivery_id)
     known = _known_now(delivery, item.waiting, before)
-    await ports.recorder.record(replace(looked, case_references=(known.case_reference,)))
+    reference = str(delivery.verdict.content["caseReference"])
+    await ports.recorder.record(replace(looked, case_references=(reference,)))
     await ports.summaries.remember(granted, delivery_id, known, context.clock.now())
     return Opened(delivery, item.waiting, known)
 
@@ -122,10 +125,9 @@ def _known_now(delivery: Delivery, standing: Waiting, before: Known | None) -> K
 
     The list knew when it first came, how it left, and what came after it.
     """
-    # A notice is the proof that follows a promise.
     promised = (
-        delivery.verdict.standing == "promised"
-        or standing.kind == "notice"
+        delivery.verdict.standing == PROMISED
+        or standing.kind == PROOF_FOLLOWS
         or (before is not None and before.promised)
     )
     known = known_of(
@@ -164,7 +166,7 @@ async def accept(
     if signer is None:
         raise KeysKeptElsewhere
     role = min(granted.principal.roles, default="practitioner")
-    if not standing.saved_at:
+    if standing.saved_at is None:
         receipt = saved_receipt(delivery, signer=signer, system=f"portal, accepted by {role}")
         await deliveries.send_receipt(granted, delivery_id, receipt)
     if not standing.taken_up:

@@ -1,6 +1,5 @@
 """What the routes of a case take and answer."""
 
-from typing import Any
 from uuid import UUID
 
 from pydantic import Field, field_validator
@@ -197,10 +196,8 @@ def referral_read(status: ReferralStatus, context: Context) -> ReferralRead:
         )
         for outcome in status.outcomes
     )
-    made: dict[str, Any] = referral_out(status.referral, status.outline, context).model_dump(
-        mode="json"
-    )
-    return ReferralRead.model_validate({**made, "decided": status.decided, "outcomes": shown})
+    out = referral_out(status.referral, status.outline, context)
+    return ReferralRead(**dict(out), decided=status.decided, outcomes=shown)
 
 
 def risk_out(risk: RiskSummary) -> RiskOut:

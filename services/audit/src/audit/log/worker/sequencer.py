@@ -72,18 +72,18 @@ class Sequencer:
         self._on_halt = on_halt
         self._signed = Signed(None, RightEdge(0, []), ())
         self._published = 0
-        self._published_note = ""
+        self._published_note: str | None = None
         self._finished: list[Tile] = []
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._rounded = 0.0
         self.fence = -1
-        self.halted = ""
-        """Why the log stopped; empty while it works."""
+        self.halted: str | None = None
+        """Why the log stopped; None while it works."""
 
     @property
-    def checkpoint(self) -> str:
-        """The newest published checkpoint; empty before the first."""
+    def checkpoint(self) -> str | None:
+        """The newest published checkpoint; None before the first."""
         return self._published_note
 
     @property
@@ -105,7 +105,7 @@ class Sequencer:
 
         May be called from any thread, more than once.
         """
-        if not self.halted:
+        if self.halted is None:
             self.halted = reason.code
             _log.critical(
                 "audit log halted: read-only until a person has looked", extra={"code": reason.code}
@@ -115,7 +115,7 @@ class Sequencer:
 
     def demand_running(self) -> None:
         """Raise LogStopped once the log has halted."""
-        if self.halted:
+        if self.halted is not None:
             raise LogStopped(self.halted)
 
     async def start(self) -> None:
@@ -276,7 +276,7 @@ class Sequencer:
         await self.publish()
 
     async def _until_halted(self, step: Callable[[], Awaitable[None]]) -> None:
-        while not self.halted:
+        while self.halted is None:
             try:
                 await step()
             except LogHalted as halt:

@@ -16,6 +16,7 @@ from common.web.app import Answers
 from common.web.idempotency import idempotent
 from common.web.provided import gathered, provided
 from common.web.rates import urgent_when
+from referral.cases.model.referral import FormKind
 from referral.cases.schemas import referral_out
 from referral.cases.use_cases import answer_again
 from referral.depends import ContextDep, Once, guard
@@ -79,7 +80,7 @@ PROBLEMS: Final[Answers] = {
 router = APIRouter(prefix="/v1/referrals", tags=["referrals"])
 Write = Annotated[
     Granted,
-    guard.action("submit_referral", rate=urgent_when("form", "urgent"), rehearsal="dryRun"),
+    guard.action("submit_referral", rate=urgent_when("form", FormKind.URGENT), rehearsal="dryRun"),
 ]
 DryRun = Annotated[
     bool, Query(alias="dryRun", description="Check and assess the form, but store and send nothing")
