@@ -330,7 +330,10 @@ async def test_a_sequencer_works_over_these_ports(kit: Kit) -> None:
 
 async def test_a_tile_never_changes(kit: Kit) -> None:
     tile = Tile(0, 0)
-    assert kit.tiles.read(tile) is None
+    assert (kit.tiles.read(tile), kit.tiles.published()) == (None, None)
+    kit.tiles.publish("one")
+    kit.tiles.publish("two")
+    assert kit.tiles.published() == "two"
     kit.tiles.write(tile, b"bytes")
     kit.tiles.write(tile, b"bytes")
     with pytest.raises(LogHalted, match="tile-would-change"):

@@ -427,6 +427,11 @@ class MemoryTiles:
         """Replace the checkpoint."""
         self.files["checkpoint"] = note.encode()
 
+    def published(self) -> str | None:
+        """The checkpoint."""
+        found = self.files.get("checkpoint")
+        return None if found is None else found.decode()
+
 
 def _found(entry: Entry) -> Found:
     return Found(

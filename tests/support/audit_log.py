@@ -137,10 +137,12 @@ class LogHarness:
         self.database = Database(self.url, clock=self.clock, name="audit")
         await self.database.start()
         await ensure_schema(self.database, METADATA)
+        self.sequencer = self.new_sequencer()
+        if boot:
+            await self.sequencer.demand_one_history()
         await self.database.write(
             lambda unit: open_log(log_tx(unit), self.clock.micros(), BOOTSTRAP_DIGEST)
         )
-        self.sequencer = self.new_sequencer()
         if boot:
             await self.sequencer.boot()
         return self

@@ -15,6 +15,10 @@ from pydantic_settings import (
 )
 
 
+class StartRefused(Exception):
+    """What is stored does not let the service start; the text names the place and what to do."""
+
+
 class SettingsError(Exception):
     """A variable is missing or unusable.
 

@@ -19,7 +19,7 @@ from audit.completeness.ports import BoardStore
 from audit.completeness.repository import SqlBoardStore
 from audit.context import Context
 from audit.intake.consumers import RecordConsumer
-from audit.log.model.entries import SERVICE
+from audit.log.model.entries import SERVICE, HistoryDiffers
 from audit.log.ports import LogStore, LogTx, PublicLog, TileFiles
 from audit.log.repository.entries import SqlLogTx
 from audit.log.repository.heads import SqlSequencerStore
@@ -39,7 +39,7 @@ from common.bus import Bus
 from common.database import ProcessLock, Unit
 from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
 from common.keyring import Keyring
-from common.settings import Settings
+from common.settings import Settings, StartRefused
 from common.topics import SERVICES
 from common.web.app import Api, HubApp, create_app
 from common.web.frame import Frame, Host
@@ -98,6 +98,10 @@ class Log:
         while not (await self._lock.acquire() and self._files.lock()):
             _log.warning("another process writes this log; standing by")
             await asyncio.sleep(_STANDBY_SECONDS)
+        try:
+            await self._sequencer.demand_one_history()
+        except HistoryDiffers as found:
+            raise StartRefused(_what_to_restore(found, self._frame, self._files.folder)) from None
         now, digest = self._frame.clock.micros(), self._frame.bootstrap.digest
         await self._frame.database.write(lambda unit: open_log(log_tx(unit), now, digest))
         await self._sequencer.start()
@@ -108,6 +112,25 @@ class Log:
         self._files.unlock()
         if self._lock is not None:
             await self._lock.release()
+
+
+def _what_to_restore(found: HistoryDiffers, frame: Frame, folder: Path) -> str:
+    database, checkpoint = frame.database.place, folder / "checkpoint"
+    if found.code == "checkpoint-not-ours":
+        return (
+            f"the checkpoint {checkpoint} is damaged or was signed by another log: restore it "
+            "from the newest copy of that folder"
+        )
+    said = {
+        "database-lost": "is lost or empty",
+        "database-older": f"is older: it holds {found.held} entries",
+        "database-other": "is another one",
+    }[found.code]
+    return (
+        f"the audit log published a checkpoint of {found.published} entries ({checkpoint}), and "
+        f"its database {database} {said}: restore the newest backup of the database; no second "
+        "history is begun under the same key"
+    )
 
 
 class Intake:

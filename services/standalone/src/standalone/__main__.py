@@ -12,7 +12,7 @@ import uvicorn
 import uvloop
 
 from common import telemetry
-from common.settings import Settings, SettingsError
+from common.settings import Settings, SettingsError, StartRefused
 from common.web import correlation
 from common.web.connections import Limits, limited
 from common.web.service import settle_memory
@@ -26,13 +26,17 @@ from standalone.welcome import welcome
 def main() -> None:
     """Read PORT and HUB_DIR, start, serve until interrupted.
 
-    Exit code 1 with a sentence for a bad setting, a port or a folder in use.
+    Exit code 1 with a sentence for a bad setting, a port or a folder in use, and 3 for what is
+    stored and does not fit.
     """
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run())
     except (SettingsError, ClockRefused, Taken) as error:
         sys.exit(f"The hub did not start: {error}.")
+    except StartRefused as error:
+        sys.stderr.write(f"The hub did not start: {error}.\n")
+        sys.exit(3)
     except BootstrapRefused as error:
         why = f"the bootstrap file in {_folder()} is refused ({error.code})"
         sys.exit(f"The hub did not start: {why}. Put back the one the operator signed.")
@@ -74,6 +78,8 @@ async def _run() -> None:
         await _Server(
             config, lambda: print(welcome(hub, time.monotonic() - began), flush=True)
         ).serve([bound])
+        if hub.failure is not None:
+            raise hub.failure
 
 
 class _Server(uvicorn.Server):

@@ -79,18 +79,21 @@ class Hub:
         self.services: dict[str, Service] = {}
         self._progress = progress
         self._started: list[Service] = []
+        self.failure: BaseException | None = None
+        """Why it did not start; the server that called `start` says only that it did not."""
         self.app = Prefixes({}, _nobody, self.start, self.stop)
         self.http: httpx2.AsyncClient | None = None
 
     async def start(self) -> None:
         """Bus, then every service in order. A failure stops what had begun and is raised."""
-        await self.bus.start()
         try:
+            await self.bus.start()
             for name in ORDER:
                 self._progress(f"starting {name}")
                 self._started.append(self.services[name])
                 await self.services[name].start()
-        except BaseException:
+        except BaseException as failure:
+            self.failure = failure
             with suppress(Exception):
                 await self.stop()
             raise

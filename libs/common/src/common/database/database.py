@@ -71,6 +71,11 @@ class Database:
         return "sqlite" if self._path is not None else "postgresql"
 
     @property
+    def place(self) -> str:
+        """The file, or the database's name on its server; never a password."""
+        return str(self._path or f"{self._url.database} on {self._url.host}")
+
+    @property
     def groups(self) -> int:
         """Transactions committed by the writer since the start."""
         return sum(writer.groups for writer in self._writers)

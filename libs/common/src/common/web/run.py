@@ -20,7 +20,7 @@ from common import telemetry
 from common.bus import Bus, BusUnavailable
 from common.bus_kafka import KafkaBus
 from common.keyring import FileKeyring, Keyring
-from common.settings import Settings, SettingsError
+from common.settings import Settings, SettingsError, StartRefused
 from common.telemetry import describe
 from common.web import correlation
 from common.web.connections import Limits, limited
@@ -64,9 +64,9 @@ def run_service(name: str, build: Build) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, build, bus, clock))
-    except SettingsError as error:  # found while building: the pin does not fit the file
+    except (SettingsError, StartRefused) as error:  # found while building or starting
         sys.stderr.write(f"{name}: {error}\n")
-        raise SystemExit(2) from None
+        raise SystemExit(3 if isinstance(error, StartRefused) else 2) from None
     finally:
         telemetry.stop_telemetry()
 

@@ -139,6 +139,10 @@ class TileFiles(Protocol):
         """Replace the checkpoint file."""
         ...
 
+    def published(self) -> str | None:
+        """The checkpoint file as it stands; None when there is none."""
+        ...
+
 
 class PublicLog(Protocol):
     """The signed log as readers see it."""

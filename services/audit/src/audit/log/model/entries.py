@@ -26,6 +26,17 @@ class LogHalted(RuntimeError):
         self.code = code
 
 
+class HistoryDiffers(Exception):
+    """The database is not the one that the published checkpoint was made from.
+
+    `code` says how. `published` and `held` are how many entries each of the two covers.
+    """
+
+    def __init__(self, code: str, published: int = 0, held: int = 0) -> None:
+        super().__init__(code)
+        self.code, self.published, self.held = code, published, held
+
+
 class LogStopped(Exception):
     """The log records nothing now, so what must be recorded first cannot be done."""
 

@@ -27,8 +27,8 @@ class TileFolder:
     """Fulfils `TileFiles` in a folder.
 
     Any failure of the disk halts the log: after a failed fsync the page cache may lie.
-    A process that may open no more files is no failed disk: such an OSError is raised as it is,
-    before anything was written, and the step is tried again.
+    A process that may open no more files, or a disk without room, is no failed disk: such an
+    OSError is raised as it is, before anything got its name, and the step is tried again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -83,19 +83,28 @@ class TileFolder:
         """Replace the checkpoint file."""
         self._replace(self.folder / _CHECKPOINT, note.encode(), 0o644)
 
+    def published(self) -> str | None:
+        """Read the checkpoint file; bytes that are no text are no checkpoint of ours either."""
+        try:
+            return (self.folder / _CHECKPOINT).read_text("utf-8", errors="replace")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _judged(error) from None
+
     def _replace(self, path: Path, data: bytes, mode: int) -> None:
         part = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
         try:
             self._make_folder(path.parent)
             with _opened(path.parent) as folder:  # first: no name may stay that was not synced
-                handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
+                try:
+                    _write(part, data, mode)
+                except OSError:
+                    part.unlink(missing_ok=True)
+                    raise
                 crash_point("audit.file-not-named")
                 part.replace(path)
-                os.fsync(folder)
+                _sync_name(folder)
         except OSError as error:
             raise _judged(error) from None
 
@@ -110,9 +119,30 @@ class TileFolder:
                 os.fsync(above)
 
 
+def _write(part: Path, data: bytes, mode: int) -> None:
+    """Make a file whole and durable under a name that nobody reads."""
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_name(folder: int) -> None:
+    """Make a new name durable; one that may not last is a failed disk, full or not."""
+    try:
+        os.fsync(folder)
+    except OSError:
+        raise LogHalted("disk-failed") from None
+
+
+_PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT})
+"""No free file descriptor, or no room: nothing was named, and the step is tried again."""
+
+
 def _judged(error: OSError) -> OSError | LogHalted:
-    """Tell a process without a free file descriptor from a failed disk."""
-    return error if error.errno in (errno.EMFILE, errno.ENFILE) else LogHalted("disk-failed")
+    """Tell what passes from a failed disk."""
+    return error if error.errno in _PASSING else LogHalted("disk-failed")
 
 
 @contextmanager

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from audit.log.model.entries import Head, LogHalted, LogState
+from audit.log.model.entries import Head, HistoryDiffers, LogHalted, LogState
 from audit.log.model.merkle import EdgeMalformed, Growth, RightEdge, TileHashes, partial_tiles
 from audit.log.ports import TileFiles
 from audit.log.worker.checkpoint import HeadSigner
 from common.faults import crash_point
-from hubformats.tlog import ProofRefused, leaf_hash
+from hubformats.tlog import Checkpoint, ProofRefused, leaf_hash
 from hubformats.tlog.tiles import (
     TILE_HEIGHT,
     TILE_WIDTH,
@@ -17,6 +17,7 @@ from hubformats.tlog.tiles import (
     fold,
     pack_bundle,
     split_tile,
+    tiles_of,
     unpack_bundle,
 )
 
@@ -77,6 +78,32 @@ class Derivation:
             raise LogHalted("root-differs")
         head = Head(growth.size, root, self._signer.sign(growth.size, root))
         return Signed(head, growth.edge(), tuple(pending[whole:])), head, growth
+
+    def published(self) -> Checkpoint | None:
+        """The checkpoint that was published last. Raises HistoryDiffers if it is not this log's."""
+        note = self._files.published()
+        try:
+            return None if note is None else self._signer.open(note)
+        except ProofRefused:
+            raise HistoryDiffers("checkpoint-not-ours") from None
+
+    def missing(self, size: int) -> bool:
+        """Whether a full tile or bundle of a log of this size is not in the folder."""
+        full = (tile for tile in tiles_of(size) if tile.width == TILE_WIDTH)
+        return any(self._files.read(tile) is None for tile in full)
+
+    def grown(
+        self, edge: RightEdge, index: int, entries: Sequence[bytes], *, write: bool
+    ) -> RightEdge:
+        """The right edge after one more full bundle, whose files are written if `write`."""
+        if len(entries) != TILE_WIDTH:
+            raise LogHalted("entries-missing")
+        growth = edge.grow([leaf_hash(entry) for entry in entries])
+        if write:
+            self._files.write(Tile(_BUNDLE, index), pack_bundle(entries))
+            for tile, data in growth.tiles():
+                self._files.write(tile, data)
+        return growth.edge()
 
     def opened(self, head: Head | None) -> Head:
         """Check that a stored head is ours and says what its row says."""

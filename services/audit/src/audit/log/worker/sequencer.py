@@ -12,7 +12,15 @@ from typing import Final
 
 from opentelemetry import metrics
 
-from audit.log.model.entries import Head, LogHalted, LogState, LogStopped, Reply, Waiting
+from audit.log.model.entries import (
+    Head,
+    HistoryDiffers,
+    LogHalted,
+    LogState,
+    LogStopped,
+    Reply,
+    Waiting,
+)
 from audit.log.model.merkle import CompactRange, EdgeMalformed, Growth, RightEdge
 from audit.log.ports import SequencerStore, TileFiles
 from audit.log.worker.checkpoint import HeadSigner
@@ -20,7 +28,7 @@ from audit.log.worker.derivation import Derivation, Signed
 from audit.log.worker.receipts import replies
 from common.faults import crash_point
 from common.telemetry import describe
-from hubformats.tlog import format_proof
+from hubformats.tlog import format_proof, leaf_hash
 from hubformats.tlog.tiles import TILE_WIDTH, Tile
 
 WINDOW_SECONDS: Final = 0.005
@@ -142,10 +150,30 @@ class Sequencer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
 
+    async def demand_one_history(self) -> None:
+        """Check that database and published checkpoint are of one log, before anything is written.
+
+        Without a checkpoint there is nothing to compare: the log is new, or its folder is lost
+        and `boot` derives it again. Raises HistoryDiffers.
+        """
+        published = await asyncio.to_thread(self._derivation.published)
+        if published is None:
+            return
+        try:
+            held = (await self._store.waiting()).state.size
+        except LogHalted:
+            raise HistoryDiffers("database-lost", published.size) from None
+        if held < published.size:
+            raise HistoryDiffers("database-older", published.size, held)
+        head = await self._store.head(published.size)
+        if head is None or head.root != published.root:
+            raise HistoryDiffers("database-other", published.size, held)
+
     async def boot(self) -> None:
         """Take the log over and check it before the first signature.
 
-        Raises LogHalted; nothing is ever repaired silently.
+        Tiles that are missing are derived again from the entries, if these give the signed root;
+        the log says so. Raises LogHalted; nothing else is ever repaired.
 
         1. The state's right edge folds to its root. 2. The last receipted head is ours and says
         what the state row says it should.
@@ -158,6 +186,9 @@ class Sequencer:
         self.fence = state.fence
         _check_edge(state)  # 1
         head = await self._opened_head(state.receipted) if state.receipted else None  # 2
+        lost = await asyncio.to_thread(self._derivation.missing, state.receipted)
+        if lost and head is not None:
+            await self._derive_again(head)
         edge = await asyncio.to_thread(
             self._derivation.stored_edge, state.receipted, await self._tail_of(state.receipted)
         )
@@ -167,7 +198,8 @@ class Sequencer:
         self._signed = Signed(head, edge, tuple(await self._tail_of(state.receipted)))
         if state.published:
             self._published_note = (await self._opened_head(state.published)).note
-            self._published = state.published
+            # Unfinished tiles may be lost, too: publishing the newest head writes them.
+            self._published = 0 if lost else state.published
             # A crash between the row and the file leaves the file one head behind.
             await asyncio.to_thread(self._derivation.publish, self._published_note)
 
@@ -252,6 +284,24 @@ class Sequencer:
 
     async def _tail_of(self, size: int) -> list[bytes]:
         return await self._store.leaves(size // TILE_WIDTH * TILE_WIDTH, size)
+
+    async def _derive_again(self, head: Head) -> None:
+        """Write every full tile anew, once the entries were seen to give the signed root.
+
+        A file that is there stays, and one with other bytes halts the log. If we crash half-way
+        the next start finds tiles missing and does it again.
+        """
+        for write in (False, True):
+            edge = RightEdge(0, [])
+            for index in range(head.size // TILE_WIDTH):
+                rows = await self._store.leaves(index * TILE_WIDTH, (index + 1) * TILE_WIDTH)
+                edge = await asyncio.to_thread(
+                    self._derivation.grown, edge, index, rows, write=write
+                )
+            tail = [leaf_hash(entry) for entry in await self._tail_of(head.size)]
+            if edge.grow(tail).root() != head.root:
+                raise LogHalted("entries-differ-from-head")
+        _log.warning("tiles were missing and were derived again", extra={"count": head.size})
 
     async def _opened_head(self, size: int) -> Head:
         return self._derivation.opened(await self._store.head(size))

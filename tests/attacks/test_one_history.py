@@ -1,0 +1,128 @@
+"""The log never has two histories: a database that is lost, older than or other than the published
+checkpoint is refused; tiles that are lost are derived again from the entries.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from audit.log.model.entries import HistoryDiffers
+from audit.log.repository.tiles import TileFolder
+from hubformats.tlog.tiles import Tile, tiles_of
+from hubformats.tlog.whole_log import check_whole_log
+from tests.support.audit_log import LogHarness, records
+
+
+@pytest.fixture
+async def harness(tmp_path: Path) -> AsyncIterator[LogHarness]:
+    """A log of 601 entries, published, and stopped."""
+    made = await LogHarness(tmp_path / "hub").open()
+    for start in range(1, 600, 150):
+        await made.append(records(start, start + 149))
+        await made.cycle()
+    await made.close()
+    yield made
+    await made.close()
+
+
+def database(harness: LogHarness) -> list[Path]:
+    """The files of its database."""
+    return [harness.folder / f"audit.db{end}" for end in ("", "-wal", "-shm")]
+
+
+async def refused(harness: LogHarness) -> tuple[str, int, int]:
+    """How a start is refused."""
+    with pytest.raises(HistoryDiffers) as found:
+        await harness.open()
+    return found.value.code, found.value.published, found.value.held
+
+
+async def test_a_lost_or_emptied_database_begins_no_second_history(harness: LogHarness) -> None:
+    for file in database(harness):
+        file.unlink(missing_ok=True)
+    assert await refused(harness) == ("database-lost", 601, 0)
+    await harness.close()
+    (harness.folder / "audit.db").write_bytes(b"")
+    assert await refused(harness) == ("database-lost", 601, 0)
+
+
+async def test_an_older_copy_of_the_database_is_refused(
+    harness: LogHarness, tmp_path: Path
+) -> None:
+    shutil.copy(harness.folder / "audit.db", tmp_path / "backup")
+    await harness.open()
+    await harness.append(records(601, 700))
+    await harness.cycle()
+    await harness.close()
+    for file in database(harness):
+        file.unlink(missing_ok=True)
+    shutil.copy(tmp_path / "backup", harness.folder / "audit.db")
+    assert await refused(harness) == ("database-older", 701, 601)
+
+
+async def test_another_log_under_the_same_key_is_refused(
+    harness: LogHarness, tmp_path: Path
+) -> None:
+    other = await LogHarness(tmp_path / "other").open()
+    await other.append(records(1, 250))
+    await other.append(records(251, 500))
+    await other.append(records(501, 750))
+    await other.cycle()
+    await other.close()
+    for file in database(harness):
+        file.unlink(missing_ok=True)
+    shutil.copy(other.folder / "audit.db", harness.folder / "audit.db")
+    assert await refused(harness) == ("database-other", 601, 751)
+
+
+@pytest.mark.parametrize("spoilt", [b"", b"\xff\x00", b"cut"])
+async def test_a_checkpoint_that_is_not_ours_is_refused(harness: LogHarness, spoilt: bytes) -> None:
+    (harness.folder / "log" / "checkpoint").write_bytes(spoilt)
+    assert (await refused(harness))[0] == "checkpoint-not-ours"
+
+
+async def test_a_lost_folder_is_derived_again_byte_for_byte(harness: LogHarness) -> None:
+    folder = harness.folder / "log"
+    needed = ["checkpoint", *(tile.path() for tile in tiles_of(601))]
+    before = {path: (folder / path).read_bytes() for path in needed}
+    shutil.rmtree(folder)
+    await harness.open()
+    await harness.cycle()
+    assert check_whole_log(harness.reader(), harness.log).checkpoint.size == 601
+    assert {path: (folder / path).read_bytes() for path in before} == before
+
+
+async def test_entries_that_do_not_give_the_signed_root_make_no_tiles(harness: LogHarness) -> None:
+    await harness.open()
+    spoil = "UPDATE entry SET leaf = (SELECT leaf FROM entry WHERE idx = 300) WHERE idx = 100"
+    await harness.database.write(lambda unit: unit.connection.exec_driver_sql(spoil))
+    await harness.close()
+    shutil.rmtree(harness.folder / "log")
+    await harness.open(boot=False)
+    await harness.sequencer.start()
+    assert harness.sequencer.halted == "entries-differ-from-head"
+    assert not list((harness.folder / "log").rglob("tile/**/0*"))
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_leaves_no_half_a_file_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    files, tile, real = TileFolder(tmp_path), Tile(0, 0), os.fsync
+
+    def full(_handle: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    files.publish("before")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        files.publish("after")
+    monkeypatch.setattr(os, "fsync", real)
+    assert files.published() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+    files.write(tile, b"bytes")
+    assert files.read(tile) == b"bytes"
