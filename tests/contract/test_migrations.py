@@ -20,10 +20,10 @@ from deploy.stack.postgres import PostgresServer
 
 pytestmark = pytest.mark.xdist_group("postgres")
 
-BY_ALL = {"plumbing_0001"}
+BY_ALL = {"plumbing_0002"}
 HEADS = {
     "referral": {"0006", "subjects_0001"} | BY_ALL,
-    "sharing": {"0004", "subjects_0001"} | BY_ALL,
+    "sharing": {"0005", "subjects_0001"} | BY_ALL,
     "audit": {"0001"} | BY_ALL,
     "identity": {"0001"} | BY_ALL,
     "portal": {"0001"} | BY_ALL,

@@ -37,6 +37,7 @@ from sharing.agreements import routes as agreements_routes
 from sharing.agreements.repository import Bundle, CedarRules, load, read_bundle, sign_bundle
 from sharing.agreements.use_cases import Agreements
 from sharing.agreements.worker import Reminder
+from sharing.case_keys import CaseKeys
 from sharing.cases.repository import SqlCases, SqlCaseViews
 from sharing.context import Context, Record, Store
 from sharing.decisions import routes as decisions_routes
@@ -67,7 +68,7 @@ from sharing.notices.consumers import NoticeConsumer
 from sharing.notices.repository import SqlNotices, SqlNoticeViews
 from sharing.notices.use_cases import NoticeContext
 from sharing.notices.worker import Notifier
-from sharing.tables import TABLES, AlteredRows, CaseKeys, RepositoryDeps, RowSeals
+from sharing.tables import TABLES, AlteredRows, RepositoryDeps, RowSeals
 
 T = TypeVar("T")
 _log = logging.getLogger("hub.sharing")

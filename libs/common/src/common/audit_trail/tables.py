@@ -46,7 +46,7 @@ PENDING: Final = Table(
     Column(
         "batch_id", UuidType, nullable=True, index=True
     ),  # the outbox message that carries it; null when handed over directly
-    Column("receipted_at", UtcDateTime, nullable=True),
+    Column("receipted_at", UtcDateTime, nullable=True, index=True),
     Column("leaf", LargeBinary, nullable=True),
     Column("log_index", BigInteger, nullable=True),
     Column("proof", Text, nullable=True),

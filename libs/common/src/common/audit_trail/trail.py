@@ -371,9 +371,9 @@ class AuditTrail:
         now = self._clock.now()
         self._outbox.forget(unit, before=now - _SETTLED_FOR)
         self._inbox.forget(unit, before=now - _SETTLED_FOR)
-        old = (
-            select(PENDING.c.record_id)
-            .where(PENDING.c.receipted_at < now - _PROOFS_FOR)
-            .limit(1_000)
-        )
+        self.forget_proofs(unit, before=now - _PROOFS_FOR)
+
+    def forget_proofs(self, unit: Unit, *, before: datetime) -> None:
+        """Delete records receipted before then."""
+        old = select(PENDING.c.record_id).where(PENDING.c.receipted_at < before).limit(1_000)
         unit.connection.execute(delete(PENDING).where(PENDING.c.record_id.in_(old)))

@@ -227,7 +227,7 @@ class Outbox:
         old = (
             select(OUTBOX.c.seq)
             .where(OUTBOX.c.body.is_(None), OUTBOX.c.sent_at < before)
-            .order_by(OUTBOX.c.seq)
+            .order_by(OUTBOX.c.sent_at)
             .limit(limit)
         )
         return unit.connection.execute(

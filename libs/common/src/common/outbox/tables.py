@@ -9,6 +9,7 @@ from common.database import JsonDocument, RowNumber, UtcDateTime, UuidType, new_
 _METADATA: Final = new_metadata()
 _WAITING: Final = text("sent_at IS NULL")
 _KEPT: Final = text("body IS NOT NULL")
+_SETTLED: Final = text("body IS NULL")
 
 OUTBOX: Final = Table(
     "outbox",
@@ -26,6 +27,7 @@ OUTBOX: Final = Table(
     Column("confirmed_at", UtcDateTime, nullable=True),  # set at once when nobody will confirm
     # What waits is a sliver of what was sent; the relay must not read past the rest to find it.
     Index("ix_outbox_waiting", "seq", postgresql_where=_WAITING, sqlite_where=_WAITING),
+    Index("ix_outbox_settled", "sent_at", postgresql_where=_SETTLED, sqlite_where=_SETTLED),
     Index("ix_outbox_kept", "topic", "seq", postgresql_where=_KEPT, sqlite_where=_KEPT),
 )
 

@@ -14,6 +14,7 @@ from common.events.case import CaseSnapshot
 from common.sealed import RowAltered, SealRefused
 from hubformats.canonical import canonical, parse
 from hubformats.ids import uuid7
+from sharing.case_keys import CaseKeys
 from sharing.cases.model import (
     THIRD_PARTY,
     AuthorisedCase,
@@ -28,7 +29,6 @@ from sharing.context import SERVICE, ContentGone
 from sharing.tables import (
     CASE_READ,
     SKIPPED_SUSPENDED,
-    CaseKeys,
     CaseRow,
     RepositoryDeps,
     table_of,

@@ -8,8 +8,9 @@ from sqlalchemy import bindparam, func, insert, select
 from common.database import Prepared, Unit
 from common.events.case import CaseSnapshot
 from hubformats.canonical import canonical
+from sharing.case_keys import CaseKeys
 from sharing.decisions.model import SharingDecision
-from sharing.tables import CaseKeys, DecisionRow, table_of
+from sharing.tables import DecisionRow, table_of
 
 _DECISION = table_of(DecisionRow)
 _COUNT: Final = Prepared(

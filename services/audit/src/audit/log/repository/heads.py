@@ -32,8 +32,9 @@ _UNSIGNED: Final = Prepared(
     .where(ENTRY.c.idx >= bindparam("b_first"), ENTRY.c.idx < bindparam("b_end"))
     .order_by(ENTRY.c.idx)
 )
+# In the order of what is wanted: in that of the entries SQLite would go through all of them.
 _ASKED_AGAIN: Final = Prepared(
-    select(*_LOGGED).join(WANTED, WANTED.c.idx == ENTRY.c.idx).order_by(ENTRY.c.idx)
+    select(*_LOGGED).join(WANTED, WANTED.c.idx == ENTRY.c.idx).order_by(WANTED.c.idx)
 )
 _RECEIPTED: Final = Prepared(
     update(LOG_STATE).where(

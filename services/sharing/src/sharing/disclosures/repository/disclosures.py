@@ -24,6 +24,7 @@ from common.access import Granted
 from common.database import Prepared, Unit, UuidType, among
 from common.sealed import RowAltered, SealRefused
 from hubformats.agency_events import Promise
+from sharing.case_keys import CaseKeys
 from sharing.cases.model import THIRD_PARTY, Opens, Reason, Relation
 from sharing.context import SERVICE
 from sharing.disclosures.model.disclosure import (
@@ -48,7 +49,7 @@ from sharing.disclosures.repository.rows import (
     sealed_row,
     stored,
 )
-from sharing.tables import CaseKeys, DecisionRow, RepositoryDeps, table_of
+from sharing.tables import DecisionRow, RepositoryDeps, table_of
 
 _DECISION = table_of(DecisionRow)
 

@@ -5,12 +5,23 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    true,
+    union_all,
+)
 
 from common.database import Prepared
-from sharing.disclosures.model.disclosure import PROMISED, Hold, Standing, State
+from sharing.disclosures.model.disclosure import Hold, State
 from sharing.disclosures.ports import Due, Stuck
-from sharing.disclosures.repository.rows import CASE, DISCLOSURE, IN_CASE, NO_WORD, in_phase
+from sharing.disclosures.repository.rows import CASE, DISCLOSURE, IN_CASE, NO_WORD
+from sharing.tables import NOT_SAVED, ON_PROMISE
 
 _DUES: Final = select(
     DISCLOSURE.c.id, DISCLOSURE.c.case_id, DISCLOSURE.c.snapshot_version, CASE.c.vetting
@@ -46,7 +57,7 @@ class SqlDisclosureViews:
 
     def promised_with_proof(self, after: UUID | None, limit: int) -> tuple[Due, ...]:
         """Those whose notice with the proof has not gone yet."""
-        here = and_(in_phase(PROMISED), DISCLOSURE.c.proof.is_not(None), _behind(after))
+        here = and_(ON_PROMISE, DISCLOSURE.c.proof.is_not(None), _behind(after))
         return self._due(here, limit)
 
     def promises_due(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
@@ -68,23 +79,23 @@ class SqlDisclosureViews:
     def sealed_to_old_keys(
         self, current: Mapping[str, str], after: UUID | None, limit: int
     ) -> tuple[Due, ...]:
-        """Look recipient by recipient, because each has its own current key."""
+        """Look recipient by recipient, because each has its own current key.
+
+        Below and above that key: an index finds what is greater or less, never what is different.
+        """
         if not current:
             return ()
-        old = or_(
+        sealed_to = DISCLOSURE.c.sealed_to
+        old = union_all(
             *(
-                and_(DISCLOSURE.c.recipient == who, DISCLOSURE.c.sealed_to != kid)
+                select(DISCLOSURE.c.id).where(
+                    NOT_SAVED, DISCLOSURE.c.recipient == who, other, _behind(after)
+                )
                 for who, kid in current.items()
+                for other in (sealed_to < kid, sealed_to > kid)
             )
         )
-        here = and_(
-            DISCLOSURE.c.state == State.RELEASED.value,
-            DISCLOSURE.c.standing != NO_WORD,
-            DISCLOSURE.c.saved_at.is_(None),
-            old,
-            _behind(after),
-        )
-        return self._due(here, limit)
+        return self._due(DISCLOSURE.c.id.in_(old), limit)
 
     def stuck(self) -> tuple[Stuck, ...]:
         """Count waiting and blocked ones by state and reason."""
@@ -134,7 +145,7 @@ def _dues(rows: Iterable[Any]) -> tuple[Due, ...]:
 
 
 def _overdue(now: datetime) -> ColumnElement[bool]:
-    return and_(DISCLOSURE.c.standing == Standing.PROMISED.value, DISCLOSURE.c.proof_due < now)
+    return and_(ON_PROMISE, DISCLOSURE.c.proof_due < now)
 
 
 def _behind(after: UUID | None) -> ColumnElement[bool]:
