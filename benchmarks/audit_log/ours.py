@@ -18,7 +18,7 @@ from benchmarks import measuring
 from benchmarks.audit_log.journal import Journal
 from common import topics
 from common.bus import Outgoing
-from common.events.audit import AuditBatch, AuditItem
+from common.events.audit import AuditBatch, RecordItem
 from hubformats.audit_record import SALT_BYTES
 from hubformats.bootstrap import SERVICE_KEY
 from hubformats.canonical import b64u, canonical
@@ -150,7 +150,7 @@ def _messages(harness: AuditHarness, entries: int) -> list[Outgoing]:
     return made
 
 
-def _item(seq: int, at: int) -> AuditItem:
+def _item(seq: int, at: int) -> RecordItem:
     """A record of a disclosure with every field such records have: about 600 bytes, with tokens and
     a sealed subject part.
     """
@@ -185,7 +185,7 @@ def _item(seq: int, at: int) -> AuditItem:
     tokens: dict[str, tuple[str, ...]] = {
         kind: (b64u(secrets.token_bytes(16)),) for kind in ("subject", "case", "delivery")
     }
-    return AuditItem(
+    return RecordItem(
         seq=seq,
         record=b64u(canonical(record)),
         salt=b64u(secrets.token_bytes(SALT_BYTES)),

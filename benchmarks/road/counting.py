@@ -17,18 +17,18 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benchmarks.road.arrivals import RECIPIENTS
 from common import sealed, topics
-from common.audit_trail import sealing
 from common.bus import Outgoing
 from common.database.writer import Writer
 from common.keyring import files
 from common.keyring import folder as key_folder
 from common.web import idempotency
 from hubformats import jwe
+from hubformats.audit_record import parts
 from hubformats.keys import SigningKey, VerificationKey
 from standalone.bus import EmbeddedHandle
 from tests.support.road import Road, example, road, until
 
-_CIPHERS: Final = (jwe, files, key_folder, sealed, sealing, idempotency)
+_CIPHERS: Final = (jwe, files, key_folder, sealed, parts, idempotency)
 
 
 @dataclass(frozen=True, slots=True)

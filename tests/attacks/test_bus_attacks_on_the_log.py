@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from common import topics
 from common.bus import Outgoing
-from common.events.audit import AuditBatch, AuditRejected
+from common.events.audit import AuditBatchV1, AuditRejected
 from hubformats.ids import opaque
 from hubformats.keys import generate_signing
 from tests.support.bus_attacks import (
@@ -46,7 +46,7 @@ async def test_only_the_service_itself_writes_to_its_audit_topic(
     key = generate_signing("svc:referral") if sender == "stray" else None
     key = key or (hub.caller(POLICE).tokens._signing if sender == POLICE else signer(hub, sender))
     value = sealed(
-        hub, key, batch_of(src, item(1, good_record(hub))), to="audit", type_=AuditBatch.TYPE
+        hub, key, batch_of(src, item(1, good_record(hub))), to="audit", type_=AuditBatchV1.TYPE
     )
     await set_aside(hub, "audit", topics.audit("referral"), value, b"src", reason, holds=False)
     assert hub.rows("audit", "SELECT count(*) FROM entry WHERE src = ?", src) == [(0,)]
@@ -62,7 +62,7 @@ async def test_a_broken_batch_is_set_aside_and_the_next_is_taken(hub: InnerHub, 
         signer(hub, "referral"),
         data,
         to="audit",
-        type_=AuditBatch.TYPE,
+        type_=AuditBatchV1.TYPE,
         version=1 if known else 99,
     )
     value, reason = (value[:-9], "malformed") if known else (value, "event-unknown")
@@ -78,7 +78,7 @@ async def test_a_record_that_is_none_becomes_a_rejected_entry_and_stops_no_other
     await released(hub)
     src, bad = opaque(), b'{"name":"Isaura Pellworth"}'
     data = batch_of(src, item(1, good_record(hub)), item(2, bad), item(3, good_record(hub)))
-    value = sealed(hub, signer(hub, "referral"), data, to="audit", type_=AuditBatch.TYPE)
+    value = sealed(hub, signer(hub, "referral"), data, to="audit", type_=AuditBatchV1.TYPE)
     await hub.hub.bus.publish([Outgoing(topics.audit("referral"), src.encode(), value, ())])
     rows = await until(
         lambda: hub.rows(
@@ -103,7 +103,7 @@ async def test_a_gap_is_taken_flagged_and_filled(hub: InnerHub) -> None:
             key,
             batch_of(src, item(first, good_record(hub)), first=first),
             to="audit",
-            type_=AuditBatch.TYPE,
+            type_=AuditBatchV1.TYPE,
             stream=src,
             seq=first,
         )
@@ -129,14 +129,14 @@ async def test_a_place_in_the_log_is_not_taken_twice(hub: InnerHub) -> None:
         "SELECT src, ep, seq, record FROM entry WHERE service = 'referral' AND rejected = '' "
         "LIMIT 1",
     )[0]
-    data = AuditBatch(
+    data = AuditBatchV1(
         service="referral",
         src=src,
         epoch=epoch,
         first_seq=seq,
         items=(item(seq, good_record(hub)),),
     ).data()
-    value = sealed(hub, signer(hub, "referral"), data, to="audit", type_=AuditBatch.TYPE)
+    value = sealed(hub, signer(hub, "referral"), data, to="audit", type_=AuditBatchV1.TYPE)
     await hub.hub.bus.publish([Outgoing(topics.audit("referral"), src.encode(), value, ())])
     await until(
         lambda: hub.rows("audit", "SELECT 1 FROM entry WHERE rejected = 'place-taken'"),

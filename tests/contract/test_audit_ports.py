@@ -42,6 +42,7 @@ from audit.questions.repository import (
     SqlQuestionTx,
     SqlQuestionView,
 )
+from audit.questions.schemas import shown
 from audit.tables import FRAME_TABLES, METADATA
 from common.attempts import Answer, Attempt
 from common.audit_trail import AuditTrail
@@ -69,7 +70,7 @@ from tests.support.audit_fakes import (
     MemorySearchRows,
     MemoryTiles,
 )
-from tests.support.audit_log import ORIGIN, SEED, KeptOutbox, batch, item, records
+from tests.support.audit_log import ORIGIN, SEED, KeptOutbox, batch, item, records, withheld
 from tests.support.audit_looks import ENTITLEMENTS, HOLDS, NOW, asked, caller
 from tests.support.databases import database_url
 from tests.support.port_suites import Held
@@ -450,3 +451,27 @@ async def test_an_attempt_is_answered_once(kit: Kit) -> None:
     with pytest.raises(Problem, match="idempotency-key-reused"):
         await kit.questions.write(lambda tx: tx.once(other, work))
     assert len(done) == 1
+
+
+async def test_why_something_was_withheld_is_for_a_mandate_alone(kit: Kit) -> None:
+    """Whoever is barred would learn it from their own agency's entries."""
+    old = item(2, out="withhold", why="conflict", rcp="b", sub=["A" * 22] * 3, subn=3)
+    await kit.append(batch([withheld(1, "conflict", rcp="b"), old]))
+    for agency, told in ((None, "conflict"), ("b", "")):
+        look = await kit.look(agency, recipient="b")
+        listed = await kit.questions.read(lambda view, look=look: view.entries.search(look, 99, 10))  # type: ignore[misc]
+        opened = [
+            await kit.questions.read(
+                lambda view, look=look, one=one: view.entries.entry(look, one.index)  # type: ignore[misc]
+            )
+            for one in listed
+        ]
+        for older, newer in (listed, opened):
+            assert shown(newer).reason == told
+            assert (shown(older).record.get("why", ""), "subn" in shown(older).record) == (
+                told,
+                agency is None,
+            )
+            assert shown(older).intact
+            assert (older.veiled, newer.veiled) == (agency is not None, False)
+            assert b"conflict" not in newer.record

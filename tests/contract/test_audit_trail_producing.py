@@ -20,7 +20,13 @@ from common.events.audit import AuditBatch, AuditRejected
 from common.inbox.tables import INBOX
 from common.outbox.tables import OUTBOX
 from common.testing import ManualClock
-from hubformats.audit_record import AuditEntry, RecordRefused, check_record, record_hash
+from hubformats.audit_record import (
+    AuditEntry,
+    Origin,
+    RecordRefused,
+    check_record,
+    record_hash,
+)
 from hubformats.canonical import unb64u
 from hubformats.clock import SystemClock
 from hubformats.ids import uuid7
@@ -213,7 +219,7 @@ async def test_a_restart_goes_on_in_the_same_sequence_and_a_restore_in_a_new_epo
         producer.outbox,
         producer.inbox,
         keyring=producer.keyring,
-        service="referral",
+        origin=Origin("referral"),
     )
     await again.start()
     assert again.src == src
@@ -290,6 +296,14 @@ async def test_sealed_parts_open_for_their_record_until_the_subject_is_destroyed
     with pytest.raises(PartDestroyed):
         await producer.trail.unseal(ref.id, "subject", subject)
     assert (await producer.trail.unseal(ref.id, "actor", actor))["subject"] == ACTOR.subject
+    account = unb64u(items[str(ref.id)].account_sealed)
+    assert await producer.trail.unseal(ref.id, "account", account) == {"text": "typed by a worker"}
+    log = SmallLog()
+    sent = await producer.batches(2)
+    for receipts in [log.append(batch) for batch in sent]:
+        await database.write(lambda unit, got=receipts: producer.trail.receive(unit, got))  # type: ignore[misc]
+    erased = next(each for each in producer.receipts if each.record_id == ref.id)
+    assert verify_proof(erased.proof, erased.leaf, log.signer.verifier).index == erased.index
     stranger = unb64u(items[str(other.id)].subject_sealed)
     assert await producer.trail.unseal(other.id, "subject", stranger)
 
@@ -329,7 +343,7 @@ async def test_a_service_may_hand_its_batches_over_itself(
         producer.outbox,
         producer.inbox,
         keyring=producer.keyring,
-        service="audit",
+        origin=Origin("audit"),
         ship=lambda unit, batch: shipped.append((unit, batch)),
     )
     await ensure_schema(database, METADATA)

@@ -28,6 +28,7 @@ from audit.questions.model import (
     PurposeRequired,
     Question,
     QuestionNotFound,
+    as_seen,
     asker_of,
 )
 from audit.questions.ports import QuestionTx, QuestionView
@@ -197,8 +198,7 @@ class MemoryLooks:
 
     def by_latest(self, granted: Granted) -> AuthorisedLook:
         """By the newest question."""
-        own = self._own(granted)
-        if not own:
+        if not (own := self._own(granted)):
             raise PurposeRequired("nothing was asked")
         return self._entitlements.look(granted, max(own, key=lambda one: one.asked_at))
 
@@ -220,7 +220,7 @@ class MemoryEntries:
     def search(self, look: AuthorisedLook, below: int, limit: int) -> list[Found]:
         """Newest first."""
         found = [
-            _found(entry)
+            as_seen(_found(entry), look.question.agency)
             for entry in reversed(self._rows.entries)
             if entry.index < below
             and entry.index in self._rows.searchable
@@ -233,7 +233,7 @@ class MemoryEntries:
         """One entry."""
         for entry in self._rows.entries:
             if entry.index == index and _visible(entry, look.question.agency):
-                return _found(entry)
+                return as_seen(_found(entry), look.question.agency)
         raise EntryNotFound("no entry for this caller")
 
 
@@ -442,6 +442,7 @@ def _found(entry: Entry) -> Found:
         entry.service,
         entry.rejected,
         entry.flags,
+        entry.held,
     )
 
 

@@ -20,10 +20,16 @@ from audit.log.worker.sequencer import Sequencer
 from audit.tables import ENTRY, METADATA
 from audit.wiring import build_log, log_tx
 from common.database import Database, Unit, ensure_schema
-from common.events.audit import AuditBatch, AuditItem, AuditReceipts, AuditRejected
+from common.events.audit import (
+    AuditBatch,
+    AuditReceipts,
+    AuditRejected,
+    Held,
+    RecordItem,
+)
 from common.outbox import Outbox
 from common.testing import ManualClock
-from hubformats.audit_record import new_salt
+from hubformats.audit_record import new_salt, reason_commitment
 from hubformats.canonical import b64u, canonical
 from hubformats.clock import Clock
 from hubformats.ids import uuid7
@@ -42,9 +48,9 @@ def item(
     operation: str = "disclosure",
     salt: bytes | None = None,
     **fields: Any,
-) -> AuditItem:
+) -> RecordItem:
     """An acceptable record at `seq`."""
-    tokens = fields.pop("tokens", {})
+    tokens, held = fields.pop("tokens", {}), fields.pop("held", None)
     record = {
         "v": 1,
         "id": str(uuid7()),
@@ -54,13 +60,25 @@ def item(
         "svc": service,
         **fields,
     }
-    return AuditItem(
-        seq=seq, record=b64u(canonical(record)), salt=b64u(salt or new_salt()), tokens=tokens
+    return RecordItem(
+        seq=seq,
+        record=b64u(canonical(record)),
+        salt=b64u(salt or new_salt()),
+        tokens=tokens,
+        held=held,
     )
 
 
+def withheld(seq: int, why: str, **fields: Any) -> RecordItem:
+    """A record of something withheld, with its reason beside it."""
+    salt = new_salt()
+    held = Held(why=why, salt=b64u(salt))
+    said = {"v": 2, "out": "withhold", "whc": reason_commitment(salt, why), "held": held}
+    return item(seq, **{**said, **fields})
+
+
 def batch(
-    items: Sequence[AuditItem],
+    items: Sequence[RecordItem],
     *,
     service: str = "sharing",
     src: str = "producer-one",

@@ -24,7 +24,7 @@ from common.inbox import inbox_tables
 from common.keyring import FileKeyring
 from common.outbox import outbox_tables
 from common.testing import ManualClock
-from hubformats.audit_record import Actor, AuditEntry
+from hubformats.audit_record import Account, Actor, AuditEntry, Origin
 from hubformats.clock import SystemClock
 from hubformats.envelope import Message, open_envelope, seal
 from hubformats.event import Event
@@ -68,7 +68,7 @@ class Producer:
         self.inbox = inbox_of(database, self.outbox, clock, "svc:referral")
         self.keyring = FileKeyring(folder / "keyring", passphrase=None, open_allowed=True)
         self.trail = AuditTrail(
-            database, self.outbox, self.inbox, keyring=self.keyring, service="referral"
+            database, self.outbox, self.inbox, keyring=self.keyring, origin=Origin("referral")
         )
         self.receipts: list[Receipt] = []
         self.rejections: list[Rejection] = []
@@ -163,6 +163,7 @@ def consultation(*subjects: UUID) -> AuditEntry:
         resource_type="case",
         resource_id="case-17",
         purpose="safeguarding",
+        account=Account(text="typed by a worker"),
         detail={"reason": "typed by a person"},
     )
 

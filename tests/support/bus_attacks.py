@@ -8,7 +8,7 @@ from uuid import UUID
 
 from common import topics
 from common.bus import Incoming, Outgoing
-from common.events.audit import AuditBatch, AuditItem
+from common.events.audit import AuditBatchV1, AuditItem
 from common.events.case import CaseSnapshot
 from common.keyring import FileKeyring
 from hubformats.bootstrap import SERVICE_KEY
@@ -172,5 +172,5 @@ def good_record(hub: InnerHub) -> bytes:
 def batch_of(
     src: str, *items: AuditItem, service: str = "referral", first: int = 1
 ) -> dict[str, Any]:
-    """A batch as data."""
-    return AuditBatch(service=service, src=src, epoch=1, first_seq=first, items=items).data()
+    """A batch as data, as an older producer sends it."""
+    return AuditBatchV1(service=service, src=src, epoch=1, first_seq=first, items=items).data()

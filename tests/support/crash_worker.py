@@ -17,7 +17,7 @@ from common.events.case import SubjectErased
 from common.inbox import Inbox, Received, inbox_tables
 from common.keyring import FileKeyring
 from common.outbox import Outbox, outbox_tables
-from hubformats.audit_record import Actor, AuditEntry
+from hubformats.audit_record import Actor, AuditEntry, Origin
 from hubformats.clock import SystemClock
 from hubformats.ids import uuid7
 from tests.support.members import embedded_bus, inbox_of, outbox_of
@@ -86,7 +86,7 @@ async def run(url: str, folder: Path, crash_at: str, after: int, total: int) -> 
     outbox = outbox_of(database, bus, clock, "svc:referral")
     inbox = inbox_of(database, outbox, clock, "svc:sharing")
     keyring = FileKeyring(folder / "keyring", passphrase=None, open_allowed=True)
-    trail = AuditTrail(database, outbox, inbox, keyring=keyring, service="referral")
+    trail = AuditTrail(database, outbox, inbox, keyring=keyring, origin=Origin("referral"))
     worker = Worker(database, outbox, trail, inbox)
     await trail.start()
     await outbox.start()

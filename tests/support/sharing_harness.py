@@ -17,9 +17,8 @@ import sharing.wiring
 from common import events, topics
 from common.access import Granted, Principal, grant
 from common.audit_trail import Receipt, Rejection
-from common.audit_trail.sealing import token
 from common.audit_trail.tables import PENDING
-from common.events.audit import AuditBatch
+from common.events.audit import AuditBatch, RecordItem
 from common.events.case import CaseSnapshot, Marking
 from common.keyring import FileKeyring
 from common.outbox.tables import OUTBOX
@@ -29,7 +28,7 @@ from common.web.frame import Frame
 from common.web.service import Service
 from hubformats import jws
 from hubformats.agency_events import DisclosurePackage
-from hubformats.audit_record import Leaf, check_record, record_hash
+from hubformats.audit_record import Leaf, check_record, record_hash, token
 from hubformats.bootstrap import SERVICE_KEY
 from hubformats.canonical import b64u, unb64u
 from hubformats.envelope import Opened, digest, open_envelope
@@ -275,27 +274,43 @@ class SharingHarness:
         await self.database.write(lambda unit: self.parts.receipts.rejected(unit, given))
 
     async def records(self) -> list[dict[str, Any]]:
-        """Every audit record written so far, oldest first."""
-        query = select(PENDING.c.record).order_by(PENDING.c.epoch, PENDING.c.seq)
-        return [
+        """Every audit record written so far, oldest first, with the reason held back as `why`.
+
+        What only covers others is left out.
+        """
+        query = select(PENDING.c.record).order_by(PENDING.c.record_id)
+        found = [
             check_record(raw)
             for raw in await self.database.read(
                 lambda connection: list(connection.execute(query).scalars())
             )
         ]
+        said = {}
+        if any("whc" in fields for fields in found):
+            said = {
+                check_record(unb64u(item.record))["id"]: {"why": item.held.why}
+                for item in await self.items()
+                if item.held is not None
+            }
+        return [
+            {**fields, **said.get(fields["id"], {})} for fields in found if fields["op"] != "cover"
+        ]
+
+    async def items(self) -> list[RecordItem]:
+        """What went to the log so far."""
+        batches = [
+            events.parse(each.type, each.version, each.data)
+            for each in await self.sent(audit("sharing"), "svc:audit")
+        ]
+        return [item for batch in batches if isinstance(batch, AuditBatch) for item in batch.items]
 
     async def found(self, kind: str, value: str) -> list[dict[str, Any]]:
         """What an auditor finds who searches the log by a case reference or a delivery."""
         secret = self.keyring.secret("audit-index")
         wanted = b64u(token(secret, kind, value))
-        batches = [
-            events.parse(each.type, each.version, each.data)
-            for each in await self.sent(audit("sharing"), "svc:audit")
-        ]
-        items = [item for batch in batches if isinstance(batch, AuditBatch) for item in batch.items]
         return [
             check_record(unb64u(item.record))
-            for item in items
+            for item in await self.items()
             if wanted in item.tokens.get(kind, ())
         ]
 

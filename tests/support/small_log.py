@@ -4,7 +4,7 @@ signed checkpoint."""
 import base64
 from collections.abc import Sequence
 
-from common.events.audit import AuditBatch, AuditItem, AuditReceipts, ReceiptItem
+from common.events.audit import AuditBatch, AuditReceipts, ReceiptItem, RecordItem
 from hubformats.audit_record import Leaf, check_record, record_hash
 from hubformats.canonical import b64u, unb64u
 from hubformats.tlog import Checkpoint, Signer, leaf_hash, node_hash
@@ -27,7 +27,7 @@ class SmallLog:
         self.leaves += [self.leaf(batch, item) for item in batch.items]
         return self.receipts(batch, range(first, len(self.leaves)))
 
-    def leaf(self, batch: AuditBatch, item: AuditItem) -> bytes:
+    def leaf(self, batch: AuditBatch, item: RecordItem) -> bytes:
         """The leaf of one record."""
         h = record_hash(unb64u(item.salt), unb64u(item.record))
         return Leaf(batch.src, batch.epoch, item.seq, 1_795_000_000_000_000, h).encode()
@@ -49,7 +49,7 @@ class SmallLog:
         return AuditReceipts(src=batch.src, epoch=batch.epoch, checkpoint=note, items=items)
 
 
-def _record_id(item: AuditItem) -> str:
+def _record_id(item: RecordItem) -> str:
     return str(check_record(unb64u(item.record))["id"])
 
 

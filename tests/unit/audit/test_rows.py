@@ -37,6 +37,8 @@ ENTRIES = [
         b"raw",
         "late",
         ("other", 5, 6),
+        "account part",
+        "reason",
     ),
     Entry(
         2,
@@ -70,6 +72,8 @@ FIRST: Final[dict[str, Any]] = {
     "raw_sealed": b"raw",
     "flags": "late",
     "claimed": '["other", 5, 6]',
+    "account_sealed": "account part",
+    "held": "reason",
 }
 """The row of the first entry."""
 

@@ -40,7 +40,7 @@ def blinded(domain: int, salt: str, text: str) -> str:
 
 
 def test_the_maker_still_makes_exactly_this_file() -> None:
-    assert files() == {path.name: path.read_bytes() for path in FOLDER.glob("record_*.json")}
+    assert files() == {"record_v1.json": (FOLDER / "record_v1.json").read_bytes()}
 
 
 @pytest.mark.parametrize("case", KEPT["good"], ids=lambda case: case["name"])
@@ -76,6 +76,8 @@ def test_nothing_is_written_that_would_be_refused(case: dict[str, str]) -> None:
         return
     if case["code"] == "record-not-canonical" or not isinstance(fields, dict):
         return
+    if case["code"] == "record-version-unknown":
+        return  # the version after this one: written since
     with pytest.raises((RecordRefused, CanonicalError)) as caught:
         write_record(fields)
     if isinstance(caught.value, RecordRefused):
@@ -105,7 +107,7 @@ def test_the_domains_keep_the_three_hashes_apart() -> None:
 @pytest.mark.parametrize("case", KEPT["bad"], ids=lambda case: case["name"])
 def test_a_bad_record_is_refused_by_code_and_never_quoted(case: dict[str, str]) -> None:
     with pytest.raises(RecordRefused) as caught:
-        check_record(case["record"].encode())
+        check_record(case["record"].encode(), known={1})
     assert (caught.value.code, str(caught.value)) == (case["code"], case["code"])
     assert caught.value.__cause__ is None
 

@@ -6,7 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from common.events import ALL, Event
-from common.events.audit import AuditBatch, AuditItem, AuditReceipts, AuditRejected, ReceiptItem
+from common.events.audit import (
+    AuditBatch,
+    AuditBatchV1,
+    AuditItem,
+    AuditReceipts,
+    AuditRejected,
+    Held,
+    ReceiptItem,
+    RecordItem,
+)
 from common.events.case import (
     CaseSnapshot,
     CaseSubject,
@@ -115,6 +124,7 @@ _FULL_SNAPSHOT: dict[str, Any] = _SMALLEST_SNAPSHOT | {
 }
 
 _ITEM = AuditItem(seq=7, record="cmVjb3Jk", salt=HASH)
+_ITEM_V2 = RecordItem(seq=7, record="cmVjb3Jk", salt=HASH)
 _PACKAGE: dict[str, Any] = {
     "delivery_id": DELIVERY,
     "content": "Q29udGVudA",
@@ -128,8 +138,26 @@ _PROMISE = Promise(src="kq3Xh2", ep=2, seq=9, h=HASH, due=AT)
 EXAMPLES: tuple[Event, ...] = (
     AgencyRestored(agency="northmoor-housing", state_epoch=4, at=AT),
     AgencySuspended(agency="northmoor-housing", reason_code="key-compromise", state_epoch=3, at=AT),
-    AuditBatch(service="referral", src="kq3Xh2", epoch=2, first_seq=7, items=(_ITEM,)),
+    AuditBatchV1(service="referral", src="kq3Xh2", epoch=2, first_seq=7, items=(_ITEM,)),
+    AuditBatch(service="referral", src="kq3Xh2", epoch=2, first_seq=7, items=(_ITEM_V2,)),
     AuditBatch(
+        service="referral",
+        src="kq3Xh2",
+        epoch=2,
+        first_seq=7,
+        items=(
+            _ITEM_V2.model_copy(
+                update={
+                    "tokens": {"subject": ("AAAA", "BBBB")},
+                    "subject_sealed": "AQ",
+                    "actor_sealed": "Ag",
+                    "account_sealed": "Aw",
+                    "held": Held(why="conflict", salt=HASH),
+                }
+            ),
+        ),
+    ),
+    AuditBatchV1(
         service="referral",
         src="kq3Xh2",
         epoch=2,

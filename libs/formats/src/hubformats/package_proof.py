@@ -19,6 +19,13 @@ from hubformats.tlog import ProofRefused, Verifier, verify_proof
 
 _CONTENT_LIMIT: Final = 200_000
 _SALT: Final = 32
+_OPERATIONS: Final[Mapping[str, frozenset[str]]] = {
+    "disclosure": frozenset({"disclosure"}),
+    "correction": frozenset({"disclosure", "correction"}),
+    "withdrawal": frozenset({"disclosure", "withdrawal"}),
+    "notice": frozenset({"disclosure", "notice_sent"}),
+}
+"""What the record of each kind of package says; those of version 1 all say `disclosure`."""
 
 
 class PackageRefused(ValueError):
@@ -97,7 +104,7 @@ def _addressed(
         raise PackageRefused(2, "delivery-mismatch")
     if (
         content.get("kind") != package.kind
-        or record["op"] != "disclosure"
+        or record["op"] not in _OPERATIONS[package.kind]
         or record["out"] != "permit"
     ):
         raise PackageRefused(2, "not-a-disclosure")

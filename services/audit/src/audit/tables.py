@@ -64,6 +64,8 @@ ENTRY: Final = Table(
     Column("raw_sealed", LargeBinary, nullable=False),
     Column("flags", String(16), nullable=False),
     Column("claimed", Text, nullable=False),
+    Column("account_sealed", Text, nullable=False, server_default=""),
+    Column("held", Text, nullable=False, server_default=""),
     UniqueConstraint("src", "ep", "seq"),
 )
 

@@ -34,7 +34,7 @@ from audit.questions.repository import SqlQuestionStore
 from audit.questions.schemas import question_body
 from audit.questions.use_cases import Asking
 from audit.tables import FRAME_TABLES
-from common.audit_trail import AuditTrail
+from common.audit_trail import AuditTrail, origin_of
 from common.bus import Bus
 from common.database import ProcessLock, Unit
 from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
@@ -189,7 +189,7 @@ async def build(
             frame.outbox,
             frame.inbox,
             keyring=keyring,
-            service=SERVICE,
+            origin=origin_of(SERVICE, frame.settings),
             ship=ship,
         )
 

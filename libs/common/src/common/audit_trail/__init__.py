@@ -1,11 +1,12 @@
 """The producing side of the audit log: records durable with their cause, batches to the log,
 receipts back."""
 
+from common.audit_trail.origin import origin_of
 from common.audit_trail.receipts import Receipt, Rejection
-from common.audit_trail.records import RecordRef
-from common.audit_trail.sealing import Part, PartDestroyed, PartRefused
+from common.audit_trail.sealing import PartDestroyed
 from common.audit_trail.tables import audit_trail_tables
 from common.audit_trail.trail import AuditTrail, Ship
+from hubformats.audit_record import Part, PartRefused, RecordRef
 
 __all__ = [
     "AuditTrail",
@@ -17,4 +18,5 @@ __all__ = [
     "Rejection",
     "Ship",
     "audit_trail_tables",
+    "origin_of",
 ]

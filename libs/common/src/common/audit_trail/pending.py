@@ -7,11 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from common.audit_trail.records import Written
 from common.audit_trail.tables import PART_KEY, PART_SUBJECT, PENDING, PRODUCER
 from common.database import GroupCommit, Prepared
 from common.events.audit import AuditBatch
 from hubformats.agency_events import Promise
+from hubformats.audit_record import Written
 
 TAKE: Final = Prepared(
     update(PRODUCER)
@@ -53,8 +53,8 @@ def store(
         for seq, each in enumerate(written, batch.first_seq)
     ]
     _PENDING.run_many(group.connection, rows)
-    parts = [part for each in written for part in (each.subject, each.actor) if part is not None]
-    _PART_KEY.run_many(group.connection, [part.key for part in parts])
+    keys = [part.key for each in written for part in each.parts]
+    _PART_KEY.run_many(group.connection, keys)
     named = [
         {"token": token, "handle": each.subject.handle}
         for each in written

@@ -58,7 +58,7 @@ PENDING: Final = Table(
 PART_KEY: Final = Table(
     "audit_part_key",
     _METADATA,
-    Column("handle", String(22), primary_key=True),  # `ks` or `ka` in the record
+    Column("handle", String(22), primary_key=True),  # `ks`, `ka` or `kr` in the record
     Column("record_id", UuidType, nullable=False, index=True),
     Column("part", String(7), nullable=False),
     Column("wrapped", LargeBinary, nullable=True),  # null once destroyed

@@ -24,7 +24,7 @@ from common.audit_trail.receipts import (
     take_receipts,
     take_rejection,
 )
-from common.audit_trail.records import RecordRef, Written, chunks, write_records
+from common.audit_trail.records import chunks, item
 from common.audit_trail.tables import PENDING, PRODUCER
 from common.bus import Bus, Consumption
 from common.database import (
@@ -41,7 +41,16 @@ from common.inbox import Inbox, Received, Refused
 from common.keyring import Keyring
 from common.outbox import Outbox
 from hubformats.agency_events import Promise
-from hubformats.audit_record import Actor, AuditEntry
+from hubformats.audit_record import (
+    Actor,
+    AuditEntry,
+    Origin,
+    Part,
+    RecordRef,
+    Writer,
+    Written,
+    token,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +98,7 @@ class AuditTrail:
         inbox: Inbox,
         *,
         keyring: Keyring,
-        service: str,
+        origin: Origin,
         ship: Ship | None = None,
     ) -> None:
         self._database = database
@@ -97,9 +106,9 @@ class AuditTrail:
         self._inbox = inbox
         self._clock = outbox.clock
         self._keyring = keyring
-        self.service = service
+        self.service = origin.service
         self._ship: Ship = ship or self._by_outbox
-        self._index_secret = keyring.secret("audit-index")
+        self._writer = Writer(origin, keyring, keyring.secret("audit-index"))
         self._src: str | None = None
         self._lock: ProcessLock | None = None
         self._oldest: datetime | None = None
@@ -126,15 +135,7 @@ class AuditTrail:
         RecordRefused for a code that is not one: the work then fails with it, because what cannot
         be logged must not be done.
         """
-        written = list(
-            write_records(
-                entry,
-                service=self.service,
-                micros=self._clock.micros(),
-                keyring=self._keyring,
-                index_secret=self._index_secret,
-            )
-        )
+        written = list(self._writer.write(entry, self._clock.micros()))
         for each in written:
             unit.keep(self, each)
         return written[0].ref
@@ -183,7 +184,7 @@ class AuditTrail:
         """
         return pending.promise(unit.connection, record_id, due)
 
-    async def unseal(self, record_id: UUID, part: sealing.Part, sealed: bytes) -> dict[str, object]:
+    async def unseal(self, record_id: UUID, part: Part, sealed: bytes) -> dict[str, object]:
         """Open a sealed part of a record of ours.
 
         The caller has recorded the act first. Raises PartDestroyed, PartRefused.
@@ -201,11 +202,10 @@ class AuditTrail:
     def destroy_subject(self, unit: Unit, subject_id: UUID) -> int:
         """Destroy the keys of all subject parts about a person; how many.
 
-        Proofs and actor history stand.
+        Proofs stand, and so do who acted and why.
         """
-        return sealing.destroy_subject_parts(
-            unit, self._clock, [sealing.token(self._index_secret, "subject", subject_id.hex)]
-        )
+        named = token(self._writer.index_secret, "subject", subject_id.hex)
+        return sealing.destroy_subject_parts(unit, self._clock, [named])
 
     async def start(self) -> None:
         """Lease a producer code and look how much is unanswered.
@@ -321,7 +321,7 @@ class AuditTrail:
         ).one()
         seq, now = row.last_seq - len(written) + 1, self._clock.now()
         for chunk in chunks(written):
-            items = tuple(each.item(number) for number, each in enumerate(chunk, seq))
+            items = tuple(item(each, number) for number, each in enumerate(chunk, seq))
             batch = AuditBatch(
                 service=self.service, src=self.src, epoch=row.epoch, first_seq=seq, items=items
             )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
+from common.events.audit import AuditBatch, AuditBatchV1, AuditReceipts, AuditRejected
 from common.events.case import CaseSnapshot, SubjectErased
 from common.events.identity import (
     AgencyRestored,
@@ -30,6 +30,7 @@ ALL: tuple[type[Event], ...] = (
     AgencyRestored,
     AgencySuspended,
     AuditBatch,
+    AuditBatchV1,
     AuditReceipts,
     AuditRejected,
     CaseSnapshot,

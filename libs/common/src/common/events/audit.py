@@ -26,10 +26,22 @@ class AuditItem(Part):
     actor_sealed: str = ""
 
 
-class AuditBatch(Event):
-    """Up to 256 records of one producer epoch, without a gap; signed once, by the envelope around
-    it.
-    """
+class Held(Part):
+    """Why something was withheld, with the salt of the record's commitment to it (base64url)."""
+
+    why: str
+    salt: str
+
+
+class RecordItem(AuditItem):
+    """One record with its third sealed part, and what is held back from the agency concerned."""
+
+    account_sealed: str = ""
+    held: Held | None = None
+
+
+class AuditBatchV1(Event):
+    """Up to 256 records of one producer epoch, as sent before records had a third part."""
 
     TYPE: ClassVar[str] = "hub.audit-batch"
     VERSION: ClassVar[int] = 1
@@ -39,6 +51,21 @@ class AuditBatch(Event):
     epoch: int
     first_seq: int
     items: tuple[AuditItem, ...]
+
+
+class AuditBatch(Event):
+    """Up to 256 records of one producer epoch, without a gap; signed once, by the envelope around
+    it.
+    """
+
+    TYPE: ClassVar[str] = "hub.audit-batch"
+    VERSION: ClassVar[int] = 2
+
+    service: str
+    src: str
+    epoch: int
+    first_seq: int
+    items: tuple[RecordItem, ...]
 
 
 class ReceiptItem(Part):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from common import topics
-from common.events.audit import AuditBatch, AuditReceipts, AuditRejected
+from common.events.audit import AuditBatch, AuditBatchV1, AuditReceipts, AuditRejected
 from common.events.case import CaseSnapshot, SubjectErased
 from common.events.identity import (
     AgencyRestored,
@@ -47,7 +47,7 @@ SHARED: Final[Mapping[str, Events]] = {
         KeyRetired,
         DirectoryHeartbeat,
     ),
-    **{topics.audit(service): (AuditBatch,) for service in topics.SERVICES},
+    **{topics.audit(service): (AuditBatchV1, AuditBatch) for service in topics.SERVICES},
     topics.AUDIT_RECEIPT: (AuditReceipts, AuditRejected),
 }
 DELIVERED: Final[Events] = (DisclosurePackage, EnvelopeSetAside)

@@ -14,7 +14,7 @@ from sqlalchemy import MetaData, Table
 
 from common import topics
 from common.access import Principal, Refusal
-from common.audit_trail import AuditTrail, audit_trail_tables
+from common.audit_trail import AuditTrail, audit_trail_tables, origin_of
 from common.bus import Bus, Consumption
 from common.database import Database, migrate, shared_histories
 from common.directory import DirectoryKeys, DirectoryState, follow
@@ -259,5 +259,5 @@ def _usual_trail(frame: Frame) -> AuditTrail:
         frame.outbox,
         frame.inbox,
         keyring=frame.keyring,
-        service=frame.service,
+        origin=origin_of(frame.service, frame.settings),
     )

@@ -10,14 +10,14 @@ from typing import Final
 
 from opentelemetry import metrics
 
-from audit.intake.model import Intake, LogBusy, Sender
+from audit.intake.model import AnyBatch, Intake, LogBusy, Sender
 from audit.intake.use_cases import Delivery, Seal, append_batch
 from audit.log.model.entries import SERVICE, LogHalted, LogStopped
 from audit.log.ports import LogGate, LogTx
 from common import topics
 from common.bus import Bus, Consumption
 from common.database import Unit
-from common.events.audit import AuditBatch
+from common.events.audit import AuditBatch, AuditBatchV1
 from common.inbox import Inbox, Received, Transient
 from hubformats.canonical import b64u, canonical
 from hubformats.clock import Clock
@@ -46,6 +46,7 @@ class RecordConsumer:
     def register(self, inbox: Inbox) -> None:
         """Stand on the inbox. Repeats come too: a repeated batch asks for its receipts again."""
         inbox.on(AuditBatch, self._take, repeats=True)
+        inbox.on(AuditBatchV1, self._take, repeats=True)
 
     async def consume(self, inbox: Inbox, bus: Bus, services: Sequence[str]) -> Consumption:
         """Read each service's own audit topic.
@@ -68,13 +69,13 @@ class RecordConsumer:
         except (LogHalted, LogBusy):
             raise LogStopped("no record can be taken") from None
 
-    def _take(self, unit: Unit, got: Received, batch: AuditBatch) -> None:
+    def _take(self, unit: Unit, got: Received, batch: AnyBatch) -> None:
         try:
             self._append(unit, Sender(got.source.removeprefix("svc:"), got.digest), batch)
         except (LogHalted, LogBusy) as error:
             raise Transient("the log takes no records now") from error
 
-    def _append(self, unit: Unit, sender: Sender, batch: AuditBatch) -> None:
+    def _append(self, unit: Unit, sender: Sender, batch: AnyBatch) -> None:
         if self._gate.halted is not None:
             raise LogHalted(self._gate.halted)
         try:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from common.events.audit import AuditItem
-from hubformats.audit_record import SALT_BYTES, RecordRefused, check_record
+from common.events.audit import AuditBatch, AuditBatchV1, AuditItem, RecordItem
+from hubformats.audit_record import SALT_BYTES, RecordRefused, check_record, reason_commitment
 from hubformats.canonical import canonical, unb64u
 
 TOKEN_KINDS: Final = ("subject", "actor", "case", "delivery", "recipient")
@@ -13,6 +13,8 @@ TOKENS_PER_KIND: Final = 64
 TOKEN_BYTES: Final = 16
 SOURCE_LIMIT: Final = 64
 _COUNT_LIMIT: Final = 2**53
+
+AnyBatch = AuditBatch | AuditBatchV1
 
 
 class LogBusy(Exception):
@@ -51,6 +53,7 @@ class Judged:
     salt: bytes = b""
     fields: Mapping[str, Any] | None = None
     tokens: Mapping[str, tuple[bytes, ...]] | None = None
+    held: str = ""
 
     @property
     def seq(self) -> int:
@@ -64,7 +67,7 @@ class Judged:
 
 
 def judge(item: AuditItem, service: str) -> Judged:
-    """Hold one item to record v1 and to the service that sent it.
+    """Hold one item to the record it claims to be, and to the service that sent it.
 
     Never raises: what is wrong becomes a code.
     """
@@ -72,6 +75,7 @@ def judge(item: AuditItem, service: str) -> Judged:
         record, salt = unb64u(item.record), unb64u(item.salt)
         fields = check_record(record)
         tokens = _tokens(item)
+        held = _held(item, fields)
     except RecordRefused as refused:
         return Judged(item, refused.code)
     except ValueError:
@@ -80,7 +84,20 @@ def judge(item: AuditItem, service: str) -> Judged:
         return Judged(item, "salt-malformed")
     if fields["svc"] != service:
         return Judged(item, "service-differs")
-    return Judged(item, "", record, salt, fields, tokens)
+    return Judged(item, "", record, salt, fields, tokens, held)
+
+
+def _held(item: AuditItem, fields: Mapping[str, Any]) -> str:
+    """The reason held back, as it is kept; it must be the one that the record commits to."""
+    held = item.held if isinstance(item, RecordItem) else None
+    if held is None:
+        if "whc" in fields:
+            raise RecordRefused("reason-missing")
+        return ""
+    salt = unb64u(held.salt)
+    if len(salt) != SALT_BYTES or fields.get("whc") != reason_commitment(salt, held.why):
+        raise RecordRefused("reason-differs")
+    return canonical({"why": held.why, "salt": held.salt}).decode()
 
 
 def _tokens(item: AuditItem) -> dict[str, tuple[bytes, ...]]:

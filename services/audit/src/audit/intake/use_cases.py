@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from audit.intake.model import Intake, Judged, LogBusy, Sender, judge, place_possible
+from audit.intake.model import AnyBatch, Intake, Judged, LogBusy, Sender, judge, place_possible
 from audit.log.model.entries import Known, LogHalted, LogState, time_flag
 from audit.log.ports import LogTx
 from audit.log.use_cases import Content, LogWriter
-from common.events.audit import AuditBatch
+from common.events.audit import RecordItem
 from hubformats.audit_record import content_commitment, new_salt, record_hash
 
 UNSIGNED_LIMIT: Final = 50_000
@@ -28,7 +28,7 @@ class Delivery:
     """One batch as it arrived. `now` is in microseconds; `seal` closes what is refused."""
 
     sender: Sender
-    batch: AuditBatch
+    batch: AnyBatch
     now: int
     seal: Seal
 
@@ -142,6 +142,8 @@ class _Append:
                 item.item.subject_sealed,
                 item.item.actor_sealed,
                 flags=time_flag(fields["te"], self.writer.at),
+                account_sealed=_account(item),
+                held=item.held,
             )
             self.intake.added += 1
         entry = self.writer.add((self._batch.src, self._batch.epoch, item.seq), content)
@@ -160,3 +162,7 @@ class _Append:
         return Content(
             self._sender.service, record, salt, rejected=code, raw_sealed=self._seal(item.raw)
         )
+
+
+def _account(judged: Judged) -> str:
+    return judged.item.account_sealed if isinstance(judged.item, RecordItem) else ""

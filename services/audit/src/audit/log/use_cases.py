@@ -18,8 +18,15 @@ from audit.log.model.merkle import CompactRange
 from audit.log.ports import LogTx, SearchRows
 from common.access import Granted
 from common.faults import crash_point
-from hubformats.audit_record import AuditEntry, Leaf, check_record, record_hash
-from hubformats.canonical import b64u, canonical
+from hubformats.audit_record import (
+    RECORD_VERSION,
+    AuditEntry,
+    Leaf,
+    check_record,
+    record_hash,
+    write_record,
+)
+from hubformats.canonical import b64u
 from hubformats.ids import opaque, uuid7
 from hubformats.tlog import leaf_hash
 
@@ -31,7 +38,8 @@ _GENESIS_SALT: Final = bytes(32)
 class Content:
     """What stands behind a leaf. `fields` are the record's own, read once; empty: read them here.
 
-    `claimed`: the place a rejected record claimed and could not have.
+    `claimed`: the place a rejected record claimed and could not have. `held`: why something was
+    withheld, and the salt of the record's commitment to it, as JSON.
     """
 
     service: str
@@ -45,6 +53,8 @@ class Content:
     raw_sealed: bytes = b""
     flags: str = ""
     claimed: Place | None = None
+    account_sealed: str = ""
+    held: str = ""
 
 
 class LogWriter:
@@ -82,6 +92,8 @@ class LogWriter:
             content.raw_sealed,
             content.flags,
             content.claimed,
+            content.account_sealed,
+            content.held,
         )
         self._entries.append(entry)
         self._range.append(leaf_hash(entry.leaf_bytes))
@@ -94,9 +106,9 @@ class LogWriter:
 
     def own_record(self, operation: str, outcome: str, **codes: str) -> bytes:
         """Make a record of the log about itself."""
-        return canonical(
+        return write_record(
             {
-                "v": 1,
+                "v": RECORD_VERSION,
                 "id": str(uuid7()),
                 "te": self.at,
                 "op": operation,

@@ -5,12 +5,13 @@ Entitlement is data of the caller, never part of the request.
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import InitVar, dataclass
+from dataclasses import InitVar, dataclass, replace
 from datetime import date, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
 from common.access import Granted, Proof
+from hubformats.canonical import parse
 
 Purpose = Literal[
     "verify_lawfulness",
@@ -130,6 +131,10 @@ class Found:
     service: str
     rejected: str
     flags: str
+    held: str = ""
+    """Reason of something withheld, with the salt of the record's commitment, as JSON."""
+    veiled: bool = False
+    """Whether the record itself, of version 1, says what this caller may not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +219,22 @@ class Entitlements:
         if question.asked_at < self.holds_since(granted):
             raise PurposeRequired("the purpose holds no more")
         return AuthorisedLook(question, _SEAL)
+
+
+def as_seen(found: Found, agency: str | None) -> Found:
+    """Give an entry as the auditor of `agency` may see it, None being a mandate for all.
+
+    An agency never learns from the log why something was withheld from it: whoever is barred
+    would learn that they are. A record of version 1 says it, so it is shown without that.
+    """
+    if agency is None:
+        return found
+    try:
+        fields = parse(found.record)
+        veiled = fields["v"] == 1 and fields["out"] == "withhold"
+    except (ValueError, LookupError, TypeError):
+        veiled = True
+    return replace(found, held="", veiled=veiled)
 
 
 def asker_of(granted: Granted) -> str:

@@ -44,7 +44,8 @@ class Looks(Protocol):
 class Entries(Protocol):
     """Entries of the log, opened for an authorised look only, on one snapshot.
 
-    Obligation: never shows an entry of another agency than the look's.
+    Obligations: never shows an entry of another agency than the look's, nor to an agency why
+    something was withheld from it.
     """
 
     def search(self, look: AuthorisedLook, below: int, limit: int) -> list[Found]:

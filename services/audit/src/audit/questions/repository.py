@@ -21,6 +21,7 @@ from audit.questions.model import (
     Question,
     QuestionNotFound,
     Sight,
+    as_seen,
     asker_of,
 )
 from audit.questions.ports import QuestionTx, QuestionView
@@ -42,6 +43,7 @@ _FOUND: Final = (
     ENTRY.c.service,
     ENTRY.c.rejected,
     ENTRY.c.flags,
+    ENTRY.c.held,
 )
 _TOKENS: Final = ("case", "actor", "subject")
 
@@ -108,7 +110,8 @@ class SqlEntries:
         acted = self._newest(question.filter, [LOOKUP.c.org == agency], below, limit)
         received = self._newest(question.filter, [LOOKUP.c.rcp == agency], below, limit)
         found = {entry.index: entry for entry in (*acted, *received)}
-        return [found[index] for index in sorted(found, reverse=True)[:limit]]
+        newest = sorted(found, reverse=True)[:limit]
+        return [as_seen(found[index], agency) for index in newest]
 
     def entry(self, look: AuthorisedLook, index: int) -> Found:
         """Open one entry that the look's agency acted in or received; any for a mandate."""
@@ -121,7 +124,7 @@ class SqlEntries:
         row = self._connection.execute(statement).one_or_none()
         if row is None:
             raise EntryNotFound("no entry for this caller")
-        return Found(*row)
+        return as_seen(Found(*row), agency)
 
     def _newest(
         self, wanted: Filter, own: list[ColumnElement[bool]], below: int, limit: int

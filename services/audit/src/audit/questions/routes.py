@@ -29,6 +29,7 @@ from audit.questions.schemas import (
     QuestionIn,
     QuestionOut,
     VerificationOut,
+    held_of,
     shown,
 )
 from audit.questions.use_cases import Asking
@@ -134,8 +135,9 @@ async def read_entry(
     entry = shown(found)
     return ProvenEntryOut(
         **entry.model_dump(by_alias=False),
-        record_bytes=b64u(found.record),
-        salt=b64u(found.salt),
+        record_bytes="" if found.veiled else b64u(found.record),
+        salt="" if found.veiled else b64u(found.salt),
+        reason_salt=held_of(found)["salt"],
         leaf=b64u(found.leaf),
         proof=proof,
         verified=entry.intact and _proves(proof, found.leaf, verifier.format()),

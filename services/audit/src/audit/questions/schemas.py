@@ -1,5 +1,6 @@
 """Shapes of questions, entries and proofs."""
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -16,6 +17,8 @@ from hubformats.canonical import parse
 _MICROS: Final = 1_000_000
 _UNREADABLE: Final[dict[str, Any]] = {"op": "", "out": ""}
 """Shown in place of a record that is not the one in the log: its producer never stated it."""
+_VEILED: Final = frozenset({"why", "sub", "subn", "fs", "rv"})
+"""What later versions of the record do not say of anything withheld."""
 
 Code = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9:._-]*$")]
 ProofText = Annotated[
@@ -127,17 +130,23 @@ class EntryOut(ApiModel):
         description="The record kept here is the one its leaf commits to; a changed one is not "
         "shown"
     )
+    reason: str = Field(
+        description="Why something was withheld, for a mandated cross-agency auditor; empty for "
+        "the agency it was withheld from"
+    )
     record: dict[str, Any]
 
 
 class ProvenEntryOut(EntryOut):
     """An entry with everything an outsider needs to check it.
 
-    Exact record and leaf bytes and salt are base64url; the proof is a tlog-proof.
+    Exact record and leaf bytes and salts are base64url; the proof is a tlog-proof. Record bytes and
+    salt are empty where a record of version 1 says why something was withheld from the reader.
     """
 
     record_bytes: str
     salt: str
+    reason_salt: str = Field(description="Salt of the record's commitment to `reason`, `whc`")
     leaf: str
     proof: ProofText
     verified: bool = Field(
@@ -174,6 +183,8 @@ def shown(found: Found) -> EntryOut:
     leaf = Leaf.decode(found.leaf)
     intact = leaf.h == record_hash(found.salt, found.record)
     record = parse(found.record) if intact else _UNREADABLE
+    if found.veiled:
+        record = {name: value for name, value in record.items() if name not in _VEILED}
     return EntryOut(
         index=found.index,
         logged_at=moment(leaf.tr),
@@ -187,8 +198,14 @@ def shown(found: Found) -> EntryOut:
         rejected=found.rejected,
         flags=found.flags,
         intact=intact,
+        reason=held_of(found)["why"],
         record=record,
     )
+
+
+def held_of(found: Found) -> dict[str, str]:
+    """Give the reason held back and its salt; empty texts when there is none to show."""
+    return json.loads(found.held) if found.held else {"why": "", "salt": ""}
 
 
 def moment(micros: int) -> datetime:

@@ -23,3 +23,5 @@ class CheckedEntry:
     producer: str = ""
     epoch: int | None = None
     seq: int | None = None
+    reason: str = ""
+    """Why something was withheld, where we may know it and the record commits to it."""

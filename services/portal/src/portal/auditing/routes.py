@@ -165,7 +165,7 @@ async def show_entry(auditing: AuditingDep, index: _Index) -> Response:
     return auditing.show(
         "auditing/entry.html",
         checked=checked,
-        rows=records.record_rows(checked.record, auditing.context.agencies),
+        rows=records.record_rows(checked.record, auditing.context.agencies, checked.reason),
         results=auditing.session.asked.get("id", ""),
     )
 

@@ -2,12 +2,22 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from hubformats.audit_record import Leaf, RecordRefused, check_record, record_hash
+from hubformats.audit_record import (
+    Leaf,
+    RecordRefused,
+    check_record,
+    reason_commitment,
+    record_hash,
+)
 from hubformats.canonical import CanonicalError, unb64u
 from hubformats.tlog import ProofRefused, Verifier, verify_proof
 from portal.auditing.model import CheckedEntry
+
+HELD_BACK: Final = "held-back"
+"""The record says why something was withheld from the reader's agency, so its bytes are not served.
+"""
 
 
 def check_entry(log: Verifier, entry: Mapping[str, Any]) -> CheckedEntry:
@@ -15,7 +25,9 @@ def check_entry(log: Verifier, entry: Mapping[str, Any]) -> CheckedEntry:
 
     What the service says beside the bytes counts for nothing.
     """
-    index = int(entry["index"])
+    index, reason = int(entry["index"]), str(entry.get("reason") or "")
+    if not entry["recordBytes"]:
+        return CheckedEntry(entry["record"], index, verified=False, code=HELD_BACK)
     try:
         raw = unb64u(entry["recordBytes"])
         record = check_record(raw)
@@ -23,6 +35,8 @@ def check_entry(log: Verifier, entry: Mapping[str, Any]) -> CheckedEntry:
         leaf = Leaf.decode(leaf_bytes)
         if leaf.h != record_hash(unb64u(entry["salt"]), raw):
             return CheckedEntry(record, index, verified=False, code="record-not-committed")
+        if reason and record.get("whc") != reason_commitment(unb64u(entry["reasonSalt"]), reason):
+            return CheckedEntry(record, index, verified=False, code="reason-differs")
         proven = verify_proof(entry["proof"], leaf_bytes, log)
     except (RecordRefused, ProofRefused) as refused:
         return CheckedEntry({}, index, verified=False, code=refused.code)
@@ -39,4 +53,5 @@ def check_entry(log: Verifier, entry: Mapping[str, Any]) -> CheckedEntry:
         producer=leaf.src,
         epoch=leaf.ep,
         seq=leaf.seq,
+        reason=reason,
     )

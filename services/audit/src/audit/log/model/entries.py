@@ -67,6 +67,7 @@ class Entry:
 
     `rejected` is the code of a record that was not acceptable.
     `claimed` is the place such a record claimed when it could not have it.
+    `held` is the reason of something withheld, which the record only commits to, as JSON.
     """
 
     index: int
@@ -83,6 +84,8 @@ class Entry:
     raw_sealed: bytes = b""
     flags: str = ""
     claimed: Place | None = None
+    account_sealed: str = ""
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,4 +250,6 @@ def _entry_row(entry: Entry) -> tuple[Any, ...]:
         entry.raw_sealed,
         entry.flags,
         json.dumps(entry.claimed) if entry.claimed else "",
+        entry.account_sealed,
+        entry.held,
     )

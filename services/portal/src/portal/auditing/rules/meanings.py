@@ -55,3 +55,9 @@ FORMS: Final[dict[str, str]] = {
     "marking.must_not_disclose": "A must-not-disclose marking",
 }
 """What stands in place of categories where a form or a marking was taken in whole."""
+HUMANS: Final[dict[str, str]] = {
+    "named": "A named person",
+    "instruction": "A rule, on a person's lawful instruction",
+    "none": "A rule, and no person",
+}
+CLOCKS: Final[dict[str, str]] = {"system": "The machine's own clock"}

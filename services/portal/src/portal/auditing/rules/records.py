@@ -14,7 +14,8 @@ from hubformats.wording import (
     agency,
     sentence,
 )
-from portal.auditing.rules.meanings import FORMS, REASONS, ROLES, SIGN_INS
+from portal.auditing.rules.labels import LABELS, OPERATIONS, OUTCOMES
+from portal.auditing.rules.meanings import CLOCKS, FORMS, HUMANS, REASONS, ROLES, SIGN_INS
 
 PURPOSES: Final[dict[str, str]] = {
     "verify_lawfulness": "Check that processing was lawful",
@@ -24,71 +25,17 @@ PURPOSES: Final[dict[str, str]] = {
     "subject_right": "Answer a person's own request about their data",
 }
 """The uses DPA 2018 s.62(4) allows of a log, and a data subject's right under UK GDPR."""
-_OUTCOMES: Final[dict[str, str]] = {
-    "permit": "Allowed",
-    "withhold": "Withheld",
-    "done": "Done",
-    "refused": "Refused",
-    "failed": "Failed",
-}
 _NOT_DONE: Final = frozenset({"withhold", "refused", "failed"})
-_OPERATIONS: Final[dict[str, str]] = {
-    "collection": "Taken in",
-    "alteration": "Changed",
-    "consultation": "Read",
-    "disclosure": "Sent to an agency",
-    "combination": "Put together with other information",
-    "erasure": "Erased",
-    "denied": "Refused",
-    "login": "Signed in",
-    "login_failed": "Sign-in failed",
-    "audit_query": "The log was searched",
-    "emergency_release": "Sent to an agency before its entry was in the log",
-    "resealed": "Sealed again to a new key",
-    "delivered": "Delivered",
-    "saved": "Saved in the recipient's records",
-    "acknowledged": "Accepted by a practitioner",
-    "blocked": "Stopped before it left",
-}
 _MEANINGS: Final[dict[str, Mapping[str, str]]] = {
-    "op": _OPERATIONS,
-    "out": _OUTCOMES,
+    "op": OPERATIONS,
+    "out": OUTCOMES,
     "pu": {**SHARING_PURPOSES, **PURPOSES},
-    "lb": BASES,
-    "cond": CONDITIONS,
-    "gw": GATEWAYS,
     "aal": SIGN_INS,
-}
-
-_LABELS: Final[dict[str, str]] = {
-    "op": "What happened",
-    "out": "Outcome",
-    "te": "When, by the producer's clock",
-    "svc": "Service",
-    "org": "Agency that acted",
-    "role": "Role",
-    "aal": "Strength of sign-in",
-    "rcp": "Recipient agency",
-    "ch": "Channel",
-    "dl": "Delivery",
-    "cl": "Clause of the sharing agreement",
-    "pu": "Purpose",
-    "lb": "Lawful basis",
-    "cond": "Condition",
-    "gw": "Statutory gateway",
-    "jc": "Justification code",
-    "why": "Reason",
-    "fs": "Kinds of information",
-    "rt": "Kind of thing",
-    "rv": "Its version",
-    "subn": "People it was about",
-    "n": "How many",
-    "bg": "Emergency path",
-    "ag": "Agreement, SHA-256",
-    "dc": "Commitment to the content",
-    "ed": "Envelope, SHA-256",
-    "rd": "Receipt, SHA-256",
-    "id": "Record id",
+    "hum": HUMANS,
+    "cks": CLOCKS,
+    **dict.fromkeys(("lb", "dlb", "rlb"), BASES),
+    **dict.fromkeys(("cond", "dsp", "dcr", "rsp", "rcr"), CONDITIONS),
+    **dict.fromkeys(("gw", "dgw"), GATEWAYS),
 }
 
 
@@ -96,12 +43,12 @@ def operation(code: str, ended: str = "") -> str:
     """Say what happened. A disclosure that was withheld, refused or failed was not sent."""
     if code == "disclosure" and ended in _NOT_DONE:
         return "Not sent to an agency"
-    return _OPERATIONS.get(code, sentence(code))
+    return OPERATIONS.get(code, sentence(code))
 
 
 def outcome(code: str) -> str:
     """Say how it ended."""
-    return _OUTCOMES.get(code, sentence(code))
+    return OUTCOMES.get(code, sentence(code))
 
 
 def reason(codes: str) -> str:
@@ -110,20 +57,23 @@ def reason(codes: str) -> str:
 
 
 def record_rows(
-    record: Mapping[str, Any], agencies: Mapping[str, str]
+    record: Mapping[str, Any], agencies: Mapping[str, str], why: str = ""
 ) -> list[tuple[str, str, str]]:
     """List label, text and code of every field worth reading, in reading order.
 
+    `why` is the reason of something withheld, which a record only commits to.
+
     Handles are left out: they mean nothing outside the entry.
     """
+    said = {**record, "why": why} if why else record
     rows = [
-        (label, *_worded(code, record[code], agencies))
-        for code, label in _LABELS.items()
-        if code in record
+        (label, *_worded(code, said[code], agencies))
+        for code, label in LABELS.items()
+        if code in said
     ]
     happened = operation(str(record.get("op", "")), str(record.get("out", "")))
     return [
-        (label, happened if label == _LABELS["op"] else text, code) for label, text, code in rows
+        (label, happened if label == LABELS["op"] else text, code) for label, text, code in rows
     ]
 
 
@@ -138,6 +88,8 @@ def _worded(field: str, value: Any, agencies: Mapping[str, str]) -> tuple[str, s
         return _kinds_of_information(str(value)), ""
     if value is True:
         return "yes", ""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)), ""
     if field == "why":
         return reason(str(value)), str(value)
     if field == "role":
