@@ -9,9 +9,9 @@ import pytest
 import pytest_asyncio
 from fastapi.routing import APIRoute, iter_route_contexts
 
-from common.web.client import TokenRefused
 from common.web.documents import calls_of
 from common.web.guard import Guard
+from hubformats.answers import TokenRefused
 from hubformats.ids import opaque, uuid7
 from identity.oauth.model import ROLE_SCOPES
 from tests.attacks.people_table import AGENCY_OF, PEOPLE

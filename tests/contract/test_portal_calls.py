@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from common.testing import ManualClock
-from common.web import client
+from hubformats import answers
 from portal.shell.client import PersonCalls
 from portal.shell.model import CallRefused, NoAnswer, TokenRefused
 from portal.shell.ports import Calls
@@ -40,7 +40,7 @@ class SomeTokens(StillTokens):
 
     async def token(self, audience: str, scope: str) -> str:
         if scope in self.refused:
-            raise client.TokenRefused("invalid_scope")
+            raise answers.TokenRefused("invalid_scope")
         return await super().token(audience, scope)
 
 

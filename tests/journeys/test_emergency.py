@@ -8,7 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from common.web.client import ProblemAnswer, ServiceClient
+from common.web.client import ServiceClient
+from hubformats.answers import ProblemAnswer
 from hubformats.ids import opaque
 from tests.support.cases import (
     CARE,

@@ -15,7 +15,8 @@ import pytest
 from common.testing import ManualClock
 from common.web import client as client_module
 from common.web import correlation
-from common.web.client import CallFailed, ProblemAnswer, ServiceClient, TokenRefused, TokenSource
+from common.web.client import ServiceClient, TokenSource
+from hubformats.answers import CallFailed, ProblemAnswer, TokenRefused
 from hubformats.canonical import parse, unb64u
 from hubformats.dpop import check_proof
 from hubformats.keys import SigningKey, generate_signing

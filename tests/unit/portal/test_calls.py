@@ -4,7 +4,7 @@ import httpx2
 import pytest
 
 from common.testing import ManualClock
-from common.web import client
+from hubformats import answers
 from portal.emergency.client import SharingReleases
 from portal.shell.client import PersonCalls
 from portal.shell.model import CallRefused, NoAnswer, TokenRefused
@@ -76,7 +76,7 @@ async def test_no_answer_is_told_apart_from_a_refusal() -> None:
 async def test_a_token_that_identity_does_not_give_ends_the_call(code: str) -> None:
     class Refusing(StillTokens):
         async def token(self, audience: str, scope: str) -> str:
-            raise client.TokenRefused(code)
+            raise answers.TokenRefused(code)
 
     with pytest.raises(TokenRefused) as refused:
         await calls(httpx2.Response(200), Refusing()).get("audit", "/v1/entries/1", "audit.read")

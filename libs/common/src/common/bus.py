@@ -87,6 +87,7 @@ class Incoming:
     timestamp_ms: int
 
 
+READ_CHUNK: Final = 500
 PIECE: Final = 64
 """Records of one piece of `Bus.pieces`: of the largest messages about 20 MB."""
 
@@ -193,11 +194,17 @@ class Bus(Protocol):
         ...
 
     async def read(self, topic: str, *, limit: int | None = None) -> list[Incoming]:
-        """The records stored now, from the oldest, partition by partition, outside any group.
+        """Read the records stored now, from the oldest, outside any group.
 
-        Holds them all in memory.
+        Partition by partition; holds them all, or the first `limit`, in memory.
         """
-        ...
+        found: list[Incoming] = []
+        async with contextlib.aclosing(self.pieces(topic, at_most=READ_CHUNK)) as pieces:
+            async for piece in pieces:
+                found += piece
+                if limit is not None and len(found) >= limit:
+                    return found[:limit]
+        return found
 
     def pieces(self, topic: str, *, at_most: int = PIECE) -> AsyncGenerator[list[Incoming], None]:
         """The same records a few at a time. Close it when you have enough."""
@@ -209,19 +216,6 @@ class Bus(Protocol):
         Never raises; takes at most 2 seconds.
         """
         ...
-
-
-async def collected(
-    pieces: AsyncGenerator[list[Incoming], None], limit: int | None
-) -> list[Incoming]:
-    """All records of `pieces`, or the first `limit`."""
-    found: list[Incoming] = []
-    async with contextlib.aclosing(pieces):
-        async for piece in pieces:
-            found += piece
-            if limit is not None and len(found) >= limit:
-                return found[:limit]
-    return found
 
 
 def group_name(principal: str, group: str) -> str:

@@ -22,6 +22,7 @@ from common.bus import (
     MAX_MESSAGE_BYTES,
     PIECE,
     Backoff,
+    Bus,
     BusError,
     BusUnavailable,
     Consumption,
@@ -31,7 +32,6 @@ from common.bus import (
     NotAllowed,
     Outgoing,
     TopicUnknown,
-    collected,
     group_name,
 )
 from common.bus_kafka_member import KafkaMember, incoming
@@ -43,7 +43,6 @@ _PUBLISH_SECONDS = 30.0
 _TOPIC_SECONDS = 3.0
 _PROBE_SECONDS = 2.0
 _READ_POLL_MS = 500
-_READ_CHUNK = 500
 _READ_SECONDS = 15.0
 _BATCH_BYTES = 131_072
 _REFUSALS = (
@@ -55,7 +54,7 @@ _SESSION_MS = 6_000
 """How long a group waits for a member that was killed; a broker allows no less by itself."""
 
 
-class KafkaBus:
+class KafkaBus(Bus):
     """A Bus for one principal.
 
     `user` is the SCRAM-SHA-512 name the broker's access list knows, and the group prefix.
@@ -160,10 +159,6 @@ class KafkaBus:
                 raise _translated(error, "consume") from None
             raise
         return member
-
-    async def read(self, topic: str, *, limit: int | None = None) -> list[Incoming]:
-        """See Bus.read."""
-        return await collected(self.pieces(topic, at_most=_READ_CHUNK), limit)
 
     async def pieces(
         self, topic: str, *, at_most: int = PIECE

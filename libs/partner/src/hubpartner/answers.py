@@ -5,7 +5,10 @@ from typing import Any, Final
 
 import httpx2
 
-from hubformats.canonical import CanonicalError, parse
+from hubformats import answers
+from hubformats.answers import CallFailed, TokenRefused, json_object
+
+__all__ = ["CallFailed", "ProblemAnswer", "TokenRefused", "problem_of"]
 
 _STANDARD: Final = frozenset(
     {"type", "title", "status", "detail", "instance", "code", "correlationId", "errors"}
@@ -14,14 +17,7 @@ _BY_THE_WAY: Final = frozenset({429, 500, 502, 503, 504})
 """Statuses of an answer that a try after a lost answer may get too."""
 
 
-class CallFailed(Exception):
-    """No usable answer came: the call may or may not have taken effect.
-
-    The text holds no URL and no content.
-    """
-
-
-class ProblemAnswer(Exception):
+class ProblemAnswer(answers.ProblemAnswer):
     """The service refused. `code` is the problem's; `errors` its faulty places.
 
     `extensions` are the problem's further members, such as `referralId` (RFC 9457 section 3.2).
@@ -31,16 +27,8 @@ class ProblemAnswer(Exception):
         self, status: int, body: Mapping[str, Any], retry_after: float | None = None
     ) -> None:
         """`body` is the problem+json, or empty if it was not one; `retry_after` in seconds."""
-        self.status = status
-        self.body = dict(body)
-        self.code = str(body.get("code", "unknown"))
-        self.detail = str(body.get("detail", ""))
-        self.correlation_id = str(body.get("correlationId", ""))
-        self.retry_after = retry_after
-        errors = body.get("errors")
-        self.errors: list[dict[str, Any]] = errors if isinstance(errors, list) else []
+        super().__init__(status, body, retry_after)
         self.extensions = {name: body[name] for name in body if name not in _STANDARD}
-        super().__init__(f"{status} {self.code}")
 
     @property
     def referral_id(self) -> str:
@@ -53,28 +41,10 @@ class ProblemAnswer(Exception):
         return self.status in _BY_THE_WAY or self.code == "idempotency-in-flight"
 
 
-class TokenRefused(Exception):
-    """The issuer gave no token. `code` is OAuth's error word."""
-
-    def __init__(self, code: str) -> None:
-        """`code` is one word of RFC 6749 section 5.2, or `unreachable`."""
-        super().__init__(code)
-        self.code = code
-
-
 def problem_of(answer: httpx2.Response) -> ProblemAnswer:
     """The refusal that an answer of 400 or above is."""
     wait = answer.headers.get("retry-after", "")
     # A date (RFC 9110 section 10.2.3) is not understood: the hub sends seconds.
     return ProblemAnswer(
-        answer.status_code, json_object(answer), float(wait) if wait.isdecimal() else None
+        answer.status_code, json_object(answer.content), float(wait) if wait.isdecimal() else None
     )
-
-
-def json_object(answer: httpx2.Response) -> dict[str, Any]:
-    """The JSON object an answer holds, or an empty one if it holds none."""
-    try:
-        value = parse(answer.content)
-    except CanonicalError:
-        return {}
-    return value if isinstance(value, dict) else {}

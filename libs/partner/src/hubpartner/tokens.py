@@ -8,12 +8,12 @@ from typing import Final
 
 import httpx2
 
+from hubformats.answers import TokenRefused, json_object
 from hubformats.clock import Clock
 from hubformats.discovery import metadata_places
 from hubformats.dpop import make_proof
 from hubformats.ids import opaque
 from hubformats.jws import sign
-from hubpartner.answers import TokenRefused, json_object
 from hubpartner.profile import Profile
 
 _ASSERTION_LIFE: Final = timedelta(seconds=60)
@@ -84,7 +84,7 @@ class TokenSource:
             )
         except (httpx2.HTTPError, httpx2.InvalidURL):
             raise TokenRefused("unreachable") from None
-        body = json_object(answer)
+        body = json_object(answer.content)
         token, life = body.get("access_token"), body.get("expires_in")
         bound = str(body.get("token_type")).lower() == "dpop"
         if answer.status_code != 200 or not isinstance(token, str) or not bound:
@@ -96,7 +96,7 @@ class TokenSource:
         if self._endpoint is None:
             for place in metadata_places(self._profile.issuer):
                 answer = await self._http.get(place)
-                metadata = json_object(answer) if answer.status_code == 200 else {}
+                metadata = json_object(answer.content) if answer.status_code == 200 else {}
                 endpoint = metadata.get("token_endpoint")
                 # Metadata of another issuer gets no assertion (RFC 8414 section 3.3).
                 if metadata.get("issuer") == self._profile.issuer and isinstance(endpoint, str):

@@ -15,7 +15,7 @@ from opentelemetry import propagate
 from common.telemetry import describe
 from common.web import correlation
 from hubformats import jws
-from hubformats.canonical import CanonicalError, parse
+from hubformats.answers import CallFailed, ProblemAnswer, TokenRefused, json_object
 from hubformats.clock import Clock
 from hubformats.discovery import metadata_places
 from hubformats.dpop import make_proof
@@ -31,39 +31,6 @@ _PATIENCE_SECONDS: Final = 2.0
 _RETRYABLE: Final = frozenset({409, 429, 502, 503, 504})
 _SAFE: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _log = logging.getLogger("hub.client")
-
-
-class CallFailed(Exception):
-    """No usable answer came: the call may or may not have taken effect.
-
-    The text holds no URL and no content.
-    """
-
-
-class ProblemAnswer(Exception):
-    """The service refused. `code` is the problem's; `errors` its faulty places."""
-
-    def __init__(
-        self, status: int, body: Mapping[str, Any], retry_after: int | None = None
-    ) -> None:
-        """`body` is the problem+json, or empty if it was not one; `retry_after` in seconds."""
-        self.status = status
-        self.retry_after = retry_after
-        self.code = str(body.get("code", "unknown"))
-        self.detail = str(body.get("detail", ""))
-        self.correlation_id = str(body.get("correlationId", ""))
-        errors = body.get("errors")
-        self.errors: list[dict[str, Any]] = errors if isinstance(errors, list) else []
-        super().__init__(f"{status} {self.code}")
-
-
-class TokenRefused(Exception):
-    """The issuer gave no token. `code` is OAuth's error word."""
-
-    def __init__(self, code: str) -> None:
-        """`code` is one word of RFC 6749 section 5.2, or `unreachable`."""
-        super().__init__(code)
-        self.code = code
 
 
 class Tokens(Protocol):
@@ -153,7 +120,7 @@ class TokenSource:
                 data={**form, "client_id": self._client_id, "client_assertion": self.assertion()},
                 headers={"DPoP": proof},
             )
-            body = _object(answer)
+            body = json_object(answer.content)
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             _log.warning("token endpoint not reached", extra={"error": describe(error)})
             raise TokenRefused("unreachable") from None
@@ -167,7 +134,7 @@ class TokenSource:
         if self._endpoint is None:
             for place in metadata_places(self._issuer):
                 answer = await self._http.get(place)
-                metadata = _object(answer) if answer.status_code == 200 else {}
+                metadata = json_object(answer.content) if answer.status_code == 200 else {}
                 endpoint = metadata.get("token_endpoint")
                 if metadata.get("issuer") == self._issuer and isinstance(endpoint, str):
                     self._endpoint = endpoint
@@ -252,7 +219,7 @@ class ServiceClient:
             return answer
         told = answer.headers.get("retry-after", "")
         seconds = int(told) if re.fullmatch("[0-9]{1,6}", told) else None
-        raise ProblemAnswer(answer.status_code, _object(answer), seconds)
+        raise ProblemAnswer(answer.status_code, json_object(answer.content), seconds)
 
     async def _send(self, request: httpx2.Request, path: str, scope: str) -> httpx2.Response:
         token, key = await self._tokens.token(self._base_url, scope), self._tokens.dpop_key
@@ -275,11 +242,3 @@ def _pause_before_another(error: Exception) -> bool | float:
     if error.retry_after is None:
         return True
     return error.retry_after <= _PATIENCE_SECONDS and float(error.retry_after)
-
-
-def _object(answer: httpx2.Response) -> dict[str, Any]:
-    try:
-        value = parse(answer.content)
-    except CanonicalError:
-        return {}
-    return value if isinstance(value, dict) else {}

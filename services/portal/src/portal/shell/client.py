@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx2
 
-from common.web import client
 from common.web.client import ServiceClient, Tokens
+from hubformats import answers
 from hubformats.clock import Clock
 from hubformats.ids import opaque
 from portal.shell.model import CallRefused, NoAnswer, TokenRefused
@@ -43,10 +43,10 @@ class PersonCalls:
     async def _call(self, service: str, method: str, path: str, **told: Any) -> Any:
         try:
             answer = await self._services[service].call(method, path, **told)
-        except client.ProblemAnswer as refused:
+        except answers.ProblemAnswer as refused:
             raise CallRefused(refused.status, refused.code) from None
-        except client.CallFailed as failed:
+        except answers.CallFailed as failed:
             raise NoAnswer(str(failed)) from None
-        except client.TokenRefused as refused:
+        except answers.TokenRefused as refused:
             raise TokenRefused(refused.code) from None
         return answer.json() if answer.content else None

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 
 import httpx2
 
-from common.web.client import TokenRefused, TokenSource
+from common.web.client import TokenSource
+from hubformats.answers import TokenRefused
 from hubformats.canonical import b64u, parse
 from hubformats.clock import Clock
 from hubformats.dpop import make_proof

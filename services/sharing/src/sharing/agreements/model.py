@@ -8,7 +8,9 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from common.events.case import CaseSnapshot
+from hubformats import legal_codes
 from hubformats.categories import CATEGORIES
+from hubformats.legal_codes import Basis, Condition
 from sharing.content.model.projection import ClauseText, SubjectCategory
 from sharing.directory.model import Agency
 
@@ -24,36 +26,8 @@ Purpose = Literal[
     "subject_right",
     "statistics",
 ]
-Basis = Literal[
-    "6a",
-    "6c",
-    "6d",
-    "6e",
-    "6ea_crime",
-    "6ea_safeguarding",
-    "6ea_emergency",
-    "6ea_public_request",
-    "6f",
-    "P3_necessary",
-    "P3_consent",
-]
-Condition = Literal[
-    "9c", "9f", "9g_para18", "9g_para10", "9g_para6", "9h", "sch8_safeguarding", "none"
-]
-Gateway = Literal[
-    "CDA115",
-    "CA2014_42",
-    "CA2014_45",
-    "ChA2004_10",
-    "ChA2004_11",
-    "ChA2004_16LA",
-    "ChA1989_47",
-    "CJA2003_325",
-    "VPA2024_20",
-    "VPA2024_13",
-    "common_law",
-    "court_order",
-]
+Gateway = Literal[legal_codes.Gateway, "CA2014_45", "CJA2003_325", "VPA2024_20", "court_order"]
+"""A clause always names one, also such as only an agreement can rest on."""
 
 LAPSING: Final = frozenset({"support_offer", "statistics"})
 """Purposes that stop at a lapsed review date; protection does not stop at midnight (design section

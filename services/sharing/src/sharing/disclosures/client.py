@@ -6,7 +6,8 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from common.events.case import Marking
-from common.web.client import CallFailed, ProblemAnswer, ServiceClient, TokenRefused
+from common.web.client import ServiceClient
+from hubformats.answers import CallFailed, ProblemAnswer, TokenRefused
 from hubformats.canonical import CanonicalError, parse
 from hubformats.clock import Clock
 from sharing.disclosures.ports import CaseState

@@ -13,6 +13,7 @@ from common.bus import (
     MAX_MESSAGE_BYTES,
     PIECE,
     Backoff,
+    Bus,
     BusUnavailable,
     Consumption,
     Handler,
@@ -21,7 +22,6 @@ from common.bus import (
     NotAllowed,
     Outgoing,
     TopicUnknown,
-    collected,
     group_name,
 )
 from common.telemetry import describe
@@ -36,10 +36,9 @@ _log = logging.getLogger(__name__)
 
 _PRUNE_EVERY = 3600.0
 _PROBE_SECONDS = 2.0
-_READ_CHUNK = 500
 
 
-class EmbeddedBus:
+class EmbeddedBus(Bus):
     """A Bus on one SQLite file for one process.
 
     Itself it has every right; `door` gives a principal's view.
@@ -125,10 +124,6 @@ class EmbeddedBus:
         self._groups[group].join(member)
         return member
 
-    async def read(self, topic: str, *, limit: int | None = None) -> list[Incoming]:
-        """See Bus.read."""
-        return await collected(self.pieces(topic, at_most=_READ_CHUNK), limit)
-
     async def pieces(
         self, topic: str, *, at_most: int = PIECE
     ) -> AsyncGenerator[list[Incoming], None]:
@@ -180,7 +175,7 @@ class EmbeddedBus:
             await asyncio.sleep(_PRUNE_EVERY)
 
 
-class EmbeddedHandle:
+class EmbeddedHandle(Bus):
     """One principal's way into a shared EmbeddedBus, with the refusals of Kafka's list.
 
     Starting and stopping the door does not start or stop the bus behind it; stop ends this
@@ -227,11 +222,6 @@ class EmbeddedHandle:
         )
         self._members.append(member)
         return member
-
-    async def read(self, topic: str, *, limit: int | None = None) -> list[Incoming]:
-        """See Bus.read."""
-        self._check_read((topic,))
-        return await self._bus.read(topic, limit=limit)
 
     def pieces(self, topic: str, *, at_most: int = PIECE) -> AsyncGenerator[list[Incoming], None]:
         """See Bus.pieces."""

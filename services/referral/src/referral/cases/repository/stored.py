@@ -53,9 +53,10 @@ def head_text(case: Case) -> str:
 def outline_of(text: str) -> CaseOutline:
     """Read the outline, in this form or an older one. Raises UnknownForm."""
     head: dict[str, Any] = json.loads(text)
-    if "form" not in head:
-        return older.outline_in(head)
-    _require_known(head)
+    if "form" in head:
+        _require_known(head)
+    else:
+        head = older.head_in_form_2(head)
     return CaseOutline(
         case_id=UUID(head["id"]),
         version=head["version"],
@@ -93,9 +94,11 @@ def facts_in(text: str, newest: int) -> list[Placed]:
     """Read one group; `newest` is the position of the newest contribution. Raises UnknownForm."""
     group = json.loads(text)
     if isinstance(group, list):
-        return list(older.facts_of(group, newest))
-    _require_known(group)
-    return [(raw["contribution"], raw["place"], _fact(raw)) for raw in group["facts"]]
+        facts: Iterable[Mapping[str, Any]] = older.facts_in_form_2(group, newest)
+    else:
+        _require_known(group)
+        facts = group["facts"]
+    return [(raw["contribution"], raw["place"], _fact(raw)) for raw in facts]
 
 
 def by_contribution(placed: Iterable[Placed], contributions: int) -> tuple[tuple[Fact, ...], ...]:

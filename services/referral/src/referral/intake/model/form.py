@@ -23,6 +23,7 @@ from pydantic_core import CoreSchema
 
 from common.models import FieldError, StrictBool, Timestamp
 from common.texts import DangerLine, DangerText, FreeText, OneLine
+from hubformats.legal_codes import Basis, Condition
 from referral.intake.model.explained import EXPLAINED
 from referral.intake.model.identifiers import written_nhs_number, written_postcode
 from referral.intake.model.wording import (
@@ -30,9 +31,7 @@ from referral.intake.model.wording import (
     Answer,
     AnswerSource,
     Aware,
-    Basis,
     Channel,
-    Condition,
     Gateway,
     Kind,
     Quality,

@@ -3,6 +3,8 @@ against."""
 
 from typing import Literal
 
+from hubformats import legal_codes
+
 Kind = Literal["domestic_abuse"]
 Source = Literal[
     "999",
@@ -31,33 +33,8 @@ Answer = Literal["yes", "no", "dont_know", "not_asked"]
 AnswerSource = Literal["victim", "police_officer", "professional", "record", "other"]
 Aware = Literal["yes", "no", "not_safe_to_tell", "unknown"]
 Agrees = Literal["yes", "no", "not_asked", "unknown"]
-Basis = Literal[
-    "6c",
-    "6d",
-    "6e",
-    "6ea_crime",
-    "6ea_safeguarding",
-    "6ea_emergency",
-    "6ea_public_request",
-    "6f",
-    "6a",
-    "P3_necessary",
-    "P3_consent",
-]
-Condition = Literal[
-    "9c", "9f", "9g_para18", "9g_para10", "9g_para6", "9h", "sch8_safeguarding", "none"
-]
-Gateway = Literal[
-    "CDA115",
-    "CA2014_42",
-    "ChA2004_10",
-    "ChA2004_11",
-    "ChA2004_16LA",
-    "ChA1989_47",
-    "VPA2024_13",
-    "common_law",
-    "none",
-]
+Gateway = Literal[legal_codes.Gateway, "none"]
+"""A referrer need not know its power."""
 Channel = Literal["phone", "sms", "email", "post", "in_person", "via_idva", "via_school"]
 Safe = Literal["yes", "no", "unknown"]
 Voicemail = Literal["never", "code_name", "yes", "unknown"]
