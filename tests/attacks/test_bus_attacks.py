@@ -16,6 +16,7 @@ from hubformats.envelope import peek, routing_headers
 from hubformats.ids import opaque, uuid7
 from hubformats.keys import SigningKey, generate_signing
 from tests.support.bus_attacks import (
+    Sent,
     case_of,
     in_quarantine,
     last_snapshot,
@@ -112,7 +113,7 @@ async def test_a_forged_case_is_set_aside_and_holds_nothing(hub: InnerHub, name:
     data = {**opened_snapshot(hub, await last_snapshot(hub, case)), "version": 2, "markings": []}
     before = hub.counts("sharing", ["case_file", "decision", "disclosure", "delivery"])
     await set_aside(
-        hub, "sharing", topics.CASE, build(hub, data), str(case).encode(), reason, holds=False
+        hub, Sent("sharing", topics.CASE, build(hub, data), str(case).encode()), reason, holds=False
     )
     assert hub.counts("sharing", list(before)) == before
     await released(hub)
@@ -156,7 +157,7 @@ async def test_nobody_speaks_on_an_agencys_own_topic_for_it(hub: InnerHub) -> No
     topic = topics.inbound("northmoor-idva")
     for sender in (hub.caller(POLICE).tokens._signing, signer(hub, "referral")):
         value = sealed(hub, sender, {"receipt": "x" * 40}, type_="hub.saved-receipt")
-        await set_aside(hub, "sharing", topic, value, b"k", "wrong-source", holds=False)
+        await set_aside(hub, Sent("sharing", topic, value, b"k"), "wrong-source", holds=False)
     await released(hub)
 
 
@@ -180,7 +181,9 @@ async def test_an_authentic_case_that_cannot_be_processed_holds_that_case_alone(
     case = case_of(hub, await released(hub))
     data = {**opened_snapshot(hub, await last_snapshot(hub, case)), **changes}
     value = sealed(hub, signer(hub, "referral"), data, stream=str(case), seq=90, **envelope)
-    await set_aside(hub, "sharing", topics.CASE, value, str(case).encode(), reason, holds=True)
+    await set_aside(
+        hub, Sent("sharing", topics.CASE, value, str(case).encode()), reason, holds=True
+    )
     await released(hub)
 
 
@@ -199,7 +202,10 @@ async def test_a_hold_stops_the_release_of_its_case_and_a_replay_lets_it_go(hub:
         hub, signer(hub, "referral"), batch.data(), type_=AuditBatch.TYPE, stream=str(case), seq=2
     )
     await set_aside(
-        hub, "sharing", topics.CASE, value, str(case).encode(), "event-not-handled", holds=True
+        hub,
+        Sent("sharing", topics.CASE, value, str(case).encode()),
+        "event-not-handled",
+        holds=True,
     )
     await hub.client("operator").switch("audit", "resume")
     await released(hub)

@@ -12,6 +12,7 @@ from common.events.audit import AuditBatchV1, AuditRejected
 from hubformats.ids import opaque
 from hubformats.keys import generate_signing
 from tests.support.bus_attacks import (
+    Sent,
     batch_of,
     case_of,
     good_record,
@@ -48,7 +49,9 @@ async def test_only_the_service_itself_writes_to_its_audit_topic(
     value = sealed(
         hub, key, batch_of(src, item(1, good_record(hub))), to="audit", type_=AuditBatchV1.TYPE
     )
-    await set_aside(hub, "audit", topics.audit("referral"), value, b"src", reason, holds=False)
+    await set_aside(
+        hub, Sent("audit", topics.audit("referral"), value, b"src"), reason, holds=False
+    )
     assert hub.rows("audit", "SELECT count(*) FROM entry WHERE src = ?", src) == [(0,)]
     await released(hub)
 
@@ -67,7 +70,10 @@ async def test_a_broken_batch_is_set_aside_and_the_next_is_taken(hub: InnerHub, 
     )
     value, reason = (value[:-9], "malformed") if known else (value, "event-unknown")
     await set_aside(
-        hub, "audit", topics.audit("referral"), value, opaque().encode(), reason, holds=not known
+        hub,
+        Sent("audit", topics.audit("referral"), value, opaque().encode()),
+        reason,
+        holds=not known,
     )
     await released(hub)
 
@@ -164,7 +170,9 @@ async def test_a_rejected_record_blocks_its_disclosure_alone_and_a_forged_reject
     recipient_, src, epoch, seq = hub.rows("sharing", query, case.hex)[0]
     said = AuditRejected(src=src, epoch=epoch, seq=seq, code="record-malformed", index=1).data()
     forged = sealed(hub, generate_signing("svc:audit"), said, type_=AuditRejected.TYPE)
-    await set_aside(hub, "sharing", topics.AUDIT_RECEIPT, forged, b"x", "unknown-key", holds=False)
+    await set_aside(
+        hub, Sent("sharing", topics.AUDIT_RECEIPT, forged, b"x"), "unknown-key", holds=False
+    )
     assert await hub.outcomes(referral, until="decided") == {"decided"}
 
     real = sealed(hub, signer(hub, "audit"), said, type_=AuditRejected.TYPE)

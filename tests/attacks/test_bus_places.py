@@ -17,6 +17,7 @@ from hubformats.ids import opaque, uuid7
 from hubformats.keys import SigningKey
 from tests.support.bus_attacks import (
     CLOCK,
+    Sent,
     case_of,
     last_snapshot,
     opened_snapshot,
@@ -63,10 +64,7 @@ async def test_an_agencys_key_erases_no_case(hub: InnerHub) -> None:
     forged = sealed(hub, stolen(hub), said.data(), type_=SubjectErased.TYPE)
     await set_aside(
         hub,
-        "sharing",
-        topics.inbound(HOUSING),
-        forged,
-        str(case_id).encode(),
+        Sent("sharing", topics.inbound(HOUSING), forged, str(case_id).encode()),
         "wrong-topic",
         holds=True,
     )
@@ -81,7 +79,10 @@ async def test_an_agencys_key_holds_no_case_but_its_own_words(hub: InnerHub, typ
     forged = sealed(hub, stolen(hub), data, type_=type_)
     reason = "wrong-topic" if type_ == "hub.case-snapshot" else "event-unknown"
     await set_aside(
-        hub, "sharing", topics.inbound(HOUSING), forged, str(case_id).encode(), reason, holds=True
+        hub,
+        Sent("sharing", topics.inbound(HOUSING), forged, str(case_id).encode()),
+        reason,
+        holds=True,
     )
     # New facts of that very case leave all the same.
     body = {**FULL, "externalReference": f"T-{opaque(9)}", "completes": referral}
@@ -109,7 +110,10 @@ async def test_referral_believes_sharing_alone(hub: InnerHub) -> None:
     )
     forged = sealed(hub, stolen(hub), said.data(), to="referral", type_=DisclosureReleased.TYPE)
     await set_aside(
-        hub, "referral", topics.SHARING, forged, str(case_id).encode(), "wrong-source", holds=False
+        hub,
+        Sent("referral", topics.SHARING, forged, str(case_id).encode()),
+        "wrong-source",
+        holds=False,
     )
     read = await hub.call(
         POLICE, "GET", "referral", f"/v1/referrals/{referral}", scope="referral.read"

@@ -16,6 +16,7 @@ from hubformats.agency_events import SavedReceipt
 from hubformats.ids import opaque
 from hubpartner.delivery import saved_receipt
 from tests.support.bus_attacks import (
+    Sent,
     batch_of,
     good_record,
     item,
@@ -67,7 +68,7 @@ async def test_what_a_suspended_agency_said_counts_once_when_the_operator_replay
     await until(
         lambda: directory.fresh() and directory.suspended(IDVA), "sharing knows of the suspension"
     )
-    await set_aside(hub, "sharing", topic, value, b"receipts", "agency-suspended", holds=True)
+    await set_aside(hub, Sent("sharing", topic, value, b"receipts"), "agency-suspended", holds=True)
     (row,) = await operator.quarantine("sharing", topic=topic)
     assert (row["reason"], row["sender"], row["holds"]) == ("agency-suspended", IDVA, True)
     assert receipt[:40] not in json.dumps(row)
@@ -104,7 +105,7 @@ async def test_two_operators_at_once_apply_it_once(hub: InnerHub) -> None:
     await operator.suspend(IDVA, "exercise")
     directory = hub.frame("sharing").directory
     await until(lambda: directory.suspended(IDVA), "sharing knows of the suspension")
-    await set_aside(hub, "sharing", topic, value, b"receipts", "agency-suspended", holds=True)
+    await set_aside(hub, Sent("sharing", topic, value, b"receipts"), "agency-suspended", holds=True)
     await operator.restore(IDVA)
     await until(lambda: not directory.suspended(IDVA), "sharing knows that it is over")
     both = await asyncio.gather(*(operator.replay("sharing", topic=topic) for _ in range(2)))
@@ -131,7 +132,7 @@ async def test_a_batch_that_is_not_the_services_own_does_not_enter_the_log_by_re
     )
     value = sealed(hub, key, claimed, to="audit", type_=AuditBatch.TYPE)
     topic = topics.audit("referral")
-    await set_aside(hub, "audit", topic, value, b"src", "wrong-source", holds=False)
+    await set_aside(hub, Sent("audit", topic, value, b"src"), "wrong-source", holds=False)
     came_to = await hub.client("operator").replay("audit", topic=topic)
     assert came_to["applied"] == 0
     assert came_to["stillAside"] >= 1
@@ -151,7 +152,7 @@ async def test_bytes_copied_to_another_quarantine_topic_are_judged_by_the_topic_
         hub, idva.profile.signing, SavedReceipt(receipt="x" * 40).data(), type_=SavedReceipt.TYPE
     )
     first, other = topics.inbound("northmoor-health"), topics.inbound(IDVA)
-    await set_aside(hub, "sharing", first, value, b"k", "wrong-source", holds=False)
+    await set_aside(hub, Sent("sharing", first, value, b"k"), "wrong-source", holds=False)
     (copy,) = [
         record
         for record in await hub.hub.bus.read(topics.quarantine(first))
@@ -208,7 +209,7 @@ async def test_the_list_comes_in_pages(hub: InnerHub) -> None:
     topic = topics.inbound("northmoor-school")
     values = [f"no envelope {n}".encode() for n in range(3)]
     for value in values:
-        await set_aside(hub, "sharing", topic, value, b"k", "malformed", holds=False)
+        await set_aside(hub, Sent("sharing", topic, value, b"k"), "malformed", holds=False)
     found: list[str] = []
     path = f"/v1/operator/quarantine?topic={topic}&limit=2"
     first = (await hub.call("operator", "GET", "sharing", path, scope="agency.manage")).json()
@@ -248,7 +249,7 @@ async def test_a_forgery_is_let_go_of_for_good_with_its_reason_on_record(hub: In
             SavedReceipt(receipt=f"{number}" * 40).data(),
             type_=SavedReceipt.TYPE,
         )
-        await set_aside(hub, "sharing", topic, value, b"k", "wrong-source", holds=False)
+        await set_aside(hub, Sent("sharing", topic, value, b"k"), "wrong-source", holds=False)
     first, _ = [
         row["digest"] for row in await hub.client("operator").quarantine("sharing", topic=topic)
     ]
@@ -283,7 +284,7 @@ async def test_an_authentic_one_is_let_go_of_by_its_digest_alone_and_holds_nothi
         SavedReceipt(receipt="no receipt at all, but signed by them").data(),
         type_=SavedReceipt.TYPE,
     )
-    await set_aside(hub, "sharing", topic, value, b"held", "receipt-malformed", holds=True)
+    await set_aside(hub, Sent("sharing", topic, value, b"held"), "receipt-malformed", holds=True)
     (row,) = [
         each
         for each in await hub.client("operator").quarantine("sharing", topic=topic)
@@ -313,7 +314,7 @@ async def test_a_replay_reads_a_flooded_quarantine_a_piece_at_a_time_and_no_furt
         SavedReceipt(receipt="y" * 40).data(),
         type_=SavedReceipt.TYPE,
     )
-    await set_aside(hub, "sharing", topic, value, b"k", "wrong-source", holds=False)
+    await set_aside(hub, Sent("sharing", topic, value, b"k"), "wrong-source", holds=False)
     await hub.hub.bus.publish(
         [Outgoing(topics.quarantine(topic), b"k", b"flood") for _ in range(300)]
     )

@@ -14,7 +14,7 @@ from hubformats.agency_events import EnvelopeSetAside
 from hubformats.envelope import EnvelopeRefused, digest, peek
 from hubformats.keys import SigningKey
 from hubformats.package_proof import PackageRefused
-from tests.support.bus_attacks import released, sealed, set_aside, settled, until
+from tests.support.bus_attacks import Sent, released, sealed, set_aside, settled, until
 from tests.support.inner_hub import POLICE, InnerHub, inner_hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -62,7 +62,7 @@ async def until_heard(hub: InnerHub, agency: str, count: int) -> list[EnvelopeSe
 async def test_the_sender_hears_why_and_what_to_do(hub: InnerHub) -> None:
     value = bad_receipt(hub, HOUSING)
     await set_aside(
-        hub, "sharing", topics.inbound(HOUSING), value, b"k", "receipt-malformed", holds=True
+        hub, Sent("sharing", topics.inbound(HOUSING), value, b"k"), "receipt-malformed", holds=True
     )
     (notice,) = await until_heard(hub, HOUSING, 1)
     clear = peek(value)
@@ -84,7 +84,10 @@ async def test_a_notice_waits_for_its_entry_in_the_log(hub: InnerHub) -> None:
     try:
         value = bad_receipt(hub, POLICE)
         await set_aside(
-            hub, "sharing", topics.inbound(POLICE), value, b"p", "receipt-malformed", holds=True
+            hub,
+            Sent("sharing", topics.inbound(POLICE), value, b"p"),
+            "receipt-malformed",
+            holds=True,
         )
         await until(
             lambda: hub.rows("sharing", "SELECT id FROM notice WHERE agency = ?", POLICE), "kept"
@@ -100,7 +103,7 @@ async def test_the_same_envelope_again_is_told_of_once(hub: InnerHub) -> None:
     before = len(await heard(hub, HOUSING))
     value = bad_receipt(hub, HOUSING)
     await set_aside(
-        hub, "sharing", topics.inbound(HOUSING), value, b"a", "receipt-malformed", holds=True
+        hub, Sent("sharing", topics.inbound(HOUSING), value, b"a"), "receipt-malformed", holds=True
     )
     await until_heard(hub, HOUSING, before + 1)
     await hub.hub.bus.publish([Outgoing(topics.inbound(HOUSING), b"a", value, ())])
@@ -116,10 +119,13 @@ async def test_nobody_is_told_of_what_nobody_vouches_for(hub: InnerHub) -> None:
     counts = {agency: len(await heard(hub, agency)) for agency in (HOUSING, POLICE)}
     value = bad_receipt(hub, POLICE)
     await set_aside(
-        hub, "sharing", topics.inbound(HOUSING), value, b"f", "wrong-source", holds=False
+        hub, Sent("sharing", topics.inbound(HOUSING), value, b"f"), "wrong-source", holds=False
     )
     await set_aside(
-        hub, "sharing", topics.inbound(HOUSING), b"no envelope", b"f", "malformed", holds=False
+        hub,
+        Sent("sharing", topics.inbound(HOUSING), b"no envelope", b"f"),
+        "malformed",
+        holds=False,
     )
     await settled(hub, ["notice", "outbox"])
     assert {agency: len(await heard(hub, agency)) for agency in (HOUSING, POLICE)} == counts

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -43,24 +44,19 @@ def sealed(
     *,
     to: str = "sharing",
     type_: str = CaseSnapshot.TYPE,
-    version: int = 1,
-    stream: str = "",
-    seq: int = 1,
+    **said: Any,
 ) -> bytes:
-    """An envelope any sender with this key could make."""
-    return seal(
-        Message(
-            type=type_,
-            version=version,
-            data=data,
-            stream=stream or f"test/{opaque()}",
-            seq=seq,
-            id=uuid7(),
-            issued_at=CLOCK.now(),
-        ),
-        sender=sender,
-        recipients=[recipient(hub, to)],
+    """An envelope any sender with this key could make; `said` replaces parts of the message."""
+    message = Message(
+        type=type_,
+        version=1,
+        data=data,
+        stream=f"test/{opaque()}",
+        seq=1,
+        id=uuid7(),
+        issued_at=CLOCK.now(),
     )
+    return seal(replace(message, **said), sender=sender, recipients=[recipient(hub, to)])
 
 
 async def until(test: Callable[[], Any], what: str, seconds: float = 15.0) -> Any:
@@ -110,24 +106,33 @@ async def in_quarantine(hub: InnerHub, topic: str, value: bytes) -> list[Incomin
     ]
 
 
-async def set_aside(
-    hub: InnerHub, service: str, topic: str, value: bytes, key: bytes, reason: str, *, holds: bool
-) -> None:
+@dataclass(frozen=True)
+class Sent:
+    """Bytes on a topic, and the service that reads them there."""
+
+    service: str
+    topic: str
+    value: bytes
+    key: bytes
+
+
+async def set_aside(hub: InnerHub, sent: Sent, reason: str, *, holds: bool) -> None:
     """Publish, and see it in quarantine: untouched, once, with its reason; it holds its case or it
     does not.
     """
-    await hub.hub.bus.publish([Outgoing(topic, key, value, ())])
+    await hub.hub.bus.publish([Outgoing(sent.topic, sent.key, sent.value, ())])
     for _ in range(200):
-        found = await in_quarantine(hub, topic, value)
+        found = await in_quarantine(hub, sent.topic, sent.value)
         if found:
             break
         await asyncio.sleep(0.05)
     assert [(record.key, dict(record.headers)["hub-reason"]) for record in found] == [
-        (key, reason.encode())
+        (sent.key, reason.encode())
     ]
-    frame = hub.frame(service)
+    frame = hub.frame(sent.service)
     assert (
-        await frame.database.read(lambda connection: frame.inbox.held(connection, key=key)) is holds
+        await frame.database.read(lambda connection: frame.inbox.held(connection, key=sent.key))
+        is holds
     )
 
 

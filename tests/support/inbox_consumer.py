@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import Column, Integer, Table, insert, select
@@ -132,27 +132,21 @@ def envelope(
     seq: int,
     *,
     type: str = SubjectErased.TYPE,  # noqa: A002
-    version: int = 1,
-    data: dict[str, Any] | None = None,
-    id: UUID | None = None,  # noqa: A002
     sender: SigningKey = SIGNING["svc:referral"],
     to: str = "svc:sharing",
+    **said: Any,
 ) -> Outgoing:
-    value = seal(
-        Message(
-            type=type,
-            version=version,
-            data=data
-            if data is not None
-            else SubjectErased(subject_id=uuid7(), case_ids=(), erased_at=AT).data(),
-            stream="case-1",
-            seq=seq,
-            id=id or uuid7(),
-            issued_at=AT,
-        ),
-        sender=sender,
-        recipients=[OPENING[to].public()],
+    """An envelope on the case topic; `said` replaces parts of the message."""
+    message = Message(
+        type=type,
+        version=1,
+        data=SubjectErased(subject_id=uuid7(), case_ids=(), erased_at=AT).data(),
+        stream="case-1",
+        seq=seq,
+        id=uuid7(),
+        issued_at=AT,
     )
+    value = seal(replace(message, **said), sender=sender, recipients=[OPENING[to].public()])
     return Outgoing(topics.CASE, b"case-1", value)
 
 

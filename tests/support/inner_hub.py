@@ -118,15 +118,14 @@ class InnerHub:
         path: str,
         *,
         scope: str = "referral.write",
-        token: str | None = None,
-        key: str | None = None,
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> httpx2.Response:
-        """One request by a caller with a token of its own (or `token`); `key` is the
-        Idempotency-Key, made up for a POST.
+        """One request by a caller with a token of its own, or with `token`.
+
+        `key` is the Idempotency-Key, made up for a POST; empty for none.
         """
-        caller = self.caller(who)
+        caller, token, key = self.caller(who), more.pop("token", None), more.pop("key", None)
         token = await caller.tokens.token(self.url(service), scope) if token is None else token
         given = {
             **self.proven(caller.tokens.dpop_key, method, service, path, token),

@@ -5,7 +5,6 @@ import json
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 from joserfc.jwe import GeneralJSONEncryption, encrypt_json
@@ -43,24 +42,20 @@ def sealed(
     *,
     recipients: list[RecipientKey] | None = None,
     sender: SigningKey = POLICE,
-    stream: str = "northmoor-police/svc:sharing",
-    seq: int = 3,
-    type_: str = "hub.referral.made",
-    version: int = 1,
-    issued_at: datetime = datetime(2026, 11, 20, 9, 30, tzinfo=UTC),
-    id_: UUID = ID,
+    **said: Any,
 ) -> bytes:
-    """A small envelope from the police to sharing, or as asked."""
+    """A small envelope from the police to sharing, or as asked; `said` replaces its parts."""
+    message = Message(
+        type="hub.referral.made",
+        version=1,
+        data={"reference": "A1"} if data is None else data,
+        stream="northmoor-police/svc:sharing",
+        seq=3,
+        id=ID,
+        issued_at=datetime(2026, 11, 20, 9, 30, tzinfo=UTC),
+    )
     return seal(
-        Message(
-            type=type_,
-            version=version,
-            data={"reference": "A1"} if data is None else data,
-            stream=stream,
-            seq=seq,
-            id=id_,
-            issued_at=issued_at,
-        ),
+        replace(message, **said),
         sender=sender,
         recipients=[SHARING.public()] if recipients is None else recipients,
     )
@@ -177,7 +172,7 @@ def test_the_largest_envelope_stays_under_the_limit() -> None:
         {"seq": -1},
         {"seq": 2**53},
         {"version": -1},
-        {"type_": ""},
+        {"type": ""},
         {"data": {"weight": 1.5}},
         {"data": {"name": "\ud800"}},
     ],

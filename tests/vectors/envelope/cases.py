@@ -70,7 +70,7 @@ def _two_different_audiences(name: str) -> bytes:
 def _two_with_one_epk(name: str) -> bytes:
     recipients = [craft.IDVA.public(), craft.HOUSING.public()]
     jws = craft.signed(name, aud=["northmoor-housing", "northmoor-idva"])
-    return craft.packed(name, jws, recipients=recipients, protect=["epk"])
+    return craft.packed(name, jws, recipients=recipients, protect={"epk": False})
 
 
 def _aad_edit(name: str) -> bytes:
@@ -108,13 +108,13 @@ CASES = (
     ),
     Case(
         "epk_protected",
-        _liar(protect=["epk"]),
+        _liar(protect={"epk": False}),
         "opened",
         "nothing; a lone recipient's epk is protected, as npm jose does it",
     ),
     Case(
         "all_protected",
-        _liar(protect=["alg", "epk", "kid"]),
+        _liar(protect=dict.fromkeys(("alg", "epk", "kid"), False)),
         "opened",
         "nothing; a lone recipient's whole header is protected",
     ),
@@ -299,7 +299,7 @@ CASES = (
     ),
     Case(
         "epk_twice",
-        _liar(protect=["epk"], keep=True),
+        _liar(protect={"epk": True}),
         "malformed",
         "a header member both protected and not",
     ),

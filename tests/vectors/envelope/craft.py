@@ -105,23 +105,22 @@ def packed(
     clear: Mapping[str, Any] | None = None,
     header: Mapping[str, Any] | None = None,
     recipients: Sequence[RecipientKey] = (IDVA.public(),),
-    protect: Sequence[str] = (),
-    keep: bool = False,
+    protect: Mapping[str, bool] | None = None,
 ) -> bytes:
     """An envelope around any statement with any clear metadata and header: what a liar with the
     right library could send.
 
-    `protect` names members of the first entry's header to put into the protected header (and, with
-    `keep`, to leave there too).
+    `protect` names members of the first entry's header to put into the protected header; a member
+    that is True there is left where it was, too.
     """
     entropy = NamedEntropy(name)
     cek, iv = entropy.octets(32), entropy.octets(12)
     entries = [jwe.wrap(cek, key, entropy) for key in recipients]
-    moved = {member: entries[0]["header"][member] for member in protect}
-    if not keep:
-        entries[0]["header"] = {
-            member: value for member, value in entries[0]["header"].items() if member not in moved
-        }
+    wanted = protect or {}
+    moved = {member: entries[0]["header"][member] for member in wanted}
+    entries[0]["header"] = {
+        member: value for member, value in entries[0]["header"].items() if wanted.get(member, True)
+    }
     aad = b64u(canonical({**clear_of(jws), **(clear or {})}))
     protected = b64u(
         canonical(

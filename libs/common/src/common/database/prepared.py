@@ -177,8 +177,8 @@ def _answering(
     if not columns:
         return None, ()
     # What has no name of its own, such as a count, gets its place as one.
-    # Names known at run time only
-    row = namedtuple("Row", [column.key or "" for column in columns], rename=True)  # type: ignore[misc]  # noqa: PYI024
+    names = [column.key or "" for column in columns]  # known at run time only
+    row = namedtuple("Row", names, rename=True)  # type: ignore[misc]  # noqa: PYI024
     converters = tuple(
         column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
     )

@@ -184,8 +184,11 @@ class Releases:
         What may not be sealed now stays, and must not hide what stands behind it.
         """
         after: UUID | None = None
-        # Read at once, never kept
-        while page := await self._store.read(lambda view: find(view.disclosures, after)):  # noqa: B023
+
+        def look(view: ReleaseView) -> tuple[Due, ...]:
+            return find(view.disclosures, after)
+
+        while page := await self._store.read(look):
             for due in page:
                 await self._seal_again(due, seal)
             after = page[-1].delivery_id
