@@ -23,6 +23,7 @@ PRACTITIONERS: Final = frozenset(
 )
 FRONT_LINE: Final = PRACTITIONERS | {"safeguarding_lead"}
 AUTHORITY: Final = frozenset({"idva_manager", "marac_coordinator"})
+OFFICERS: Final = frozenset({"privacy_officer"})
 SECOND_PERSONS: Final = AUTHORITY | {"privacy_officer"}
 OPERATOR: Final = frozenset({"operator"})
 
@@ -60,6 +61,11 @@ PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {
         "GET /v1/notices": (FRONT_LINE, 200),
         "POST /v1/disclosures/{delivery_id}/receipt": (FRONT_LINE, 422),
         "POST /v1/disclosures/{delivery_id}/acknowledgement": (FRONT_LINE, 422),
+        "GET /v1/second-looks": (OFFICERS, 200),
+        "GET /v1/second-looks/{look_id}": (OFFICERS, 404),
+        "POST /v1/second-looks/{look_id}/owner": (OFFICERS, 404),
+        "POST /v1/second-looks/{look_id}/outcome": (OFFICERS, 422),
+        "GET /v1/second-look-reasons": (OFFICERS, 200),
         "GET /v1/agreements": (EVERYBODY, 200),
         "POST /v1/decisions/preview": (PRACTITIONERS, 422),
         "GET /v1/disclosures": (PRACTITIONERS, 422),

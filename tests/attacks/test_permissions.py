@@ -201,6 +201,8 @@ READS = {
         "GET /v1/veto-liftings/{lifting_id}",
     },
     "sharing": {
+        "GET /v1/second-looks",
+        "GET /v1/second-looks/{look_id}",
         "GET /v1/inbox",
         "GET /v1/inbox/{delivery_id}",
         "POST /v1/decisions/preview",

@@ -20,6 +20,7 @@ LIFT = {"reasonCode": "no_longer_so", "reason": WORDS}
 TOM = {"sub": "p-tom", "agency": POLICE, "roles": ["police_officer"]}
 JESS = {"sub": "p-jess", "agency": POLICE, "roles": ["marac_coordinator"]}
 OWEN = {"sub": "p-owen", "agency": "northmoor", "roles": ["privacy_officer"]}
+GRACE = {"sub": "p-grace", "agency": "northmoor", "roles": ["privacy_officer"]}
 NADIA = {"sub": "p-nadia", "agency": HOUSING, "roles": ["idva_manager"]}
 
 
@@ -234,3 +235,45 @@ async def test_sharing_obeys_a_veto_and_its_lifting(hub: InnerHub) -> None:
             break
         await asyncio.sleep(0.1)
     assert await packages(hub, referral["caseReference"]) == 1
+
+
+async def looks(hub: InnerHub, who: dict[str, Any], reference: str) -> list[dict[str, Any]]:
+    """What of this case waits for the officer's second look."""
+    now = int(CLOCK.now().timestamp())
+    given = {"client_id": "portal", "acr": "urn:hub:acr:demo", "auth_time": now, **who}
+    read = hub.minted(POLICE, "sharing", scope="case.read", **given)
+    found = await hub.call(POLICE, "GET", "sharing", "/v1/second-looks", token=read)
+    assert found.status_code == 200, found.text
+    return [each for each in found.json()["items"] if each["caseReference"] == reference]
+
+
+async def test_each_step_of_a_lifting_is_looked_at_by_an_officer_who_took_no_part(
+    hub: InnerHub,
+) -> None:
+    _, lifting = await asked(hub, "conflict")
+    shown = await hub.call(POLICE, "GET", "referral", lifting, token=token(hub, OWEN, "case.read"))
+    reference = shown.json()["caseReference"]
+    assert (await post(hub, f"{lifting}/confirmation", OWEN, LIFT)).status_code == 201
+    found: list[dict[str, Any]] = []
+    for _ in range(100):
+        found = await looks(hub, GRACE, reference)
+        if len(found) == 2:
+            break
+        await asyncio.sleep(0.1)
+    assert [each["act"] for each in found] == ["veto_lifted", "veto_lifting_asked"]
+    assert {each["role"] for each in found[0]["parties"]} == {"police_officer", "privacy_officer"}
+    mine = await looks(hub, OWEN, reference)
+    assert [each["act"] for each in mine] == ["veto_lifting_asked"], "his own is his deputy's"
+    path = f"/v1/second-looks/{found[0]['lookId']}"
+    body = {"outcome": "reasonable", "reasonCode": "needed", "reason": WORDS}
+
+    async def say(who: dict[str, Any]) -> httpx2.Response:
+        now = int(CLOCK.now().timestamp())
+        given = {"client_id": "portal", "acr": "urn:hub:acr:demo", "auth_time": now, **who}
+        write = hub.minted(POLICE, "sharing", scope="case.write", **given)
+        return await hub.call(POLICE, "POST", "sharing", f"{path}/outcome", token=write, json=body)
+
+    problem(await say(OWEN), 404, "not-found")
+    problem(await say(JESS), 403, "forbidden")
+    assert (await say(GRACE)).json()["state"] == "reasonable"
+    problem(await say(GRACE), 409, "conflict")

@@ -7,9 +7,12 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 import pytest
+from sqlalchemy import func, select
 
 from common.attempts import Attempt
 from common.events.case import Marking
+from common.outbox.tables import OUTBOX
+from common.topics import CASE
 from hubformats.ids import uuid7
 from referral.cases.model.authority import NotAllowed
 from referral.cases.ports import Cases
@@ -26,8 +29,8 @@ from referral.vetoes.model import (
     Party,
     VetoKind,
 )
-from referral.vetoes.ports import Liftings, VetoStore, VetoTx
-from referral.vetoes.repository import SqlLiftings
+from referral.vetoes.ports import Liftings, SecondLooks, VetoStore, VetoTx
+from referral.vetoes.repository import BusSecondLooks, SqlLiftings
 from referral.wiring import ReferralStore, ReferralTx
 from tests.contract.test_referral_ports import erase
 from tests.support.port_suites import Held
@@ -44,7 +47,9 @@ from tests.support.referral_fakes import (
     granted,
     person,
 )
+from tests.support.referral_fakes import Held as ReferralHeld
 from tests.support.referral_forms import full
+from tests.support.referral_look_fakes import FakeSecondLooks
 from tests.support.referral_ports import READ, store
 
 __all__ = ["store"]
@@ -54,6 +59,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 PORTS: Final = (
     Held(Cases, (SqlCases,), FakeCases),
     Held(Liftings, (SqlLiftings,), FakeLiftings),
+    Held(SecondLooks, (BusSecondLooks,), FakeSecondLooks),
     Held(VetoTx, (ReferralTx,), FakeTx),
     Held(VetoStore, (ReferralStore,), FakeStore),
 )
@@ -196,3 +202,32 @@ async def test_nothing_of_a_lifting_opens_once_its_case_is_erased(store: Referra
     await erase(store, one.case_id)
     assert await kept(store, one) is None
     assert one.state is LiftState.ASKED
+
+
+async def told(store: ReferralStore) -> int:
+    """How much sharing was told about second looks, and about nothing else, or is to be told."""
+    held = getattr(store, "held", None)
+    if isinstance(held, ReferralHeld):
+        return len(held.looks)
+    query = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.topic == CASE)
+    database = store._database
+    return await database.read(lambda connection: int(connection.execute(query).scalar_one()))
+
+
+async def test_a_second_look_is_filed_with_the_transaction_or_not_at_all(
+    store: ReferralStore,
+) -> None:
+    one = lifting((await sent(store)).case.outline.case_id)
+    before = await told(store)
+
+    def fails(tx: Any) -> None:
+        tx.second_looks.file(one, "veto_lifting_asked", "no_longer_so", AT)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await store.write(fails)
+    assert await told(store) == before
+    await store.write(
+        lambda tx: tx.second_looks.file(one, "veto_lifting_asked", "no_longer_so", AT)
+    )
+    assert await told(store) == before + 1

@@ -17,9 +17,11 @@ from hubformats.clock import Clock
 from identity.bootstrap.model.northmoor import AGENCIES
 from portal.auditing.ports import AuditingPorts
 from portal.emergency.ports import EmergencyPorts
+from portal.second_look.ports import SecondLookPorts
 from portal.shell.model import Grantings, Person, Session
 from portal.shell.ports import ShellPorts
 from portal.sign_in.ports import SignInPorts
+from portal.vetoes.ports import VetoPorts
 from portal.wiring import Adapters, build
 from portal.work.model import Waiting
 from portal.work.ports import WorkPorts
@@ -36,6 +38,7 @@ from tests.support.portal_fakes import (
     MemorySessions,
 )
 from tests.support.portal_packages import BASE, DELIVERY, ME, SERVICES, keyring, keys
+from tests.support.portal_veto_fakes import MemoryLooks, MemoryVetoes
 
 COOKIE = "visit"
 
@@ -55,6 +58,8 @@ class PortalHarness:
     recorder: MemoryRecorder
     log: MemoryAuditLog
     releases: MemoryReleases
+    looks: MemoryLooks
+    vetoes: MemoryVetoes
 
     async def get(self, path: str) -> httpx2.Response:
         """A page as the signed-in person gets it."""
@@ -109,6 +114,8 @@ async def portal_harness(value: bytes, folder: Path, **who: Any) -> AsyncIterato
             MemoryRecorder(done),
             MemoryAuditLog(done),
             MemoryReleases(done),
+            MemoryLooks(done),
+            MemoryVetoes(done),
         )
         await harness.sessions.put(COOKIE, session)
         service = await _service(folder, harness)
@@ -132,6 +139,8 @@ async def _service(folder: Path, harness: PortalHarness) -> Service:
             ),
             AuditingPorts(lambda _: harness.log),
             EmergencyPorts(lambda _: harness.releases),
+            SecondLookPorts(lambda _: harness.looks),
+            VetoPorts(lambda _: harness.vetoes),
         )
 
     bus = EmbeddedBus(folder / "bus.db", topics.topics(tuple(AGENCIES)), clock=harness.clock)

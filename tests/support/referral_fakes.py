@@ -33,6 +33,7 @@ from referral.vetoes.model import Lifting, LiftingOver, LiftState
 from referral.vetoes.use_cases import VetoContext
 from referral.wiring import rule_book, veto_rules
 from tests.support.answers import Answers, once
+from tests.support.referral_look_fakes import FakeSecondLooks, Told
 
 T = TypeVar("T")
 POLICE, HOUSING = "northmoor-police", "northmoor-housing"
@@ -79,6 +80,7 @@ class Held:
     answers: Answers = field(default_factory=dict)
     entries: list[AuditEntry] = field(default_factory=list)
     liftings: dict[UUID, Lifting] = field(default_factory=dict)
+    looks: list[Told] = field(default_factory=list)
     erased: set[UUID] = field(default_factory=set)
     """Cases and people whose keys were destroyed."""
     not_indexed: set[UUID] = field(default_factory=set)
@@ -97,6 +99,7 @@ class Held:
             dict(self.answers),
             list(self.entries),
             dict(self.liftings),
+            list(self.looks),
             set(self.erased),
             set(self.not_indexed),
         )
@@ -468,6 +471,7 @@ class FakeTx:
         self.refused = FakeRefused(self.held)
         self.sent = FakeSent(self.held)
         self.liftings = FakeLiftings(self.held)
+        self.second_looks = FakeSecondLooks(self.held.looks)
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """Keep the answer."""

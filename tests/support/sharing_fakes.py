@@ -46,6 +46,7 @@ from sharing.disclosures.model.disclosure import (
 from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import Due, Stuck, Unproven
 from sharing.inbox.model import AuthorisedDelivery, Delivery, Shown, authorised_delivery
+from tests.support.look_fakes import FakeSecondLooks
 from tests.support.sharing_decision_fakes import FakeDecisions
 from tests.support.sharing_kept import Kept
 
@@ -438,6 +439,7 @@ class FakeTx:
         self.disclosures = FakeDisclosures(kept)
         self.inbox = FakeInbox(kept, clock, directory)
         self.delays = FakeDelays(kept)
+        self.second_looks = FakeSecondLooks(kept.looks)
 
     def record(self, entry: AuditEntry) -> Record:
         self.kept.records.append(entry)

@@ -12,6 +12,7 @@ from sharing.decisions.model import SharingDecision
 from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.model.evidence import Evidence
 from sharing.inbox.model import Delivery
+from tests.support.look_fakes import KeptLooks
 
 
 @dataclass(slots=True)
@@ -32,3 +33,4 @@ class Kept:
     """Records that the log has refused."""
     records: list[AuditEntry] = field(default_factory=list)
     told: list[tuple[UUID, Event]] = field(default_factory=list)
+    looks: KeptLooks = field(default_factory=KeptLooks)

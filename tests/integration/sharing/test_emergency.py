@@ -59,7 +59,7 @@ def person(
         "kind": "person",
         "agency": POLICE,
         "roles": frozenset({"marac_coordinator"}),
-        "scopes": frozenset({"sharing.request"}),
+        "scopes": frozenset({"sharing.request", "case.read"}),
         "acr": "urn:hub:acr:passkey",
         "auth_time": int(harness.clock.now().timestamp()),
     }
@@ -96,6 +96,13 @@ async def test_a_promise_leaves_and_the_proof_follows(harness: SharingHarness) -
         str(waiting.id),
     )
     assert WHY.text not in repr(await harness.records())
+    officer = person(
+        harness, "see_second_looks", roles=frozenset({"privacy_officer"}), subject="p-owen"
+    )
+    (look,) = await harness.store.write(
+        lambda tx: tx.second_looks.listed(officer, 10, waiting=True)
+    )
+    assert (look.act, look.reason_code, look.case_id) == ("emergency_release", WHY.code, CASE)
     assert [e.proof for e in await harness.told() if isinstance(e, DisclosureReleased)] == [
         "promised"
     ]

@@ -22,10 +22,10 @@ from hubformats.keys import generate_signing
 from hubpartner.answers import ProblemAnswer
 from hubpartner.calls import Call
 from hubpartner.delivery import Delivery, saved_receipt
-from sharing.agreements.repository import AgreementRefused
+from sharing.agreements.repository import AgreementRefused, signature_path
 from sharing.decisions.use_cases.run import DecisionContext
 from sharing.disclosures.worker import Releases
-from sharing.wiring import sign_agreement, signature_path
+from sharing.wiring import sign_agreement
 from tests.support.road import BASE, Road, example, road, until
 
 IDVA, CARE, SUPPORT, POLICE = (

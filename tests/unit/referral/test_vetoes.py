@@ -158,6 +158,10 @@ def test_asking_lifts_nothing_and_a_second_person_does() -> None:
     lifting, version = confirm(tx, JESS, lifting_id)
     assert (lifting.state, version) == (LiftState.CONFIRMED, 3)
     assert veto_id not in in_force(tx)
+    assert tx.held.looks == [
+        ("veto_lifting_asked", "no_longer_so", ("issuer|tom",), NOW),
+        ("veto_lifted", "no_longer_so", ("issuer|tom", "issuer|jess"), NOW),
+    ], "each step that asked for a fresh sign-in is looked at again"
     entry = tx.held.entries[-1]
     assert (entry.justification_code, entry.reason_code) == ("no_longer_so", "lifting-confirmed")
     assert WORDS not in str(replace(entry, detail={}))

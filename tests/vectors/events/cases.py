@@ -23,6 +23,7 @@ from common.events.case import (
     Fact,
     Marking,
     RiskSummary,
+    SecondLookDue,
     SubjectErased,
 )
 from common.events.identity import (
@@ -232,6 +233,18 @@ EXAMPLES: tuple[Event, ...] = (
         found_at=AT,
     ),
     SavedReceipt(receipt="e30.e30.AA"),
+    SecondLookDue(look_id=DELIVERY, case_id=CASE, act="a", reason_code="r", actors=(), at=AT),
+    SecondLookDue(
+        look_id=DELIVERY,
+        case_id=CASE,
+        act="veto_lifted",
+        reason_code="no_longer_so",
+        actors=(
+            ("issuer|per-1", "northmoor-police", "police_officer"),
+            ("issuer|per-2", "northmoor", "privacy_officer"),
+        ),
+        at=AT,
+    ),
     SubjectErased(subject_id=VICTIM, case_ids=(), erased_at=AT),
     SubjectErased(subject_id=VICTIM, case_ids=(CASE,), erased_at=AT),
 )

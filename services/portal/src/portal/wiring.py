@@ -28,6 +28,9 @@ from portal.context import Context
 from portal.emergency import routes as emergency_routes
 from portal.emergency.client import SharingReleases
 from portal.emergency.ports import EmergencyPorts
+from portal.second_look import routes as second_look_routes
+from portal.second_look.client import SharingLooks
+from portal.second_look.ports import SecondLookPorts
 from portal.shell.client import PersonCalls
 from portal.shell.model import Session
 from portal.shell.ports import ShellPorts
@@ -39,6 +42,9 @@ from portal.sign_in import routes as sign_in_routes
 from portal.sign_in.client import Authorizer, IdentityPeople, PersonTokens
 from portal.sign_in.ports import SignInPorts
 from portal.tables import TABLES
+from portal.vetoes import routes as veto_routes
+from portal.vetoes.client import ReferralVetoes
+from portal.vetoes.ports import VetoPorts
 from portal.work import routes as work_routes
 from portal.work.client import SharingDeliveries
 from portal.work.ports import WorkPorts
@@ -62,6 +68,8 @@ class Adapters:
     work: WorkPorts
     auditing: AuditingPorts
     emergency: EmergencyPorts
+    second_look: SecondLookPorts
+    vetoes: VetoPorts
 
 
 async def build(
@@ -93,6 +101,8 @@ async def build(
         WorkPorts: behind.work,
         AuditingPorts: behind.auditing,
         EmergencyPorts: behind.emergency,
+        SecondLookPorts: behind.second_look,
+        VetoPorts: behind.vetoes,
     }
     app = create_app(_api(settings), frame.runtime, provides=provides, answers=work_routes.PROBLEMS)
     register(app)
@@ -109,6 +119,8 @@ def _api(settings: Settings) -> Api:
             screens.router,
             work_routes.router,
             emergency_routes.router,
+            second_look_routes.router,
+            veto_routes.router,
             auditing_routes.router,
             assets.router,
         ),
@@ -130,6 +142,7 @@ def real_adapters(frame: Frame) -> Adapters:
         clock=frame.clock,
     )
     urls = {
+        "referral": settings.referral_url,
         "sharing": settings.sharing_url,
         "audit": settings.audit_url,
         "identity": settings.identity_url,
@@ -152,6 +165,8 @@ def real_adapters(frame: Frame) -> Adapters:
         ),
         AuditingPorts(lambda session: ServiceAuditLog(calls(session))),
         EmergencyPorts(lambda session: SharingReleases(calls(session))),
+        SecondLookPorts(lambda session: SharingLooks(calls(session))),
+        VetoPorts(lambda session: ReferralVetoes(calls(session))),
     )
 
 

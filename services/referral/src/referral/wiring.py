@@ -45,7 +45,7 @@ from referral.tables import SUBJECT_KEY, TABLES
 from referral.vetoes import routes as veto_routes
 from referral.vetoes.model import VetoRules, read_rules
 from referral.vetoes.ports import VetoStore
-from referral.vetoes.repository import SqlLiftings
+from referral.vetoes.repository import BusSecondLooks, SqlLiftings
 from referral.vetoes.use_cases import VetoContext
 
 T = TypeVar("T")
@@ -94,6 +94,7 @@ class ReferralTx:
         self.outcomes = SqlOutcomes(unit.connection)
         self.refused = SqlRefused(unit, given.index_key)
         self.liftings = SqlLiftings(unit.connection, given.subject_keys)
+        self.second_looks = BusSecondLooks(unit, given.outbox)
         self.sent = SqlSent(unit, given.subject_keys, given.index_key)
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:

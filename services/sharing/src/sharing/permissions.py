@@ -9,6 +9,7 @@ from typing import Final
 
 from common.access import SECOND_FACTOR, Permission
 
+_OFFICERS: Final = frozenset({"privacy_officer"})
 _AUTHORITY: Final = frozenset({"idva_manager", "marac_coordinator"})
 
 ACTIONS: Final[Mapping[str, Permission]] = {
@@ -31,6 +32,9 @@ ACTIONS: Final[Mapping[str, Permission]] = {
         acr=SECOND_FACTOR,
         step_up=timedelta(minutes=15),
     ),
+    "see_second_looks": Permission("case.read", "consultation", person=True, roles=_OFFICERS),
+    "read_look_reasons": Permission("case.read", "operation", person=True, roles=_OFFICERS),
+    "review_second_look": Permission("case.write", "alteration", person=True, roles=_OFFICERS),
     "see_stuck": Permission("agency.manage", "operation"),
     "decide_again": Permission("agency.manage", "disclosure"),
 }

@@ -25,8 +25,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.orm import registry
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from common.audit_trail import AuditTrail
 from common.database import (
@@ -39,7 +38,6 @@ from common.database import (
     UtcDateTime,
     UuidType,
     among,
-    new_metadata,
 )
 from common.inbox import Inbox
 from common.outbox import Outbox
@@ -53,25 +51,19 @@ from common.web.frame import Frame, frame_tables
 from hubformats.audit_record import AuditEntry
 from hubformats.clock import Clock
 from sharing.context import SERVICE_ACTOR
+from sharing.look_tables import METADATA as EVERY_TABLE
+from sharing.look_tables import Row
 
 _log = logging.getLogger("hub.sharing")
 ROW_ALTERED: Final = "row-altered"
 
-METADATA = new_metadata()
-
+METADATA = EVERY_TABLE
 
 # Written the same way in the index and in the query: only then does a database see that the index
 # serves it. What they hold is a sliver of all that ever left, and the worker's upkeep asks for it
 # every half minute.
 ON_PROMISE: Final = text("standing = 'promised'")
 NOT_SAVED: Final = text("state = 'released' AND standing <> '' AND saved_at IS NULL")
-
-
-class Row(SQLModel, registry=registry(metadata=METADATA)):
-    """Base of every table class of this service.
-
-    Repositories write their rows by Core statements.
-    """
 
 
 class CaseRow(Row, table=True):
@@ -200,6 +192,7 @@ SKIPPED_SUSPENDED = Table(
     Column("case_id", UuidType, primary_key=True, index=True),
     Column("since", UtcDateTime, nullable=False),
 )
+
 
 # The truth of what was delivered: an agency's topic and its inbox are two doors to these rows.
 DELIVERY = Table(

@@ -28,13 +28,19 @@ from common.web.frame import Frame, Host, Subscription
 from common.web.paging import Cursors
 from common.web.service import Service
 from hubformats.audit_record import AuditEntry
-from hubformats.bootstrap import OPERATOR, SERVICE_KEY
-from hubformats.canonical import parse
+from hubformats.bootstrap import SERVICE_KEY
 from hubformats.clock import Clock
-from hubformats.keys import generate_signing, signing_from_jwk
+from hubformats.keys import generate_signing
 from hubformats.tlog import Verifier
 from sharing.agreements import routes as agreements_routes
-from sharing.agreements.repository import Bundle, CedarRules, load, read_bundle, sign_bundle
+from sharing.agreements.repository import (
+    Bundle,
+    CedarRules,
+    load,
+    read_bundle,
+    sign_shipped,
+    signature_path,
+)
 from sharing.agreements.use_cases import Agreements
 from sharing.agreements.worker import Reminder
 from sharing.case_keys import CaseKeys
@@ -68,6 +74,11 @@ from sharing.notices.consumers import NoticeConsumer
 from sharing.notices.repository import SqlNotices, SqlNoticeViews
 from sharing.notices.use_cases import NoticeContext
 from sharing.notices.worker import Notifier
+from sharing.second_look import routes as second_look_routes
+from sharing.second_look.consumers import LookConsumer
+from sharing.second_look.repository import SqlSecondLooks, look_book
+from sharing.second_look.use_cases import LookContext
+from sharing.second_look.worker import LookAlarm
 from sharing.tables import TABLES, AlteredRows, RepositoryDeps, RowSeals
 
 T = TypeVar("T")
@@ -84,11 +95,13 @@ ROUTERS: Final = (
     decisions_routes.again,
     delays_routes.router,
     disclosures_routes.router,
+    second_look_routes.router,
 )
 PROBLEMS: Final = {
     **inbox_routes.PROBLEMS,
     **decisions_routes.PROBLEMS,
     **disclosures_routes.PROBLEMS,
+    **second_look_routes.PROBLEMS,
     RowAltered: lambda _error: Problem(
         "unavailable", "What is stored of this was altered; the hub's operator is alarmed."
     ),
@@ -98,7 +111,7 @@ PROBLEMS: Final = {
 class SqlTx:
     """One writing transaction with all its repositories."""
 
-    def __init__(self, unit: Unit, deps: RepositoryDeps) -> None:
+    def __init__(self, unit: Unit, deps: RepositoryDeps, looks: LookContext) -> None:
         self._unit = unit
         self._deps = deps
         keys = CaseKeys(unit, deps)
@@ -107,6 +120,7 @@ class SqlTx:
         self.disclosures = SqlDisclosures(unit, deps, keys)
         self.inbox = SqlInbox(unit, deps, self.disclosures, self.cases)
         self.notices = SqlNotices(unit, deps)
+        self.second_looks = SqlSecondLooks(unit.connection, looks.book)
 
     def record(self, entry: AuditEntry) -> Record:
         """Write an audit record in this transaction."""
@@ -134,9 +148,11 @@ class SqlView:
 class SharingStore:
     """Opens transactions on the service's database; fulfils `sharing.context.Store`."""
 
-    def __init__(self, database: Database, deps: RepositoryDeps, altered: AlteredRows) -> None:
+    def __init__(
+        self, database: Database, opened: Callable[[Unit], SqlTx], altered: AlteredRows
+    ) -> None:
         self._database = database
-        self._deps = deps
+        self._opened = opened
         self._altered = altered
 
     async def write(self, work: Callable[[SqlTx], T]) -> T:
@@ -145,7 +161,7 @@ class SharingStore:
         An altered row that it met is on record before its caller hears anything.
         """
         try:
-            answer = await self._database.write(lambda unit: work(SqlTx(unit, self._deps)))
+            answer = await self._database.write(lambda unit: work(self._opened(unit)))
         finally:
             await self._altered.settle()
         # Crash here: everything is durable and nobody was told; the worker and the callers find it
@@ -182,6 +198,8 @@ class Parts:
     receipts: ReceiptConsumer
     inbound: InboundConsumer
     notices: NoticeConsumer
+    filings: LookConsumer
+    looks: LookContext
     restored: Restored
     reminder: Reminder
     releases: Releases
@@ -210,8 +228,8 @@ async def build(
     others = (outside or real_outside)(frame)
     parts = _assemble(frame, agreements, others)
     frame.keys.watch(parts.releases.keys_moved)
-    parts.cases.register(frame.inbox)
-    parts.inbound.register(frame.inbox)
+    for consumer in (parts.cases, parts.inbound, parts.filings):
+        consumer.register(frame.inbox)
     parts.receipts.register(frame.trail)
     parts.notices.register(frame.inbox, frame.trail)
     for subscription in subscriptions(list(frame.bootstrap.agencies)):
@@ -261,14 +279,15 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
         releases.wake()
 
     deps = RepositoryDeps.over(frame, altered, arrivals.arrived, after_proof)
-    store = SharingStore(frame.database, deps, altered)
+    looks = LookContext(deciding, look_book(frame.bootstrap.area.id, keyring))
 
     def opened(unit: Unit) -> SqlTx:
-        return SqlTx(unit, deps)
+        return SqlTx(unit, deps, looks)
 
+    store = SharingStore(frame.database, opened, altered)
     restored, reminder = Restored(store, deciding), Reminder(agreements, deciding)
-    rounds = (restored.step, reminder.step, Notifier(store, telling).step, altered.settle)
-    releases = Releases(store, releasing, outside.checks, rounds)
+    others = (Notifier(store, telling).step, altered.settle, LookAlarm(store, looks).step)
+    releases = Releases(store, releasing, outside.checks, (restored.step, reminder.step, *others))
     return Parts(
         store=store,
         seals=deps.seals,
@@ -281,6 +300,8 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
         receipts=ReceiptConsumer(releasing, opened),
         inbound=InboundConsumer(receiving, opened),
         notices=NoticeConsumer(telling, opened),
+        filings=LookConsumer(opened),
+        looks=looks,
         restored=restored,
         reminder=reminder,
         releases=releases,
@@ -308,6 +329,7 @@ def _provided(frame: Frame, parts: Parts, outside: Outside) -> dict[type[Any], o
         DecisionContext: parts.deciding,
         DirectoryKeys: frame.keys,
         InboxContext: parts.receiving,
+        LookContext: parts.looks,
         Parts: parts,
         Promises: frame.trail,
         ReleaseChecks: outside.checks,
@@ -351,30 +373,9 @@ def agreement(bundle: Bundle, settings: Settings, frame: Frame, on: date) -> Ced
     return rules
 
 
-def signature_path(bootstrap_file: Path, area: str) -> Path:
-    """Say where the operator's signature over an area's agreement lies.
-
-    It is ``agreements/<area>.jws`` beside the bootstrap file.
-    """
-    folder = bootstrap_file if bootstrap_file.is_dir() else bootstrap_file.parent
-    return folder / "agreements" / f"{area}.jws"
-
-
 def sign_agreement(folder: Path, area: str) -> None:
-    """Sign the shipped agreement of an area with the operator's key in a hub folder.
-
-    The signature lies where `agreement` looks for it.
-
-    For hubs whose operator key lies beside them (demonstrations, the stack); elsewhere the operator
-    signs away from the hub.
-    """
-    bundle = read_bundle(area)
-    operator = signing_from_jwk(
-        parse((folder / "keyring" / OPERATOR / "operator.json").read_bytes()), OPERATOR
-    )
-    place = signature_path(folder, area)
-    place.parent.mkdir(mode=0o700, exist_ok=True)
-    place.write_text(sign_bundle(bundle, operator) + "\n", "utf-8")
+    """Sign an area's shipped agreement with the operator's key in a hub folder."""
+    sign_shipped(folder, area)
 
 
 def _referral(frame: Frame) -> ServiceClient:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from common.events.audit import AuditBatch, AuditBatchV1, AuditReceipts, AuditRejected
-from common.events.case import CaseSnapshot, SubjectErased
+from common.events.case import CaseSnapshot, SecondLookDue, SubjectErased
 from common.events.identity import (
     AgencyRestored,
     AgencySuspended,
@@ -45,6 +45,7 @@ ALL: tuple[type[Event], ...] = (
     KeyRetired,
     PromiseBroken,
     SavedReceipt,
+    SecondLookDue,
     SnapshotDecided,
     SubjectErased,
 )

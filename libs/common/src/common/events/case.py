@@ -43,9 +43,7 @@ class CaseSubject(Part):
 
 
 class RiskSummary(Part):
-    """Score, what is not known, and the level with the rule that gave it; under one dated
-    instrument and rule set.
-    """
+    """Score, what is not known, and the level with its rule, by a dated instrument and rule set."""
 
     instrument: str
     instrument_version: str
@@ -98,9 +96,7 @@ class CaseSnapshot(Event):
     referral_id: UUID
     referrer_agency: str
     source: str = ""
-    """How the referral came to be, in the form's words; whoever reports for a third party is told
-    only that it arrived.
-    """
+    """How the referral came to be; who reports for a third party hears only that it arrived."""
     area: str
     kind: str
     occurred_at: datetime
@@ -116,6 +112,21 @@ class CaseSnapshot(Event):
     consent: Consent
     markings: tuple[Marking, ...] = ()
     facts: tuple[Fact, ...]
+
+
+class SecondLookDue(Event):
+    """People did what somebody else must look at again."""
+
+    TYPE: ClassVar[str] = "hub.second-look-due"
+    VERSION: ClassVar[int] = 1
+
+    look_id: UUID
+    case_id: UUID
+    act: str
+    reason_code: str
+    actors: tuple[tuple[str, ...], ...]
+    """Issuer with subject, agency and role of each, as the audit log names them."""
+    at: datetime
 
 
 class SubjectErased(Event):

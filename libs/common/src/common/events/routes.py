@@ -5,7 +5,7 @@ from typing import Final
 
 from common import topics
 from common.events.audit import AuditBatch, AuditBatchV1, AuditReceipts, AuditRejected
-from common.events.case import CaseSnapshot, SubjectErased
+from common.events.case import CaseSnapshot, SecondLookDue, SubjectErased
 from common.events.identity import (
     AgencyRestored,
     AgencySuspended,
@@ -31,7 +31,7 @@ from hubformats.event import Event
 Events = tuple[type[Event], ...]
 
 SHARED: Final[Mapping[str, Events]] = {
-    topics.CASE: (CaseSnapshot, SubjectErased),
+    topics.CASE: (CaseSnapshot, SecondLookDue, SubjectErased),
     topics.CASE_BULK: (CaseSnapshot, SubjectErased),
     topics.SHARING: (
         SnapshotDecided,

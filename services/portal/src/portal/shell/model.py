@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from common.access import Principal
-from portal.permissions import AUTHORITY
+from portal.permissions import AUTHORITY, OFFICERS, SECOND_PERSONS
 
 IDLE: Final = timedelta(minutes=15)
 ABSOLUTE: Final = timedelta(hours=8)
@@ -52,7 +52,23 @@ class Person:
     @property
     def reads_deliveries(self) -> bool:
         """Tell whether the work list is theirs."""
-        return not self.is_auditor and "operator" not in self.roles
+        others = {"auditor", "operator", *OFFICERS}
+        return others.isdisjoint(self.roles)
+
+    @property
+    def sets_vetoes(self) -> bool:
+        """Tell whether vetoes on the agency's own referrals are theirs."""
+        return self.reads_deliveries
+
+    @property
+    def is_second_person(self) -> bool:
+        """Tell whether they answer when a veto is to be lifted; referral judges again."""
+        return not SECOND_PERSONS.isdisjoint(self.roles)
+
+    @property
+    def is_privacy_officer(self) -> bool:
+        """Tell whether the queue of second looks is theirs."""
+        return not OFFICERS.isdisjoint(self.roles)
 
     @property
     def may_release(self) -> bool:
@@ -65,6 +81,8 @@ class Person:
     @property
     def first_screen(self) -> str:
         """Tell where a visit begins."""
+        if self.is_privacy_officer:
+            return "/second-looks"
         return (
             "/audit-log" if self.is_auditor else "/work" if self.reads_deliveries else "/no-screens"
         )

@@ -51,12 +51,28 @@ class Liftings(Protocol):
         ...
 
 
+class SecondLooks(Protocol):
+    """Tells the keeper of the second-look queue what people did."""
+
+    def file(self, lifting: Lifting, act: str, code: str, at: datetime) -> None:
+        """Have a step of a lifting looked at again by somebody who took no part in it.
+
+        Obligation: it is sent if the transaction commits, once for each step.
+        """
+        ...
+
+
 class VetoTx(CaseTx, Protocol):
     """One transaction that reaches cases and liftings."""
 
     @property
     def liftings(self) -> Liftings:
         """The requests to lift vetoes."""
+        ...
+
+    @property
+    def second_looks(self) -> SecondLooks:
+        """The queue of second looks, which sharing keeps."""
         ...
 
 

@@ -9,7 +9,12 @@ from uuid import UUID
 from sqlalchemy import Connection, insert, select, true, update
 
 from common.access import Granted
+from common.database import Unit
+from common.events.case import SecondLookDue
+from common.outbox import Outbox
 from common.sealed import SubjectKey, SubjectKeys
+from common.topics import CASE
+from hubformats.ids import uuid7
 from referral.cases.model.authority import (
     AuthorisedCase,
     NotAllowed,
@@ -114,6 +119,30 @@ class SqlLiftings:
         """Open them; none of a case whose key was destroyed."""
         key = self._keys.load(self._conn, {case_id}).get(case_id)
         return {} if key is None else {row["id"]: _lifting(row, key) for row in rows}
+
+
+class BusSecondLooks:
+    """Fulfils `vetoes.ports.SecondLooks` by an event to sharing."""
+
+    def __init__(self, unit: Unit, outbox: Outbox) -> None:
+        self._unit = unit
+        self._outbox = outbox
+
+    def file(self, lifting: Lifting, act: str, code: str, at: datetime) -> None:
+        """Send it on the case's stream. Whoever asked and whoever settled it both took part."""
+        parties = [each for each in (lifting.asked_by, lifting.settled_by) if each is not None]
+        due = SecondLookDue(
+            look_id=uuid7(),
+            case_id=lifting.case_id,
+            act=act,
+            reason_code=code,
+            actors=tuple((each.subject, each.agency, each.role) for each in parties),
+            at=at,
+        )
+        stream = str(lifting.case_id)
+        self._outbox.send(
+            self._unit, topic=CASE, key=stream, event=due, to=["svc:sharing"], stream=stream
+        )
 
 
 def _lifting(row: Mapping[str, Any], key: SubjectKey) -> Lifting:

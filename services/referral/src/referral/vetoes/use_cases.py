@@ -173,6 +173,7 @@ def ask_lifting(
         lapses_at=now + rules.waits,
     )
     tx.liftings.add(proof, lifting)
+    tx.second_looks.file(lifting, "veto_lifting_asked", grounds.code, now)
     tx.record(_of_lifting(given.context, granted, proof, lifting, grounds))
     return lifting
 
@@ -243,6 +244,7 @@ def settle_lifting(
     settled = lifting.settle(step, party_of(granted), now)
     if step is LiftStep.CONFIRM:
         version = _lift(tx, proof, lifting, now)
+        tx.second_looks.file(settled, "veto_lifted", grounds.code, now)
     tx.liftings.replace(proof, lifting, settled)
     tx.record(_of_lifting(context, granted, proof, settled, grounds, version))
     return settled, version

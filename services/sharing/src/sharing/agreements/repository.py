@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, Final
 
 import cedarpy
@@ -15,9 +16,10 @@ from pydantic import ValidationError
 
 from common.events.case import CaseSnapshot
 from hubformats import jws
-from hubformats.canonical import b64u, canonical
+from hubformats.bootstrap import OPERATOR
+from hubformats.canonical import b64u, canonical, parse
 from hubformats.categories import CATEGORIES
-from hubformats.keys import SigningKey, VerificationKey
+from hubformats.keys import SigningKey, VerificationKey, signing_from_jwk
 from sharing.agreements.model import RULE_FAILED, Agreement, Question, Ruling, Terms, child_present
 from sharing.directory.model import Agency
 
@@ -331,3 +333,29 @@ def _ruling(result: cedarpy.AuthzResult) -> Ruling:
         permitted=result.decision is cedarpy.Decision.Allow,
         reasons=tuple(sorted(result.diagnostics.reasons)),
     )
+
+
+def signature_path(bootstrap_file: Path, area: str) -> Path:
+    """Say where the operator's signature over an area's agreement lies.
+
+    It is ``agreements/<area>.jws`` beside the bootstrap file.
+    """
+    folder = bootstrap_file if bootstrap_file.is_dir() else bootstrap_file.parent
+    return folder / "agreements" / f"{area}.jws"
+
+
+def sign_shipped(folder: Path, area: str) -> None:
+    """Sign the shipped agreement of an area with the operator's key in a hub folder.
+
+    The signature lies where `agreement` looks for it.
+
+    For hubs whose operator key lies beside them (demonstrations, the stack); elsewhere the operator
+    signs away from the hub.
+    """
+    bundle = read_bundle(area)
+    operator = signing_from_jwk(
+        parse((folder / "keyring" / OPERATOR / "operator.json").read_bytes()), OPERATOR
+    )
+    place = signature_path(folder, area)
+    place.parent.mkdir(mode=0o700, exist_ok=True)
+    place.write_text(sign_bundle(bundle, operator) + "\n", "utf-8")

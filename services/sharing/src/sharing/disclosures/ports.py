@@ -15,6 +15,7 @@ from sharing.content.model.projection import Kind
 from sharing.context import Writing
 from sharing.disclosures.model.disclosure import AuthorisedDisclosure, Disclosure, Hold, State
 from sharing.disclosures.model.evidence import Evidence
+from sharing.second_look.ports import FilingTx
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,10 @@ class ReleaseTx(Writing, Protocol):
     def inbox(self) -> InboxWriter:
         """The agencies' inboxes."""
         ...
+
+
+class EmergencyTx(ReleaseTx, FilingTx, Protocol):
+    """One writing transaction of an emergency release, which is filed for a second look."""
 
 
 @dataclass(frozen=True, slots=True)

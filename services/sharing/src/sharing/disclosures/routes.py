@@ -18,9 +18,9 @@ from sharing.context import Store
 from sharing.depends import TrailDep, demand_readable, guard
 from sharing.disclosures.model.disclosure import Disclosure, Moved, Standing
 from sharing.disclosures.ports import (
+    EmergencyTx,
     Promises,
     ReleaseChecks,
-    ReleaseTx,
     ReleaseView,
     Stuck,
     Unproven,
@@ -73,7 +73,7 @@ class Parts:
     """What every route here works with."""
 
     context: Annotated[ReleaseContext, Depends(provided(ReleaseContext))]
-    store: Annotated[Store[ReleaseTx, ReleaseView], Depends(provided(Store))]
+    store: Annotated[Store[EmergencyTx, ReleaseView], Depends(provided(Store))]
     checks: Annotated[ReleaseChecks, Depends(provided(ReleaseChecks))]
     promises: Annotated[Promises, Depends(provided(Promises))]
     trail: TrailDep

@@ -10,9 +10,10 @@ from hubformats.audit_record import Actor, AuditEntry
 from sharing.cases.model import CaseFile
 from sharing.disclosures.model.disclosure import Disclosure, Hold, Step
 from sharing.disclosures.model.evidence import Prepared
-from sharing.disclosures.ports import CaseState, ReleaseTx, Unproven
+from sharing.disclosures.ports import CaseState, EmergencyTx, ReleaseTx, Unproven
 from sharing.disclosures.use_cases.last_look import reason_against
 from sharing.disclosures.use_cases.steps import ReleaseContext, entry, send
+from sharing.second_look.model import Act, Filed
 
 UNPROVEN_SHOWN: Final = 100
 """What waits and is urgent first, then the newest; anything else can still be asked for by its id.
@@ -111,7 +112,7 @@ def prepare_emergency(
 
 
 def release_in_emergency(
-    tx: ReleaseTx, context: ReleaseContext, granted: Granted, delivery_id: UUID, on: OnPromise
+    tx: EmergencyTx, context: ReleaseContext, granted: Granted, delivery_id: UUID, on: OnPromise
 ) -> None:
     """Send with a promise instead of a proof, on a person's word; vetoes hold all the same.
 
@@ -139,6 +140,17 @@ def release_in_emergency(
             justification_code=on.why.code,
             emergency=True,
             detail={"reason": on.why.text},
+        )
+    )
+    # The record's own id names the act: it is released once, so one item is filed.
+    tx.second_looks.file(
+        Filed(
+            id=disclosure.record_id,
+            act=Act.EMERGENCY_RELEASE,
+            reason_code=on.why.code,
+            case_id=disclosure.case_id,
+            actors=(on.why.actor,),
+            at=context.now(),
         )
     )
     prepared = Prepared(disclosure, tx.disclosures.evidence(authorised))

@@ -1,0 +1,123 @@
+"""Routes of the second look: the queue, one item, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from starlette.responses import Response
+
+from common.access import Granted
+from common.web.provided import gathered, provided
+from portal.depends import ContextDep
+from portal.second_look import model
+from portal.second_look.ports import Looks, SecondLookPorts
+from portal.shell.model import CallRefused, NoAnswer
+from portal.shell.routes.layout import ShowDep, see_other
+from portal.shell.routes.session import ANYONE, FormDep, SessionDep, may
+
+router = APIRouter(prefix="/second-looks", include_in_schema=False, dependencies=[ANYONE])
+
+See = Annotated[Granted, may("see_second_looks")]
+Review = Annotated[Granted, may("review_second_look")]
+
+
+@dataclass(frozen=True, slots=True)
+class SecondLook:
+    """What these routes work with."""
+
+    context: ContextDep
+    ports: Annotated[SecondLookPorts, Depends(provided(SecondLookPorts))]
+    show: ShowDep
+    session: SessionDep
+
+    @property
+    def looks(self) -> Looks:
+        """Return the queue as this person may use it."""
+        return self.ports.looks_for(self.session)
+
+    async def page(
+        self,
+        granted: Granted,
+        look_id: str,
+        typed: Mapping[str, str],
+        wrong: Mapping[str, str],
+        status: int = 200,
+    ) -> Response:
+        """Render one item, with what stands against what was typed."""
+        look = await self.looks.one(granted, look_id)
+        reasons = await self.looks.reasons(granted)
+        summary = [{"text": text, "href": f"#{name or 'answer'}"} for name, text in wrong.items()]
+        return self.show(
+            "second_look/look.html",
+            status,
+            look=look,
+            acts=model.ACTS,
+            states=model.STATES,
+            owners=model.OWNERS,
+            agencies=self.context.agencies,
+            choices=model.choices(look, reasons),
+            meaning=_meaning(look, reasons),
+            summary=summary,
+            errors={name: {"text": text} for name, text in wrong.items() if name},
+            typed={name: typed.get(name, "") for name in model.FIELDS},
+        )
+
+
+SecondLookDep = Annotated[SecondLook, Depends(gathered(SecondLook))]
+
+
+@router.get("")
+async def show_queue(here: SecondLookDep, granted: See, closed: str = "") -> Response:
+    """Show what waits, soonest due first; on request what was closed."""
+    found = await here.looks.listed(granted, closed=closed == "yes")
+    return here.show(
+        "second_look/queue.html",
+        looks=found,
+        closed=closed == "yes",
+        overdue=sum(1 for each in found if each.overdue),
+        acts=model.ACTS,
+        states=model.STATES,
+        owners=model.OWNERS,
+    )
+
+
+@router.get("/{look_id}")
+async def show_look(here: SecondLookDep, granted: See, look_id: UUID) -> Response:
+    """Show one item."""
+    return await here.page(granted, str(look_id), {}, {})
+
+
+@router.post("/{look_id}/owner")
+async def take(here: SecondLookDep, granted: Review, look_id: UUID, _typed: FormDep) -> Response:
+    """Say that this person looks at it."""
+    await here.looks.take(granted, str(look_id))
+    return see_other(f"/second-looks/{look_id}")
+
+
+@router.post("/{look_id}")
+async def answer(here: SecondLookDep, granted: Review, look_id: UUID, typed: FormDep) -> Response:
+    """Say what came of it. Whatever stands against it, nothing typed is lost."""
+    asked, looks = str(look_id), here.looks
+    look = await looks.one(granted, asked)
+    allowed = model.choices(look, await looks.reasons(granted))
+    status, wrong = 422, model.problems(typed, allowed)
+    if not wrong:
+        outcome, _, code = typed["answer"].partition("/")
+        try:
+            await looks.answer(granted, asked, outcome, code, typed["reason"].strip())
+        except CallRefused as refused:
+            if refused.status != 409:
+                raise
+            status, wrong = 409, {"": model.MOVED}
+        except NoAnswer:
+            status, wrong = 503, {"": model.NO_ANSWER}
+        else:
+            return see_other("/second-looks")
+    return await here.page(granted, asked, typed, wrong, status)
+
+
+def _meaning(look: model.Look, reasons: model.Reasons) -> str:
+    every = {code: text for codes in reasons.values() for code, text in codes.items()}
+    return every.get(look.outcome_code, look.outcome_code)

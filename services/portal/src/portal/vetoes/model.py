@@ -1,0 +1,134 @@
+"""Vetoes as people read, set and lift them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+KINDS: Final[dict[str, str]] = {
+    "must_not_disclose": "Must not be disclosed",
+    "location_shield": "Address shield",
+    "conflict": "Conflict of interest",
+    "employee_subject": "A person of the case works there",
+    "informant": "Who told us is protected",
+    "legal_hold": "Legal hold",
+}
+BARRING: Final = frozenset({"conflict", "employee_subject"})
+FIELDS: Final = ("answer", "agency", "reason")
+_SHORTEST, _LONGEST = 10, 2_000
+CONFIRM, REFUSE = "confirm", "refuse"
+_CONFIRMED, _REFUSED = "Lift it", "Leave it"
+WHY_ASK: Final = (
+    "To lift a veto lets something leave that was held back, so the hub asks who you are once more."
+)
+SIGN_IN: Final = "Nothing was done. You signed in too long ago for this: sign in again"
+MOVED: Final = (
+    "Nothing was changed. Somebody was there before you, or the veto is no longer in force"
+)
+SECOND: Final = (
+    "Nothing was lifted. A second person must confirm: not whoever asked, and for this veto "
+    "somebody of another agency"
+)
+NO_ANSWER: Final = "No answer came, so it is not known whether it was kept. Look again first"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A referral of the person's agency."""
+
+    referral_id: str
+    case_reference: str
+    kind: str
+    changed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Veto:
+    """A veto in force."""
+
+    veto_id: str
+    kind: str
+    agency: str
+    category: str
+    person: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lifting:
+    """A request to lift a veto. People are agencies and roles, never names."""
+
+    lifting_id: str
+    veto_id: str
+    kind: str
+    case_reference: str
+    agency: str
+    role: str
+    you: bool
+    reason_code: str
+    asked_at: str
+    lapses_at: str
+    state: str = "asked"
+    veto: Veto | None = None
+    reason: str = field(default="", repr=False)
+    you_may_settle: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CaseVetoes:
+    """The vetoes in force on a case and what was asked about them."""
+
+    case_reference: str
+    vetoes: Sequence[Veto]
+    liftings: Sequence[Lifting]
+
+    def waiting(self, veto_id: str) -> Lifting | None:
+        """Find the request that waits for a second person."""
+        return next(
+            (each for each in self.liftings if (each.veto_id, each.state) == (veto_id, "asked")),
+            None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """The codes of today's rules with their meaning."""
+
+    setting: Mapping[str, Mapping[str, str]]
+    lifting: Mapping[str, str]
+    refusing: Mapping[str, str]
+
+    def meaning(self, code: str) -> str:
+        """Say what a code for lifting or refusing means."""
+        return self.lifting.get(code) or self.refusing.get(code) or code
+
+    def to_set(self) -> dict[str, str]:
+        """List each veto with its reason as one choice."""
+        return {
+            f"{kind}/{code}": f"{KINDS.get(kind, kind)}: {_small(text)}"
+            for kind, codes in self.setting.items()
+            for code, text in codes.items()
+        }
+
+    def to_settle(self) -> dict[str, str]:
+        """List what a second person can answer, each with its reason."""
+        confirm = {f"{CONFIRM}/{c}": f"{_CONFIRMED}: {_small(t)}" for c, t in self.lifting.items()}
+        refuse = {f"{REFUSE}/{c}": f"{_REFUSED}: {_small(t)}" for c, t in self.refusing.items()}
+        return {**confirm, **refuse}
+
+
+def problems(typed: Mapping[str, str], allowed: Mapping[str, str], asked: str) -> dict[str, str]:
+    """Say field by field what to do about it. Empty when it can be sent."""
+    found = {}
+    if typed.get("answer") not in allowed:
+        found["answer"] = asked
+    elif typed["answer"].partition("/")[0] in BARRING and typed.get("agency", "*") == "*":
+        found["agency"] = "Select the agency that is kept out"
+    reason = typed.get("reason", "").strip()
+    if len(reason) < _SHORTEST:
+        found["reason"] = "Say in a sentence why"
+    elif len(reason) > _LONGEST:
+        found["reason"] = "Why must be 2,000 characters or less"
+    return found
+
+
+def _small(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,49 @@
+"""Tables of the second-look queue, and what every table class of this service stands on."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Column, Index
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+from common.database import UtcDateTime, new_metadata
+
+METADATA = new_metadata()
+
+
+class Row(SQLModel, registry=registry(metadata=METADATA)):
+    """Base of every table class of this service.
+
+    Repositories write their rows by Core statements.
+    """
+
+
+class LookRow(Row, table=True):
+    """One item of the second-look queue. It holds no personal data."""
+
+    __tablename__ = "second_look"
+    __table_args__ = (Index("ix_second_look_due", "state", "due_at"),)
+    id: UUID = Field(primary_key=True)
+    """The act's own, so that one heard of twice is one item."""
+    case_id: UUID
+    act: str = Field(max_length=40)
+    reason_code: str = Field(max_length=40)
+    filed_at: datetime = Field(sa_type=UtcDateTime)
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    state: str = Field(max_length=20)
+    owner: str = Field(default="", max_length=64)
+    """Keyed token of the officer who took it."""
+    reviewed_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    outcome_code: str = Field(default="", max_length=40)
+    alarmed_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+
+
+class LookParty(Row, table=True):
+    """Somebody who took part in the act, by a keyed token."""
+
+    __tablename__ = "second_look_party"
+    look_id: UUID = Field(primary_key=True)
+    token: str = Field(primary_key=True, max_length=64)
+    agency: str = Field(max_length=64)
+    role: str = Field(max_length=200)
