@@ -20,9 +20,9 @@ from common import sealed, topics
 from common.bus import Outgoing
 from common.database.writer import Writer
 from common.keyring import files
-from common.keyring import folder as key_folder
 from common.web import idempotency
 from hubformats import jwe
+from hubformats import keyring_folder as key_folder
 from hubformats.audit_record import parts
 from hubformats.keys import SigningKey, VerificationKey
 from standalone.bus import EmbeddedHandle

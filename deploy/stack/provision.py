@@ -163,6 +163,9 @@ class Provisioner:
                 config={
                     "retention.ms": str(topic.retention_hours * HOUR_MS),
                     "cleanup.policy": "delete",
+                    # When an agency's word came is the broker's to say: a thief of its key would
+                    # write any time. Decision 0018.
+                    "message.timestamp.type": "LogAppendTime",
                 },
             )
             for topic in topics

@@ -90,6 +90,7 @@ PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {
         "GET /v1/agencies/{agency_id}": (EVERYBODY, 404),
         "POST /v1/agencies/{agency_id}/suspension": (OPERATOR, 422),
         "DELETE /v1/agencies/{agency_id}/suspension": (OPERATOR, 422),
+        "POST /v1/agencies/{agency_id}/key-retirements": (OPERATOR, 422),
         "GET /v1/me": (EVERYBODY, 404),  # an invented person, whom the bootstrap file does not know
     },
     "portal": _OPERATED,

@@ -131,7 +131,9 @@ TABLE: Final[Mapping[str, Mapping[str, Row | Open]]] = {
         "GET /v1/agencies/{agency_id}": Row(EVERYONE, 404),
         "POST /v1/agencies/{agency_id}/suspension": Row(OPERATOR, 422),
         "DELETE /v1/agencies/{agency_id}/suspension": Row(OPERATOR, 422),
+        "POST /v1/agencies/{agency_id}/key-retirements": Row(AGENCIES | OPERATOR, 422),
         "GET /v1/directory/keys": Open(200),
+        "PUT /v1/directory/services/{service}": Row(SERVICES, 422),
         "GET /v1/me": Row(NOBODY, 403),  # people alone
     },
     # A session cookie decides in the portal; without one its pages say 401 and show the way to sign

@@ -394,12 +394,15 @@ async def test_a_refresh_token_with_another_key_or_more_scope_is_refused(
         )
     ).json()
     refresh = {"grant_type": "refresh_token", "refresh_token": first["refresh_token"]}
-    thief = Party("portal", portal.key, stage.clock)
-    assert (await stage.token(thief, **refresh)).json()["error"] == "invalid_grant"
     assert (await stage.token(portal, **refresh, scope="case.write")).json()[
         "error"
     ] == "invalid_scope"
     assert (await stage.token(portal, **refresh, scope="case.read")).json()["scope"] == "case.read"
+    thief = Party("portal", portal.key, stage.clock)
+    assert (await stage.token(thief, **refresh)).json()["error"] == "invalid_grant"
+    assert await _active(stage, first["access_token"]) is False, "there is a copy: all of it ends"
+    assert (await stage.token(portal, **refresh)).json()["error"] == "invalid_grant"
+    assert any(entry.reason_code == "refresh-token-reused" for entry in stage.sent.entries)
 
 
 async def test_codes_and_refresh_tokens_are_not_in_the_database(

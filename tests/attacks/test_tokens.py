@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from common.events.identity import AgencyRestored, AgencySuspended
+from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeatV2
 from hubformats.canonical import b64u, canonical
 from hubformats.dpop import make_proof
 from hubformats.keys import generate_signing
@@ -324,3 +324,33 @@ async def test_scopes_nobody_defined_grant_nothing(harness: Harness) -> None:
         403,
         "insufficient-scope",
     )
+
+
+async def test_a_token_that_identity_ended_is_refused_though_it_is_remembered(
+    harness: Harness,
+) -> None:
+    issued = int(harness.clock.now().timestamp())
+    ended, other = harness.token(jti="ended"), harness.token(jti="other")
+    for token in (ended, other):
+        assert (await harness.call("GET", "/v1/things/1", token=token)).status_code == 200
+    said = DirectoryHeartbeatV2(
+        at=harness.clock.now(),
+        state_epoch=1,
+        suspended=(),
+        ended_tokens=("ended",),
+        ended_until=0,
+    )
+    harness.directory.apply(said)
+    problem(await harness.call("GET", "/v1/things/1", token=ended), 401, "unauthorized")
+    assert (await harness.call("GET", "/v1/things/1", token=other)).status_code == 200
+    many = {"ended_tokens": (), "ended_until": issued}
+    harness.directory.apply(said.model_copy(update=many))
+    problem(await harness.call("GET", "/v1/things/1", token=other), 401, "unauthorized")
+    harness.clock.advance(1)
+    fresh = harness.token(jti="fresh")
+    assert (await harness.call("GET", "/v1/things/1", token=fresh)).status_code == 200
+
+
+async def test_a_token_without_an_id_could_not_be_ended_and_is_refused(harness: Harness) -> None:
+    refused = await harness.call("GET", "/v1/things/1", token=harness.token(jti=None))
+    problem(refused, 401, "unauthorized")

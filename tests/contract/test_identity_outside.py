@@ -64,7 +64,7 @@ async def beating(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     await database.start()
     await ensure_schema(database, METADATA)
     store = SqlStore(database, clock, sent, sent)
-    pulse = Pulse(store, directory, Area().bootstrap, clock, lambda: None)
+    pulse = Pulse(store, directory, Area().bootstrap, clock, lambda _: None)
     yield Beating(pulse, store, directory, clock, lambda: sent.events)
     await database.stop()
 

@@ -15,9 +15,9 @@ from common.events.identity import AgencyRestored
 from common.testing import ManualClock
 from hubformats.audit_record import Actor, AuditEntry
 from identity.agencies.model import AgencyState
-from identity.agencies.ports import Agencies, AgencyStore, AgencyTx
-from identity.agencies.repository import SqlAgencies
-from identity.oauth.model import SHIFT, Code, Issued, Pushed, TokenFamily
+from identity.agencies.ports import Agencies, AgencyStore, AgencyTx, ServiceKeySets
+from identity.agencies.repository import SqlAgencies, SqlServiceKeySets
+from identity.oauth.model import ENDED_LISTED, SHIFT, Code, Issued, Pushed, TokenFamily
 from identity.oauth.ports import (
     AccessTokens,
     Codes,
@@ -43,6 +43,7 @@ from tests.support.identity_fakes import (
     MemoryIdentity,
     MemoryPushedRequests,
     MemorySeenOnce,
+    MemoryServiceKeySets,
     MemoryTokenFamilies,
     MemoryTx,
 )
@@ -51,6 +52,7 @@ from tests.support.port_suites import Held
 
 PORTS: Final = (
     Held(Agencies, (SqlAgencies,), MemoryAgencies),
+    Held(ServiceKeySets, (SqlServiceKeySets,), MemoryServiceKeySets),
     Held(SeenOnce, (SqlSeenOnce,), MemorySeenOnce),
     Held(PushedRequests, (SqlPushedRequests,), MemoryPushedRequests),
     Held(Codes, (SqlCodes,), MemoryCodes),
@@ -266,3 +268,67 @@ async def test_what_expired_is_purged_and_a_used_code_stays_for_a_shift(kit: Kit
     assert await kit.store.write(lambda tx: tx.purge(kit.clock.now())) == 2
     kit.clock.advance(SHIFT)
     assert await kit.store.write(lambda tx: tx.purge(kit.clock.now())) == 2
+
+
+async def test_ended_tokens_are_named_a_little_past_their_end_and_the_newest_first(
+    kit: Kit,
+) -> None:
+    def begin(tx: Any) -> None:
+        for jti in ("kept", "first", "second"):
+            tx.tokens.save(kit.token(jti))
+        tx.tokens.revoke("first")
+
+    await kit.store.write(begin)
+    kit.clock.advance(1)
+    await kit.store.write(lambda tx: tx.tokens.save(kit.token("third", family="f")))
+    await kit.store.write(lambda tx: (tx.tokens.revoke("second"), tx.tokens.revoke("third")))
+    found = await kit.store.read(lambda tx: tx.ended(kit.clock.now()))
+    assert (found.tokens[0], set(found.tokens), found.until) == (
+        "third",
+        {"first", "second", "third"},
+        0,
+    )
+    kit.clock.advance(309)  # services take a token ten seconds past its end
+    await kit.store.write(lambda tx: tx.purge(kit.clock.now()))
+    assert len((await kit.store.read(lambda tx: tx.ended(kit.clock.now()))).tokens) == 3
+    kit.clock.advance(60)
+    assert (await kit.store.read(lambda tx: tx.ended(kit.clock.now()))).tokens == ()
+
+
+async def test_more_ended_tokens_than_can_be_named_end_everything_issued_until_then(
+    kit: Kit,
+) -> None:
+    def begin(tx: Any) -> None:
+        for number in range(ENDED_LISTED + 1):
+            tx.tokens.save(kit.token(f"t{number}"))
+
+    await kit.store.write(begin)
+    issued = int(kit.clock.now().timestamp())
+    await kit.store.write(lambda tx: tx.end_access("a"))
+    found = await kit.store.read(lambda tx: tx.ended(kit.clock.now()))
+    assert (len(found.tokens), found.until) == (ENDED_LISTED, issued)
+
+
+async def test_a_service_has_one_key_set_the_last_that_was_put(kit: Kit) -> None:
+    def work(tx: Any) -> None:
+        tx.service_keys.put("svc:sharing", "first")
+        tx.service_keys.put("svc:audit", "other")
+        tx.service_keys.put("svc:sharing", "second")
+
+    await kit.store.write(work)
+    found = await kit.store.read(lambda tx: dict(tx.service_keys.all()))
+    assert found == {"svc:sharing": "second", "svc:audit": "other"}
+
+
+async def test_a_clients_tokens_end_without_its_colleagues(kit: Kit) -> None:
+    def begin(tx: Any) -> None:
+        tx.tokens.save(kit.token("mine"))
+        tx.tokens.save(replace(kit.token("other"), client_id="another"))
+        tx.agencies.add(AgencyState("a", "A", "t", "n", {"kty": "EC"}, "old", custodial=False))
+        tx.agencies.set_key_set("a", "new")
+
+    await kit.store.write(begin)
+    assert await kit.store.write(lambda tx: tx.end_client("portal")) == 1
+    assert await kit.store.write(lambda tx: tx.end_client("portal")) == 0
+    found = await kit.store.read(lambda tx: (tx.tokens.find("other"), tx.agencies.find("a")))
+    assert (found[0].revoked, found[1].key_set) == (False, "new")

@@ -25,7 +25,7 @@ HEADS = {
     "referral": {"0006", "subjects_0001"} | BY_ALL,
     "sharing": {"0006", "subjects_0001"} | BY_ALL,
     "audit": {"0002"} | BY_ALL,
-    "identity": {"0001"} | BY_ALL,
+    "identity": {"0002"} | BY_ALL,
     "portal": {"0001"} | BY_ALL,
 }
 

@@ -15,9 +15,20 @@ from common.events.identity import DirectoryHeartbeat
 from hubformats.audit_record import AuditEntry
 from hubformats.bootstrap import Person
 from hubformats.clock import Clock
-from identity.agencies.model import AgencyState
+from identity.agencies.model import AgencyState, Ended
 from identity.directory.ports import TopicAccessUnavailable
-from identity.oauth.model import SHIFT, Authenticated, Code, Issued, Pushed, TokenFamily
+from identity.oauth.model import (
+    ACCESS_TOKEN_LIFE,
+    ENDED_LISTED,
+    SHIFT,
+    SKEW,
+    Authenticated,
+    Code,
+    Issued,
+    Pushed,
+    TokenFamily,
+    seconds,
+)
 
 T = TypeVar("T")
 
@@ -34,6 +45,7 @@ class IdentityRows:
     families: dict[str, TokenFamily] = field(default_factory=dict)
     tokens: dict[str, Issued] = field(default_factory=dict)
     agencies: dict[str, AgencyState] = field(default_factory=dict)
+    service_keys: dict[str, str] = field(default_factory=dict)
     epoch: int = 0
     published: list[Event] = field(default_factory=list)
     recorded: list[AuditEntry] = field(default_factory=list)
@@ -174,6 +186,10 @@ class MemoryAgencies:
         self._rows.agencies[agency] = replace(found, suspended_at=at, reason_code=reason_code)
         return True
 
+    def set_key_set(self, agency: str, key_set: str) -> None:
+        """Serve this set from now on."""
+        self._rows.agencies[agency] = replace(self._rows.agencies[agency], key_set=key_set)
+
     def epoch(self) -> int:
         """Changes so far."""
         return self._rows.epoch
@@ -182,6 +198,21 @@ class MemoryAgencies:
         """One more."""
         self._rows.epoch += 1
         return self._rows.epoch
+
+
+class MemoryServiceKeySets:
+    """Fulfils `ServiceKeySets`."""
+
+    def __init__(self, rows: IdentityRows) -> None:
+        self._rows = rows
+
+    def all(self) -> dict[str, str]:
+        """By owner."""
+        return dict(self._rows.service_keys)
+
+    def put(self, owner: str, key_set: str) -> None:
+        """In place of an earlier one."""
+        self._rows.service_keys[owner] = key_set
 
 
 class MemoryTx:
@@ -195,6 +226,7 @@ class MemoryTx:
         self.families = MemoryTokenFamilies(rows)
         self.tokens = MemoryAccessTokens(rows)
         self.agencies = MemoryAgencies(rows)
+        self.service_keys = MemoryServiceKeySets(rows)
 
     def end_access(self, agency: str) -> int:
         """End every living family and token of an agency."""
@@ -203,6 +235,22 @@ class MemoryTx:
         self._rows.families |= {one.id: replace(one, revoked=True) for one in families}
         self._rows.tokens |= {one.jti: replace(one, revoked=True) for one in tokens}
         return len(families) + len(tokens)
+
+    def end_client(self, client_id: str) -> int:
+        """End every living token of a client."""
+        every = self._rows.tokens.values()
+        tokens = [one for one in every if one.client_id == client_id and not one.revoked]
+        self._rows.tokens |= {one.jti: replace(one, revoked=True) for one in tokens}
+        return len(tokens)
+
+    def ended(self, now: datetime) -> Ended:
+        """List those that were ended, as far as one heartbeat holds them."""
+        every = [one for one in self._rows.tokens.values() if one.revoked]
+        alive = [one for one in every if one.expires_at > now - SKEW]
+        alive.sort(key=lambda one: one.expires_at, reverse=True)
+        over = alive[ENDED_LISTED:]
+        until = seconds(over[0].expires_at - ACCESS_TOKEN_LIFE) if over else 0
+        return Ended(tuple(one.jti for one in alive[:ENDED_LISTED]), until)
 
     def purge(self, now: datetime) -> int:
         """Delete what nobody can present any more."""
@@ -214,7 +262,7 @@ class MemoryTx:
             one.digest: one for one in rows.codes.values() if one.expires_at > now - SHIFT
         }
         rows.families = {one.id: one for one in rows.families.values() if one.expires_at > now}
-        rows.tokens = {one.jti: one for one in rows.tokens.values() if one.expires_at > now}
+        rows.tokens = {one.jti: one for one in rows.tokens.values() if one.expires_at > now - SKEW}
         return before - _count(rows)
 
     def publish(self, event: Event) -> None:

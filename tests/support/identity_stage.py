@@ -291,13 +291,13 @@ async def identity_stage(
     tables = Database(settings.database_url, clock=clock, name="identity")
     store = SqlStore(tables, clock, sent, sent)
     directory = DirectoryState(clock)
-    pulse = build_pulse(store, directory, bootstrap)
+    authority = build_authority(settings, bootstrap, ring, clock)
+    pulse = build_pulse(store, directory, bootstrap, authority)
     transport = httpx2.ASGITransport(app=_under_identity)
     async with httpx2.AsyncClient(transport=transport) as http:
         access = access_for(
             settings, http=http, clock=clock, directory=directory, replay=MemoryReplayGuard()
         )
-        authority = build_authority(settings, bootstrap, ring, clock)
         app = build_app(
             Runtime(settings, access, clock),
             Parts(store, authority, bootstrap, Cursors(bytes(32)), pulse),

@@ -2,6 +2,7 @@
 wants."""
 
 import asyncio
+from pathlib import Path
 from typing import Any, Final
 
 import httpx2
@@ -84,6 +85,12 @@ class Directory:
         self.http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
         self.keys = DirectoryKeys(
             self.area.bootstrap, "http://identity.example.org", self.http, self.clock
+        )
+
+    def restarted(self, kept: Path | None = None) -> DirectoryKeys:
+        """What a new process begins with."""
+        return DirectoryKeys(
+            self.area.bootstrap, "http://identity.example.org", self.http, self.clock, kept
         )
 
     async def _answer(self, request: httpx2.Request) -> httpx2.Response:

@@ -2,7 +2,8 @@
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -41,7 +42,8 @@ class Portal:
     def __init__(self, hub: RunningHub, http: httpx2.AsyncClient) -> None:
         home = hub.stack.folder if isinstance(hub, StackHub) else hub.folder / "hub"
         ring = FileKeyring(home / "keyring" / "portal", passphrase=None, open_allowed=True)
-        self.issuer, self.clock, self.http = hub.url("identity"), SystemClock(), http
+        self.hub, self.http = hub, http
+        self.issuer, self.clock = hub.url("identity"), SystemClock()
         self.dpop = generate_signing("portal")
         self._source = TokenSource(
             self.issuer,
@@ -65,18 +67,39 @@ class Portal:
         )
 
 
-async def as_person(
-    hub: RunningHub, name: str, service: str, scope: str, http: httpx2.AsyncClient
-) -> ServiceClient:
-    """Sign the demo person called `name` in and return their client of `service`."""
+@dataclass(slots=True)
+class SignIn:
+    """A person who has signed in: the code that brought it about, and what it was exchanged for."""
+
+    portal: Portal
+    code: str
+    verifier: str
+    resource: str
+    given: dict[str, Any] = field(default_factory=dict)
+
+    async def redeem(self) -> httpx2.Response:
+        """Present the code."""
+        return await self.portal.post(
+            "/token",
+            grant_type="authorization_code",
+            code=self.code,
+            redirect_uri=_callback(self.portal.hub),
+            code_verifier=self.verifier,
+            resource=self.resource,
+        )
+
+
+async def signed_in(
+    hub: RunningHub, name: str, scope: str, service: str, http: httpx2.AsyncClient
+) -> SignIn:
+    """Sign the demo person called `name` in; the first token is for `service`."""
     person = next(person.id for person in PEOPLE if person.name == name)
     portal, verifier = Portal(hub, http), secrets.token_urlsafe(48)
-    callback = f"{hub.url('portal')}/sign-in/callback"
     challenge = b64u(hashlib.sha256(verifier.encode()).digest())
     pushed = await portal.post(
         "/par",
         response_type="code",
-        redirect_uri=callback,
+        redirect_uri=_callback(hub),
         scope=scope,
         state="st",
         code_challenge=challenge,
@@ -90,20 +113,27 @@ async def as_person(
     )
     assert clicked.status_code == 303, clicked.text
     code = parse_qs(urlsplit(clicked.headers["location"]).query)["code"][0]
-    given = await portal.post(
-        "/token",
-        grant_type="authorization_code",
-        code=code,
-        redirect_uri=callback,
-        code_verifier=verifier,
-        resource=hub.url(service),
-    )
-    assert given.status_code == 200, given.text
-    assert scope in given.json()["scope"].split()
+    made = SignIn(portal, code, verifier, hub.url(service))
+    answer = await made.redeem()
+    assert answer.status_code == 200, answer.text
+    made.given = answer.json()
+    assert scope in made.given["scope"].split()
+    return made
+
+
+async def as_person(
+    hub: RunningHub, name: str, service: str, scope: str, http: httpx2.AsyncClient
+) -> ServiceClient:
+    """Sign the demo person called `name` in and return their client of `service`."""
+    made = await signed_in(hub, name, scope, service, http)
     return ServiceClient(
         hub.url(service),
-        PersonToken(portal.dpop, given.json()["access_token"]),
+        PersonToken(made.portal.dpop, made.given["access_token"]),
         http=http,
-        clock=portal.clock,
+        clock=made.portal.clock,
         timeout=20.0,
     )
+
+
+def _callback(hub: RunningHub) -> str:
+    return f"{hub.url('portal')}/sign-in/callback"

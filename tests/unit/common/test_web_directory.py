@@ -4,13 +4,14 @@ vouch for."""
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import pytest
 
-from common.directory import DirectoryState, DirectoryUnreachable, follow
+from common.directory import DirectoryKeys, DirectoryState, DirectoryUnreachable, follow
 from common.events.identity import (
     AgencyRestored,
     AgencySuspended,
@@ -20,7 +21,14 @@ from common.events.identity import (
 )
 from common.problems import Problem
 from common.testing import ManualClock
-from hubformats.keys import KeyRefused, SigningKey, generate_opening, generate_signing
+from hubformats.bootstrap import sign_key_set
+from hubformats.keys import (
+    KeyRefused,
+    SigningKey,
+    generate_opening,
+    generate_signing,
+    retired_jwk,
+)
 from tests.support.key_directory import POLICE, Directory
 
 IDVA = "northmoor-idva"
@@ -138,13 +146,21 @@ async def directory() -> AsyncIterator[Directory]:
 
 def known(directory: Directory, key: SigningKey) -> bool:
     """Whether the source would verify with this key."""
-    return directory.keys.verification(key.kid) is not None
+    return known_by(directory.keys, key)
 
 
-async def test_the_bootstrap_alone_gives_keys(directory: Directory) -> None:
+def known_by(keys: DirectoryKeys, key: SigningKey) -> bool:
+    """Whether these would."""
+    return keys.verification(key.kid) is not None
+
+
+async def test_the_bootstrap_alone_gives_keys_but_none_of_an_agency_to_believe(
+    directory: Directory,
+) -> None:
+    """It may have been compromised while this process was stopped: identity is asked once first."""
     area = directory.area
+    assert not known(directory, area.first)
     for key, owner in (
-        (area.first, POLICE),
         (area.service, "svc:sharing"),
         (area.operator, "operator"),
     ):
@@ -156,6 +172,36 @@ async def test_the_bootstrap_alone_gives_keys(directory: Directory) -> None:
     assert recipient.kid == area.opening.kid
     assert directory.keys.recipient("northmoor-idva") is None
     assert directory.asked == 0
+    await directory.keys.refresh()
+    assert known(directory, area.first)
+
+
+async def test_a_key_marked_compromised_stays_so_after_a_restart(directory: Directory) -> None:
+    area, since = directory.area, directory.clock.now()
+    jwks = (retired_jwk(area.first.jwk(), since, compromised=True), area.opening.public().jwk())
+    await directory.serve(sign_key_set(POLICE, jwks, area.root, 200))
+    for again in (directory.keys, directory.restarted()):
+        await again.refresh()
+        found = again.verification(area.first.kid)
+        assert found is not None
+        assert (found.status, found.compromised_since) == ("revoked", int(since.timestamp()))
+
+
+async def test_what_was_learnt_outlives_the_process(directory: Directory, tmp_path: Path) -> None:
+    place, area = tmp_path / "sharing-directory.json", directory.area
+    fresh = generate_opening(POLICE)
+    keys = directory.restarted(place)
+    directory.served = {"keySets": {POLICE: area.key_set(200, area.first, fresh)}}
+    await keys.refresh()
+    directory.away = True
+    later = directory.restarted(place).recipient(POLICE)
+    assert later is not None
+    assert later.kid == fresh.kid
+    assert not known_by(directory.restarted(place), area.first), "until identity is asked"
+    place.write_bytes(b"{half")
+    spoilt = directory.restarted(place).recipient(POLICE)
+    assert spoilt is not None
+    assert spoilt.kid == area.opening.kid
 
 
 async def test_a_newer_set_of_the_pinned_root_counts_and_old_signatures_still_verify(
@@ -216,7 +262,9 @@ async def test_a_failing_directory_is_told_and_leaves_what_we_have(
     with pytest.raises(DirectoryUnreachable):
         await directory.keys.refresh()
     assert directory.asked == 1
-    assert known(directory, directory.area.first)
+    recipient = directory.keys.recipient(POLICE)
+    assert recipient is not None
+    assert recipient.kid == directory.area.opening.kid
 
 
 async def test_one_question_for_all_who_wait_and_none_for_ten_seconds(directory: Directory) -> None:
@@ -315,6 +363,7 @@ async def test_retired_keys_verify_and_compromised_ones_never_again(directory: D
     area = directory.area
     retired = KeyRetired(owner=POLICE, kid=area.first.kid, at=directory.clock.now())
     signature = area.first.sign(b"x")
+    await directory.keys.refresh()
     directory.keys.apply(retired)
     found = directory.keys.verification(area.first.kid)
     assert found is not None

@@ -97,7 +97,7 @@ async def test_each_beat_says_who_is_suspended_and_the_old_ones_go(
     await store.write(lambda tx: suspend(tx, operator(store), Change(POLICE, "exercise")))
     woken: list[int] = []
     directory = DirectoryState(store.clock)
-    pulse = Pulse(store, directory, read_bootstrap(folder), store.clock, lambda: woken.append(1))
+    pulse = Pulse(store, directory, read_bootstrap(folder), store.clock, lambda _: woken.append(1))
     told = await pulse.beat()
     assert (told.suspended, told.state_epoch, woken) == ((POLICE,), 1, [1])
     clock = store.clock

@@ -30,6 +30,7 @@ from common.events.identity import (
     AgencyRestored,
     AgencySuspended,
     DirectoryHeartbeat,
+    DirectoryHeartbeatV2,
     KeyPublished,
     KeyRetired,
 )
@@ -187,6 +188,14 @@ EXAMPLES: tuple[Event, ...] = (
     DeliveryAcknowledged(delivery_id=DELIVERY, acknowledged_at=AT, role="duty-idva"),
     DirectoryHeartbeat(at=AT, state_epoch=4, suspended=()),
     DirectoryHeartbeat(at=AT, state_epoch=4, suspended=("northmoor-housing",)),
+    DirectoryHeartbeatV2(at=AT, state_epoch=4, suspended=(), ended_tokens=(), ended_until=0),
+    DirectoryHeartbeatV2(
+        at=AT,
+        state_epoch=4,
+        suspended=("northmoor-housing",),
+        ended_tokens=("S3Jvd2QtYnktYS1qdGk",),
+        ended_until=1_795_255_500,
+    ),
     DisclosureBlocked(**_OUTCOME, delivery_id=DELIVERY, reason_code="veto-newer", blocked_at=AT),
     SnapshotDecided(case_id=CASE, snapshot_version=3, decided_at=AT),
     SnapshotDecided(

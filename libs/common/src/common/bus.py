@@ -75,7 +75,7 @@ class Outgoing:
 class Incoming:
     """A message as read.
 
-    (topic, partition, offset) names it for ever; `timestamp_ms` is the writer's clock, UTC.
+    (topic, partition, offset) names it for ever; `timestamp_ms` is when the bus took it, UTC.
     """
 
     topic: str

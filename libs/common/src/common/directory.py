@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import httpx2
@@ -13,15 +15,17 @@ from common.events.identity import (
     AgencyRestored,
     AgencySuspended,
     DirectoryHeartbeat,
+    DirectoryHeartbeatV2,
     KeyPublished,
     KeyRetired,
 )
 from common.problems import Problem
 from common.telemetry import describe
-from hubformats.bootstrap import Bootstrap, BootstrapRefused, KeySet, read_key_set
-from hubformats.canonical import CanonicalError, parse
+from hubformats.bootstrap import OPERATOR, Bootstrap
+from hubformats.canonical import CanonicalError
 from hubformats.clock import Clock
-from hubformats.keys import KeyStatus, RecipientKey, VerificationKey
+from hubformats.key_book import KeyBook, served_sets
+from hubformats.keys import RecipientKey, VerificationKey
 
 MAX_AGE: Final = timedelta(seconds=60)
 """Design section 6: suspension, bar and key state older than this denies."""
@@ -53,6 +57,8 @@ class DirectoryState:
         self._heard_at: datetime | None = None
         self._epoch = -1
         self._suspended: frozenset[str] = frozenset()
+        self._ended: frozenset[str] = frozenset()
+        self._ended_until = 0
         self._since: dict[
             str, tuple[int, bool]
         ] = {}  # agency -> (epoch, suspended), newer than the heartbeat's
@@ -83,6 +89,13 @@ class DirectoryState:
         since = self._since.get(agency)
         return since[0] if since is not None else self._epoch
 
+    def ended(self, agency: str, jti: str, issued: int) -> bool:
+        """Whether identity ended this access token of an agency that may act; `issued` in Unix
+        seconds. One that may not is told so: see `demand`.
+        """
+        over = jti in self._ended or issued <= self._ended_until
+        return over and not self.suspended(agency)
+
     def demand(self, agency: str) -> None:
         """Raise Problem `directory-stale` or `agency-suspended` unless the agency may act.
 
@@ -102,6 +115,8 @@ class DirectoryState:
         self._heard_at = min(event.at, self._clock.now())
         self._epoch = event.state_epoch
         self._suspended = frozenset(event.suspended)
+        if isinstance(event, DirectoryHeartbeatV2):
+            self._ended, self._ended_until = frozenset(event.ended_tokens), event.ended_until
         self._since = {
             agency: state for agency, state in self._since.items() if state[0] > event.state_epoch
         }
@@ -112,46 +127,63 @@ class DirectoryState:
 
 
 class DirectoryKeys:
-    """The hub's public keys: of the bootstrap file, kept up by identity's signed sets.
+    """The hub's public keys, kept up by the signed sets that identity serves.
 
-    A key set counts only under the root its agency has in *our* bootstrap file, so identity can
-    withhold keys but not forge them. A retired key still verifies what it signed; a compromised one
-    verifies nothing.
+    `kept` names the file in which the sets outlive this process, so that after a restart nothing is
+    sealed to a key that was destroyed meanwhile.
     """
 
     def __init__(
-        self, bootstrap: Bootstrap, identity_url: str, http: httpx2.AsyncClient, clock: Clock
+        self,
+        bootstrap: Bootstrap,
+        identity_url: str,
+        http: httpx2.AsyncClient,
+        clock: Clock,
+        kept: Path | None = None,
     ) -> None:
         """`http` is used for `GET identity_url/v1/directory/keys` only."""
-        self._roots = {agency.id: agency.root for agency in bootstrap.agencies.values()}
+        self.book = KeyBook(bootstrap)
         self._url = f"{identity_url}/v1/directory/keys"
         self._http = http
         self._clock = clock
-        self._sets: dict[str, KeySet] = {}
-        self._fixed: list[VerificationKey | RecipientKey] = [bootstrap.operator]
-        self._marks: dict[str, KeyStatus] = {}  # by kid; outlives what the directory says
-        self._verification: dict[str, VerificationKey] = {}
-        self._recipient: dict[str, RecipientKey] = {}
+        self._kept = kept
         self._asked_at = float("-inf")  # when the last question ended, and whether it was answered
         self._answered_it = True
+        self._answered_once = False
         self._asking: asyncio.Task[bool] | None = None
         self._watchers: list[Callable[[], None]] = []
-        for agency in bootstrap.agencies.values():
-            self._sets[agency.id] = read_key_set(agency.key_set, agency.id, agency.root)
-        self._fixed.extend(key for key in bootstrap.public_keys() if key.owner not in self._sets)
-        self._index()
+        # A file that a power cut spoilt counts as none: the sets vouch for themselves.
+        with suppress(OSError, CanonicalError):
+            if kept is not None:
+                self.book.take(served_sets(kept.read_bytes()))
 
     def verification(self, kid: str) -> VerificationKey | None:
-        """The verification key of that id, whatever its status, or None."""
-        return self._verification.get(kid)
+        """The verification key of that id, whatever its status, or None.
+
+        None too for an agency's before identity answered once: it may have been compromised while
+        this process was stopped.
+        """
+        key = self.book.verification(kid)
+        ours = key is not None and key.owner.partition(":")[0] in {"svc", OPERATOR}
+        return key if ours or self._answered_once else None
 
     def recipient(self, owner: str) -> RecipientKey | None:
         """The key to seal to that owner with now, or None."""
-        return self._recipient.get(owner)
+        return self.book.recipient(owner, self._clock.now())
 
     def watch(self, call: Callable[[], None]) -> None:
         """Call this, on the loop, whenever identity announces that somebody's key came or went."""
         self._watchers.append(call)
+
+    def take(self, sets: Mapping[str, str]) -> None:
+        """Take in signed key sets, by owner, and keep them for the next start."""
+        before = dict(self.book.texts())
+        for owner, code in self.book.take(sets).items():
+            _log.error("key set refused", extra={"code": code, "agency": owner})
+        if self._kept is not None and self.book.texts() != before:
+            beside = self._kept.with_suffix(".new")
+            beside.write_bytes(self.book.answer())
+            beside.replace(self._kept)
 
     async def refresh(self) -> None:
         """Ask identity once for all who wait, at the earliest ten seconds after its answer.
@@ -176,12 +208,10 @@ class DirectoryKeys:
         if isinstance(event, KeyPublished):
             self._asked_at = float("-inf")
         if isinstance(event, KeyRetired):
-            if self._marks.get(event.kid) != "revoked":  # compromise is never taken back
-                self._marks[event.kid] = "revoked" if event.compromised else "retired"
+            self.book.mark(event.kid, event.at if event.compromised else None)
             # The key that takes its place is in the set that identity gives now, whichever of the
             # two events came first.
             self._asked_at = float("-inf")
-            self._index()
         if isinstance(event, KeyPublished | KeyRetired):
             for call in self._watchers:
                 call()
@@ -201,41 +231,13 @@ class DirectoryKeys:
                 self._url, timeout=_TIMEOUT_SECONDS, follow_redirects=False
             )
             answer.raise_for_status()
-            offered = _key_sets(parse(answer.content))
+            offered = served_sets(answer.content)
         except (httpx2.HTTPError, CanonicalError, ValueError) as error:
             _log.warning("directory not reached", extra={"error": describe(error)})
             return False
-        for agency, root in self._roots.items():
-            if agency not in offered:
-                continue
-            try:
-                found = read_key_set(offered[agency], agency, root)
-            except BootstrapRefused as refused:
-                _log.error("key set refused", extra={"code": refused.code, "agency": agency})
-                continue
-            if found.issued >= self._sets[agency].issued:
-                self._sets[agency] = found
-        self._index()
+        self.take(offered)
+        self._answered_once = True
         return True
-
-    def _index(self) -> None:
-        keys: Iterable[VerificationKey | RecipientKey] = [
-            *self._fixed,
-            *(key for one in self._sets.values() for key in one.keys),
-        ]
-        verification, recipient = dict(self._verification), {}
-        for key in keys:
-            if isinstance(key, VerificationKey):
-                verification[key.kid] = key
-            elif key.kid not in self._marks:
-                recipient[key.owner] = key
-        # A key that left its set stays known: what it signed must still verify (and a compromised
-        # one must still refuse).
-        for kid, status in self._marks.items():
-            if kid in verification:
-                key = verification[kid]
-                verification[kid] = VerificationKey(key.kid, key.owner, key.public, status)
-        self._verification, self._recipient = verification, recipient
 
 
 class _Unit(Protocol):
@@ -258,7 +260,8 @@ def follow(inbox: Any, state: DirectoryState, keys: DirectoryKeys | None = None)
         if opened.source == IDENTITY:
             unit.after_commit(lambda: _apply(event, state, keys))
 
-    for kind in (AgencySuspended, AgencyRestored, DirectoryHeartbeat, KeyPublished, KeyRetired):
+    beats = DirectoryHeartbeat, DirectoryHeartbeatV2
+    for kind in (AgencySuspended, AgencyRestored, *beats, KeyPublished, KeyRetired):
         inbox.on(kind, handle)
 
 
@@ -266,10 +269,3 @@ def _apply(event: Event, state: DirectoryState, keys: DirectoryKeys | None) -> N
     state.apply(event)
     if keys is not None:
         keys.apply(event)
-
-
-def _key_sets(answer: object) -> dict[str, str]:
-    sets = answer.get("keySets") if isinstance(answer, dict) else None
-    if not isinstance(sets, dict):
-        raise CanonicalError("not a key directory")
-    return {agency: text for agency, text in sets.items() if isinstance(text, str)}

@@ -8,7 +8,7 @@ log.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from hubformats import jws
 from hubformats.canonical import b64u, canonical, parse, unb64u
 from hubformats.keys import (
+    Jwk,
     KeyRefused,
     RecipientKey,
     SigningKey,
@@ -57,7 +58,6 @@ FILE_LIMIT: Final = 1_000_000
 SERVICES: Final = ("referral", "sharing", "audit", "identity", "portal")
 OPERATOR: Final = "operator"
 
-Jwk = dict[str, str]
 ClientKind = Literal["system", "service", "portal", "operator", "auditor"]
 
 
@@ -170,6 +170,7 @@ class Bootstrap:
     digest: bytes
     raw: bytes
     demo: bool
+    created: datetime
     operator: VerificationKey
     area: Area
     agencies: Mapping[str, Agency]
@@ -292,6 +293,7 @@ def _indexed(raw: bytes, payload: _Payload, operator: VerificationKey) -> Bootst
         digest=hashlib.sha256(raw).digest(),
         raw=raw,
         demo=payload.demo,
+        created=_moment(payload.created),
         operator=operator,
         area=payload.area,
         agencies=agencies,
@@ -300,6 +302,14 @@ def _indexed(raw: bytes, payload: _Payload, operator: VerificationKey) -> Bootst
         services=services,
         log=payload.log,
     )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise BootstrapRefused("bootstrap-malformed") from None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def sign_key_set(agency: str, jwks: tuple[Jwk, ...], root: SigningKey, issued: int) -> str:

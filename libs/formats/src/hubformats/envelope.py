@@ -46,6 +46,7 @@ __all__ = [
     "peek",
     "routing_headers",
     "seal",
+    "sealed_to",
     "verify_statement",
 ]
 
@@ -125,9 +126,14 @@ def seal(message: Message, *, sender: SigningKey, recipients: Sequence[Recipient
 
 
 def open_envelope(
-    value: bytes, *, me: str, opening: Mapping[str, OpeningKey], keys: KeySource
+    value: bytes,
+    *,
+    me: str,
+    opening: Mapping[str, OpeningKey],
+    keys: KeySource,
+    arrived: datetime | None = None,
 ) -> Opened:
-    """Open what was sealed to `me` and check every promise of the format.
+    """Open what was sealed to `me`, and `arrived` then, and check every promise of the format.
 
     Raises EnvelopeRefused with the first that fails. On code "unknown-key" the caller refreshes
     `keys` and tries once more before it counts as a failure. Whether the event was seen before
@@ -150,7 +156,7 @@ def open_envelope(
     # 8. Signature by a known key. 9. Its owner is the issuer.
     if not statement.isascii():
         raise EnvelopeRefused("malformed")
-    said = verify_statement(statement.decode(), keys)
+    said = verify_statement(statement.decode(), keys, arrived)
     # 10. and 11. are about what was said.
     _check_agreement(said, clear, me)
     return Opened(
@@ -186,6 +192,11 @@ def peek(value: bytes) -> Metadata:
     if len(value) > MAX_BYTES:
         raise EnvelopeRefused("too-large")
     return _clear(read(value)["aad"])
+
+
+def sealed_to(value: bytes) -> frozenset[str]:
+    """The ids of the keys an envelope is sealed to. Raises EnvelopeRefused."""
+    return frozenset(entry["header"]["kid"] for entry in read(value)["recipients"])
 
 
 def digest(value: bytes) -> str:

@@ -3,7 +3,8 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final, Literal, Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -19,11 +20,17 @@ from hubformats.canonical import CanonicalError, b64u, canonical, unb64u
 SIGNING_ALG: Final = "ES256"
 OPENING_ALG: Final = "ECDH-ES+A256KW"
 KeyStatus = Literal["next", "active", "retired", "revoked"]
+COMPROMISED: Final = "compromised"
+"""Why a key was retired when somebody else may have it."""
+_LATEST: Final = 2**40
 
 # RFC 6979 nonces: a weak or repeated random number can never give the private key away, and golden
 # files can be remade.
 _SIGN: Final = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 _VERIFY: Final = ec.ECDSA(hashes.SHA256())
+
+
+Jwk = dict[str, Any]
 
 
 class KeyRefused(ValueError):
@@ -34,7 +41,8 @@ class KeyRefused(ValueError):
 class VerificationKey:
     """What checks an owner's signatures.
 
-    `retired` still verifies what was signed; `revoked` (compromised) verifies nothing.
+    `retired` still verifies what was signed; `revoked` (compromised) verifies nothing, except that
+    a statement from before `compromised_since` (Unix seconds) can be told to be one.
     """
 
     kid: str
@@ -42,6 +50,7 @@ class VerificationKey:
     public: ec.EllipticCurvePublicKey
     status: KeyStatus = "active"
     alg: Literal["ES256"] = SIGNING_ALG
+    compromised_since: int | None = None
 
     def verify(self, data: bytes, signature: bytes) -> None:
         """Check a 64-byte r‖s signature (RFC 7518 section 3.4). Raises KeyRefused."""
@@ -64,17 +73,21 @@ class VerificationKey:
 class RecipientKey:
     """What seals to an owner.
 
-    The algorithm belongs to the key, so a message can never choose it.
+    The algorithm belongs to the key, so a message can never choose it. Senders seal to it from
+    `begins` on (Unix seconds).
     """
 
     kid: str
     owner: str
     alg: Literal["ECDH-ES+A256KW"]
     public: ec.EllipticCurvePublicKey
+    begins: int = 0
 
-    def jwk(self) -> dict[str, str]:
-        """The public JWK with `use`, `alg` and `kid`."""
-        return {**_public_jwk(self.public), "use": "enc", "alg": self.alg, "kid": self.kid}
+    def jwk(self) -> Jwk:
+        """The public JWK with `use`, `alg` and `kid`, and `nbf` when it begins one day."""
+        begins = {"nbf": self.begins} if self.begins else {}
+        jwk = {**_public_jwk(self.public), "use": "enc", "alg": self.alg, "kid": self.kid}
+        return {**jwk, **begins}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +122,13 @@ class OpeningKey:
     owner: str
     private: ec.EllipticCurvePrivateKey
     alg: Literal["ECDH-ES+A256KW"] = OPENING_ALG
+    begins: int = 0
 
     def public(self) -> RecipientKey:
         """The half that senders seal to."""
-        return RecipientKey(self.kid, self.owner, self.alg, self.private.public_key())
+        return RecipientKey(self.kid, self.owner, self.alg, self.private.public_key(), self.begins)
 
-    def jwk(self, private: bool = False) -> dict[str, str]:
+    def jwk(self, private: bool = False) -> Jwk:
         """Return the JWK; with `private` the secret `d` too, which belongs in a 0600 file only."""
         return _maybe_private(self.public().jwk(), self.private, private=private)
 
@@ -193,23 +207,46 @@ def opening_from_jwk(jwk: Mapping[str, Any], owner: str) -> OpeningKey:
     """Read a private opening JWK. Raises KeyRefused."""
     _check_purpose(jwk, use="enc", alg=OPENING_ALG)
     private = _private_key(jwk)
-    return OpeningKey(_checked_kid(jwk, private.public_key()), owner, private)
+    kid = _checked_kid(jwk, private.public_key())
+    return OpeningKey(kid, owner, private, begins=_begins(jwk))
 
 
 def verification_from_jwk(
     jwk: Mapping[str, Any], owner: str, status: KeyStatus = "active"
 ) -> VerificationKey:
-    """Read a public signing JWK. Raises KeyRefused, also when it carries a private part."""
+    """Read a public signing JWK, with what its `revoked` says (OpenID Federation 1.0, 8.7.2).
+
+    Raises KeyRefused, also when it carries a private part.
+    """
     _check_purpose(jwk, use="sig", alg=SIGNING_ALG)
-    public = _public_only(jwk)
-    return VerificationKey(_checked_kid(jwk, public), owner, public, status)
+    public, since = _public_only(jwk), None
+    if "revoked" in jwk:
+        revoked = jwk["revoked"]
+        if not isinstance(revoked, Mapping) or set(revoked) != {"revoked_at", "reason"}:
+            raise KeyRefused("a key's end is not a time and a reason")
+        since = _moment(revoked["revoked_at"]) if revoked["reason"] == COMPROMISED else None
+        status = "retired" if since is None else "revoked"
+    key = VerificationKey(_checked_kid(jwk, public), owner, public, status)
+    return replace(key, compromised_since=since)
+
+
+def retired_jwk(jwk: Mapping[str, Any], at: datetime, *, compromised: bool) -> Jwk:
+    """Return a public signing JWK as it stands in its owner's set once it is retired.
+
+    Members a reader does not know are ignored (RFC 7517 section 4), so older readers still read it.
+    """
+    revoked = {
+        "revoked_at": int(at.timestamp()),
+        "reason": COMPROMISED if compromised else "superseded",
+    }
+    return {**jwk, "revoked": revoked}
 
 
 def recipient_from_jwk(jwk: Mapping[str, Any], owner: str) -> RecipientKey:
     """Read a public opening JWK. Raises KeyRefused, also when it carries a private part."""
     _check_purpose(jwk, use="enc", alg=OPENING_ALG)
     public = _public_only(jwk)
-    return RecipientKey(_checked_kid(jwk, public), owner, OPENING_ALG, public)
+    return RecipientKey(_checked_kid(jwk, public), owner, OPENING_ALG, public, _begins(jwk))
 
 
 def thumbprint(public: ec.EllipticCurvePublicKey) -> str:
@@ -246,9 +283,18 @@ def _public_jwk(public: ec.EllipticCurvePublicKey) -> dict[str, str]:
     }
 
 
-def _maybe_private(
-    jwk: dict[str, str], key: ec.EllipticCurvePrivateKey, *, private: bool
-) -> dict[str, str]:
+def _begins(jwk: Mapping[str, Any]) -> int:
+    """Read `nbf` (as OpenID Federation 1.0 section 8.7.2 names it); 0 when it is absent."""
+    return _moment(jwk.get("nbf", 0))
+
+
+def _moment(seconds: object) -> int:
+    if type(seconds) is not int or not 0 <= seconds < _LATEST:
+        raise KeyRefused("a key's beginning or end is not a time")
+    return seconds
+
+
+def _maybe_private(jwk: Jwk, key: ec.EllipticCurvePrivateKey, *, private: bool) -> Jwk:
     if private:
         jwk["d"] = b64u(key.private_numbers().private_value.to_bytes(32))
     return jwk

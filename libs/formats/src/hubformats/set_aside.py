@@ -30,6 +30,7 @@ REASONS: Final[Mapping[str, str]] = {
     "time-went-back": "it tells of a time before one that was told already",
     # said of bytes that nobody vouches for
     "bad-signature": "its signature is wrong: a forgery, or damaged on the way",
+    "key-compromised": "its key was somebody else's too when it was signed, or when it came",
     "unknown-key": "nobody in the directory has the key that signed it",
     "wrong-algorithm": "it is signed or sealed by an algorithm that is not allowed",
     "wrong-source": "its sender may not speak on this topic",

@@ -7,7 +7,7 @@ It does not use hubformats.jws: the padding is put into the base64url text witho
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final, Literal
@@ -32,6 +32,7 @@ Code = Literal[
     "not-decryptable",
     "digest-mismatch",
     "bad-signature",
+    "key-compromised",
     "claims-mismatch",
     "wrong-recipient",
 ]
@@ -128,10 +129,12 @@ def _encoded_padded(before: bytes, zeros: int, after: bytes) -> str:
     return b64u(before + b"0" * lead) + _PADDING * whole + b64u(b"0" * rest + after)
 
 
-def verify_statement(jws: str, keys: KeySource) -> Statement:
+def verify_statement(jws: str, keys: KeySource, arrived: datetime | None = None) -> Statement:
     """Check form, algorithm and signature of a statement, and that its key's owner is the issuer.
 
-    Says nothing about who may read it; compare `to` yourself.
+    What a key signed before it was compromised stays valid, if it also `arrived` before: whoever
+    has a stolen key can write any time into what is signed. Without a time of arrival the signed
+    one counts alone. Says nothing about who may read it; compare `to` yourself.
     Raises EnvelopeRefused.
     """
     if len(jws) > BUCKETS[-1]:
@@ -140,11 +143,15 @@ def verify_statement(jws: str, keys: KeySource) -> Statement:
     if len(parts) != 3:
         raise EnvelopeRefused("malformed")
     key = _verification_key(encoded_object(parts[0]), keys)
+    since = key.compromised_since
     try:
-        key.verify(f"{parts[0]}.{parts[1]}".encode(), octets(parts[2]))
+        checking = key if since is None else replace(key, status="retired")
+        checking.verify(f"{parts[0]}.{parts[1]}".encode(), octets(parts[2]))
     except KeyRefused:
         raise EnvelopeRefused("bad-signature") from None
     said = _statement(strict_object(_octets_padded(parts[1])))
+    if since is not None and max(said.issued_at, arrived or said.issued_at).timestamp() >= since:
+        raise EnvelopeRefused("key-compromised")
     if said.source != key.owner:
         raise EnvelopeRefused("claims-mismatch")
     return said

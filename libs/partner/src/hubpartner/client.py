@@ -66,6 +66,10 @@ class HubClient(OperatorCalls):
         }
         super().__init__({name: Service(url, tokens, http) for name, url in urls.items()})
 
+    def service(self, name: ServiceName) -> Service:
+        """One service, for a call that has no method here."""
+        return self._services[name]
+
     async def submit_referral(
         self, form: Mapping[str, Any], *, dry_run: bool = False, idempotency_key: str | None = None
     ) -> dict[str, Any]:

@@ -91,6 +91,13 @@ AGENCY: Final = Table(
     Column("reason_code", String(64), nullable=False, default=""),
 )
 
+SERVICE_KEYS: Final = Table(
+    "service_key_set",
+    METADATA,
+    Column("owner", String(100), primary_key=True),
+    Column("key_set", Text, nullable=False),
+)
+
 EPOCH: Final = Table(
     "directory_state",
     METADATA,

@@ -1,7 +1,7 @@
 """Identity's composition root: the only file that knows every folder."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
@@ -15,7 +15,7 @@ import identity.oauth.routes
 import identity.people.routes
 from common.bus import Bus
 from common.database import Database, Unit
-from common.directory import DirectoryState
+from common.directory import DirectoryKeys, DirectoryState
 from common.events import Event
 from common.keyring import Keyring
 from common.settings import Settings
@@ -30,8 +30,9 @@ from common.web.service import Service
 from hubformats.audit_record import AuditEntry
 from hubformats.bootstrap import SERVICES, TOKEN_KEY, Bootstrap
 from hubformats.clock import Clock
+from identity.agencies.model import AgencyState, Ended
 from identity.agencies.ports import AgencyStore, Heartbeat
-from identity.agencies.repository import SqlAgencies, forget_heartbeats
+from identity.agencies.repository import SqlAgencies, SqlServiceKeySets, forget_heartbeats
 from identity.agencies.worker import Pulse
 from identity.directory.repository import KafkaTopicAccess
 from identity.directory.worker import TopicAccessKeeper
@@ -43,6 +44,8 @@ from identity.oauth.repository import (
     SqlSeenOnce,
     SqlTokenFamilies,
     end_access,
+    end_client,
+    ended_tokens,
     purge,
 )
 from identity.oauth.use_cases.authority import Authority, authority_from
@@ -109,10 +112,19 @@ class SqlTx:
         self.families = SqlTokenFamilies(connection)
         self.tokens = SqlAccessTokens(connection)
         self.agencies = SqlAgencies(connection)
+        self.service_keys = SqlServiceKeySets(connection)
 
     def end_access(self, agency: str) -> int:
         """End every living token family and access token of an agency. Returns how many."""
         return end_access(self._connection, agency)
+
+    def end_client(self, client_id: str) -> int:
+        """End every living access token of one client. Returns how many."""
+        return end_client(self._connection, client_id)
+
+    def ended(self, now: datetime) -> Ended:
+        """List access tokens that were ended and that a service could still take as valid."""
+        return ended_tokens(self._connection, now)
 
     def purge(self, now: datetime) -> int:
         """Delete what expired and nobody can present any more. Returns the number of rows."""
@@ -157,6 +169,24 @@ class SqlStore:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnDirectory:
+    """A Part that starts before the first heartbeat: whom it is sealed to stands in our tables."""
+
+    store: SqlStore
+    keys: DirectoryKeys
+
+    async def start(self) -> None:
+        """Read what this service would answer the others."""
+        agencies, services = await self.store.read(
+            lambda tx: (tx.agencies.all(), tx.service_keys.all())
+        )
+        self.keys.take({**services, **{agency.id: agency.key_set for agency in agencies}})
+
+    async def stop(self) -> None:
+        """Nothing runs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """What the routes stand on."""
 
@@ -179,13 +209,13 @@ async def build(
     )
     store = SqlStore(frame.database, clock, frame.outbox, frame.trail)
     keeper = _topic_access(store, settings)
-    pulse = build_pulse(store, frame.directory, frame.bootstrap, keeper)
     authority = build_authority(settings, frame.bootstrap, keyring, clock)
+    pulse = build_pulse(store, frame.directory, frame.bootstrap, authority, keeper)
     app = build_app(frame.runtime, Parts(store, authority, frame.bootstrap, frame.cursors, pulse))
     return Service(
         "identity",
         app,
-        parts=[frame, *([keeper] if keeper else []), pulse],
+        parts=[frame, OwnDirectory(store, frame.keys), *([keeper] if keeper else []), pulse],
         pausable=[frame],
     )
 
@@ -201,12 +231,16 @@ def build_app(runtime: Runtime, parts: Parts) -> HubApp:
             Authority: authority,
             Bootstrap: parts.bootstrap,
             Budgets: Budgets(identity.oauth.routes.QUOTAS),
-            ClientGate: ClientGate(authority.issuer, authority.clients, authority.clock),
+            ClientGate: ClientGate(authority),
             Cursors: parts.cursors,
             Heartbeat: parts.heartbeat,
             OAuthStore: parts.store,
         },
-        answers={**identity.agencies.routes.PROBLEMS, **identity.people.routes.PROBLEMS},
+        answers={
+            **identity.agencies.routes.PROBLEMS,
+            **identity.directory.routes.PROBLEMS,
+            **identity.people.routes.PROBLEMS,
+        },
     )
 
 
@@ -214,10 +248,17 @@ def build_pulse(
     store: SqlStore,
     directory: DirectoryState,
     bootstrap: Bootstrap,
+    authority: Authority,
     keeper: TopicAccessKeeper | None = None,
 ) -> Pulse:
-    """Make the heartbeat; with a keeper, each beat looks at the topics too."""
-    return Pulse(store, directory, bootstrap, store.clock, keeper.wake if keeper else _nothing)
+    """Make the heartbeat; each beat renews the clients' keys, and with a keeper the topics."""
+
+    def after_beat(agencies: Sequence[AgencyState]) -> None:
+        authority.client_keys.update(agencies)
+        if keeper is not None:
+            keeper.wake()
+
+    return Pulse(store, directory, bootstrap, store.clock, after_beat)
 
 
 def build_authority(
@@ -267,7 +308,3 @@ def _topic_access(store: SqlStore, settings: Settings) -> TopicAccessKeeper | No
         settings.kafka_bootstrap, settings.kafka_doorkeeper_password, kafka_tls(settings)
     )
     return TopicAccessKeeper(store, access, access.stop)
-
-
-def _nothing() -> None:
-    """Stand in for a keeper."""

@@ -2,53 +2,16 @@
 
 from typing import Final
 
-from common.events.audit import AuditBatch, AuditBatchV1, AuditReceipts, AuditRejected
-from common.events.case import CaseSnapshot, SecondLookDue, SubjectErased
-from common.events.identity import (
-    AgencyRestored,
-    AgencySuspended,
-    DirectoryHeartbeat,
-    KeyPublished,
-    KeyRetired,
-)
-from common.events.sharing import (
-    DisclosureBlocked,
-    DisclosureReleased,
-    DisclosureSaved,
-    PromiseBroken,
-    SnapshotDecided,
-)
-from hubformats.agency_events import (
-    DeliveryAcknowledged,
-    DisclosurePackage,
-    EnvelopeSetAside,
-    SavedReceipt,
-)
+from common.events.routes import DELIVERED, SHARED, SPOKEN
 from hubformats.event import Event, EventMalformed, EventUnknown, Vocabulary
 
-ALL: tuple[type[Event], ...] = (
-    AgencyRestored,
-    AgencySuspended,
-    AuditBatch,
-    AuditBatchV1,
-    AuditReceipts,
-    AuditRejected,
-    CaseSnapshot,
-    DeliveryAcknowledged,
-    DirectoryHeartbeat,
-    DisclosureBlocked,
-    DisclosurePackage,
-    DisclosureReleased,
-    DisclosureSaved,
-    EnvelopeSetAside,
-    KeyPublished,
-    KeyRetired,
-    PromiseBroken,
-    SavedReceipt,
-    SecondLookDue,
-    SnapshotDecided,
-    SubjectErased,
+ALL: tuple[type[Event], ...] = tuple(
+    sorted(
+        {event for events in (*SHARED.values(), DELIVERED, SPOKEN) for event in events},
+        key=lambda event: event.__name__,
+    )
 )
+"""Each travels on some topic."""
 
 parse: Final = Vocabulary(ALL).parse
 

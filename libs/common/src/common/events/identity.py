@@ -68,3 +68,15 @@ class DirectoryHeartbeat(Event):
     at: datetime
     state_epoch: int
     suspended: tuple[str, ...]
+
+
+class DirectoryHeartbeatV2(DirectoryHeartbeat):
+    """The same, and every access token that was ended before its time and could still be shown."""
+
+    VERSION: ClassVar[int] = 2
+
+    ended_tokens: tuple[str, ...]
+    """Their `jti`."""
+    ended_until: int
+    """With more of them than these: every token issued until then (Unix seconds) counts as ended.
+    """

@@ -10,6 +10,7 @@ from common.events.identity import (
     AgencyRestored,
     AgencySuspended,
     DirectoryHeartbeat,
+    DirectoryHeartbeatV2,
     KeyPublished,
     KeyRetired,
 )
@@ -46,6 +47,7 @@ SHARED: Final[Mapping[str, Events]] = {
         KeyPublished,
         KeyRetired,
         DirectoryHeartbeat,
+        DirectoryHeartbeatV2,
     ),
     **{topics.audit(service): (AuditBatchV1, AuditBatch) for service in topics.SERVICES},
     topics.AUDIT_RECEIPT: (AuditReceipts, AuditRejected),

@@ -4,12 +4,12 @@ nothing done twice."""
 import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, delete, insert, select, tuple_
 
 from common import topics as topic_names
 from common.bus import Bus, Consumption, Incoming, Outgoing
@@ -23,6 +23,7 @@ from common.inbox.received import Item, Opener, Opening, Received, Senders, enve
 from common.inbox.tables import INBOX
 from common.outbox import Outbox
 from hubformats.clock import Clock
+from hubformats.envelope import sealed_to
 from hubformats.keys import KeySource
 
 _log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ _log = logging.getLogger(__name__)
 E = TypeVar("E", bound=Event)
 ToldAside = Callable[[Unit, Received, str, str], None]
 
+_CLOCKS_DIFFER: Final = timedelta(days=1)
 REPLAY_LIMIT: Final = 1_000
 """One replay is one call of an operator, who waits for its answer."""
 
@@ -55,6 +57,7 @@ class Inbox:
         self._database = database
         self._outbox = outbox
         self._clock = clock
+        self._opening = opening
         self._opener = Opener(me=me, opening=opening, keys=keys, clock=clock)
         self._handlers: dict[type[Event], Handling] = {}
         self._told_aside: list[ToldAside] = []
@@ -150,10 +153,13 @@ class Inbox:
         )
 
     def forget(self, unit: Unit, *, before: datetime, limit: int = 1_000) -> int:
-        """Delete the marks of events applied before then; how many.
+        """Delete the marks of events applied before then that no key of ours opens any more.
 
-        `before` lies further back than any topic's retention.
+        Returns how many. An event is sealed to a key that had begun when it was applied, give or
+        take the clocks: once each of those is destroyed, it can be replayed and not opened.
         """
+        oldest = min((key.begins for key in self._opening().values()), default=0)
+        before = min(before, datetime.fromtimestamp(oldest, UTC) - _CLOCKS_DIFFER)
         old = (
             select(*INBOX.primary_key.columns)
             .where(INBOX.c.state == "done", INBOX.c.at < before)
@@ -162,6 +168,23 @@ class Inbox:
         return unit.connection.execute(
             delete(INBOX).where(tuple_(*INBOX.primary_key.columns).in_(old))
         ).rowcount
+
+    def first(self, unit: Unit, consumer: str, source: str, event_id: UUID) -> bool:
+        """Mark an act that is to have its effect once, like an event; False when it was marked."""
+        place = {"consumer": consumer, "source": source, "event_id": event_id}
+        if unit.connection.execute(select(INBOX).filter_by(**place)).first() is not None:
+            return False
+        row = {**place, "state": "done", "at": self._clock.now()}
+        unit.connection.execute(insert(INBOX), row)
+        return True
+
+    def sealed_to(self, connection: Connection) -> Collection[str]:
+        """List the keys of ours without which authentic envelopes in quarantine are lost."""
+        wanted, found = Wanted(authentic=True), set[str]()
+        for row in quarantine.waiting(connection, wanted, REPLAY_LIMIT):
+            kept = self._outbox.stored(connection, row.place)
+            found |= set() if kept is None else sealed_to(kept.value)
+        return found
 
     def waiting(
         self,

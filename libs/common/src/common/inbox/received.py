@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from typing import Final
 
 from common.bus import Incoming
@@ -125,7 +126,10 @@ class Opener:
         self, record: Incoming, opening: Mapping[str, OpeningKey], senders: Senders | None
     ) -> Item:
         try:
-            opened = open_envelope(record.value, me=self._me, opening=opening, keys=self._keys)
+            arrived = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
+            opened = open_envelope(
+                record.value, me=self._me, opening=opening, keys=self._keys, arrived=arrived
+            )
             if not _headers_honest(record, opened):
                 return Item(record, reason="headers-mismatch")
         except EnvelopeRefused as refused:

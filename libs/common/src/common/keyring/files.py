@@ -15,9 +15,9 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from common.keyring.folder import Folder, root_key
-from common.keyring.port import KeyAbsent, KeyringLocked, KeyringRefused
+from common.keyring.port import KeyAbsent, KeyringRefused
 from hubformats.canonical import canonical, parse
+from hubformats.keyring_folder import Folder, KeyringLocked, root_key
 from hubformats.keys import OpeningKey, SigningKey, opening_from_jwk, signing_from_jwk
 
 _LOG: Final = logging.getLogger("common.keyring")

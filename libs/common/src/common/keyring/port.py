@@ -6,10 +6,6 @@ from typing import Protocol
 from hubformats.keys import OpeningKey, SigningKey
 
 
-class KeyringLocked(RuntimeError):
-    """No, a wrong or a too short passphrase, or files that others may read."""
-
-
 class KeyringRefused(ValueError):
     """A wrapped key did not open: wrong context, changed bytes, or its key is no more."""
 

@@ -24,14 +24,17 @@ from common.outbox import Outbox, outbox_tables
 from common.settings import Settings, SettingsError
 from common.telemetry import describe
 from common.web import idempotency, replay
+from common.web.client import ServiceClient, TokenSource
 from common.web.idempotency import Idempotency
 from common.web.paging import Cursors
 from common.web.replay import SqlReplayGuard
+from common.web.rotation import KeyRotation
 from common.web.runtime import Check, Runtime
 from common.web.verifier import Access, access_for
 from hubformats.audit_record import Actor, AuditEntry
 from hubformats.bootstrap import SERVICE_KEY, Bootstrap, BootstrapRefused, read_bootstrap
 from hubformats.clock import Clock, rest
+from hubformats.keys import generate_signing
 
 HEARTBEAT_SECONDS: Final = 60.0
 _log = logging.getLogger("hub.frame")
@@ -116,7 +119,8 @@ class Frame:
         self.clock, self.keyring = clock, keyring = host.clock, host.keyring
         self.bootstrap: Bootstrap = pinned_bootstrap(settings)
         self.database = Database(settings.database_url, clock=clock, name=service)
-        self.keys = DirectoryKeys(self.bootstrap, settings.identity_url, self.http, clock)
+        known = settings.data_dir / f"{service}-directory.json"
+        self.keys = DirectoryKeys(self.bootstrap, settings.identity_url, self.http, clock, known)
         self.directory = DirectoryState(clock)
         sender = keyring.signing_key(SERVICE_KEY)
         self.outbox = Outbox(self.database, self.bus, clock=clock, sender=sender, keys=self.keys)
@@ -135,6 +139,7 @@ class Frame:
         )
         self.idempotency = Idempotency(tables.idempotency, keyring.secret("idempotency"), clock)
         self.cursors = Cursors(keyring.secret("cursor"))
+        self._rotation = self._key_rotation()
         self._shared = shared_histories(tables.replay.metadata)
         self._subscriptions: list[Subscription] = []
         self._consumptions: list[Consumption] = []
@@ -226,6 +231,31 @@ class Frame:
         for consumption in self._holdable():
             consumption.resume()
 
+    def _key_rotation(self) -> KeyRotation:
+        settings, name = self.settings, f"svc-{self.service}"
+        tokens = TokenSource(
+            settings.issuer,
+            name,
+            signing=self.keyring.signing_key(SERVICE_KEY),
+            dpop_key=generate_signing(name),
+            http=self.http,
+            clock=self.clock,
+        )
+        identity = settings.identity_url
+        return KeyRotation(
+            self.service,
+            settings.issuer,
+            self.bootstrap.created,
+            self.clock,
+            self.database,
+            self.keyring,
+            self.keys,
+            self.inbox,
+            self.trail,
+            ServiceClient(identity, tokens, http=self.http, clock=self.clock),
+            self.directory.fresh,
+        )
+
     def _holdable(self) -> list[Consumption]:
         return self._consumptions[1:] if self._follows else self._consumptions
 
@@ -237,6 +267,13 @@ class Frame:
             except Exception as error:  # noqa: BLE001
                 _log.error("heartbeat not recorded", extra={"error": describe(error)})
             await rest(self.clock, HEARTBEAT_SECONDS)
+            try:
+                await self._rotation.step()
+            except Exception as error:  # noqa: BLE001 - the next minute tries again
+                _log.error(
+                    "opening keys not looked after",
+                    extra={"alarm": "keys-not-renewed", "error": describe(error)},
+                )
 
 
 def actor_of(principal: Principal | None) -> Actor:

@@ -53,6 +53,7 @@ class _Claims(BaseModel):
     iat: int = 0
     sub: _Text
     client_id: _Text
+    jti: _Text
     cnf: _Bound
     scope: str = ""
     agency: _Text
@@ -68,12 +69,15 @@ class _Known:
     jkt: str
     expires: int
     epoch: int
+    jti: str
+    issued: int
 
 
 class TokenVerifier:
     """Verifies access tokens of one issuer for one audience.
 
-    Remembers a verified token until it expires or the state of its agency changes.
+    Remembers a verified token until it expires or the state of its agency changes. Asks the
+    directory's copy each time whether it was ended since.
     """
 
     def __init__(
@@ -91,17 +95,25 @@ class TokenVerifier:
 
         1 size and form; 2 `typ`, algorithm of the allow-list; 3 issuer; 4 key by kid, algorithm of
         that key; 5 signature; 6 form of the claims, the key the token is bound to among them;
-        7 audience and times. Raises _TokenRefused or IssuerUnreachable.
+        7 audience and times; 8 not ended before its time.
+        Raises _TokenRefused or IssuerUnreachable.
         """
         name = hashlib.sha256(token.encode()).digest()
         known = self._known.get(name)
         now = int(self._clock.now().timestamp())
         if (
-            known is not None
-            and known.expires + _LEEWAY_SECONDS > now
-            and known.epoch == self._directory.epoch(known.principal.agency)
+            known is None
+            or known.expires + _LEEWAY_SECONDS <= now
+            or known.epoch != self._directory.epoch(known.principal.agency)
         ):
-            return known.principal, known.jkt
+            known = self._known[name] = await self._judged(token, now)
+            while len(self._known) > _CACHE:
+                self._known.popitem(last=False)
+        if self._directory.ended(known.principal.agency, known.jti, known.issued):  # 8
+            raise _TokenRefused
+        return known.principal, known.jkt
+
+    async def _judged(self, token: str, now: int) -> _Known:
         claims = await self._claims(token)
         audiences = [claims.aud] if isinstance(claims.aud, str) else claims.aud
         begins = max(claims.nbf, claims.iat)
@@ -111,11 +123,8 @@ class TokenVerifier:
             or begins > now + _LEEWAY_SECONDS
         ):
             raise _TokenRefused
-        principal, epoch = _principal(claims), self._directory.epoch(claims.agency)
-        self._known[name] = _Known(principal, claims.cnf.jkt, claims.exp, epoch)
-        while len(self._known) > _CACHE:
-            self._known.popitem(last=False)
-        return principal, claims.cnf.jkt
+        epoch = self._directory.epoch(claims.agency)
+        return _Known(_principal(claims), claims.cnf.jkt, claims.exp, epoch, claims.jti, claims.iat)
 
     async def _claims(self, token: str) -> _Claims:
         parts = token.split(".")

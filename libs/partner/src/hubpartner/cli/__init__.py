@@ -14,7 +14,7 @@ from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
 from hubformats.tlog import ProofRefused
 from hubpartner.answers import CallFailed, ProblemAnswer, TokenRefused
-from hubpartner.cli import agency, audit, inbox, proof, referral, service
+from hubpartner.cli import agency, audit, inbox, key, proof, referral, service
 from hubpartner.cli.completion import completion
 from hubpartner.cli.headers import headers
 from hubpartner.cli.session import (
@@ -44,7 +44,7 @@ def app(context: click.Context, profile: Path | None) -> None:
     context.obj = profile
 
 
-for _group in (referral.app, inbox.app, audit.app, proof.app, service.app, agency.app):
+for _group in (referral.app, inbox.app, audit.app, proof.app, service.app, agency.app, key.app):
     app.add_command(_group)
 app.add_command(headers)
 app.add_command(completion)

@@ -10,6 +10,18 @@ class NoSuchAgency(LookupError):
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """Access tokens that were ended before their time and that somebody could still show.
+
+    `until`: every token issued until then (Unix seconds) counts as ended, because there are more
+    than `tokens` can name.
+    """
+
+    tokens: tuple[str, ...] = ()
+    until: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AgencyState:
     """An agency as the hub knows it today.
 

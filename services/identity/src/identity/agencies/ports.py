@@ -1,13 +1,13 @@
 """What keeping the agencies needs from outside, and what each provider owes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol, TypeVar
 
 from common.events import Event
 from common.events.identity import DirectoryHeartbeat
 from hubformats.audit_record import AuditEntry
-from identity.agencies.model import AgencyState
+from identity.agencies.model import AgencyState, Ended
 
 T = TypeVar("T")
 
@@ -31,12 +31,28 @@ class Agencies(Protocol):
         """Suspend (`at` set) or restore (None); False when it already was so."""
         ...
 
+    def set_key_set(self, agency: str, key_set: str) -> None:
+        """Serve this set for an agency from now on."""
+        ...
+
     def epoch(self) -> int:
         """Count the changes to who may act so far."""
         ...
 
     def advance_epoch(self) -> int:
         """Count one more change and return the new number."""
+        ...
+
+
+class ServiceKeySets(Protocol):
+    """The services' own key sets, each signed by the service."""
+
+    def all(self) -> Mapping[str, str]:
+        """Give every set by owner."""
+        ...
+
+    def put(self, owner: str, key_set: str) -> None:
+        """Keep a set in place of the owner's earlier one."""
         ...
 
 
@@ -48,8 +64,21 @@ class AgencyTx(Protocol):
         """The agencies."""
         ...
 
+    @property
+    def service_keys(self) -> ServiceKeySets:
+        """The services' key sets."""
+        ...
+
     def end_access(self, agency: str) -> int:
         """End every living token family and access token of an agency. Returns how many."""
+        ...
+
+    def end_client(self, client_id: str) -> int:
+        """End every living access token of one client. Returns how many."""
+        ...
+
+    def ended(self, now: datetime) -> Ended:
+        """List access tokens that were ended and that a service could still take as valid."""
         ...
 
     def purge(self, now: datetime) -> int:

@@ -1,19 +1,20 @@
 """Agencies and the count of changes to who may act, in their tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from common.database import Unit
 from common.outbox.tables import OUTBOX
 from common.topics import IDENTITY
 from identity.agencies.model import AgencyState
-from identity.tables import AGENCY, EPOCH
+from identity.tables import AGENCY, EPOCH, SERVICE_KEYS
 
 
 class Confirms(Protocol):
@@ -65,6 +66,12 @@ class SqlAgencies:
         )
         return self._connection.execute(changed.returning(AGENCY.c.id)).first() is not None
 
+    def set_key_set(self, agency: str, key_set: str) -> None:
+        """Serve this set from now on."""
+        self._connection.execute(
+            update(AGENCY).where(AGENCY.c.id == agency).values(key_set=key_set)
+        )
+
     def epoch(self) -> int:
         """Changes so far."""
         return self._connection.execute(select(EPOCH.c.epoch)).scalar() or 0
@@ -82,6 +89,26 @@ class SqlAgencies:
     def _first(self, wanted: Any) -> dict[str, Any] | None:
         found = self._connection.execute(wanted).mappings().first()
         return dict(found) if found is not None else None
+
+
+class SqlServiceKeySets:
+    """Fulfils `ServiceKeySets`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def all(self) -> Mapping[str, str]:
+        """By owner."""
+        return {row.owner: row.key_set for row in self._connection.execute(select(SERVICE_KEYS))}
+
+    def put(self, owner: str, key_set: str) -> None:
+        """In place of an earlier one."""
+        postgres = self._connection.dialect.name == "postgresql"
+        new = (postgresql.insert if postgres else sqlite.insert)(SERVICE_KEYS)
+        changed = new.on_conflict_do_update(
+            index_elements=["owner"], set_={"key_set": new.excluded.key_set}
+        )
+        self._connection.execute(changed, {"owner": owner, "key_set": key_set})
 
 
 def forget_heartbeats(unit: Unit, outbox: Confirms, before: datetime) -> None:

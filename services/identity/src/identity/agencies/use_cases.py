@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from common.access import Granted
-from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat
+from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeatV2
 from hubformats.audit_record import Actor, AuditEntry
 from hubformats.bootstrap import Bootstrap
 from hubformats.clock import Clock
@@ -76,14 +76,29 @@ def restore(tx: AgencyTx, granted: Granted, change: Change) -> AgencyState:
     return _present(tx, change.agency)
 
 
-def beat(tx: AgencyTx, clock: Clock) -> DirectoryHeartbeat:
+def beat(tx: AgencyTx, clock: Clock) -> DirectoryHeartbeatV2:
     """Publish the whole state that denies, and sweep what expired."""
     now = clock.now()
     suspended = tuple(agency.id for agency in tx.agencies.all() if agency.suspended_at is not None)
-    event = DirectoryHeartbeat(at=now, state_epoch=tx.agencies.epoch(), suspended=suspended)
+    ended = tx.ended(now)
+    event = DirectoryHeartbeatV2(
+        at=now,
+        state_epoch=tx.agencies.epoch(),
+        suspended=suspended,
+        ended_tokens=ended.tokens,
+        ended_until=ended.until,
+    )
     tx.publish(event)
     tx.purge(now)
     return event
+
+
+def actor_of(granted: Granted) -> Actor:
+    """Name a caller for the audit trail."""
+    who = granted.principal
+    role = "system" if who.kind == "system" else ",".join(sorted(who.roles)) or "person"
+    subject = f"{who.issuer}|{who.subject}"
+    return Actor(subject=subject, agency=who.agency, role=role, acr=who.acr or "")
 
 
 def _present(tx: AgencyTx, agency: str) -> AgencyState:
@@ -94,18 +109,11 @@ def _present(tx: AgencyTx, agency: str) -> AgencyState:
 
 
 def _record(tx: AgencyTx, granted: Granted, change: Change, *, field_set: str, ended: int) -> None:
-    who = granted.principal
-    role = "system" if who.kind == "system" else ",".join(sorted(who.roles)) or "person"
     tx.record(
         AuditEntry(
             operation="permission_change",
             outcome="done",
-            actor=Actor(
-                subject=f"{who.issuer}|{who.subject}",
-                agency=who.agency,
-                role=role,
-                acr=who.acr or "",
-            ),
+            actor=actor_of(granted),
             resource_type="agency",
             resource_id=change.agency,
             # the resource id becomes a handle; this says in clear which agency it concerns

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -13,6 +13,7 @@ from common.telemetry import describe
 from hubformats.bootstrap import Bootstrap
 from hubformats.clock import Clock, rest
 from identity.agencies import use_cases
+from identity.agencies.model import AgencyState
 from identity.agencies.ports import AgencyStore
 
 BEAT_SECONDS: Final = 15.0
@@ -29,9 +30,9 @@ class Pulse:
         directory: DirectoryState,
         bootstrap: Bootstrap,
         clock: Clock,
-        after_beat: Callable[[], None],
+        after_beat: Callable[[Sequence[AgencyState]], None],
     ) -> None:
-        """`directory` is our own copy of the state; `after_beat` is called on the loop."""
+        """`directory` is our own copy of the state; `after_beat` gets the agencies, on the loop."""
         self._store = store
         self._directory = directory
         self._bootstrap = bootstrap
@@ -61,7 +62,7 @@ class Pulse:
         """Publish the state and take it in ourselves; sweep what expired."""
         event = await self._store.write(lambda tx: use_cases.beat(tx, self._clock))
         self._directory.apply(event)
-        self._after_beat()
+        self._after_beat(await self._store.read(lambda tx: tx.agencies.all()))
         await self._store.forget_heartbeats(self._clock.now() - _REPLACED)
         return event
 

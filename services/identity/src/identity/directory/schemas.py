@@ -1,10 +1,17 @@
 """Shapes of the key directory."""
 
-from common.models import ApiModel
+from typing import Annotated
+
+from pydantic import Field
+
+from common.models import ApiModel, Timestamp
 
 
 class ServiceKeysOut(ApiModel):
-    """A service's public keys, vouched for by the operator's signature on the bootstrap file."""
+    """A service's first public keys, vouched for by the operator's signature on the bootstrap file.
+
+    Its opening keys of now are in its own set.
+    """
 
     name: str
     owner: str
@@ -14,10 +21,36 @@ class ServiceKeysOut(ApiModel):
 class KeyDirectoryOut(ApiModel):
     """Public keys.
 
-    Each key set is a JWS under the agency's root; check it against the root you pinned, not the one
-    here.
+    Each key set is a JWS under the agency's root, a service's under its own signing key; check it
+    against the root you pinned, not the one here.
     """
 
     key_sets: dict[str, str]
     roots: dict[str, dict[str, str]]
     services: list[ServiceKeysOut]
+
+
+class KeySetIn(ApiModel):
+    """A signed key set."""
+
+    key_set: Annotated[str, Field(min_length=1, max_length=8192)]
+
+
+class KeySetOut(ApiModel):
+    """The key set that is served from now on."""
+
+    key_set: str
+
+
+class RetirementIn(ApiModel):
+    """A signing key that its agency retires.
+
+    The set holds every key as before, this one with `revoked`, and new ones; it is signed by the
+    agency's root.
+    """
+
+    key_set: Annotated[str, Field(min_length=1, max_length=8192)]
+    key_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
+    retired_at: Timestamp
+    compromised_since: Timestamp | None = None
+    """From when on somebody else may have signed with it; absent when nobody had it."""

@@ -27,6 +27,9 @@ SKEW: Final = timedelta(seconds=60)
 60 s refused.
 """
 
+ENDED_LISTED: Final = 2_000
+"""Most ended access tokens that one heartbeat names: about 50 kB."""
+
 EXPIRY_LEEWAY: Final = timedelta(seconds=10)
 ASSERTION_LIFE: Final = timedelta(minutes=5)
 

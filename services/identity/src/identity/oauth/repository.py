@@ -9,7 +9,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from hubformats.clock import Clock
-from identity.oauth.model import SHIFT, Code, Issued, Pushed, TokenFamily
+from identity.agencies.model import Ended
+from identity.oauth.model import (
+    ACCESS_TOKEN_LIFE,
+    ENDED_LISTED,
+    SHIFT,
+    SKEW,
+    Code,
+    Issued,
+    Pushed,
+    TokenFamily,
+    seconds,
+)
 from identity.tables import CODE, FAMILY, ISSUED, PUSHED, SEEN
 
 
@@ -168,17 +179,41 @@ def end_access(connection: Connection, agency: str) -> int:
     return sum(ended)
 
 
+def end_client(connection: Connection, client_id: str) -> int:
+    """End every living access token of a client."""
+    living = ISSUED.c.client_id == client_id, ~ISSUED.c.revoked
+    return connection.execute(update(ISSUED).where(*living).values(revoked=True)).rowcount
+
+
+def ended_tokens(connection: Connection, now: datetime) -> Ended:
+    """List ended access tokens, the newest first, as far as one heartbeat holds them.
+
+    Services take a token a little past its end, so it is named a little longer.
+    """
+    wanted = (
+        select(ISSUED.c.jti, ISSUED.c.expires_at)
+        .where(ISSUED.c.revoked, ISSUED.c.expires_at > now - SKEW)
+        .order_by(ISSUED.c.expires_at.desc())
+        .limit(ENDED_LISTED + 1)
+    )
+    found = connection.execute(wanted).all()
+    over = found[ENDED_LISTED:]
+    until = seconds(over[0].expires_at - ACCESS_TOKEN_LIFE) if over else 0
+    return Ended(tuple(row.jti for row in found[:ENDED_LISTED]), until)
+
+
 def purge(connection: Connection, now: datetime) -> int:
     """Delete what can no longer be presented. Returns the number of rows.
 
-    Used codes stay for a shift, so that a replay ends its family.
+    Used codes stay for a shift, so that a replay ends its family; access tokens as long as a
+    service could take one past its end.
     """
     stale = (
         delete(SEEN).where(SEEN.c.expires_at <= now),
         delete(PUSHED).where(PUSHED.c.expires_at <= now),
         delete(CODE).where(CODE.c.expires_at <= now - SHIFT),
         delete(FAMILY).where(FAMILY.c.expires_at <= now),
-        delete(ISSUED).where(ISSUED.c.expires_at <= now),
+        delete(ISSUED).where(ISSUED.c.expires_at <= now - SKEW),
     )
     return sum(connection.execute(each).rowcount for each in stale)
 

@@ -81,6 +81,7 @@ SYSTEM_SCOPES: Final = (
     "disclosure.acknowledge",
     "audit.verify",
     "directory.read",
+    "key.manage",
 )
 """What an agency's own record system may ever ask for."""
 

@@ -20,7 +20,6 @@ from hubformats.bootstrap import (
     SHARED_SECRETS,
     TOKEN_KEY,
     Bootstrap,
-    Jwk,
     read_bootstrap,
     sign_bootstrap,
     sign_key_set,
@@ -28,6 +27,7 @@ from hubformats.bootstrap import (
 from hubformats.canonical import canonical, parse
 from hubformats.clock import SystemClock
 from hubformats.keys import (
+    Jwk,
     OpeningKey,
     SigningKey,
     generate_opening,

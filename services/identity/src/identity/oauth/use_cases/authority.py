@@ -3,14 +3,41 @@
 Who it is, its clients, people, resource servers and signing key.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 
-from hubformats.bootstrap import Bootstrap, Person
+from hubformats.bootstrap import Bootstrap, BootstrapRefused, Client, Person, read_key_set
 from hubformats.clock import Clock
-from hubformats.keys import SigningKey
+from hubformats.keys import Jwk, SigningKey
+from identity.agencies.model import AgencyState
 from identity.oauth.model import OAuthClient
 from identity.oauth.ports import Authenticator
+
+
+class ClientKeys:
+    """With which keys clients prove themselves now.
+
+    Those of the bootstrap file; of an agency's own system also the signing keys that the agency's
+    root has signed since, and never one that it retired.
+    """
+
+    def __init__(self) -> None:
+        self._sets: dict[str, tuple[Jwk, ...]] = {}
+
+    def update(self, agencies: Iterable[AgencyState]) -> None:
+        """Take in the key sets of now; one that its root did not sign leaves the earlier one."""
+        for agency in agencies:
+            with suppress(BootstrapRefused):
+                self._sets[agency.id] = read_key_set(agency.key_set, agency.id, agency.root).jwks
+
+    def of(self, client: Client) -> list[Jwk]:
+        """List the public keys that count for a client."""
+        jwks = self._sets.get(client.agency, ()) if client.kind == "system" else ()
+        retired = {jwk["kid"] for jwk in jwks if "revoked" in jwk}
+        living = [jwk for jwk in jwks if jwk.get("use") == "sig" and "revoked" not in jwk]
+        known = {jwk["kid"]: jwk for jwk in (*client.keys, *living)}
+        return [jwk for kid, jwk in known.items() if kid not in retired]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +57,7 @@ class Authority:
     area: str
     clock: Clock
     authenticator: Authenticator
+    client_keys: ClientKeys = field(default_factory=ClientKeys)
 
 
 def authority_from(

@@ -21,6 +21,7 @@ from identity.oauth.model import (
     SKEW,
     OAuthClient,
 )
+from identity.oauth.use_cases.authority import Authority, ClientKeys
 from identity.oauth.use_cases.exchange import Exchange, Presented
 
 _MAX_ID: Final = 255
@@ -32,9 +33,9 @@ class ClientGate:
     Holds no state: whoever lets the client in must spend the assertion's `jti`.
     """
 
-    def __init__(self, issuer: str, clients: Mapping[str, OAuthClient], clock: Clock) -> None:
-        self._clients = clients
-        self._assertion = _Assertion(issuer, clock)
+    def __init__(self, authority: Authority) -> None:
+        self._clients = authority.clients
+        self._assertion = _Assertion(authority.issuer, authority.clock, authority.client_keys)
 
     def check(self, request: Exchange) -> Presented:
         """The client and its assertion.
@@ -66,8 +67,9 @@ def _refuse() -> NoReturn:
 class _Assertion(JWTBearerClientAssertion):
     CLIENT_AUTH_METHOD = "private_key_jwt"
 
-    def __init__(self, issuer: str, clock: Clock) -> None:
+    def __init__(self, issuer: str, clock: Clock, keys: ClientKeys) -> None:
         super().__init__()
+        self._keys = keys
         self._issuer = issuer
         self._clock = clock
 
@@ -84,7 +86,7 @@ class _Assertion(JWTBearerClientAssertion):
 
     def resolve_client_public_key(self, client: OAuthClient) -> KeySet:
         """The client's registered keys; never one that came with the assertion (CVE-2026-27962)."""
-        return KeySet.import_key_set({"keys": [dict(jwk) for jwk in client.entry.keys]})
+        return KeySet.import_key_set({"keys": [dict(jwk) for jwk in self._keys.of(client.entry)]})
 
     def process_assertion_claims(self, assertion: str, resolve_key: KeySet) -> dict[str, Any]:
         """Verify signature and claims, by our clock.

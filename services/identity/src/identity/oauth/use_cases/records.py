@@ -96,6 +96,19 @@ def code_replayed(tx: OAuthTx, actor: Actor) -> None:
     )
 
 
+def refresh_token_reused(tx: OAuthTx, actor: Actor) -> None:
+    """A refresh token came from other hands; its token family was ended."""
+    tx.record(
+        AuditEntry(
+            operation="denied",
+            outcome="refused",
+            actor=actor,
+            resource_type="token-family",
+            reason_code="refresh-token-reused",
+        )
+    )
+
+
 def signed_in(tx: OAuthTx, actor: Actor, client: OAuthClient) -> None:
     """A person signed in."""
     tx.record(

@@ -348,15 +348,21 @@ class RefreshGrant(grants.RefreshTokenGrant):
     INCLUDE_NEW_REFRESH_TOKEN = False
 
     def authenticate_refresh_token(self, refresh_token: str) -> TokenFamily | None:
-        """The living family of this token, presented with the key it is bound to."""
+        """The living family of this token, presented with the key it is bound to.
+
+        With another key, or by another client, it is in other hands than those that got it: then
+        every token of its sign-in ends.
+        """
         server: Server = self.server
         family = server.tx.families.by_refresh(digest(refresh_token))
-        if (
-            family is None
-            or family.revoked
-            or family.expires_at <= server.authority.clock.now()
-            or family.jkt != self.request.jkt
-        ):
+        if family is None or family.revoked or family.expires_at <= server.authority.clock.now():
+            return None
+        client: OAuthClient = self.request.presented.client
+        if family.jkt != self.request.jkt or not family.check_client(client):
+            server.tx.families.revoke(family.id)
+            records.refresh_token_reused(
+                server.tx, records.of_client(server.authority.issuer, client)
+            )
             return None
         return family
 

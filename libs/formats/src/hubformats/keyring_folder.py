@@ -11,11 +11,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from common.keyring.port import KeyringLocked
 from hubformats.canonical import CanonicalError, b64u, canonical, parse, unb64u
 
 _ROOT: Final = "root.json"
 _MIN_PASSPHRASE: Final = 12  # shorter ones fall to guessing whatever the derivation costs
+
+
+class KeyringLocked(RuntimeError):
+    """No, a wrong or a too short passphrase, or files that others may read."""
 
 
 class Folder:
