@@ -152,12 +152,15 @@ def may_after_sign_in(action: str) -> Any:
 async def _form(request: Request, session: SessionDep, context: ContextDep) -> dict[str, str]:
     """Read the posted form, if it came from our own page with the visit's token.
 
-    Raises Problem(forbidden).
+    Raises Problem(forbidden), and Problem(malformed-request) for what no form of ours sends.
     """
     if not from_our_page(request, context):
         raise Problem("forbidden")
-    body = (await request.body()).decode("utf-8", "strict")
-    fields = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=_FIELDS))
+    try:
+        body = (await request.body()).decode("utf-8", "strict")
+        fields = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=_FIELDS))
+    except ValueError:  # no UTF-8, or more fields than any form of ours has
+        raise Problem("malformed-request") from None
     if not secrets.compare_digest(fields.get("csrf", "").encode(), session.csrf.encode()):
         raise Problem("forbidden")
     return fields
