@@ -10,6 +10,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from common.attempts import Attempt
+from hubformats.audit_record import Account
 from hubformats.ids import uuid7
 from referral.cases.model.authority import Relation
 from referral.cases.use_cases import AgencyUnknown, CaseNotFound, read_referral
@@ -96,8 +97,9 @@ def test_every_kind_is_set_at_once_by_the_sender_and_said_in_the_record(kind: Ve
     veto, version = use_cases.set_veto(tx, granted(), referral_id, new(kind), VETOES)
     assert (version, veto.marking_id in in_force(tx)) == (2, True)
     entry = tx.held.entries[-1]
-    assert (entry.operation, entry.field_set) == ("alteration", f"marking.{kind}")
-    assert (entry.justification_code, entry.detail["reason"]) == (REASONS[kind], WORDS)
+    word = "hold_set" if kind is VetoKind.LEGAL_HOLD else "alteration"
+    assert (entry.operation, entry.field_set) == (word, f"marking.{kind}")
+    assert (entry.justification_code, entry.account) == (REASONS[kind], Account(WORDS))
 
 
 def test_the_same_veto_again_is_the_same_veto_and_no_new_version() -> None:
@@ -164,7 +166,9 @@ def test_asking_lifts_nothing_and_a_second_person_does() -> None:
     ], "each step that asked for a fresh sign-in is looked at again"
     entry = tx.held.entries[-1]
     assert (entry.justification_code, entry.reason_code) == ("no_longer_so", "lifting-confirmed")
-    assert WORDS not in str(replace(entry, detail={}))
+    assert entry.second is not None
+    assert (entry.second.subject, entry.account) == ("issuer|tom", Account(WORDS))
+    assert WORDS not in str(replace(entry, account=None)), "sealed apart, and nowhere else"
 
 
 def test_one_person_lifts_nothing_alone_whatever_role_she_signs_in_with() -> None:
@@ -284,7 +288,7 @@ def test_the_second_person_reads_who_asked_first_and_why_and_the_read_is_recorde
     shown = use_cases.read_lifting(tx, JESS, lifting_id, VETOES)
     assert shown.lifting.asked_by == Party("issuer|tom", POLICE, "police_officer")
     assert shown.lifting.grounds.words == WORDS
-    assert [entry.operation for entry in tx.held.entries[-2:]] == ["consultation"] * 2
+    assert [entry.operation for entry in tx.held.entries[-2:]] == ["listing", "consultation"]
 
 
 def test_the_table_of_rights_and_states_is_whole() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from common.access import Granted, Principal, grant
 from common.testing import ManualClock
-from hubformats.audit_record import Actor
+from hubformats.audit_record import Account, Actor
 from hubformats.ids import uuid7
 from sharing.context import Context
 from sharing.second_look import use_cases
@@ -100,7 +100,7 @@ def test_what_is_due_soonest_comes_first_and_the_list_is_one_entry() -> None:
     later, sooner = desk.filed(Act.EMERGENCY_RELEASE), desk.filed(Act.VETO_LIFTED)
     assert desk.queue(officer()) == [sooner.id, later.id]
     (entry,) = desk.tx.kept.records
-    assert (entry.operation, entry.resource_type, entry.count) == ("consultation", "second-look", 2)
+    assert (entry.operation, entry.resource_type, entry.count) == ("listing", "second-look", 2)
     assert len(entry.case_references) == 2
 
 
@@ -133,11 +133,12 @@ def test_an_outcome_is_given_once_with_a_reason_that_stays_sealed() -> None:
     assert (desk.queue(officer()), desk.queue(officer(), waiting=False)) == ([], [look.id])
     entry = desk.tx.kept.records[0]
     assert (entry.operation, entry.justification_code, entry.reason_code) == (
-        "alteration",
+        "review",
         "needed",
         "second-look-reasonable",
     )
-    assert WORDS not in str(replace(entry, detail={}))
+    assert entry.account == Account(WORDS)
+    assert WORDS not in str(replace(entry, account=None)), "sealed apart, and nowhere else"
     for outcome, code in ((LookOutcome.REASONABLE, "small"), (LookOutcome.ESCALATE, "harm")):
         with pytest.raises(LookOver):
             desk.review(officer("grace"), look, Verdict(outcome, code, WORDS))

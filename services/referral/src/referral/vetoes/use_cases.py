@@ -7,7 +7,7 @@ from uuid import UUID
 
 from common.access import Granted
 from common.events.case import Marking
-from hubformats.audit_record import AuditEntry
+from hubformats.audit_record import Account, Actor, AuditEntry
 from hubformats.ids import uuid7
 from referral.cases.model.authority import AuthorisedCase
 from referral.cases.model.case import CaseOutline
@@ -20,6 +20,7 @@ from referral.vetoes.model import (
     Lifting,
     LiftingNotFound,
     LiftingOver,
+    LiftState,
     LiftStep,
     NotEntitled,
     Party,
@@ -112,10 +113,12 @@ def set_veto(
         tx.cases.replace(proof, case, marked)
         version = marked.outline.version
     entry = given.context.entry("alteration", granted, proof.case_id, referral_id, version)
-    said = {"reason": new.grounds.words, "agency": new.agency, "category": new.category}
+    said = {"agency": new.agency, "category": new.category}
     tx.record(
         replace(
             entry,
+            operation="hold_set" if new.kind is VetoKind.LEGAL_HOLD else "alteration",
+            account=Account(new.grounds.words),
             field_set=f"marking.{new.kind}",
             justification_code=new.grounds.code,
             reason_code=why_not,
@@ -191,7 +194,7 @@ def waiting_liftings(tx: VetoTx, granted: Granted, given: VetoContext) -> tuple[
     }
     tx.record(
         AuditEntry(
-            operation="consultation",
+            operation="listing",
             outcome="done",
             actor=actor_of(granted),
             case_references=tuple(sorted(references)),
@@ -312,11 +315,18 @@ def _of_lifting(
     """Make the entry of a step of a lifting. Its state says which; the words stay sealed."""
     told = proof.version if version is None else version
     entry = context.entry("alteration", granted, proof.case_id, lifting.id, told)
+    lifted = lifting.state is LiftState.CONFIRMED
+    asked = lifting.asked_by
     return replace(
         entry,
+        operation="hold_lifted"
+        if lifted and lifting.kind is VetoKind.LEGAL_HOLD
+        else entry.operation,
+        second=Actor(asked.subject, asked.agency, asked.role) if lifted else None,
+        account=Account(grounds.words),
         resource_type="veto-lifting",
         field_set=f"marking.{lifting.kind}",
         justification_code=grounds.code,
         reason_code=f"lifting-{lifting.state}",
-        detail={"reason": grounds.words, "veto": str(lifting.veto_id)},
+        detail={"veto": str(lifting.veto_id)},
     )

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from common.access import Granted
-from hubformats.audit_record import Actor, AuditEntry
+from hubformats.audit_record import Account, Actor, AuditEntry
 from sharing.context import Context
 from sharing.second_look.model import LookBook, LookNotFound, LookOutcome, SecondLook
 from sharing.second_look.ports import LookTx
@@ -47,7 +47,7 @@ def queue(
     references = {given.reference(granted, each) for each in found}
     tx.record(
         AuditEntry(
-            operation="consultation",
+            operation="listing",
             outcome="done",
             actor=actor,
             case_references=tuple(sorted(references)),
@@ -99,10 +99,10 @@ def review(
     tx.record(
         replace(
             entry,
-            operation="alteration",
+            operation="review",
             justification_code=said.code,
             reason_code=why,
-            detail={"reason": said.words},
+            account=Account(said.words),
         )
     )
     return closed

@@ -33,6 +33,14 @@ REASONS: Final[dict[str, str]] = {
     "key-destroyed": "Its content has been erased",
     "promise-overdue": "The proof that was promised had not come within the hour",
     "promise-kept": "The proof that was promised has followed",
+    "in-force-already": "The same veto was in force already",
+    "lifting-asked": "Somebody asked to lift a veto",
+    "lifting-confirmed": "A second person confirmed, and the veto was lifted",
+    "lifting-refused": "The veto was left in force",
+    "second-look-taken": "A privacy officer took it to look at",
+    "second-look-reasonable": "Reasonable",
+    "second-look-ask-the-person": "The person is to be asked",
+    "second-look-escalate": "Escalated",
 }
 """Codes of refusals to share (the agreement's vetoes) and of what stops a release."""
 
@@ -53,6 +61,12 @@ FORMS: Final[dict[str, str]] = {
     "referral.full": "The full referral form",
     "referral.urgent": "The urgent referral form",
     "marking.must_not_disclose": "A must-not-disclose marking",
+    "marking.location_shield": "An address shield",
+    "marking.conflict": "A conflict of interest",
+    "marking.employee_subject": "A person of the case who works for an agency",
+    "marking.informant": "Protection of who told",
+    "marking.legal_hold": "A legal hold",
+    "marking": "The vetoes on the case",
 }
 """What stands in place of categories where a form or a marking was taken in whole."""
 HUMANS: Final[dict[str, str]] = {
