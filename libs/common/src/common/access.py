@@ -71,9 +71,9 @@ class Proof:
 class Permission:
     """What one action asks of its caller. Each service has one table of them, read by its guards.
 
-    `person` asks for a person, `roles` for a person with one of these roles, `clients` for one of
-    these systems acting for itself. `acr` asks for a sign-in with one of these values, `step_up`
-    for a sign-in at most that long ago (RFC 9470).
+    `person` asks for a person, `roles` for a person with one of these roles. `clients` asks for one
+    of these systems acting for itself. `acr` asks for a sign-in with one of these values. `step_up`
+    asks for one at most that long ago (RFC 9470).
     """
 
     scope: str

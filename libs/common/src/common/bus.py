@@ -148,10 +148,10 @@ class Bus(Protocol):
     """Durable, partitioned topics with consumer groups.
 
     Obligations of every adapter:
-    - Order: messages with one key are read in the order in which publish calls stored them; one key
+    - Order: messages with one key are read in the order in which publish calls stored them. One key
       is always in the partition that every Kafka client gives it (Java `Utils.murmur2`).
-    - Durability: what `publish` returned for survives SIGKILL of any process, and of the machine
-      where the disk and the replicas keep their word.
+    - Durability: what `publish` returned for survives SIGKILL of any process. It survives the loss
+      of a machine where the disk and the replicas keep their word.
     - At least once: after a crash or a failed handler a group reads again everything it had not
       committed. Consumers must recognise repeats.
     - Groups: each group sees every record; members of one group share its partitions.
@@ -187,9 +187,10 @@ class Bus(Protocol):
     ) -> Consumption:
         """Join `group` and hand its records to `handler`, at most `max_batch` at a time.
 
-        `low_priority` topics get a batch only while no record of `topics` waits or is handled in
-        this member's partitions; one that sits out a back-off does not hold them. Group names are
-        private to the principal. Raises TopicUnknown, NotAllowed, BusUnavailable.
+        `low_priority` topics get a batch only while no record of `topics` waits or is handled here.
+        One that sits out a back-off does not hold them. Group names are private to the principal.
+
+        Raises TopicUnknown, NotAllowed, BusUnavailable.
         """
         ...
 

@@ -176,8 +176,8 @@ class KafkaBus(Bus):
     async def healthy(self) -> bool:
         """See Bus.healthy: asks the cluster for metadata, so a dead sender or connection shows.
 
-        A question of its own: joining an update under way, as `force_metadata_update` does, could
-        count an answer the broker gave before it hung.
+        It asks a question of its own. Joining an update under way could count an answer from before
+        the broker hung.
         """
         producer = self._producer
         if producer is None or any(

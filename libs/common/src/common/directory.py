@@ -129,7 +129,7 @@ class DirectoryState:
 class DirectoryKeys:
     """The hub's public keys, kept up by the signed sets that identity serves.
 
-    `kept` names the file in which the sets outlive this process, so that after a restart nothing is
+    `kept` names the file in which the sets outlive this process. So after a restart nothing is
     sealed to a key that was destroyed meanwhile.
     """
 

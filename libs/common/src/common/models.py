@@ -12,8 +12,8 @@ class FieldError(ValueError):
 
     Only these sentences reach a caller: others might quote input.
 
-    `at` leads from the validated object to the part that is at fault, in the names of the request
-    and never in what was typed. A validator that looks at a whole object names it there.
+    `at` leads from the validated object to the part at fault. It uses the names of the request,
+    never what was typed. A validator that looks at a whole object names it there.
     """
 
     def __init__(self, sentence: str, *at: str | int) -> None:

@@ -1,4 +1,4 @@
-"""Settings of a process, read once from HUB_* variables; a bad one is an error that names the
+"""Settings of a process, read once from HUB_* variables. A bad one is an error that names the
 variable, never its value."""
 
 from collections.abc import Mapping

@@ -59,9 +59,10 @@ class TopicSpec:
 def topics(agencies: Sequence[str]) -> tuple[TopicSpec, ...]:
     """All topics of a hub with these agencies (design section 5), each followed by its quarantine.
 
-    Topics that carry one ordered stream per pair or producer have one partition. Raises ValueError
-    for an agency id that is not lower-case words joined by hyphens, is taken by a service, or
-    appears twice.
+    Topics that carry one ordered stream per pair or producer have one partition.
+
+    Raises ValueError for an agency id that is taken by a service or appears twice. So also for one
+    that is not lower-case words joined by hyphens.
     """
     _check(agencies)
     plain = [

@@ -123,7 +123,7 @@ class Mandate(_Entry):
 class Person(_Entry):
     """A practitioner.
 
-    `id` is opaque; the name stays in this file and is never put in a token, an event or a log.
+    `id` is opaque. The name stays in this file and is never put in a token, an event or a log.
     """
 
     id: str
@@ -220,9 +220,8 @@ def read_bootstrap(path: Path, operator_kid: str | None = None) -> Bootstrap:
     Raises BootstrapRefused.
 
     `operator_kid` is the RFC 7638 thumbprint of the operator's key, pinned by setting. Without it
-    the public key
-    beside the file (`operator.jwk`) is trusted, which is for demonstrations: whoever can write the
-    folder can replace both.
+    the public key beside the file (`operator.jwk`) is trusted. That is for demonstrations, since
+    whoever can write the folder can replace both.
     """
     file = path / FILE_NAME if path.is_dir() else path
     try:

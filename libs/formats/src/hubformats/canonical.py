@@ -1,5 +1,5 @@
-"""One way to write JSON that is hashed or signed, one strict way to read JSON from outside, and
-strict base64url."""
+"""One way to write JSON that is hashed or signed, and one strict way to read it. Strict base64url,
+too."""
 
 import binascii
 import json
@@ -30,8 +30,9 @@ def canonical(obj: object) -> bytes:
     """Return the only bytes this value may have.
 
     Keys are sorted by code point, without spaces, in UTF-8, with no escapes beyond what JSON
-    demands. Equal to RFC 8785 for the values allowed here: strings, integers within 2^53, booleans,
-    null, arrays and objects whose keys are ASCII.
+    demands. Equal to RFC 8785 for the values allowed here. They are strings, integers within 2^53,
+    booleans, null, arrays and objects whose keys are ASCII.
+
     Raises CanonicalError for floats, NaN, keys that are not strings, lone surrogates, and depth
     over 32.
     """
@@ -45,9 +46,9 @@ def canonical(obj: object) -> bytes:
 def parse(data: bytes | str, *, max_bytes: int = 1_000_000) -> Any:
     """Read JSON whose meaning cannot differ between two readers.
 
-    Raises CanonicalError for invalid UTF-8, a byte-order mark, duplicate keys, NaN or infinities,
-    lone surrogates, depth over 32, or more than `max_bytes` bytes (a cap against memory
-    exhaustion).
+    Raises CanonicalError for invalid UTF-8, a byte-order mark, duplicate keys, NaN, infinities or
+    lone surrogates. Depth over 32 is refused, and more than `max_bytes` bytes, against memory
+    exhaustion.
     """
     text = _text(data, max_bytes)
     value = _decoded(text)

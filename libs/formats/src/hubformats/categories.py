@@ -1,5 +1,5 @@
-"""What kinds of information there are: the smallest things an agreement can permit or withhold, and
-what each of them gives away."""
+"""What kinds of information there are, and what each of them gives away. They are the smallest
+things an agreement can permit or withhold."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -123,10 +123,12 @@ def make_proof(
 def check_proof(
     proof: str, *, method: str, url: str, now: datetime, token: str | None = None
 ) -> Proof:
-    """Check a proof by RFC 9449 section 4.3, in its numbering. Raises DpopRefused.
+    """Check a proof by RFC 9449 section 4.3, in its numbering.
 
-    The caller has done 1 (exactly one header) and must do 12a (spend the `jti`) and, with a token,
-    compare `jkt` with `cnf.jkt`.
+    Raises DpopRefused.
+
+    The caller has done 1 (exactly one header) and must do 12a (spend the `jti`). With a token it
+    compares `jkt` with `cnf.jkt`.
     """
     if len(proof) > _MAX_PROOF or proof.count(".") != 2:
         raise DpopRefused("malformed")

@@ -1,5 +1,5 @@
-"""hub-event+jwe v1: a signed statement (JWS) sealed to its recipients (JWE General JSON), with
-routing data in the clear but bound.
+"""hub-event+jwe v1, a signed statement (JWS) sealed to its recipients (JWE General JSON). Routing
+data is in the clear but bound.
 
 FROZEN: tests/vectors/envelope holds the golden files. What another version needs is another `typ`.
 """
@@ -103,8 +103,10 @@ _SYSTEM: Final = SystemEntropy()
 def seal(message: Message, *, sender: SigningKey, recipients: Sequence[RecipientKey]) -> bytes:
     """Sign `message` as `sender` and seal it to `recipients` (one key per owner, at most 64).
 
-    Returns the value of a bus record. Raises EnvelopeTooLarge past 256 KiB, CanonicalError for data
-    JSON cannot carry exactly, ValueError for bad routing.
+    Returns the value of a bus record.
+
+    Raises EnvelopeTooLarge past 256 KiB, CanonicalError for data JSON cannot carry exactly,
+    ValueError for bad routing.
     """
     to = sorted(key.owner for key in recipients)
     if not to or len(to) > MAX_RECIPIENTS or len(set(to)) != len(to):
@@ -136,8 +138,8 @@ def open_envelope(
     """Open what was sealed to `me`, and `arrived` then, and check every promise of the format.
 
     Raises EnvelopeRefused with the first that fails. On code "unknown-key" the caller refreshes
-    `keys` and tries once more before it counts as a failure. Whether the event was seen before
-    (source, id) and whether its stream has a gap are the inbox's questions, not asked here.
+    `keys` and tries once more before it counts as a failure. Two questions are the inbox's. Was the
+    event seen before (source, id), and has its stream a gap?
     """
     # 1. Size, before anything is parsed.
     if len(value) > MAX_BYTES:

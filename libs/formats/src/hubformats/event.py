@@ -10,9 +10,9 @@ from pydantic.alias_generators import to_camel
 class Event(BaseModel):
     """One event of the published language.
 
-    A class is frozen once it has been sent: a change is a new class with the next VERSION and a new
-    golden file in
-    ``tests/vectors/events``. `data` is what goes inside the signed part of the envelope.
+    A class is frozen once it has been sent. A change is a new class with the next VERSION and a new
+    golden file in ``tests/vectors/events``. `data` is what goes inside the signed part of the
+    envelope.
     """
 
     model_config = ConfigDict(

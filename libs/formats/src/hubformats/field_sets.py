@@ -1,5 +1,5 @@
-"""How an audit record's `fs` names kinds of information, all of them however many there are, in the
-200 characters it has."""
+"""How an audit record's `fs` names kinds of information. All of them fit the 200 characters it has,
+however many there are."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -81,6 +81,7 @@ def written(kinds: Sequence[str]) -> str:
     If they do not fit: the first of them, how many more, and the whole set in numbers.
     `danger_place,victim_identity+9/1:2c1f`: bit n of the hexadecimal number stands for kind n of
     list 1.
+
     Raises KeyError for a kind without a number.
     """
     whole = ",".join(kinds)

@@ -14,8 +14,8 @@ _counter = 0
 def uuid7() -> UUID:
     """A UUID version 7 (RFC 9562 section 5.7), strictly increasing within this process.
 
-    The 12 bits after the millisecond are a counter (method 1 of section 6.2), so rows written in
-    one millisecond keep their order; the counter starts low enough to leave room and borrows a
+    The 12 bits after the millisecond are a counter (method 1 of section 6.2). So rows written in
+    one millisecond keep their order. The counter starts low enough to leave room and borrows a
     millisecond if it runs out.
     """
     global _last_ms, _counter

@@ -98,7 +98,9 @@ def read(value: bytes) -> dict[str, Any]:
 def decrypt(envelope: Mapping[str, Any], me: str, opening: Mapping[str, OpeningKey]) -> bytes:
     """Take the statement out of a parsed envelope with the first of `opening` it is sealed to.
 
-    Numbers are those of `open_envelope`. Raises EnvelopeRefused.
+    Numbers are those of `open_envelope`.
+
+    Raises EnvelopeRefused.
     """
     # 3. An entry for a key of ours.
     entry, key = _own_entry(envelope["recipients"], me, opening)

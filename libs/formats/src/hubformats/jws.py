@@ -69,6 +69,7 @@ def sign(claims: Mapping[str, Any], key: SigningKey, *, typ: str, show_key: bool
     """Sign the canonical JSON of `claims`. The header holds `alg`, `kid` and `typ`, nothing else.
 
     With `show_key` it holds the public key (`jwk`) in place of its id, as RFC 9449 wants.
+
     Raises CanonicalError for claims that JSON cannot carry exactly.
     """
     who: dict[str, Any] = (

@@ -13,9 +13,10 @@ from hubformats.keys import RecipientKey, VerificationKey
 class KeyBook:
     """Public keys of agencies and services.
 
-    A key set counts only under the root its owner has in *our* bootstrap file: an agency's pinned
-    root, a service's own signing key. So whoever serves the sets can withhold keys, not forge them.
-    A retired key still verifies what it signed; a compromised one what it signed before that.
+    A key set counts only under the root its owner has in *our* bootstrap file. That is an agency's
+    pinned root, or a service's own signing key. So whoever serves the sets can withhold keys, not
+    forge them. A retired key still verifies what it signed; a compromised one what it signed before
+    that.
     """
 
     def __init__(self, bootstrap: Bootstrap) -> None:
@@ -46,8 +47,8 @@ class KeyBook:
     def recipient(self, owner: str, now: datetime) -> RecipientKey | None:
         """Return the newest key of an owner that has begun, or None.
 
-        None also for a service of whose keys nothing was heard for so long that the one of the
-        bootstrap file may be destroyed: what is sealed to a destroyed key is lost.
+        None too for a service whose key of the bootstrap file may be destroyed, when nothing was
+        heard for long. What is sealed to a destroyed key is lost.
         """
         begun = [key for key in self._recipients.get(owner, ()) if key.begins <= now.timestamp()]
         if not begun or not (self.heard or owner in self._sets or self._young(now)):

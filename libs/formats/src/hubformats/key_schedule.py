@@ -1,4 +1,4 @@
-"""When a service's opening keys are made, used, retired and destroyed: dated periods, and the next
+"""When a service's opening keys are made, used, retired and destroyed. Dated periods, and the next
 steps of a keyring under them."""
 
 import tomllib
@@ -32,8 +32,9 @@ class Periods:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What a keyring needs now: `begins` of a key to make, key ids to give another beginning, and
-    key ids whose time is over."""
+    """What a keyring needs now. `begins` of a key to make, key ids to give another beginning, and
+    key ids whose time is over.
+    """
 
     make: int | None = None
     postpone: Mapping[str, int] = field(default_factory=dict)
@@ -65,7 +66,7 @@ def steps(
     """Tell what to do with the keys `held`, of which senders know those `published`.
 
     `created` is the beginning of a key that names none: the one made with the hub. A key takes the
-    place of another only when it is published, so a directory that takes nothing in retires and
+    place of another only when it is published. So a directory that takes nothing in retires and
     destroys nothing.
     """
     order = sorted(held.values(), key=lambda key: begun(key, created))

@@ -41,8 +41,8 @@ class KeyRefused(ValueError):
 class VerificationKey:
     """What checks an owner's signatures.
 
-    `retired` still verifies what was signed; `revoked` (compromised) verifies nothing, except that
-    a statement from before `compromised_since` (Unix seconds) can be told to be one.
+    `retired` still verifies what was signed. `revoked` (compromised) verifies nothing. A statement
+    from before `compromised_since` (Unix seconds) can be told to be one.
     """
 
     kid: str

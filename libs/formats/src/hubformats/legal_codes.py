@@ -1,5 +1,5 @@
-"""Codes for the law a disclosure stands on: lawful basis, condition and gateway (domain reference
-4.3), the same in a referral and in a sharing agreement."""
+"""Codes for the law a disclosure stands on (domain reference 4.3). They are the same in a referral
+and in a sharing agreement."""
 
 from typing import Literal
 

@@ -19,7 +19,7 @@ _MAIL: Final = re.compile(r"\S+@\S+")
 def numbers_in(text: str) -> frozenset[str]:
     """The telephone numbers in `text`, in E.164, such as +447700900461.
 
-    Numbers of a possible length count, also those nobody has been given: a validity check would
+    Numbers of a possible length count, also those nobody has been given. A validity check would
     refuse the numbers that Ofcom keeps for drama. Short ones such as 999 do not count.
     """
     found = PhoneNumberMatcher(text, HOME_REGION, leniency=Leniency.POSSIBLE)

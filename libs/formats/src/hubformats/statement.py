@@ -1,9 +1,8 @@
 """The signed statement inside every envelope: a compact JWS, padded; the recipient's evidence.
 
-Part of hub-event+jwe v1 (FROZEN, see envelope.py); envelope.py re-exports what callers need.
-It does not use hubformats.jws: the padding is put into the base64url text without encoding it, and
-256 KiB are verified without decoding it, which joserfc cannot.
-"""
+Part of hub-event+jwe v1 (FROZEN, see envelope.py); envelope.py re-exports what callers need. It
+does not use hubformats.jws, because joserfc cannot do two things. The padding is put into the
+base64url text unencoded, and 256 KiB are verified without decoding."""
 
 import re
 from collections.abc import Mapping
@@ -93,6 +92,7 @@ def sign_statement(claims: Mapping[str, Any], sender: SigningKey) -> bytes:
     """Sign `claims` (all of v1 except `pad`) as a compact JWS.
 
     It is padded to the smallest bucket that holds it.
+
     Raises EnvelopeTooLarge past 256 KiB, CanonicalError for data JSON cannot carry exactly,
     ValueError for claims no recipient would accept.
     """
@@ -132,9 +132,10 @@ def _encoded_padded(before: bytes, zeros: int, after: bytes) -> str:
 def verify_statement(jws: str, keys: KeySource, arrived: datetime | None = None) -> Statement:
     """Check form, algorithm and signature of a statement, and that its key's owner is the issuer.
 
-    What a key signed before it was compromised stays valid, if it also `arrived` before: whoever
+    What a key signed before it was compromised stays valid, if it also `arrived` before. Whoever
     has a stolen key can write any time into what is signed. Without a time of arrival the signed
     one counts alone. Says nothing about who may read it; compare `to` yourself.
+
     Raises EnvelopeRefused.
     """
     if len(jws) > BUCKETS[-1]:
@@ -160,7 +161,7 @@ def verify_statement(jws: str, keys: KeySource, arrived: datetime | None = None)
 def _octets_padded(text: str) -> bytes:
     """`octets(text)`, whatever the text is; what only pads need not be decoded.
 
-    Whole groups of four decode on their own, so a run of MDAw at a whole group can be taken out and
+    Whole groups of four decode on their own. So a run of MDAw at a whole group can be taken out and
     put back as zeros.
     """
     start = text.find(_WORTH_CUTTING)

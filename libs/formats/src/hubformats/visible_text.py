@@ -1,9 +1,8 @@
 """What a person can see of a text, and how what cannot be seen is written out.
 
-Control and bidirectional characters steer a terminal or a page: they can rewrite a line that stands
+Control and bidirectional characters steer a terminal or a page. They can rewrite a line that stands
 above, or turn a number round (Unicode Technical Reports 36 and 55). `visible` writes each as its
-code point, such as ⟨U+202E⟩. It stands before every display, and before free text is stored.
-"""
+code point, such as ⟨U+202E⟩. It stands before every display, and before free text is stored."""
 
 import re
 import unicodedata

@@ -1,5 +1,5 @@
-"""A typed client of the hub for one partner: tokens, proofs, retries and problems are handled;
-answers come back as plain values."""
+"""A typed client of the hub for one partner. Tokens, proofs, retries and problems are handled.
+Answers come back as plain values."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager

@@ -53,8 +53,10 @@ def open_notice(
 ) -> EnvelopeSetAside:
     """Open the notice that an envelope of the agency `me` was set aside, and check its sender.
 
-    It comes on the agency's topic, between deliveries. Raises EnvelopeRefused when it cannot be
-    opened or its signature fails, PackageRefused when it is no such notice.
+    It comes on the agency's topic, between deliveries.
+
+    Raises EnvelopeRefused when it cannot be opened or its signature fails, PackageRefused when it
+    is no such notice.
     """
     _, event = _opened(envelope, me, opening, keys)
     if not isinstance(event, EnvelopeSetAside):

@@ -54,8 +54,8 @@ def read_root(path: Path, agency: str) -> SigningKey:
 
 
 def next_key(profile: Path, agency: str) -> SigningKey:
-    """Make the signing key that will take the retired one's place, or find the one of an earlier
-    try: it is on the disk before the hub hears of it.
+    """Make the signing key that will take the retired one's place, or find that of an earlier try.
+    It is on the disk before the hub hears of it.
     """
     place = _beside(profile)
     if not place.exists():
@@ -83,8 +83,9 @@ def adopt(profile: Path, key: SigningKey | None) -> None:
 async def retire(client: HubClient, root: SigningKey, wanted: Wanted) -> bool:
     """Have the hub serve a set in which the key is retired.
 
-    Returns whether the successor was added: it is, unless another living key is there. Raises
-    RootRefused, ProblemAnswer, CallFailed, TokenRefused.
+    Returns whether the successor was added: it is, unless another living key is there.
+
+    Raises RootRefused, ProblemAnswer, CallFailed, TokenRefused.
     """
     profile, identity = client.profile, client.service("identity")
     served = await identity.send(Call("GET", "/v1/directory/keys", scope="directory.read"))

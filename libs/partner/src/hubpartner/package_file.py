@@ -21,6 +21,7 @@ def write_package(path: Path, envelope: bytes) -> None:
 
     Returns after fsync: only then may a receipt be signed for it. Written beside and linked into
     place, so that a crash leaves the whole file or none.
+
     Raises FileExistsError: an existing file is never overwritten.
     """
     text = json.dumps({"format": _FORMAT, "envelope": b64u(envelope)}, indent=1) + "\n"
@@ -41,8 +42,9 @@ def keep_package(path: Path, envelope: bytes) -> None:
     """Write the envelope, or find it in an earlier file.
 
     A crash may have left a file of exactly this envelope unsigned for.
+
     Raises PackageFileRefused, in words for a person, when the file holds anything else or cannot be
-    written: then nothing may be signed.
+    written. Then nothing may be signed.
     """
     try:
         write_package(path, envelope)

@@ -1,4 +1,4 @@
-"""Which of a victim's numbers and addresses may be used, and until when: one rule for the portal
+"""Which of a victim's numbers and addresses may be used, and until when. One rule for the portal
 and for `hubctl`."""
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -67,7 +67,7 @@ class Unsafe:
         """Whether this may not be used, however it is written.
 
         A missed warning reaches the wrong person. A number of hers may be used only where the rule
-        names it safe, and so may what an urgent form said to ring once there is a rule. Any other
+        names it safe. Once there is a rule, so may what an urgent form said to ring. Any other
         thing is warned of where the rule names it.
         """
         hers = category == _HER_NUMBERS or (category == _CALL_BACK and self._ruled)

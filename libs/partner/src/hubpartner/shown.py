@@ -1,5 +1,5 @@
-"""A delivery in words for a person at a terminal: what may be said of its proof, then safe contact
-before anything else."""
+"""A delivery in words for a person at a terminal. First what may be said of its proof, then safe
+contact before anything else."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date

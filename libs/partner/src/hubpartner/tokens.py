@@ -1,5 +1,5 @@
-"""Access tokens of a profile: asked for with a signed assertion, bound to a key, kept until shortly
-before they expire."""
+"""Access tokens of a profile, bound to a key. They are asked for with a signed assertion and kept
+until shortly before they expire."""
 
 import asyncio
 from dataclasses import dataclass

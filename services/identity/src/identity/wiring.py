@@ -285,7 +285,7 @@ def build_authority(
 def build_authenticator(settings: Settings, bootstrap: Bootstrap) -> Authenticator:
     """Choose how people sign in.
 
-    The demo's click needs both the setting and a file made for a demonstration, so that one mistake
+    The demo's click needs both the setting and a file made for a demonstration. So one mistake
     alone opens nothing.
     """
     return DemoClick(bootstrap.people) if settings.demo and bootstrap.demo else NoWayIn()

@@ -44,8 +44,8 @@ class CaseFile(Row, table=True):
 class ReferralRow(Row, table=True):
     """One referral as it was sent.
 
-    `external_bi` keeps a reference that this one claims from being used again; `reference_bi` finds
-    every referral under it; `external_ct` shows it back.
+    `external_bi` keeps a reference that this one claims from being used again. `reference_bi` finds
+    every referral under it. `external_ct` shows it back.
     """
 
     __tablename__ = "referral"

@@ -26,8 +26,8 @@ from standalone.welcome import welcome
 def main() -> None:
     """Read PORT and HUB_DIR, start, serve until interrupted.
 
-    Exit code 1 with a sentence for a bad setting, a port or a folder in use, and 3 for what is
-    stored and does not fit.
+    Exit code 1 with a sentence for a bad setting, a port or a folder in use. Exit code 3 for what
+    is stored and does not fit.
     """
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

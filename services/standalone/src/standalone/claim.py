@@ -52,6 +52,7 @@ def claim_folder(folder: Path) -> FileLock:
     """Make `folder` if need be, and lock it until the lock is released or the process ends.
 
     Keep what is returned: a lock that nobody refers to is released.
+
     Raises Taken, with nothing else touched.
     """
     try:

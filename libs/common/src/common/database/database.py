@@ -41,8 +41,9 @@ class Database:
     """Commit many callers' writes together in one thread; read on connections of their own.
 
     `url` is sqlite:///path or postgresql+psycopg://. `retry_for` bounds, in seconds, how long a
-    lost database is waited for.
-    `writers` above one is for PostgreSQL only. Raises ValueError for another URL.
+    lost database is waited for. `writers` above one is for PostgreSQL only.
+
+    Raises ValueError for another URL.
     """
 
     def __init__(
@@ -132,8 +133,10 @@ class Database:
         """Run `work` in the writer thread; return its value once its group is committed.
 
         An exception of `work` undoes this unit alone and is raised here. `work` may run more than
-        once and must only touch the unit. Raises DatabaseUnavailable (nothing committed),
-        CommitUnknown, DatabaseStopped. A cancelled call may still have been committed.
+        once and must only touch the unit.
+
+        Raises DatabaseUnavailable (nothing committed), CommitUnknown, DatabaseStopped. A cancelled
+        call may still have been committed.
         """
         if self._pool is None:
             raise DatabaseStopped("the database is not running")

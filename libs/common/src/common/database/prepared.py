@@ -114,9 +114,9 @@ class Rows:
 class Prepared:
     """One statement with its parameters by name, for what every request runs.
 
-    What an ordinary execution of the same statement does besides costs many times the statement
-    itself, so this one goes to the driver: inside a transaction of the connection, with errors and
-    lost connections as SQLAlchemy has them. Every row gives every parameter.
+    What SQLAlchemy does besides, at each execution, costs many times the statement itself. So this
+    goes to the driver, inside the connection's transaction. Errors and lost connections are as
+    SQLAlchemy has them. Every row gives every parameter.
     """
 
     def __init__(self, statement: _Statement | Callable[[str], _Statement], *columns: str) -> None:
@@ -200,7 +200,9 @@ def send(
     """Send plain SQL straight to the driver; return its rows and how many were changed.
 
     With `many`, once for each of `parameters`, and no rows. For what stands around transactions;
-    inside one, the caller sees to it that it is open. Raises DBAPIError.
+    inside one, the caller sees to it that it is open.
+
+    Raises DBAPIError.
     """
     driver, cursor = connection.connection, None
     try:

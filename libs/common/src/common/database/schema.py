@@ -48,8 +48,9 @@ def migrate(url: str, *histories: Path, target: str | Sequence[str] = "heads") -
     """Run the Alembic histories in `versions` of these folders, a service's own first.
 
     Blocks: call it before the loop starts. All is one transaction: a crash in between leaves the
-    old schema, for DDL is transactional on both dialects. Raises FileNotFoundError for a history
-    that is not there.
+    old schema, for DDL is transactional on both dialects.
+
+    Raises FileNotFoundError for a history that is not there.
     """
     config = script_config(*histories)
     # Alembic's `op` is global to the process: two threads would write into each other's database.

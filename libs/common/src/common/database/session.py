@@ -17,7 +17,9 @@ def session(unit: Unit) -> Iterator[Session]:
 
     An exception undoes the session's SQL alone, so a caller may catch it and go on. Inside
     `unit.attempt()` open the session within it. A row must not leave the work function: return
-    values. Raises IntegrityError, and StaleDataError for a row that another one changed.
+    values.
+
+    Raises IntegrityError, and StaleDataError for a row that another one changed.
     """
     # Any other mode lets one failed flush roll back the transaction that up to 128 callers share.
     opened = Session(

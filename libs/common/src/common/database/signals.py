@@ -1,5 +1,5 @@
-"""Word of another process's commit, so that its work is taken up at once and polling stays a safety
-net (PostgreSQL)."""
+"""Word of another process's commit (PostgreSQL). Its work is taken up at once, and polling stays a
+safety net."""
 
 import asyncio
 import re

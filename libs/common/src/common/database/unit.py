@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 class Unit:
     """What a work function may use: the group's connection, and calls after its commit.
 
-    It may be run again from the start (serialisation failure, lost connection), so work must not
-    change anything but the database and the unit.
+    It may be run again from the start (serialisation failure, lost connection). So work must change
+    nothing but the database and the unit.
     """
 
     def __init__(self, connection: Connection) -> None:

@@ -31,7 +31,7 @@ class AgencyRestored(Event):
 
 
 class KeyPublished(Event):
-    """A new public key of an owner, valid from `not_before`; `signed_by_root` is the JWS of the
+    """A new public key of an owner, valid from `not_before`. `signed_by_root` is the JWS of the
     owner's pinned root over the key.
     """
 

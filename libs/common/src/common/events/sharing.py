@@ -21,8 +21,8 @@ class RecipientOutcome(Part):
 class SnapshotDecided(Event):
     """Sharing has decided on this version and holds it durably.
 
-    `outcomes` are those that are news: it may be none, and of a decision made again only those it
-    was made for.
+    `outcomes` are those that are news, which may be none. Of a decision made again they are only
+    those it was made for.
     """
 
     TYPE: ClassVar[str] = "hub.snapshot-decided"

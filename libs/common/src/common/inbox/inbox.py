@@ -107,9 +107,8 @@ class Inbox:
         Its name is also the consumer under which repeats are recognised, so it must never change.
 
         `others`: the topics also carry envelopes for other readers, to be skipped. `senders` names,
-        for a topic, who may
-        speak on it; anybody else's envelope is quarantined and holds nothing, and a replay asks the
-        same. Raises what Bus.consume raises.
+        for a topic, who may speak on it. Anybody else's envelope is quarantined and holds nothing.
+        A replay asks the same. Raises what Bus.consume raises.
         """
         self._speakers[group] = senders
         handler = partial(self._handle, group, others, senders)
@@ -156,7 +155,7 @@ class Inbox:
         """Delete the marks of events applied before then that no key of ours opens any more.
 
         Returns how many. An event is sealed to a key that had begun when it was applied, give or
-        take the clocks: once each of those is destroyed, it can be replayed and not opened.
+        take the clocks. Once each of those is destroyed, it can be replayed and not opened.
         """
         oldest = min((key.begins for key in self._opening().values()), default=0)
         before = min(before, datetime.fromtimestamp(oldest, UTC) - _CLOCKS_DIFFER)
@@ -211,7 +210,7 @@ class Inbox:
         """Try again what was set aside: by topic, reason or digest; at most 1,000.
 
         Each is opened and checked like a new arrival, by the senders its own group gave to
-        `consume`; a group that is gone replays nothing. What succeeds is applied (late), holds
+        `consume`. A group that is gone replays nothing. What succeeds is applied (late), holds
         nothing any more and is never applied twice; the rest stays where it is. `begin` is
         committed first, with how many will be tried, if any. Raises what Bus.pieces raises, and
         what may pass.
@@ -265,8 +264,8 @@ class Inbox:
     async def _loose(self, bus: Bus, rows: Sequence[Waiting]) -> Tally:
         """Look for a forger's bytes where they were put, while that topic keeps them.
 
-        Read piece by piece and tried as they are met: whoever floods a topic must not fill our
-        memory when it is replayed.
+        They are read piece by piece and tried as they are met. Whoever floods a topic must not fill
+        our memory.
         """
         whole = Tally()
         for topic in sorted({row.topic for row in rows}):

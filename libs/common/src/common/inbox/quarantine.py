@@ -178,7 +178,7 @@ def held(
 ) -> bool:
     """Whether an authentic envelope with that key or stream waits, for any consumer.
 
-    With `topics`, only one that came by one of these: whoever may write to another must not hold
+    With `topics`, only one that came by one of these. Whoever may write to another must not hold
     what travels here.
     """
     if key is None and stream is None:

@@ -143,7 +143,7 @@ class Opener:
 def _headers_honest(record: Incoming, opened: Opened) -> bool:
     """Whether each routing header that is there repeats the envelope; none must be.
 
-    What stands outside it was held against what is signed inside when it was opened, so it need not
+    What stands outside was compared with what is signed inside when it was opened. So it need not
     be read again.
     """
     said = {pair for pair in record.headers if pair[0] in _ROUTING}

@@ -134,8 +134,9 @@ class Outbox:
     def send(self, unit: Unit, **letter: Unpack[Letter]) -> SentRef:
         """Seal the letter's event to its recipients' current keys and store the bytes.
 
-        All of it becomes durable with the unit, or none. Raises RecipientUnknown,
-        EnvelopeTooLarge, CanonicalError.
+        All of it becomes durable with the unit, or none.
+
+        Raises RecipientUnknown, EnvelopeTooLarge, CanonicalError.
         """
         topic, key, event, to = letter["topic"], letter["key"], letter["event"], letter["to"]
         raw_key = key.encode() if isinstance(key, str) else key

@@ -52,10 +52,10 @@ _failures = _meter.create_counter(
 class Relay:
     """One task per process; of all processes on one database only the holder of the lock sends.
 
-    What this process committed is handed over in memory and sent without reading it again, as long
-    as it is the next of its stream; everything else (after a start, a failure, a delay, from
-    another process) is read from the table, in order. A holder that stalls and wakes up later can
-    repeat messages, never reorder new ones: recipients drop repeats by id.
+    What this process committed is handed over in memory, as long as it is the next of its stream.
+    Everything else is read from the table, in order. That is after a start, a failure or a delay,
+    or from another process. A holder that stalls and wakes up later can repeat messages, never
+    reorder new ones: recipients drop repeats by id.
     """
 
     def __init__(self, database: Database, bus: Bus, *, clock: Clock) -> None:
@@ -177,7 +177,7 @@ class Relay:
     async def _rest(self) -> None:
         """Wait for a commit.
 
-        A mark that found no company is made by itself; a delay that ends, or too long a silence,
+        A mark that found no company is made by itself. A delay that ends, or too long a silence,
         means a look.
         """
         if self._unmarked and not await self._woken(_MARK_WITHIN_S):

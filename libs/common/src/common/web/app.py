@@ -104,8 +104,10 @@ def create_app(
 
     `provides` holds the objects that routes ask for by `provided(Type)`. `answers` says which
     Problem a domain error becomes, also for its subclasses; any other error stays a 500.
-    Raises ValueError if a route has no guard, if two share an operation id, or if one asks for a
-    type that nobody provides; TypeError for an object of another type than it stands under.
+
+    Raises ValueError if a route has no guard, or two share an operation id.
+    Raises ValueError, too, if one asks for a type that nobody provides.
+    Raises TypeError for an object of another type than it stands under.
     """
     app = HubApp(
         title=api.title,

@@ -59,8 +59,8 @@ class Connections:
     def admit(self, new: "LimitedProtocol") -> bool:
         """Take a connection; False when there is no room and it must be closed at once.
 
-        The room of a peer that has said nothing yet, or nothing more, goes to the new one: whoever
-        sends a request is let in, however many connections are held open without one.
+        The room of a peer that has said nothing yet, or nothing more, goes to the new one. So
+        whoever sends a request is let in, however many idle connections are held open.
         """
         full = self._peers[new.peer] >= self.limits.per_peer
         if full and not self._make_room(new.peer):

@@ -43,7 +43,7 @@ class Edge:
     """Runs the app for one request at a time; holds no state of its own.
 
     A faulty body is not answered here. The request goes on with an empty body and the fault in its
-    state, and the route's guard raises it once the caller is known.
+    state. The route's guard raises it once the caller is known.
     """
 
     def __init__(

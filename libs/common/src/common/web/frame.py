@@ -84,7 +84,9 @@ def pinned_bootstrap(settings: Settings) -> Bootstrap:
     """Read the bootstrap file, signed by the operator's key that HUB_OPERATOR_KID pins.
 
     Demo mode may do without the pin; one that is set counts there, too.
-    Raises SettingsError without a pin, or with one that does not fit. Raises BootstrapRefused.
+
+    Raises SettingsError without a pin, or with one that does not fit.
+    Raises BootstrapRefused.
     """
     kid, file = settings.operator_kid, settings.bootstrap_file
     if kid is None and not settings.demo:

@@ -45,8 +45,8 @@ SCHEME = _Scheme()
 class Guard:
     """Lets a request pass that has the permission of `action`.
 
-    All of it is asked before the body is looked at, so that who may not call learns nothing of what
-    a call needs. `rehearsal` names the query parameter with which nothing is done: its refusals are
+    All of it is asked before the body is looked at. So who may not call learns nothing of what a
+    call needs. `rehearsal` names the query parameter with which nothing is done: its refusals are
     accounted for as an `operation`.
     """
 
@@ -102,8 +102,9 @@ class Guards:
     def action(self, name: str, *, rate: str | Classify = "default", rehearsal: str = "") -> Any:
         """Make the dependency of a route: ``Annotated[Granted, guard.action("read_inbox")]``.
 
-        `rate` is a class of `Runtime.rates`, or an async function that tells it from the request
-        and may read the body. `rehearsal` names the boolean query parameter of a dry run.
+        `rate` is a class of `Runtime.rates`, or an async function that tells it. It gets the
+        request and may read the body. `rehearsal` names the boolean query parameter of a dry run.
+
         Raises ValueError for an action that is not in the table.
         """
         permission = self._permission(name)

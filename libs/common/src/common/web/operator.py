@@ -110,8 +110,8 @@ Why = Literal["forged", "unreadable", "sent-anew", "obsolete", "exercise"]
 
 
 class DiscardOrder(ApiModel):
-    """What to let go of, of one topic: exactly these, or all that nobody vouches for (of one
-    reason), and why.
+    """What to let go of, of one topic, and why. Exactly these, or all that nobody vouches for (of
+    one reason).
     """
 
     topic: TopicName
@@ -184,7 +184,7 @@ async def read_quarantine(
 async def replay_quarantine(
     request: Request, frame: FrameDep, granted: Manage, order: ReplayOrder
 ) -> Replayed:
-    """Opens, checks and applies each as if it arrived now, at most 1,000 in one call; what fails
+    """Opens, checks and applies each as if it arrived now, at most 1,000 in one call. What fails
     again stays where it is.
     """
     if order.topic is None and (order.reason is None or order.digests):
@@ -216,11 +216,11 @@ async def replay_quarantine(
 
 @router.post("/quarantine/discard", summary="Let go of what was set aside")
 async def discard_quarantine(frame: FrameDep, granted: Manage, order: DiscardOrder) -> Discarded:
-    """For what can never be applied, such as a forgery: it leaves the list, holds nothing any more
+    """For what can never be applied, such as a forgery. It leaves the list, holds nothing any more
     and cannot be replayed.
 
-    An authentic envelope must be named by its digest, and its sender has to send anew whatever
-    still matters in it.
+    An authentic envelope must be named by its digest. Its sender has to send anew whatever still
+    matters in it.
     """
 
     def work(unit: Unit) -> Sequence[Waiting]:

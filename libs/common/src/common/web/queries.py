@@ -1,6 +1,5 @@
-"""Refuses undeclared and doubled query parameters: a misspelt `dryRun` must not become a real
-submission, nor the last of two references the one that was meant.
-"""
+"""Refuses undeclared and doubled query parameters. A misspelt `dryRun` must not become a real
+submission, nor the last of two references the one that was meant."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,8 +15,8 @@ from common.web.faults import shown
 
 
 def check_query(request: Request) -> None:
-    """Raise Problem `validation-failed` for an undeclared parameter, named if it looks like one,
-    and for one that is given twice and takes one value.
+    """Raise Problem `validation-failed` for an undeclared parameter, named if it looks like one. So
+    also for one that is given twice and takes one value.
     """
     names = Counter(name for name, _ in request.query_params.multi_items())
     route = request.scope.get("route")

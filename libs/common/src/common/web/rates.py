@@ -84,6 +84,7 @@ class Rates:
         """Count one request. Returns the headers of draft-ietf-httpapi-ratelimit-headers-11.
 
         An urgent request takes from "default" first, then from the reserve that only it may touch.
+
         Raises Problem `rate-limited`.
         """
         tries = ("default", URGENT) if kind == URGENT and URGENT in self._policies else (kind,)

@@ -48,6 +48,7 @@ class KeyRotation:
 
         Nothing is done without news, nor unless the directory answers: only a key that senders know
         retires another.
+
         Raises DirectoryUnreachable, ProblemAnswer, CallFailed, TokenRefused; the next step tries
         again.
         """
@@ -69,7 +70,7 @@ class KeyRotation:
     async def _renew(self, now: datetime) -> None:
         """Make the next key and publish what is held.
 
-        If we crash after the key is made, the next step finds and publishes it; if after it is
+        If we crash after the key is made, the next step finds and publishes it. If after it is
         published, the directory's answer says so.
         """
         held, due = self.keyring.opening_keys(SERVICE_KEY), self._due(now)
@@ -103,7 +104,7 @@ class KeyRotation:
     async def _destroy(self, now: datetime) -> None:
         """Destroy what is over, each with its entry in the log.
 
-        If we crash before the entry, nothing happened; if after it, the next step destroys the key
+        If we crash before the entry, nothing happened. If after it, the next step destroys the key
         and the inbox knows the entry.
         """
         periods = periods_on(now.date())

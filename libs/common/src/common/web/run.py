@@ -97,7 +97,9 @@ def kafka_bus(settings: Settings) -> KafkaBus:
 def kafka_tls(settings: Settings) -> ssl.SSLContext | None:
     """Return the context that checks the broker's certificate and name, None without TLS.
 
-    HUB_KAFKA_CA_FILE says who may vouch for it. Raises SettingsError if it holds no certificates.
+    HUB_KAFKA_CA_FILE says who may vouch for it.
+
+    Raises SettingsError if it holds no certificates.
     """
     if settings.kafka_ca_file is None:
         return None

@@ -13,7 +13,7 @@ def settle_memory() -> None:
     """Leave what stands after the start out of the garbage collector's rounds.
 
     Call it once per process, when everything has started. A full round looks through every object
-    while all threads wait: about 0.1 s in a standalone hub, in the middle of requests.
+    while all threads wait. It takes about 0.1 s in a standalone hub, in the middle of requests.
     """
     gc.collect()
     gc.freeze()

@@ -93,10 +93,9 @@ class TokenVerifier:
     async def verify(self, token: str) -> tuple[Principal, str]:
         """Return the caller and the thumbprint of the key the token is bound to.
 
-        1 size and form; 2 `typ`, algorithm of the allow-list; 3 issuer; 4 key by kid, algorithm of
-        that key; 5 signature; 6 form of the claims, the key the token is bound to among them;
-        7 audience and times; 8 not ended before its time.
-        Raises _TokenRefused or IssuerUnreachable.
+        1 size and form. 2 `typ`, algorithm of the allow-list. 3 issuer. 4 key by kid, algorithm of
+        that key. 5 signature. 6 form of the claims, the key the token is bound to among them. 7
+        audience and times. 8 not ended before its time. Raises _TokenRefused or IssuerUnreachable.
         """
         name = hashlib.sha256(token.encode()).digest()
         known = self._known.get(name)

@@ -150,9 +150,11 @@ def parse_note(data: str | bytes) -> Note:
 def verify_note(
     data: str | bytes, verifiers: Sequence[Verifier]
 ) -> tuple[Note, tuple[Verifier, ...]]:
-    """The note and those of `verifiers` that signed it, at least one. Raises ProofRefused.
+    """The note and those of `verifiers` that signed it, at least one.
 
-    A line of an unknown (name, key id) is skipped; a line of a known one that does not verify
+    Raises ProofRefused.
+
+    A line of an unknown (name, key id) is skipped. A line of a known one that does not verify
     refuses the whole note.
     """
     note = parse_note(data)

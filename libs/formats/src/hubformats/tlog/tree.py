@@ -48,8 +48,9 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes
     """Compute the root that `path` (leaf side first) leads to from leaf hash `leaf`.
 
     The leaf stands at `index` of a tree of `size` leaves.
-    Raises ProofRefused for an index outside the tree, a wrong number of hashes, or a hash that is
-    not 32 bytes.
+
+    Raises ProofRefused for an index outside the tree, or a wrong number of hashes. So also for a
+    hash that is not 32 bytes.
     """
     if not 0 <= index < size <= MAX_SIZE:
         raise ProofRefused("index-outside-tree")
@@ -77,8 +78,8 @@ def verify_consistency(
 
     Raises ProofRefused.
 
-    Equal sizes need an empty proof and equal roots. From size 0 no proof exists and every proof,
-    the empty one too, is refused: a caller who starts from nothing has nothing to compare with and
+    Equal sizes need an empty proof and equal roots. From size 0 no proof exists, and every proof,
+    the empty one too, is refused. A caller who starts from nothing has nothing to compare with and
     must say so itself.
     """
     if not 0 < old_size <= new_size <= MAX_SIZE:

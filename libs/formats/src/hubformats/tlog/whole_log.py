@@ -56,7 +56,9 @@ def check_whole_log(
     older: str | None = None,
     on_entry: Callable[[int, bytes], None] | None = None,
 ) -> WholeLog:
-    """Read and check everything. Raises LogRefused naming the first file that is wrong.
+    """Read and check everything.
+
+    Raises LogRefused naming the first file that is wrong.
 
     1. The checkpoint is signed by the log. 2. Each bundle holds as many entries as the size says,
     and 3. the tile above it holds

@@ -91,8 +91,8 @@ _KNOWN = (
 def main() -> None:
     """Entry point.
 
-    Exit codes: 0 done, 1 refused or not verified, 2 used wrongly, 3 the hub cannot be reached or
-    says to try later.
+    Exit codes: 0 done, 1 refused or not verified, 2 used wrongly. 3 means that the hub cannot be
+    reached or says to try later.
     """
     stamina.instrumentation.set_on_retry_hooks([])  # a person wants the outcome, not each try
     arguments = sys.argv[1:]

@@ -22,7 +22,7 @@ from hubpartner.tokens import TokenSource
 def headers(context: click.Context, method: str, url: str, scope: str) -> None:
     """Print Authorization and DPoP headers for exactly one request.
 
-    METHOD is GET, POST and so on, URL the whole URL of the request; a query string is left out of
+    METHOD is GET, POST and so on, URL the whole URL of the request. A query string is left out of
     the proof. Use with: curl -H @<(hubctl headers POST URL --scope S)
     """
     profile = profile_of(context)

@@ -162,6 +162,7 @@ def create_with_hub(
     """Run a piece of work that makes something, under the key of `key_option`.
 
     `look` is the command that shows whether it was made, if there is one.
+
     Raises OutcomeUnknown when no answer tells, and when the person stops the command.
     """
     key = context.meta[_KEY]

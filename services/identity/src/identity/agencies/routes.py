@@ -66,7 +66,7 @@ async def suspend_agency(
     heartbeat: HeartbeatDep,
 ) -> AgencyOut:
     """From now on the agency gets no token and those it has are refused, everywhere within 60
-    seconds; its topic is closed to it. Repeating it changes nothing.
+    seconds. Its topic is closed to it. Repeating it changes nothing.
     """
     change = Change(agency_id, body.reason_code, body.note)
     agency = await store.write(lambda tx: use_cases.suspend(tx, granted, change))

@@ -45,8 +45,10 @@ def enrol(tx: AgencyTx, bootstrap: Bootstrap) -> int:
 def suspend(tx: AgencyTx, granted: Granted, change: Change) -> AgencyState:
     """Stop an agency: no token from now on, those out are revoked, every service is told.
 
-    Repeating it changes nothing. If we crash after the commit, the outbox still tells the
-    services; if before, nothing happened. Raises NoSuchAgency.
+    Repeating it changes nothing. If we crash after the commit, the outbox still tells the services;
+    if before, nothing happened.
+
+    Raises NoSuchAgency.
     """
     _present(tx, change.agency)
     if tx.agencies.set_suspended(change.agency, granted.at, change.reason_code):

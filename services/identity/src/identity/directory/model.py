@@ -42,7 +42,8 @@ def check_retirement(old: KeySet, new: KeySet, wanted: Retirement, now: datetime
     """Check that `new` retires exactly the key that is meant, and drops or revives no other.
 
     A key that left its set could no longer be known as compromised by who reads it first. New keys
-    may be added in the same act: without one an agency with a single key could not retire it.
+    may be added in the same act. Without one an agency with a single key could not retire it.
+
     Raises KeySetRefused.
     """
     if new.issued <= old.issued:

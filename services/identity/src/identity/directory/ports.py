@@ -23,7 +23,9 @@ class TopicAccess(Protocol):
     async def close(self, agency: str) -> None:
         """Close it; returns when the broker has taken the rule.
 
-        Closing twice changes nothing. Raises TopicAccessUnavailable.
+        Closing twice changes nothing.
+
+        Raises TopicAccessUnavailable.
         """
         ...
 

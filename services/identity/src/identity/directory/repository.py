@@ -29,9 +29,9 @@ _PRINCIPAL: Final = re.compile(r"User:(.+)")
 class KafkaTopicAccess:
     """Fulfils `TopicAccess` with one DENY row per closed topic.
 
-    A DENY row beats every ALLOW row, so provisioning anew, which adds what is missing of those,
-    cannot open a closed topic. The principal may alter the access list (Kafka's ALTER on the
-    cluster, which it does not divide further) and touch no topic or group.
+    A DENY row beats every ALLOW row. So provisioning anew, which adds missing ALLOW rows, cannot
+    open a closed topic. The principal may alter the access list and touch no topic or group. Kafka
+    does not divide its ALTER on the cluster further.
     """
 
     def __init__(self, bootstrap: str, password: str, tls: ssl.SSLContext | None) -> None:

@@ -21,7 +21,7 @@ class ServiceKeysOut(ApiModel):
 class KeyDirectoryOut(ApiModel):
     """Public keys.
 
-    Each key set is a JWS under the agency's root, a service's under its own signing key; check it
+    Each key set is a JWS under the agency's root, a service's under its own signing key. Check it
     against the root you pinned, not the one here.
     """
 
@@ -45,7 +45,7 @@ class KeySetOut(ApiModel):
 class RetirementIn(ApiModel):
     """A signing key that its agency retires.
 
-    The set holds every key as before, this one with `revoked`, and new ones; it is signed by the
+    The set holds every key as before, this one with `revoked`, and new ones. It is signed by the
     agency's root.
     """
 

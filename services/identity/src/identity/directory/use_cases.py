@@ -1,6 +1,5 @@
-"""What the directory takes in: services' keys; and how a suspension reaches the broker, which
-closes the agency's own topic to it until it is restored.
-"""
+"""What the directory takes in, which is services' keys. How a suspension reaches the broker: the
+agency's own topic is closed to it until it is restored."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,9 +25,11 @@ from identity.directory.ports import TopicAccess, TopicAccessUnavailable
 async def settle(store: AgencyStore, access: TopicAccess) -> tuple[frozenset[str], frozenset[str]]:
     """Make the broker agree with who is suspended now. Returns whose topic was closed, and opened.
 
-    Compares states instead of following events, so a crash, a broker that was away or a rule lost
-    there is made good at the next call. One topic that cannot be closed or opened keeps no other
-    from it. Raises TopicAccessUnavailable when any could not.
+    Compares states instead of following events. So the next call makes good a crash, a broker that
+    was away, or a rule lost there. One topic that cannot be closed or opened keeps no other from
+    it.
+
+    Raises TopicAccessUnavailable when any could not.
     """
     agencies = await store.read(lambda tx: tx.agencies.all())
     suspended = frozenset(agency.id for agency in agencies if agency.suspended_at is not None)
@@ -53,8 +54,10 @@ def publish_service_keys(
 ) -> None:
     """Take in the opening keys of a service, as it signed them, and tell every service.
 
-    Repeating it changes nothing. Raises KeySetRefused for a set that the service did not sign, that
-    holds anything else than its opening keys, or that is not newer than the one there is.
+    Repeating it changes nothing.
+
+    Raises KeySetRefused for a set that the service did not sign, or that holds anything but its
+    opening keys. So also for one that is not newer than the one there is.
     """
     entry = bootstrap.services[service]
     found = _opening_set(key_set, entry.owner, entry.signing[0])
@@ -97,7 +100,9 @@ def retire_key(
 
     Its own system's tokens end, because the key was what it proved itself with. If we crash after
     the commit, the outbox still tells the services; if before, nothing happened. Repeating it
-    changes nothing. Raises NoSuchAgency, KeySetRefused.
+    changes nothing.
+
+    Raises NoSuchAgency, KeySetRefused.
     """
     state = tx.agencies.find(agency)
     if state is None:

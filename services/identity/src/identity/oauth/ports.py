@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Authenticator(Protocol):
     """How people prove who they are. Another one takes its place without any other change.
 
-    Obligation: `check` answers only for who proves it in this very request, so that the time of a
+    Obligation: `check` answers only for who proves it in this very request. So the time of a
     sign-in is now. Nothing of an earlier sign-in counts; a second one (RFC 9470) is a whole one.
     """
 

@@ -205,7 +205,7 @@ def ended_tokens(connection: Connection, now: datetime) -> Ended:
 def purge(connection: Connection, now: datetime) -> int:
     """Delete what can no longer be presented. Returns the number of rows.
 
-    Used codes stay for a shift, so that a replay ends its family; access tokens as long as a
+    Used codes stay for a shift, so that a replay ends its family. Access tokens stay as long as a
     service could take one past its end.
     """
     stale = (

@@ -17,7 +17,9 @@ from identity.people.model import SignInGone, SignInRefused, Waiting, mandate_ho
 def waiting(tx: OAuthTx, client_id: str, request_uri: str) -> Waiting:
     """What the sign-in page is about.
 
-    Reading it uses nothing up: back button and refresh must work. Raises SignInGone.
+    Reading it uses nothing up: back button and refresh must work.
+
+    Raises SignInGone.
     """
     pushed = _pushed(tx, client_id, request_uri)
     return Waiting(pushed.handle, pushed.client_id, pushed.parameters["redirect_uri"])

@@ -22,6 +22,7 @@ class Authorization(Revocation, Protocol):
 
         With `asked` it is a second one: OAuth's parameters of what it must bring besides, a further
         `scope` or `acr_values` and `max_age` (RFC 9470). `draft` is kept with it.
+
         Raises SignInFailed.
         """
         ...

@@ -14,8 +14,9 @@ async def complete(
 ) -> Session:
     """Make the visit of whoever signed in. It is not kept yet.
 
-    What somebody else had written at this browser is dropped. Raises SignInFailed, and what
-    `People` raises.
+    What somebody else had written at this browser is dropped.
+
+    Raises SignInFailed, and what `People` raises.
     """
     grantings = await ports.authorization.complete(pending, back)
     now = context.clock.now()

@@ -140,7 +140,9 @@ def assess(risk: Assessment | None, rules: Rules, instrument: Instrument | None)
     """Score the answers under `rules`.
 
     "Don't know" and "not asked" score nothing and are counted beside the score. Judgement raises to
-    high and is named as the rule; nothing lowers a level. Raises ConceptUnknown.
+    high and is named as the rule; nothing lowers a level.
+
+    Raises ConceptUnknown.
     """
     if risk is None or instrument is None:
         return NOT_ASSESSED

@@ -75,11 +75,11 @@ async def list_sent_referrals(
     """Your agency's own referrals, page by page, the oldest change first.
 
     With `externalReference` you find what you sent when you lost both answer and key. To keep up,
-    ask with `changedSince` set to two minutes before the newest `changedAt` you have seen, since a
-    change may become visible a little after its time: you see some again and miss none.
-    `changedAt` moves when a referral is taken in or completed or gets a veto, and not with
-    outcomes (released, saved): for these, and its risk, read `GET /v1/referrals/{referral_id}`. One
-    listing is one entry in the audit log.
+    ask with `changedSince` two minutes before the newest `changedAt` you have seen. A change may
+    become visible a little after its time, so you see some again and miss none. `changedAt` moves
+    when a referral is taken in or completed or gets a veto. It does not move with outcomes
+    (released, saved). For these, and its risk, read `GET /v1/referrals/{referral_id}`. One listing
+    is one entry in the audit log.
     """
     refuse_on_backlog(trail)
     after = _place(parts.cursors.read(_LIST, asked.cursor, granted, filters=asked.filters))

@@ -72,7 +72,7 @@ _Job = _Append | _Offset | _Task | _Stop
 class DurableLog:
     """Append, fetch and committed offsets over one SQLite file.
 
-    Appends that wait share one transaction and one fsync. Offsets go with the next append; alone
+    Appends that wait share one transaction and one fsync. Offsets go with the next append. Alone
     they are written within 100 ms without fsync, for losing one only means a repeat. `appended` is
     called on the event loop after each commit, with the new ends of the partitions touched.
     """

@@ -1,8 +1,7 @@
 """Creates keys, the operator-signed bootstrap file, keyrings and demo profiles of a hub.
 
-Every step loads what is there and creates what is missing; the signed file comes last, so a crashed
-start is finished by the next.
-"""
+Every step loads what is there and creates what is missing. The signed file comes last, so a crashed
+start is finished by the next."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -13,8 +13,8 @@ from hubformats.keys import OpeningKey, SigningKey
 class ProfileKeys:
     """The keys in a profile.
 
-    `hub` is the public key by which sharing signs what it delivers, pinned so that a package can be
-    checked offline.
+    `hub` is the public key by which sharing signs what it delivers. It is pinned so that a package
+    can be checked offline.
     """
 
     signing: SigningKey

@@ -18,8 +18,8 @@ from identity.oauth.ports import Authenticator
 class ClientKeys:
     """With which keys clients prove themselves now.
 
-    Those of the bootstrap file; of an agency's own system also the signing keys that the agency's
-    root has signed since, and never one that it retired.
+    Those of the bootstrap file. For an agency's own system also the signing keys its root has
+    signed since, and never one that it retired.
     """
 
     def __init__(self) -> None:

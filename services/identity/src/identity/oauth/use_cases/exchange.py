@@ -62,10 +62,12 @@ class Proof:
 
 
 def form_of(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """The parameters, each at most once (RFC 6749 section 3.1). Raises BadForm.
+    """The parameters, each at most once (RFC 6749 section 3.1).
 
-    Authlib's `form` would keep the last of two values and its `payload.data` the first, so that one
-    may be checked and the other used; a request with two is refused before it gets there.
+    Raises BadForm.
+
+    Authlib's `form` would keep the last of two values and its `payload.data` the first. So one may
+    be checked and the other used. A request with two is refused before it gets there.
     """
     form: dict[str, str] = {}
     seen: set[str] = set()
@@ -94,9 +96,9 @@ class _Payload(OAuth2Payload):
 class Exchange(OAuth2Request):
     """An OAuth request. Its URI comes from configuration, never from a Host header.
 
-    Authlib judges transport by the URI's scheme; whether TLS is ended in front of us is the
-    deployment's business (http is allowed on loopback only, by settings), so the scheme is always
-    given as https.
+    Authlib judges transport by the URI's scheme. Whether TLS is ended in front of us is the
+    deployment's business. So the scheme is always given as https; settings allow http on loopback
+    only.
     """
 
     def __init__(self, method: str, issuer: str, path: str, form: Mapping[str, str]) -> None:

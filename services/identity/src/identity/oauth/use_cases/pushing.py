@@ -76,6 +76,7 @@ def _check_freshness(form: Mapping[str, str]) -> None:
     """Check `prompt` and `max_age` (OpenID Connect Core 3.1.2.1), as RFC 9470 section 4 uses them.
 
     Each sign-in here is a new one, so whatever age is asked for is met.
+
     Raises LoginRequired for a sign-in without a page, InvalidRequestError for what is no age.
     """
     prompts = form.get("prompt", "").split()

@@ -350,7 +350,7 @@ class RefreshGrant(grants.RefreshTokenGrant):
     def authenticate_refresh_token(self, refresh_token: str) -> TokenFamily | None:
         """The living family of this token, presented with the key it is bound to.
 
-        With another key, or by another client, it is in other hands than those that got it: then
+        With another key, or by another client, it is in other hands than those that got it. Then
         every token of its sign-in ends.
         """
         server: Server = self.server

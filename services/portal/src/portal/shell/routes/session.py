@@ -120,7 +120,9 @@ WatchedDep = Annotated[Session, Depends(watched)]
 def may(action: str, *, watching: bool = False) -> Any:
     """Make the dependency that proves this person may do it, as identity granted at sign-in.
 
-    A page that asks by itself is `watching`. Raises Problem for a person who may not.
+    A page that asks by itself is `watching`.
+
+    Raises Problem for a person who may not.
     """
 
     async def check(
@@ -134,7 +136,9 @@ def may(action: str, *, watching: bool = False) -> Any:
 def may_after_sign_in(action: str) -> Any:
     """Make the dependency for what a second sign-in gives: None means that it is due.
 
-    Whoever has not the role is told no more than that. Raises Problem(forbidden).
+    Whoever has not the role is told no more than that.
+
+    Raises Problem(forbidden).
     """
 
     async def check(session: SessionDep, context: ContextDep) -> Granted | None:
