@@ -50,6 +50,7 @@ WRONG: dict[str, dict[str, Any]] = {
         "digests": MARKER,
     },
     "POST /v1/refused-intakes/{refused_id}/acknowledgement": {"reason": MARKER},
+    "POST /v1/disclosures/{delivery_id}/answer": {"answer": MARKER, "duty": MARKER},
     "POST /v1/release-check-batches": {"caseIds": [MARKER]},
     "POST /v1/release-checks": {"caseId": MARKER, "snapshotVersion": True, "subjectIds": [MARKER]},
 }

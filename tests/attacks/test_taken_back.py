@@ -3,12 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
 
+from common import topics
+from common.bus import Outgoing
+from common.directory import DirectoryKeys
 from common.web.frame import Frame
+from hubformats.agency_events import DisclosureAnswered
+from hubformats.clock import SystemClock
+from hubformats.envelope import Message, peek, routing_headers, seal
+from hubformats.ids import uuid7
 from hubpartner.answers import ProblemAnswer
+from hubpartner.delivery import Delivery
 from tests.support.road import Road, example, road, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -117,3 +126,106 @@ async def test_a_veto_that_touches_nothing_of_hers_shows_it_again(hub: Road) -> 
         return await listed(hub, SUPPORT, held.cursor) == [delivery]
 
     await until(again)
+
+
+async def status(hub: Road, referral: dict[str, Any], agency: str) -> dict[str, Any]:
+    """What the referrer hears of one recipient."""
+    read = await hub.partner(POLICE).read_referral(referral["referralId"])
+    return next(one for one in read["outcomes"] if one["recipient"] == agency)
+
+
+async def withdrawal(hub: Road, agency: str, start: str) -> Delivery:
+    """The withdrawal behind a place, opened and checked by the agency's own means."""
+    found: list[Delivery] = []
+
+    async def came() -> bool:
+        page = await hub.partner(agency).inbox(cursor=start, limit=100)
+        found[:] = [hub.open(agency, item.envelope) for item in page.items]
+        return [one.package.kind for one in found] == ["withdrawal"]
+
+    await until(came)
+    return found[0]
+
+
+async def test_what_was_opened_is_withdrawn_and_answered_by_api(hub: Road) -> None:
+    """Recipient, referrer and log read the same: withdrawn, awaited, kept under a named duty."""
+    start = (await hub.partner(IDVA).inbox(limit=100)).cursor
+    referral = await referred(hub, "NP-2026-bite-4")
+    (opened,) = await listed(hub, IDVA, start)
+    await forbid(hub, referral, IDVA)
+    told = await withdrawal(hub, IDVA, start)
+    content = told.verdict.content
+    assert told.verdict.standing == "proven", "its own entry was in the log first"
+    assert (content["withdraws"], content["answerRequired"]) == ([opened], True)
+    assert (content["sections"], "safeContact" in content) == ([], False)
+    heard = await status(hub, referral, IDVA)
+    assert (heard["state"], heard["answer"]) == ("withdrawn", "awaited")
+    assert (await status(hub, referral, CARE))["answer"] is None
+    partner = hub.partner(IDVA)
+    with pytest.raises(ProblemAnswer) as refused:
+        await partner.answer(told.delivery_id, "kept_under_duty")
+    assert (refused.value.status, refused.value.code) == (422, "validation-failed")
+    said = await partner.answer(told.delivery_id, "kept_under_duty", "court_order")
+    assert (said["answer"], said["duty"]) == ("kept_under_duty", "court_order")
+
+    async def known() -> bool:
+        heard = await status(hub, referral, IDVA)
+        return (heard["answer"], heard["duty"]) == ("kept_under_duty", "court_order")
+
+    await until(known)
+
+
+async def test_an_answer_by_topic_is_taken_in_and_anothers_is_not(hub: Road) -> None:
+    start = (await hub.partner(SUPPORT).inbox(limit=100)).cursor
+    referral = await referred(hub, "NP-2026-bite-5")
+    await listed(hub, SUPPORT, start)
+    await forbid(hub, referral, SUPPORT)
+    told = await withdrawal(hub, SUPPORT, start)
+    event = DisclosureAnswered(
+        delivery_id=UUID(told.delivery_id),
+        answer="stopped_and_deleted",
+        answered_at=SystemClock().now(),
+    )
+    await speak(hub, CARE, event, 1)
+    await speak(hub, SUPPORT, event, 1)
+
+    async def known() -> bool:
+        heard = await status(hub, referral, SUPPORT)
+        return str(heard["answer"]) == "stopped_and_deleted"
+
+    await until(known)
+    with pytest.raises(ProblemAnswer) as refused:
+        await hub.partner(CARE).answer(told.delivery_id, "stopped_and_deleted")
+    assert refused.value.status == 404
+
+
+async def speak(hub: Road, agency: str, event: DisclosureAnswered, seq: int) -> None:
+    """An agency's own signed event on its own topic."""
+    profile = hub.partner(agency).profile
+    sharing = hub.sharing(DirectoryKeys).recipient("svc:sharing")
+    assert sharing is not None
+    message = Message(
+        type=event.TYPE,
+        version=event.VERSION,
+        data=event.data(),
+        stream=agency,
+        seq=seq,
+        id=uuid7(),
+        issued_at=SystemClock().now(),
+    )
+    envelope = seal(message, sender=profile.signing, recipients=[sharing])
+    headers = routing_headers(peek(envelope))
+    await hub.bus.publish([Outgoing(topics.inbound(agency), agency.encode(), envelope, headers)])
+
+
+async def test_the_topic_copy_is_followed_by_a_withdrawal_that_asks_nothing(hub: Road) -> None:
+    """Nobody opened it by the API, so its withdrawal needs no answer, and may be answered."""
+    start = (await hub.partner(CARE).inbox(limit=100)).cursor
+    referral = await referred(hub, "NP-2026-bite-6")
+    await forbid(hub, referral, CARE)
+    told = await withdrawal(hub, CARE, start)
+    assert told.verdict.content["answerRequired"] is False
+    heard = await status(hub, referral, CARE)
+    assert (heard["state"], heard["answer"]) == ("withdrawn", None)
+    said = await hub.partner(CARE).answer(told.delivery_id, "stopped_and_deleted")
+    assert said["answer"] == "stopped_and_deleted"

@@ -22,6 +22,7 @@ from sharing.delays.ports import DelayView, DelayViews
 from sharing.delays.repository import SqlDelayViews
 from sharing.delays.use_cases import delays_of
 from sharing.disclosures.model.disclosure import Disclosure
+from sharing.disclosures.repository.rules import answer_book
 from sharing.wiring import SharingStore, SqlView
 from tests.support.port_suites import Held
 from tests.support.sharing_fakes import FakeDelays, FakeStore, FakeTx
@@ -73,6 +74,7 @@ async def ports(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             delivery_secret=b"d" * 32,
             directory=parties,
             agreements=Agreements({"northmoor": CedarRules(read_bundle("northmoor"))}),
+            answers=answer_book("northmoor"),
         )
         yield Ports(cast(SharingStore, FakeStore(clock, parties)), context, clock)
         return

@@ -5,6 +5,7 @@ from typing import Final
 import pytest
 
 from sharing.cases.model import Reason
+from sharing.disclosures.model.disclosure import Hold
 from sharing.disclosures.model.evidence import Prepared, package
 from sharing.disclosures.ports import InboxWriter
 from sharing.inbox.ports import Inbox, InboxViews
@@ -80,3 +81,40 @@ async def test_nothing_is_sent_to_an_agency_without_a_key(ports: Ports) -> None:
     with pytest.raises(LookupError):
         await ports.store.write(send)
     ports.parties.opening[waiting.recipient] = key
+
+
+async def test_what_was_taken_back_is_in_no_list_and_can_still_be_signed_for(ports: Ports) -> None:
+    made = await ports.take(case_of())
+    waiting, now = made[IDVA], ports.clock.now()
+    sent = waiting.prove(now).release(now, "kid")
+    await ports.change(waiting, sent)
+    own, reader = ports.context.own_work(), ports.granted(IDVA, "disclosure.read")
+
+    def send(tx: SqlTx) -> str:
+        found = tx.disclosures.authorised(own, waiting.id, Reason.RELEASE)
+        assert found is not None
+        sealed = package(Prepared(waiting, tx.disclosures.evidence(found)))
+        return tx.inbox.send(waiting, sealed, kind="disclosure", not_before=None)
+
+    await ports.store.write(send)
+    (place,) = [
+        each.delivery.position
+        for each in await ports.store.write(lambda tx: tx.inbox.envelopes(reader, waiting.id))
+    ]
+    await ports.change(sent, sent.withdraw(now, Hold.VETO))
+    seen = await ports.store.read(
+        lambda view: (
+            view.inbox.waiting(IDVA, place - 1, 10, now),
+            view.inbox.case_of(IDVA, waiting.id),
+        )
+    )
+    assert seen == (None, None)
+    listed = await ports.store.write(
+        lambda tx: (
+            tx.inbox.behind(reader, place - 1, 10, now),
+            tx.inbox.envelopes(reader, waiting.id),
+        )
+    )
+    assert listed == ((), ())
+    given = await ports.store.write(lambda tx: tx.inbox.given_to(reader, waiting.id))
+    assert given is not None, "a receipt signed before still counts"

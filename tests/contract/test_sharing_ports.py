@@ -17,6 +17,7 @@ from sharing.cases.repository import SqlCases, SqlCaseViews
 from sharing.context import ContentGone
 from sharing.decisions.ports import DecisionTx, DecisionView
 from sharing.decisions.use_cases.deciding import take_snapshot
+from sharing.disclosures.model.answers import Answer
 from sharing.disclosures.model.disclosure import (
     Hold,
     Moved,
@@ -249,6 +250,13 @@ CHANGED: Final[dict[str, Any]] = {
     "acknowledged_at": datetime(2026, 1, 1, tzinfo=UTC),
     "proof_due": datetime(2026, 1, 1, tzinfo=UTC),
     "sealed_to": "another",
+    "opened_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "withdrawn_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "answer_due": datetime(2026, 1, 1, tzinfo=UTC),
+    "answered_at": datetime(2026, 1, 1, tzinfo=UTC),
+    "answer": Answer.KEPT,
+    "duty": "court_order",
+    "unanswered_at": datetime(2026, 1, 1, tzinfo=UTC),
 }
 
 

@@ -164,7 +164,7 @@ async def test_a_marking_for_one_agency_spares_the_others(hub: RunningHub) -> No
 
 async def test_a_marking_after_the_release_repeats_nothing(hub: RunningHub) -> None:
     """Those who know everything already are not told again, and nobody learns that another was
-    marked.
+    marked; what the marked one had is gone from its list, and a withdrawal stands there.
     """
     referral = await submitted(hub)
     await until_outcomes(hub, referral, lambda found: found == RELEASED)
@@ -177,7 +177,12 @@ async def test_a_marking_after_the_release_repeats_nothing(hub: RunningHub) -> N
         if (e["operation"], e["outcome"]) == ("disclosure", "withhold")
     }
     assert reasons[IDVA] == reasons[CARE] == "nothing-new"
-    assert await counts(hub) == before
+    states = await until_outcomes(hub, referral, lambda found: found[SUPPORT] == "withdrawn")
+    assert states == RELEASED | {SUPPORT: "withdrawn"}
+    found = await wait_for(lambda: counts(hub), lambda now: now == before)
+    assert found == before, "one envelope left the list, and one came"
+    last = (await received(hub, SUPPORT))[-1]
+    assert (last.package.kind, last.verdict.standing) == ("withdrawal", "proven")
 
 
 async def test_suspension_bites_with_a_valid_token(hub: RunningHub) -> None:

@@ -151,6 +151,11 @@ class MemoryDeliveries:
         self._change(delivery_id, state="acknowledged")
         self.done.append(f"acknowledged as {role}")
 
+    async def answer(self, granted: Granted, delivery_id: str, answer: str, duty: str) -> None:
+        assert granted.scope == "disclosure.acknowledge"
+        self._change(delivery_id, answer=answer, duty=duty)
+        self.done.append(f"answered {answer} {duty}".strip())
+
     def _item(self, delivery_id: str) -> Waiting:
         found = [one for one in self.items if one.delivery_id == delivery_id]
         if not found:

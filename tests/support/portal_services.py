@@ -97,6 +97,7 @@ class Services:
             ("GET", "/v1/inbox/([^/]+)", read, self._delivery),
             ("POST", f"{one}/receipt", acknowledge, self._receipt),
             ("POST", f"{one}/acknowledgement", acknowledge, self._acknowledgement),
+            ("POST", f"{one}/answer", acknowledge, self._said),
             ("GET", "/v1/disclosures/delayed", read, self._delayed),
             ("GET", "/v1/disclosures/unproven", "sharing.request", self._unproven),
             ("GET", "/v1/disclosures", "sharing.request", self._disclosures),
@@ -137,6 +138,12 @@ class Services:
     async def _acknowledgement(self, request: httpx2.Request, delivery_id: str) -> dict[str, Any]:
         role = json.loads(request.content)["role"]
         await self.deliveries.acknowledge(granted("accept_delivery"), delivery_id, role)
+        return {}
+
+    async def _said(self, request: httpx2.Request, delivery_id: str) -> dict[str, Any]:
+        said = json.loads(request.content)
+        may, duty = granted("accept_delivery"), said["duty"] or ""
+        await self.deliveries.answer(may, delivery_id, said["answer"], duty)
         return {}
 
     async def _unproven(self, request: httpx2.Request) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from sharing.disclosures.model.disclosure import (
     Hold,
     Moved,
     State,
+    Step,
     authorised_disclosure,
 )
 from sharing.disclosures.model.evidence import Evidence
@@ -228,7 +229,7 @@ class FakeDisclosures:
             Unproven(one, self._kept.references[one.case_id], self._urgent(one))
             for one in self._all()
             if self._of(granted.principal.agency, one)
-            and (one.state is State.AWAITING_RECEIPT or one.phase == PROMISED)
+            and (one.can(Step.PROMISE) or one.phase == PROMISED)
             and delivery_id in {None, one.id}
         ]
         found.sort(key=lambda each: (each.disclosure.decided_at, each.disclosure.id), reverse=True)
@@ -259,6 +260,14 @@ class FakeDisclosures:
 
     def overdue_promises(self, now: datetime) -> int:
         return len(self.promises_due(now, None, len(self._kept.disclosures)))
+
+    def unanswered(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
+        late = [one for one in self._behind(after) if one.left and one.unanswered(now)]
+        return tuple(one.id for one in late)[:limit]
+
+    def overdue_answers(self, now: datetime) -> int:
+        asked = [one for one in self._all() if one.left and one.answered_at is None]
+        return sum(one.answer_due is not None and one.answer_due < now for one in asked)
 
     def sealed_to_old_keys(
         self, current: Mapping[str, str], after: UUID | None, limit: int
@@ -397,7 +406,19 @@ class FakeInbox:
         one = self._kept.disclosures[each.delivery_id]
         case = self._kept.cases[one.case_id]
         vetoes = frozenset(case.markings)
-        return Shown(each, one.case_id, case.referrer, one.saved_at, one.acknowledged_at, vetoes)
+        return Shown(
+            each,
+            one.case_id,
+            case.referrer,
+            one.saved_at,
+            one.acknowledged_at,
+            vetoes,
+            one.opened_at,
+            one.answer_due,
+            one.answered_at,
+            one.answer,
+            one.duty,
+        )
 
 
 class FakeDelays:

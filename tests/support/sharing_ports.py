@@ -26,6 +26,7 @@ from sharing.decisions.use_cases.deciding import take_snapshot
 from sharing.decisions.use_cases.run import DecisionContext
 from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.ports import Promises
+from sharing.disclosures.repository.rules import answer_book
 from sharing.tables import DecisionRow, table_of
 from sharing.wiring import SharingStore
 from tests.support.sharing_fakes import FakeStore
@@ -213,6 +214,7 @@ def _in_memory() -> Ports:
         delivery_secret=b"d" * 32,
         directory=parties,
         agreements=Agreements({"northmoor": FakeRules(northmoor())}),
+        answers=answer_book("northmoor"),
     )
     store = FakeStore(clock, parties)
     promises = FakePromises(store, clock)

@@ -260,3 +260,22 @@ def test_one_number_that_is_safe_for_one_thing_only_is_marked() -> None:
     ways = [means("+44 (0)7700 900461", "no"), means("07700 900461", "yes")]
     safe = {"status": "safe", "doNotContact": False, "safeUntil": "2026-12-20", "advocate": True}
     assert Unsafe({**safe, "items": [], "means": ways}, TODAY).warns("victim_phone", "07700900461")
+
+
+def test_a_withdrawal_says_what_was_taken_back_and_nothing_else() -> None:
+    made = draft()
+    made.content |= {"kind": "withdrawal", "sections": [], "withdraws": ["0193-b1"]}
+    made.content["answerBy"] = "2026-11-23T10:00:00Z"
+    said = shown(
+        verify_package(
+            made.commit().package().model_copy(update={"kind": "withdrawal"}),
+            me=ME,
+            log=LOG.verifier,
+        ),
+        TODAY,
+    )
+    assert "TAKEN BACK: do not act" in said
+    assert "  - 0193-b1" in said
+    assert "What was read cannot be unread." in said
+    assert "Answer by 23 November 2026 at 10am" in said
+    assert "Shared under" not in said

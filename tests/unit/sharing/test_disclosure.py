@@ -10,6 +10,7 @@ import pytest
 import sharing
 from deploy.disclosure_states import PLACE, page
 from sharing.cases.model import ALLOWED, Opens, Reason, Relation
+from sharing.disclosures.model.answers import Answer
 from sharing.disclosures.model.disclosure import (
     BLOCKED,
     PROMISED,
@@ -19,6 +20,7 @@ from sharing.disclosures.model.disclosure import (
     TRANSITIONS,
     UNPROVABLE,
     WAITING,
+    WITHDRAWN,
     AuthorisedDisclosure,
     Disclosure,
     Hold,
@@ -31,7 +33,7 @@ from sharing.disclosures.model.disclosure import (
 
 NOW = datetime(2026, 11, 21, 2, tzinfo=UTC)
 DUE = NOW + timedelta(hours=1)
-PHASES = (WAITING, READY, BLOCKED, SUPERSEDED, SENT, PROMISED, UNPROVABLE)
+PHASES = (WAITING, READY, BLOCKED, SUPERSEDED, SENT, PROMISED, UNPROVABLE, WITHDRAWN)
 STEPS = {
     Step.PROVE: lambda one: one.prove(NOW),
     Step.RELEASE: lambda one: one.release(NOW, "kid"),
@@ -45,6 +47,11 @@ STEPS = {
     Step.SUPERSEDE: lambda one: one.supersede(),
     Step.SAVE: lambda one: one.save(NOW),
     Step.ACKNOWLEDGE: lambda one: one.acknowledge(NOW),
+    Step.OPEN: lambda one: one.open(NOW),
+    Step.WITHDRAW: lambda one: one.withdraw(NOW, Hold.VETO),
+    Step.ASK: lambda one: one.ask(DUE),
+    Step.ANSWER: lambda one: one.say(NOW, Answer.KEPT, "court_order"),
+    Step.MARK_UNANSWERED: lambda one: one.mark_unanswered(NOW),
 }
 
 
@@ -132,6 +139,7 @@ def test_a_recipient_gets_its_envelope_and_own_work_one_thing_for_each_reason() 
         Reason.RELEASE: {Opens.EVIDENCE},
         Reason.KEEP_PROMISE: {Opens.EVIDENCE},
         Reason.SEAL_AGAIN: {Opens.EVIDENCE},
+        Reason.WITHDRAW: {Opens.EVIDENCE},
     }
 
 

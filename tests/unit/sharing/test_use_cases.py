@@ -32,6 +32,7 @@ from sharing.decisions.use_cases.redeciding import decide_again, decide_for_rest
 from sharing.decisions.use_cases.run import DecisionContext, decide
 from sharing.disclosures.model.disclosure import Disclosure, Hold, Moved, Standing, State
 from sharing.disclosures.ports import CaseState
+from sharing.disclosures.repository.rules import answer_book
 from sharing.disclosures.use_cases import emergency, promises, releasing
 from sharing.disclosures.use_cases.emergency import DisclosureNotFound, Emergency, OnPromise
 from sharing.disclosures.use_cases.steps import ReleaseContext
@@ -65,6 +66,7 @@ class Desk:
             "reference_secret": b"r" * 32,
             "delivery_secret": b"d" * 32,
             "directory": self.parties,
+            "answers": answer_book("northmoor"),
         }
         self.deciding = DecisionContext(**common, agreements=Agreements({"northmoor": RULES}))
         self.releasing = ReleaseContext(**common, log=LOG.verifier, spread_ms=0)

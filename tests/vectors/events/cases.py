@@ -35,6 +35,7 @@ from common.events.identity import (
     KeyRetired,
 )
 from common.events.sharing import (
+    AnswerNews,
     DisclosureBlocked,
     DisclosureReleased,
     DisclosureSaved,
@@ -44,6 +45,7 @@ from common.events.sharing import (
 )
 from hubformats.agency_events import (
     DeliveryAcknowledged,
+    DisclosureAnswered,
     DisclosurePackage,
     EnvelopeSetAside,
     Promise,
@@ -197,6 +199,20 @@ EXAMPLES: tuple[Event, ...] = (
         ended_until=1_795_255_500,
     ),
     DisclosureBlocked(**_OUTCOME, delivery_id=DELIVERY, reason_code="veto-newer", blocked_at=AT),
+    AnswerNews(**_OUTCOME, delivery_id=DELIVERY, standing="taken_back", at=AT),
+    AnswerNews(
+        **_OUTCOME,
+        delivery_id=DELIVERY,
+        standing="answered",
+        answer="kept_under_duty",
+        duty="court_order",
+        due=AT,
+        at=AT,
+    ),
+    DisclosureAnswered(delivery_id=DELIVERY, answer="stopped_and_deleted", answered_at=AT),
+    DisclosureAnswered(
+        delivery_id=DELIVERY, answer="kept_under_duty", duty="court_order", answered_at=AT
+    ),
     SnapshotDecided(case_id=CASE, snapshot_version=3, decided_at=AT),
     SnapshotDecided(
         case_id=CASE,

@@ -113,7 +113,29 @@ class EnvelopeSetAside(Event):
     log_index: int
 
 
+class DisclosureAnswered(Event):
+    """The recipient of a correction or a withdrawal says what it did with what it had read.
+
+    `duty` is a code of the area's list, given exactly with ``kept_under_duty``. The same answer may
+    be posted to the API.
+    """
+
+    TYPE: ClassVar[str] = "hub.disclosure-answered"
+    VERSION: ClassVar[int] = 1
+
+    delivery_id: UUID
+    answer: Literal["corrected", "stopped_and_deleted", "kept_under_duty"]
+    duty: str = ""
+    answered_at: datetime
+
+
 parse: Final = Vocabulary(
-    (DisclosurePackage, SavedReceipt, DeliveryAcknowledged, EnvelopeSetAside)
+    (
+        DisclosurePackage,
+        SavedReceipt,
+        DeliveryAcknowledged,
+        DisclosureAnswered,
+        EnvelopeSetAside,
+    )
 ).parse
 """Read what the hub and an agency say to each other."""

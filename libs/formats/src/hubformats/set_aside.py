@@ -23,6 +23,7 @@ REASONS: Final[Mapping[str, str]] = {
     "agency-suspended": "the sending agency was suspended",
     "not-found": "the sender was not given such a delivery",
     "validation-failed": "a field holds what the hub does not know, such as a role",
+    "nothing-to-answer": "only a correction or a withdrawal is answered",
     "receipt-malformed": "the receipt cannot be read",
     "receipt-refused": "the receipt does not fit what was delivered",
     "not-referral": "only the referral service may say this",

@@ -53,6 +53,22 @@ _KINDS: Final[dict[str, str]] = {
     "notice": "Notice",
 }
 
+DUTIES: Final[dict[str, str]] = {
+    "criminal_investigation": "A criminal investigation (CPIA 1996 Part II)",
+    "court_order": "A court order, or proceedings under way",
+    "statutory_review": "A review the law requires, such as a domestic homicide review",
+    "child_protection_record": "A child protection record (Children Act 1989)",
+    "health_record": "A health record",
+    "legal_claim": "A legal claim (UK GDPR Article 17(3)(e))",
+    "complaint": "A complaint that is being looked into",
+}
+"""Duties under which an agency may keep what was taken back."""
+ANSWERS: Final[dict[str, str]] = {
+    "stopped_and_deleted": "Stopped and deleted",
+    "kept_under_duty": "Kept under a duty",
+    "corrected": "Corrected",
+}
+
 CHANNELS: Final[dict[str, str]] = {
     "sms": "Text message",
     "email": "Email",

@@ -222,6 +222,25 @@ class HubClient(OperatorCalls):
             )
         )
 
+    async def answer(
+        self,
+        delivery_id: str,
+        answer: str,
+        duty: str | None = None,
+        *,
+        idempotency_key: str | None = None,
+    ) -> dict[str, Any]:
+        """Say what was done with what was corrected or taken back."""
+        return await self._services["sharing"].send(
+            Call(
+                "POST",
+                f"/v1/disclosures/{delivery_id}/answer",
+                scope="disclosure.acknowledge",
+                json={"answer": answer, "duty": duty},
+                idempotency_key=idempotency_key or opaque(),
+            )
+        )
+
     async def send_receipt(self, delivery: Delivery, system: str) -> dict[str, Any]:
         """Sign for a delivery that `system` now holds durably.
 

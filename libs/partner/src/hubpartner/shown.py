@@ -62,6 +62,9 @@ def _lines(verdict: Verdict, day: date) -> Iterator[str]:
         f"{'URGENT, provisional' if content['provisional'] else ''}"
     ).rstrip()
     yield f"Proof: {standing(verdict)}"
+    if content["kind"] == "withdrawal":
+        yield from _withdrawn(content)
+        return
     safe = on_day(content.get("safeContact"), day)
     if safe is not None:
         since = (
@@ -100,6 +103,17 @@ def _lines(verdict: Verdict, day: date) -> Iterator[str]:
         for item in section["items"]:
             warned = unsafe.warns(section["category"], item["value"])
             yield from _section_item(section["category"], item, warned=warned)
+
+
+def _withdrawn(content: Mapping[str, Any]) -> Iterator[str]:
+    """Say what was taken back, and that it must not be used any more."""
+    yield "TAKEN BACK: do not act on these deliveries, and contact nobody because of them"
+    yield from (f"  - {one}" for one in content["withdraws"])
+    yield "What was read cannot be unread. No reason is given, so that nobody is put at risk by it."
+    for obligation in content["obligations"]:
+        yield f"You must: {obligation['text']}"
+    if content.get("answerBy"):
+        yield f"Answer by {dates.moment(content['answerBy'])}: hubctl inbox answer"
 
 
 def _section_item(category: str, item: Mapping[str, Any], *, warned: bool) -> Iterator[str]:

@@ -98,6 +98,8 @@ class OutcomeRow(Row, table=True):
     proof: str = Field(default="", max_length=20)
     earlier_promise: str = Field(default="", max_length=20, sa_column_kwargs={"server_default": ""})
     reason_code: str = Field(default="", max_length=80)
+    answer: str = Field(default="", max_length=30, sa_column_kwargs={"server_default": ""})
+    duty: str = Field(default="", max_length=40, sa_column_kwargs={"server_default": ""})
     changed_at: datetime = Field(sa_type=UtcDateTime)
     first_at: datetime = Field(sa_type=UtcDateTime)
 

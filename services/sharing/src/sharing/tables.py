@@ -128,6 +128,7 @@ class DisclosureRow(Row, table=True):
             sqlite_where=NOT_SAVED,
             postgresql_where=NOT_SAVED,
         ),
+        Index("ix_disclosure_answer_due", "answer_due"),
         UniqueConstraint("record_id"),
     )
     id: UUID = Field(primary_key=True)
@@ -159,6 +160,17 @@ class DisclosureRow(Row, table=True):
         default=None, sa_column=Column(UtcDateTime, nullable=True)
     )
     proof_due: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    opened_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    withdrawn_at: datetime | None = Field(
+        default=None, sa_column=Column(UtcDateTime, nullable=True)
+    )
+    answer_due: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    answered_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    answer: str = Field(default="", max_length=30, sa_column_kwargs={"server_default": ""})
+    duty: str = Field(default="", max_length=40, sa_column_kwargs={"server_default": ""})
+    unanswered_at: datetime | None = Field(
+        default=None, sa_column=Column(UtcDateTime, nullable=True)
+    )
     row_seal: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 
 

@@ -61,6 +61,7 @@ from sharing.disclosures.consumers import ReceiptConsumer
 from sharing.disclosures.ports import Promises, ReleaseChecks
 from sharing.disclosures.repository.disclosures import SqlDisclosures
 from sharing.disclosures.repository.older import OlderRows
+from sharing.disclosures.repository.rules import answer_book
 from sharing.disclosures.repository.views import SqlDisclosureViews
 from sharing.disclosures.use_cases.steps import ReleaseContext
 from sharing.disclosures.worker import Releases
@@ -260,26 +261,27 @@ async def build(
 
 def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
     """Wire use cases, repositories and workers over a frame."""
-    keyring, clock = frame.keyring, frame.clock
-    arrivals, altered = Arrivals(clock), AlteredRows(frame.database, frame.trail)
+    keyring, area = frame.keyring, frame.bootstrap.area.id
+    arrivals, altered = Arrivals(frame.clock), AlteredRows(frame.database, frame.trail)
     context: dict[str, Any] = {
-        "clock": clock,
+        "clock": frame.clock,
         "issuer": frame.settings.issuer,
         "reference_secret": keyring.secret("case-reference"),
         "delivery_secret": keyring.secret("delivery-id"),
         "directory": outside.directory,
     }
-    deciding = DecisionContext(**context, agreements=agreements)
+    telling = NoticeContext(**context)
+    context["answers"] = answer_book(area)
+    deciding, receiving = DecisionContext(**context, agreements=agreements), InboxContext(**context)
     releasing = ReleaseContext(
         **context, log=outside.log, spread_ms=frame.settings.delivery_spread_ms
     )
-    receiving, telling = InboxContext(**context), NoticeContext(**context)
 
     def after_proof() -> None:
         releases.wake()
 
     deps = RepositoryDeps.over(frame, altered, arrivals.arrived, after_proof)
-    looks = LookContext(deciding, look_book(frame.bootstrap.area.id, keyring))
+    looks = LookContext(deciding, look_book(area, keyring))
 
     def opened(unit: Unit) -> SqlTx:
         return SqlTx(unit, deps, looks)

@@ -2,16 +2,24 @@
 
 from typing import Final
 
-from common.events.routes import DELIVERED, SHARED, SPOKEN
+from common.events import audit, case, identity, sharing
+from hubformats import agency_events
 from hubformats.event import Event, EventMalformed, EventUnknown, Vocabulary
+
+_MODULES: Final = (agency_events, audit, case, identity, sharing)
 
 ALL: tuple[type[Event], ...] = tuple(
     sorted(
-        {event for events in (*SHARED.values(), DELIVERED, SPOKEN) for event in events},
-        key=lambda event: event.__name__,
+        (
+            one
+            for module in _MODULES
+            for one in vars(module).values()
+            if isinstance(one, type) and issubclass(one, Event) and one is not Event
+        ),
+        key=lambda one: one.__name__,
     )
 )
-"""Each travels on some topic."""
+"""Each event class of these modules, by its name: one that stands there is published."""
 
 parse: Final = Vocabulary(ALL).parse
 

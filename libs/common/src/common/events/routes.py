@@ -15,6 +15,7 @@ from common.events.identity import (
     KeyRetired,
 )
 from common.events.sharing import (
+    AnswerNews,
     DisclosureBlocked,
     DisclosureReleased,
     DisclosureSaved,
@@ -23,6 +24,7 @@ from common.events.sharing import (
 )
 from hubformats.agency_events import (
     DeliveryAcknowledged,
+    DisclosureAnswered,
     DisclosurePackage,
     EnvelopeSetAside,
     SavedReceipt,
@@ -40,6 +42,7 @@ SHARED: Final[Mapping[str, Events]] = {
         PromiseBroken,
         DisclosureBlocked,
         DisclosureSaved,
+        AnswerNews,
     ),
     topics.IDENTITY: (
         AgencySuspended,
@@ -54,7 +57,7 @@ SHARED: Final[Mapping[str, Events]] = {
 }
 DELIVERED: Final[Events] = (DisclosurePackage, EnvelopeSetAside)
 """On an agency's `hub.disclosure` topic."""
-SPOKEN: Final[Events] = (SavedReceipt, DeliveryAcknowledged)
+SPOKEN: Final[Events] = (SavedReceipt, DeliveryAcknowledged, DisclosureAnswered)
 """On an agency's `hub.inbound` topic."""
 
 

@@ -85,6 +85,26 @@ class DisclosureBlocked(Event):
     blocked_at: datetime
 
 
+class AnswerNews(Event):
+    """What left was taken back, or corrected after it was opened, and what its recipient says.
+
+    `due` is None where no answer is needed.
+    """
+
+    TYPE: ClassVar[str] = "hub.disclosure-answer"
+    VERSION: ClassVar[int] = 1
+
+    case_id: UUID
+    snapshot_version: int
+    delivery_id: UUID
+    recipient: str
+    standing: Literal["taken_back", "awaited", "overdue", "answered"]
+    answer: str = ""
+    duty: str = ""
+    due: datetime | None = None
+    at: datetime
+
+
 class DisclosureSaved(Event):
     """The recipient's system of record, or a named practitioner, holds the case and signed for
     exactly that ciphertext.

@@ -11,6 +11,7 @@ from hubformats.clock import SystemClock
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
 from hubformats.set_aside import why
+from hubformats.wording import ANSWERS, DUTIES
 from hubpartner.answers import ProblemAnswer
 from hubpartner.cli.delays import delays_of, say_backlog, say_delays
 from hubpartner.cli.session import (
@@ -174,6 +175,36 @@ def notices(context: click.Context, as_json: bool) -> None:
             f"{when(one['receivedAt'])}  {one['eventId']} was set aside and took no effect: "
             f"{why(one['reasonCode'])}. {one['whatToDo']}"
         )
+
+
+@app.command()
+@click.argument("delivery_id")
+@click.option(
+    "--answer",
+    "said",
+    required=True,
+    type=click.Choice([code.replace("_", "-") for code in ANSWERS]),
+    help="What was done with what was corrected or taken back",
+)
+@click.option(
+    "--duty",
+    type=click.Choice(list(DUTIES)),
+    metavar="DUTY",
+    help=f"With kept-under-duty: {', '.join(DUTIES)}",
+)
+@key_option
+@json_done
+@click.pass_context
+def answer(context: click.Context, delivery_id: str, said: str, duty: str | None) -> None:
+    """Answer a correction or a withdrawal: corrected, stopped and deleted, or kept under a duty."""
+    code = said.replace("-", "_")
+    answered = create_with_hub(
+        context,
+        lambda client, key: client.answer(delivery_id, code, duty, idempotency_key=key),
+        look="inbox",
+    )
+    kept = f": {DUTIES[duty]}" if duty else ""
+    say_done(f"Answered {ANSWERS[code].lower()}{kept}, {when(answered['answeredAt'])}.", answered)
 
 
 def _count(rows: list[dict[str, Any]]) -> str:

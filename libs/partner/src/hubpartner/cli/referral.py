@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from hubformats.wording import rule
+from hubformats.wording import ANSWERS, DUTIES, rule
 from hubpartner.answers import ProblemAnswer
 from hubpartner.cli.delays import say_backlog
 from hubpartner.cli.session import (
@@ -37,6 +37,12 @@ _STATES = {
     "released": "package delivered to its inbox",
     "saved": "saved in its system of record",
     "blocked": "held back; the hub's desk is looking at it",
+    "withdrawn": "taken back; what was read cannot be unread",
+}
+_ANSWERS = {
+    "awaited": "its answer is awaited",
+    "overdue": "its answer is OVERDUE",
+    **{code: f"it answered: {words.lower()}" for code, words in ANSWERS.items()},
 }
 
 
@@ -115,6 +121,10 @@ def show(context: click.Context, referral_id: str, as_json: bool) -> None:
                 "; an earlier version was "
                 f"{_PROOFS.get(outcome['earlierPromise'], outcome['earlierPromise'])}"
             )
+        if outcome.get("answer"):
+            duty = outcome.get("duty") or ""
+            proof += f"; {_ANSWERS.get(outcome['answer'], outcome['answer'])}"
+            proof += f" ({DUTIES.get(duty, duty)})" if duty else ""
         say(
             f"  {outcome['recipient']}: {_STATES.get(outcome['state'], outcome['state'])}{proof} "
             f"({when(outcome['changedAt'])})"

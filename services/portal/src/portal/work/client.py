@@ -53,6 +53,12 @@ class SharingDeliveries:
         path = f"/v1/disclosures/{delivery_id}/receipt"
         await self._calls.post("sharing", path, granted.scope, {"receipt": receipt})
 
+    async def answer(self, granted: Granted, delivery_id: str, answer: str, duty: str) -> None:
+        """Say what the agency did with what was taken back."""
+        path = f"/v1/disclosures/{delivery_id}/answer"
+        said = {"answer": answer, "duty": duty or None}
+        await self._calls.post("sharing", path, granted.scope, said)
+
     async def acknowledge(self, granted: Granted, delivery_id: str, role: str) -> None:
         """Say that a role has taken it up."""
         path = f"/v1/disclosures/{delivery_id}/acknowledgement"
@@ -75,4 +81,7 @@ def _waiting(raw: Mapping[str, Any]) -> Waiting:
         raw["deliveredAt"],
         envelope,
         saved_at=raw.get("savedAt"),
+        answer_due=raw.get("answerDue"),
+        answer=raw.get("answer") or None,
+        duty=raw.get("duty") or None,
     )

@@ -26,6 +26,9 @@ class RowState(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     """By a role, and not signed for yet."""
     ACCEPTED = "accepted"
+    TO_ANSWER = "to answer"
+    """A withdrawal, which is answered and not accepted."""
+    ANSWERED = "answered"
 
 
 class KeysKeptElsewhere(Exception):
@@ -95,6 +98,11 @@ class Waiting:
     """It left on a promise, and a later envelope of the same delivery brought its proof."""
     saved_at: str | None = None
     """When the agency signed for it, None before. An acknowledgement alone is no receipt."""
+    answer_due: str | None = None
+    """When an answer to it is due (ISO moment in UTC), None where none is asked for."""
+    answer: str | None = None
+    """What the agency answered to a withdrawal or correction."""
+    duty: str | None = None
 
     @property
     def taken_up(self) -> bool:
@@ -102,11 +110,28 @@ class Waiting:
         return self.state == TAKEN_UP
 
     @property
+    def withdrawal(self) -> bool:
+        """Tell whether it takes back what was told before."""
+        return self.kind == "withdrawal"
+
+    @property
+    def to_answer(self) -> bool:
+        """Tell whether somebody must say what was done with what had been read."""
+        return self.answer_due is not None and self.answer is None
+
+    def overdue(self, now: datetime) -> bool:
+        """Tell whether its answer did not come in time."""
+        due = self.answer_due
+        return due is not None and self.to_answer and datetime.fromisoformat(due) < now
+
+    @property
     def to_accept(self) -> bool:
         """Tell whether the receipt or the acknowledgement is missing.
 
-        One of them alone is there when we died between the two.
+        One of them alone is there when we died between the two. A withdrawal is answered instead.
         """
+        if self.withdrawal:
+            return self.answer is None
         return self.saved_at is None or not self.taken_up
 
 
@@ -166,6 +191,8 @@ class WorkRow:
     @property
     def state(self) -> RowState:
         """Tell how far it has come."""
+        if self.waiting.withdrawal:
+            return RowState.TO_ANSWER if self.waiting.to_accept else RowState.ANSWERED
         if not self.waiting.to_accept:
             return RowState.ACCEPTED
         if self.waiting.taken_up:
@@ -196,6 +223,10 @@ class WorkRow:
         return self.known is not None and self.known.promised and not self.waiting.proof_followed
 
 
+DONE: Final = frozenset({RowState.ACCEPTED, RowState.ANSWERED})
+"""States in which a row asks for nothing more."""
+
+
 def one_each(listed: Sequence[Waiting]) -> list[Waiting]:
     """Make one line of each delivery, oldest first.
 
@@ -217,6 +248,9 @@ def one_each(listed: Sequence[Waiting]) -> list[Waiting]:
                 envelope=one.envelope,
                 proof_followed=followed,
                 saved_at=one.saved_at,
+                answer_due=one.answer_due,
+                answer=one.answer,
+                duty=one.duty,
             )
         )
     return list(found.values())
@@ -225,7 +259,8 @@ def one_each(listed: Sequence[Waiting]) -> list[Waiting]:
 def ordered(rows: Sequence[WorkRow]) -> list[WorkRow]:
     """Order rows: what is not accepted first, then the accepted, newest first.
 
-    Of the first, urgent ones lead, then those to accept by a time, then the newest.
+    Of the first, withdrawals and what asks for an answer lead, then urgent ones, then those to
+    accept by a time, then the newest.
     """
     newest = sorted(
         rows, key=lambda row: datetime.fromisoformat(row.waiting.delivered_at), reverse=True
@@ -233,11 +268,12 @@ def ordered(rows: Sequence[WorkRow]) -> list[WorkRow]:
     return sorted(newest, key=_pressing)
 
 
-def _pressing(row: WorkRow) -> tuple[bool, bool, bool, str]:
-    if row.state is RowState.ACCEPTED:
-        return True, False, True, ""
+def _pressing(row: WorkRow) -> tuple[bool, bool, bool, bool, str]:
+    if row.state in DONE:
+        return True, False, False, True, ""
+    first = row.waiting.to_answer or row.waiting.withdrawal
     by = None if row.known is None else row.known.accept_by
-    return False, not row.urgent, by is None, by or ""
+    return False, not first, not row.urgent, by is None, by or ""
 
 
 def known_of(

@@ -43,6 +43,10 @@ class Deliveries(Protocol):
         """Say that a role has taken it up."""
         ...
 
+    async def answer(self, granted: Granted, delivery_id: str, answer: str, duty: str) -> None:
+        """Say what the agency did with what was taken back; `duty` is empty where none keeps it."""
+        ...
+
 
 class DeliverySummaries(Protocol):
     """What an agency's people learned by opening deliveries, as the work list shows it.

@@ -14,12 +14,13 @@ from common.web.provided import gathered, provided
 from hubformats.dates import london_day
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
+from hubformats.wording import ANSWERS, DUTIES
 from portal.depends import ContextDep
 from portal.shell.model import CallRefused, Session
 from portal.shell.routes.layout import ShowDep, see_other
-from portal.shell.routes.session import ANYONE, POSTED, SessionDep, WatchedDep, may
+from portal.shell.routes.session import ANYONE, POSTED, FormDep, SessionDep, WatchedDep, may
 from portal.work import use_cases
-from portal.work.model import AuditBacklog, KeysKeptElsewhere, RowState, delay_lines
+from portal.work.model import DONE, AuditBacklog, KeysKeptElsewhere, Opened, delay_lines
 from portal.work.ports import WorkPorts
 from portal.work.rules.shown import held_back, names_referrer, reasons, risk_level, sections, strip
 
@@ -52,15 +53,35 @@ class Work:
             if refused.code != "audit-backlog":
                 raise
             return self.show("work/no_list.html", delays=delays, still=still)
-        accepted = [row for row in rows if row.state is RowState.ACCEPTED]
-        waiting = [row for row in rows if row.state is not RowState.ACCEPTED]
+        done = [row for row in rows if row.state in DONE]
+        waiting = [row for row in rows if row.state not in DONE]
         groups = [
             ("new", "To accept", "Nothing is waiting for you.", waiting),
-            ("accepted", "Accepted", "Nothing accepted yet.", accepted),
+            ("accepted", "Accepted", "Nothing accepted yet.", done),
         ]
         opens_here = bool(self.ports.keys.opening(granted))
         return self.show(
             "work/work.html", groups=groups, still=still, opens_here=opens_here, delays=delays
+        )
+
+    def withdrawal(
+        self, opened: Opened, session: Session, typed: Mapping[str, str], errors: Mapping[str, str]
+    ) -> Response:
+        """Say what was taken back, and ask what was done with it."""
+        now, standing = self.context.clock.now(), opened.standing
+        return self.show(
+            "work/withdrawal.html",
+            422 if errors else 200,
+            delivery_id=standing.delivery_id,
+            content=opened.delivery.verdict.content,
+            standing=standing,
+            overdue=standing.overdue(now),
+            may_answer=session.grantings.allows("disclosure.acknowledge"),
+            duties=DUTIES,
+            answers=ANSWERS,
+            typed=typed,
+            errors={name: {"text": text} for name, text in errors.items()},
+            summary=[{"text": text, "href": f"#{name}"} for name, text in errors.items()],
         )
 
     def not_shown(self, reason: Exception) -> Response:
@@ -113,6 +134,8 @@ async def show_delivery(
     except _NOT_SHOWN as reason:
         return work.not_shown(reason)
     content, today = opened.delivery.verdict.content, london_day(work.context.clock.now())
+    if content["kind"] == "withdrawal":
+        return work.withdrawal(opened, session, {}, {})
     return work.show(
         "work/delivery.html",
         delivery_id=str(delivery_id),
@@ -144,3 +167,28 @@ async def accept_delivery(
     except _NOT_SHOWN as reason:
         return work.not_shown(reason)
     return see_other(f"/deliveries/{delivery_id}")
+
+
+@router.post("/deliveries/{delivery_id}/answer")
+async def answer_withdrawal(
+    work: WorkDep,
+    delivery_id: UUID,
+    session: SessionDep,
+    typed: FormDep,
+    granted: Accepting,
+    read: Reading,
+) -> Response:
+    """Answer a withdrawal: stopped and deleted, or kept under a named duty; then the page again."""
+    deliveries = work.ports.deliveries_for(session)
+    said = (typed.get("answer", ""), typed.get("duty", ""))
+    wrong = use_cases.problems(*said)
+    if not wrong:
+        await use_cases.answer(work.ports, granted, deliveries, str(delivery_id), said)
+        return see_other(f"/deliveries/{delivery_id}")
+    try:
+        opened = await use_cases.open_for(
+            work.context, work.ports, read, deliveries, str(delivery_id)
+        )
+    except _NOT_SHOWN as reason:
+        return work.not_shown(reason)
+    return work.withdrawal(opened, session, typed, wrong)

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Final, Literal
 
 from common.access import Granted
 from hubformats.audit_record import Actor, AuditEntry
 from hubformats.envelope import EnvelopeRefused
 from hubformats.keys import OpeningKey
 from hubformats.package_proof import PackageRefused
+from hubformats.wording import DUTIES
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
 from portal.context import Context
 from portal.work.model import (
@@ -26,6 +27,9 @@ from portal.work.model import (
     related,
 )
 from portal.work.ports import Deliveries, WorkPorts
+
+STOPPED: Final = "stopped_and_deleted"
+KEPT: Final = "kept_under_duty"
 
 
 async def work_list(
@@ -175,6 +179,31 @@ async def accept(
     await ports.recorder.record(
         replace(_entry("acknowledged", granted, delivery_id), case_references=(reference,))
     )
+
+
+def problems(answer: str, duty: str) -> dict[str, str]:
+    """Say what is missing from an answer to a withdrawal, by field."""
+    if answer not in {STOPPED, KEPT}:
+        return {"answer": "Select what your agency did with what was taken back"}
+    if answer == KEPT and duty not in DUTIES:
+        return {"duty": "Select the duty under which your agency keeps it"}
+    return {}
+
+
+async def answer(
+    ports: WorkPorts,
+    granted: Granted,
+    deliveries: Deliveries,
+    delivery_id: str,
+    said: tuple[str, str],
+) -> None:
+    """Answer a withdrawal in the agency's name. Sharing keeps it and tells who referred.
+
+    A duty goes with `kept_under_duty` alone. Raises what `Deliveries` raises.
+    """
+    given, duty = said
+    await deliveries.answer(granted, delivery_id, given, duty if given == KEPT else "")
+    await ports.recorder.record(_entry("acknowledged", granted, delivery_id))
 
 
 def _entry(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from common.database import Unit
 from common.events.sharing import (
+    AnswerNews,
     DisclosureBlocked,
     DisclosureReleased,
     DisclosureSaved,
@@ -12,7 +13,7 @@ from common.events.sharing import (
 )
 from common.inbox import Inbox, Received
 from referral.cases import use_cases
-from referral.cases.model.outcome import Outcome, OutcomeState, Proof
+from referral.cases.model.outcome import AnswerState, Outcome, OutcomeState, Proof
 from referral.cases.ports import CaseTx
 
 
@@ -33,6 +34,7 @@ class OutcomeConsumer:
         inbox.on(PromiseBroken, self.unkept)
         inbox.on(DisclosureBlocked, self.blocked)
         inbox.on(DisclosureSaved, self.saved)
+        inbox.on(AnswerNews, self.answer)
 
     def decided(self, unit: Unit, _got: Received, event: SnapshotDecided) -> None:
         """Note who may know and who may not; sharing has the snapshot, so it need not be sent
@@ -87,6 +89,17 @@ class OutcomeConsumer:
             reason_code=event.reason_code or None,
         )
         use_cases.note_outcome(self._open(unit), event.case_id, outcome)
+
+    def answer(self, unit: Unit, _got: Received, event: AnswerNews) -> None:
+        """Note what was taken back, that an answer is awaited or overdue, and the answer."""
+        tx, case_id, recipient = self._open(unit), event.case_id, event.recipient
+        if event.standing == "taken_back":
+            asked = event.due is not None
+            version = event.snapshot_version
+            use_cases.note_taken_back(tx, case_id, recipient, version, event.at, asked=asked)
+            return
+        said = event.answer if event.standing == "answered" else event.standing
+        use_cases.note_answer(tx, case_id, recipient, AnswerState(said), event.duty or None)
 
     def saved(self, unit: Unit, _got: Received, event: DisclosureSaved) -> None:
         """Note that the recipient's system of record signed for it."""

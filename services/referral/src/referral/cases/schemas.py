@@ -44,8 +44,8 @@ class ReferralOut(ApiModel):
 
 
 class OutcomeOut(ApiModel):
-    """What became of one recipient: decided, released (with its proof), saved by the recipient, or
-    blocked and looked at.
+    """What became of one recipient: decided, released (with its proof), saved by the recipient,
+    withdrawn (taken back), or blocked and looked at.
     """
 
     recipient: str
@@ -62,6 +62,17 @@ class OutcomeOut(ApiModel):
         default=None,
         description="overdue or broken: the same of an emergency release of an earlier version to "
         "this recipient",
+    )
+    answer: str | None = Field(
+        default=None,
+        description=(
+            "What the recipient did with what was taken back or corrected after it was opened: "
+            "awaited, overdue, corrected, stopped_and_deleted or kept_under_duty; null if none is "
+            "asked for"
+        ),
+    )
+    duty: str | None = Field(
+        default=None, description="The coded duty under which it keeps what was taken back"
     )
     changed_at: Timestamp
     waiting_since: Timestamp | None = Field(
@@ -191,6 +202,8 @@ def referral_read(status: ReferralStatus, context: Context) -> ReferralRead:
             state=outcome.state,
             proof=outcome.proof,
             earlier_promise=outcome.earlier_promise,
+            answer=outcome.answer,
+            duty=outcome.duty,
             changed_at=outcome.changed_at,
             waiting_since=outcome.waiting_since,
         )

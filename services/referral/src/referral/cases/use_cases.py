@@ -10,7 +10,7 @@ from common.events.case import Marking
 from hubformats.audit_record import AuditEntry
 from hubformats.ids import uuid7
 from referral.cases.model.case import THIRD_PARTY, CaseOutline
-from referral.cases.model.outcome import Outcome, OutcomeUnknown, Proof
+from referral.cases.model.outcome import AnswerState, Outcome, OutcomeUnknown, Proof
 from referral.cases.model.referral import OwnReferral, Referral
 from referral.cases.ports import CaseTx
 from referral.context import AgencyDirectory, Context
@@ -152,6 +152,24 @@ def note_promise(tx: CaseTx, case_id: UUID, recipient: str, version: int, standi
     if known is None:
         raise OutcomeUnknown
     _replace(tx, case_id, known, known.unkept(version, standing))
+
+
+def note_taken_back(
+    tx: CaseTx, case_id: UUID, recipient: str, version: int, at: datetime, *, asked: bool
+) -> None:
+    """Keep that what a recipient was given was taken back, and whether it must answer."""
+    known = tx.outcomes.known(case_id, recipient)
+    if known is not None:
+        _replace(tx, case_id, known, known.taken_back(version, at, asked=asked))
+
+
+def note_answer(
+    tx: CaseTx, case_id: UUID, recipient: str, answer: AnswerState, duty: str | None
+) -> None:
+    """Keep what a recipient says it did with what was taken back or corrected."""
+    known = tx.outcomes.known(case_id, recipient)
+    if known is not None:
+        _replace(tx, case_id, known, known.answers(answer, duty))
 
 
 def note_decided(tx: CaseTx, case_id: UUID, version: int) -> None:

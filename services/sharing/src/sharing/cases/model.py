@@ -36,6 +36,7 @@ class Reason(StrEnum):
     RELEASE = "release"
     KEEP_PROMISE = "keep-promise"
     SEAL_AGAIN = "seal-again"
+    WITHDRAW = "withdraw"
 
 
 class Opens(Enum):
@@ -57,6 +58,7 @@ ALLOWED: Final[Mapping[tuple[Relation, Reason | None], frozenset[Opens]]] = {
     (Relation.OWN_WORK, Reason.RELEASE): frozenset({Opens.EVIDENCE}),
     (Relation.OWN_WORK, Reason.KEEP_PROMISE): frozenset({Opens.EVIDENCE}),
     (Relation.OWN_WORK, Reason.SEAL_AGAIN): frozenset({Opens.EVIDENCE}),
+    (Relation.OWN_WORK, Reason.WITHDRAW): frozenset({Opens.EVIDENCE}),
 }
 """What each relation opens, for this service by its reason. What is not here opens nothing."""
 

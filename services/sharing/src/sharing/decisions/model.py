@@ -13,7 +13,9 @@ from typing import Final
 from uuid import UUID
 
 from common.events.case import CaseSnapshot
+from hubformats import field_sets
 from hubformats.canonical import b64u, canonical
+from hubformats.categories import CATEGORIES
 from sharing.agreements.model import LAPSING, RULE_FAILED, Agreement, Question, Ruling
 from sharing.content.model.projection import Projection, SubjectCategory
 from sharing.content.model.reader import SnapshotReader
@@ -237,3 +239,29 @@ def fingerprint(secret: bytes, content: Mapping[str, object]) -> str:
         name: value for name, value in content.items() if name not in {"deliveryId", "kind", "asOf"}
     }
     return b64u(hmac.digest(secret, b"fingerprint\0" + canonical(said), hashlib.sha256))
+
+
+def by_name(about: Mapping[SubjectCategory, str]) -> dict[str, str]:
+    """Name each pair by its category and subject, for the sealed part of an entry."""
+    return {f"{one.category}/{one.subject or ''}": word for one, word in about.items()}
+
+
+def subjects_told_of(
+    snapshot: CaseSnapshot, permitted: Sequence[SubjectCategory] | None
+) -> tuple[UUID, ...]:
+    """Whom an entry is about: all on the case, or those of whom something is permitted."""
+    seen = None if permitted is None else {one.subject for one in permitted}
+    return tuple(
+        each.subject_id for each in snapshot.subjects if seen is None or each.subject_id in seen
+    )
+
+
+def field_set(permitted: Sequence[SubjectCategory]) -> str:
+    """Every category code, places first because they are asked about most.
+
+    Under which clause each went is sealed beside it.
+    """
+    codes = {one.category for one in permitted}
+    return field_sets.written(
+        sorted(codes, key=lambda code: (not CATEGORIES[code].gives_location, code))
+    )

@@ -195,6 +195,14 @@ class DisclosureViews(Protocol):
         """How many promises were not kept in time."""
         ...
 
+    def unanswered(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
+        """Deliveries whose answer is overdue and was not told yet; by id, behind `after`."""
+        ...
+
+    def overdue_answers(self, now: datetime) -> int:
+        """How many answers did not come in time and still have not."""
+        ...
+
     def sealed_to_old_keys(
         self, current: Mapping[str, str], after: UUID | None, limit: int
     ) -> tuple[Due, ...]:

@@ -193,6 +193,11 @@ def _disclosure(one: Disclosure) -> DisclosureOut:
         released_at=one.released_at,
         saved_at=one.saved_at,
         acknowledged_at=one.acknowledged_at,
+        withdrawn_at=one.withdrawn_at,
+        answer_due=one.answer_due,
+        answered_at=one.answered_at,
+        answer=one.answer or "",
+        duty=one.duty or "",
     )
 
 

@@ -25,6 +25,13 @@ class DisclosureOut(ApiModel):
     released_at: datetime | None
     saved_at: datetime | None
     acknowledged_at: datetime | None
+    withdrawn_at: datetime | None
+    answer_due: datetime | None = Field(
+        description="When the recipient's answer to a correction or withdrawal is due; null if none"
+    )
+    answered_at: datetime | None
+    answer: str = Field(description="corrected, stopped_and_deleted, kept_under_duty, or empty")
+    duty: str = Field(description="The coded duty under which it is kept, or empty")
 
 
 class DisclosuresOut(ApiModel):

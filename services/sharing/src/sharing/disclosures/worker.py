@@ -29,6 +29,8 @@ from sharing.disclosures.ports import (
     Stuck,
 )
 from sharing.disclosures.use_cases import promises, releasing
+from sharing.disclosures.use_cases.answers import mark_unanswered
+from sharing.disclosures.use_cases.promises import promise_due
 from sharing.disclosures.use_cases.steps import ReleaseContext
 
 _log = logging.getLogger("hub.sharing")
@@ -48,8 +50,15 @@ _overdue = _meter.create_gauge(
     "hub_disclosure_promises_overdue",
     description="Emergency releases without their proof after the promised hour",
 )
+_unanswered = _meter.create_gauge(
+    "hub_disclosure_answers_overdue",
+    description="Corrections and withdrawals whose answer did not come in time",
+)
 
 _Seal = Callable[[ReleaseTx, ReleaseContext, UUID, CaseState | None], bool]
+_Find = Callable[[DisclosureViews, UUID | None], tuple[UUID, ...]]
+_Tell = Callable[..., bool]
+"""Takes a transaction, `context` and `delivery_id`."""
 Round = Callable[[], Awaitable[int]]
 """One step of somebody else's work in the worker's rounds; how much it did."""
 
@@ -151,11 +160,17 @@ class Releases:
             lambda view, after: view.sealed_to_old_keys(current, after, _BATCH),
             promises.seal_again,
         )
-        await self._tell_overdue(now)
-        overdue, stuck = await self._store.read(
-            lambda view: (view.disclosures.overdue_promises(now), view.disclosures.stuck())
+        await self._tell(lambda view, after: view.promises_due(now, after, _BATCH), promise_due)
+        await self._tell(lambda view, after: view.unanswered(now, after, _BATCH), mark_unanswered)
+        overdue, late, stuck = await self._store.read(
+            lambda view: (
+                view.disclosures.overdue_promises(now),
+                view.disclosures.overdue_answers(now),
+                view.disclosures.stuck(),
+            )
         )
         self._show(stuck)
+        _unanswered.set(late)
         _overdue.set(overdue)
         if overdue:
             _log.error(
@@ -193,20 +208,17 @@ class Releases:
                 await self._seal_again(due, seal)
             after = page[-1].delivery_id
 
-    async def _tell_overdue(self, now: datetime) -> None:
-        """Tell of each promise past its hour, in a transaction of its own.
+    async def _tell(self, find: _Find, tell: _Tell) -> None:
+        """Tell of each promise or answer that did not come in time, in a transaction of its own.
 
         One already told of changes nothing.
         """
         after: UUID | None = None
-        # Read at once, never kept
-        while page := await self._store.read(
-            lambda view: view.disclosures.promises_due(now, after, _BATCH)  # noqa: B023
-        ):
+        while page := await self._store.read(partial(_found, find=find, after=after)):
             for delivery in page:
                 with suppress(RowAltered):  # alarmed where it was met
                     await self._store.write(
-                        partial(promises.promise_due, context=self._context, delivery_id=delivery)
+                        partial(tell, context=self._context, delivery_id=delivery)
                     )
             after = page[-1]
 
@@ -307,6 +319,10 @@ class Releases:
         with suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 await self._wake.wait()
+
+
+def _found(view: ReleaseView, find: _Find, after: UUID | None) -> tuple[UUID, ...]:
+    return find(view.disclosures, after)
 
 
 def _by_case(due: Due) -> tuple[UUID, int]:

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from common.access import Granted, Principal, grant
 from common.database import Unit
 from common.inbox import Inbox, Received, Refused, Transient
-from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
+from hubformats.agency_events import DeliveryAcknowledged, DisclosureAnswered, SavedReceipt
 from hubformats.audit_record import Actor
+from sharing.disclosures.model.answers import AnswerRefused, NothingToAnswer
 from sharing.disclosures.model.disclosure import Hold, Moved
 from sharing.inbox.model import ReceiptRefused, delivery_of
 from sharing.inbox.ports import InboxTx
+from sharing.inbox.use_cases.answering import answer
 from sharing.inbox.use_cases.receiving import (
     DeliveryNotFound,
     InboxContext,
@@ -34,6 +36,7 @@ class InboundConsumer:
         """Tell the inbox what this consumer understands."""
         inbox.on(SavedReceipt, self.saved)
         inbox.on(DeliveryAcknowledged, self.acknowledged)
+        inbox.on(DisclosureAnswered, self.answered)
 
     def saved(self, unit: Unit, got: Received, event: SavedReceipt) -> None:
         """Take a receipt in, as by the API; the envelope's sender is the agency it speaks for."""
@@ -60,6 +63,20 @@ class InboundConsumer:
             acknowledge(tx, self._context, granted, _agency(got), event.delivery_id, event.role)
         except (DeliveryNotFound, RoleUnknown) as refused:
             raise Refused(refused.code) from None
+        except Moved:
+            raise Transient("disclosure-moved") from None
+
+    def answered(self, unit: Unit, got: Received, event: DisclosureAnswered) -> None:
+        """Take an answer in, as by the API."""
+        self._may_speak(got.source)
+        tx, granted = self._opened(unit), self._granted(got)
+        given = (event.answer, event.duty or None)
+        try:
+            answer(tx, self._context, granted, _agency(got), event.delivery_id, given)
+        except (DeliveryNotFound, AnswerRefused) as refused:
+            raise Refused(refused.code) from None
+        except NothingToAnswer:
+            raise Refused("nothing-to-answer") from None
         except Moved:
             raise Transient("disclosure-moved") from None
 

@@ -13,6 +13,7 @@ from hubformats import jws
 from hubformats.canonical import b64u
 from hubformats.keys import VerificationKey
 from sharing.content.model.projection import Kind
+from sharing.disclosures.model.answers import Answer
 from sharing.disclosures.model.disclosure import Disclosure
 
 _SEAL: Final = object()
@@ -55,6 +56,11 @@ class Shown:
     saved_at: datetime | None
     acknowledged_at: datetime | None
     vetoes: frozenset[UUID] = frozenset()
+    opened_at: datetime | None = None
+    answer_due: datetime | None = None
+    answered_at: datetime | None = None
+    answer: Answer | None = None
+    duty: str | None = None
 
     @property
     def standing(self) -> InboxState:

@@ -18,6 +18,7 @@ from common.faults import crash_point
 from common.sealed import RowAltered
 from hubformats.agency_events import DisclosurePackage
 from hubformats.envelope import digest
+from sharing.cases.model import CaseFile
 from sharing.cases.ports import Cases
 from sharing.content.model.projection import Kind
 from sharing.disclosures.model.disclosure import Disclosure, State
@@ -166,9 +167,7 @@ class SqlInbox:
             if disclosure.recipient != b_agency:
                 self._seal.altered(one.event_id)
                 continue
-            told = (disclosure.saved_at, disclosure.acknowledged_at)
-            known = frozenset(case.markings)
-            shown.append(Shown(one, disclosure.case_id, case.referrer, *told, known))
+            shown.append(_shown(one, disclosure, case))
         return tuple(shown)
 
     def _place(self, agency: str) -> int:
@@ -184,6 +183,22 @@ def _sealed(agency: str, one: Delivery) -> dict[str, object]:
     """What is bound of a delivery: all of it, the envelope by its digest."""
     kept: dict[str, object] = {name: getattr(one, name) for name in _FIELDS}
     return {**kept, "agency": agency, "envelope": digest(one.envelope)}
+
+
+def _shown(one: Delivery, disclosure: Disclosure, case: CaseFile) -> Shown:
+    return Shown(
+        delivery=one,
+        case_id=disclosure.case_id,
+        referrer=case.referrer,
+        saved_at=disclosure.saved_at,
+        acknowledged_at=disclosure.acknowledged_at,
+        vetoes=frozenset(case.markings),
+        opened_at=disclosure.opened_at,
+        answer_due=disclosure.answer_due,
+        answered_at=disclosure.answered_at,
+        answer=disclosure.answer,
+        duty=disclosure.duty,
+    )
 
 
 class SqlInboxViews:

@@ -19,6 +19,7 @@ from hubformats.canonical import b64u
 from sharing.context import Store
 from sharing.depends import CursorsDep, TrailDep, demand_readable, guard
 from sharing.directory.ports import KeysUnreachable
+from sharing.disclosures.model.answers import AnswerRefused, NothingToAnswer
 from sharing.disclosures.model.disclosure import Moved
 from sharing.disclosures.ports import ReleaseChecks
 from sharing.disclosures.use_cases.last_look import CheckUnanswered
@@ -27,12 +28,14 @@ from sharing.inbox.ports import InboxTx, InboxView
 from sharing.inbox.schemas import (
     AcknowledgedOut,
     AcknowledgementIn,
+    AnsweredOut,
+    AnswerIn,
     InboxItem,
     InboxPage,
     ReceiptIn,
     SavedOut,
 )
-from sharing.inbox.use_cases import receiving
+from sharing.inbox.use_cases import answering, receiving
 from sharing.inbox.use_cases.arrivals import Arrivals
 from sharing.inbox.use_cases.receiving import DeliveryNotFound, InboxContext, RoleUnknown
 
@@ -74,6 +77,13 @@ def _role_unknown(_error: Exception) -> Problem:
     return Problem("validation-failed", errors=[Fault("/role", f"must be one of {words}")])
 
 
+def _answer_refused(error: Exception) -> Problem:
+    if not isinstance(error, AnswerRefused):
+        return Problem("validation-failed")
+    words = "must be one of " + ", ".join(error.allowed) if error.allowed else "must be left out"
+    return Problem("validation-failed", errors=[Fault(f"/{error.field}", words)])
+
+
 def _keys_unreachable(error: Exception) -> Problem:
     after = math.ceil(error.retry_after) if isinstance(error, KeysUnreachable) else 1
     return Problem(
@@ -94,6 +104,10 @@ PROBLEMS: Final[Answers] = {
     ReceiptRefused: lambda _error: Problem("receipt-refused"),
     RoleUnknown: _role_unknown,
     Moved: lambda _error: Problem("conflict"),
+    NothingToAnswer: lambda _error: Problem(
+        "conflict", "Only a correction or a withdrawal is answered."
+    ),
+    AnswerRefused: _answer_refused,
     KeysUnreachable: _keys_unreachable,
 }
 
@@ -183,6 +197,28 @@ async def acknowledge_delivery(
     return AcknowledgedOut(delivery_id=delivery_id, acknowledged_at=at)
 
 
+@deliveries.post("/{delivery_id}/answer", summary="Answer a correction or withdrawal")
+async def answer_delivery(
+    delivery_id: UUID, body: AnswerIn, granted: Acknowledge, parts: PartsDep
+) -> AnsweredOut:
+    """Say what your agency did with what it had read: corrected, stopped and deleted, or kept under
+    a duty.
+
+    What was read cannot be unread; the referrer and the audit log hear your answer. The same answer
+    again changes nothing; another takes its place.
+    """
+    actor, given = actor_of(granted.principal), (body.answer, body.duty)
+    said = await parts.store.write(
+        lambda tx: answering.answer(tx, parts.context, granted, actor, delivery_id, given)
+    )
+    return AnsweredOut(
+        delivery_id=delivery_id,
+        answer=said.answer or "",
+        duty=said.duty or "",
+        answered_at=said.answered_at or parts.context.now(),
+    )
+
+
 async def _page(parts: Parts, granted: Granted, after: int, limit: int) -> receiving.Read:
     demand_readable(parts.trail)
     shown: list[Shown] = []
@@ -242,6 +278,10 @@ def _item(shown: Shown) -> InboxItem:
         delivered_at=delivery.visible_at,
         saved_at=shown.saved_at,
         acknowledged_at=shown.acknowledged_at,
+        answer_due=shown.answer_due,
+        answered_at=shown.answered_at,
+        answer=shown.answer or "",
+        duty=shown.duty or "",
         envelope=json.loads(delivery.envelope),
         envelope_bytes=b64u(delivery.envelope),
     )

@@ -24,6 +24,12 @@ class InboxItem(ApiModel):
     delivered_at: datetime
     saved_at: datetime | None
     acknowledged_at: datetime | None
+    answer_due: datetime | None = Field(
+        description="When your answer to this correction or withdrawal is due; null if none is"
+    )
+    answered_at: datetime | None
+    answer: str = Field(description="What your agency answered, or empty")
+    duty: str = Field(description="The coded duty under which it keeps what was read, or empty")
     envelope: dict[str, Any] = Field(description="JWE General JSON, for reading")
     envelope_bytes: str = Field(description="The exact bytes of the envelope, base64url")
 
@@ -58,6 +64,29 @@ class AcknowledgementIn(ApiModel):
     """Who has taken the delivery up, as a role code; never a name."""
 
     role: TakingUp = Field(description="Role code, such as idva; practitioner if none fits")
+
+
+class AnswerIn(ApiModel):
+    """What your agency did with what was corrected or taken back."""
+
+    answer: str = Field(
+        max_length=40,
+        description="stopped_and_deleted or kept_under_duty; to a correction also corrected",
+    )
+    duty: str | None = Field(
+        default=None,
+        max_length=40,
+        description="With kept_under_duty: the code of the duty, from the area's dated list",
+    )
+
+
+class AnsweredOut(ApiModel):
+    """The answer as it stands."""
+
+    delivery_id: UUID
+    answer: str
+    duty: str
+    answered_at: datetime
 
 
 class AcknowledgedOut(ApiModel):

@@ -15,6 +15,18 @@ class OutcomeState(StrEnum):
     BLOCKED = "blocked"
     RELEASED = "released"
     SAVED = "saved"
+    WITHDRAWN = "withdrawn"
+    """It left and was taken back; what was read cannot be unread."""
+
+
+class AnswerState(StrEnum):
+    """What a recipient says it did with what was taken back or corrected after it was opened."""
+
+    AWAITED = "awaited"
+    OVERDUE = "overdue"
+    CORRECTED = "corrected"
+    STOPPED = "stopped_and_deleted"
+    KEPT = "kept_under_duty"
 
 
 class Proof(StrEnum):
@@ -32,14 +44,16 @@ LATER: Final[Mapping[OutcomeState, frozenset[OutcomeState]]] = {
     _S.WITHHELD: frozenset({_S.DECIDED, _S.BLOCKED, _S.RELEASED, _S.SAVED}),
     _S.DECIDED: frozenset({_S.BLOCKED, _S.RELEASED, _S.SAVED}),
     _S.BLOCKED: frozenset({_S.RELEASED, _S.SAVED}),
-    _S.RELEASED: frozenset({_S.SAVED}),
-    _S.SAVED: frozenset(),
+    _S.RELEASED: frozenset({_S.SAVED, _S.WITHDRAWN}),
+    _S.SAVED: frozenset({_S.WITHDRAWN}),
+    _S.WITHDRAWN: frozenset(),
 }
 """The states that may follow each within one version; a newer version may bring any.
 
 What was told stays told: `withheld` never follows what left, in no version.
 """
-_LEFT: Final = frozenset({_S.RELEASED, _S.SAVED})
+_LEFT: Final = frozenset({_S.RELEASED, _S.SAVED, _S.WITHDRAWN})
+_WITHOUT_ANSWER: Final = frozenset({AnswerState.AWAITED, AnswerState.OVERDUE})
 _UNKEPT: Final = frozenset({Proof.OVERDUE, Proof.BROKEN})
 _OPEN: Final = frozenset({Proof.PROMISED, Proof.OVERDUE})
 
@@ -64,6 +78,10 @@ class Outcome:
     reason_code: str | None = None
     earlier_promise: Proof | None = None
     """What an emergency release of an earlier version came to that has no proof."""
+    answer: AnswerState | None = None
+    """To the newest withdrawal or correction that asked for one."""
+    duty: str | None = None
+    """The coded duty under which the recipient keeps what was taken back."""
 
     @property
     def waiting_since(self) -> datetime | None:
@@ -80,8 +98,36 @@ class Outcome:
         if news.version > self.version or (
             news.version == self.version and news.state in LATER[self.state]
         ):
-            return replace(news, first_at=self.first_at, earlier_promise=self._unproven(news))
+            waits = self.answer in _WITHOUT_ANSWER
+            return replace(
+                news,
+                first_at=self.first_at,
+                earlier_promise=self._unproven(news),
+                answer=self.answer if waits else None,
+            )
         return self._proven(news)
+
+    def taken_back(self, version: int, at: datetime, *, asked: bool) -> "Outcome":
+        """Note that what left was taken back, and whether an answer is asked for.
+
+        What left under a later version stays as it is.
+        """
+        if version < self.version:
+            return self
+        return replace(
+            self,
+            version=version,
+            state=OutcomeState.WITHDRAWN,
+            changed_at=at,
+            answer=AnswerState.AWAITED if asked else None,
+            duty=None,
+        )
+
+    def answers(self, answer: AnswerState, duty: str | None = None) -> "Outcome":
+        """Note what is known of the recipient's answer; one that came is never overdue again."""
+        if answer is AnswerState.OVERDUE and self.answer is not AnswerState.AWAITED:
+            return self
+        return replace(self, answer=answer, duty=duty)
 
     def saved(self, at: datetime) -> "Outcome":
         """Note that the recipient's system of record signed for what left."""

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from common.database import Prepared
 from referral.cases.model.authority import AuthorisedCase, Opens
 from referral.cases.model.case import VersionMoved
-from referral.cases.model.outcome import Outcome, OutcomeState, Proof
+from referral.cases.model.outcome import AnswerState, Outcome, OutcomeState, Proof
 from referral.tables import OutcomeRow, table_of
 
 _OUTCOME: Final = table_of(OutcomeRow)
@@ -21,6 +21,8 @@ _AS_KNOWN = (
     _OUTCOME.c.state == bindparam("b_state"),
     _OUTCOME.c.proof == bindparam("b_proof"),
     _OUTCOME.c.earlier_promise == bindparam("b_earlier"),
+    _OUTCOME.c.answer == bindparam("b_answer"),
+    _OUTCOME.c.duty == bindparam("b_duty"),
 )
 _CHANGING = (
     "snapshot_version",
@@ -30,6 +32,8 @@ _CHANGING = (
     "earlier_promise",
     "reason_code",
     "changed_at",
+    "answer",
+    "duty",
 )
 _KNOWN = Prepared(select(_OUTCOME).where(*_HERE))
 _NEW = Prepared(insert(_OUTCOME), *_OUTCOME.c.keys())
@@ -77,6 +81,8 @@ class SqlOutcomes:
             "b_state": old.state.value,
             "b_proof": _text(old.proof),
             "b_earlier": _text(old.earlier_promise),
+            "b_answer": _text(old.answer),
+            "b_duty": old.duty or "",
         }
         if _CHANGED.run(self._conn, {**known, **_values(new)}).rowcount != 1:
             raise VersionMoved
@@ -91,11 +97,13 @@ def _values(outcome: Outcome) -> dict[str, Any]:
         "earlier_promise": _text(outcome.earlier_promise),
         "reason_code": outcome.reason_code or "",
         "changed_at": outcome.changed_at,
+        "answer": _text(outcome.answer),
+        "duty": outcome.duty or "",
     }
 
 
-def _text(proof: Proof | None) -> str:
-    return "" if proof is None else proof.value
+def _text(word: Proof | AnswerState | None) -> str:
+    return "" if word is None else word.value
 
 
 def _outcome(row: Any) -> Outcome:
@@ -109,4 +117,6 @@ def _outcome(row: Any) -> Outcome:
         proof=Proof(row.proof) if row.proof else None,
         reason_code=row.reason_code or None,
         earlier_promise=Proof(row.earlier_promise) if row.earlier_promise else None,
+        answer=AnswerState(row.answer) if row.answer else None,
+        duty=row.duty or None,
     )

@@ -25,7 +25,8 @@ def take_snapshot(tx: DecisionTx, context: DecisionContext, snapshot: CaseSnapsh
     if known is not None and known.version >= snapshot.version:
         tx.record(_older(snapshot))
         return
-    run = decide(context, snapshot, tx.disclosures.of_case(case_id))
+    since = {} if known is None else known.markings
+    run = decide(context, snapshot, tx.disclosures.of_case(case_id), since)
     run.alarm()
     tx.cases.keep(snapshot, context.reference(snapshot.referrer_agency, case_id))
     tx.cases.keep_skipped_suspended(case_id, run.skipped)

@@ -12,7 +12,8 @@ from sharing.cases.model import CaseNotFound
 from sharing.context import ContentGone
 from sharing.decisions.model import SharingDecision
 from sharing.decisions.ports import DecisionTx
-from sharing.decisions.use_cases.run import OWN_FACTS, DecisionContext, Planned, decide
+from sharing.decisions.use_cases.run import DecisionContext, Planned, decide
+from sharing.decisions.use_cases.taking_back import OWN_FACTS
 
 _RESTRICTED: Final = frozenset({"conflict", "employee-subject", "informant", "legal-hold"})
 """Vetoes whose very existence is not for the referrer to learn from a preview."""

@@ -37,7 +37,8 @@ def decide_again(
     none of these agencies. If we crash before the commit nothing happened.
     Raises NoAgreement, CategoryUnknown.
     """
-    if tx.cases.hold(case_id) is None:
+    case = tx.cases.hold(case_id)
+    if case is None:
         return None
     authorised = tx.cases.authorised(context.own_work(), case_id, Reason.DECIDE_AGAIN)
     if authorised is None:
@@ -54,7 +55,7 @@ def decide_again(
         for each in tx.disclosures.of_case(case_id)
         if (found := tx.disclosures.get(each.id)) is not None
     ]
-    run = decide(context, snapshot, earlier)
+    run = decide(context, snapshot, earlier, case.markings)
     if agencies is not None:
         run = narrowed(run, agencies, tx.cases.skipped_suspended(case_id))
     run.alarm()

@@ -11,36 +11,38 @@ from uuid import UUID
 
 from common.events.case import CaseSnapshot
 from common.events.sharing import RecipientOutcome, SnapshotDecided
-from hubformats import field_sets
 from hubformats.audit_record import AuditEntry, content_commitment, new_salt
 from hubformats.canonical import canonical
-from hubformats.categories import CATEGORIES
 from hubformats.ids import uuid7
 from sharing.agreements.model import RULE_FAILED
 from sharing.agreements.use_cases import Agreements
-from sharing.content.model.projection import Kind, SubjectCategory
+from sharing.content.model.projection import Kind
 from sharing.content.model.reader import SnapshotReader
 from sharing.context import SERVICE_ACTOR, Context
 from sharing.decisions.model import (
     RecipientDecision,
     SharingDecision,
+    by_name,
     conclude,
     delivery_id,
     due,
+    field_set,
     fingerprint,
     questions,
+    subjects_told_of,
 )
 from sharing.decisions.ports import DecisionTx
+from sharing.decisions.use_cases.taking_back import OWN_FACTS, SUSPENDED, Before, taken_back
 from sharing.directory.ports import Directory
+from sharing.disclosures.model.answers import AnswerBook
 from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.use_cases.steps import supersede
+from sharing.disclosures.use_cases.withdrawing import TakenBack, take_back
 
 _log = logging.getLogger("hub.sharing")
 
 NOTHING_NEW: Final = "nothing-new"
-OWN_FACTS: Final = "own-facts"
-_SUSPENDED: Final = "suspended"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class DecisionContext(Context):
 
     directory: Directory
     agreements: Agreements
+    answers: AnswerBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Plan:
     decision_id: UUID
     recipients: tuple[Planned, ...]
     superseded: tuple[Disclosure, ...]
+    taken_back: tuple[TakenBack, ...]
 
     @property
     def prepared(self) -> tuple[str, ...]:
@@ -104,6 +108,8 @@ class DecisionRun:
     reader: SnapshotReader
     decision: SharingDecision
     earlier: tuple[Disclosure, ...]
+    since: Mapping[UUID, int] = field(default_factory=dict)
+    """The first version that took each veto into account, as far as known before."""
     only: frozenset[str] | None = None
     skipped_before: frozenset[str] = field(default=frozenset())
     """Agencies skipped for being suspended by the decision before; asked only with `only`."""
@@ -136,10 +142,17 @@ class DecisionRun:
             one
             for one in self.earlier
             if one.unsent
+            and one.kind != "withdrawal"
             and (scope is None or one.recipient in scope)
             and not self._stands(one, said.get(one.recipient))
         )
-        return Plan(self, uuid7(), recipients, superseded)
+        before = Before(self.snapshot, self.since, self.earlier, everybody=self.only is None)
+        withheld = {
+            one.each.recipient.id: one.reason or "" for one in recipients if one.shown is None
+        }
+        return Plan(
+            self, uuid7(), recipients, superseded, tuple(taken_back(before, said, withheld))
+        )
 
     def alarm(self) -> None:
         """Page for rules that failed, and for who gets nothing because it is suspended."""
@@ -165,14 +178,14 @@ class DecisionRun:
         return [
             each
             for each in self.decision.recipients
-            if each.recipient.suspended and each.reason == _SUSPENDED
+            if each.recipient.suspended and each.reason == SUSPENDED
         ]
 
     def _planned(self, each: RecipientDecision) -> Planned:
         if not each.permitted:
             return Planned(each, each.reason)
         mine = self._of_version(each)
-        told = [one for one in self.earlier if one.recipient == each.recipient.id and one.left]
+        told = [one for one in self._told(each) if one.left]
         kind: Kind = "correction" if told else "disclosure"
         # This version's own delivery, sent or not, is shown with the kind and id it was given.
         own = mine[-1] if mine and not mine[-1].superseded else None
@@ -193,10 +206,14 @@ class DecisionRun:
 
     def _of_version(self, each: RecipientDecision) -> list[Disclosure]:
         version = self.snapshot.version
+        return [one for one in self._told(each) if one.snapshot_version == version]
+
+    def _told(self, each: RecipientDecision) -> list[Disclosure]:
+        """What was prepared for this recipient before, notices of withdrawal apart."""
         return [
             one
             for one in self.earlier
-            if one.recipient == each.recipient.id and one.snapshot_version == version
+            if one.recipient == each.recipient.id and one.kind != "withdrawal"
         ]
 
     def _render(self, each: RecipientDecision, kind: Kind, ordinal: int) -> Rendered:
@@ -219,11 +236,15 @@ class DecisionRun:
 
 
 def decide(
-    context: DecisionContext, snapshot: CaseSnapshot, earlier: Sequence[Disclosure]
+    context: DecisionContext,
+    snapshot: CaseSnapshot,
+    earlier: Sequence[Disclosure],
+    since: Mapping[UUID, int] | None = None,
 ) -> DecisionRun:
     """Ask the agreement who may know what of this snapshot, now.
 
-    Pure but for the clock and the directory. Raises NoAgreement, CategoryUnknown.
+    `since` holds the first version that knew each veto. Pure but for the clock and the directory.
+    Raises NoAgreement, CategoryUnknown.
     """
     reader = SnapshotReader(snapshot)
     rules = context.agreements.of_area(snapshot.area)
@@ -231,7 +252,7 @@ def decide(
     asked = questions(reader, due(snapshot, rules.agreement, agencies))
     rulings = rules.rule(snapshot, asked, agencies)
     decision = conclude(snapshot, rules.agreement, asked, rulings, as_of=context.now())
-    return DecisionRun(context, reader, decision, tuple(earlier))
+    return DecisionRun(context, reader, decision, tuple(earlier), since or {})
 
 
 def narrowed(
@@ -258,6 +279,8 @@ def apply(tx: DecisionTx, planned: Plan) -> None:
     tx.decisions.add(planned.decision_id, snapshot, decision)
     for one in planned.superseded:
         supersede(tx, run.context, one)
+    for taken in planned.taken_back:
+        take_back(tx, run.context, run.context.answers, taken, snapshot.version)
     for one_planned in planned.recipients:
         _write(tx, planned, one_planned)
     outcomes = tuple(filter(None, map(_outcome, planned.recipients)))
@@ -328,13 +351,13 @@ def _entry(planned: Plan, one: Planned) -> Callable[..., AuditEntry]:
         for agency in (recipient, snapshot.referrer_agency)
     }
     detail: dict[str, Any] = {
-        "withheld": _by_name(each.withheld),
+        "withheld": by_name(each.withheld),
         "inputs": run.decision.inputs_hash,
     }
     common: dict[str, Any] = {
         "operation": "disclosure",
         "actor": SERVICE_ACTOR,
-        "subjects": _subjects(snapshot, permitted if clause else None),
+        "subjects": subjects_told_of(snapshot, permitted if clause else None),
         "case_id": snapshot.case_id,
         "case_references": tuple(sorted(names)),
         "resource_type": "case",
@@ -346,9 +369,9 @@ def _entry(planned: Plan, one: Planned) -> Callable[..., AuditEntry]:
         "detail": detail,
     }
     if clause is not None:
-        detail["permitted"] = _by_name(each.projection.permitted)
+        detail["permitted"] = by_name(each.projection.permitted)
         common |= {
-            "field_set": _field_set(permitted),
+            "field_set": field_set(permitted),
             "lawful_basis": clause.lawful_basis,
             "condition": clause.condition,
             "gateway": clause.gateway,
@@ -360,28 +383,3 @@ def _entry(planned: Plan, one: Planned) -> Callable[..., AuditEntry]:
         return AuditEntry(**common, **more)
 
     return entry
-
-
-def _by_name(about: Mapping[SubjectCategory, str]) -> dict[str, str]:
-    return {f"{one.category}/{one.subject or ''}": word for one, word in about.items()}
-
-
-def _subjects(
-    snapshot: CaseSnapshot, permitted: Sequence[SubjectCategory] | None
-) -> tuple[UUID, ...]:
-    """Whom an entry is about: all on the case, or those of whom something is permitted."""
-    seen = None if permitted is None else {one.subject for one in permitted}
-    return tuple(
-        each.subject_id for each in snapshot.subjects if seen is None or each.subject_id in seen
-    )
-
-
-def _field_set(permitted: Sequence[SubjectCategory]) -> str:
-    """Every category code, places first because they are asked about most.
-
-    Under which clause each went is sealed beside it.
-    """
-    codes = {one.category for one in permitted}
-    return field_sets.written(
-        sorted(codes, key=lambda code: (not CATEGORIES[code].gives_location, code))
-    )

@@ -14,6 +14,7 @@ from uuid import UUID
 from common.access import Proof
 from sharing.cases.model import Opens, Reason, Relation, require
 from sharing.content.model.projection import Kind
+from sharing.disclosures.model.answers import Answer
 
 _SEAL: Final = object()
 _FIRST_WAIT: Final = 0.25
@@ -30,6 +31,7 @@ class State(StrEnum):
     BLOCKED = "blocked"
     SUPERSEDED = "superseded"
     RELEASED = "released"
+    WITHDRAWN = "withdrawn"
 
 
 class Standing(StrEnum):
@@ -76,6 +78,11 @@ class Step(StrEnum):
     SUPERSEDE = "supersede"
     SAVE = "save"
     ACKNOWLEDGE = "acknowledge"
+    OPEN = "open"
+    WITHDRAW = "withdraw"
+    ASK = "ask for an answer"
+    ANSWER = "answer"
+    MARK_UNANSWERED = "mark unanswered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,9 @@ SENT: Final = Phase(State.RELEASED, Standing.PROVEN)
 PROMISED: Final = Phase(State.RELEASED, Standing.PROMISED)
 UNPROVABLE: Final = Phase(State.RELEASED)
 """It left on a promise that was broken: there will be no proof."""
+WITHDRAWN: Final = Phase(State.WITHDRAWN)
+"""It left and was taken back: it is not served any more, and its recipient is told."""
+_LEFT: Final = (SENT, PROMISED, UNPROVABLE)
 
 UNSENT: Final = (State.AWAITING_RECEIPT, State.PROVEN, State.BLOCKED)
 
@@ -111,8 +121,15 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Step], Phase]] = {
     (PROMISED, Step.MARK_OVERDUE): PROMISED,
     (PROMISED, Step.BREAK_PROMISE): UNPROVABLE,
     **{(phase, Step.SEAL_AGAIN): phase for phase in (SENT, PROMISED)},
-    **{(phase, Step.SAVE): phase for phase in (SENT, PROMISED, UNPROVABLE)},
-    **{(phase, Step.ACKNOWLEDGE): phase for phase in (SENT, PROMISED, UNPROVABLE)},
+    **{(phase, Step.WITHDRAW): WITHDRAWN for phase in _LEFT},
+    **{(phase, Step.OPEN): phase for phase in _LEFT},
+    # What a recipient says of something it had read counts also when that was taken back.
+    **{
+        (phase, step): phase
+        for phase in (*_LEFT, WITHDRAWN)
+        for step in (Step.SAVE, Step.ACKNOWLEDGE, Step.ANSWER)
+    },
+    **{(phase, step): phase for phase in _LEFT for step in (Step.ASK, Step.MARK_UNANSWERED)},
 }
 
 
@@ -162,6 +179,17 @@ class Disclosure:
     acknowledged_at: datetime | None = None
     proof_due: datetime | None = None
     sealed_to: str | None = None
+    opened_at: datetime | None = None
+    """When it was first served to be read; a list that a person looks at is no reading."""
+    withdrawn_at: datetime | None = None
+    answer_due: datetime | None = None
+    """When an answer to it is due; None when none is asked for."""
+    answered_at: datetime | None = None
+    answer: Answer | None = None
+    duty: str | None = None
+    """The coded duty under which the recipient keeps what was taken back."""
+    unanswered_at: datetime | None = None
+    """When it was noted that no answer came in time."""
 
     @property
     def phase(self) -> Phase:
@@ -189,25 +217,52 @@ class Disclosure:
         return self.state is State.RELEASED
 
     @property
+    def withdrawn(self) -> bool:
+        """Whether it left and was taken back."""
+        return self.state is State.WITHDRAWN
+
+    @property
+    def opened(self) -> bool:
+        """Whether its recipient is known to have read it."""
+        return any((self.opened_at, self.saved_at, self.acknowledged_at))
+
+    def unanswered(self, now: datetime) -> bool:
+        """Whether its answer is overdue and nobody was told yet."""
+        late = self.answer_due is not None and self.answer_due < now
+        return late and self.answered_at is None and self.unanswered_at is None
+
+    @property
     def proof(self) -> Literal["proven", "promised"]:
         """What a released one is told to carry."""
         return "promised" if self.standing is Standing.PROMISED else "proven"
 
     def can(self, step: Step) -> bool:
-        """Whether the table has this step."""
-        return (self.phase, step) in TRANSITIONS
+        """Whether the table has this step, and this kind may take it.
+
+        A withdrawal never leaves on a promise: only after its own entry is in the log.
+        """
+        promised = step is Step.PROMISE and self.kind == "withdrawal"
+        return (self.phase, step) in TRANSITIONS and not promised
 
     def prove(self, at: datetime) -> "Disclosure":
         """The log's receipt came: it may leave from now on."""
         return self._take(Step.PROVE, next_at=at, proven_at=at)
 
-    def release(self, at: datetime, sealed_to: str | None) -> "Disclosure":
+    def release(
+        self, at: datetime, sealed_to: str | None, answer_due: datetime | None = None
+    ) -> "Disclosure":
         """It leaves with its proof."""
-        return self._leave(Step.RELEASE, at, sealed_to)
+        return self._leave(Step.RELEASE, at, sealed_to, answer_due=answer_due)
 
-    def promise(self, at: datetime, due: datetime, sealed_to: str | None) -> "Disclosure":
+    def promise(
+        self,
+        at: datetime,
+        due: datetime,
+        sealed_to: str | None,
+        answer_due: datetime | None = None,
+    ) -> "Disclosure":
         """It leaves on a person's word; its proof is due."""
-        return self._leave(Step.PROMISE, at, sealed_to, proof_due=due)
+        return self._leave(Step.PROMISE, at, sealed_to, proof_due=due, answer_due=answer_due)
 
     def keep_promise(self, sealed_to: str | None) -> "Disclosure":
         """The proof follows what left on a promise."""
@@ -250,8 +305,36 @@ class Disclosure:
         """Somebody at its recipient has taken it up; the first time counts."""
         return self._take(Step.ACKNOWLEDGE, acknowledged_at=self.acknowledged_at or at)
 
+    def open(self, at: datetime) -> "Disclosure":
+        """Its content is served to be read; the first time counts."""
+        return self._take(Step.OPEN, opened_at=self.opened_at or at)
+
+    def withdraw(self, at: datetime, reason: Hold) -> "Disclosure":
+        """It is taken back: nothing serves it from now on."""
+        return self._take(
+            Step.WITHDRAW, withdrawn_at=at, reason=reason, proof_due=None, answer_due=None
+        )
+
+    def ask(self, due: datetime) -> "Disclosure":
+        """An answer is needed after all: what it is about had been read."""
+        return self._take(Step.ASK, answer_due=self.answer_due or due)
+
+    def say(self, at: datetime, answer: Answer, duty: str | None) -> "Disclosure":
+        """Its recipient answers; a later answer takes the place of an earlier one."""
+        return self._take(Step.ANSWER, answered_at=at, answer=answer, duty=duty)
+
+    def mark_unanswered(self, at: datetime) -> "Disclosure":
+        """No answer came in time, and who chases it was told."""
+        return self._take(Step.MARK_UNANSWERED, unanswered_at=at)
+
     def _leave(
-        self, step: Step, at: datetime, sealed_to: str | None, proof_due: datetime | None = None
+        self,
+        step: Step,
+        at: datetime,
+        sealed_to: str | None,
+        *,
+        proof_due: datetime | None = None,
+        answer_due: datetime | None = None,
     ) -> "Disclosure":
         return self._take(
             step,
@@ -261,12 +344,13 @@ class Disclosure:
             attempts=self.attempts + 1,
             sealed_to=sealed_to,
             proof_due=proof_due,
+            answer_due=answer_due,
         )
 
     def _take(self, step: Step, **changes: Any) -> "Disclosure":
-        to = TRANSITIONS.get((self.phase, step))
-        if to is None:
+        if not self.can(step):
             raise WrongState(self.phase, step)
+        to = TRANSITIONS[self.phase, step]
         return replace(self, state=to.state, standing=to.standing, **changes)
 
 

@@ -82,7 +82,7 @@ _AWAITS: Final = DISCLOSURE.c.state == State.AWAITING_RECEIPT.value
 _UNPROVEN: Final = (
     _DISCLOSURES.add_columns(CASE.c.referrer_reference, CASE.c.vetting)
     .join(CASE, IN_CASE)
-    .where(_REFERRED, or_(_AWAITS, in_phase(PROMISED)))
+    .where(_REFERRED, or_(and_(_AWAITS, DISCLOSURE.c.kind != "withdrawal"), in_phase(PROMISED)))
     .where(
         or_(
             bindparam("b_any", type_=Boolean),
@@ -132,6 +132,13 @@ _MUTABLE: Final = (
     "acknowledged_at",
     "proof_due",
     "sealed_to",
+    "opened_at",
+    "withdrawn_at",
+    "answer_due",
+    "answered_at",
+    "answer",
+    "duty",
+    "unanswered_at",
 )
 """What the model's methods change, and so what a compare and swap compares."""
 

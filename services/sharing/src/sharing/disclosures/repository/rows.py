@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, and_
 
 from common.sealed import RowSeal
+from sharing.disclosures.model.answers import Answer
 from sharing.disclosures.model.disclosure import Disclosure, Hold, Phase, Standing, State
 from sharing.tables import CaseRow, DisclosureRow, table_of
 
@@ -24,6 +25,8 @@ WORDS: Final[Mapping[str, Callable[[str], Any]]] = {
     "standing": lambda word: Standing(word) if word else None,
     "reason": lambda word: Hold(word) if word else None,
     "sealed_to": lambda word: word or None,
+    "answer": lambda word: Answer(word) if word else None,
+    "duty": lambda word: word or None,
 }
 """How the columns of words are read."""
 

@@ -97,6 +97,18 @@ class SqlDisclosureViews:
         )
         return self._due(DISCLOSURE.c.id.in_(old), limit)
 
+    def unanswered(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
+        """Those nobody was told of yet."""
+        here = and_(_late(now), DISCLOSURE.c.unanswered_at.is_(None), _behind(after))
+        query = select(DISCLOSURE.c.id).where(here).order_by(DISCLOSURE.c.id).limit(limit)
+        return tuple(self._conn.execute(query).scalars())
+
+    def overdue_answers(self, now: datetime) -> int:
+        """Count them, told of or not."""
+        query = select(func.count()).select_from(DISCLOSURE).where(_late(now))
+        found: int = self._conn.execute(query).scalar_one()
+        return found
+
     def stuck(self) -> tuple[Stuck, ...]:
         """Count waiting and blocked ones by state and reason."""
         shown = (DISCLOSURE.c.state, DISCLOSURE.c.reason)
@@ -146,6 +158,14 @@ def _dues(rows: Iterable[Any]) -> tuple[Due, ...]:
 
 def _overdue(now: datetime) -> ColumnElement[bool]:
     return and_(ON_PROMISE, DISCLOSURE.c.proof_due < now)
+
+
+def _late(now: datetime) -> ColumnElement[bool]:
+    return and_(
+        DISCLOSURE.c.state == State.RELEASED.value,
+        DISCLOSURE.c.answer_due < now,
+        DISCLOSURE.c.answered_at.is_(None),
+    )
 
 
 def _behind(after: UUID | None) -> ColumnElement[bool]:

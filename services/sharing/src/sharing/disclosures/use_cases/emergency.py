@@ -11,6 +11,7 @@ from sharing.cases.model import CaseFile
 from sharing.disclosures.model.disclosure import Disclosure, Hold, Step
 from sharing.disclosures.model.evidence import Prepared
 from sharing.disclosures.ports import CaseState, EmergencyTx, ReleaseTx, Unproven
+from sharing.disclosures.use_cases.answers import due_when_released
 from sharing.disclosures.use_cases.last_look import reason_against
 from sharing.disclosures.use_cases.steps import ReleaseContext, entry, send
 from sharing.second_look.model import Act, Filed
@@ -155,5 +156,6 @@ def release_in_emergency(
     )
     prepared = Prepared(disclosure, tx.disclosures.evidence(authorised))
     sealed_to = context.directory.sealing_key(disclosure.recipient)
-    sent = disclosure.promise(context.now(), on.promise.due, sealed_to)
+    due = due_when_released(tx, context, disclosure)
+    sent = disclosure.promise(context.now(), on.promise.due, sealed_to, due)
     send(tx, context, prepared, sent, on.promise)

@@ -30,8 +30,11 @@ def reason_against(
 ) -> Hold | None:
     """The first reason against releasing now; None when there is none.
 
-    `state` is referral's answer to the release check of this moment.
+    `state` is referral's answer to the release check of this moment. A withdrawal carries no fact,
+    so no veto and no newer version stands against it.
     """
+    if disclosure.kind == "withdrawal":
+        return _recipient(context, disclosure.recipient)
     if state is None or context.clock.monotonic() - state.asked > ANSWER_LASTS:
         return Hold.NO_ANSWER
     case = tx.cases.find(disclosure.case_id)

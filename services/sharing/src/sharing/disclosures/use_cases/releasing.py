@@ -10,6 +10,7 @@ from sharing.context import ContentGone
 from sharing.disclosures.model.disclosure import Disclosure, Hold, Standing, State, Step
 from sharing.disclosures.model.evidence import Prepared, ProofWrong, check_proof
 from sharing.disclosures.ports import CaseState, ReleaseTx
+from sharing.disclosures.use_cases.answers import due_when_released
 from sharing.disclosures.use_cases.last_look import reason_against
 from sharing.disclosures.use_cases.promises import break_promise
 from sharing.disclosures.use_cases.steps import ReleaseContext, block, postpone, send
@@ -81,7 +82,8 @@ def release(
         postpone(tx, context, disclosure, reason)
         return reason.value
     sealed_to = context.directory.sealing_key(disclosure.recipient)
-    send(tx, context, prepared, disclosure.release(context.now(), sealed_to))
+    due = due_when_released(tx, context, disclosure)
+    send(tx, context, prepared, disclosure.release(context.now(), sealed_to, due))
     return RELEASED
 
 

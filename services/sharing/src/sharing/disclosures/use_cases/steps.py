@@ -5,15 +5,17 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
-from common.events.sharing import DisclosureBlocked, DisclosureReleased
+from common.events.sharing import AnswerNews, DisclosureBlocked, DisclosureReleased
 from hubformats.agency_events import Promise
 from hubformats.audit_record import AuditEntry
 from hubformats.tlog import Verifier
 from sharing.cases.ports import Cases
 from sharing.context import SERVICE_ACTOR, Context
 from sharing.directory.ports import Directory
+from sharing.disclosures.model.answers import AnswerBook
 from sharing.disclosures.model.disclosure import (
     AUDIT_BLOCKED,
     PATIENCE,
@@ -32,12 +34,13 @@ _log = logging.getLogger("hub.sharing")
 class ReleaseContext(Context):
     """What releasing is given besides: the directory, the log's key, and how far releases spread.
 
-    `spread_ms` is in milliseconds.
+    `spread_ms` is in milliseconds; `answers` are the dated clocks of answers.
     """
 
     directory: Directory
     log: Verifier
     spread_ms: int
+    answers: AnswerBook
 
 
 def block(tx: ReleaseTx, context: Context, disclosure: Disclosure, reason: Hold) -> None:
@@ -138,7 +141,31 @@ def send(
             channel="topic-and-inbox",
         )
     )
-    tx.publish(old.case_id, released(sent, sent.released_at or context.now()))
+    at = sent.released_at or context.now()
+    if old.kind == "withdrawal":
+        return  # referral heard of it when it was decided
+    tx.publish(old.case_id, released(sent, at))
+    if sent.answer_due is not None:
+        tx.publish(old.case_id, news(sent, "awaited", at))
+
+
+def news(
+    disclosure: Disclosure,
+    standing: Literal["taken_back", "awaited", "overdue", "answered"],
+    at: datetime,
+) -> AnswerNews:
+    """What referral hears of a correction or withdrawal and its answer."""
+    return AnswerNews(
+        case_id=disclosure.case_id,
+        snapshot_version=disclosure.snapshot_version,
+        delivery_id=disclosure.id,
+        recipient=disclosure.recipient,
+        standing=standing,
+        answer=disclosure.answer or "",
+        duty=disclosure.duty or "",
+        due=disclosure.answer_due,
+        at=at,
+    )
 
 
 def released(disclosure: Disclosure, at: datetime) -> DisclosureReleased:

@@ -13,9 +13,11 @@ from hubformats.agency_events import TakingUp
 from hubformats.audit_record import Actor, AuditEntry
 from sharing.context import Context
 from sharing.directory.ports import Directory
+from sharing.disclosures.model.answers import Answer, AnswerBook
+from sharing.disclosures.model.disclosure import Disclosure, Step
 from sharing.disclosures.ports import CaseState
 from sharing.disclosures.use_cases.last_look import forbidden
-from sharing.disclosures.use_cases.steps import references
+from sharing.disclosures.use_cases.steps import news, references
 from sharing.inbox.model import AuthorisedDelivery, Saved, Shown, check_receipt
 from sharing.inbox.ports import InboxTx
 
@@ -27,9 +29,10 @@ kind.
 
 @dataclass(frozen=True, slots=True)
 class InboxContext(Context):
-    """What the inbox is given besides: the directory."""
+    """What the inbox is given besides: the directory, and the dated clocks of answers."""
 
     directory: Directory
+    answers: AnswerBook
 
 
 class DeliveryNotFound(LookupError):
@@ -56,6 +59,8 @@ class Checked:
 
         A case that its owner does not vouch for is not shown. Raises CheckUnanswered.
         """
+        if shown.delivery.kind == "withdrawal":
+            return False  # it carries no fact
         state = self.states.get(shown.case_id)
         return state is None or forbidden(context, state, shown.vetoes, agency)
 
@@ -98,6 +103,9 @@ def read_inbox(
     looked = tuple(takewhile(lambda each: each.case_id in checked.asked, found))
     stops = [checked.stopped(context, each, agency) for each in looked]
     shown = tuple(each for each, stop in zip(looked, stops, strict=True) if not stop)
+    if granted.principal.kind == "system":
+        # A person's list is looked at, not read: the portal opens one by one.
+        shown = _open(tx, context, shown)
     if shown:
         _read(tx, context, actor, shown)
     places = [wanted.after, *(each.delivery.position for each in looked)]
@@ -124,8 +132,26 @@ def read_delivery(
     ]
     if not shown or checked.stopped(context, shown[-1], granted.principal.agency):
         raise DeliveryNotFound
-    _read(tx, context, actor, (shown[-1],))
-    return shown[-1]
+    opened = _open(tx, context, (shown[-1],))
+    if not opened:
+        raise DeliveryNotFound
+    _read(tx, context, actor, opened)
+    return opened[-1]
+
+
+def _open(tx: InboxTx, context: InboxContext, shown: tuple[Shown, ...]) -> tuple[Shown, ...]:
+    """Note that these are served to be read; what was taken back meanwhile is left out.
+
+    Locked in the order of ids, as a decision that takes some back locks them.
+    """
+    gone = set()
+    for delivery_id in sorted({each.delivery.delivery_id for each in shown if not each.opened_at}):
+        found = tx.disclosures.get(delivery_id)
+        if found is None or not found.can(Step.OPEN):
+            gone.add(delivery_id)
+        elif found.opened_at is None:
+            tx.disclosures.replace(found, found.open(context.now()))
+    return tuple(each for each in shown if each.delivery.delivery_id not in gone)
 
 
 def save(
@@ -154,6 +180,7 @@ def save(
         return disclosure.saved_at
     now = context.now()
     tx.disclosures.replace(disclosure, disclosure.save(now))
+    _ask_late(tx, context, disclosure)
     tx.record(_saved_entry(tx, context, actor, saved, given))
     tx.publish(
         disclosure.case_id,
@@ -187,7 +214,14 @@ def acknowledge(
     if disclosure.acknowledged_at is not None:
         return disclosure.acknowledged_at
     now = context.now()
-    tx.disclosures.replace(disclosure, disclosure.acknowledge(now))
+    acknowledged = disclosure.acknowledge(now)
+    if disclosure.kind == "correction" and disclosure.answered_at is None:
+        # Taking a correction up is the answer to it.
+        acknowledged = acknowledged.say(now, Answer.CORRECTED, None)
+        if disclosure.answer_due is not None:
+            tx.publish(disclosure.case_id, news(acknowledged, "answered", now))
+    tx.disclosures.replace(disclosure, acknowledged)
+    _ask_late(tx, context, disclosure)
     tx.record(
         AuditEntry(
             operation="acknowledged",
@@ -202,6 +236,19 @@ def acknowledge(
         )
     )
     return now
+
+
+def _ask_late(tx: InboxTx, context: InboxContext, disclosure: Disclosure) -> None:
+    """Ask for an answer after all: what was taken back unread had been read from the topic."""
+    if not disclosure.withdrawn or disclosure.opened:
+        return
+    now = context.now()
+    for one in tx.disclosures.of_case(disclosure.case_id):
+        mine = (one.recipient, one.kind) == (disclosure.recipient, "withdrawal")
+        if mine and one.can(Step.ASK) and one.answer_due is None and one.answered_at is None:
+            asked = one.ask(context.answers.on(now).due("withdrawal", now))
+            tx.disclosures.replace(one, asked)
+            tx.publish(one.case_id, news(asked, "awaited", now))
 
 
 def _given(tx: InboxTx, granted: Granted, delivery_id: UUID) -> AuthorisedDelivery:
