@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 import uvloop
@@ -95,6 +96,11 @@ class _Server(uvicorn.Server):
         if self.started:
             settle_memory()
             self._greet()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop once. A second Ctrl-C would break the services off while they stop, in seconds."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
 
 
 def _folder() -> Path:

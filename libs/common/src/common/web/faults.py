@@ -4,13 +4,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
+from pydantic.alias_generators import to_camel
+
 from common.models import FieldError
 from common.problems import Fault
 
 _Where = Literal["body", "query", "path", "header"]
 
 # An unknown name was typed too: it is shown only if it looks like a field's, without digits.
-_NAME: Final = re.compile(r"[a-z][A-Za-z]{0,39}")
+_NAME: Final = re.compile(r"[a-z][A-Za-z_]{0,39}")
 
 _KINDS: Final[Mapping[str, str]] = {
     "is required": "missing",
@@ -62,6 +64,8 @@ def _fault(error: Mapping[str, Any], body: object) -> Fault:
     where: _Where = "body"
     if place and place[0] in _PARTS:
         where = _PARTS[place.pop(0)]
+    if where == "path":  # our own names, in the spelling of the documents
+        place = [to_camel(str(part)) for part in place]
     if where == "body":
         place = [*_within(place, body, kind=str(error["type"])), *_tag(error), *_at(error)]
     return Fault("".join("/" + _escape(part) for part in place), sentence(error), where)

@@ -20,6 +20,7 @@ from common.web.app import Answers
 from common.web.edge import inner_path
 from common.web.guard import anyone
 from common.web.rates import Budgets
+from hubformats.visible_text import visible
 from identity.depends import BootstrapDep, guard
 from identity.oauth.ports import OAuthTx
 from identity.oauth.routes import AuthorityDep, BudgetsDep, StoreDep, peer, respond
@@ -187,7 +188,8 @@ def _is_open(authority: Authority) -> bool:
 def _page(
     name: str, status: int, facts: Mapping[str, Any], form_action: str = "'none'"
 ) -> Response:
-    body = _PAGES.get_template(name).render(style=_STYLE, **facts)
+    # Last of all, so that no name turns the page's own words round.
+    body = visible(_PAGES.get_template(name).render(style=_STYLE, **facts), lines=True, named=None)
     policy = (
         f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action {form_action}; "
         "frame-ancestors 'none'; base-uri 'none'"
