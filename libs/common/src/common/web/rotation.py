@@ -62,8 +62,8 @@ class KeyRotation:
         if not await lock.acquire():
             return
         try:
-            await self._renew(now)
             await self._destroy(now)
+            await self._renew(now)
         finally:
             await lock.release()
 
