@@ -21,6 +21,7 @@ from common.database import UtcDateTime, UuidType, new_metadata
 
 _METADATA: Final = new_metadata()
 _OPEN: Final = text("receipted_at IS NULL AND rejected IS NULL")
+_DONE: Final = text("receipted_at IS NOT NULL")  # else SQLite finds by it what is still open
 
 PRODUCER: Final = Table(
     "audit_producer",
@@ -46,13 +47,14 @@ PENDING: Final = Table(
     Column(
         "batch_id", UuidType, nullable=True, index=True
     ),  # the outbox message that carries it; null when handed over directly
-    Column("receipted_at", UtcDateTime, nullable=True, index=True),
+    Column("receipted_at", UtcDateTime, nullable=True),
     Column("leaf", LargeBinary, nullable=True),
     Column("log_index", BigInteger, nullable=True),
     Column("proof", Text, nullable=True),
     Column("rejected", String(60), nullable=True),
     UniqueConstraint("src", "epoch", "seq"),
     Index("ix_audit_pending_open", "created_at", postgresql_where=_OPEN, sqlite_where=_OPEN),
+    Index("ix_audit_pending_done", "receipted_at", postgresql_where=_DONE, sqlite_where=_DONE),
 )
 
 PART_KEY: Final = Table(

@@ -9,6 +9,7 @@ branch_labels = None
 depends_on = None
 
 _SETTLED = sa.text("body IS NULL")
+_DONE = sa.text("receipted_at IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -23,15 +24,17 @@ def upgrade() -> None:
         postgresql_where=_SETTLED,
     )
     op.create_index(
-        "ix_audit_pending_receipted_at",
+        "ix_audit_pending_done",
         "audit_pending",
         ["receipted_at"],
         unique=False,
         if_not_exists=True,
+        sqlite_where=_DONE,
+        postgresql_where=_DONE,
     )
 
 
 def downgrade() -> None:
     """Go back."""
-    op.drop_index("ix_audit_pending_receipted_at", "audit_pending")
+    op.drop_index("ix_audit_pending_done", "audit_pending")
     op.drop_index("ix_outbox_settled", "outbox")
