@@ -45,6 +45,13 @@ def outbox_of(connection: Connection) -> list[Any]:
     return list(made(Outbox).unanswered(connection, topic=TOPIC, sent_before=NOW))
 
 
+def inbox() -> Any:
+    """An inbox whose oldest key began so late that it keeps no mark longer than asked."""
+    inbox = made(Inbox)
+    inbox._opening = lambda: {"key": SimpleNamespace(begins=NOW.timestamp())}
+    return inbox
+
+
 WORK: Final[dict[str, Callable[[Connection], object]]] = {
     "the sequencer's round": _waiting,
     "the relay's look": lambda connection: due(connection, NOW, []),
@@ -52,7 +59,7 @@ WORK: Final[dict[str, Callable[[Connection], object]]] = {
     "forgetting what was sent": lambda connection: made(Outbox).forget(
         unit(connection), before=NOW - timedelta(days=30)
     ),
-    "forgetting what was seen": lambda connection: made(Inbox).forget(
+    "forgetting what was seen": lambda connection: inbox().forget(
         unit(connection), before=NOW - timedelta(days=30)
     ),
     "the oldest record without an answer": oldest_open,
