@@ -440,9 +440,9 @@ def _found(entry: Entry) -> Found:
         entry.record,
         entry.salt,
         entry.service,
-        entry.rejected,
-        entry.flags,
-        entry.held,
+        entry.rejected or "",
+        entry.flags or "",
+        entry.held or "",
     )
 
 

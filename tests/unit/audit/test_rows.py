@@ -6,7 +6,7 @@ from typing import Any, Final
 from sqlalchemy import create_engine, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from audit.log.model.entries import Entry
+from audit.log.model.entries import Entry, TimeFlag
 from audit.log.repository.entries import SqlLogTx, _inserting
 from audit.tables import ENTRY, LOOKUP, METADATA, TOKEN
 from hubformats.audit_record import Leaf
@@ -35,7 +35,7 @@ ENTRIES = [
         "actor part",
         "code",
         b"raw",
-        "late",
+        TimeFlag.LATE,
         ("other", 5, 6),
         "account part",
         "reason",

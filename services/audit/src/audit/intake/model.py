@@ -45,15 +45,15 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An item after inspection: acceptable when `code` is empty."""
+    """An item after inspection: acceptable when `code` is None."""
 
     item: AuditItem
-    code: str
+    code: str | None
     record: bytes = b""
     salt: bytes = b""
     fields: Mapping[str, Any] | None = None
     tokens: Mapping[str, tuple[bytes, ...]] | None = None
-    held: str = ""
+    held: str | None = None
 
     @property
     def seq(self) -> int:
@@ -84,16 +84,16 @@ def judge(item: AuditItem, service: str) -> Judged:
         return Judged(item, "salt-malformed")
     if fields["svc"] != service:
         return Judged(item, "service-differs")
-    return Judged(item, "", record, salt, fields, tokens, held)
+    return Judged(item, None, record, salt, fields, tokens, held)
 
 
-def _held(item: AuditItem, fields: Mapping[str, Any]) -> str:
+def _held(item: AuditItem, fields: Mapping[str, Any]) -> str | None:
     """The reason held back, as it is kept; it must be the one that the record commits to."""
     held = item.held if isinstance(item, RecordItem) else None
     if held is None:
         if "whc" in fields:
             raise RecordRefused("reason-missing")
-        return ""
+        return None
     salt = unb64u(held.salt)
     if len(salt) != SALT_BYTES or fields.get("whc") != reason_commitment(salt, held.why):
         raise RecordRefused("reason-differs")

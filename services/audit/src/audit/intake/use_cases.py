@@ -50,7 +50,7 @@ def append_batch(tx: LogTx, fence: int, delivery: Delivery) -> Intake:
     append = _Append(tx, state, delivery)
     judged = [judge(item, delivery.sender.service) for item in delivery.batch.items]
     refusal = _not_its_place(tx, state, delivery)  # 2
-    if refusal:
+    if refusal is not None:
         for item in judged:
             append.reject_elsewhere(item, refusal)
     else:
@@ -59,7 +59,7 @@ def append_batch(tx: LogTx, fence: int, delivery: Delivery) -> Intake:
     return append.intake
 
 
-def _not_its_place(tx: LogTx, state: LogState, delivery: Delivery) -> str:
+def _not_its_place(tx: LogTx, state: LogState, delivery: Delivery) -> str | None:
     batch, service = delivery.batch, delivery.sender.service
     if batch.service != service:
         return "service-differs"
@@ -70,7 +70,7 @@ def _not_its_place(tx: LogTx, state: LogState, delivery: Delivery) -> str:
         return "source-of-another"
     if owner is None:
         tx.bind(batch.src, service, state.last_tr)
-    return ""
+    return None
 
 
 class _Append:
@@ -119,7 +119,7 @@ class _Append:
 
     def _repeat(self, known: Known, item: Judged) -> None:
         same = item.code == known.rejected and (
-            bool(item.code) or record_hash(item.salt, item.record) == known.h
+            item.code is not None or record_hash(item.salt, item.record) == known.h
         )
         if not same:
             self.reject_elsewhere(item, "place-taken")
@@ -129,7 +129,7 @@ class _Append:
 
     def _add(self, item: Judged) -> Known:
         """Write the item in its producer's place: as written, or as a `rejected` entry."""
-        if item.code:
+        if item.code is not None:
             content = self._rejection(item, item.code)
         else:
             fields = item.fields or {}
@@ -139,8 +139,8 @@ class _Append:
                 item.salt,
                 fields,
                 item.tokens or {},
-                item.item.subject_sealed,
-                item.item.actor_sealed,
+                item.item.subject_sealed or None,
+                item.item.actor_sealed or None,
                 flags=time_flag(fields["te"], self.writer.at),
                 account_sealed=_account(item),
                 held=item.held,
@@ -164,5 +164,5 @@ class _Append:
         )
 
 
-def _account(judged: Judged) -> str:
-    return judged.item.account_sealed if isinstance(judged.item, RecordItem) else ""
+def _account(judged: Judged) -> str | None:
+    return (judged.item.account_sealed or None) if isinstance(judged.item, RecordItem) else None

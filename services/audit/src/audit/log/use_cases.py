@@ -12,6 +12,7 @@ from audit.log.model.entries import (
     LogHalted,
     LogState,
     Place,
+    TimeFlag,
     log_time,
 )
 from audit.log.model.merkle import CompactRange
@@ -47,14 +48,14 @@ class Content:
     salt: bytes
     fields: Mapping[str, Any] = field(default_factory=dict)
     tokens: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
-    subject_sealed: str = ""
-    actor_sealed: str = ""
-    rejected: str = ""
-    raw_sealed: bytes = b""
-    flags: str = ""
+    subject_sealed: str | None = None
+    actor_sealed: str | None = None
+    rejected: str | None = None
+    raw_sealed: bytes | None = None
+    flags: TimeFlag | None = None
     claimed: Place | None = None
-    account_sealed: str = ""
-    held: str = ""
+    account_sealed: str | None = None
+    held: str | None = None
 
 
 class LogWriter:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 from common.events.audit import AuditReceipts, AuditRejected
@@ -16,6 +17,13 @@ LATE_MICROS: Final = 15 * 60 * 1_000_000
 
 Place = tuple[str, int, int]
 """A producer's place in the log: source code, epoch, sequence number."""
+
+
+class TimeFlag(StrEnum):
+    """How a producer's time differs from the log's."""
+
+    FUTURE = "future"
+    LATE = "late"
 
 
 class LogHalted(RuntimeError):
@@ -78,14 +86,14 @@ class Entry:
     salt: bytes
     fields: Mapping[str, Any]
     tokens: Mapping[str, tuple[bytes, ...]]
-    subject_sealed: str = ""
-    actor_sealed: str = ""
-    rejected: str = ""
-    raw_sealed: bytes = b""
-    flags: str = ""
+    subject_sealed: str | None = None
+    actor_sealed: str | None = None
+    rejected: str | None = None
+    raw_sealed: bytes | None = None
+    flags: TimeFlag | None = None
     claimed: Place | None = None
-    account_sealed: str = ""
-    held: str = ""
+    account_sealed: str | None = None
+    held: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,7 @@ class Known:
 
     index: int
     h: str
-    rejected: str
+    rejected: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +125,7 @@ class Logged:
     leaf: bytes
     service: str
     record_id: str
-    rejected: str
+    rejected: str | None
     place: Place
 
 
@@ -162,8 +170,8 @@ def log_time(last: int, now: int) -> tuple[int, bool]:
     return max(last, now), behind > SKEW_ALARM_MICROS
 
 
-def time_flag(happened: int, logged: int) -> str:
-    """Say how a producer's time differs from the log's: ``future``, ``late`` or nothing."""
+def time_flag(happened: int, logged: int) -> TimeFlag | None:
+    """Say how a producer's time differs from the log's, in microseconds; None for not enough."""
     if happened - logged > SKEW_ALARM_MICROS:
-        return "future"
-    return "late" if logged - happened > LATE_MICROS else ""
+        return TimeFlag.FUTURE
+    return TimeFlag.LATE if logged - happened > LATE_MICROS else None

@@ -149,7 +149,9 @@ class SqlLogTx:
         rows = _KNOWN.run(
             self._connection, {"b_src": src, "b_epoch": epoch, "b_first": first, "b_last": last}
         )
-        return {row.seq: Known(row.idx, Leaf.decode(row.leaf).h, row.rejected) for row in rows}
+        return {
+            row.seq: Known(row.idx, Leaf.decode(row.leaf).h, row.rejected or None) for row in rows
+        }
 
     def open_gap(self, src: str, epoch: int, first: int, last: int, at: int) -> None:
         """Note that these sequence numbers are missing."""
@@ -227,7 +229,7 @@ def _lookup_row(index: int, fields: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _entry_row(entry: Entry) -> tuple[Any, ...]:
-    """In the order of `ENTRY`."""
+    """In the order of `ENTRY`, whose columns say none by an empty value."""
     leaf, tokens = (
         entry.leaf,
         {kind: [b64u(token) for token in tokens] for kind, tokens in entry.tokens.items()},
@@ -244,12 +246,12 @@ def _entry_row(entry: Entry) -> tuple[Any, ...]:
         entry.record,
         entry.salt,
         json.dumps(tokens),
-        entry.subject_sealed,
-        entry.actor_sealed,
-        entry.rejected,
-        entry.raw_sealed,
-        entry.flags,
+        entry.subject_sealed or "",
+        entry.actor_sealed or "",
+        entry.rejected or "",
+        entry.raw_sealed or b"",
+        str(entry.flags or ""),
         json.dumps(entry.claimed) if entry.claimed else "",
-        entry.account_sealed,
-        entry.held,
+        entry.account_sealed or "",
+        entry.held or "",
     )

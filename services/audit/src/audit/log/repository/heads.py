@@ -183,4 +183,6 @@ def _logged(row: Sequence[Any]) -> Logged:
     index, leaf, service, record_id, rejected, src, epoch, seq, claimed = row
     if claimed:
         src, epoch, seq = json.loads(claimed)
-    return Logged(index, leaf, service, record_id, rejected, (str(src), int(epoch), int(seq)))
+    return Logged(
+        index, leaf, service, record_id, rejected or None, (str(src), int(epoch), int(seq))
+    )

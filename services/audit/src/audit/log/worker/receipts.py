@@ -17,7 +17,7 @@ def replies(waiting: Waiting, head: Head, path: PathOf) -> list[Reply]:
     made: list[Reply] = []
     for entry in (*waiting.wanted, *waiting.entries):
         src, epoch, seq = entry.place
-        if entry.rejected:
+        if entry.rejected is not None:
             rejected = AuditRejected(
                 src=src, epoch=epoch, seq=seq, code=entry.rejected, index=entry.index
             )
