@@ -313,7 +313,10 @@ def test_a_version_is_sealed_with_the_thing_it_counts(keyring: FileKeyring) -> N
     (written,) = write(keyring)
     assert "rv" not in check_record(written.ref.record)
     assert opened(keyring, written, "subject")["resource"]["version"] == 3
-    (place,) = write(keyring, replace(ENTRY, resource_id=""))
+    (bare,) = write(keyring, replace(ENTRY, resource_id=""))
+    assert "rv" not in check_record(bare.ref.record)
+    assert opened(keyring, bare, "subject")["case"]["version"] == 3
+    (place,) = write(keyring, replace(ENTRY, resource_id="", case_id=None))
     assert check_record(place.ref.record)["rv"] == 3
 
 

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from common.attempts import Attempt
 from common.events.case import Marking
+from hubformats.audit_record import Account
 from hubformats.ids import uuid7
 from referral.cases import use_cases as case_use_cases
 from referral.cases.model.case import NEXT_STAGE, Case, Change, Stage, WrongStage, stage_after
@@ -124,7 +125,9 @@ def test_a_veto_on_nobody_is_refused_and_one_on_anothers_case_not_found() -> Non
         veto(tx, granted(HOUSING), referral_id, VETO, AGENCIES, CONTEXT)
     _, version = veto(tx, granted(), referral_id, VETO, AGENCIES, CONTEXT)
     assert (version, len(tx.held.published)) == (2, 2)
-    assert tx.held.entries[-1].detail == {"reason": "Not safe.", "agency": HOUSING, "category": "*"}
+    entry = tx.held.entries[-1]
+    assert entry.detail == {"agency": HOUSING, "category": "*"}
+    assert entry.account == Account(text="Not safe.")
 
 
 def test_a_release_check_sees_version_and_vetoes() -> None:

@@ -1,5 +1,6 @@
 """What every use case of sharing is given: the context of the process, and the shared ports."""
 
+import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,18 @@ class Context:
     def reference(self, agency: str, case_id: UUID) -> str:
         """The case reference `agency` knows this case by."""
         return case_reference(self.reference_secret, agency, case_id)
+
+    def decision_name(self, decision_id: UUID, recipient: str) -> str:
+        """The id under which the log names a decision to one recipient, made of a secret.
+
+        UUID version 8 (RFC 9562 section 5.8). Two recipients who compare theirs cannot see that it
+        was one decision; whoever holds the secret can say which records it made.
+        """
+        named = "\0".join(("decision", str(decision_id), recipient)).encode()
+        raw = bytearray(hmac.digest(self.delivery_secret, named, "sha256")[:16])
+        raw[6] = raw[6] & 0x0F | 0x80
+        raw[8] = raw[8] & 0x3F | 0x80
+        return str(UUID(bytes=bytes(raw)))
 
     def own_work(self) -> Granted:
         """The grant for work that a verified event or an earlier decision started."""

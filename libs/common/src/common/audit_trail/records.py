@@ -1,12 +1,14 @@
 """Records as they travel to the log: items of batches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from random import SystemRandom
 from typing import Final
 
 from common.events.audit import BATCH_LIMIT, Held, RecordItem
-from hubformats.audit_record import SealedPart, Written
+from hubformats.audit_record import SIBLINGS, SealedPart, Written
 from hubformats.canonical import b64u
 
+_SHUFFLED: Final = SystemRandom()
 _BATCH_BYTES: Final = (
     185_000  # of 196 kB that the largest statement carries; the rest is for claims
 )
@@ -25,6 +27,16 @@ def item(written: Written, seq: int) -> RecordItem:
         account_sealed=_sealed(written.account),
         held=None if held is None else Held(why=held.why, salt=b64u(held.salt)),
     )
+
+
+def covered(
+    written: Sequence[Written], multiple: int, cover: Callable[[], Written]
+) -> Sequence[Written]:
+    """Fill up what several recipients' records stand among, and leave it in no order."""
+    if multiple == 1 or not any(each.operation in SIBLINGS for each in written):
+        return written
+    whole = [*written, *(cover() for _ in range(-len(written) % multiple))]
+    return _SHUFFLED.sample(whole, len(whole))
 
 
 def chunks(written: Sequence[Written]) -> list[list[Written]]:

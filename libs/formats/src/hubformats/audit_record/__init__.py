@@ -29,8 +29,15 @@ from hubformats.audit_record.versions import (
     check_record,
     write_record,
 )
-from hubformats.audit_record.words import OPERATIONS, OUTCOMES, Operation, Outcome
-from hubformats.audit_record.writing import HeldBack, RecordRef, Writer, Written, token
+from hubformats.audit_record.words import OPERATIONS, OUTCOMES, SIBLINGS, Operation, Outcome
+from hubformats.audit_record.writing import (
+    HeldBack,
+    RecordRef,
+    Writer,
+    Written,
+    is_cover,
+    token,
+)
 
 __all__ = [
     "OPERATIONS",
@@ -38,6 +45,7 @@ __all__ = [
     "RECORD_LIMIT",
     "RECORD_VERSION",
     "SALT_BYTES",
+    "SIBLINGS",
     "Account",
     "Actor",
     "AuditEntry",
@@ -58,6 +66,7 @@ __all__ = [
     "check_record",
     "content_commitment",
     "inputs_commitment",
+    "is_cover",
     "new_salt",
     "open_sealed",
     "part_context",

@@ -91,7 +91,7 @@ class AuditEntry:
     resource_type: str = ""
     resource_id: str = ""
     resource_version: int | None = None
-    """Sealed with `resource_id` when there is one: a version counts what others did to a case."""
+    """Sealed with the resource or the case: a version counts what others did to it."""
     field_set: str = ""
     lawful_basis: str = ""
     condition: str = ""

@@ -80,6 +80,20 @@ Outcome = Literal["permit", "withhold", "done", "refused", "failed"]
 Human = Literal["named", "instruction", "none"]
 """Who decided: a named person, a person's lawful instruction, or a rule alone."""
 
+SIBLINGS: Final[frozenset[Operation]] = frozenset(
+    {
+        "disclosure",
+        "correction",
+        "withdrawal",
+        "notice_sent",
+        "emergency_release",
+        "delivered",
+        "resealed",
+        "blocked",
+    }
+)
+"""What the hub writes for several recipients at once, one record each: their number tells how many.
+"""
 OPERATIONS_V1: Final = frozenset[str](OperationV1.__args__)  # type: ignore[attr-defined]
 OPERATIONS: Final = frozenset[str](Operation.__args__)  # type: ignore[attr-defined]
 OUTCOMES: Final = frozenset[str](Outcome.__args__)  # type: ignore[attr-defined]

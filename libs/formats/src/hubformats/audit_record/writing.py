@@ -181,6 +181,11 @@ class Writer:
         )
 
 
+def is_cover(record: bytes) -> bool:
+    """Whether a canonical record stands for nothing."""
+    return b'"op":"cover"' in record
+
+
 def token(secret: bytes, kind: str, value: str) -> bytes:
     """Index token of `value`: HMAC-SHA256(secret, kind ‖ 0x00 ‖ value), first 16 bytes."""
     return hmac.digest(secret, kind.encode() + b"\0" + value.encode(), "sha256")[:_TOKEN_BYTES]
@@ -213,7 +218,7 @@ def _clear(
     if handles and entry.outcome != "withhold":
         fields.update(sub=handles, subn=subjects_total)
     # A version counts what everybody did to the thing, so it is sealed with the thing's id.
-    if entry.resource_version is not None and not entry.resource_id:
+    if entry.resource_version is not None and not entry.resource_id and entry.case_id is None:
         fields["rv"] = entry.resource_version
     if entry.answers:
         fields["rel"] = [related(record_id, each) for each in entry.answers]
@@ -267,8 +272,9 @@ def _subject_content(
         }
     if entry.resource_id:
         content["resource"] = {"handle": fields["res"], "id": entry.resource_id}
-        if entry.resource_version is not None:
-            content["resource"]["version"] = entry.resource_version
+    thing = content.get("resource") or content.get("case")
+    if thing is not None and entry.resource_version is not None:
+        thing["version"] = entry.resource_version
     if entry.inputs:
         salt = new_salt()
         content["inputs"] = {"digest": entry.inputs, "salt": b64u(salt)}

@@ -21,7 +21,7 @@ from audit.questions.model import (
 from audit.questions.ports import QuestionTx, QuestionView
 from common.access import Granted
 from common.attempts import Answer
-from hubformats.audit_record import AuditEntry
+from hubformats.audit_record import Account, AuditEntry
 from hubformats.case_reference import normalised_reference
 from hubformats.ids import uuid7
 
@@ -68,7 +68,7 @@ class Asking:
                 resource_type="audit_log",
                 purpose=asked.purpose,
                 justification_code="stated",
-                detail={"justification": asked.justification},
+                account=Account(text=asked.justification),
             )
         )
         question = Question(

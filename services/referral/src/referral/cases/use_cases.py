@@ -7,7 +7,7 @@ from uuid import UUID
 
 from common.access import Granted
 from common.events.case import Marking
-from hubformats.audit_record import AuditEntry
+from hubformats.audit_record import Account, AuditEntry
 from hubformats.ids import uuid7
 from referral.cases.model.case import THIRD_PARTY, CaseOutline
 from referral.cases.model.outcome import AnswerState, Outcome, OutcomeUnknown, Proof
@@ -104,7 +104,8 @@ def set_must_not_disclose(
         replace(
             entry,
             field_set="marking.must_not_disclose",
-            detail={"reason": veto.reason, "agency": veto.agency, "category": veto.category},
+            account=Account(text=veto.reason),
+            detail={"agency": veto.agency, "category": veto.category},
         )
     )
     return marking, version

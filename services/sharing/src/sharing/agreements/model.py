@@ -146,9 +146,13 @@ class Agreement:
         """Whether its review date has passed, which alarms its owner and stops some clauses."""
         return on > self.terms.review_by
 
+    def ground(self, clause: Clause, agency_type: str) -> Ground:
+        """The ground of an agency of that type, by its own regime."""
+        return clause.part3 if agency_type in COMPETENT else clause.uk_gdpr
+
     def told(self, clause: Clause, recipient_type: str) -> ClauseText:
         """Word the clause for a recipient of that type, with the basis of its own regime."""
-        ground = clause.part3 if recipient_type in COMPETENT else clause.uk_gdpr
+        ground = self.ground(clause, recipient_type)
         return ClauseText(
             id=clause.id,
             text=clause.text,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from common.audit_trail import AuditTrail, Receipt, Rejection
 from common.database import Unit
@@ -9,6 +10,12 @@ from common.sealed import RowAltered
 from sharing.disclosures.ports import ReleaseTx
 from sharing.disclosures.use_cases.releasing import receipt_came, receipt_refused
 from sharing.disclosures.use_cases.steps import ReleaseContext
+
+_COVERED: Final = 8
+"""Records of one commit are filled up to a multiple of it: up to 8 recipients look alike.
+
+Decision 0018 says why 8.
+"""
 
 
 class ReceiptConsumer:
@@ -22,7 +29,8 @@ class ReceiptConsumer:
         self._opened = opened
 
     def register(self, trail: AuditTrail) -> None:
-        """Tell the audit trail who wants to know."""
+        """Tell the audit trail who wants to know, and to hide how many were decided on at once."""
+        trail.cover(_COVERED)
         trail.on_receipt(self.proven)
         trail.on_rejected(self.rejected)
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from common.access import Granted
@@ -246,6 +246,11 @@ class CaseState:
     version: int
     vetoes: tuple[Marking, ...]
     asked: float
+
+    def said(self) -> dict[str, Any]:
+        """The answer as an audit record commits to it."""
+        vetoes = sorted(str(marking.marking_id) for marking in self.vetoes)
+        return {"version": self.version, "vetoes": vetoes}
 
 
 class ReleaseChecks(Protocol):

@@ -1,6 +1,7 @@
 """What identity writes into the audit trail, and how a token family begins."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -50,19 +51,19 @@ def token_issued(tx: OAuthTx, actor: Actor, claims: Mapping[str, Any]) -> None:
 
     Its id is sealed, so that entries of one token cannot be joined.
     """
+    means = {
+        "client": claims["client_id"],
+        "scope": claims["scope"],
+        "audience": claims["aud"],
+        "jti": claims["jti"],
+    }
     tx.record(
         AuditEntry(
             operation="login",
             outcome="permit",
-            actor=actor,
+            actor=replace(actor, means=means),
             resource_type="access-token",
             count=len(claims["scope"].split()),
-            detail={
-                "client": claims["client_id"],
-                "scope": claims["scope"],
-                "audience": claims["aud"],
-                "jti": claims["jti"],
-            },
         )
     )
 
@@ -115,9 +116,8 @@ def signed_in(tx: OAuthTx, actor: Actor, client: OAuthClient) -> None:
         AuditEntry(
             operation="login",
             outcome="done",
-            actor=actor,
+            actor=replace(actor, means={"client": client.id}),
             resource_type="sign-in",
-            detail={"client": client.id},
         )
     )
 

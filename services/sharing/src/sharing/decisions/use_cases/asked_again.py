@@ -88,7 +88,7 @@ def _decide(
             actor=actor,
             case_id=case_id,
             resource_type="decision",
-            decision=str(done.decision_id),
+            decision=context.decision_name(done.decision_id, ""),
             reason_code=again.reason,
             count=len(done.prepared),
         )

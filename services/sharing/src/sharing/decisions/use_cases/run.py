@@ -11,12 +11,13 @@ from uuid import UUID
 
 from common.events.case import CaseSnapshot
 from common.events.sharing import RecipientOutcome, SnapshotDecided
+from hubformats import audit_record
 from hubformats.audit_record import AuditEntry, content_commitment, new_salt
 from hubformats.canonical import canonical
 from hubformats.ids import uuid7
 from sharing.agreements.model import RULE_FAILED
 from sharing.agreements.use_cases import Agreements
-from sharing.content.model.projection import Kind
+from sharing.content.model.projection import ClauseText, Kind
 from sharing.content.model.reader import SnapshotReader
 from sharing.context import SERVICE_ACTOR, Context
 from sharing.decisions.model import (
@@ -124,6 +125,14 @@ class DecisionRun:
         """Agencies that get nothing because they are suspended, until they are restored."""
         others = frozenset[str]() if self.only is None else self.skipped_before - self.only
         return others.union(each.recipient.id for each in self._suspended())
+
+    def disclosers_ground(self, clause: ClauseText) -> audit_record.Ground:
+        """Why the agency that referred the case may disclose under this clause."""
+        agreement = self.context.agreements.of_area(self.snapshot.area).agreement
+        types = {one.id: one.type for one in self.context.directory.agencies()}
+        kind = types.get(self.snapshot.referrer_agency, "")
+        ground = agreement.ground(agreement.clause(clause.id), kind)
+        return audit_record.Ground(ground.basis, ground.condition, gateway=clause.gateway)
 
     def plan(self) -> Plan:
         """Work out what is new for whom, and what must not leave any more. Writes nothing.
@@ -350,10 +359,7 @@ def _entry(planned: Plan, one: Planned) -> Callable[..., AuditEntry]:
         run.context.reference(agency, snapshot.case_id)
         for agency in (recipient, snapshot.referrer_agency)
     }
-    detail: dict[str, Any] = {
-        "withheld": by_name(each.withheld),
-        "inputs": run.decision.inputs_hash,
-    }
+    detail: dict[str, Any] = {"withheld": by_name(each.withheld)}
     common: dict[str, Any] = {
         "operation": "disclosure",
         "actor": SERVICE_ACTOR,
@@ -364,7 +370,10 @@ def _entry(planned: Plan, one: Planned) -> Callable[..., AuditEntry]:
         "resource_id": str(snapshot.case_id),
         "resource_version": snapshot.version,
         "agreement": run.decision.agreement_hash,
-        "decision": str(planned.decision_id),
+        "agreement_version": run.decision.agreement_version,
+        "human": "none",
+        "inputs": run.decision.inputs_hash,
+        "decision": run.context.decision_name(planned.decision_id, recipient),
         "recipient": recipient,
         "detail": detail,
     }
@@ -372,9 +381,8 @@ def _entry(planned: Plan, one: Planned) -> Callable[..., AuditEntry]:
         detail["permitted"] = by_name(each.projection.permitted)
         common |= {
             "field_set": field_set(permitted),
-            "lawful_basis": clause.lawful_basis,
-            "condition": clause.condition,
-            "gateway": clause.gateway,
+            "disclosed_under": run.disclosers_ground(clause),
+            "received_under": audit_record.Ground(clause.lawful_basis, clause.condition),
             "purpose": clause.purpose,
             "clause": clause.id,
         }

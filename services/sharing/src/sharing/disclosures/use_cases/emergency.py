@@ -6,7 +6,7 @@ from uuid import UUID
 
 from common.access import Granted
 from hubformats.agency_events import Promise
-from hubformats.audit_record import Actor, AuditEntry
+from hubformats.audit_record import Account, Actor, AuditEntry
 from sharing.cases.model import CaseFile
 from sharing.disclosures.model.disclosure import Disclosure, Hold, Step
 from sharing.disclosures.model.evidence import Prepared
@@ -140,7 +140,8 @@ def release_in_emergency(
             actor=on.why.actor,
             justification_code=on.why.code,
             emergency=True,
-            detail={"reason": on.why.text},
+            human="named",
+            account=Account(text=on.why.text),
         )
     )
     # The record's own id names the act: it is released once, so one item is filed.
@@ -158,4 +159,4 @@ def release_in_emergency(
     sealed_to = context.directory.sealing_key(disclosure.recipient)
     due = due_when_released(tx, context, disclosure)
     sent = disclosure.promise(context.now(), on.promise.due, sealed_to, due)
-    send(tx, context, prepared, sent, on.promise)
+    send(tx, context, prepared, sent, on.state, on.promise)

@@ -83,7 +83,7 @@ def release(
         return reason.value
     sealed_to = context.directory.sealing_key(disclosure.recipient)
     due = due_when_released(tx, context, disclosure)
-    send(tx, context, prepared, disclosure.release(context.now(), sealed_to, due))
+    send(tx, context, prepared, disclosure.release(context.now(), sealed_to, due), state)
     return RELEASED
 
 

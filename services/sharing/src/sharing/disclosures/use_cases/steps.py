@@ -25,7 +25,7 @@ from sharing.disclosures.model.disclosure import (
     Step,
 )
 from sharing.disclosures.model.evidence import Prepared, package
-from sharing.disclosures.ports import ReleaseTx
+from sharing.disclosures.ports import CaseState, ReleaseTx
 
 _log = logging.getLogger("hub.sharing")
 
@@ -116,9 +116,12 @@ def send(
     context: ReleaseContext,
     prepared: Prepared,
     sent: Disclosure,
+    state: CaseState | None,
     promise: Promise | None = None,
 ) -> None:
     """Seal and send what leaves for the first time; `sent` is the disclosure after it.
+
+    The entry commits to `state`, referral's answer on which it left.
 
     Raises Moved, and LookupError without a key.
     """
@@ -138,6 +141,7 @@ def send(
             "done",
             old,
             envelope_digest=digest,
+            checked=None if state is None else state.said(),
             channel="topic-and-inbox",
         )
     )
@@ -206,7 +210,8 @@ def entry(
         "case_references": references(tx.cases, context, disclosure.case_id, disclosure.recipient),
         "recipient": disclosure.recipient,
         "delivery": str(disclosure.id),
-        "decision": str(disclosure.decision_id),
+        "decision": context.decision_name(disclosure.decision_id, disclosure.recipient),
+        "answers": (disclosure.record_id,),
         **more,
     }
     return AuditEntry(**fields)  # type: ignore[arg-type]

@@ -10,7 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from hubformats.audit_record import AuditEntry, Operation, content_commitment, new_salt
+from hubformats.audit_record import (
+    AuditEntry,
+    Ground,
+    Operation,
+    content_commitment,
+    new_salt,
+)
 from hubformats.canonical import canonical, parse
 from sharing.cases.model import Reason
 from sharing.context import SERVICE_ACTOR, ContentGone, Context
@@ -121,13 +127,14 @@ def _entry(
         case_references=references(tx.cases, context, newest.case_id, newest.recipient),
         resource_type="withdrawal",
         resource_version=newest.snapshot_version,
-        lawful_basis=content["lawfulBasis"],
-        condition=content["condition"],
-        gateway=content["gateway"],
+        received_under=Ground(content["lawfulBasis"], content["condition"]),
+        human="none",
         purpose=content["purpose"],
         clause=newest.clause,
         agreement=content["clause"]["hash"],
-        decision=str(newest.decision_id),
+        agreement_version=content["clause"]["version"],
+        decision=context.decision_name(newest.decision_id, newest.recipient),
+        answers=(newest.record_id,),
         recipient=newest.recipient,
         delivery=content["deliveryId"],
         deliveries=tuple(content["withdraws"]),

@@ -56,7 +56,8 @@ def _entry(
         resource_type=answered.kind,
         recipient=answered.recipient,
         delivery=str(answered.id),
-        decision=str(answered.decision_id),
+        decision=context.decision_name(answered.decision_id, answered.recipient),
+        answers=(answered.record_id,),
         reason_code=said.answer.value,
         justification_code=said.duty or "",
     )

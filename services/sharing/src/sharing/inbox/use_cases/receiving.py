@@ -231,7 +231,8 @@ def acknowledge(
             case_references=references(tx.cases, context, disclosure.case_id, disclosure.recipient),
             recipient=given.recipient,
             delivery=str(delivery_id),
-            decision=str(disclosure.decision_id),
+            decision=context.decision_name(disclosure.decision_id, disclosure.recipient),
+            answers=(disclosure.record_id,),
             detail={"role": role},
         )
     )
@@ -302,7 +303,8 @@ def _saved_entry(
         case_references=references(tx.cases, context, disclosure.case_id, disclosure.recipient),
         recipient=saved.agency,
         delivery=str(saved.delivery_id),
-        decision=str(disclosure.decision_id),
+        decision=context.decision_name(disclosure.decision_id, disclosure.recipient),
+        answers=(disclosure.record_id,),
         envelope_digest=saved.envelope_digest,
         receipt_digest=saved.digest,
     )
