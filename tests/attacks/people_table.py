@@ -61,6 +61,7 @@ PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {
         "GET /v1/notices": (FRONT_LINE, 200),
         "POST /v1/disclosures/{delivery_id}/receipt": (FRONT_LINE, 422),
         "POST /v1/disclosures/{delivery_id}/acknowledgement": (FRONT_LINE, 422),
+        "POST /v1/disclosures/{delivery_id}/answer": (FRONT_LINE, 422),
         "GET /v1/second-looks": (OFFICERS, 200),
         "GET /v1/second-looks/{look_id}": (OFFICERS, 404),
         "POST /v1/second-looks/{look_id}/owner": (OFFICERS, 404),
