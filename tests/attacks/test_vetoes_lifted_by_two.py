@@ -165,6 +165,17 @@ async def test_a_replay_lifts_nothing_a_second_time(hub: InnerHub) -> None:
     assert await in_force(hub, vetoes) == []
 
 
+async def told_by_sharing(hub: InnerHub, case: str) -> list[tuple[int, str]]:
+    """What housing hears of a case from sharing: where its disclosures stand, and a preview."""
+    scope = "sharing.request"
+    path = f"/v1/disclosures?caseReference={case}"
+    listed = await hub.call(HOUSING, "GET", "sharing", path, scope=scope)
+    body = {"caseReference": case}
+    path = "/v1/decisions/preview"
+    preview = await hub.call(HOUSING, "POST", "sharing", path, scope=scope, json=body)
+    return [(each.status_code, str(each.json().get("code"))) for each in (listed, preview)]
+
+
 async def test_a_barred_sender_finds_nothing_like_a_stranger(hub: InnerHub) -> None:
     """Its whole desk is out of its own case, and cannot tell this from a case that never was."""
     answer = await hub.submit({**FULL, "externalReference": f"T-{opaque(9)}"}, HOUSING)
@@ -188,6 +199,13 @@ async def test_a_barred_sender_finds_nothing_like_a_stranger(hub: InnerHub) -> N
         same = {"instance", "correlationId"}
         said = [{n: v for n, v in each.json().items() if n not in same} for each in (found, none)]
         assert (found.status_code, said[0]) == (404, said[1])
+    case, unknown = referral["caseReference"], "NM-2222-2222-2222"
+    for _ in range(100):  # until sharing has decided on it
+        heard = await told_by_sharing(hub, case)
+        if heard[0][0] == 404:
+            break
+        await asyncio.sleep(0.1)
+    assert heard == await told_by_sharing(hub, unknown)
     listed = await hub.call(HOUSING, "GET", "referral", "/v1/referrals", scope="referral.read")
     assert referral["referralId"] not in listed.text
     assert (await hub.submit(body, HOUSING, path=f"{path}/vetoes", key=key)).status_code == 404

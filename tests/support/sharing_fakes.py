@@ -82,7 +82,7 @@ class FakeCases:
 
     def authorised_by_reference(self, granted: Granted, reference: str) -> AuthorisedCase | None:
         case = self.by_reference(granted.principal.agency, reference)
-        if case is None or case.source == THIRD_PARTY:
+        if case is None or case.source == THIRD_PARTY or self._kept.kept_out(case):
             return None
         return authorised_case(case, Relation.REFERRER)
 
@@ -320,7 +320,8 @@ class FakeDisclosures:
 
     def _of(self, agency: str, one: Disclosure) -> bool:
         case = self._kept.cases[one.case_id]
-        return case.referrer == agency and case.source != THIRD_PARTY
+        asks = case.referrer == agency and case.source != THIRD_PARTY
+        return asks and not self._kept.kept_out(case)
 
     def _urgent(self, one: Disclosure) -> bool:
         found = self._kept.snapshots.get(one.case_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 from common.events import Event
 from common.events.case import CaseSnapshot
 from hubformats.audit_record import AuditEntry
-from sharing.cases.model import CaseFile
+from sharing.cases.model import CaseFile, keeps_out
 from sharing.decisions.model import SharingDecision
 from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.model.evidence import Evidence
@@ -34,3 +34,8 @@ class Kept:
     records: list[AuditEntry] = field(default_factory=list)
     told: list[tuple[UUID, Event]] = field(default_factory=list)
     looks: KeptLooks = field(default_factory=KeptLooks)
+
+    def kept_out(self, case: CaseFile) -> bool:
+        """Whether a veto on the case keeps its own referrer out."""
+        snapshot = self.snapshots.get(case.case_id)
+        return snapshot is not None and keeps_out(snapshot, case.referrer)

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Connection,
     Index,
     LargeBinary,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     select,
     text,
 )
@@ -238,6 +240,14 @@ def table_of(row: type[Any]) -> Table:
     """The Core table behind a row class."""
     found: Table = row.__table__
     return found
+
+
+def referrer_not_barred() -> ColumnElement[bool]:
+    """Say that the case does not keep its own referrer out; it belongs into every look-up by one.
+
+    A row of before there were bars has no such word.
+    """
+    return func.coalesce(table_of(CaseRow).c.vetting["barred"].as_string(), "") == ""
 
 
 _CASE = table_of(CaseRow)

@@ -7,11 +7,20 @@ from typing import Final
 from uuid import UUID
 
 from common.access import Proof
+from common.events.case import CaseSnapshot
 
 _SEAL: Final = object()
 
 THIRD_PARTY: Final = "third_party"
 """How a referral came to be when its referrer learns only that it arrived."""
+
+
+_BARS: Final = frozenset({"conflict", "employee_subject"})
+
+
+def keeps_out(snapshot: CaseSnapshot, agency: str) -> bool:
+    """Tell whether a veto on the case keeps an agency out of all of it, its referrer included."""
+    return any(each.kind in _BARS and each.agency == agency for each in snapshot.markings)
 
 
 class CaseNotFound(LookupError):

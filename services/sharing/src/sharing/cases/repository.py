@@ -23,6 +23,7 @@ from sharing.cases.model import (
     Reason,
     Relation,
     authorised_case,
+    keeps_out,
 )
 from sharing.cases.ports import Withheld
 from sharing.context import SERVICE, ContentGone
@@ -31,6 +32,7 @@ from sharing.tables import (
     SKIPPED_SUSPENDED,
     CaseRow,
     RepositoryDeps,
+    referrer_not_barred,
     table_of,
 )
 
@@ -53,6 +55,7 @@ _REFERRED: Final = Prepared(
         _CASE.c.referrer == bindparam("b_agency"),
         _CASE.c.referrer_reference == bindparam("b_reference"),
         func.coalesce(_CASE.c.vetting["source"].as_string(), "") != THIRD_PARTY,
+        referrer_not_barred(),
     )
 )
 _SNAPSHOT: Final = Prepared(select(_CASE.c.key_id, _CASE.c.snapshot_ct).where(_THIS_CASE))
@@ -252,6 +255,7 @@ def _vetting(snapshot: CaseSnapshot, since: Mapping[UUID, int]) -> dict[str, Any
             for marking in snapshot.markings
         },
         "source": snapshot.source,
+        "barred": "referrer" if keeps_out(snapshot, snapshot.referrer_agency) else "",
         "urgent": snapshot.urgent,
     }
 

@@ -9,7 +9,7 @@ from common.database import Prepared
 from sharing.cases.model import THIRD_PARTY
 from sharing.delays.model import Delayed, Delays
 from sharing.disclosures.model.disclosure import State
-from sharing.tables import CaseRow, DisclosureRow, table_of
+from sharing.tables import CaseRow, DisclosureRow, referrer_not_barred, table_of
 
 _CASE = table_of(CaseRow)
 _DISCLOSURE = table_of(DisclosureRow)
@@ -31,6 +31,7 @@ _SENT: Final = Prepared(
     _counting(
         _CASE.c.referrer == bindparam("b_agency"),
         func.coalesce(_CASE.c.vetting["source"].as_string(), "") != THIRD_PARTY,
+        referrer_not_barred(),
     )
 )
 

@@ -49,7 +49,7 @@ from sharing.disclosures.repository.rows import (
     sealed_row,
     stored,
 )
-from sharing.tables import DecisionRow, RepositoryDeps, table_of
+from sharing.tables import DecisionRow, RepositoryDeps, referrer_not_barred, table_of
 
 _DECISION = table_of(DecisionRow)
 
@@ -72,6 +72,7 @@ _OF_CASE: Final = Prepared(
 _REFERRED: Final = and_(
     CASE.c.referrer == bindparam("b_agency"),
     func.coalesce(CASE.c.vetting["source"].as_string(), "") != THIRD_PARTY,
+    referrer_not_barred(),
 )
 _OF_REFERRER: Final = Prepared(
     _DISCLOSURES.join(CASE, IN_CASE).where(_THIS, _REFERRED).with_for_update(of=DISCLOSURE)
