@@ -22,8 +22,6 @@ _UNSWEPT: Final = (
     "libs/formats/src/hubformats/place",
     "libs/formats/src/hubformats/shield.py",
     "libs/formats/src/hubformats/withheld_values.py",
-    "services/audit",
-    "services/portal/src/portal/work",
     "services/referral/src/referral/cases",
     "services/referral/src/referral/intake",
     "services/referral/src/referral/vetoes",

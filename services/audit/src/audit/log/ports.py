@@ -98,6 +98,7 @@ class SequencerStore(Protocol):
         """Keep a head with everything that follows from it, in one transaction.
 
         Advances the receipted size, puts the replies into the outbox, forgets what was wanted.
+
         Raises LogHalted when the fence or the receipted size is no longer that of `before`.
         """
         ...

@@ -211,6 +211,7 @@ class Entitlements:
         """Prove that the caller may look, by their own question while its purpose holds.
 
         Sight is taken anew: a mandate that ended since the question was asked shows nothing.
+
         Raises NotEntitled, QuestionNotFound or PurposeRequired.
         """
         sight = self.sight(granted)
@@ -224,8 +225,8 @@ class Entitlements:
 def as_seen(found: Found, agency: str | None) -> Found:
     """Give an entry as the auditor of `agency` may see it, None being a mandate for all.
 
-    An agency never learns from the log why something was withheld from it: whoever is barred
-    would learn that they are. A record of version 1 says it, so it is shown without that.
+    An agency never learns from the log why something was withheld from it. Whoever is barred would
+    learn that they are. A record of version 1 says it, so it is shown without that.
     """
     if agency is None:
         return found

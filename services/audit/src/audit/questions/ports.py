@@ -44,7 +44,7 @@ class Looks(Protocol):
 class Entries(Protocol):
     """Entries of the log, opened for an authorised look only, on one snapshot.
 
-    Obligations: never shows an entry of another agency than the look's, nor to an agency why
+    Obligations: never shows an entry of another agency than the look's. Never shows an agency why
     something was withheld from it.
     """
 

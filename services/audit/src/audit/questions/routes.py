@@ -97,8 +97,8 @@ async def read_answers(
     cursors: CursorsDep,
     log: LogDep,
 ) -> paging.Page[EntryOut]:
-    """Entries newest first, for the one who asked only, while the purpose holds: for hours that the
-    area's dated rules give. Each further page is an entry first.
+    """Entries newest first, for the one who asked only, while the purpose holds. The area's dated
+    rules say for how many hours. Each further page is an entry first.
 
     No total is given: it would count what is not yours to see.
     """

@@ -55,7 +55,9 @@ class Asking:
     def ask(self, tx: QuestionTx, granted: Granted, asked: Asked) -> Answer:
         """Record the question in the log and keep it.
 
-        Its answers can be read once this transaction is durable. Raises NotEntitled.
+        Its answers can be read once this transaction is durable.
+
+        Raises NotEntitled.
         """
         sight = self.entitlements.sight(granted)
         reference = normalised_reference(asked.case_reference) if asked.case_reference else ""

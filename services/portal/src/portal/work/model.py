@@ -68,7 +68,7 @@ class DelayLine:
 def delay_lines(delays: Delays) -> tuple[DelayLine, ...]:
     """Say what waits for this agency, then what waits of its own referrals. Empty when none does.
 
-    Both are said, though only the referring agency's coordinator can release: an adviser who knows
+    Both are said, though only the referring agency's coordinator can release. An adviser who knows
     that something urgent is on its way can ring.
     """
     sides = (
@@ -147,7 +147,7 @@ class Sealed:
 class Known:
     """What a delivery says of its own handling, kept to order the work list. Holds no names.
 
-    Before a person has opened it, it is what the portal itself read: `opened` is False then, and no
+    Before a person has opened it, it is what the portal itself read. `opened` is False then, and no
     case is named.
     """
 
@@ -259,8 +259,8 @@ def one_each(listed: Sequence[Waiting]) -> list[Waiting]:
 def ordered(rows: Sequence[WorkRow]) -> list[WorkRow]:
     """Order rows: what is not accepted first, then the accepted, newest first.
 
-    Of the first, withdrawals and what asks for an answer lead, then urgent ones, then those to
-    accept by a time, then the newest.
+    Of the first, withdrawals and what asks for an answer lead. Then come urgent ones, those to
+    accept by a time, and the newest.
     """
     newest = sorted(
         rows, key=lambda row: datetime.fromisoformat(row.waiting.delivered_at), reverse=True
@@ -282,7 +282,7 @@ def known_of(
     """Read what a verified delivery says of its own handling.
 
     The case is named only once a person has opened it. What left on a promise left because
-    somebody's life is in danger, so it is to be accepted within the hour.
+    somebody's life is in danger. So it is to be accepted within the hour.
     """
     codes = (
         {"acknowledge-one-hour"}

@@ -97,7 +97,7 @@ async def open_for(
 
     The record is durable before anything leaves this function. It names the case, so that who
     looked can be found by it. A delivery that does not verify is recorded too. If we crash after
-    the record, an entry stands for a look that never happened, which is the safe way round.
+    the record, an entry stands for a look that never happened. That is the safe way round.
 
     Raises KeysKeptElsewhere, AuditBacklog, EnvelopeRefused, PackageRefused, and what
     `Deliveries` raises.

@@ -162,6 +162,7 @@ def log_time(last: int, now: int) -> tuple[int, bool]:
     """Give `tr` for an entry written now, in microseconds, and whether to alarm.
 
     `tr` never goes back: a clock set back repeats the last value.
+
     Raises LogHalted when the clock is over a minute behind: every later time would be untrue.
     """
     behind = last - now

@@ -127,7 +127,9 @@ class Growth:
     def node(self, height: int, place: int) -> bytes:
         """Give the full node number `place` at `height`.
 
-        It must lie over new leaves or be the last one left of them. Raises IndexError.
+        It must lie over new leaves or be the last one left of them.
+
+        Raises IndexError.
         """
         first = self.start >> height
         if place == first - 1 and first & 1:

@@ -199,8 +199,8 @@ def index_entries(
 def _insert_many(connection: Connection, table: Table, rows: list[tuple[Any, ...]]) -> None:
     """Insert whole rows, values in the order of the table's columns, by the driver itself.
 
-    SQLAlchemy binds each value of each row by itself, which costs several times what the database
-    needs for the row; these tables hold only types that both drivers write as they are.
+    SQLAlchemy binds each value of each row by itself. That costs several times what the database
+    needs for the row. These tables hold only types that both drivers write as they are.
     """
     connection.exec_driver_sql(_inserting(connection.dialect.name, table), rows)
 

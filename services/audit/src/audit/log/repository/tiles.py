@@ -26,9 +26,9 @@ _CHECKPOINT: Final = "checkpoint"
 class TileFolder:
     """Fulfils `TileFiles` in a folder.
 
-    Any failure of the disk halts the log: after a failed fsync the page cache may lie.
-    A process that may open no more files, or a disk without room, is no failed disk: such an
-    OSError is raised as it is, before anything got its name, and the step is tried again.
+    Any failure of the disk halts the log: after a failed fsync the page cache may lie. A process
+    that may open no more files, or a disk without room, is no failed disk. Such an OSError is
+    raised as it is, before anything got its name. The step is tried again.
     """
 
     def __init__(self, folder: Path) -> None:

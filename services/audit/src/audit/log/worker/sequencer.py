@@ -153,8 +153,10 @@ class Sequencer:
     async def demand_one_history(self) -> None:
         """Check that database and published checkpoint are of one log, before anything is written.
 
-        Without a checkpoint there is nothing to compare: the log is new, or its folder is lost
-        and `boot` derives it again. Raises HistoryDiffers.
+        Without a checkpoint there is nothing to compare. The log is new, or its folder is lost and
+        `boot` derives it again.
+
+        Raises HistoryDiffers.
         """
         published = await asyncio.to_thread(self._derivation.published)
         if published is None:
@@ -173,7 +175,9 @@ class Sequencer:
         """Take the log over and check it before the first signature.
 
         Tiles that are missing are derived again from the entries, if these give the signed root;
-        the log says so. Raises LogHalted; nothing else is ever repaired.
+        the log says so.
+
+        Raises LogHalted; nothing else is ever repaired.
 
         1. The state's right edge folds to its root. 2. The last receipted head is ours and says
         what the state row says it should.
@@ -206,10 +210,12 @@ class Sequencer:
     async def round(self) -> bool:
         """Sign everything committed so far and send its receipts.
 
-        True when there was something. Raises LogHalted.
+        True when there was something.
 
-        If we crash at any point the next start does the same again: tiles are written as they were,
-        Ed25519 gives the same signature, and receipts go out only with the transaction that says
+        Raises LogHalted.
+
+        If we crash at any point the next start does the same again. Tiles are written as they were,
+        and Ed25519 gives the same signature. Receipts go out only with the transaction that says
         so.
         """
         waiting = await self._store.waiting()

@@ -133,7 +133,7 @@ def names_referrer(content: Mapping[str, Any]) -> bool:
 def held_back(content: Mapping[str, Any]) -> str:
     """Say that an address is shielded, or may be. Empty unless the content itself says so.
 
-    It names no kind of information and counts nothing: what else was withheld leaves no trace
+    It names no kind of information and counts nothing. What else was withheld leaves no trace
     (design section 13, rule 12).
     """
     ask = (
