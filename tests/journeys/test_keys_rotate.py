@@ -79,9 +79,11 @@ async def danger_travels(hub: RunningHub) -> None:
 
 
 async def minutes_pass(moving: MovingClock, until: Callable[[], bool]) -> None:
-    """Steps of thirty seconds, so that nobody's news grows old meanwhile, until it is so."""
-    for _ in range(600):
-        if until():
+    """Steps of thirty seconds, so that nobody's news grows old meanwhile: for six minutes, in which
+    every service looks at its keys, and then until it is so.
+    """
+    for step in range(600):
+        if step >= 12 and until():
             return
         moving.advance(timedelta(seconds=30))
         await asyncio.sleep(0.3)
