@@ -47,6 +47,7 @@ from tests.support.databases import database, database_url
 from tests.support.members import (
     until,
 )
+from tests.support.schemas import counting
 from tests.support.small_log import SmallLog
 
 __all__ = ["bus", "database", "database_url", "producer"]
@@ -314,7 +315,7 @@ async def test_records_of_a_group_cost_a_fixed_number_of_statements(
     await producer.outbox.stop()
 
     async def once(count: int) -> int:
-        with database.counting() as counted:
+        with counting(database) as counted:
             await database.write(
                 lambda unit: (
                     [producer.trail.record(unit, consultation()) for _ in range(count)] and None

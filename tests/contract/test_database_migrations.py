@@ -5,17 +5,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, MetaData, String, Table
 
-from common.database import (
-    Database,
-    UtcDateTime,
-    UuidType,
-    ensure_schema,
-    migrate,
-    new_metadata,
-    schema_drift,
-)
+from common.database import Database, UtcDateTime, UuidType, ensure_schema, migrate, new_metadata
 from hubformats.clock import SystemClock
 from tests.support.databases import database_url
+from tests.support.schemas import schema_drift
 
 __all__ = ["database_url"]
 

@@ -33,6 +33,7 @@ from common.database import (
 )
 from hubformats.ids import uuid7
 from tests.support.databases import database, database_url
+from tests.support.schemas import counting
 
 __all__ = ["database", "database_url"]
 
@@ -278,6 +279,6 @@ async def test_a_naive_moment_is_refused(database: Database) -> None:
 
 
 async def test_it_counts_as_one_statement(database: Database) -> None:
-    with database.counting() as counted:
+    with counting(database) as counted:
         await database.write(lambda unit: NEW.run_many(unit.connection, [row() for _ in range(20)]))
     assert counted.statements == 1

@@ -38,6 +38,7 @@ from common.database import (
 from hubformats.clock import SystemClock
 from hubformats.ids import uuid7
 from tests.support.databases import database, database_url
+from tests.support.schemas import counting
 
 __all__ = ["database", "database_url"]
 
@@ -292,7 +293,7 @@ async def test_a_read_sees_one_snapshot(database: Database) -> None:
 
 
 async def test_statements_can_be_counted_without_the_frame(database: Database) -> None:
-    with database.counting() as count:
+    with counting(database) as count:
         await together(database, lambda u: add("a", u), lambda u: add("b", u))
     assert count.statements == 2
     await database.write(lambda u: add("c", u))

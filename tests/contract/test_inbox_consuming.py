@@ -39,6 +39,7 @@ from tests.support.members import (
     STRANGER,
     until,
 )
+from tests.support.schemas import counting
 
 __all__ = ["bus", "consumer", "database", "database_url", "directory"]
 
@@ -287,7 +288,7 @@ async def test_a_batch_costs_a_fixed_number_of_statements(
             )
             for n, out in enumerate(envelope(seq) for seq in range(first, first + count))
         ]
-        with database.counting() as counted:
+        with counting(database) as counted:
             await consumer.inbox._handle("sharing.case", False, None, records)
         return counted.statements - count  # less one insert per event by the handler
 

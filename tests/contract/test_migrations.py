@@ -12,11 +12,12 @@ import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, NullPool, create_engine, inspect, text
 
-from common.database import migrate, schema_drift
+from common.database import migrate
 from common.database.schema import script_config
 from deploy import migrations
 from deploy.migrations import BRANCHES, SERVICES, SHARED, folder, histories, tables, write_next
 from deploy.stack.postgres import PostgresServer
+from tests.support.schemas import schema_drift
 
 pytestmark = pytest.mark.xdist_group("postgres")
 

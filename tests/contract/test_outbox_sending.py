@@ -23,6 +23,7 @@ from hubformats.ids import uuid7
 from standalone.bus import EmbeddedBus
 from tests.support.databases import database, database_url
 from tests.support.members import KEYS, embedded_bus, opening_of, outbox_of, prepare, until
+from tests.support.schemas import counting
 
 __all__ = ["database", "database_url"]
 
@@ -321,7 +322,7 @@ async def test_only_one_of_two_processes_relays_and_the_other_takes_over(
 async def test_the_body_of_a_message_costs_two_statements(
     database: Database, outbox: Outbox
 ) -> None:
-    with database.counting() as count:
+    with counting(database) as count:
         await database.write(lambda u: send(outbox, u))
     assert count.statements == (
         2 if database.dialect == "sqlite" else 3

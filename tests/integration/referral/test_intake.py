@@ -15,6 +15,7 @@ import pytest_asyncio
 from hubformats.ids import opaque
 from hubpartner.delivery import Delivery
 from tests.support.inner_hub import FULL, POLICE, URGENT, InnerHub, inner_hub
+from tests.support.schemas import counting
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -224,7 +225,7 @@ async def test_an_intake_is_eighteen_statements_however_many_people_it_names(hub
             fresh(FULL)
         )  # the caller's token, and whatever the sweepers do at their first chance
         await asyncio.sleep(0.2)
-        with frame.database.counting() as counted:
+        with counting(frame.database) as counted:
             assert (await hub.submit(fresh(FULL))).status_code == 201
     finally:
         frame.outbox.resume()

@@ -2,15 +2,18 @@
 operator wrote it."""
 
 import json
+import shutil
 import stat
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from common.keyring import FileKeyring
+from common.keyring import USED, FileKeyring, KeyAbsent, KeyringLocked
 from hubformats.bootstrap import (
+    FILE_NAME,
     SERVICE_KEY,
     SERVICES,
     TOKEN_KEY,
@@ -185,3 +188,55 @@ def test_a_key_set_counts_only_under_its_own_agencys_root(folder: Path) -> None:
 
 def test_a_passphrase_makes_a_file_without_demo_mode(tmp_path: Path) -> None:
     assert create(tmp_path, URLS, passphrase="correct horse battery staple").demo is False
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda hub: shutil.rmtree(hub / "keyring" / "sharing"), "keyring/sharing is lost"),
+        (
+            lambda hub: (hub / "keyring/portal/root.json").write_text("{"),
+            "keyring/portal: .*damaged",
+        ),
+        (lambda hub: (hub / "keyring/operator/operator.json").write_text("{"), "operator.json is"),
+        (
+            lambda hub: (hub / "demo/keys/northmoor-idva.json").write_text(""),
+            "idva.json is damaged",
+        ),
+    ],
+    ids=["a-keyring", "its-root", "the-operators-key", "an-agencys-keys"],
+)
+def test_what_is_lost_or_damaged_is_named_and_never_made_anew(
+    folder: Path, tmp_path: Path, spoil: Callable[[Path], object], said: str
+) -> None:
+    hub = tmp_path / "hub"
+    shutil.copytree(folder, hub)
+    spoil(hub)
+    before = {path for path in hub.rglob("*") if path.is_file()}
+    with pytest.raises(KeyringLocked, match=said):
+        create(hub, URLS)
+    assert {path for path in hub.rglob("*") if path.is_file()} == before
+
+
+def test_a_lost_bootstrap_file_is_not_made_anew_beside_a_used_keyring(
+    folder: Path, tmp_path: Path
+) -> None:
+    hub = tmp_path / "hub"
+    shutil.copytree(folder, hub)
+    (hub / FILE_NAME).unlink()
+    ring = FileKeyring(hub / "keyring" / "audit", passphrase=None, open_allowed=True)
+    ring.put_secret(USED, bytes(32))
+    with pytest.raises(BootstrapRefused, match="bootstrap-lost"):
+        create(hub, URLS)
+    assert not (hub / FILE_NAME).exists()
+
+
+def test_a_lost_service_key_stays_lost(folder: Path, tmp_path: Path) -> None:
+    """The signed file names the old one: a new one would be believed by nobody."""
+    hub = tmp_path / "hub"
+    shutil.copytree(folder, hub)
+    (hub / "keyring" / "referral" / f"signing.{SERVICE_KEY}").unlink()
+    create(hub, URLS)
+    ring = FileKeyring(hub / "keyring" / "referral", passphrase=None, open_allowed=True)
+    with pytest.raises(KeyAbsent):
+        ring.signing_key(SERVICE_KEY)

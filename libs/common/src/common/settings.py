@@ -16,7 +16,12 @@ from pydantic_settings import (
 
 
 class StartRefused(Exception):
-    """What is stored does not let the service start; the text names the place and what to do."""
+    """What is stored does not let the service start; the text names the place and what to do.
+
+    The process ends with `status`: docs/starting.md.
+    """
+
+    status = 3
 
 
 class SettingsError(Exception):

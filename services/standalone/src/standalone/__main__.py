@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -27,8 +28,8 @@ from standalone.welcome import welcome
 def main() -> None:
     """Read PORT and HUB_DIR, start, serve until interrupted.
 
-    Exit code 1 with a sentence for a bad setting, a port or a folder in use. Exit code 3 for what
-    is stored and does not fit.
+    Exit code 1 with a sentence for a bad setting, a port or a folder in use; the others
+    stand in docs/starting.md.
     """
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -37,7 +38,7 @@ def main() -> None:
         sys.exit(f"The hub did not start: {error}.")
     except StartRefused as error:
         sys.stderr.write(f"The hub did not start: {error}.\n")
-        sys.exit(3)
+        sys.exit(error.status)
     except BootstrapRefused as error:
         why = f"the bootstrap file in {_folder()} is refused ({error.code})"
         sys.exit(f"The hub did not start: {why}. Put back the one the operator signed.")
@@ -76,9 +77,11 @@ async def _run() -> None:
             date_header=True,
             timeout_graceful_shutdown=5,
         )
-        await _Server(
-            config, lambda: print(welcome(hub, time.monotonic() - began), flush=True)
-        ).serve([bound])
+        # The server leaves by itself after a failed start, and does not say why it failed.
+        with suppress(SystemExit):
+            await _Server(
+                config, lambda: print(welcome(hub, time.monotonic() - began), flush=True)
+            ).serve([bound])
         if hub.failure is not None:
             raise hub.failure
 

@@ -17,10 +17,11 @@ import sharing.wiring
 from common import topics
 from common.bus import Bus
 from common.keyring import FileKeyring
-from common.settings import Settings
+from common.settings import Settings, SettingsError
 from common.web.service import Service
-from hubformats.bootstrap import SERVICES, Bootstrap
-from hubformats.clock import Clock, SystemClock
+from common.web.starting import refusal
+from hubformats.bootstrap import SERVICES, Bootstrap, BootstrapRefused
+from hubformats.clock import Clock, ClockRefused, SystemClock
 from identity.bootstrap.use_cases.create import create
 from standalone.bus import EmbeddedBus
 from standalone.prefixes import Prefixes
@@ -86,6 +87,7 @@ class Hub:
 
     async def start(self) -> None:
         """Bus, then every service in order. A failure stops what had begun and is raised."""
+        name = "bus"
         try:
             await self.bus.start()
             for name in ORDER:
@@ -93,7 +95,7 @@ class Hub:
                 self._started.append(self.services[name])
                 await self.services[name].start()
         except BaseException as failure:
-            self.failure = failure
+            self.failure = _said(failure, settings_for(name, self.place))
             with suppress(Exception):
                 await self.stop()
             raise
@@ -123,9 +125,13 @@ async def assemble(
     """
     clock = clock or SystemClock()
     progress("keys and the operator-signed bootstrap file")
-    bootstrap = create(place.folder, {name: place.url(name) for name in SERVICES})
-    sharing.wiring.sign_agreement(place.folder, bootstrap.area.id)
-    (place.folder / "bus").mkdir(mode=0o700, exist_ok=True)
+    everywhere = settings_for("", place)
+    try:
+        bootstrap = create(place.folder, {name: place.url(name) for name in SERVICES})
+        sharing.wiring.sign_agreement(place.folder, bootstrap.area.id)
+        (place.folder / "bus").mkdir(mode=0o700, exist_ok=True)
+    except Exception as failure:  # noqa: BLE001 - said with the place it is about
+        raise _said(failure, everywhere) from None
     bus = EmbeddedBus(
         place.folder / "bus" / "bus.db", topics.topics(tuple(bootstrap.agencies)), clock=clock
     )
@@ -135,15 +141,26 @@ async def assemble(
     for name in ORDER:
         settings = settings_for(name, place, base)
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        keyring = FileKeyring(settings.keyring_dir, passphrase=None, open_allowed=True)
-        hub.services[name] = await _BUILD[name](
-            settings, bus=bus.door(name), clock=clock, keyring=keyring, http=hub.http
-        )
+        try:
+            keyring = FileKeyring(settings.keyring_dir, passphrase=None, open_allowed=True)
+            hub.services[name] = await _BUILD[name](
+                settings, bus=bus.door(name), clock=clock, keyring=keyring, http=hub.http
+            )
+        except Exception as failure:  # noqa: BLE001 - said with the place it is about
+            raise _said(failure, settings) from None
     mounted: Mapping[str, ASGIApp] = {
         f"/{name}": hub.services[name].app for name in ORDER if name != "portal"
     }
     hub.app = Prefixes(mounted, hub.services["portal"].app, hub.start, hub.stop)
     return hub
+
+
+def _said(failure: BaseException, settings: Settings) -> BaseException:
+    """What is told of a failure: settings and the bootstrap file have their own sentence."""
+    own = (SettingsError, BootstrapRefused, ClockRefused)
+    if isinstance(failure, own) or not isinstance(failure, Exception):
+        return failure
+    return refusal(failure, settings)
 
 
 async def _nobody(_scope: Scope, _receive: Receive, _send: Send) -> None:

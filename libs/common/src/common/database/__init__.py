@@ -1,6 +1,6 @@
 """Storage of a service: group-committed writes in threads, the same on SQLite and PostgreSQL."""
 
-from common.database.database import Database, StatementCount
+from common.database.database import Database
 from common.database.errors import (
     CommitUnknown,
     DatabaseStopped,
@@ -10,7 +10,7 @@ from common.database.errors import (
 )
 from common.database.locks import ProcessLock, file_lock
 from common.database.prepared import Prepared
-from common.database.schema import ensure_schema, migrate, schema_drift, shared_histories
+from common.database.schema import ensure_schema, migrate, shared_histories
 from common.database.session import Versioned, session
 from common.database.signals import Listener, announce
 from common.database.types import (
@@ -36,7 +36,6 @@ __all__ = [
     "Prepared",
     "ProcessLock",
     "RowNumber",
-    "StatementCount",
     "TransactionBroken",
     "Unit",
     "UtcDateTime",
@@ -48,7 +47,6 @@ __all__ = [
     "file_lock",
     "migrate",
     "new_metadata",
-    "schema_drift",
     "session",
     "shared_histories",
     "worth_retrying",

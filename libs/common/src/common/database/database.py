@@ -3,18 +3,21 @@
 import asyncio
 import queue
 import re
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import stamina
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from common.database.engines import checked_url, reader_engine, sqlite_path, writer_engine
+from common.database.engines import (
+    checked_url,
+    place_of,
+    reader_engine,
+    sqlite_path,
+    writer_engine,
+)
 from common.database.errors import DatabaseStopped, DatabaseUnavailable, worth_retrying
 from common.database.locks import AdvisoryProcessLock, FileProcessLock, ProcessLock
 from common.database.signals import Listener
@@ -26,15 +29,6 @@ T = TypeVar("T")
 
 _READERS: Final = 4
 _LOCK_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,80}", re.IGNORECASE)
-# What a test counts: the work, not the frame that the database itself puts around it.
-_FRAME: Final = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "PRAGMA", "SELECT pg_current_xact_id")
-
-
-@dataclass(slots=True)
-class StatementCount:
-    """Data statements sent to the database while a count was open."""
-
-    statements: int = 0
 
 
 class Database:
@@ -63,8 +57,6 @@ class Database:
         self._pool: ThreadPoolExecutor | None = None
         self._write_engine: Engine | None = None
         self._read_engine: Engine | None = None
-        self._counts: list[StatementCount] = []
-        self._count_lock = threading.Lock()
 
     @property
     def dialect(self) -> str:
@@ -74,7 +66,7 @@ class Database:
     @property
     def place(self) -> str:
         """The file, or the database's name on its server; never a password."""
-        return str(self._path or f"{self._url.database} on {self._url.host}")
+        return place_of(self._url)
 
     @property
     def groups(self) -> int:
@@ -91,8 +83,6 @@ class Database:
         loop = asyncio.get_running_loop()
         self._write_engine = writer_engine(self._url)
         self._read_engine = reader_engine(self._url, _READERS)
-        for engine in (self._write_engine, self._read_engine):
-            event.listen(engine, "before_cursor_execute", self._count)
         self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix=f"{self.name}-reader")
         self._writers = [
             Writer(
@@ -184,25 +174,6 @@ class Database:
         if self._write_engine is None:
             raise DatabaseStopped("the database is not running")
         return Listener(self._write_engine, channel, call)
-
-    @contextmanager
-    def counting(self) -> Iterator[StatementCount]:
-        """Count the data statements sent by all threads while the block runs."""
-        count = StatementCount()
-        with self._count_lock:
-            self._counts.append(count)
-        try:
-            yield count
-        finally:
-            with self._count_lock:
-                self._counts.remove(count)
-
-    def _count(self, _connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if not self._counts or statement.startswith(_FRAME):
-            return
-        with self._count_lock:
-            for count in self._counts:
-                count.statements += 1
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         engine = self._read_engine

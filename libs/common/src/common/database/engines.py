@@ -53,6 +53,11 @@ def sqlite_path(url: URL) -> Path | None:
     return Path(url.database) if url.drivername == "sqlite" and url.database else None
 
 
+def place_of(url: URL) -> str:
+    """The file, or the database's name and its server; never a user or a password."""
+    return str(sqlite_path(url) or f"{url.database} on {url.host}")
+
+
 def writer_engine(url: URL) -> Engine:
     """An engine whose transactions take the write lock at once: two writers wait."""
     path = sqlite_path(url)

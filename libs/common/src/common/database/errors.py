@@ -29,8 +29,13 @@ class TransactionBroken(RuntimeError):
     """A unit committed or rolled back the transaction that it shares with others."""
 
 
-_CONFLICTS: Final = (pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable)
-_SQLITE_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+_PASSING: Final = (
+    *(pg.SerializationFailure, pg.DeadlockDetected, pg.LockNotAvailable),
+    pg.DiskFull,
+)
+_SQLITE_PASSING: Final = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL}
+)
 
 
 def connection_lost(error: BaseException) -> bool:
@@ -50,12 +55,19 @@ def connection_lost(error: BaseException) -> bool:
     )
 
 
+def disk_full(error: BaseException | None) -> bool:
+    """Whether there is no room for what was to be written."""
+    origin = error.orig if isinstance(error, DBAPIError) else None
+    code = getattr(origin, "sqlite_errorcode", 0) & 0xFF
+    return code == sqlite3.SQLITE_FULL or isinstance(origin, pg.DiskFull)
+
+
 def worth_retrying(error: BaseException) -> bool:
-    """Whether the group may succeed if run again: conflict, busy file, lost connection."""
+    """Whether the group may succeed if run again: conflict, busy file, no room, lost connection."""
     if not isinstance(error, DBAPIError):
         return False
-    if isinstance(error.orig, _CONFLICTS):
+    if isinstance(error.orig, _PASSING):
         return True
     if isinstance(error.orig, sqlite3.OperationalError):
-        return (error.orig.sqlite_errorcode & 0xFF) in _SQLITE_BUSY
+        return (error.orig.sqlite_errorcode & 0xFF) in _SQLITE_PASSING
     return connection_lost(error)

@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData
@@ -54,7 +52,7 @@ def migrate(url: str, *histories: Path, target: str | Sequence[str] = "heads") -
     """
     config = script_config(*histories)
     # Alembic's `op` is global to the process: two threads would write into each other's database.
-    with _ONE_AT_A_TIME, _migration(url) as connection:
+    with _ONE_AT_A_TIME, migration(url) as connection:
         script = ScriptDirectory.from_config(config)
         goal: Any = target if isinstance(target, str) else tuple(target)
         environment = EnvironmentContext(
@@ -65,15 +63,6 @@ def migrate(url: str, *histories: Path, target: str | Sequence[str] = "heads") -
                 connection=connection, render_as_batch=True, transactional_ddl=True
             )
             environment.run_migrations()
-
-
-def schema_drift(url: str, metadata: MetaData) -> list[Any]:
-    """What autogenerate would still change in the database; empty when it agrees."""
-    with _migration(url) as connection:
-        context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "render_as_batch": True}
-        )
-        return list(compare_metadata(context, metadata))
 
 
 def script_config(*histories: Path) -> Config:
@@ -93,7 +82,8 @@ def script_config(*histories: Path) -> Config:
 
 
 @contextmanager
-def _migration(url: str) -> Iterator[Connection]:
+def migration(url: str) -> Iterator[Connection]:
+    """A transaction in which this process alone changes the schema."""
     engine = writer_engine(checked_url(url))
     try:
         with engine.connect() as connection, connection.begin():

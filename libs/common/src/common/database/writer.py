@@ -20,6 +20,7 @@ from common.database.errors import (
     DatabaseUnavailable,
     TransactionBroken,
     connection_lost,
+    disk_full,
     worth_retrying,
 )
 from common.database.prepared import send
@@ -228,6 +229,8 @@ class Writer(threading.Thread):
 
     def _give_up(self, jobs: list[Job], error: Exception) -> None:
         if worth_retrying(error):
+            if disk_full(error):  # nobody was answered; it goes on by itself once there is room
+                _log.error("the disk is full", extra={"alarm": "disk-full"})
             unavailable = DatabaseUnavailable("the database did not take the work in time")
             unavailable.__cause__ = error
             self._answer(_Group([_Outcome(job, error=unavailable) for job in jobs], []))

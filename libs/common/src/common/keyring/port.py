@@ -1,9 +1,12 @@
 """The keyring as a port: what it promises, and how it refuses."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from hubformats.keys import OpeningKey, SigningKey
+
+USED: Final = "database-birth"
+"""The secret that a keyring has once it was used with a database: `common.audit_trail.birth`."""
 
 
 class KeyringRefused(ValueError):

@@ -15,6 +15,7 @@ from sqlalchemy import MetaData, Table
 from common import topics
 from common.access import Principal, Refusal
 from common.audit_trail import AuditTrail, audit_trail_tables, origin_of
+from common.audit_trail.birth import demand_same_database, note_birth
 from common.bus import Bus, Consumption
 from common.database import Database, migrate, shared_histories
 from common.directory import DirectoryKeys, DirectoryState, follow
@@ -181,6 +182,7 @@ class Frame:
         """Start database, trail and relay, then consumers: what they need can be written first."""
         await self.open_database()
         await self.trail.start()
+        note_birth(self.keyring, self.trail.src)
         await self.outbox.start()
         await self.trail.consume(self.bus)
         if self._follows:
@@ -203,7 +205,9 @@ class Frame:
         if not self._opened:
             # Before anybody has a connection; a crash in between leaves the old schema whole.
             histories = history_of(self.service), *self._shared
-            await asyncio.to_thread(migrate, self.settings.database_url, *histories)
+            url = self.settings.database_url
+            await asyncio.to_thread(demand_same_database, url, self.keyring)
+            await asyncio.to_thread(migrate, url, *histories)
             await self.database.start()
             self._opened = True
 

@@ -20,11 +20,12 @@ from common import telemetry
 from common.bus import Bus, BusUnavailable
 from common.bus_kafka import KafkaBus
 from common.keyring import FileKeyring, Keyring
-from common.settings import Settings, SettingsError, StartRefused
+from common.settings import Settings, SettingsError
 from common.telemetry import describe
 from common.web import correlation
 from common.web.connections import Limits, limited
 from common.web.service import Service, settle_memory
+from common.web.starting import refusal
 from hubformats.clock import Clock, ClockRefused, SystemClock
 
 _log = logging.getLogger("hub.run")
@@ -48,7 +49,7 @@ class Build(Protocol):
 
 
 def run_service(name: str, build: Build) -> None:
-    """Run until SIGTERM or SIGINT. Exits with status 2 and one line for an unusable setting."""
+    """Run until SIGTERM or SIGINT. Exits with one line: docs/starting.md."""
     try:
         settings = Settings.from_env(os.environ)
         if settings.bus != "kafka":
@@ -64,9 +65,13 @@ def run_service(name: str, build: Build) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, build, bus, clock))
-    except (SettingsError, StartRefused) as error:  # found while building or starting
+    except SettingsError as error:  # found while building: the pin does not fit the file
         sys.stderr.write(f"{name}: {error}\n")
-        raise SystemExit(3 if isinstance(error, StartRefused) else 2) from None
+        raise SystemExit(2) from None
+    except Exception as error:  # noqa: BLE001 - one sentence, whatever it is
+        found = refusal(error, settings)
+        sys.stderr.write(f"{name}: {found}\n")
+        raise SystemExit(found.status) from None
     finally:
         telemetry.stop_telemetry()
 

@@ -111,7 +111,7 @@ class DurableLog:
             self._lock.release()
             raise BusUnavailable(
                 f"embedded bus cannot open its file: {type(error).__name__}"
-            ) from None
+            ) from error
         self._open = True
         self._writer = threading.Thread(target=self._write, name="bus-writer", daemon=True)
         self._writer.start()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common.keyring import FileKeyring, Keyring
+from common.keyring import USED, FileKeyring, Keyring, KeyringLocked
 from hubformats.bootstrap import (
     FILE_NAME,
     LOG_SEED,
@@ -19,11 +19,12 @@ from hubformats.bootstrap import (
     SHARED_SECRETS,
     TOKEN_KEY,
     Bootstrap,
+    BootstrapRefused,
     read_bootstrap,
     sign_bootstrap,
     sign_key_set,
 )
-from hubformats.canonical import canonical, parse
+from hubformats.canonical import CanonicalError, canonical, parse
 from hubformats.clock import SystemClock
 from hubformats.keys import (
     Jwk,
@@ -77,11 +78,15 @@ def create(
         for name in ("operator", "auditor", "dpop")
     }
     keyrings = {name: _keyring(directory, name, passphrase) for name in SERVICES}
-    services = {name: _service_keys(keyrings[name], name) for name in SERVICES}
+    complete = (directory / FILE_NAME).exists()
+    if not complete and any(each.known(USED) for each in keyrings.values()):
+        raise BootstrapRefused("bootstrap-lost")  # a second one would begin another history
+    # In a complete hub a key that is missing was lost: the file names the old one.
+    services = {} if complete else {n: _service_keys(keyrings[n], n) for n in SERVICES}
     _share_secrets(keyrings)
     _take_custody(keyrings["portal"], agencies)
     _ensure_signing(keyrings["identity"], TOKEN_KEY, "svc:identity")
-    if not (directory / FILE_NAME).exists():
+    if not complete:
         made = _Keys(operator, agencies, people, services, log_vkey(keyrings["audit"]))
         _write_file(directory, made, demo=passphrase is None)
     bootstrap = read_bootstrap(directory, operator.kid)
@@ -95,17 +100,28 @@ def log_vkey(keyring: Keyring) -> str:
 
 
 def _keyring(directory: Path, name: str, passphrase: str | None) -> FileKeyring:
-    return FileKeyring(
-        directory / "keyring" / name, passphrase=passphrase, open_allowed=passphrase is None
-    )
+    folder = directory / "keyring" / name
+    if (directory / FILE_NAME).exists() and not (folder / "root.json").exists():
+        raise KeyringLocked(f"{folder} is lost or incomplete")
+    try:
+        return FileKeyring(folder, passphrase=passphrase, open_allowed=passphrase is None)
+    except KeyringLocked as error:
+        raise KeyringLocked(f"{folder}: {error}") from None
 
 
 def _signing(path: Path, owner: str) -> SigningKey:
     if path.exists():
-        return signing_from_jwk(parse(path.read_bytes()), owner)
+        return signing_from_jwk(_kept(path), owner)
     key = generate_signing(owner)
     write_private(path, canonical(key.jwk(private=True)))
     return key
+
+
+def _kept(path: Path) -> Any:
+    try:
+        return parse(path.read_bytes())
+    except CanonicalError:
+        raise KeyringLocked(f"{path} is damaged") from None
 
 
 def _agency_keys(directory: Path, agency: str) -> AgencyKeys:
@@ -126,7 +142,7 @@ def _agency_keys(directory: Path, agency: str) -> AgencyKeys:
                 }
             ),
         )
-    stored = parse(path.read_bytes())
+    stored = _kept(path)
     return AgencyKeys(
         root=signing_from_jwk(stored["root"], agency),
         signing=signing_from_jwk(stored["signing"], agency),
