@@ -4,6 +4,8 @@ row is refused to all of them."""
 from collections.abc import Mapping
 from typing import Final
 
+from tests.support.inner_hub import CLOCK, POLICE, InnerHub
+
 AGENCY_OF: Final[Mapping[str, str]] = {
     "idva": "northmoor-idva",
     "idva_manager": "northmoor-idva",
@@ -96,3 +98,20 @@ PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {
     },
     "portal": _OPERATED,
 }
+
+
+def token_of_a_person(hub: InnerHub, service: str, route: str, scope: str) -> tuple[str, str]:
+    """The token of a person whom the table lets call the route, signed in now, and the agency."""
+    role = min(PEOPLE[service][route][0])
+    token = hub.minted(
+        POLICE,
+        service,
+        sub=f"p-{role}",
+        client_id="portal",
+        agency=AGENCY_OF[role],
+        roles=[role],
+        acr="urn:hub:acr:demo",
+        scope=scope,
+        auth_time=int(CLOCK.now().timestamp()),
+    )
+    return token, AGENCY_OF[role]

@@ -356,7 +356,7 @@ async def test_a_parameter_nobody_knows_or_of_the_wrong_type_is_refused(hub: Inn
         await hub.call(POLICE, "GET", "referral", path, scope="referral.read"),
         422,
         "validation-failed",
-        "/referral_id",
+        "/referralId",
     )
 
 

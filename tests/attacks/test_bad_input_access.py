@@ -304,6 +304,8 @@ async def test_a_suspended_agency_is_refused_with_the_token_it_has_and_comes_bac
         answer = await hub.submit(fresh(URGENT), who=sender)
         if answer.status_code == 201:
             break
+        if answer.status_code == 401:  # a token of before the suspension stays revoked
+            hub.caller(sender).tokens.forget(hub.url("referral"), "referral.write")
         await asyncio.sleep(0.05)
     assert answer.status_code == 201
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from common import topics
 from common.bus import Outgoing
-from common.events.audit import AuditBatch
+from common.events.audit import AuditBatchV1
 from hubformats.envelope import peek, routing_headers
 from hubformats.ids import opaque, uuid7
 from hubformats.keys import SigningKey, generate_signing
@@ -168,7 +168,7 @@ UNPROCESSABLE: Final[Mapping[str, tuple[dict[str, Any], dict[str, Any], str]]] =
     "unknown version": ({}, {"version": 99}, "event-unknown"),
     "unknown type": ({}, {"type_": "hub.something-new"}, "event-unknown"),
     "malformed event": ({"subjects": "everybody"}, {}, "event-malformed"),
-    "event of another service": ({}, {"type_": AuditBatch.TYPE}, "event-malformed"),
+    "event of another service": ({}, {"type_": AuditBatchV1.TYPE}, "event-malformed"),
     "no agreement for its area": ({"area": "elsewhere", "version": 7}, {}, "no-agreement"),
 }
 
@@ -197,9 +197,9 @@ async def test_a_hold_stops_the_release_of_its_case_and_a_replay_lets_it_go(hub:
     referral = str(answer.json()["referralId"])
     assert await hub.outcomes(referral, until="decided") == {"decided"}
     case = case_of(hub, referral)
-    batch = AuditBatch(service="referral", src="x", epoch=1, first_seq=1, items=())
+    batch = AuditBatchV1(service="referral", src="x", epoch=1, first_seq=1, items=())
     value = sealed(
-        hub, signer(hub, "referral"), batch.data(), type_=AuditBatch.TYPE, stream=str(case), seq=2
+        hub, signer(hub, "referral"), batch.data(), type_=AuditBatchV1.TYPE, stream=str(case), seq=2
     )
     await set_aside(
         hub,
@@ -215,7 +215,7 @@ async def test_a_hold_stops_the_release_of_its_case_and_a_replay_lets_it_go(hub:
     )
     assert reasons == [("proven", "stream-held")]
 
-    frame.inbox.ignore(AuditBatch)  # the version that understands it
+    frame.inbox.ignore(AuditBatchV1)  # the version that understands it
     await hub.hub.bus.publish([Outgoing(topics.CASE, str(case).encode(), value, ())])
     await frame.inbox.replay_quarantine(frame.bus, topics.CASE)
     assert not await frame.database.read(

@@ -2,21 +2,21 @@
 for an answer, once each out."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import update
 
 from hubformats.ids import opaque
-from sharing.tables import DisclosureRow, table_of
+from sharing.context import Store
+from sharing.disclosures.model.disclosure import Hold
+from sharing.wiring import SharingStore, SqlTx
 from tests.support.bus_attacks import case_of
 from tests.support.inner_hub import FULL, InnerHub, inner_hub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AGAIN = "/v1/disclosures/decide-again"
-DISCLOSURE = table_of(DisclosureRow)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -32,12 +32,13 @@ async def test_what_is_blocked_leaves_once_each_after_a_new_decision(hub: InnerH
     referral = (await hub.submit({**FULL, "externalReference": f"T-{opaque(9)}"})).json()
     assert await hub.outcomes(referral["referralId"], until="decided") == {"decided"}
     case = case_of(hub, referral["referralId"])
-    blocked = (
-        update(DISCLOSURE)
-        .where(DISCLOSURE.c.case_id == case)
-        .values(state="blocked", reason="audit-rejected")
-    )
-    await hub.frame("sharing").database.write(lambda unit: unit.connection.execute(blocked))
+    store = cast(SharingStore, hub.service("sharing").app.provisions.get(Store))
+
+    def block(tx: SqlTx) -> None:
+        for one in tx.disclosures.of_case(case):
+            tx.disclosures.replace(one, one.block(Hold.AUDIT_REJECTED))
+
+    await store.write(block)
     assert [
         (row["state"], row["reason"], row["count"]) for row in (await operator.stuck())["items"]
     ] == [("blocked", "audit-rejected", 3)]

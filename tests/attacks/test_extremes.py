@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from common.web.rates import Policy, Rates
 from hubformats.ids import opaque, uuid7
+from tests.attacks.people_table import PEOPLE, token_of_a_person
 from tests.attacks.permissions_table import TABLE, Row
 from tests.support.inner_hub import FULL, POLICE, URGENT, InnerHub, inner_hub
 from tests.support.refusals import changed, leaves
@@ -104,7 +105,13 @@ class Operation:
         row = TABLE[service][f"{self.method} {path}"]
         security = self.described.get("security", [])
         self.scope = security[0]["hubToken"][0] if isinstance(row, Row) and security else ""
-        self.who = next((name for name, held in SCOPES.items() if held == self.scope), POLICE)
+        able = (*(name for name, held in SCOPES.items() if held == self.scope), POLICE)
+        self.who, self.token = able[0], None
+        if isinstance(row, Row) and self.who not in row.who:  # for others, or for people alone
+            self.who = min(row.who, default=POLICE)
+            route = f"{self.method} {path}"
+            if not row.who and route in PEOPLE[service]:
+                self.token, _ = token_of_a_person(hub, service, route, self.scope)
 
     def names(self, place: str) -> list[str]:
         """The parameters of that place."""
@@ -138,6 +145,7 @@ class Operation:
                 self.service,
                 address,
                 scope=self.scope,
+                token=self.token,
                 headers=headers,
                 **more,
             )
