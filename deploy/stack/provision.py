@@ -164,7 +164,7 @@ class Provisioner:
                     "retention.ms": str(topic.retention_hours * HOUR_MS),
                     "cleanup.policy": "delete",
                     # When an agency's word came is the broker's to say: a thief of its key would
-                    # write any time. Decision 0018.
+                    # write any time. Decision 0022.
                     "message.timestamp.type": "LogAppendTime",
                 },
             )
