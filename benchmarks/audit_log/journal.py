@@ -42,7 +42,7 @@ class Journal:
         await asyncio.to_thread(self._write, leaves)
         self._leaves += leaves
         self._waiting += [
-            Logged(first + place, leaf, "bench", "", "", ("bench", 1, first + place))
+            Logged(first + place, leaf, "bench", "", None, ("bench", 1, first + place))
             for place, leaf in enumerate(leaves)
         ]
         self._move(size=self._range.size, receipted=self._state.receipted)
