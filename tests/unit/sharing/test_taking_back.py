@@ -11,6 +11,7 @@ from hubformats.audit_record import Actor
 from hubformats.canonical import parse
 from sharing.decisions.use_cases.deciding import take_snapshot
 from sharing.decisions.use_cases.redeciding import decide_again
+from sharing.decisions.use_cases.taking_back import STAYS, Before, taken_back
 from sharing.disclosures.model.answers import Answer, AnswerRefused, NothingToAnswer
 from sharing.disclosures.model.disclosure import Disclosure, Hold, State
 from sharing.disclosures.use_cases.answers import mark_unanswered
@@ -178,6 +179,24 @@ def test_a_suspension_takes_nothing_back(desk: Desk) -> None:
     desk.parties.suspended.add(IDVA)
     take_snapshot(desk.tx, desk.deciding, snapshot(version=2))
     assert [one.state for one in of(desk, IDVA, "disclosure")] == [State.RELEASED]
+
+
+def test_a_veto_takes_back_though_the_agency_is_suspended_as_well(desk: Desk) -> None:
+    desk.parties.suspended.add(IDVA)
+    vetoed(desk, IDVA)
+    assert [one.state for one in of(desk, IDVA, "disclosure")] == [State.WITHDRAWN]
+
+
+@pytest.mark.parametrize("reason", sorted(STAYS))
+def test_a_veto_takes_back_whatever_reason_stands_first(desk: Desk, reason: str) -> None:
+    (told,) = of(desk, IDVA, "disclosure")
+    veto = marking("must_not_disclose", 9, agency=IDVA)
+    for since, taken in ((2, [(told,)]), (1, [])):
+        before = Before(
+            snapshot(version=2, markings=(veto,)), {veto.marking_id: since}, (told,), everybody=True
+        )
+        found = [one.disclosures for one in taken_back(before, {}, {IDVA: reason})]
+        assert found == taken
 
 
 def test_a_withdrawal_that_the_log_refused_is_made_anew(desk: Desk) -> None:

@@ -4,6 +4,7 @@ nothing done twice."""
 import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
@@ -180,9 +181,11 @@ class Inbox:
     def sealed_to(self, connection: Connection) -> Collection[str]:
         """List the keys of ours without which authentic envelopes in quarantine are lost."""
         wanted, found = Wanted(authentic=True), set[str]()
-        for row in quarantine.waiting(connection, wanted, REPLAY_LIMIT):
-            kept = self._outbox.stored(connection, row.place)
-            found |= set() if kept is None else sealed_to(kept.value)
+        while rows := quarantine.waiting(connection, wanted, REPLAY_LIMIT):
+            for row in rows:
+                kept = self._outbox.stored(connection, row.place)
+                found |= set() if kept is None else sealed_to(kept.value)
+            wanted = replace(wanted, after=rows[-1].place)
         return found
 
     def waiting(

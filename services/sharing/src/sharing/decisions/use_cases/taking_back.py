@@ -62,7 +62,9 @@ def taken_back(
         elif recipient in withheld:
             blocked = _unsaid(mine)
             again = tuple(one for one in mine if blocked and one.withdrawn)
-            if (told or again) and withheld[recipient] not in STAYS:
+            # A veto bites whatever else is said: the newest decision knows it, so that from here
+            # on nothing but the withdrawal keeps the older package from being shown.
+            if (told or again) and (vetoed or withheld[recipient] not in STAYS):
                 yield TakenBack(recipient, (*again, *told), told=True, blocked=blocked)
         elif vetoed and before.everybody:
             # It left the agreement since, so no clause serves it any more; a veto counts the same.
