@@ -287,6 +287,16 @@ async def test_receipt_and_acknowledgement_change_how_it_stands(behind: Behind) 
     assert "acknowledged as idva" in behind.services.deliveries.done
 
 
+async def test_an_answer_to_what_was_taken_back_is_said_once(behind: Behind) -> None:
+    read, may = granted("read_deliveries"), granted("accept_delivery")
+    behind.services.deliveries.items = [delivered()]
+    await behind.deliveries.answer(may, ONE, "kept_under_duty", "court_order")
+    (said,) = await behind.deliveries.waiting(read)
+    assert (said.answer, said.duty) == ("kept_under_duty", "court_order")
+    with pytest.raises(CallRefused):
+        await behind.deliveries.answer(may, TWO, "stopped_and_deleted", "")
+
+
 WAITING = Unproven(
     ONE,
     "NM-7F3K-9QXA-2C4T",

@@ -393,3 +393,28 @@ async def test_standing_is_stored_and_read(ports: Ports) -> None:
     found = await ports.store.write(lambda tx: tx.disclosures.get(waiting.id))
     assert found == sent
     assert found.standing is Standing.PROVEN
+
+
+async def test_an_answer_that_is_late_is_found_until_it_is_said_and_counted(ports: Ports) -> None:
+    waiting = (await ports.take(case_of()))[IDVA]
+    now: datetime = ports.clock.now()
+    left = waiting.promise(now, now + HOUR, "kid")
+    await ports.change(waiting, left)
+    owed = replace(left, answer_due=now + HOUR)
+    await ports.change(left, owed)
+    late = now + HOUR + HOUR
+
+    def look(at: datetime) -> Callable[[Any], tuple[bool, int]]:
+        return lambda view: (
+            owed.id in view.disclosures.unanswered(at, None, 1_000),
+            view.disclosures.overdue_answers(at),
+        )
+
+    listed, before = await ports.store.read(look(now))
+    assert not listed
+    assert await ports.store.read(look(late)) == (True, before + 1)
+    said = owed.mark_unanswered(late)
+    await ports.change(owed, said)
+    assert await ports.store.read(look(late)) == (False, before + 1), "told once, and still late"
+    await ports.change(said, replace(said, answered_at=late))
+    assert await ports.store.read(look(late)) == (False, before)

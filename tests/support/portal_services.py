@@ -194,6 +194,8 @@ def _item(one: Waiting) -> dict[str, Any]:
         "state": one.state,
         "deliveredAt": one.delivered_at,
         "savedAt": one.saved_at or None,
+        "answer": one.answer or "",
+        "duty": one.duty or "",
         "envelopeBytes": b64u(raw),
         "digest": digest(b"what was sent" if one.envelope is None else raw),
     }

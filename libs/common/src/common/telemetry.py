@@ -40,10 +40,10 @@ stamina.instrumentation.set_on_retry_hooks(())
 LOG_FIELDS: Final = frozenset(
     {
         *("agency", "agreement", "alarm", "attempts", "batch", "checkpoint_size", "code"),
-        *("consumer", "correlation_id", "count", "epoch", "error", "group", "lag"),
-        *("milliseconds", "name", "offset", "partition", "port", "prepared", "quarantine"),
-        *("reason", "recipient", "recipients", "route", "seq", "service", "source", "state"),
-        *("status", "stream", "topic", "trace_id", "version", "waiting"),
+        *("consumer", "correlation_id", "count", "epoch", "error", "group", "kind", "lag"),
+        *("milliseconds", "name", "offset", "owners", "partition", "port", "prepared"),
+        *("quarantine", "reason", "recipient", "recipients", "route", "seq", "service"),
+        *("source", "state", "status", "stream", "topic", "trace_id", "version", "waiting"),
     }
 )
 

@@ -28,7 +28,7 @@ from standalone.welcome import welcome
 def main() -> None:
     """Read PORT and HUB_DIR, start, serve until interrupted.
 
-    Exit code 1 with a sentence for a bad setting, a port or a folder in use; the others
+    Exit code 1 with a sentence for a bad setting, a port or a folder in use. The other codes
     stand in docs/starting.md.
     """
     try:
