@@ -34,14 +34,14 @@ class MemoryLooks:
         return [each for each in self.items if each.waits is not closed]
 
     async def one(self, granted: Granted, look_id: str) -> Look:
-        assert granted.scope in {"case.read", "case.write"}
+        assert granted.scope == "case.read", "a grant to write opens nothing to read"
         for each in self.items:
             if each.look_id == look_id:
                 return each
         raise CallRefused(404, "not-found")
 
     async def reasons(self, granted: Granted) -> LookReasons:
-        assert granted.scope in {"case.read", "case.write"}
+        assert granted.scope == "case.read", "a grant to write opens nothing to read"
         return LOOK_REASONS
 
     async def take(self, granted: Granted, look_id: str) -> None:
@@ -58,9 +58,9 @@ class MemoryLooks:
 
     async def _change(self, granted: Granted, look_id: str, **changes: object) -> None:
         assert granted.scope == "case.write"
-        found = await self.one(granted, look_id)
-        if not found.waits:
-            raise CallRefused(409, "conflict")
+        found = next((each for each in self.items if each.look_id == look_id), None)
+        if found is None or not found.waits:
+            raise CallRefused(409 if found else 404, "conflict" if found else "not-found")
         changed = replace(found, **changes)  # type: ignore[arg-type]  # fields of Look, by name
         self.items = [changed if each.look_id == look_id else each for each in self.items]
 

@@ -97,11 +97,13 @@ async def take(here: SecondLookDep, granted: Review, look_id: UUID, _typed: Form
 
 
 @router.post("/{look_id}")
-async def answer(here: SecondLookDep, granted: Review, look_id: UUID, typed: FormDep) -> Response:
+async def answer(
+    here: SecondLookDep, granted: Review, seeing: See, look_id: UUID, typed: FormDep
+) -> Response:
     """Say what came of it. Whatever stands against it, nothing typed is lost."""
     asked, looks = str(look_id), here.looks
-    look = await looks.one(granted, asked)
-    allowed = model.choices(look, await looks.reasons(granted))
+    look = await looks.one(seeing, asked)
+    allowed = model.choices(look, await looks.reasons(seeing))
     status, wrong = 422, model.problems(typed, allowed)
     if not wrong:
         outcome, _, code = typed["answer"].partition("/")
@@ -115,7 +117,7 @@ async def answer(here: SecondLookDep, granted: Review, look_id: UUID, typed: For
             status, wrong = 503, {"": model.NO_ANSWER}
         else:
             return see_other("/second-looks")
-    return await here.page(granted, asked, typed, wrong, status)
+    return await here.page(seeing, asked, typed, wrong, status)
 
 
 def _meaning(look: model.Look, reasons: model.Reasons) -> str:
