@@ -24,6 +24,7 @@ from sharing.disclosures.model.disclosure import State
 from sharing.disclosures.repository.older import OlderRows, seal_older_rows
 from sharing.disclosures.use_cases import emergency
 from sharing.disclosures.use_cases.looking import disclosures_of
+from sharing.look_tables import LookParty, LookRow
 from sharing.tables import (
     DELIVERY,
     METADATA,
@@ -70,6 +71,12 @@ HARMLESS: Final[Mapping[str, str]] = {
     **{
         f"notice.{column.key}": "that an envelope was set aside: no content, nothing of a person"
         for column in table_of(NoticeRow).c
+    },
+    **{
+        f"{table.name}.{column.key}": "opens nothing; an item closed here is missed, as the threat "
+        "model says"
+        for table in (table_of(LookRow), table_of(LookParty))
+        for column in table.c
     },
 }
 """Columns that decide nothing of who sees what, each with the reason."""
