@@ -17,6 +17,7 @@ from schemathesis import checks
 from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
 
+from tests.attacks.people_table import PEOPLE, token_of_a_person
 from tests.attacks.permissions_table import TABLE, Row
 from tests.support.inner_hub import POLICE, InnerHub, inner_hub
 
@@ -74,20 +75,24 @@ def aside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aside]:
         yield made
 
 
-def caller_of(service: str, operation: Any) -> tuple[str, str] | None:
-    """Who may call the operation by the permission table, and the scope it asks for; None for an
-    open one.
+def caller_of(service: str, operation: Any) -> tuple[str, str, str | None] | None:
+    """Who may call the operation by the permission table, and the scope it asks for.
+
+    The third is the route where named people alone may; None in all for an open one.
     """
-    row = TABLE[service][f"{operation.method.upper()} {operation.path}"]
+    route = f"{operation.method.upper()} {operation.path}"
+    row = TABLE[service][route]
     if not isinstance(row, Row):
         return None
     security = operation.definition.raw.get("security", [])
     scope = security[0]["hubToken"][0] if security else "directory.read"
     who = next((name for name, held in SCOPES.items() if held == scope), POLICE)
-    return who, scope
+    return who, scope, route if not row.who and route in PEOPLE[service] else None
 
 
-def sent(aside: Aside, service: str, case: Any, caller: tuple[str, str] | None) -> httpx2.Response:
+def sent(
+    aside: Aside, service: str, case: Any, caller: tuple[str, str, str | None] | None
+) -> httpx2.Response:
     """The case as a real request, with the caller's token and a fresh proof."""
     hub = aside.hub
     if isinstance(case.query, dict) and "wait" in case.query:
@@ -105,9 +110,12 @@ def sent(aside: Aside, service: str, case: Any, caller: tuple[str, str] | None) 
     async def go() -> httpx2.Response:
         given_ = dict(headers)
         if caller is not None:
-            who, scope = caller
+            who, scope, route = caller
             source = hub.caller(who).tokens
-            token = await source.token(hub.url(service), scope)
+            if route is None:
+                token = await source.token(hub.url(service), scope)
+            else:
+                token, _ = token_of_a_person(hub, service, route, scope)
             given_ |= hub.proven(source.dpop_key, prepared.method or "", service, path, token)
         return await hub.raw(prepared.method or "", service, path, headers=given_, content=body)
 

@@ -365,7 +365,7 @@ class UrgentReferral(Form):
     """Danger now: place and danger, and the name if anybody knows it.
 
     No contact is asked for: a callback left out is unknown, which means do not call. Null and
-    empty are the same as left out (design section 13, rule 2).
+    empty are the same as left out.
     """
 
     form: Annotated[Literal["urgent"], Internal("which form")]
