@@ -49,7 +49,7 @@ def test_the_examples_are_read_and_written_back_unchanged(
 def test_an_unknown_field_or_a_missing_one_is_refused_without_quoting_the_data(
     name: str, version: int, data: dict[str, Any]
 ) -> None:
-    event = next(each for each in ALL if (each.TYPE, each.VERSION) == (name, version))
+    event = next(each for each in ALL if (name, version) == (each.TYPE, each.VERSION))
     required = next(
         field.alias or key for key, field in event.model_fields.items() if field.is_required()
     )
