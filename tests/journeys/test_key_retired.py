@@ -78,5 +78,5 @@ async def test_an_agency_goes_on_and_its_thief_does_not(hub: RunningHub) -> None
         "receipt-refused"
     )
     assert await receipt(mine, mine, delivery) == "taken"
-    again = hubctl(hub, CARE, *words, str(root), stolen.signing.kid)
+    again = hubctl(hub, CARE, *words, str(root), "--key", stolen.signing.kid)
     assert again.status == 1, "it is retired, and a later moment takes nothing back"

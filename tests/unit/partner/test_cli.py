@@ -358,3 +358,9 @@ def test_what_was_sent_is_found_by_its_reference(shell: Shell) -> None:
     assert "\x1b" not in out, "a reference cannot steer the terminal"
     found = json.loads(shell.run("referral", "list", "--json")[1])
     assert found[0]["externalReference"] == "INC-1\x1b[2J"
+
+
+def test_a_key_id_that_begins_with_a_hyphen_is_no_option(shell: Shell) -> None:
+    (shell.folder / "root.json").write_text("{}")
+    code, _, err = shell.run("key", "retire", "--root", "root.json", "--key", "-zX3_root")
+    assert (code, "the root key cannot be read from that file" in err) == (1, True), err

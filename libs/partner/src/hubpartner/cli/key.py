@@ -25,7 +25,8 @@ def app() -> None:
 
 
 @app.command("retire")
-@click.argument("key_id", required=False)
+# An option, because one key id in 64 begins with a hyphen and would be read as an option
+@click.option("--key", "key_id", metavar="KEY_ID", help="Another of your keys than this profile's")
 @click.option(
     "--root",
     type=ExistingFile,
@@ -42,7 +43,7 @@ def app() -> None:
 def retire_key(
     context: click.Context, key_id: str | None, root: Path, compromised_since: str | None
 ) -> None:
-    """Retire a signing key: this profile's, or that of KEY_ID.
+    """Retire a signing key: this profile's, or the one that --key names.
 
     Whatever it signed since that time is set aside; what it signed before stays valid. If no other
     key is left, a new one is made, and this profile signs with it from now on.
