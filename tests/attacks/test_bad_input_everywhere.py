@@ -60,6 +60,11 @@ WRONG: dict[str, dict[str, Any]] = {
         "reason": 7,
     },
     "POST /v1/referrals/{referral_id}/vetoes/{veto_id}/liftings": {"reasonCode": 7, "reason": []},
+    "POST /v1/case-vetoes/{veto_id}/liftings": {
+        "referralId": MARKER,
+        "reasonCode": 7,
+        "reason": [],
+    },
     "POST /v1/veto-liftings/{lifting_id}/confirmation": {"reasonCode": 7, "reason": []},
     "POST /v1/veto-liftings/{lifting_id}/refusal": {"reasonCode": 7, "reason": []},
     "POST /v1/second-looks/{look_id}/outcome": {"outcome": MARKER, "reasonCode": 7, "reason": []},

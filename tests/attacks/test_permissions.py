@@ -197,6 +197,7 @@ READS = {
     "referral": {
         "GET /v1/referrals/{referral_id}",
         "GET /v1/referrals/{referral_id}/vetoes",
+        "GET /v1/case-vetoes",
         "GET /v1/veto-liftings",
         "GET /v1/veto-liftings/{lifting_id}",
     },

@@ -42,7 +42,8 @@ async def post(
     hub: InnerHub, path: str, who: dict[str, Any], body: dict[str, Any], **changes: Any
 ) -> httpx2.Response:
     """A person's act."""
-    scope = "referral.write" if path.endswith("liftings") else "case.write"
+    officers = path.startswith("/v1/case-vetoes")
+    scope = "referral.write" if path.endswith("liftings") and not officers else "case.write"
     key = changes.pop("key", None)
     given = token(hub, who, scope, **changes)
     return await hub.call(POLICE, "POST", "referral", path, token=given, json=body, key=key)
@@ -209,6 +210,36 @@ async def test_a_barred_sender_finds_nothing_like_a_stranger(hub: InnerHub) -> N
     listed = await hub.call(HOUSING, "GET", "referral", "/v1/referrals", scope="referral.read")
     assert referral["referralId"] not in listed.text
     assert (await hub.submit(body, HOUSING, path=f"{path}/vetoes", key=key)).status_code == 404
+
+
+async def test_a_sender_that_barred_itself_is_let_back_in_by_two_officers(hub: InnerHub) -> None:
+    answer = await hub.submit({**FULL, "externalReference": f"T-{opaque(9)}"}, HOUSING)
+    referral_id = answer.json()["referralId"]
+    own = f"/v1/referrals/{referral_id}"
+    body = {"kind": "conflict", "agency": HOUSING, "reasonCode": "declared", "reason": WORDS}
+    made = await hub.submit(body, HOUSING, path=f"{own}/vetoes")
+    veto_id = made.json()["vetoId"]
+    looked = f"/v1/case-vetoes?referralId={referral_id}"
+    for who in (NADIA, JESS):
+        read = token(hub, who, "case.read")
+        problem(await hub.call(POLICE, "GET", "referral", looked, token=read), 403, "forbidden")
+    seen = await hub.call(POLICE, "GET", "referral", looked, token=token(hub, OWEN, "case.read"))
+    assert veto_id in {each["vetoId"] for each in seen.json()["vetoes"]}
+    path, asks = f"/v1/case-vetoes/{veto_id}/liftings", {**LIFT, "referralId": referral_id}
+    old = int(CLOCK.now().timestamp()) - 901
+    problem(await post(hub, path, OWEN, asks, auth_time=old), 401, "step-up-required")
+    problem(await post(hub, path, NADIA, asks), 403, "forbidden")
+    key = opaque()
+    asked = await post(hub, path, OWEN, asks, key=key)
+    assert asked.status_code == 201, asked.text
+    again = await post(hub, path, OWEN, asks, key=key)
+    assert (again.json(), again.headers["idempotency-replayed"]) == (asked.json(), "true")
+    problem(await post(hub, path, GRACE, asks), 409, "conflict")
+    confirmation = f"/v1/veto-liftings/{asked.json()['liftingId']}/confirmation"
+    problem(await post(hub, confirmation, OWEN, LIFT), 403, "second-person-needed")
+    assert (await post(hub, confirmation, GRACE, LIFT)).status_code == 201
+    back = await hub.call(HOUSING, "GET", "referral", own, scope="referral.read")
+    assert back.status_code == 200
 
 
 async def test_words_and_people_stay_out_of_lines_and_spans(hub: InnerHub) -> None:

@@ -47,8 +47,8 @@ from tests.support.referral_fakes import (
     granted,
     person,
 )
-from tests.support.referral_fakes import Held as ReferralHeld
 from tests.support.referral_forms import full
+from tests.support.referral_held import Held as ReferralHeld
 from tests.support.referral_look_fakes import FakeSecondLooks
 from tests.support.referral_ports import READ, store
 
@@ -192,6 +192,16 @@ async def test_a_barred_agency_finds_its_own_case_nowhere_until_the_bar_is_lifte
     await store.write(change(made.case, barred, who))
     assert await store.write(found) == [False] * 4
     assert await store.write(lambda tx: tx.cases.authorised(OFFICER, case_id)) is not None
+
+    def by_referral(someone: Any, referral_id: UUID = made.referral.referral_id) -> Any:
+        return lambda tx: tx.cases.of_referral(someone, referral_id)
+
+    theirs = person("ida", agency, "privacy_officer", "case.read")
+    assert (await store.write(by_referral(OFFICER))).case_id == case_id
+    for someone in (theirs, who, granted(), SHARING_CHECKS):
+        assert await store.write(by_referral(someone)) is None
+    assert await store.write(by_referral(OFFICER, uuid7())) is None
+    assert await store.write(lambda tx: tx.cases.authorised(theirs, case_id)) is None
     await store.write(change(barred, barred.lift(bar.marking_id, AT), OFFICER))
     assert await store.write(found) == [True] * 4
 

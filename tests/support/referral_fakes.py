@@ -2,14 +2,13 @@
 
 import unicodedata
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal, TypeVar
 from uuid import UUID
 
 from common.access import Granted, Principal, grant
 from common.attempts import Answer, Attempt
-from common.events.case import CaseSnapshot
 from common.sealed import SubjectErased
 from common.testing import ManualClock
 from hubformats.audit_record import AuditEntry
@@ -32,8 +31,9 @@ from referral.sent.model import IndexedBatch, SentPage, SentReferral, Wanted
 from referral.vetoes.model import Lifting, LiftingOver, LiftState
 from referral.vetoes.use_cases import VetoContext
 from referral.wiring import rule_book, veto_rules
-from tests.support.answers import Answers, once
-from tests.support.referral_look_fakes import FakeSecondLooks, Told
+from tests.support.answers import once
+from tests.support.referral_held import Held, OpenAlarm
+from tests.support.referral_look_fakes import FakeSecondLooks
 
 T = TypeVar("T")
 POLICE, HOUSING = "northmoor-police", "northmoor-housing"
@@ -65,55 +65,6 @@ SHARING_CHECKS = granted("svc:sharing", "case.read", "svc-sharing")
 """The grant under which sharing checks a release."""
 
 
-@dataclass
-class Held:
-    """What the fakes hold, so that a failed transaction can be undone."""
-
-    cases: dict[UUID, Case] = field(default_factory=dict)
-    outlines: dict[tuple[UUID, int], CaseOutline] = field(default_factory=dict)
-    """Each version's, since a proof opens the outline of its own version."""
-    referrals: dict[UUID, Referral] = field(default_factory=dict)
-    outcomes: dict[tuple[UUID, str], Outcome] = field(default_factory=dict)
-    waiting: dict[tuple[UUID, int], CaseSnapshot] = field(default_factory=dict)
-    published: list[CaseSnapshot] = field(default_factory=list)
-    refused: dict[UUID, "OpenAlarm"] = field(default_factory=dict)
-    answers: Answers = field(default_factory=dict)
-    entries: list[AuditEntry] = field(default_factory=list)
-    liftings: dict[UUID, Lifting] = field(default_factory=dict)
-    looks: list[Told] = field(default_factory=list)
-    erased: set[UUID] = field(default_factory=set)
-    """Cases and people whose keys were destroyed."""
-    not_indexed: set[UUID] = field(default_factory=set)
-    """Referrals from before references were indexed."""
-
-    def copy(self) -> "Held":
-        """The same things in containers of their own."""
-        return Held(
-            dict(self.cases),
-            dict(self.outlines),
-            dict(self.referrals),
-            dict(self.outcomes),
-            dict(self.waiting),
-            list(self.published),
-            dict(self.refused),
-            dict(self.answers),
-            list(self.entries),
-            dict(self.liftings),
-            list(self.looks),
-            set(self.erased),
-            set(self.not_indexed),
-        )
-
-
-@dataclass(frozen=True)
-class OpenAlarm:
-    """One refused intake."""
-
-    agency: str
-    shown: RefusedIntake
-    marks: IntakeMarks
-
-
 def _same(reference: str) -> str:
     folded = unicodedata.normalize("NFKC", reference).casefold()
     return unicodedata.normalize("NFKC", folded).strip()
@@ -140,10 +91,18 @@ class FakeCases:
             return None
         agency, relation = granted.principal.agency, relation_of(granted)
         sent = {r.case_id for r in self.held.referrals.values() if r.agency == agency}
-        is_sender = case_id in sent and agency not in case.outline.barred
-        if relation is Relation.SENDER and not is_sender:
+        if agency in case.outline.barred:
+            return None
+        if relation is Relation.SENDER and case_id not in sent:
             return None
         return authorise(case_id, case.outline.version, agency, relation)
+
+    def of_referral(self, granted: Granted, referral_id: UUID) -> AuthorisedCase | None:
+        """For officers alone."""
+        found = self.held.referrals.get(referral_id)
+        if found is None or relation_of(granted) is not Relation.PRIVACY_OFFICER:
+            return None
+        return self.authorised(granted, found.case_id)
 
     def outline(self, proof: AuthorisedCase) -> CaseOutline:
         """As it stood when the proof was made."""

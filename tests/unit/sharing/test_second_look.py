@@ -198,6 +198,7 @@ def test_the_table_ends_what_it_closes_and_every_step_up_act_has_a_clock() -> No
 FILED = {
     "release_in_emergency": Act.EMERGENCY_RELEASE,
     "ask_lifting": Act.VETO_LIFTING_ASKED,
+    "ask_case_lifting": Act.VETO_LIFTING_ASKED,
     "confirm_lifting": Act.VETO_LIFTED,
 }
 """Which item each act that asks for a fresh sign-in files."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from common.access import SECOND_FACTOR, Permission
 
+_OFFICERS: Final = frozenset({"privacy_officer"})
 SECOND_PERSONS: Final = frozenset({"idva_manager", "marac_coordinator", "privacy_officer"})
 """Roles that may answer as the second person; which case and veto, `vetoes.model.RIGHTS` says."""
 _FRESH: Final = timedelta(minutes=15)
@@ -23,6 +24,15 @@ ACTIONS: Final[Mapping[str, Permission]] = {
     "read_veto_reasons": Permission("directory.read", "operation"),
     "ask_lifting": Permission(
         "referral.write", "alteration", person=True, acr=SECOND_FACTOR, step_up=_FRESH
+    ),
+    "read_case_vetoes": Permission("case.read", "consultation", person=True, roles=_OFFICERS),
+    "ask_case_lifting": Permission(
+        "case.write",
+        "alteration",
+        person=True,
+        roles=_OFFICERS,
+        acr=SECOND_FACTOR,
+        step_up=_FRESH,
     ),
     "see_liftings": Permission("case.read", "consultation", person=True, roles=SECOND_PERSONS),
     "confirm_lifting": Permission(

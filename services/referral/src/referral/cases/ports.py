@@ -35,6 +35,12 @@ class Cases(Protocol):
         """
         ...
 
+    def of_referral(self, granted: Granted, referral_id: UUID) -> AuthorisedCase | None:
+        """Look the case of any agency's referral up for a privacy officer; for others there is
+        none, and for an officer whose agency is barred from it.
+        """
+        ...
+
     def outline(self, proof: AuthorisedCase) -> CaseOutline:
         """Open the outline as it stood when the proof was made.
 

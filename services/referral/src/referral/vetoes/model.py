@@ -30,14 +30,18 @@ class Rights:
     asks: frozenset[Relation]
     confirms: frozenset[Relation]
     another_agency: bool
-    """Whether who confirms must work for another agency than who asked."""
+    """Whether who confirms must work for another agency than a sender who asked.
+
+    An officer who asks sent nothing of the case, so another officer confirms.
+    """
 
 
 _SENDER: Final = frozenset({Relation.SENDER})
 _OFFICER: Final = frozenset({Relation.PRIVACY_OFFICER})
-_OUTSIDE: Final = Rights(_SENDER, _SENDER, _OFFICER, another_agency=True)
+_ASKS: Final = _SENDER | _OFFICER
+_OUTSIDE: Final = Rights(_SENDER, _ASKS, _OFFICER, another_agency=True)
 RIGHTS: Final[Mapping[VetoKind, Rights]] = {
-    VetoKind.MUST_NOT_DISCLOSE: Rights(_SENDER, _SENDER, _SENDER | _OFFICER, another_agency=False),
+    VetoKind.MUST_NOT_DISCLOSE: Rights(_SENDER, _ASKS, _SENDER | _OFFICER, another_agency=False),
     VetoKind.LOCATION_SHIELD: _OUTSIDE,
     VetoKind.CONFLICT: _OUTSIDE,
     VetoKind.EMPLOYEE_SUBJECT: _OUTSIDE,
@@ -45,6 +49,17 @@ RIGHTS: Final[Mapping[VetoKind, Rights]] = {
     VetoKind.LEGAL_HOLD: _OUTSIDE,
 }
 """Narrowing acts at once and needs one. Widening waits for a second person (design 13.1, 8.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfficersCase:
+    """A case as a privacy officer names it, by a referral of whichever agency."""
+
+    referral_id: UUID
+
+
+CaseName = UUID | OfficersCase
+"""How a caller names a case: by a referral of its own agency, or as a privacy officer does."""
 
 
 class ReasonUnknown(ValueError):
@@ -137,6 +152,8 @@ class Lifting:
     state: LiftState = LiftState.ASKED
     settled_by: Party | None = None
     settled_at: datetime | None = None
+    asked_as: Relation = Relation.SENDER
+    """The relation by which it was asked for."""
 
     def waits(self, now: datetime) -> bool:
         """Tell whether a second person may still settle it."""
@@ -158,7 +175,8 @@ class Lifting:
     def _is_second(self, by: Party) -> bool:
         if by.subject == self.asked_by.subject:
             return False
-        return not RIGHTS[self.kind].another_agency or by.agency != self.asked_by.agency
+        another = RIGHTS[self.kind].another_agency and self.asked_as is Relation.SENDER
+        return not another or by.agency != self.asked_by.agency
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,7 @@ def _lifting(row: Mapping[str, Any], key: SubjectKey) -> Lifting:
         state=LiftState(row["state"]),
         settled_by=None if raw["settled_by"] is None else Party(**raw["settled_by"]),
         settled_at=row["settled_at"],
+        asked_as=Relation(raw.get("asked_as", Relation.SENDER)),
     )
 
 
@@ -170,6 +171,7 @@ def _detail(lifting: Lifting) -> dict[str, Any]:
         "asked_by": _party(lifting.asked_by),
         "grounds": {"code": lifting.grounds.code, "words": lifting.grounds.words},
         "settled_by": None if settled is None else _party(settled),
+        "asked_as": lifting.asked_as.value,
     }
 
 

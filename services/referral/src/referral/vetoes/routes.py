@@ -6,27 +6,29 @@ from functools import partial
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from common.access import Granted
 from common.attempts import Answer
+from common.audit_trail import AuditTrail
 from common.problems import Fault, Problem, define
 from common.web import documents
 from common.web.app import Answers
 from common.web.idempotency import idempotent
 from common.web.provided import gathered, provided
-from referral.cases.use_cases import answer_again
 from referral.depends import ContextDep, Once, TrailDep, guard, refuse_on_backlog
 from referral.risk.model import AreaRules
 from referral.vetoes import use_cases
 from referral.vetoes.model import (
     AlreadyAsked,
+    CaseName,
     Grounds,
     LiftingNotFound,
     LiftingOver,
     LiftStep,
     NotEntitled,
+    OfficersCase,
     ReasonUnknown,
     SecondPersonNeeded,
     VetoNotFound,
@@ -34,6 +36,7 @@ from referral.vetoes.model import (
 )
 from referral.vetoes.ports import VetoStore, VetoTx
 from referral.vetoes.schemas import (
+    CaseLiftingIn,
     GroundsIn,
     LiftingOut,
     LiftingSettledOut,
@@ -75,12 +78,15 @@ PROBLEMS: Final[Answers] = {
 }
 
 vetoes = APIRouter(prefix="/v1/referrals", tags=["markings"])
+case_vetoes = APIRouter(prefix="/v1/case-vetoes", tags=["markings"])
 liftings = APIRouter(prefix="/v1/veto-liftings", tags=["markings"])
 reasons = APIRouter(prefix="/v1", tags=["lists"])
 
 SetVeto = Annotated[Granted, guard.action("set_veto")]
 ReadVetoes = Annotated[Granted, guard.action("read_vetoes")]
 AskLifting = Annotated[Granted, guard.action("ask_lifting")]
+ReadCaseVetoes = Annotated[Granted, guard.action("read_case_vetoes")]
+AskCaseLifting = Annotated[Granted, guard.action("ask_case_lifting")]
 SeeLiftings = Annotated[Granted, guard.action("see_liftings")]
 ConfirmLifting = Annotated[Granted, guard.action("confirm_lifting")]
 RefuseLifting = Annotated[Granted, guard.action("refuse_lifting")]
@@ -126,11 +132,7 @@ async def read_vetoes(
     referral_id: UUID, granted: ReadVetoes, trail: TrailDep, parts: PartsDep
 ) -> VetoesOut:
     """The vetoes in force, and what was asked about them. The read is in the audit log first."""
-    refuse_on_backlog(trail)
-    found = await parts.store.write(
-        lambda tx: use_cases.vetoes_of(tx, granted, referral_id, parts.given)
-    )
-    return vetoes_out(found, granted, parts.context)
+    return await _read_vetoes(referral_id, granted, trail, parts)
 
 
 @vetoes.post(
@@ -149,16 +151,44 @@ async def ask_lifting(
     parts: PartsDep,
 ) -> Response:
     """A named person, freshly signed in, asks. The veto stays until a second person confirms."""
-
-    def work(tx: VetoTx) -> Answer:
-        asked = use_cases.ask_lifting(
-            tx, granted, referral_id, veto_id, _grounds(body), parts.given
-        )
-        return Answer(201, lifting_out(asked, granted).model_dump(mode="json"))
-
+    work = partial(
+        _asked, case=referral_id, veto_id=veto_id, body=body, granted=granted, parts=parts
+    )
     return await idempotent(
         parts.store.write, attempt, work, again=_again(granted, referral_id, parts)
     )
+
+
+@case_vetoes.get("", summary="Read the vetoes on a case as a privacy officer")
+async def read_case_vetoes(
+    referral_id: Annotated[
+        UUID, Query(alias="referralId", description="A referral of the case, of any agency")
+    ],
+    granted: ReadCaseVetoes,
+    trail: TrailDep,
+    parts: PartsDep,
+) -> VetoesOut:
+    """The vetoes in force on any agency's case, and what was asked about them. No facts."""
+    return await _read_vetoes(OfficersCase(referral_id), granted, trail, parts)
+
+
+@case_vetoes.post(
+    "/{veto_id}/liftings",
+    status_code=201,
+    summary="Ask to lift a veto as a privacy officer",
+    response_model=LiftingOut,
+    openapi_extra=documents.problems(409),
+)
+async def ask_case_lifting(
+    veto_id: UUID, body: CaseLiftingIn, granted: AskCaseLifting, attempt: Once, parts: PartsDep
+) -> Response:
+    """For an agency that cannot ask itself, above all one that a veto keeps out of its own case.
+
+    The veto stays until another privacy officer confirms.
+    """
+    case = OfficersCase(body.referral_id)
+    work = partial(_asked, case=case, veto_id=veto_id, body=body, granted=granted, parts=parts)
+    return await idempotent(parts.store.write, attempt, work, again=_again(granted, case, parts))
 
 
 @liftings.get("", summary="List liftings that wait for a second person")
@@ -224,6 +254,27 @@ async def read_veto_reasons(
     return reasons_out(parts.given.rules_for(rules.home_area))
 
 
+async def _read_vetoes(
+    case: CaseName, granted: Granted, trail: AuditTrail, parts: VetoParts
+) -> VetoesOut:
+    refuse_on_backlog(trail)
+    found = await parts.store.write(lambda tx: use_cases.vetoes_of(tx, granted, case, parts.given))
+    return vetoes_out(found, granted, parts.context)
+
+
+def _asked(
+    tx: VetoTx,
+    *,
+    case: CaseName,
+    veto_id: UUID,
+    body: GroundsIn,
+    granted: Granted,
+    parts: VetoParts,
+) -> Answer:
+    asked = use_cases.ask_lifting(tx, granted, case, veto_id, _grounds(body), parts.given)
+    return Answer(201, lifting_out(asked, granted).model_dump(mode="json"))
+
+
 def _settled(
     tx: VetoTx,
     *,
@@ -240,9 +291,9 @@ def _settled(
     return Answer(201, shown.model_dump(mode="json"))
 
 
-def _again(granted: Granted, referral_id: UUID, parts: VetoParts) -> Callable[..., None]:
+def _again(granted: Granted, case: CaseName, parts: VetoParts) -> Callable[..., None]:
     def record(tx: VetoTx, _answer: Answer) -> None:
-        answer_again(tx, granted, referral_id, parts.context)
+        use_cases.answer_again(tx, granted, case, parts.given)
 
     return record
 
@@ -251,4 +302,4 @@ def _grounds(body: GroundsIn) -> Grounds:
     return Grounds(body.reason_code, body.reason)
 
 
-ROUTERS: Final = (vetoes, liftings, reasons)
+ROUTERS: Final = (vetoes, case_vetoes, liftings, reasons)

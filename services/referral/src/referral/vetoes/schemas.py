@@ -28,6 +28,12 @@ class GroundsIn(ApiModel):
     reason: Reason = Field(min_length=1, max_length=2_000, description="In words. Kept sealed")
 
 
+class CaseLiftingIn(GroundsIn):
+    """Why a veto can be lifted, and on which case it stands."""
+
+    referral_id: UUID = Field(description="A referral of the case, of any agency")
+
+
 class VetoIn(GroundsIn):
     """A veto: of which kind, against whom, and for what; `*` means everybody or everything."""
 

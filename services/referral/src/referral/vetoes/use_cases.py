@@ -9,13 +9,14 @@ from common.access import Granted
 from common.events.case import Marking
 from hubformats.audit_record import Account, Actor, AuditEntry
 from hubformats.ids import uuid7
-from referral.cases.model.authority import AuthorisedCase
+from referral.cases.model.authority import AuthorisedCase, Relation
 from referral.cases.model.case import CaseOutline
 from referral.cases.use_cases import AgencyUnknown, CaseNotFound
 from referral.context import AgencyDirectory, Context, actor_of
 from referral.vetoes.model import (
     RIGHTS,
     AlreadyAsked,
+    CaseName,
     Grounds,
     Lifting,
     LiftingNotFound,
@@ -128,15 +129,15 @@ def set_veto(
     return known or veto, version
 
 
-def vetoes_of(tx: VetoTx, granted: Granted, referral_id: UUID, given: VetoContext) -> CaseVetoes:
-    """Read the vetoes in force on the sender's own case, and record the read.
+def vetoes_of(tx: VetoTx, granted: Granted, case: CaseName, given: VetoContext) -> CaseVetoes:
+    """Read the vetoes in force on a case for its sender or an officer, and record the read.
 
     Raises CaseNotFound.
     """
-    proof = _own(tx, granted, referral_id)
+    proof = _found(tx, granted, case)
     found = CaseVetoes(proof.case_id, tx.cases.outline(proof), tx.liftings.of_case(proof))
     context = given.context
-    entry = context.entry("consultation", granted, proof.case_id, referral_id, proof.version)
+    entry = context.entry("consultation", granted, proof.case_id, _referral(case), proof.version)
     tx.record(replace(entry, field_set="marking"))
     return found
 
@@ -144,22 +145,24 @@ def vetoes_of(tx: VetoTx, granted: Granted, referral_id: UUID, given: VetoContex
 def ask_lifting(
     tx: VetoTx,
     granted: Granted,
-    referral_id: UUID,
+    case: CaseName,
     veto_id: UUID,
     grounds: Grounds,
     given: VetoContext,
 ) -> Lifting:
     """Ask to lift a veto, which stays until a second person has confirmed.
 
+    A privacy officer asks where the sender cannot, above all where it is barred itself; one whose
+    own agency sent the case asks as its sender.
     Raises CaseNotFound, VetoNotFound, NotEntitled, AlreadyAsked, ReasonUnknown.
     """
-    proof = _own(tx, granted, referral_id)
+    proof = _found(tx, granted, case)
     outline = tx.cases.outline(proof)
     veto = outline.veto(veto_id)
     if veto is None:
         raise VetoNotFound
     kind, now = VetoKind(veto.kind), given.context.clock.now()
-    if proof.relation not in RIGHTS[kind].asks:
+    if proof.relation not in RIGHTS[kind].asks or _is_officer_of_sender(proof, outline):
         raise NotEntitled
     rules = given.rules_for(outline.area)
     rules.check_lifting(grounds.code)
@@ -174,11 +177,22 @@ def ask_lifting(
         grounds=grounds,
         asked_at=now,
         lapses_at=now + rules.waits,
+        asked_as=proof.relation,
     )
     tx.liftings.add(proof, lifting)
     tx.second_looks.file(lifting, "veto_lifting_asked", grounds.code, now)
     tx.record(_of_lifting(given.context, granted, proof, lifting, grounds))
     return lifting
+
+
+def answer_again(tx: VetoTx, granted: Granted, case: CaseName, given: VetoContext) -> None:
+    """Record that the stored answer to an earlier request leaves once more.
+
+    Raises CaseNotFound.
+    """
+    proof, context = _found(tx, granted, case), given.context
+    entry = context.entry("consultation", granted, proof.case_id, _referral(case), proof.version)
+    tx.record(replace(entry, reason_code="repeated-answer"))
 
 
 def waiting_liftings(tx: VetoTx, granted: Granted, given: VetoContext) -> tuple[ShownLifting, ...]:
@@ -273,6 +287,24 @@ def _own(tx: VetoTx, granted: Granted, referral_id: UUID) -> AuthorisedCase:
     if found is None:
         raise CaseNotFound
     return found.case
+
+
+def _found(tx: VetoTx, granted: Granted, case: CaseName) -> AuthorisedCase:
+    if isinstance(case, UUID):
+        return _own(tx, granted, case)
+    proof = tx.cases.of_referral(granted, case.referral_id)
+    if proof is None:
+        raise CaseNotFound
+    return proof
+
+
+def _referral(case: CaseName) -> UUID:
+    return case if isinstance(case, UUID) else case.referral_id
+
+
+def _is_officer_of_sender(proof: AuthorisedCase, outline: CaseOutline) -> bool:
+    senders = {origin.agency for origin in outline.origins}
+    return proof.relation is Relation.PRIVACY_OFFICER and proof.agency in senders
 
 
 def _related(tx: VetoTx, granted: Granted, lifting_id: UUID) -> AuthorisedCase | None:

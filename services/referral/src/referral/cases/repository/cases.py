@@ -43,6 +43,8 @@ _NEW_CASE = Prepared(insert(_CASE), "id", "area", "version", "head_ct", "changed
 _NEW_FACTS = Prepared(insert(_FACTS), *_FACTS.c.keys())
 _FOUND = select(_CASE.c.version, _CASE.c.head_ct).where(_CASE.c.id == bindparam("b_case"))
 _FOR_ANY_CASE = Prepared(_FOUND)
+_FOR_OFFICER = Prepared(_FOUND.where(not_barred(_CASE.c.id, bindparam("officers"))))
+_CASE_OF = Prepared(select(_REFERRAL.c.case_id).where(_REFERRAL.c.id == bindparam("b_referral")))
 _FOR_SENDER = Prepared(
     _FOUND.where(
         select(_REFERRAL.c.id)
@@ -89,12 +91,21 @@ class SqlCases:
         relation, agency = relation_of(granted), granted.principal.agency
         if relation is Relation.SENDER:
             found = _FOR_SENDER.run(self._conn, {"b_case": case_id, "sender": agency})
+        elif relation is Relation.PRIVACY_OFFICER:
+            found = _FOR_OFFICER.run(self._conn, {"b_case": case_id, "officers": agency})
         else:
             found = _FOR_ANY_CASE.run(self._conn, {"b_case": case_id})
         row = found.first()
         if row is None:
             return None
         return authorise(case_id, row.version, agency, relation, row.head_ct)
+
+    def of_referral(self, granted: Granted, referral_id: UUID) -> AuthorisedCase | None:
+        """Find the case's id, then look as for any case."""
+        if relation_of(granted) is not Relation.PRIVACY_OFFICER:
+            return None
+        case_id = _CASE_OF.run(self._conn, {"b_referral": referral_id}).scalar_one_or_none()
+        return None if case_id is None else self.authorised(granted, case_id)
 
     def outline(self, proof: AuthorisedCase) -> CaseOutline:
         """Open what the proof carries."""
