@@ -101,6 +101,8 @@ class FakeHub:
     log_files: dict[str, str] = field(default_factory=dict)
     wrong_digest: bool = False
     deliveries: int = 1
+    kind: str = "disclosure"
+    answered_at: str = ""
     receipts: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     orders: list[dict[str, Any]] = field(default_factory=list)
@@ -219,9 +221,10 @@ class FakeHub:
     def _item(self) -> dict[str, Any]:
         return {
             "deliveryId": str(DELIVERY),
-            "kind": "disclosure",
+            "kind": self.kind,
             "state": "delivered",
             "deliveredAt": "2026-11-21T02:00:05Z",
+            "answeredAt": self.answered_at or None,
             "digest": digest(b"other" if self.wrong_digest else self.envelope),
             "envelopeBytes": b64u(self.envelope),
         }

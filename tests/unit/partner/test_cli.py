@@ -48,6 +48,19 @@ def test_the_inbox_for_programs(shell: Shell) -> None:
     )
 
 
+def test_the_list_says_what_takes_back_and_until_when_it_is_answered(shell: Shell) -> None:
+    made = draft()
+    made.content |= {"kind": "withdrawal", "sections": [], "answerBy": "2026-11-23T10:00:00Z"}
+    package = made.commit().package().model_copy(update={"kind": "withdrawal"})
+    shell.hub.envelope, shell.hub.kind = shell.parties.envelope(package), "withdrawal"
+    asked = f"TAKES BACK what came before, answer by 23 November 2026 at 10am; {PROVEN}"
+    assert asked in shell.run("inbox")[1]
+    shell.hub.answered_at = "2026-11-22T09:15:00Z"
+    assert "before, answered 22 November 2026 at 9:15am; proven" in shell.run("inbox")[1]
+    shell.hub.kind = "correction"
+    assert "corrects what came before" in shell.run("inbox")[1]
+
+
 def test_a_promise_is_not_verified_in_the_list(shell: Shell) -> None:
     shell.hub.envelope = shell.parties.envelope(draft().promised())
     (row,) = json.loads(shell.run("inbox", "--json")[1])["items"]

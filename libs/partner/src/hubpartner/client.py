@@ -38,6 +38,8 @@ class InboxItem:
     delivered_at: str
     digest: str
     envelope: bytes
+    answered_at: str = ""
+    """When its agency answered a correction or a withdrawal; empty until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +321,7 @@ def _item(raw: Mapping[str, Any]) -> InboxItem:
             raw["deliveredAt"],
             raw["digest"],
             envelope_of(raw),
+            raw.get("answeredAt") or "",
         )
     except (KeyError, ValueError):
         raise CallFailed("an item that is cut or changed") from None

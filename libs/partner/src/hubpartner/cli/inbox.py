@@ -67,7 +67,7 @@ def app(context: click.Context, as_json: bool, cursor: str | None, wait: int) ->
                 for row in found:
                     say(
                         f"{row['deliveryId']}  {row['state']:<12} "
-                        f"{row.get('caseReference', '-'):<18} {row['verdict']}"
+                        f"{row.get('caseReference', '-'):<18} {_said(row)}"
                     )
             rows += found
             after = page.cursor
@@ -218,6 +218,18 @@ def _count(rows: list[dict[str, Any]]) -> str:
     return f"{len(rows)} listed, the newest last; {unsaved} neither saved nor acknowledged."
 
 
+def _said(row: dict[str, Any]) -> str:
+    """Say what its proof is worth, after what it is where somebody must act otherwise on it."""
+    by = row.get("answerBy", "")
+    done = f", answered {when(row['answeredAt'])}" if row["answeredAt"] else ""
+    answer = done or (f", answer by {when(by)}" if by else "")
+    kinds = {
+        "withdrawal": f"TAKES BACK what came before{answer}; ",
+        "correction": f"corrects what came before{answer}; ",
+    }
+    return kinds.get(row["kind"], "") + str(row["verdict"])
+
+
 def _file(client: HubClient, delivery: Delivery) -> Path:
     """Choose where a delivery is saved when nobody says.
 
@@ -246,6 +258,7 @@ def _row(client: HubClient, item: InboxItem) -> dict[str, Any]:
         "kind": item.kind,
         "state": item.state,
         "deliveredAt": item.delivered_at,
+        "answeredAt": item.answered_at or None,
     }
     try:
         verdict = client.open(item).verdict
@@ -258,4 +271,6 @@ def _row(client: HubClient, item: InboxItem) -> dict[str, Any]:
         "clause": verdict.content["clause"]["id"],
         "index": verdict.index,
     }
+    if verdict.content.get("answerBy"):
+        known["answerBy"] = verdict.content["answerBy"]
     return {**row, **known, "verdict": standing(verdict), "verified": verdict.standing == "proven"}
