@@ -62,7 +62,7 @@ def test_without_a_pin_no_service_starts_outside_demo_mode(tmp_path: Path) -> No
 def test_with_a_wrong_pin_standalone_does_not_start(tmp_path: Path) -> None:
     given = {KID: OTHER, "HUB_DIR": str(tmp_path), "PORT": str(processes.free_port())}
     ran = _start(["-m", "standalone"], given)
-    assert ran.returncode == 1
+    assert ran.returncode == 2
     [sentence] = ran.stderr.splitlines()
     assert KID in sentence
     assert str(tmp_path) in sentence

@@ -301,6 +301,24 @@ async def test_a_long_topic_is_read_in_pieces_that_together_are_the_whole(
             pass
 
 
+async def test_a_topic_is_known_as_used_by_those_who_may_write_or_read_it(
+    harness: BusHarness,
+) -> None:
+    names = harness.names
+    writer, worker = await harness.connect(names.writer), await harness.connect(names.worker)
+    assert not await writer.used(names.main)
+    assert not await worker.used(names.main)
+    await writer.publish([message(names.main, "k", 1), message(names.closed, "k", 2)])
+    assert await writer.used(names.main)
+    assert await worker.used(names.main)
+    assert await writer.used(names.closed)
+    assert not await writer.used(names.bulk)
+    with pytest.raises(NotAllowed):
+        await worker.used(names.closed)
+    with pytest.raises((TopicUnknown, NotAllowed)):
+        await worker.used("no.such.topic")
+
+
 async def test_a_message_too_large_is_refused_and_nothing_of_its_call_is_stored(
     harness: BusHarness,
 ) -> None:

@@ -26,6 +26,16 @@ def opened(folder: Path) -> Keyring:
     return FileKeyring(folder, passphrase=None, open_allowed=True)
 
 
+async def nothing() -> str:
+    """Nothing else shows that the service ran."""
+    return ""
+
+
+async def heard() -> str:
+    """The bus holds what the service wrote."""
+    return "the bus holds what it wrote"
+
+
 async def used(url: str, keyring: Keyring) -> None:
     """A service runs once on the database."""
     clock = SystemClock()
@@ -42,14 +52,14 @@ async def test_a_used_keyring_takes_its_own_database_and_no_other(
     database_url: str, tmp_path: Path
 ) -> None:
     keyring, other = opened(tmp_path / "one"), opened(tmp_path / "two")
-    demand_same_database(database_url, keyring)
+    await demand_same_database(database_url, keyring, nothing)
     await used(database_url, keyring)
     await used(database_url, keyring)
-    demand_same_database(database_url, opened(tmp_path / "one"))
-    demand_same_database(database_url, other)
+    await demand_same_database(database_url, opened(tmp_path / "one"), heard)
+    await demand_same_database(database_url, other, heard)
     await used(f"sqlite:///{tmp_path}/other.db", other)
     with pytest.raises(StartRefused, match=r"is another one.*restore"):
-        demand_same_database(database_url, other)
+        await demand_same_database(database_url, other, nothing)
 
 
 async def test_an_empty_database_is_refused_beside_a_used_keyring(
@@ -58,7 +68,16 @@ async def test_an_empty_database_is_refused_beside_a_used_keyring(
     keyring = opened(tmp_path / "one")
     await used(f"sqlite:///{tmp_path}/first.db", keyring)
     with pytest.raises(StartRefused, match=r"is lost or empty.*restore"):
-        demand_same_database(database_url, keyring)
+        await demand_same_database(database_url, keyring, nothing)
+
+
+async def test_an_empty_database_is_refused_where_anything_else_was_used(
+    database_url: str, tmp_path: Path
+) -> None:
+    keyring = opened(tmp_path / "one")
+    with pytest.raises(StartRefused, match=r"is lost or empty, and the bus holds.*restore"):
+        await demand_same_database(database_url, keyring, heard)
+    await demand_same_database(database_url, keyring, nothing)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -69,7 +88,7 @@ async def test_a_damaged_file_is_refused_and_left_as_it_is(tmp_path: Path, damag
     DAMAGES[damage](file)
     before = file.read_bytes() if file.exists() else None
     with pytest.raises(Exception, match=r"lost or empty|damaged|not a database|malformed"):
-        demand_same_database(f"sqlite:///{file}", keyring)
+        await demand_same_database(f"sqlite:///{file}", keyring, nothing)
     assert (file.read_bytes() if file.exists() else None) == before
     shutil.copy(tmp_path / "backup", file)
-    demand_same_database(f"sqlite:///{file}", keyring)
+    await demand_same_database(f"sqlite:///{file}", keyring, nothing)

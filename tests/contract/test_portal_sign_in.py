@@ -166,6 +166,7 @@ async def trail(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     ring, http = keyring(keys().folder, "portal"), httpx2.AsyncClient()
     host = Host(settings_for(tmp_path), bus.door("portal"), clock, ring, http)
     frame = Frame("portal", host, TABLES)
+    await bus.start()
     await frame.open_database()
     await frame.trail.start()
 
@@ -178,6 +179,7 @@ async def trail(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     yield Trail(TrailRecorder(frame), written)
     await frame.trail.stop()
     await frame.database.stop()
+    await bus.stop()
 
 
 async def test_an_entry_is_durable_when_recording_returns(trail: Trail) -> None:

@@ -115,6 +115,10 @@ class FaultyBus:
         """See Bus.pieces."""
         return self._inner.pieces(topic, at_most=at_most)
 
+    async def used(self, topic: str) -> bool:
+        """See Bus.used."""
+        return await self._inner.used(topic)
+
     async def healthy(self) -> bool:
         """See Bus.healthy."""
         return await self._inner.healthy()

@@ -49,6 +49,7 @@ async def referral_harness(
             settings, bus=bus.door("referral"), clock=clock, keyring=keyring, http=http
         )
         frame = next(part for part in service._parts if isinstance(part, Frame))
+        await bus.start()
         await frame.open_database()
         await frame.trail.start()
         store = cast(ReferralStore, service.app.provisions.get(CaseStore))
@@ -57,3 +58,4 @@ async def referral_harness(
         finally:
             await frame.trail.stop()
             await frame.database.stop()
+            await bus.stop()

@@ -25,32 +25,41 @@ def free() -> int:
         return int(once.getsockname()[1])
 
 
-def started(monkeypatch: pytest.MonkeyPatch, folder: Path, port: int) -> str:
-    """Start the program; what it says on its way out."""
+def started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path, port: int
+) -> str:
+    """Start the program, which ends with status 1; what it says on its way out."""
     monkeypatch.setenv("PORT", str(port))
     monkeypatch.setenv("HUB_DIR", str(folder))
     with pytest.raises(SystemExit) as left:
         program.main()
-    return str(left.value.code)
+    assert left.value.code == 1
+    return capsys.readouterr().err
 
 
 def test_a_port_in_use_is_said_before_anything_is_made(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, listening: socket.socket
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    listening: socket.socket,
 ) -> None:
     port = listening.getsockname()[1]
-    said = started(monkeypatch, tmp_path, port)
+    said = started(monkeypatch, capsys, tmp_path, port)
     assert f"port {port} is in use; choose another: make run PORT=" in said
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_in_use_keeps_its_profiles(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    free: int,
 ) -> None:
     held = claim_folder(tmp_path)
     profile = tmp_path / "demo" / "northmoor-police.toml"
     profile.parent.mkdir()
     profile.write_text("of the running hub")
-    said = started(monkeypatch, tmp_path, free)
+    said = started(monkeypatch, capsys, tmp_path, free)
     held.release()
     assert (
         f"a hub is already running in {tmp_path} (or its bus is locked); stop it or choose "
@@ -74,7 +83,11 @@ def test_the_end_is_said(
 
 @pytest.mark.parametrize("kind", ["a file", "below a file", "lock is a folder"])
 def test_a_folder_that_cannot_be_used_is_said(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free: int, kind: str
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    free: int,
+    kind: str,
 ) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "hub" / LOCK).mkdir(parents=True)
@@ -83,7 +96,7 @@ def test_a_folder_that_cannot_be_used_is_said(
         "below a file": tmp_path / "file" / "hub",
         "lock is a folder": tmp_path / "hub",
     }[kind]
-    assert f"the folder {folder} cannot be used" in started(monkeypatch, folder, free)
+    assert f"the folder {folder} cannot be used" in started(monkeypatch, capsys, folder, free)
 
 
 async def test_a_bus_that_is_served_counts_as_a_running_hub(tmp_path: Path) -> None:

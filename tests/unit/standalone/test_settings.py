@@ -1,11 +1,13 @@
 """What standalone decides for each service, and what it says of a setting it cannot use."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from common.settings import SettingsError
-from hubformats.bootstrap import SERVICES
+from hubformats.bootstrap import FILE_NAME, SERVICES
+from identity.bootstrap.use_cases.create import create
 from standalone import __main__ as program
 from standalone.hub import ORDER, Place, settings_for
 
@@ -74,11 +76,29 @@ def test_a_port(monkeypatch: pytest.MonkeyPatch, port: str, number: int) -> None
 
 
 def test_a_bad_port_ends_the_program_with_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PORT", "eight")
     monkeypatch.setenv("HUB_DIR", str(tmp_path))
     with pytest.raises(SystemExit) as left:
         program.main()
-    assert left.value.code == "The hub did not start: PORT must be a number from 1 to 65535."
+    assert left.value.code == 2
+    said = capsys.readouterr().err
+    assert said == "The hub did not start: PORT must be a number from 1 to 65535.\n"
     assert not list(tmp_path.iterdir()), "nothing was made for a hub that cannot start"
+
+
+def test_a_bootstrap_file_that_is_refused_ends_the_program_with_status_3(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as once:
+        port = once.getsockname()[1]
+    monkeypatch.setenv("PORT", str(port))
+    monkeypatch.setenv("HUB_DIR", str(tmp_path))
+    create(tmp_path, dict.fromkeys(SERVICES, "http://127.0.0.1:1"))
+    (tmp_path / FILE_NAME).write_bytes(b"{}")
+    with pytest.raises(SystemExit) as left:
+        program.main()
+    assert left.value.code == 3
+    [said] = [line for line in capsys.readouterr().err.splitlines() if "did not start" in line]
+    assert f"the bootstrap file in {tmp_path} is refused (bootstrap-malformed)" in said

@@ -211,6 +211,13 @@ class Bus(Protocol):
         """The same records a few at a time. Close it when you have enough."""
         ...
 
+    async def used(self, topic: str) -> bool:
+        """Whether anything was ever stored there, kept or not; for who may write or read it.
+
+        Raises TopicUnknown, NotAllowed, BusUnavailable.
+        """
+        ...
+
     async def healthy(self) -> bool:
         """Whether the bus answers now and no consumption has failed for good.
 

@@ -173,6 +173,15 @@ class KafkaBus(Bus):
         except (KafkaError, TimeoutError) as error:
             raise _translated(error, "read") from None
 
+    async def used(self, topic: str) -> bool:
+        """See Bus.used: the ends of partitions stay when their records go."""
+        await self._require(await self._ready_producer(), topic)
+        try:
+            async with self._reader(topic) as reader, asyncio.timeout(_READ_SECONDS):
+                return any((await reader.end_offsets(list(reader.assignment()))).values())
+        except (KafkaError, TimeoutError) as error:
+            raise _translated(error, "read") from None
+
     async def healthy(self) -> bool:
         """See Bus.healthy: asks the cluster for metadata, so a dead sender or connection shows.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 import uvloop
@@ -18,7 +19,7 @@ from common.settings import Settings, SettingsError, StartRefused
 from common.web import correlation
 from common.web.connections import Limits, limited
 from common.web.service import settle_memory
-from hubformats.bootstrap import SERVICES, BootstrapRefused
+from hubformats.bootstrap import SERVICES
 from hubformats.clock import ClockRefused
 from standalone.claim import Taken, claim_folder, claim_port
 from standalone.hub import Place, assemble, settings_for
@@ -28,25 +29,28 @@ from standalone.welcome import welcome
 def main() -> None:
     """Read PORT and HUB_DIR, start, serve until interrupted.
 
-    Exit code 1 with a sentence for a bad setting, a port or a folder in use. The other codes
-    stand in docs/starting.md.
+    A refusal is one sentence, with its status of docs/starting.md. Only this program says 1, for a
+    port or a folder in use.
     """
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run())
-    except (SettingsError, ClockRefused, Taken) as error:
-        sys.exit(f"The hub did not start: {error}.")
+    except Taken as error:
+        _refuse(error, 1)
+    except (SettingsError, ClockRefused) as error:
+        _refuse(error, 2)
     except StartRefused as error:
-        sys.stderr.write(f"The hub did not start: {error}.\n")
-        sys.exit(error.status)
-    except BootstrapRefused as error:
-        why = f"the bootstrap file in {_folder()} is refused ({error.code})"
-        sys.exit(f"The hub did not start: {why}. Put back the one the operator signed.")
+        _refuse(error, error.status)
     except KeyboardInterrupt:
         print(
             f"\nThe hub is stopped. Its data stay in {_folder()}; make demo-reset deletes them.",
             flush=True,
         )
+
+
+def _refuse(error: Exception, status: int) -> NoReturn:
+    sys.stderr.write(f"The hub did not start: {error}.\n")
+    sys.exit(status)
 
 
 async def _run() -> None:

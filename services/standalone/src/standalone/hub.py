@@ -20,7 +20,7 @@ from common.keyring import FileKeyring
 from common.settings import Settings, SettingsError
 from common.web.service import Service
 from common.web.starting import refusal
-from hubformats.bootstrap import SERVICES, Bootstrap, BootstrapRefused
+from hubformats.bootstrap import SERVICES, Bootstrap
 from hubformats.clock import Clock, ClockRefused, SystemClock
 from identity.bootstrap.use_cases.create import create
 from standalone.bus import EmbeddedBus
@@ -156,8 +156,8 @@ async def assemble(
 
 
 def _said(failure: BaseException, settings: Settings) -> BaseException:
-    """What is told of a failure: settings and the bootstrap file have their own sentence."""
-    own = (SettingsError, BootstrapRefused, ClockRefused)
+    """What is told of a failure; a setting has its own sentence."""
+    own = (SettingsError, ClockRefused)
     if isinstance(failure, own) or not isinstance(failure, Exception):
         return failure
     return refusal(failure, settings)

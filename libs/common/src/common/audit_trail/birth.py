@@ -1,7 +1,9 @@
 """The mark by which a keyring knows the database that it was used with."""
 
+import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 from sqlalchemy import inspect, select
 
@@ -10,23 +12,31 @@ from common.database.engines import checked_url, place_of, reader_engine, sqlite
 from common.keyring import USED, Keyring
 from common.settings import StartRefused
 
+KEYRING_USED: Final = "its keyring has been used"
 
-def demand_same_database(url: str, keyring: Keyring) -> None:
+
+async def demand_same_database(
+    url: str, keyring: Keyring, trace: Callable[[], Awaitable[str]]
+) -> None:
     """Check that the database is sound, and the one that this keyring was used with.
 
-    A keyring that was never used knows none. Changes nothing. Raises StartRefused.
+    A keyring without a mark knows none: if the database is empty, `trace` says what else shows
+    that it was used. Changes nothing.
+
+    Raises StartRefused, and what `trace` raises.
     """
     born, parsed = keyring.known(USED), checked_url(url)
     path = sqlite_path(parsed)
     there = path is None or (path.exists() and path.stat().st_size > 0)
-    codes = _codes(url) if there else ()
-    if born is None or born in map(_mark, codes):
-        return
-    wrong = "is another one" if codes else "is lost or empty"
-    raise StartRefused(
-        f"the database {place_of(parsed)} {wrong}, and its keyring has been used: restore the "
-        "newest backup of this database; nothing begins anew beside a used keyring"
-    )
+    codes = await asyncio.to_thread(_codes, url) if there else ()
+    known = bool(codes) if born is None else born in map(_mark, codes)
+    used = "" if known else await trace() if born is None else KEYRING_USED
+    if used:
+        wrong = "is another one" if codes else "is lost or empty"
+        raise StartRefused(
+            f"the database {place_of(parsed)} {wrong}, and {used}: restore the newest backup of "
+            "this database; nothing begins anew beside what was used"
+        )
 
 
 def note_birth(keyring: Keyring, code: str) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import MetaData, Table
 from common import topics
 from common.access import Principal, Refusal
 from common.audit_trail import AuditTrail, audit_trail_tables, origin_of
-from common.audit_trail.birth import demand_same_database, note_birth
+from common.audit_trail.birth import KEYRING_USED, demand_same_database, note_birth
 from common.bus import Bus, Consumption
 from common.database import Database, migrate, shared_histories
 from common.directory import DirectoryKeys, DirectoryState, follow
@@ -206,10 +206,17 @@ class Frame:
             # Before anybody has a connection; a crash in between leaves the old schema whole.
             histories = history_of(self.service), *self._shared
             url = self.settings.database_url
-            await asyncio.to_thread(demand_same_database, url, self.keyring)
+            await demand_same_database(url, self.keyring, self._trace_of_use)
             await asyncio.to_thread(migrate, url, *histories)
             await self.database.start()
             self._opened = True
+
+    async def _trace_of_use(self) -> str:
+        """Say what shows that this service ran before, whatever its database holds."""
+        if any(key.begins for key in self.keyring.opening_keys(SERVICE_KEY).values()):
+            return KEYRING_USED  # the first key has no beginning, so this one was renewed
+        own = topics.AUDIT_RECEIPT if self.service == "audit" else topics.audit(self.service)
+        return f"the bus holds what it wrote ({own})" if await self.bus.used(own) else ""
 
     async def stop(self) -> None:
         """Stop consumers first, the database last."""

@@ -134,6 +134,10 @@ class EmbeddedBus(Bus):
                 yield [record for record in chunk if record.offset < end]
                 offset = chunk[-1].offset + 1
 
+    async def used(self, topic: str) -> bool:
+        """See Bus.used: the ends of partitions stay when their records go."""
+        return any(self._log.end(partition.id) for partition in self._topic(topic))
+
     async def healthy(self) -> bool:
         """See Bus.healthy: the last commit went through, or a write goes through now."""
         if self._pruner is None:
@@ -227,6 +231,13 @@ class EmbeddedHandle(Bus):
         """See Bus.pieces."""
         self._check_read((topic,))
         return self._bus.pieces(topic, at_most=at_most)
+
+    async def used(self, topic: str) -> bool:
+        """See Bus.used."""
+        spec = self._bus.specs.get(topic)
+        if spec is None or self._principal not in {*spec.producers, *spec.consumers}:
+            raise NotAllowed(f"{self._principal} may neither write nor read {topic}")
+        return await self._bus.used(topic)
 
     async def healthy(self) -> bool:
         """See Bus.healthy."""

@@ -1,0 +1,96 @@
+"""A service whose database is gone begins nothing anew, even beside a keyring that knows of no
+database, as those of earlier releases do: the bus remembers what it wrote."""
+
+import os
+import shutil
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from common import topics
+from common.keyring import USED
+from common.settings import StartRefused
+from deploy.stack.services import Stack
+from standalone.hub import ORDER, Place, assemble
+from tests.support.damage import emptied, lost
+from tests.support.hubs import wait_for
+from tests.support.inner_hub import BASE, inner_hub
+
+
+def own_topic(service: str) -> str:
+    """Where the service has written since its first start."""
+    return topics.AUDIT_RECEIPT if service == "audit" else topics.audit(service)
+
+
+def forget(keyring: Path) -> None:
+    """Take the mark out of a keyring, as if an earlier release had used it."""
+    (keyring / f"secret.{USED}").unlink()
+
+
+async def why_not(folder: Path) -> str:
+    """How a hub in this folder refuses to start."""
+    hub = await assemble(Place(folder, BASE))
+    with pytest.raises(StartRefused) as refused:
+        await hub.start()
+    assert refused.value.status == 3
+    return str(refused.value)
+
+
+async def test_the_bus_remembers_a_service_whose_database_and_mark_are_gone(tmp_path: Path) -> None:
+    async with inner_hub(tmp_path / "hub") as hub:
+        for service in ORDER:
+            await wait_for(partial(hub.frame(service).bus.used, own_topic(service)), bool)
+    for service in ORDER:
+        folder = tmp_path / service
+        shutil.copytree(tmp_path / "hub", folder)
+        forget(folder / "keyring" / service)
+        (lost if service != "portal" else emptied)(folder / service / f"{service}.db")
+        if service == "audit":
+            shutil.rmtree(folder / "audit" / "log")
+        said = await why_not(folder)
+        assert f"{service}.db is lost or empty" in said
+        assert own_topic(service) in said
+        assert "restore" in said
+
+
+async def test_a_keyring_of_before_goes_on_with_its_database(tmp_path: Path) -> None:
+    async with inner_hub(tmp_path):
+        pass
+    for service in ORDER:
+        forget(tmp_path / "keyring" / service)
+    async with inner_hub(tmp_path):
+        assert all((tmp_path / "keyring" / name / f"secret.{USED}").exists() for name in ORDER)
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+@pytest.mark.xdist_group("hub-stack")
+def test_kafka_remembers_a_service_whose_database_and_mark_are_gone(
+    hub_stack: Stack, tmp_path: Path
+) -> None:
+    url = hub_stack.postgres.database("portal-begun-anew")
+    given = hub_stack.environment("portal")
+    del given["HUB_DATABASE_URL_FILE"]
+    keyring = tmp_path / "keyring"
+    shutil.copytree(given["HUB_KEYRING_DIR"], keyring)
+    forget(keyring)
+    ran = subprocess.run(
+        [sys.executable, "-m", "portal"],
+        env={
+            **os.environ,
+            **given,
+            "HUB_DATABASE_URL": url,
+            "HUB_KEYRING_DIR": str(keyring),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 3
+    said = ran.stderr.splitlines()[-1]
+    assert "the database portal-begun-anew on 127.0.0.1 is lost or empty" in said
+    assert own_topic("portal") in said
