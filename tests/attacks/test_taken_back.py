@@ -101,7 +101,7 @@ async def test_without_an_answer_about_vetoes_nothing_is_shown(hub: Road) -> Non
         ):
             with pytest.raises(ProblemAnswer) as refused:
                 await look()
-            assert (refused.value.status, refused.value.code) == (503, "unavailable")
+            assert (refused.value.status, refused.value.code) == (503, "deliveries-unchecked")
             assert "Nothing is lost" in refused.value.detail
         assert (await hub.partner("northmoor-housing").inbox()).items == ()
     finally:
@@ -229,3 +229,28 @@ async def test_the_topic_copy_is_followed_by_a_withdrawal_that_asks_nothing(hub:
     assert (heard["state"], heard["answer"]) == ("withdrawn", None)
     said = await hub.partner(CARE).answer(told.delivery_id, "stopped_and_deleted")
     assert said["answer"] == "stopped_and_deleted"
+
+
+async def test_withdrawals_are_served_while_nobody_can_be_asked(hub: Road) -> None:
+    """They carry no fact: listed alone and read one by one, each look still in the log first."""
+    partner = hub.partner(IDVA)
+    start = (await partner.inbox(limit=100)).cursor
+    referral = await referred(hub, "NP-2026-bite-7")
+    await listed(hub, IDVA, start)
+    await forbid(hub, referral, IDVA)
+    told = await withdrawal(hub, IDVA, start)
+    await hub.services["referral"].pause()
+    try:
+        with pytest.raises(ProblemAnswer, match="deliveries-unchecked"):
+            await partner.inbox(cursor=start)
+        page = await partner.inbox(limit=100, withdrawals=True)
+        assert told.delivery_id in [item.delivery_id for item in page.items]
+        assert {item.kind for item in page.items} == {"withdrawal"}
+        assert (await partner.inbox(cursor=page.cursor, withdrawals=True)).items == ()
+        assert (await partner.delivery(told.delivery_id)).kind == "withdrawal"
+        assert (await hub.partner("northmoor-housing").inbox(withdrawals=True)).items == ()
+    finally:
+        await hub.services["referral"].resume()
+    for cursor, alone in ((page.cursor, False), (start, True)):
+        with pytest.raises(ProblemAnswer, match="invalid-cursor"):
+            await partner.inbox(cursor=cursor, withdrawals=alone)

@@ -243,6 +243,15 @@ async def test_the_inbox_is_listed_as_it_stands_over_many_pages(behind: Behind) 
     assert list(listed) == behind.services.deliveries.items, "the damaged one is listed too"
 
 
+async def test_withdrawals_are_listed_alone_while_nothing_else_may_be_shown(behind: Behind) -> None:
+    read, back = granted("read_deliveries"), replace(delivered(TWO), kind="withdrawal")
+    behind.services.deliveries.items = [delivered(ONE), back]
+    behind.services.deliveries.against = CallRefused(503, "deliveries-unchecked")
+    with pytest.raises(CallRefused, match="deliveries-unchecked"):
+        await behind.deliveries.waiting(read)
+    assert list(await behind.deliveries.waiting(read, withdrawals=True)) == [back]
+
+
 async def test_what_waits_for_the_audit_log_is_counted_on_both_sides(behind: Behind) -> None:
     assert await behind.deliveries.delays(granted("read_deliveries")) == Delays()
     waits = Delays(Delayed(1, 2, "2026-11-21T02:05:00Z"), Delayed(0, 1, "2026-11-21T02:06:00Z"))

@@ -5,14 +5,15 @@ from typing import Final
 import pytest
 
 from sharing.cases.model import Reason
-from sharing.disclosures.model.disclosure import Hold
+from sharing.content.model.projection import Kind
+from sharing.disclosures.model.disclosure import Disclosure, Hold
 from sharing.disclosures.model.evidence import Prepared, package
 from sharing.disclosures.ports import InboxWriter
 from sharing.inbox.ports import Inbox, InboxViews
 from sharing.inbox.repository import SqlInbox, SqlInboxViews
 from sharing.wiring import SqlTx
 from tests.support.port_suites import Held
-from tests.support.sharing_fakes import FakeInbox
+from tests.support.sharing_inbox_fake import FakeInbox
 from tests.support.sharing_ports import HOUR, HOUSING, IDVA, Ports, case_of
 from tests.support.snapshots import marking
 
@@ -81,6 +82,37 @@ async def test_nothing_is_sent_to_an_agency_without_a_key(ports: Ports) -> None:
     with pytest.raises(LookupError):
         await ports.store.write(send)
     ports.parties.opening[waiting.recipient] = key
+
+
+async def test_withdrawals_are_listed_alone_and_need_no_question(ports: Ports) -> None:
+    """No veto stands against one, so that it is shown also while nobody can be asked."""
+    now, own = ports.clock.now(), ports.context.own_work()
+    reader = ports.granted(IDVA, "disclosure.read")
+    before = await ports.store.write(lambda tx: tx.inbox.behind(reader, 0, 1_000, now))
+    place = before[-1].delivery.position if before else 0
+    kinds: tuple[Kind, ...] = ("disclosure", "withdrawal")
+    told, taken_back = [(await ports.take(case_of()))[IDVA] for _ in kinds]
+    for made, kind in zip((told, taken_back), kinds, strict=True):
+        await ports.change(made, made.prove(now).release(now, "kid"))
+
+        def send(tx: SqlTx, made: Disclosure = made, kind: Kind = kind) -> str:
+            found = tx.disclosures.authorised(own, made.id, Reason.RELEASE)
+            assert found is not None
+            sealed = package(Prepared(made, tx.disclosures.evidence(found)))
+            return tx.inbox.send(made, sealed, kind=kind, not_before=None)
+
+        await ports.store.write(send)
+    alone = await ports.store.write(lambda tx: tx.inbox.behind(reader, place, 1, now, "withdrawal"))
+    assert [each.delivery.delivery_id for each in alone] == [taken_back.id]
+    seen = await ports.store.read(
+        lambda view: (
+            view.inbox.waiting(IDVA, place, 1, now, "withdrawal"),
+            view.inbox.waiting(HOUSING, place, 1, now, "withdrawal"),
+            view.inbox.case_of(IDVA, told.id),
+            view.inbox.case_of(IDVA, taken_back.id),
+        )
+    )
+    assert seen == (frozenset({taken_back.case_id}), None, told.case_id, None)
 
 
 async def test_what_was_taken_back_is_in_no_list_and_can_still_be_signed_for(ports: Ports) -> None:

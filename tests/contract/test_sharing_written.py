@@ -31,10 +31,10 @@ from tests.support.sharing_decision_fakes import FakeDecisions
 from tests.support.sharing_fakes import (
     FakeCases,
     FakeDisclosures,
-    FakeInbox,
     FakeStore,
     FakeTx,
 )
+from tests.support.sharing_inbox_fake import FakeInbox
 from tests.support.sharing_outside_fakes import FakePromises
 from tests.support.sharing_ports import HOUSING, IDVA, POLICE, Ports, case_of
 from tests.support.snapshots import VICTIM

@@ -100,6 +100,8 @@ class FakeHub:
     answers: dict[str, tuple[int, dict[str, Any]]] = field(default_factory=dict)
     log_files: dict[str, str] = field(default_factory=dict)
     wrong_digest: bool = False
+    unchecked: bool = False
+    """Whether nobody can say which deliveries may be shown; withdrawals may."""
     deliveries: int = 1
     kind: str = "disclosure"
     answered_at: str = ""
@@ -147,6 +149,8 @@ class FakeHub:
         start, limit, wait = (
             int(params.get(name, "0").removeprefix("c-")) for name in ("cursor", "limit", "wait")
         )
+        if self.unchecked and params.get("kind") != "withdrawal":
+            return _json({"code": "deliveries-unchecked", "correlationId": "c"}, 503)
         if not 1 <= limit <= 100 or not 0 <= wait <= 30:
             return _json({"code": "validation-failed", "correlationId": "c"}, 422)
         end = min(start + limit, self.deliveries)

@@ -122,8 +122,10 @@ class MemoryDeliveries:
         """Have every item stand otherwise."""
         self.items = [replace(one, **changes) for one in self.items]
 
-    async def waiting(self, granted: Granted) -> Sequence[Waiting]:
+    async def waiting(self, granted: Granted, *, withdrawals: bool = False) -> Sequence[Waiting]:
         assert granted.scope == "disclosure.read"
+        if withdrawals:
+            return [one for one in self.items if one.withdrawal]
         if self.against is not None:
             raise self.against
         return list(self.items)
@@ -136,6 +138,8 @@ class MemoryDeliveries:
         assert granted.scope == "disclosure.read"
         self.done.append("fetched")
         found = self._item(delivery_id)
+        if self.against is not None and not found.withdrawal:
+            raise self.against
         if found.envelope is None:
             raise EnvelopeRefused("digest-mismatch")
         return Sealed(found, found.envelope)

@@ -112,7 +112,9 @@ class Services:
     async def _inbox(self, request: httpx2.Request) -> dict[str, Any]:
         asked = request.url.params
         start, limit = int(asked.get("cursor", "0")), int(asked["limit"])
-        listed = list(await self.deliveries.waiting(granted("read_deliveries")))
+        alone = {"withdrawal": True}.get(asked.get("kind", ""), False)
+        may = granted("read_deliveries")
+        listed = list(await self.deliveries.waiting(may, withdrawals=alone))
         page = listed[start : start + limit]
         return {"items": [_item(one) for one in page], "nextCursor": str(start + len(page))}
 

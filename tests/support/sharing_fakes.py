@@ -6,18 +6,16 @@ import copy
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from itertools import takewhile
 from typing import TypeVar
 from uuid import UUID
 
 from common.access import Granted
 from common.events import Event
 from common.events.case import CaseSnapshot
-from hubformats.agency_events import DisclosurePackage, Promise
+from hubformats.agency_events import Promise
 from hubformats.audit_record import AuditEntry, new_salt
-from hubformats.canonical import b64u, canonical
+from hubformats.canonical import canonical
 from hubformats.clock import Clock
-from hubformats.envelope import digest
 from hubformats.ids import uuid7
 from sharing.cases.model import (
     THIRD_PARTY,
@@ -29,7 +27,6 @@ from sharing.cases.model import (
     authorised_case,
 )
 from sharing.cases.ports import Withheld
-from sharing.content.model.projection import Kind
 from sharing.context import SERVICE, ContentGone, Record
 from sharing.delays.model import Delayed, Delays
 from sharing.directory.ports import Directory
@@ -46,9 +43,9 @@ from sharing.disclosures.model.disclosure import (
 )
 from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import Due, Stuck, Unproven
-from sharing.inbox.model import AuthorisedDelivery, Delivery, Shown, authorised_delivery
 from tests.support.look_fakes import FakeSecondLooks
 from tests.support.sharing_decision_fakes import FakeDecisions
+from tests.support.sharing_inbox_fake import FakeInbox
 from tests.support.sharing_kept import Kept
 
 T = TypeVar("T")
@@ -326,100 +323,6 @@ class FakeDisclosures:
     def _urgent(self, one: Disclosure) -> bool:
         found = self._kept.snapshots.get(one.case_id)
         return found is not None and found.urgent
-
-
-class FakeInbox:
-    """Fulfils `inbox.ports.Inbox`, `InboxViews` and `disclosures.ports.InboxWriter`."""
-
-    def __init__(self, kept: Kept, clock: Clock, directory: Directory) -> None:
-        self._kept = kept
-        self._clock = clock
-        self._directory = directory
-
-    def send(
-        self,
-        disclosure: Disclosure,
-        package: DisclosurePackage,
-        *,
-        kind: Kind,
-        not_before: datetime | None,
-    ) -> str:
-        agency = disclosure.recipient
-        if self._directory.sealing_key(agency) is None:
-            raise LookupError("no key")
-        envelope = canonical({"package": package.data(), "salt": b64u(new_salt())})
-        place = self._kept.inbox.setdefault(agency, [])
-        visible = not_before or self._clock.now()
-        sealed = digest(envelope)
-        place.append(
-            Delivery(len(place) + 1, disclosure.id, kind, envelope, sealed, uuid7(), visible)
-        )
-        return sealed
-
-    def behind(self, granted: Granted, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
-        found = [
-            each for each in self._standing(granted.principal.agency) if each.position > after
-        ][:limit]
-        seen = []
-        for each in found:
-            if each.visible_at > now:
-                break
-            seen.append(self._shown(each))
-        return tuple(seen)
-
-    def envelopes(self, granted: Granted, delivery_id: UUID) -> tuple[Shown, ...]:
-        stands = self.case_of(granted.principal.agency, delivery_id) is not None
-        return self._of(granted.principal.agency, delivery_id) if stands else ()
-
-    def given_to(self, granted: Granted, delivery_id: UUID) -> AuthorisedDelivery | None:
-        recipient = granted.principal.agency
-        shown = self._of(recipient, delivery_id)
-        found = self._kept.disclosures.get(delivery_id)
-        return authorised_delivery(recipient, found, shown) if shown and found else None
-
-    def confirmed(self, event_ids: Sequence[UUID]) -> None:
-        self._kept.confirmed += event_ids
-
-    def waiting(self, agency: str, after: int, limit: int, now: datetime) -> frozenset[UUID] | None:
-        found = [each for each in self._standing(agency) if each.position > after][:limit]
-        seen = takewhile(lambda each: each.visible_at <= now, found)
-        return frozenset(self._kept.disclosures[one.delivery_id].case_id for one in seen) or None
-
-    def case_of(self, agency: str, delivery_id: UUID) -> UUID | None:
-        given = [one for one in self._standing(agency) if one.delivery_id == delivery_id]
-        return self._kept.disclosures[delivery_id].case_id if given else None
-
-    def _standing(self, agency: str) -> list[Delivery]:
-        return [
-            each
-            for each in self._kept.inbox.get(agency, [])
-            if self._kept.disclosures[each.delivery_id].left
-        ]
-
-    def _of(self, agency: str, delivery_id: UUID) -> tuple[Shown, ...]:
-        return tuple(
-            self._shown(each)
-            for each in self._kept.inbox.get(agency, [])
-            if each.delivery_id == delivery_id
-        )
-
-    def _shown(self, each: Delivery) -> Shown:
-        one = self._kept.disclosures[each.delivery_id]
-        case = self._kept.cases[one.case_id]
-        vetoes = frozenset(case.markings)
-        return Shown(
-            each,
-            one.case_id,
-            case.referrer,
-            one.saved_at,
-            one.acknowledged_at,
-            vetoes,
-            one.opened_at,
-            one.answer_due,
-            one.answered_at,
-            one.answer,
-            one.duty,
-        )
 
 
 class FakeDelays:

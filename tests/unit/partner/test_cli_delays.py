@@ -92,3 +92,23 @@ def test_what_was_set_aside_is_told_in_words(shell: Shell) -> None:
         f"cannot be read. {one['whatToDo']}\n"
     )
     assert json.loads(shell.run("inbox", "notices", "--json")[1]) == [one]
+
+
+def test_an_inbox_that_cannot_be_checked_says_so_and_lists_withdrawals(shell: Shell) -> None:
+    shell.hub.unchecked = True
+    code, out, err = shell.run("inbox")
+    assert code == 3
+    for words in (
+        "NOT SHOWN",
+        "Nothing is lost",
+        "Whether something new or urgent has come for you is not known",
+        "01632 960000, any hour",
+        "call 999",
+        "shown all the same: 1.",
+        str(DELIVERY),
+    ):
+        assert words in out
+    assert "deliveries-unchecked" in err
+    code, out, err = shell.run("inbox", "--json")
+    assert (code, out) == (3, "")
+    assert json.loads(err)["code"] == "deliveries-unchecked"

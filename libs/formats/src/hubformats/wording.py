@@ -108,6 +108,13 @@ HOLDS: Final[dict[str, str]] = {
     "promise-overdue": "the proof that was promised has not come within the hour",
 }
 """Why a delivery waits or will not leave, for whoever looks after the hub."""
+UNCHECKED: Final = (
+    "Before it shows a delivery, the hub asks whether somebody has said that your agency must not "
+    "see it. No answer comes now, so none is shown. Nothing is lost, and withdrawals are still "
+    "shown. Whether something new or urgent has come for you is not known. The hub's support has "
+    "been alarmed."
+)
+"""Why an inbox is not shown (problem `deliveries-unchecked`)."""
 RULE_LABEL: Final = "Rule that gave the level"
 
 

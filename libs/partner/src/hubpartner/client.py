@@ -167,14 +167,25 @@ class HubClient(OperatorCalls):
         )
 
     async def inbox(
-        self, *, cursor: str | None = None, limit: int = 50, wait: int = 0
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int = 50,
+        wait: int = 0,
+        withdrawals: bool = False,
     ) -> InboxPage:
-        """Deliveries after `cursor`; with `wait` seconds the call holds until something comes."""
+        """Deliveries after `cursor`; with `wait` seconds the call holds until something comes.
+
+        `withdrawals` alone are given also while it cannot be checked what else may be shown. Their
+        cursor is none of the whole inbox.
+        """
         params: dict[str, str | int] = {"limit": limit}
         if cursor:
             params["cursor"] = cursor
         if wait:
             params["wait"] = wait
+        if withdrawals:
+            params["kind"] = "withdrawal"
         body = await self._services["sharing"].send(
             Call(
                 "GET",
@@ -187,15 +198,20 @@ class HubClient(OperatorCalls):
         return InboxPage(tuple(_item(raw) for raw in body["items"]), body["nextCursor"])
 
     async def inbox_pages(
-        self, *, cursor: str | None = None, limit: int = 100, wait: int = 0
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        wait: int = 0,
+        withdrawals: bool = False,
     ) -> AsyncIterator[InboxPage]:
         """Read all deliveries after `cursor`, page by page, oldest first.
 
         Waits up to `wait` seconds for the first of them. The last page may be empty; its cursor is
-        the place to go on from next time.
+        the place to go on from next time. `withdrawals` as in `inbox()`.
         """
         while True:
-            page = await self.inbox(cursor=cursor, limit=limit, wait=wait)
+            page = await self.inbox(cursor=cursor, limit=limit, wait=wait, withdrawals=withdrawals)
             yield page
             if len(page.items) < limit:
                 return

@@ -69,6 +69,7 @@ from sharing.inbox import routes as inbox_routes
 from sharing.inbox.consumers import InboundConsumer
 from sharing.inbox.repository import SqlInbox, SqlInboxViews
 from sharing.inbox.use_cases.arrivals import Arrivals
+from sharing.inbox.use_cases.checking import VetoQuestions
 from sharing.inbox.use_cases.receiving import InboxContext
 from sharing.notices import routes as notices_routes
 from sharing.notices.consumers import NoticeConsumer
@@ -337,6 +338,7 @@ def _provided(frame: Frame, parts: Parts, outside: Outside) -> dict[type[Any], o
         ReleaseChecks: outside.checks,
         ReleaseContext: parts.releasing,
         Store: parts.store,
+        VetoQuestions: VetoQuestions(outside.checks, frame.clock),
     }
 
 

@@ -10,8 +10,9 @@ from hubpartner.answers import ProblemAnswer
 from hubpartner.cli.session import profile_of, say, with_hub
 from hubpartner.client import HubClient
 
-_SUPPORT: Final = "call the hub's support on 01632 960000, any hour"
+SUPPORT: Final = "call the hub's support on 01632 960000, any hour"
 _SIDES: Final = (("received", "to your agency"), ("sent", "of your agency's referrals"))
+DANGER: Final = "If somebody is in danger now, call 999."
 
 
 async def delays_of(client: HubClient) -> dict[str, Any]:
@@ -38,7 +39,7 @@ def say_backlog(context: click.Context, refused: ProblemAnswer) -> None:
 
 def _lines(found: Mapping[str, Any], release: str) -> Iterator[str]:
     acts = {
-        "received": f"A coordinator of the agency that referred can release: {_SUPPORT}.",
+        "received": f"A coordinator of the agency that referred can release: {SUPPORT}.",
         "sent": f"A coordinator of yours can release in an emergency: {release}",
     }
     told = [
@@ -49,4 +50,4 @@ def _lines(found: Mapping[str, Any], release: str) -> Iterator[str]:
     for side, text in told:
         yield f"WAITING: {text}: no entry in the audit log yet. {acts[side]}"
     if told:
-        yield "Nothing is lost. If somebody is in danger now, call 999."
+        yield f"Nothing is lost. {DANGER}"

@@ -11,9 +11,9 @@ from hubformats.clock import SystemClock
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
 from hubformats.set_aside import why
-from hubformats.wording import ANSWERS, DUTIES
+from hubformats.wording import ANSWERS, DUTIES, UNCHECKED
 from hubpartner.answers import ProblemAnswer
-from hubpartner.cli.delays import delays_of, say_backlog, say_delays
+from hubpartner.cli.delays import DANGER, SUPPORT, delays_of, say_backlog, say_delays
 from hubpartner.cli.session import (
     FilePath,
     command,
@@ -64,11 +64,7 @@ def app(context: click.Context, as_json: bool, cursor: str | None, wait: int) ->
         async for page in client.inbox_pages(cursor=cursor, wait=wait):
             found = [_row(client, item) for item in page.items]
             if not as_json:  # a long list is seen as it comes
-                for row in found:
-                    say(
-                        f"{row['deliveryId']}  {row['state']:<12} "
-                        f"{row.get('caseReference', '-'):<18} {_said(row)}"
-                    )
+                _say_rows(found)
             rows += found
             after = page.cursor
         return after, rows, await delays_of(client)
@@ -78,6 +74,7 @@ def app(context: click.Context, as_json: bool, cursor: str | None, wait: int) ->
     except ProblemAnswer as refused:
         if not as_json:
             say_backlog(context, refused)
+            _say_unchecked(context, refused)
         raise
     if as_json:
         say_json({"items": rows, "cursor": after, "delayed": delays or None})
@@ -205,6 +202,30 @@ def answer(context: click.Context, delivery_id: str, said: str, duty: str | None
     )
     kept = f": {DUTIES[duty]}" if duty else ""
     say_done(f"Answered {ANSWERS[code].lower()}{kept}, {when(answered['answeredAt'])}.", answered)
+
+
+def _say_rows(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        say(
+            f"{row['deliveryId']}  {row['state']:<12} "
+            f"{row.get('caseReference', '-'):<18} {_said(row)}"
+        )
+
+
+def _say_unchecked(context: click.Context, refused: ProblemAnswer) -> None:
+    """Say why nothing is listed, and list the withdrawals, which are shown all the same."""
+    if refused.code != "deliveries-unchecked":
+        return
+
+    async def work(client: HubClient) -> list[dict[str, Any]]:
+        pages = [page async for page in client.inbox_pages(withdrawals=True)]
+        return [_row(client, item) for page in pages for item in page.items]
+
+    rows = with_hub(context, work)
+    say(f"NOT SHOWN: {UNCHECKED}")
+    say(f"If a delivery is needed now, {SUPPORT}. {DANGER}")
+    say(f"Withdrawals, which are shown all the same: {len(rows)}.")
+    _say_rows(rows)
 
 
 def _count(rows: list[dict[str, Any]]) -> str:

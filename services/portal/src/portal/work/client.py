@@ -20,10 +20,12 @@ class SharingDeliveries:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    async def waiting(self, granted: Granted) -> list[Waiting]:
+    async def waiting(self, granted: Granted, *, withdrawals: bool = False) -> list[Waiting]:
         """List deliveries, oldest first."""
         found: list[Waiting] = []
         params: dict[str, str | int] = {"limit": _PAGE}
+        if withdrawals:
+            params["kind"] = "withdrawal"
         for _ in range(_PAGES):
             body = await self._calls.get("sharing", "/v1/inbox", granted.scope, params)
             found.extend(_waiting(raw) for raw in body["items"])

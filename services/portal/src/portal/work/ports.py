@@ -20,8 +20,11 @@ class Deliveries(Protocol):
     fail alike.
     """
 
-    async def waiting(self, granted: Granted) -> Sequence[Waiting]:
-        """List deliveries, oldest first. One that is damaged is listed like any other."""
+    async def waiting(self, granted: Granted, *, withdrawals: bool = False) -> Sequence[Waiting]:
+        """List deliveries, oldest first. One that is damaged is listed like any other.
+
+        `withdrawals` alone are listed also while it cannot be checked what else may be shown.
+        """
         ...
 
     async def delays(self, granted: Granted) -> Delays:

@@ -15,6 +15,7 @@ from hubformats.dates import london_day
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
 from hubformats.wording import ANSWERS, DUTIES
+from hubformats.wording import UNCHECKED as WHY_UNCHECKED
 from portal.depends import ContextDep
 from portal.shell.model import CallRefused, Session
 from portal.shell.routes.layout import ShowDep, see_other
@@ -29,7 +30,9 @@ router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
 PROBLEMS: Final[Mapping[type[Exception], Callable[[Any], Problem]]] = {
     AuditBacklog: lambda _: Problem("audit-backlog"),
 }
-_NOT_SHOWN: Final = (KeysKeptElsewhere, PackageRefused, EnvelopeRefused)
+_NOT_SHOWN: Final = (KeysKeptElsewhere, PackageRefused, EnvelopeRefused, CallRefused)
+UNCHECKED: Final = "deliveries-unchecked"
+"""Sharing's word for: whether this may still be shown cannot be checked now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +48,35 @@ class Work:
 
         The list itself is not shown while looks cannot be accounted for; what waits is.
         """
-        deliveries = self.ports.deliveries_for(session)
+        deliveries, unchecked = self.ports.deliveries_for(session), ""
         delays = delay_lines(await deliveries.delays(granted))
         try:
             rows = await use_cases.work_list(self.context, self.ports, granted, deliveries)
         except CallRefused as refused:
-            if refused.code != "audit-backlog":
+            if refused.code == "audit-backlog":
+                return self.show("work/no_list.html", delays=delays, still=still)
+            if refused.code != UNCHECKED:
                 raise
-            return self.show("work/no_list.html", delays=delays, still=still)
+            unchecked = WHY_UNCHECKED
+            rows = await use_cases.withdrawals(self.ports, granted, deliveries)
         done = [row for row in rows if row.state in DONE]
         waiting = [row for row in rows if row.state not in DONE]
         groups = [
             ("new", "To accept", "Nothing is waiting for you.", waiting),
             ("accepted", "Accepted", "Nothing accepted yet.", done),
         ]
-        opens_here = bool(self.ports.keys.opening(granted))
+        if unchecked:
+            groups = [
+                ("new", "Withdrawals to answer", "None is known.", waiting),
+                ("accepted", "Withdrawals answered", "None is known.", done),
+            ]
         return self.show(
-            "work/work.html", groups=groups, still=still, opens_here=opens_here, delays=delays
+            "work/work.html",
+            groups=groups,
+            still=still,
+            opens_here=bool(self.ports.keys.opening(granted)),
+            delays=delays,
+            unchecked=unchecked,
         )
 
     def withdrawal(
@@ -85,7 +100,11 @@ class Work:
         )
 
     def not_shown(self, reason: Exception) -> Response:
-        """Say why a delivery is not shown here."""
+        """Say why a delivery is not shown here. Raises what a plain page says better."""
+        if isinstance(reason, CallRefused):
+            if reason.code != UNCHECKED:
+                raise reason
+            return self.show("work/unchecked.html", reason.status, why=WHY_UNCHECKED)
         if isinstance(reason, PackageRefused | EnvelopeRefused):
             return self.show("work/not_verified.html", code=reason.code)
         return self.show("work/own_system.html")

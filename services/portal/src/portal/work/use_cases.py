@@ -61,6 +61,16 @@ async def work_list(
     return ordered(rows)
 
 
+async def withdrawals(ports: WorkPorts, granted: Granted, deliveries: Deliveries) -> list[WorkRow]:
+    """List what was taken back, which is shown also while nothing else may be.
+
+    It is a part of the list, so nothing is learnt from it of what came after what.
+    """
+    found = one_each(await deliveries.waiting(granted, withdrawals=True))
+    known = await ports.summaries.known(granted, [one.delivery_id for one in found])
+    return ordered([WorkRow(one, known.get(one.delivery_id)) for one in found])
+
+
 def _handling(
     context: Context, one: Waiting, me: str, opening: Mapping[str, OpeningKey]
 ) -> Known | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from dataclasses import InitVar, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from common.access import Proof
@@ -17,6 +17,8 @@ from sharing.disclosures.model.answers import Answer
 from sharing.disclosures.model.disclosure import Disclosure
 
 _SEAL: Final = object()
+Only = Literal["withdrawal"] | None
+"""What an agency asks of its inbox: withdrawals alone, which no veto keeps back, or all."""
 RECEIPT_TYPE: Final = "hub-saved-receipt+jws"
 _CLAIMS: Final = {"iss", "dl", "ed", "savedAt", "system", "jti"}
 

@@ -9,7 +9,7 @@ from common.access import Granted
 from sharing.cases.ports import Cases
 from sharing.context import Writing
 from sharing.disclosures.ports import Disclosures
-from sharing.inbox.model import AuthorisedDelivery, Shown
+from sharing.inbox.model import AuthorisedDelivery, Only, Shown
 
 
 class Inbox(Protocol):
@@ -18,10 +18,12 @@ class Inbox(Protocol):
     Obligation: every lookup is scoped to one recipient; another's item and none look the same.
     """
 
-    def behind(self, granted: Granted, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
+    def behind(
+        self, granted: Granted, after: int, limit: int, now: datetime, only: Only = None
+    ) -> tuple[Shown, ...]:
         """The caller's envelopes behind position `after`, up to the first not to be seen yet.
 
-        What was taken back is not among them.
+        Withdrawals alone, where they are asked for. What was taken back is not among them.
         """
         ...
 
@@ -66,15 +68,21 @@ class InboxTx(Writing, Protocol):
 class InboxViews(Protocol):
     """What may be looked at without a writing transaction."""
 
-    def waiting(self, agency: str, after: int, limit: int, now: datetime) -> frozenset[UUID] | None:
+    def waiting(
+        self, agency: str, after: int, limit: int, now: datetime, only: Only = None
+    ) -> frozenset[UUID] | None:
         """The cases of the envelopes behind a place, to be asked about; None when there are none.
 
-        A look that shows nothing needs no audit record.
+        Withdrawals alone, where they are asked for. A look that shows nothing needs no record.
         """
         ...
 
     def case_of(self, agency: str, delivery_id: UUID) -> UUID | None:
-        """The case of a delivery that this agency was given and that was not taken back."""
+        """The case to ask about before this delivery is shown.
+
+        None for what was taken back, for a withdrawal (no veto stands against one), and for what
+        this agency was not given.
+        """
         ...
 
 

@@ -1,6 +1,6 @@
 """Keeps the agencies' inboxes: sealed envelopes in the order in which each was given them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
@@ -23,7 +23,13 @@ from sharing.cases.ports import Cases
 from sharing.content.model.projection import Kind
 from sharing.disclosures.model.disclosure import Disclosure, State
 from sharing.disclosures.ports import Disclosures
-from sharing.inbox.model import AuthorisedDelivery, Delivery, Shown, authorised_delivery
+from sharing.inbox.model import (
+    AuthorisedDelivery,
+    Delivery,
+    Only,
+    Shown,
+    authorised_delivery,
+)
 from sharing.tables import DELIVERY, INBOX_PLACE, DisclosureRow, RepositoryDeps, table_of
 
 _DISCLOSURE = table_of(DisclosureRow)
@@ -44,10 +50,12 @@ _ALL_GIVEN: Final = Prepared(_GIVEN)
 _ENVELOPES: Final = Prepared(_GIVEN.where(_STANDS))
 
 
-def _page(query: Select[Any]) -> Prepared:
-    """What stands behind a place of an agency's inbox."""
-    behind = (_OWN, DELIVERY.c.position > bindparam("b_after"), _STANDS)
-    return Prepared(query.where(*behind).order_by(DELIVERY.c.position).limit(bindparam("b_limit")))
+def _page(query: Select[Any]) -> Mapping[Only, Prepared]:
+    """What stands behind a place of an agency's inbox: all of it, and the withdrawals alone."""
+    behind = query.where(_OWN, DELIVERY.c.position > bindparam("b_after"), _STANDS)
+    part = behind.order_by(DELIVERY.c.position).limit(bindparam("b_limit"))
+    withdrawals = part.where(DELIVERY.c.kind == "withdrawal")
+    return {None: Prepared(part), "withdrawal": Prepared(withdrawals)}
 
 
 _BEHIND: Final = _page(_SHOWN)
@@ -56,7 +64,12 @@ _CASES: Final = select(DELIVERY.c.visible_at, _DISCLOSURE.c.case_id).join(
 )
 _WAITING: Final = _page(_CASES)
 _CASE_OF: Final = Prepared(
-    _CASES.where(_OWN, DELIVERY.c.delivery_id == bindparam("b_delivery"), _STANDS).limit(1)
+    _CASES.where(
+        _OWN,
+        DELIVERY.c.delivery_id == bindparam("b_delivery"),
+        DELIVERY.c.kind != "withdrawal",
+        _STANDS,
+    ).limit(1)
 )
 
 
@@ -119,11 +132,12 @@ class SqlInbox:
         self._unit.after_commit(lambda: self._deps.after_send(agency))
         return sent.digest
 
-    def behind(self, granted: Granted, after: int, limit: int, now: datetime) -> tuple[Shown, ...]:
+    def behind(
+        self, granted: Granted, after: int, limit: int, now: datetime, only: Only = None
+    ) -> tuple[Shown, ...]:
         """Stop at the first that may not be seen yet: a reader's place must never jump over it."""
-        found = self._shown(
-            _BEHIND, b_agency=granted.principal.agency, b_after=after, b_limit=limit
-        )
+        agency = granted.principal.agency
+        found = self._shown(_BEHIND[only], b_agency=agency, b_after=after, b_limit=limit)
         early = next(
             (place for place, each in enumerate(found) if each.delivery.visible_at > now),
             len(found),
@@ -207,10 +221,13 @@ class SqlInboxViews:
     def __init__(self, connection: Connection) -> None:
         self._conn = connection
 
-    def waiting(self, agency: str, after: int, limit: int, now: datetime) -> frozenset[UUID] | None:
+    def waiting(
+        self, agency: str, after: int, limit: int, now: datetime, only: Only = None
+    ) -> frozenset[UUID] | None:
         """Look as far as the first that may not be seen yet: no reader's place jumps over it."""
         wanted = {"b_agency": agency, "b_after": after, "b_limit": limit}
-        rows = takewhile(lambda row: row.visible_at <= now, _WAITING.run(self._conn, wanted))
+        found = _WAITING[only].run(self._conn, wanted)
+        rows = takewhile(lambda row: row.visible_at <= now, found)
         return frozenset(row.case_id for row in rows) or None
 
     def case_of(self, agency: str, delivery_id: UUID) -> UUID | None:

@@ -2,11 +2,13 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
+from opentelemetry import metrics
 
 from common.access import Granted
 from common.problems import Fault, Problem, define
@@ -21,9 +23,8 @@ from sharing.depends import CursorsDep, TrailDep, demand_readable, guard
 from sharing.directory.ports import KeysUnreachable
 from sharing.disclosures.model.answers import AnswerRefused, NothingToAnswer
 from sharing.disclosures.model.disclosure import Moved
-from sharing.disclosures.ports import ReleaseChecks
 from sharing.disclosures.use_cases.last_look import CheckUnanswered
-from sharing.inbox.model import ReceiptRefused, Shown, key_id
+from sharing.inbox.model import Only, ReceiptRefused, Shown, key_id
 from sharing.inbox.ports import InboxTx, InboxView
 from sharing.inbox.schemas import (
     AcknowledgedOut,
@@ -37,13 +38,22 @@ from sharing.inbox.schemas import (
 )
 from sharing.inbox.use_cases import answering, receiving
 from sharing.inbox.use_cases.arrivals import Arrivals
-from sharing.inbox.use_cases.receiving import DeliveryNotFound, InboxContext, RoleUnknown
+from sharing.inbox.use_cases.checking import VetoQuestions
+from sharing.inbox.use_cases.receiving import Checked, DeliveryNotFound, InboxContext, RoleUnknown
 
 define(
     "receipt-refused",
     422,
     "The receipt does not fit this delivery",
     "Sign a receipt over exactly the envelope you were given, with your agency's signing key.",
+)
+
+define(
+    "deliveries-unchecked",
+    503,
+    "Whether deliveries may still be shown cannot be checked now",
+    "Nothing is lost, and withdrawals are still shown (kind=withdrawal). Ask again after "
+    "Retry-After; if one is needed now, call the hub's support, who has been alarmed.",
 )
 
 router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
@@ -53,8 +63,16 @@ Read = Annotated[Granted, guard.action("read_inbox")]
 Save = Annotated[Granted, guard.action("save_delivery")]
 Acknowledge = Annotated[Granted, guard.action("acknowledge_delivery")]
 Wait = Annotated[int, Query(ge=0, le=30, description="Seconds to wait for something new")]
+OnlyKind = Annotated[
+    Only, Query(description="withdrawal: only those, which are shown also when nothing else is")
+]
 
-_LIST: Final = "inbox"
+_LISTS: Final[Mapping[Only, str]] = {None: "inbox", "withdrawal": "inbox-withdrawals"}
+"""A cursor of one is none of the other: it would jump over what the other did not list."""
+
+_unchecked = metrics.get_meter("hub.sharing").create_counter(
+    "hub_inbox_unchecked", description="Looks into an inbox refused for want of an answer on vetoes"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +82,7 @@ class Parts:
     context: Annotated[InboxContext, Depends(provided(InboxContext))]
     store: Annotated[Store[InboxTx, InboxView], Depends(provided(Store))]
     arrivals: Annotated[Arrivals, Depends(provided(Arrivals))]
-    checks: Annotated[ReleaseChecks, Depends(provided(ReleaseChecks))]
+    vetoes: Annotated[VetoQuestions, Depends(provided(VetoQuestions))]
     trail: TrailDep
     cursors: CursorsDep
 
@@ -93,13 +111,13 @@ def _keys_unreachable(error: Exception) -> Problem:
     )
 
 
+def _check_unanswered(_error: Exception) -> Problem:
+    _unchecked.add(1)
+    return Problem("deliveries-unchecked", headers={"Retry-After": "3"})
+
+
 PROBLEMS: Final[Answers] = {
-    CheckUnanswered: lambda _error: Problem(
-        "unavailable",
-        "Whether these deliveries may still be shown cannot be checked now, so none is. Nothing is "
-        "lost; ask again.",
-        headers={"Retry-After": "2"},
-    ),
+    CheckUnanswered: _check_unanswered,
     DeliveryNotFound: lambda _error: Problem("not-found"),
     ReceiptRefused: lambda _error: Problem("receipt-refused"),
     RoleUnknown: _role_unknown,
@@ -119,6 +137,7 @@ async def read_inbox(
     cursor: paging.CursorText = None,
     limit: paging.Limit = 25,
     wait: Wait = 0,
+    kind: OnlyKind = None,
 ) -> InboxPage:
     """Your agency's deliveries, oldest first, each sealed to your key.
 
@@ -127,18 +146,21 @@ async def read_inbox(
     The read is accounted for before the answer leaves. Each is checked for vetoes at this moment:
     one that must not be disclosed any more is not listed. Until that is decided, what came after it
     may be listed again: know deliveries by their id. The same deliveries come on your Kafka topic.
+
+    While vetoes cannot be asked about, only `kind=withdrawal` is answered: a withdrawal carries no
+    fact.
     """
-    place = parts.cursors.read(_LIST, cursor, granted)
+    place = parts.cursors.read(_LISTS[kind], cursor, granted)
     after = int(place[0]) if place else 0
-    clock = parts.context.clock
-    page = await _page(parts, granted, after, limit)
+    clock, part = parts.context.clock, _Part(parts, granted, kind)
+    page = await part.page(after, limit)
     deadline = clock.monotonic() + wait
     while not page.shown and (left := deadline - clock.monotonic()) > 0:
         await parts.arrivals.wait(granted.principal.agency, left)
-        page = await _page(parts, granted, page.resume, limit)
+        page = await part.page(page.resume, limit)
     return InboxPage(
         items=[_item(each) for each in page.shown],
-        next_cursor=parts.cursors.make(_LIST, [page.resume], granted),
+        next_cursor=parts.cursors.make(_LISTS[kind], [page.resume], granted),
     )
 
 
@@ -151,7 +173,7 @@ async def read_delivery(delivery_id: UUID, granted: Read, parts: PartsDep) -> In
     demand_readable(parts.trail)
     actor, agency = actor_of(granted.principal), granted.principal.agency
     case_id = await parts.store.read(lambda view: view.inbox.case_of(agency, delivery_id))
-    checked = await _checked(parts, frozenset() if case_id is None else frozenset({case_id}))
+    checked = await parts.vetoes.about(frozenset() if case_id is None else frozenset({case_id}))
     return _item(
         await parts.store.write(
             lambda tx: receiving.read_delivery(
@@ -219,43 +241,43 @@ async def answer_delivery(
     )
 
 
-async def _page(parts: Parts, granted: Granted, after: int, limit: int) -> receiving.Read:
-    demand_readable(parts.trail)
-    shown: list[Shown] = []
-    resume: int | None = None
-    place, more = after, True
-    # What a veto stops is passed over, so that it never hides what stands behind it.
-    while more and len(shown) < limit:
-        part = await _part(parts, granted, place, limit - len(shown))
-        shown += part.shown
-        if resume is None or resume == place:
-            resume = part.resume
-        place, more = part.looked, part.more
-    return receiving.Read(tuple(shown), after if resume is None else resume, place)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The part of its inbox that one caller asks for."""
 
+    parts: Parts
+    granted: Granted
+    only: Only
 
-async def _part(parts: Parts, granted: Granted, after: int, limit: int) -> receiving.Read:
-    agency, now = granted.principal.agency, parts.context.now()
-    # Read at once, never kept
-    cases = await parts.store.read(lambda view: view.inbox.waiting(agency, after, limit, now))
-    if cases is None:
-        return receiving.Read((), after, after)
-    actor = actor_of(granted.principal)
-    wanted = receiving.Wanted(after, limit, await _checked(parts, cases))
-    return await parts.store.write(
-        lambda tx: receiving.read_inbox(tx, parts.context, granted, actor, wanted)
-    )
+    async def page(self, after: int, limit: int) -> receiving.Read:
+        """What may be shown behind a place. Raises CheckUnanswered."""
+        demand_readable(self.parts.trail)
+        shown: list[Shown] = []
+        resume: int | None = None
+        place, more = after, True
+        # What a veto stops is passed over, so that it never hides what stands behind it.
+        while more and len(shown) < limit:
+            part = await self._look(place, limit - len(shown))
+            shown += part.shown
+            if resume is None or resume == place:
+                resume = part.resume
+            place, more = part.looked, part.more
+        return receiving.Read(tuple(shown), after if resume is None else resume, place)
 
-
-async def _checked(parts: Parts, cases: frozenset[UUID]) -> receiving.Checked:
-    """Ask the owner of the vetoes once for all cases of a page.
-
-    Raises CheckUnanswered: without an answer nothing is shown.
-    """
-    states = await parts.checks.check_all(cases) if cases else {}
-    if states is None:
-        raise CheckUnanswered
-    return receiving.Checked(cases, states)
+    async def _look(self, after: int, limit: int) -> receiving.Read:
+        parts, granted, only = self.parts, self.granted, self.only
+        agency, now = granted.principal.agency, parts.context.now()
+        cases = await parts.store.read(
+            lambda view: view.inbox.waiting(agency, after, limit, now, only)
+        )
+        if cases is None:
+            return receiving.Read((), after, after)
+        # Read at once, never kept; no veto stands against a withdrawal.
+        checked = Checked(cases, {}) if only else await parts.vetoes.about(cases)
+        actor, wanted = actor_of(granted.principal), receiving.Wanted(after, limit, checked, only)
+        return await parts.store.write(
+            lambda tx: receiving.read_inbox(tx, parts.context, granted, actor, wanted)
+        )
 
 
 async def _know_key(parts: Parts, receipt: str) -> None:

@@ -18,7 +18,7 @@ from sharing.disclosures.model.disclosure import Disclosure, Step
 from sharing.disclosures.ports import CaseState
 from sharing.disclosures.use_cases.last_look import forbidden
 from sharing.disclosures.use_cases.steps import news, references
-from sharing.inbox.model import AuthorisedDelivery, Saved, Shown, check_receipt
+from sharing.inbox.model import AuthorisedDelivery, Only, Saved, Shown, check_receipt
 from sharing.inbox.ports import InboxTx
 
 _LOOKED_AT: Final = 32
@@ -72,6 +72,7 @@ class Wanted:
     after: int
     limit: int
     checked: Checked
+    only: Only = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def read_inbox(
     then what is behind it is shown again rather than missed. Raises CheckUnanswered.
     """
     agency, checked = granted.principal.agency, wanted.checked
-    found = tx.inbox.behind(granted, wanted.after, wanted.limit, context.now())
+    found = tx.inbox.behind(granted, wanted.after, wanted.limit, context.now(), wanted.only)
     # What came after the question is left to the next look, which asks about it.
     looked = tuple(takewhile(lambda each: each.case_id in checked.asked, found))
     stops = [checked.stopped(context, each, agency) for each in looked]
