@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from audit.log.model.entries import HistoryDiffers
+from audit.log.repository.heads import SqlSequencerStore
 from audit.log.repository.tiles import TileFolder
+from common.database import DatabaseUnavailable
 from hubformats.tlog.tiles import Tile, tiles_of
 from hubformats.tlog.whole_log import check_whole_log
-from tests.support.audit_log import LogHarness, records
+from tests.support.audit_log import LogHarness, check_receipts, records
 
 
 @pytest.fixture
@@ -79,10 +81,74 @@ async def test_another_log_under_the_same_key_is_refused(
     assert await refused(harness) == ("database-other", 601, 751)
 
 
+async def gone(*_: object) -> None:
+    """The database is away when the head is to be kept in it."""
+    raise DatabaseUnavailable("away")
+
+
 @pytest.mark.parametrize("spoilt", [b"", b"\xff\x00", b"cut"])
 async def test_a_checkpoint_that_is_not_ours_is_refused(harness: LogHarness, spoilt: bytes) -> None:
     (harness.folder / "log" / "checkpoint").write_bytes(spoilt)
     assert (await refused(harness))[0] == "checkpoint-not-ours"
+
+
+async def test_what_a_receipt_promised_counts_before_the_checkpoint_says_it(
+    harness: LogHarness, tmp_path: Path
+) -> None:
+    shutil.copy(harness.folder / "audit.db", tmp_path / "backup")
+    await harness.open()
+    await harness.append(records(601, 700))
+    await harness.sequencer.round()
+    await harness.close()
+    assert len(check_receipts(harness.receipts(), harness.log)) == 700
+    assert "\n601\n" in (harness.folder / "log" / "checkpoint").read_text()
+    for file in database(harness):
+        file.unlink(missing_ok=True)
+    shutil.copy(tmp_path / "backup", harness.folder / "audit.db")
+    assert await refused(harness) == ("database-older", 701, 601)
+    await harness.close()
+    # Nor does it help to let as many other entries in first.
+    (harness.folder / "log" / "signed-head").rename(tmp_path / "signed-head")
+    await harness.open()
+    await harness.append(records(801, 950))
+    await harness.cycle()
+    await harness.close()
+    shutil.copy(tmp_path / "signed-head", harness.folder / "log")
+    assert await refused(harness) == ("database-other", 701, 751)
+
+
+async def test_a_head_that_was_kept_before_its_receipts_were_is_gone_on_from(
+    harness: LogHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.open()
+    await harness.append(records(601, 700))
+    monkeypatch.setattr(SqlSequencerStore, "signed", gone)
+    with pytest.raises(DatabaseUnavailable):
+        await harness.sequencer.round()
+    monkeypatch.undo()
+    await harness.append(records(701, 710))
+    await harness.close()
+    assert "\n701\n" in (harness.folder / "log" / "signed-head").read_text()
+    assert len(check_receipts(harness.receipts(), harness.log)) == 600
+    await harness.open()
+    await harness.cycle()
+    assert len(check_receipts(harness.receipts(), harness.log)) == 710
+    assert check_whole_log(harness.reader(), harness.log).checkpoint.size == 711
+
+
+async def test_a_lost_checkpoint_is_written_again_beside_the_signed_head(
+    harness: LogHarness,
+) -> None:
+    file = harness.folder / "log" / "checkpoint"
+    before = file.read_bytes()
+    file.unlink()
+    await harness.open()
+    assert file.read_bytes() == before
+
+
+async def test_a_signed_head_that_is_not_ours_is_refused(harness: LogHarness) -> None:
+    (harness.folder / "log" / "signed-head").write_bytes(b"cut")
+    assert (await refused(harness))[0] == "signed-head-not-ours"
 
 
 async def test_a_lost_folder_is_derived_again_byte_for_byte(harness: LogHarness) -> None:
@@ -90,6 +156,10 @@ async def test_a_lost_folder_is_derived_again_byte_for_byte(harness: LogHarness)
     needed = ["checkpoint", *(tile.path() for tile in tiles_of(601))]
     before = {path: (folder / path).read_bytes() for path in needed}
     shutil.rmtree(folder)
+    assert await refused(harness) == ("heads-lost", 0, 601)
+    await harness.close()
+    folder.mkdir(exist_ok=True)
+    (folder / "checkpoint").write_bytes(before["checkpoint"])
     await harness.open()
     await harness.cycle()
     assert check_whole_log(harness.reader(), harness.log).checkpoint.size == 601

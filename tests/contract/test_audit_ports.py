@@ -335,6 +335,10 @@ async def test_a_tile_never_changes(kit: Kit) -> None:
     kit.tiles.publish("one")
     kit.tiles.publish("two")
     assert kit.tiles.published() == "two"
+    assert kit.tiles.promised() is None
+    kit.tiles.promise("three")
+    kit.tiles.promise("four")
+    assert (kit.tiles.promised(), kit.tiles.published()) == ("four", "two")
     kit.tiles.write(tile, b"bytes")
     kit.tiles.write(tile, b"bytes")
     with pytest.raises(LogHalted, match="tile-would-change"):

@@ -432,6 +432,15 @@ class MemoryTiles:
         found = self.files.get("checkpoint")
         return None if found is None else found.decode()
 
+    def promise(self, note: str) -> None:
+        """Keep the newest head."""
+        self.files["signed-head"] = note.encode()
+
+    def promised(self) -> str | None:
+        """The head kept last."""
+        found = self.files.get("signed-head")
+        return None if found is None else found.decode()
+
 
 def _found(entry: Entry) -> Found:
     return Found(

@@ -99,7 +99,7 @@ async def check_after(folder: Path, said: Said) -> LogHarness:
 
 
 def test_there_is_a_crash_point_around_every_step() -> None:
-    assert len(POINTS) == 10, POINTS
+    assert len(POINTS) == 11, POINTS
 
 
 @pytest.fixture(scope="module")

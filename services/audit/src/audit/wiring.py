@@ -51,6 +51,7 @@ from hubformats.clock import Clock
 from hubformats.tlog import Verifier
 
 _STANDBY_SECONDS: Final = 1.0
+_DAMAGED: Final = {"checkpoint-not-ours": "checkpoint", "signed-head-not-ours": "signed-head"}
 _REJECTED_SECRET: Final = "audit-rejected"  # noqa: S105 - a key's name, not a secret
 
 _API: Final = Api(
@@ -116,10 +117,16 @@ class Log:
 
 def _what_to_restore(found: HistoryDiffers, frame: Frame, folder: Path) -> str:
     database, checkpoint = frame.database.place, folder / "checkpoint"
-    if found.code == "checkpoint-not-ours":
+    if found.code in _DAMAGED:
         return (
-            f"the checkpoint {checkpoint} is damaged or was signed by another log: restore it "
-            "from the newest copy of that folder"
+            f"the {_DAMAGED[found.code]} is damaged or was signed by another log (in {folder}): "
+            "restore it from the newest copy of that folder"
+        )
+    if found.code == "heads-lost":
+        return (
+            f"the database {database} holds {found.held} entries, and both {checkpoint} and the "
+            "signed head beside it are lost: restore the checkpoint from the newest copy; "
+            "everybody who verified the log has one"
         )
     said = {
         "database-lost": "is lost or empty",
@@ -127,8 +134,8 @@ def _what_to_restore(found: HistoryDiffers, frame: Frame, folder: Path) -> str:
         "database-other": "is another one",
     }[found.code]
     return (
-        f"the audit log published a checkpoint of {found.published} entries ({checkpoint}), and "
-        f"its database {database} {said}: restore the newest backup of the database; no second "
+        f"the audit log signed a head of {found.published} entries ({checkpoint}), and its "
+        f"database {database} {said}: restore the newest backup of the database; no second "
         "history is begun under the same key"
     )
 

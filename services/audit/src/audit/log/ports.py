@@ -144,6 +144,14 @@ class TileFiles(Protocol):
         """The checkpoint file as it stands; None when there is none."""
         ...
 
+    def promise(self, note: str) -> None:
+        """Keep the newest head whose receipts are about to leave; durable on return."""
+        ...
+
+    def promised(self) -> str | None:
+        """The head kept last; None when there is none."""
+        ...
+
 
 class PublicLog(Protocol):
     """The signed log as readers see it."""

@@ -35,7 +35,7 @@ class LogHalted(RuntimeError):
 
 
 class HistoryDiffers(Exception):
-    """The database is not the one that the published checkpoint was made from.
+    """The database is not the one that the newest promised head was made from.
 
     `code` says how. `published` and `held` are how many entries each of the two covers.
     """

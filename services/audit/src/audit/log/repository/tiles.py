@@ -21,6 +21,7 @@ from hubformats.tlog.tiles import Tile
 
 _LOCK: Final = ".sequencer.lock"
 _CHECKPOINT: Final = "checkpoint"
+_PROMISED: Final = "signed-head"
 
 
 class TileFolder:
@@ -85,8 +86,19 @@ class TileFolder:
 
     def published(self) -> str | None:
         """Read the checkpoint file; bytes that are no text are no checkpoint of ours either."""
+        return self._note(_CHECKPOINT)
+
+    def promise(self, note: str) -> None:
+        """Replace the signed head beside the checkpoint."""
+        self._replace(self.folder / _PROMISED, note.encode(), 0o644)
+
+    def promised(self) -> str | None:
+        """Read the signed head."""
+        return self._note(_PROMISED)
+
+    def _note(self, name: str) -> str | None:
         try:
-            return (self.folder / _CHECKPOINT).read_text("utf-8", errors="replace")
+            return (self.folder / name).read_text("utf-8", errors="replace")
         except FileNotFoundError:
             return None
         except OSError as error:

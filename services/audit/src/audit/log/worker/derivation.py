@@ -80,12 +80,28 @@ class Derivation:
         return Signed(head, growth.edge(), tuple(pending[whole:])), head, growth
 
     def published(self) -> Checkpoint | None:
-        """The checkpoint that was published last. Raises HistoryDiffers if it is not this log's."""
-        note = self._files.published()
+        """Read the checkpoint that was published last.
+
+        Raises HistoryDiffers if it is not this log's.
+        """
+        return self._ours(self._files.published(), "checkpoint-not-ours")
+
+    def promised(self) -> Checkpoint | None:
+        """Read the newest head that receipts may have left under.
+
+        Raises HistoryDiffers if it is not this log's.
+        """
+        return self._ours(self._files.promised(), "signed-head-not-ours")
+
+    def promise(self, head: Head) -> None:
+        """Keep a head durably before anything leaves under it."""
+        self._files.promise(head.note)
+
+    def _ours(self, note: str | None, code: str) -> Checkpoint | None:
         try:
             return None if note is None else self._signer.open(note)
         except ProofRefused:
-            raise HistoryDiffers("checkpoint-not-ours") from None
+            raise HistoryDiffers(code) from None
 
     def missing(self, size: int) -> bool:
         """Whether a full tile or bundle of a log of this size is not in the folder."""

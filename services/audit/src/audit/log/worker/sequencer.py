@@ -1,6 +1,6 @@
 """The only writer of heads.
 
-Committed entries → tiles → root by a second path → signature → receipts → checkpoint.
+Committed entries → tiles → root by a second path → signature → head kept → receipts → checkpoint.
 A start after a crash runs the same steps as every batch, from the last receipted size on.
 """
 
@@ -151,25 +151,43 @@ class Sequencer:
         self._tasks = []
 
     async def demand_one_history(self) -> None:
-        """Check that database and published checkpoint are of one log, before anything is written.
+        """Check that the database is of the log that was promised, before anything is written.
 
-        Without a checkpoint there is nothing to compare. The log is new, or its folder is lost and
-        `boot` derives it again.
+        What was promised: the published checkpoint, and the head that the last receipts left
+        under. A log that signed anything has one of the two, or its folder is lost.
 
         Raises HistoryDiffers.
         """
-        published = await asyncio.to_thread(self._derivation.published)
-        if published is None:
-            return
+        kept = (self._derivation.published, self._derivation.promised)
+        heads = [head for read in kept if (head := await asyncio.to_thread(read)) is not None]
         try:
-            held = (await self._store.waiting()).state.size
+            state = (await self._store.waiting()).state
         except LogHalted:
-            raise HistoryDiffers("database-lost", published.size) from None
-        if held < published.size:
-            raise HistoryDiffers("database-older", published.size, held)
-        head = await self._store.head(published.size)
-        if head is None or head.root != published.root:
-            raise HistoryDiffers("database-other", published.size, held)
+            if heads:
+                raise HistoryDiffers("database-lost", max(one.size for one in heads)) from None
+            return
+        if state.receipted and not heads:
+            raise HistoryDiffers("heads-lost", 0, state.size)
+        for promised in heads:
+            if state.size < promised.size:
+                raise HistoryDiffers("database-older", promised.size, state.size)
+            if await self._root_at(promised.size, state.receipted) != promised.root:
+                raise HistoryDiffers("database-other", promised.size, state.size)
+
+    async def _root_at(self, size: int, receipted: int) -> bytes | None:
+        """Give the root that the database has at a size; None for none.
+
+        A head that was kept and not committed before a crash is not in its table yet. Its root
+        follows from the entries, all of them: this is rare.
+        """
+        if size <= receipted:
+            head = await self._store.head(size)
+            return None if head is None else head.root
+        edge = RightEdge(0, [])
+        for first in range(0, size, TILE_WIDTH):
+            rows = await self._store.leaves(first, min(first + TILE_WIDTH, size))
+            edge = edge.grow([leaf_hash(entry) for entry in rows]).edge()
+        return edge.root()
 
     async def boot(self) -> None:
         """Take the log over and check it before the first signature.
@@ -278,6 +296,10 @@ class Sequencer:
 
         made = replies(waiting, head, path)
         crash_point("audit.head-signed")
+        if head.size > before.size:
+            self._derivation.promise(head)
+            # If we crash here nothing has left, and the next round signs the same or a longer log.
+            crash_point("audit.head-kept")
         return _Round(signed, head, growth, made)
 
     async def _new_leaves(self, waiting: Waiting) -> list[bytes]:
