@@ -62,6 +62,7 @@ PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {
         **_OPERATED,
         "GET /v1/inbox": (FRONT_LINE, 200),
         "GET /v1/inbox/{delivery_id}": (FRONT_LINE, 404),
+        "GET /v1/inbox/{delivery_id}/standing": (FRONT_LINE, 404),
         "GET /v1/notices": (FRONT_LINE, 200),
         "POST /v1/disclosures/{delivery_id}/receipt": (FRONT_LINE, 422),
         "POST /v1/disclosures/{delivery_id}/acknowledgement": (FRONT_LINE, 422),

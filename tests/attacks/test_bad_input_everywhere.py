@@ -187,7 +187,14 @@ async def test_an_unknown_agency_in_a_path_is_not_there_and_not_repeated(hub: In
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/inbox", "/v1/inbox?limit=0", "/v1/inbox?limit=1000", "/v1/inbox?wait=9999"]
+    "path",
+    [
+        "/v1/inbox",
+        "/v1/inbox?limit=0",
+        "/v1/inbox?limit=1000",
+        "/v1/inbox?wait=9999",
+        "/v1/inbox?kind=correction",
+    ],
 )
 async def test_pages_and_waits_have_bounds_and_a_cursor_is_not_made_by_hand(
     hub: InnerHub, path: str

@@ -82,6 +82,8 @@ async def test_a_veto_bites_from_its_201_on_before_sharing_has_heard_of_it(hub: 
         with pytest.raises(ProblemAnswer) as refused:
             await hub.partner(IDVA).delivery(delivery)
         assert (refused.value.status, refused.value.code) == (404, "not-found")
+        found = await hub.partner(IDVA).standing(delivery)
+        assert (found["stands"], found["takenBackAt"]) == (False, None), "not decided yet"
         held = await hub.partner(IDVA).inbox(cursor=start, wait=1)
         assert (held.items, held.cursor) == ((), start), "no long poll wakes for it"
         assert (await waits).items, "another agency's is as it was"
@@ -162,6 +164,12 @@ async def test_what_was_opened_is_withdrawn_and_answered_by_api(hub: Road) -> No
     assert (heard["state"], heard["answer"]) == ("withdrawn", "awaited")
     assert (await status(hub, referral, CARE))["answer"] is None
     partner = hub.partner(IDVA)
+    found = await partner.standing(opened)
+    assert (found["stands"], found["replaced"], found["saidBy"]) == (False, False, told.delivery_id)
+    assert found["takenBackAt"]
+    assert (await partner.standing(told.delivery_id))["stands"]
+    with pytest.raises(ProblemAnswer, match="not-found"):
+        await hub.partner(CARE).standing(opened)
     with pytest.raises(ProblemAnswer) as refused:
         await partner.answer(told.delivery_id, "kept_under_duty")
     assert (refused.value.status, refused.value.code) == (422, "validation-failed")
@@ -248,6 +256,8 @@ async def test_withdrawals_are_served_while_nobody_can_be_asked(hub: Road) -> No
         assert {item.kind for item in page.items} == {"withdrawal"}
         assert (await partner.inbox(cursor=page.cursor, withdrawals=True)).items == ()
         assert (await partner.delivery(told.delivery_id)).kind == "withdrawal"
+        (gone,) = told.verdict.content["withdraws"]
+        assert (await partner.standing(gone))["saidBy"] == told.delivery_id
         assert (await hub.partner("northmoor-housing").inbox(withdrawals=True)).items == ()
     finally:
         await hub.services["referral"].resume()

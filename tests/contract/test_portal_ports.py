@@ -34,7 +34,7 @@ from portal.sign_in.ports import People
 from portal.tables import METADATA
 from portal.wiring import KeyringAgencyKeys
 from portal.work.client import SharingDeliveries
-from portal.work.model import Delayed, Delays, Known, Waiting
+from portal.work.model import Delayed, Delays, Known, Standing, Waiting
 from portal.work.ports import AgencyKeys, Deliveries, DeliverySummaries
 from portal.work.repository import SqlDeliverySummaries
 from tests.support.port_suites import Held
@@ -267,6 +267,17 @@ async def test_a_delivery_comes_with_its_exact_bytes(behind: Behind) -> None:
     with pytest.raises(EnvelopeRefused) as damaged:
         await behind.deliveries.fetch(granted("read_deliveries"), TWO)
     assert damaged.value.code == "digest-mismatch"
+
+
+async def test_how_a_delivery_stands_is_told(behind: Behind) -> None:
+    read = granted("read_deliveries")
+    behind.services.deliveries.items = [delivered(ONE), delivered(TWO)]
+    assert await behind.deliveries.standing(read, ONE) == Standing(stands=True)
+    gone = Standing(False, "2026-11-21T02:40:00Z", replaced=True, said_by=TWO)
+    behind.services.deliveries.take_back(ONE, gone)
+    assert await behind.deliveries.standing(read, ONE) == gone
+    with pytest.raises(CallRefused, match="not-found"):
+        await behind.deliveries.standing(read, "01932000-0000-7000-8000-0000000000a2")
 
 
 async def test_what_is_not_there_is_refused(behind: Behind) -> None:

@@ -9,11 +9,9 @@ from playwright.sync_api import Browser
 from tests.support.browser import (
     ADVOCATE,
     COORDINATOR,
-    WIDTHS,
     Visitor,
-    accessible,
     chromium,
-    fits,
+    looked_at,
     visitor,
 )
 from tests.support.hubs import StandaloneHub, hubctl
@@ -36,14 +34,6 @@ def browser() -> Iterator[Browser]:
     """One Chromium for the module."""
     with chromium() as started:
         yield started
-
-
-def looked_at(person: Visitor) -> None:
-    """Accessible and without sideways scrolling at both widths."""
-    for width in WIDTHS:
-        person.page.set_viewport_size({"width": width, "height": 900})
-        accessible(person.page)
-        fits(person.page)
 
 
 def sign_in_again(person: Visitor, name: str = COORDINATOR) -> None:

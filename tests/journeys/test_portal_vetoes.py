@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.browser import ADVOCATE, WIDTHS, Visitor, accessible, chromium, fits, visitor
+from tests.support.browser import ADVOCATE, Visitor, chromium, looked_at, visitor
 from tests.support.hubs import StandaloneHub
 from tests.support.portal_stage import refer, running
 
@@ -34,14 +34,6 @@ def browser() -> Iterator[Browser]:
     """One Chromium for the module."""
     with chromium() as started:
         yield started
-
-
-def looked_at(person: Visitor) -> None:
-    """Accessible and without sideways scrolling at both widths."""
-    for width in WIDTHS:
-        person.page.set_viewport_size({"width": width, "height": 900})
-        accessible(person.page)
-        fits(person.page)
 
 
 def clean(person: Visitor) -> None:

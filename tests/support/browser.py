@@ -187,3 +187,11 @@ def fits(page: Page) -> None:
     """Nothing makes the page scroll sideways (WCAG 1.4.10)."""
     wide, screen = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
     assert wide <= screen, f"{page.url} is {wide} wide on a screen of {screen}"
+
+
+def looked_at(person: Visitor) -> None:
+    """Accessible and without sideways scrolling at both widths."""
+    for width in WIDTHS:
+        person.page.set_viewport_size({"width": width, "height": 900})
+        accessible(person.page)
+        fits(person.page)

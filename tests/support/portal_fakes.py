@@ -25,7 +25,7 @@ from portal.shell.model import (
 )
 from portal.shell.repository import hashed
 from portal.sign_in.model import Callback, Redirect, SignInFailed
-from portal.work.model import Delays, Known, Sealed, Waiting
+from portal.work.model import Delays, Known, Sealed, Standing, Waiting
 from tests.support.portal_packages import ME, keys
 
 ISSUER = "http://identity.example.org"
@@ -117,6 +117,13 @@ class MemoryDeliveries:
     receipts: dict[str, str] = field(default_factory=dict)
     against: Exception | None = None
     delayed: Delays = field(default_factory=Delays)
+    gone: dict[str, Standing] = field(default_factory=dict)
+    """What was taken back: such are neither listed nor fetched."""
+
+    def take_back(self, delivery_id: str, found: Standing) -> None:
+        """Have one stand no longer."""
+        self.items = [one for one in self.items if one.delivery_id != delivery_id]
+        self.gone[delivery_id] = found
 
     def stand(self, **changes: Any) -> None:
         """Have every item stand otherwise."""
@@ -143,6 +150,13 @@ class MemoryDeliveries:
         if found.envelope is None:
             raise EnvelopeRefused("digest-mismatch")
         return Sealed(found, found.envelope)
+
+    async def standing(self, granted: Granted, delivery_id: str) -> Standing:
+        assert granted.scope == "disclosure.read"
+        if delivery_id in self.gone:
+            return self.gone[delivery_id]
+        self._item(delivery_id)
+        return Standing(stands=True)
 
     async def send_receipt(self, granted: Granted, delivery_id: str, receipt: str) -> None:
         assert granted.scope == "disclosure.acknowledge"

@@ -95,6 +95,7 @@ class Services:
         return [
             ("GET", "/v1/inbox", read, self._inbox),
             ("GET", "/v1/inbox/([^/]+)", read, self._delivery),
+            ("GET", "/v1/inbox/([^/]+)/standing", read, self._standing),
             ("POST", f"{one}/receipt", acknowledge, self._receipt),
             ("POST", f"{one}/acknowledgement", acknowledge, self._acknowledgement),
             ("POST", f"{one}/answer", acknowledge, self._said),
@@ -131,6 +132,15 @@ class Services:
         if not found:
             raise CallRefused(404, "not-found")
         return _item(found[-1])
+
+    async def _standing(self, _: httpx2.Request, delivery_id: str) -> dict[str, Any]:
+        found = await self.deliveries.standing(granted("read_deliveries"), delivery_id)
+        return {
+            "stands": found.stands,
+            "takenBackAt": found.taken_back_at,
+            "replaced": found.replaced,
+            "saidBy": found.said_by,
+        }
 
     async def _receipt(self, request: httpx2.Request, delivery_id: str) -> dict[str, Any]:
         receipt = json.loads(request.content)["receipt"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.stack import processes
+from hubpartner.client import HubClient
 from tests.support.hubs import ROOT, StandaloneHub, as_agency
 
 _NUMBERS = itertools.count(300_001)
@@ -47,6 +48,18 @@ def outcome(hub: StandaloneHub, referral: str, recipient: str) -> str:
     """What the sender reads of one recipient."""
     found = read(hub, referral)["outcomes"]
     return str({one["recipient"]: one["state"] for one in found}.get(recipient, ""))
+
+
+def forbid(hub: StandaloneHub, referral: str, agency: str, category: str = "*") -> None:
+    """Set a must-not-disclose as the police; when it returns, it holds."""
+
+    async def work(client: HubClient) -> dict[str, Any]:
+        await client.forbid_disclosure(
+            referral, agency=agency, category=category, reason="She asked for it."
+        )
+        return {}
+
+    _apart(hub, "northmoor-police", work)
 
 
 def read(hub: StandaloneHub, referral: str) -> dict[str, Any]:

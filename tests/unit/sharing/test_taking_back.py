@@ -15,7 +15,7 @@ from sharing.decisions.use_cases.taking_back import STAYS, Before, taken_back
 from sharing.disclosures.model.answers import Answer, AnswerRefused, NothingToAnswer
 from sharing.disclosures.model.disclosure import Disclosure, Hold, State
 from sharing.disclosures.use_cases.answers import mark_unanswered
-from sharing.inbox.use_cases import answering, receiving
+from sharing.inbox.use_cases import answering, receiving, standing
 from sharing.inbox.use_cases.receiving import Checked, DeliveryNotFound, Wanted
 from tests.support.snapshots import CASE, facts, marking, snapshot
 from tests.unit.sharing.test_use_cases import CARE, IDVA, Desk
@@ -274,3 +274,37 @@ def test_a_withdrawal_never_leaves_on_a_promise(desk: Desk) -> None:
     assert made.id not in {
         one.disclosure.id for one in desk.tx.disclosures.unproven(desk.referrer(), 100)
     }
+
+
+def how(desk: Desk, one: Disclosure, agency: str = IDVA, **state: Any) -> standing.Standing:
+    """What the agency hears when it asks whether it stands."""
+    checked = Checked(frozenset({CASE}), {CASE: desk.state(**state)})
+    return standing.standing(desk.tx, desk.receiving, reader(desk, agency), one.id, checked)
+
+
+def test_who_has_it_open_hears_that_it_was_taken_back_and_by_what(desk: Desk) -> None:
+    (seen,) = listed(desk, IDVA)
+    looks = len(desk.entries("consultation"))
+    assert how(desk, seen) == standing.Standing(stands=True)
+    veto = marking("must_not_disclose", 2, agency=IDVA, category="*")
+    assert how(desk, seen, vetoes=(veto,)) == standing.Standing(stands=False)
+    vetoed(desk, IDVA)
+    at = desk.now(seen).withdrawn_at
+    assert how(desk, seen, version=2) == standing.Standing(stands=False, taken_back_at=at)
+    made = withdrawn(desk)
+    assert how(desk, seen, version=2).said_by == made.id
+    assert how(desk, made, version=2).stands
+    assert len(desk.entries("consultation")) == looks, "to ask is no look"
+    with pytest.raises(DeliveryNotFound):
+        how(desk, seen, CARE)
+
+
+def test_what_a_correction_replaces_names_it(desk: Desk) -> None:
+    (seen,) = listed(desk, IDVA)
+    vetoed(desk, IDVA, category="risk_summary")
+    (made,) = of(desk, IDVA, "correction")
+    found = how(desk, seen, version=2)
+    assert (found.stands, found.replaced, found.said_by) == (False, True, None)
+    desk.prove(made)
+    desk.release(made, desk.state(version=2))
+    assert how(desk, seen, version=2).said_by == made.id

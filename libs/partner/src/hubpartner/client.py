@@ -225,6 +225,11 @@ class HubClient(OperatorCalls):
             )
         )
 
+    async def standing(self, delivery_id: str) -> dict[str, Any]:
+        """Whether one delivery of the own inbox still stands; no look at it is recorded."""
+        path = f"/v1/inbox/{delivery_id}/standing"
+        return await self._services["sharing"].send(Call("GET", path, scope="disclosure.read"))
+
     async def acknowledge(
         self, delivery_id: str, role: str, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:

@@ -15,6 +15,7 @@ _AUTHORITY: Final = frozenset({"idva_manager", "marac_coordinator"})
 ACTIONS: Final[Mapping[str, Permission]] = {
     "list_agreements": Permission("directory.read", "operation"),
     "read_inbox": Permission("disclosure.read", "consultation"),
+    "ask_standing": Permission("disclosure.read", "operation"),
     "read_notices": Permission("disclosure.read", "operation"),
     "see_delays": Permission("disclosure.read", "operation"),
     "save_delivery": Permission("disclosure.acknowledge", "alteration"),

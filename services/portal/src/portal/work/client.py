@@ -7,7 +7,7 @@ from common.access import Granted
 from hubformats.statement import EnvelopeRefused
 from hubpartner.delivery import envelope_of
 from portal.shell.ports import Calls
-from portal.work.model import Delayed, Delays, Sealed, Waiting
+from portal.work.model import Delayed, Delays, Sealed, Standing, Waiting
 
 _PAGE: Final = 100
 _PAGES: Final = 20
@@ -49,6 +49,12 @@ class SharingDeliveries:
             return Sealed(_waiting(raw), envelope_of(raw))
         except ValueError:
             raise EnvelopeRefused("digest-mismatch") from None
+
+    async def standing(self, granted: Granted, delivery_id: str) -> Standing:
+        """Tell whether one delivery still stands."""
+        path = f"/v1/inbox/{delivery_id}/standing"
+        raw = await self._calls.get("sharing", path, granted.scope)
+        return Standing(raw["stands"], raw["takenBackAt"], raw["replaced"], raw["saidBy"])
 
     async def send_receipt(self, granted: Granted, delivery_id: str, receipt: str) -> None:
         """Sign for a delivery that a named practitioner accepted."""

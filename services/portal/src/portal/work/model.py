@@ -14,6 +14,18 @@ PROMISED: Final = "promised"
 """How a package stands that left on a promise and brings no proof (`Verdict.standing`)."""
 PROOF_FOLLOWS: Final = "notice"
 """The kind of the delivery that brings the proof of an earlier one."""
+STOPPED: Final = "stopped_and_deleted"
+KEPT: Final = "kept_under_duty"
+CORRECTED: Final = "corrected"
+CHOICES: Final[Mapping[str, Mapping[str, str]]] = {
+    "withdrawal": {STOPPED: "Stopped using it and deleted it", KEPT: "Kept it, under a duty"},
+    "correction": {
+        CORRECTED: "Corrected our record: it says what stands here, and this delivery is accepted",
+        STOPPED: "Stopped using what we were told before, and deleted it",
+        KEPT: "Kept what we were told before, under a duty",
+    },
+}
+"""What may be answered, by the kind of delivery; sharing holds the same lists."""
 TAKEN_UP: Final = "acknowledged"
 """Sharing's word for a delivery that a role has acknowledged."""
 
@@ -119,6 +131,14 @@ class Waiting:
         """Tell whether somebody must say what was done with what had been read."""
         return self.answer_due is not None and self.answer is None
 
+    @property
+    def answered(self) -> bool:
+        """Tell whether an answer stands for it in place of acceptance.
+
+        Only whoever accepts a correction says that its record was corrected.
+        """
+        return self.answer is not None and self.answer != CORRECTED
+
     def overdue(self, now: datetime) -> bool:
         """Tell whether its answer did not come in time."""
         due = self.answer_due
@@ -128,11 +148,33 @@ class Waiting:
     def to_accept(self) -> bool:
         """Tell whether the receipt or the acknowledgement is missing.
 
-        One of them alone is there when we died between the two. A withdrawal is answered instead.
+        One of them alone is there when we died between the two. A withdrawal is answered instead,
+        and a correction may be.
         """
         if self.withdrawal:
             return self.answer is None
+        if self.answered:
+            return False
         return self.saved_at is None or not self.taken_up
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether a delivery still stands. Times are as served.
+
+    `taken_back_at` is None while that is not decided, `said_by` until the delivery that says so has
+    come. `replaced`: a correction takes its place.
+    """
+
+    stands: bool
+    taken_back_at: str | None = None
+    replaced: bool = False
+    said_by: str | None = None
+
+    @property
+    def told(self) -> str:
+        """Name this state: a page that shows the same one has learnt nothing."""
+        return "stands" if self.stands else f"gone {self.taken_back_at} {self.said_by}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +235,8 @@ class WorkRow:
         """Tell how far it has come."""
         if self.waiting.withdrawal:
             return RowState.TO_ANSWER if self.waiting.to_accept else RowState.ANSWERED
+        if self.waiting.answered:
+            return RowState.ANSWERED
         if not self.waiting.to_accept:
             return RowState.ACCEPTED
         if self.waiting.taken_up:

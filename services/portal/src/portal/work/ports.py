@@ -9,7 +9,7 @@ from common.access import Granted
 from hubformats.audit_record import AuditEntry
 from hubformats.keys import OpeningKey, SigningKey
 from portal.shell.model import Session
-from portal.work.model import Delays, Known, Sealed, Waiting
+from portal.work.model import Delays, Known, Sealed, Standing, Waiting
 
 
 class Deliveries(Protocol):
@@ -38,6 +38,10 @@ class Deliveries(Protocol):
         """
         ...
 
+    async def standing(self, granted: Granted, delivery_id: str) -> Standing:
+        """Tell whether one delivery still stands. It is no look, and shows nothing of it."""
+        ...
+
     async def send_receipt(self, granted: Granted, delivery_id: str, receipt: str) -> None:
         """Hand in the agency's signed receipt."""
         ...
@@ -47,7 +51,7 @@ class Deliveries(Protocol):
         ...
 
     async def answer(self, granted: Granted, delivery_id: str, answer: str, duty: str) -> None:
-        """Say what the agency did with what was taken back; `duty` is empty where none keeps it."""
+        """Say what the agency did with what it was told before; `duty` where one keeps it."""
         ...
 
 

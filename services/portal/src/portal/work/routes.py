@@ -21,8 +21,17 @@ from portal.shell.model import CallRefused, Session
 from portal.shell.routes.layout import ShowDep, see_other
 from portal.shell.routes.session import ANYONE, POSTED, FormDep, SessionDep, WatchedDep, may
 from portal.work import use_cases
-from portal.work.model import DONE, AuditBacklog, KeysKeptElsewhere, Opened, delay_lines
-from portal.work.ports import WorkPorts
+from portal.work.model import (
+    CHOICES,
+    CORRECTED,
+    DONE,
+    AuditBacklog,
+    KeysKeptElsewhere,
+    Opened,
+    Standing,
+    delay_lines,
+)
+from portal.work.ports import Deliveries, WorkPorts
 from portal.work.rules.shown import held_back, names_referrer, reasons, risk_level, sections, strip
 
 router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
@@ -79,35 +88,64 @@ class Work:
             unchecked=unchecked,
         )
 
-    def withdrawal(
+    def opened(
         self, opened: Opened, session: Session, typed: Mapping[str, str], errors: Mapping[str, str]
     ) -> Response:
-        """Say what was taken back, and ask what was done with it."""
+        """Show a delivery, and ask what it asks for: to accept it, or an answer."""
         now, standing = self.context.clock.now(), opened.standing
+        content = opened.delivery.verdict.content
+        asked = {
+            "delivery_id": standing.delivery_id,
+            "content": content,
+            "standing": standing,
+            "overdue": standing.overdue(now),
+            "may_answer": session.grantings.allows("disclosure.acknowledge"),
+            "choices": CHOICES.get(content["kind"], {}),
+            "duties": DUTIES,
+            "answers": ANSWERS,
+            "typed": typed,
+            "errors": {name: {"text": text} for name, text in errors.items()},
+            "summary": [{"text": text, "href": f"#{name}"} for name, text in errors.items()],
+        }
+        status = 422 if errors else 200
+        if content["kind"] == "withdrawal":
+            return self.show("work/withdrawal.html", status, **asked)
+        today = london_day(now)
         return self.show(
-            "work/withdrawal.html",
-            422 if errors else 200,
-            delivery_id=standing.delivery_id,
-            content=opened.delivery.verdict.content,
-            standing=standing,
-            overdue=standing.overdue(now),
-            may_answer=session.grantings.allows("disclosure.acknowledge"),
-            duties=DUTIES,
-            answers=ANSWERS,
-            typed=typed,
-            errors={name: {"text": text} for name, text in errors.items()},
-            summary=[{"text": text, "href": f"#{name}"} for name, text in errors.items()],
+            "work/delivery.html",
+            status,
+            **asked,
+            verdict=opened.delivery.verdict,
+            known=opened.known,
+            urgent=opened.known.urgent or opened.known.promised,
+            strip=strip(content.get("safeContact"), today),
+            sections=sections(content, today),
+            risk=risk_level(content),
+            held_back=held_back(content),
+            referrer=names_referrer(content),
+            reasons=reasons(content),
         )
 
-    def not_shown(self, reason: Exception) -> Response:
+    async def not_shown(
+        self, granted: Granted, deliveries: Deliveries, delivery_id: str, reason: Exception
+    ) -> Response:
         """Say why a delivery is not shown here. Raises what a plain page says better."""
         if isinstance(reason, CallRefused):
-            if reason.code != UNCHECKED:
+            if reason.code == UNCHECKED:
+                return self.show("work/unchecked.html", reason.status, why=WHY_UNCHECKED)
+            if reason.status != 404:
                 raise reason
-            return self.show("work/unchecked.html", reason.status, why=WHY_UNCHECKED)
+            found = await deliveries.standing(granted, delivery_id)
+            if found.stands:
+                raise reason
+            return self.standing(delivery_id, found, 410)
         if isinstance(reason, PackageRefused | EnvelopeRefused):
             return self.show("work/not_verified.html", code=reason.code)
         return self.show("work/own_system.html")
+
+    def standing(self, delivery_id: str, found: Standing, status: int = 200) -> Response:
+        """Say whether a delivery still stands, since when not, and what is asked."""
+        return self.show("work/standing.html", status, delivery_id=delivery_id, found=found)
 
 
 WorkDep = Annotated[Work, Depends(gathered(Work))]
@@ -145,32 +183,27 @@ async def show_delivery(
     work: WorkDep, delivery_id: UUID, session: SessionDep, granted: Reading
 ) -> Response:
     """Show one delivery, safe contact first. The look is in the audit log before the page is."""
-    deliveries = work.ports.deliveries_for(session)
+    deliveries, asked = work.ports.deliveries_for(session), str(delivery_id)
     try:
-        opened = await use_cases.open_for(
-            work.context, work.ports, granted, deliveries, str(delivery_id)
-        )
+        opened = await use_cases.open_for(work.context, work.ports, granted, deliveries, asked)
     except _NOT_SHOWN as reason:
-        return work.not_shown(reason)
-    content, today = opened.delivery.verdict.content, london_day(work.context.clock.now())
-    if content["kind"] == "withdrawal":
-        return work.withdrawal(opened, session, {}, {})
-    return work.show(
-        "work/delivery.html",
-        delivery_id=str(delivery_id),
-        content=content,
-        verdict=opened.delivery.verdict,
-        standing=opened.standing,
-        known=opened.known,
-        urgent=opened.known.urgent or opened.known.promised,
-        may_accept=session.grantings.allows("disclosure.acknowledge"),
-        strip=strip(content.get("safeContact"), today),
-        sections=sections(content, today),
-        risk=risk_level(content),
-        held_back=held_back(content),
-        referrer=names_referrer(content),
-        reasons=reasons(content),
-    )
+        return await work.not_shown(granted, deliveries, asked, reason)
+    return work.opened(opened, session, {}, {})
+
+
+@router.get("/deliveries/{delivery_id}/standing")
+async def show_standing(
+    work: WorkDep,
+    delivery_id: UUID,
+    session: WatchedDep,
+    granted: Annotated[Granted, may("read_deliveries", watching=True)],
+) -> Response:
+    """Say whether it still stands, as the open page asks once a minute.
+
+    Nothing of the delivery is shown, so it is no look. The visit ends as if nobody had asked.
+    """
+    found = await work.ports.deliveries_for(session).standing(granted, str(delivery_id))
+    return work.standing(str(delivery_id), found)
 
 
 @router.post("/deliveries/{delivery_id}/accept", dependencies=[POSTED])
@@ -178,18 +211,16 @@ async def accept_delivery(
     work: WorkDep, delivery_id: UUID, session: SessionDep, granted: Accepting, read: Reading
 ) -> Response:
     """Accept: sign a receipt for exactly what was delivered, then back to the page."""
-    deliveries = work.ports.deliveries_for(session)
+    deliveries, asked = work.ports.deliveries_for(session), str(delivery_id)
     try:
-        await use_cases.accept(
-            work.context, work.ports, granted, read, deliveries, str(delivery_id)
-        )
+        await use_cases.accept(work.context, work.ports, granted, read, deliveries, asked)
     except _NOT_SHOWN as reason:
-        return work.not_shown(reason)
+        return await work.not_shown(read, deliveries, asked, reason)
     return see_other(f"/deliveries/{delivery_id}")
 
 
 @router.post("/deliveries/{delivery_id}/answer")
-async def answer_withdrawal(
+async def answer_delivery(
     work: WorkDep,
     delivery_id: UUID,
     session: SessionDep,
@@ -197,17 +228,21 @@ async def answer_withdrawal(
     granted: Accepting,
     read: Reading,
 ) -> Response:
-    """Answer a withdrawal: stopped and deleted, or kept under a named duty; then the page again."""
-    deliveries = work.ports.deliveries_for(session)
+    """Answer a withdrawal or correction; then the page again.
+
+    Whoever corrected its record has accepted the correction, with a receipt.
+    """
+    deliveries, asked = work.ports.deliveries_for(session), str(delivery_id)
     said = (typed.get("answer", ""), typed.get("duty", ""))
     wrong = use_cases.problems(*said)
-    if not wrong:
-        await use_cases.answer(work.ports, granted, deliveries, str(delivery_id), said)
-        return see_other(f"/deliveries/{delivery_id}")
     try:
-        opened = await use_cases.open_for(
-            work.context, work.ports, read, deliveries, str(delivery_id)
-        )
+        if wrong:
+            opened = await use_cases.open_for(work.context, work.ports, read, deliveries, asked)
+            return work.opened(opened, session, typed, wrong)
+        if said[0] == CORRECTED:
+            await use_cases.accept(work.context, work.ports, granted, read, deliveries, asked)
+        else:
+            await use_cases.answer(work.ports, granted, deliveries, asked, said)
     except _NOT_SHOWN as reason:
-        return work.not_shown(reason)
-    return work.withdrawal(opened, session, typed, wrong)
+        return await work.not_shown(read, deliveries, asked, reason)
+    return see_other(f"/deliveries/{delivery_id}")

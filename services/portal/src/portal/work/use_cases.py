@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Literal
 
 from common.access import Granted
 from hubformats.audit_record import Actor, AuditEntry
@@ -13,8 +13,11 @@ from hubformats.wording import DUTIES
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
 from portal.context import Context
 from portal.work.model import (
+    CORRECTED,
+    KEPT,
     PROMISED,
     PROOF_FOLLOWS,
+    STOPPED,
     AuditBacklog,
     KeysKeptElsewhere,
     Known,
@@ -27,9 +30,6 @@ from portal.work.model import (
     related,
 )
 from portal.work.ports import Deliveries, WorkPorts
-
-STOPPED: Final = "stopped_and_deleted"
-KEPT: Final = "kept_under_duty"
 
 
 async def work_list(
@@ -192,9 +192,9 @@ async def accept(
 
 
 def problems(answer: str, duty: str) -> dict[str, str]:
-    """Say what is missing from an answer to a withdrawal, by field."""
-    if answer not in {STOPPED, KEPT}:
-        return {"answer": "Select what your agency did with what was taken back"}
+    """Say what is missing from an answer to a withdrawal or correction, by field."""
+    if answer not in {STOPPED, KEPT, CORRECTED}:
+        return {"answer": "Select what your agency did"}
     if answer == KEPT and duty not in DUTIES:
         return {"duty": "Select the duty under which your agency keeps it"}
     return {}
@@ -207,7 +207,7 @@ async def answer(
     delivery_id: str,
     said: tuple[str, str],
 ) -> None:
-    """Answer a withdrawal in the agency's name. Sharing keeps it and tells who referred.
+    """Answer a withdrawal or correction in the agency's name. Sharing tells who referred.
 
     A duty goes with `kept_under_duty` alone. Raises what `Deliveries` raises.
     """

@@ -35,8 +35,9 @@ from sharing.inbox.schemas import (
     InboxPage,
     ReceiptIn,
     SavedOut,
+    StandingOut,
 )
-from sharing.inbox.use_cases import answering, receiving
+from sharing.inbox.use_cases import answering, receiving, standing
 from sharing.inbox.use_cases.arrivals import Arrivals
 from sharing.inbox.use_cases.checking import VetoQuestions
 from sharing.inbox.use_cases.receiving import Checked, DeliveryNotFound, InboxContext, RoleUnknown
@@ -60,6 +61,7 @@ router = APIRouter(prefix="/v1/inbox", tags=["inbox"])
 deliveries = APIRouter(prefix="/v1/disclosures", tags=["inbox"])
 
 Read = Annotated[Granted, guard.action("read_inbox")]
+Ask = Annotated[Granted, guard.action("ask_standing")]
 Save = Annotated[Granted, guard.action("save_delivery")]
 Acknowledge = Annotated[Granted, guard.action("acknowledge_delivery")]
 Wait = Annotated[int, Query(ge=0, le=30, description="Seconds to wait for something new")]
@@ -180,6 +182,28 @@ async def read_delivery(delivery_id: UUID, granted: Read, parts: PartsDep) -> In
                 tx, parts.context, granted, actor, delivery_id, checked
             )
         )
+    )
+
+
+@router.get("/{delivery_id}/standing", summary="Ask whether a delivery still stands")
+async def read_standing(delivery_id: UUID, granted: Ask, parts: PartsDep) -> StandingOut:
+    """Whether what your agency was given may still be used; for whoever has it open.
+
+    It shows nothing of the delivery, so it is recorded as no look. One that was taken back answers
+    also while vetoes cannot be asked about.
+    """
+    agency = granted.principal.agency
+    case_id = await parts.store.read(lambda view: view.inbox.case_of(agency, delivery_id))
+    checked = await parts.vetoes.about(frozenset() if case_id is None else frozenset({case_id}))
+    found = await parts.store.write(
+        lambda tx: standing.standing(tx, parts.context, granted, delivery_id, checked)
+    )
+    return StandingOut(
+        delivery_id=delivery_id,
+        stands=found.stands,
+        taken_back_at=found.taken_back_at,
+        replaced=found.replaced,
+        said_by=found.said_by,
     )
 
 

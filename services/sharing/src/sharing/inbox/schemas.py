@@ -44,6 +44,18 @@ class InboxPage(ApiModel):
     next_cursor: str
 
 
+class StandingOut(ApiModel):
+    """Whether a delivery still stands."""
+
+    delivery_id: UUID
+    stands: bool = Field(description="False: do not act on it; it is not served any more")
+    taken_back_at: datetime | None = Field(description="Null while that is not decided yet")
+    replaced: bool = Field(description="A correction takes its place")
+    said_by: UUID | None = Field(
+        description="The withdrawal or correction that says so; null until it has come"
+    )
+
+
 class ReceiptIn(ApiModel):
     """A signed receipt of the recipient's system of record."""
 

@@ -63,11 +63,12 @@ if (idle) {
   wait();
 }
 
-// The work list asks for itself once a minute, which does not count as use: the visit ends as if nobody had asked. Where the
-// keyboard is stays where it is, and a listener is told only when something other than the time has changed.
+// The work list, and a delivery whether it still stands, ask for themselves once a minute. That does not count as use: the
+// visit ends as if nobody had asked. Where the keyboard is stays where it is, and a listener is told only when something
+// other than the time has changed.
 const renewal = document.querySelector('[data-module="hub-renewal"]');
 if (renewal) {
-  const told = (list) => [...list.querySelectorAll("tbody tr, .hub-strip")].map((row) => row.textContent).join();
+  const told = (list) => list.dataset.told ?? [...list.querySelectorAll("tbody tr, .hub-strip")].map((row) => row.textContent).join();
   const renew = async () => {
     const answer = await fetch(renewal.dataset.from).catch(() => null);
     if (answer && (answer.status === 401 || answer.status === 403)) {
@@ -83,13 +84,17 @@ if (renewal) {
       return;
     }
     if (told(fresh) === told(renewal)) {
-      renewal.querySelector(".hub-as-of").textContent = fresh.querySelector(".hub-as-of").textContent;
+      const [as, now] = [renewal, fresh].map((list) => list.querySelector(".hub-as-of"));
+      if (as && now) {
+        as.textContent = now.textContent;
+      }
       return;
     }
     const held = renewal.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    Object.assign(renewal.dataset, fresh.dataset);
     renewal.replaceChildren(...fresh.childNodes);
     [...renewal.querySelectorAll("a")].find((link) => link.getAttribute("href") === held)?.focus();
-    document.querySelector("#renewal").textContent = "The work list has changed";
+    document.querySelector("#renewal").textContent = renewal.dataset.says ?? "The work list has changed";
   };
   setInterval(renew, 60_000);
 }
