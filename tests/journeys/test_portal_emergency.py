@@ -1,8 +1,6 @@
 """Emergency release in a real browser: the log is silent, a coordinator lets one go in her own
 name, and it says promised, not proven."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser
 
@@ -10,30 +8,15 @@ from tests.support.browser import (
     ADVOCATE,
     COORDINATOR,
     Visitor,
-    chromium,
     looked_at,
     visitor,
 )
 from tests.support.hubs import StandaloneHub, hubctl
-from tests.support.portal_stage import outcome, read, refer, running
+from tests.support.portal_stage import outcome, read, refer
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
 
 REASON = "He is at her door and the log does not answer."
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneHub]:
-    """A hub of this module's own."""
-    with running(tmp_path_factory.mktemp("emergency")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for the module."""
-    with chromium() as started:
-        yield started
 
 
 def sign_in_again(person: Visitor, name: str = COORDINATOR) -> None:

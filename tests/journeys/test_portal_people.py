@@ -19,29 +19,14 @@ from tests.support.browser import (
     SOCIAL_WORKER,
     Visitor,
     accessible,
-    chromium,
     visitor,
 )
 from tests.support.hubs import StandaloneHub, hubctl
-from tests.support.portal_stage import outcome, refer, running
+from tests.support.portal_stage import outcome, refer
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
 
 REFERENCE = re.compile(r"NM(-[0-9A-Z]{4}){3}")
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneHub]:
-    """A hub of this module's own."""
-    with running(tmp_path_factory.mktemp("portal")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for the module; each test has its own profile."""
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

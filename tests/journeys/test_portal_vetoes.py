@@ -1,13 +1,11 @@
 """A veto set and lifted by two people in a real browser, and looked at again by a third."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.browser import ADVOCATE, Visitor, chromium, looked_at, visitor
+from tests.support.browser import ADVOCATE, Visitor, looked_at, visitor
 from tests.support.hubs import StandaloneHub
-from tests.support.portal_stage import refer, running
+from tests.support.portal_stage import refer
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
 
@@ -20,20 +18,6 @@ OFFICER, POLICE_OFFICER, DEPUTY, SUPERVISOR = (
 LINKED = "A worker at that desk is his cousin."
 MOVED = "The worker has left that desk."
 SEEN = "I have rung the desk and heard it myself."
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneHub]:
-    """A hub of this module's own."""
-    with running(tmp_path_factory.mktemp("vetoes")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for the module."""
-    with chromium() as started:
-        yield started
 
 
 def clean(person: Visitor) -> None:

@@ -1,15 +1,14 @@
 """A veto set after a release that was opened, in a real browser: the open page learns of it, the
 recipient's worker answers, and the referrer reads the truth."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.browser import ADVOCATE, Visitor, chromium, looked_at, visitor
+from tests.support.browser import ADVOCATE, Visitor, looked_at, visitor
 from tests.support.hubs import StandaloneHub, hubctl
-from tests.support.portal_stage import forbid, outcome, read, refer, running
+from tests.support.portal_stage import forbid, outcome, read, refer
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
 
@@ -17,20 +16,6 @@ IDVA = "northmoor-idva"
 MINUTE = 60_000
 GONE = "do not act on it"
 SAYS_SO = "main a[href^='/deliveries/']"
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandaloneHub]:
-    """A hub of this module's own."""
-    with running(tmp_path_factory.mktemp("withdrawal")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One Chromium for the module."""
-    with chromium() as started:
-        yield started
 
 
 def opened(hub: StandaloneHub, person: Visitor) -> str:

@@ -30,7 +30,9 @@ from tests.support.portal_fakes import (
 )
 from tests.support.portal_harness import signed_in
 
-URLS: Final = {name: f"http://{name}.example.org" for name in ("sharing", "audit", "identity")}
+URLS: Final = {
+    name: f"http://{name}.example.org" for name in ("sharing", "audit", "identity", "referral")
+}
 _ROLES: Final = {"search_log": ("auditor",), "read_deliveries": ("idva",)}
 
 
@@ -59,20 +61,26 @@ class StillTokens:
         return
 
 
-@dataclass
-class Services:
-    """Answers the portal's calls from what the fakes hold; `keys` collects idempotency keys."""
+Route = tuple[str, str, str, Callable[..., Awaitable[Any]]]
+"""Method, path, the scope that is asked for, and what answers."""
 
-    deliveries: MemoryDeliveries = field(default_factory=lambda: MemoryDeliveries([]))
-    releases: MemoryReleases = field(default_factory=MemoryReleases)
-    log: MemoryAuditLog = field(default_factory=MemoryAuditLog)
-    people: MemoryPeople | None = None
-    keys: list[str] = field(default_factory=list)
+
+@dataclass
+class HttpServices:
+    """Answers the portal's calls by a table; `keys` collects idempotency keys.
+
+    A scope that a route does not ask for is refused.
+    """
+
+    keys: list[str] = field(default_factory=list, kw_only=True)
 
     def calls(self) -> PersonCalls:
         """The portal's own calls to these services."""
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
         return PersonCalls(URLS, StillTokens(), http=http, clock=ManualClock())
+
+    def _routes(self) -> list[Route]:
+        raise NotImplementedError
 
     async def _answer(self, request: httpx2.Request) -> httpx2.Response:
         audience, scope = request.headers["authorization"].removeprefix("DPoP ").split("|")
@@ -89,7 +97,17 @@ class Services:
                     return httpx2.Response(refused.status, json={"code": refused.code})
         return httpx2.Response(404, json={"code": "not-found"})
 
-    def _routes(self) -> list[tuple[str, str, str, Callable[..., Awaitable[Any]]]]:
+
+@dataclass
+class Services(HttpServices):
+    """Answers the portal's calls from what the fakes hold."""
+
+    deliveries: MemoryDeliveries = field(default_factory=lambda: MemoryDeliveries([]))
+    releases: MemoryReleases = field(default_factory=MemoryReleases)
+    log: MemoryAuditLog = field(default_factory=MemoryAuditLog)
+    people: MemoryPeople | None = None
+
+    def _routes(self) -> list[Route]:
         read, acknowledge = "disclosure.read", "disclosure.acknowledge"
         one = "/v1/disclosures/([^/]+)"
         return [

@@ -1,8 +1,6 @@
 """Referral's vetoes and sharing's second looks over HTTP, on the memory of the portal's fakes."""
 
 import json
-import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,16 +10,12 @@ from common.access import Granted
 from common.testing import ManualClock
 from portal.depends import guard
 from portal.second_look.model import Look
-from portal.shell.client import PersonCalls
-from portal.shell.model import CallRefused
 from portal.vetoes.model import Lifting, Veto
 from tests.support.portal_harness import signed_in
-from tests.support.portal_services import StillTokens
+from tests.support.portal_services import HttpServices, Route
 from tests.support.portal_veto_fakes import LOOK_REASONS, REASONS, MemoryLooks, MemoryVetoes
 
-URLS: Final = {name: f"http://{name}.example.org" for name in ("referral", "sharing")}
 SCOPES: Final = "referral.read referral.write case.read case.write"
-Route = tuple[str, str, str, Callable[..., Awaitable[Any]]]
 
 
 def allowed(action: str) -> Granted:
@@ -33,32 +27,11 @@ def allowed(action: str) -> Granted:
 
 
 @dataclass
-class VetoServices:
-    """Answers the portal's calls; a scope that a route does not ask for is refused."""
+class VetoServices(HttpServices):
+    """Answers the portal's calls from what the fakes hold."""
 
     vetoes: MemoryVetoes = field(default_factory=MemoryVetoes)
     looks: MemoryLooks = field(default_factory=MemoryLooks)
-    keys: list[str] = field(default_factory=list)
-
-    def calls(self) -> PersonCalls:
-        """The portal's own calls to these services."""
-        http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
-        return PersonCalls(URLS, StillTokens(), http=http, clock=ManualClock())
-
-    async def _answer(self, request: httpx2.Request) -> httpx2.Response:
-        audience, scope = request.headers["authorization"].removeprefix("DPoP ").split("|")
-        assert str(request.url).startswith(audience), "a token is for the service it is sent to"
-        self.keys.append(request.headers.get("idempotency-key", ""))
-        for method, path, needed, work in self._routes():
-            found = re.fullmatch(path, request.url.path)
-            if found and request.method == method:
-                if scope != needed:
-                    return httpx2.Response(403, json={"code": "insufficient-scope"})
-                try:
-                    return httpx2.Response(200, json=await work(request, *found.groups()))
-                except CallRefused as refused:
-                    return httpx2.Response(refused.status, json={"code": refused.code})
-        return httpx2.Response(404, json={"code": "not-found"})
 
     def _routes(self) -> list[Route]:
         case, one = "/v1/referrals/([^/]+)/vetoes", "/v1/veto-liftings/([^/]+)"

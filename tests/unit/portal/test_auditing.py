@@ -9,6 +9,7 @@ import pytest
 
 from hubformats.audit_record import Leaf, record_hash
 from hubformats.canonical import b64u, canonical
+from portal.auditing.rules.records import reason
 from portal.auditing.rules.search import problems, wanted
 from portal.shell.model import CallRefused, NoAnswer, TokenRefused
 from tests.support.portal_harness import PortalHarness, portal_harness
@@ -228,3 +229,30 @@ async def test_a_purpose_that_has_run_out_is_asked_for_again_with_everything_typ
     assert "Your role does not include this" in (await auditor.get(where)).text, (
         "another refusal is another page"
     )
+
+
+async def test_a_record_whose_reason_is_held_back_says_who_can_check_it(
+    auditor: PortalHarness,
+) -> None:
+    """Its bytes are not served, so nothing of it counts as verified or as forged."""
+    told = {"op": "disclosure", "out": "withhold", "rcp": "northmoor-idva"}
+    auditor.log.entries[1] = served(recordBytes=None, salt=None, record=told)
+    text = (await auditor.get("/audit-log/entries/1")).text
+    assert "<b>Not checked here.</b>" in text
+    assert "The reason for withholding is held back from your agency" in text
+    assert "A cross-agency auditor can check it." in text
+    assert "Not sent to an agency" in text
+    for claim in ("<b>Verified.</b>", "<b>Not verified</b>", "Where it stands", "Logged "):
+        assert claim not in text, claim
+
+
+async def test_what_is_held_back_is_not_shown_though_it_were_served_beside(
+    auditor: PortalHarness,
+) -> None:
+    """Only a reason that the record commits to is a reason."""
+    told = {"op": "disclosure", "out": "withhold"}
+    auditor.log.entries[1] = served(recordBytes=None, record=told, reason="conflict")
+    text = (await auditor.get("/audit-log/entries/1")).text
+    assert "Not checked here." in text
+    assert reason("conflict") == "A conflict of interest is recorded for this agency"
+    assert reason("conflict") not in text

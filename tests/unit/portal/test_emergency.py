@@ -13,7 +13,7 @@ import pytest
 
 from portal.emergency.model import Unproven, problems
 from portal.permissions import ACTIONS
-from portal.shell.model import CallRefused, Draft, NoAnswer, TokenRefused
+from portal.shell.model import LONGEST, CallRefused, Draft, NoAnswer, TokenRefused
 from portal.sign_in.client import SCOPES
 from tests.support.portal_harness import PortalHarness, portal_harness
 from tests.support.portal_packages import envelope, package
@@ -72,7 +72,10 @@ async def test_what_waits_is_listed_and_let_go_and_then_called_promised(tmp_path
         listed = (await harness.get("/emergency")).text
         assert "NM-7F3K-9QXA-2C4T" in listed
         assert "Northmoor IDVA Service" in listed
-        assert "I am Jess Marlow. I release this in my own name" in (await harness.get(PAGE)).text
+        assert (
+            "I am <bdi>Jess Marlow</bdi>. I release this in my own name"
+            in (await harness.get(PAGE)).text
+        )
         answer = await harness.post(PAGE, **SOUND)
         assert (answer.status_code, answer.headers["location"]) == (303, PAGE)
         assert harness.done[-1] == "released imminent_danger_to_life"
@@ -264,6 +267,25 @@ async def test_urgent_ones_are_marked_and_stand_first_and_the_clause_is_a_senten
         shown = (await harness.get(PAGE)).text
         assert "When a victim is at high risk, the IDVA service is told." in shown
         assert "NM-2" in shown
+
+
+async def test_too_many_words_about_danger_all_stay_on_the_form(tmp_path: Path) -> None:
+    """Whoever wrote them decides what goes; what fits exactly is released as it stands."""
+    lines = "He is at her door.\r\n" * 120
+    assert len(lines.strip()) > LONGEST
+    async with at(tmp_path) as harness:
+        answer = await harness.post(PAGE, **{**SOUND, "reason": lines})
+        assert answer.status_code == 422
+        assert "Shorten this to 2,000 characters: it has 2,279." in answer.text
+        assert answer.text.count("He is at her door.") == 120, "every word is still there"
+        assert 'value="imminent_danger_to_life" checked' in answer.text
+        assert not [done for done in harness.done if done.startswith("released")]
+        fits = "He is at her door.\r\n" * 105
+        assert len(fits.strip()) > LONGEST
+        assert problems({**SOUND, "reason": fits}) == {}, "a line end is one character"
+        huge = await harness.post(PAGE, **{**SOUND, "reason": "x" * 300_000})
+        assert huge.status_code == 413
+        assert "Go back: what you wrote may still stand there" in huge.text
 
 
 @pytest.mark.parametrize("missing", ["code", "reason", "confirm"])

@@ -7,6 +7,7 @@ from typing import Any
 from hubformats.visible_text import is_plain
 from tests.support.portal_harness import portal_harness
 from tests.support.portal_packages import CONTENT, DELIVERY, envelope, package
+from tests.unit.portal.test_emergency import PAGE, WAITING
 
 FORGED = "\x1b[2J\u202e\u2066\u200b\u2028\x9b\U000e0041"
 BIDI = "שלום 07700 900461"
@@ -47,3 +48,18 @@ async def test_every_value_stands_isolated_from_the_pages_own_words(tmp_path: Pa
         answer = await harness.get(f"/deliveries/{DELIVERY}")
     isolated = re.findall(r"<bdi>([^<]*)</bdi>", answer.text)
     assert answer.text.count(BIDI) == sum(text.count(BIDI) for text in isolated) == 4
+
+
+async def test_a_name_in_the_label_of_a_box_is_isolated_and_escaped(tmp_path: Path) -> None:
+    """The design system's macros take what people wrote only by way of `isolated`."""
+    who = {"agency": "northmoor-police", "roles": ("marac_coordinator",)}
+    scope = "disclosure.read sharing.request"
+    name = f"{BIDI} <b>&"
+    async with portal_harness(
+        envelope(package()), tmp_path, **who, scope=scope, name=name
+    ) as harness:
+        harness.releases.without_proof = [WAITING]
+        answer = await harness.get(PAGE)
+    assert f"I am <bdi>{BIDI} &lt;b&gt;&amp;</bdi>. I release this in my own name" in answer.text
+    isolated = re.findall(r"<bdi>([^<]*)</bdi>", answer.text)
+    assert answer.text.count(BIDI) == sum(text.count(BIDI) for text in isolated) == 2

@@ -108,12 +108,15 @@ async def read_me(
 
 
 async def error_page(request: Request, problem: Problem) -> Response | None:
-    """A page instead of a problem for whoever looks at the sign-in page with a browser."""
-    return (
-        _page("gone.html", problem.status, {})
-        if inner_path(request.scope) == "/authorize"
-        else None
-    )
+    """A page instead of a problem for whoever looks at the sign-in page with a browser.
+
+    Only what is wrong with this sign-in says to begin anew; the rest says to wait.
+    """
+    if inner_path(request.scope) != "/authorize":
+        return None
+    if problem.status == 429:
+        return _page("later.html", 429, {"wait": int(problem.headers.get("Retry-After", "60"))})
+    return _page("away.html" if problem.status >= 500 else "gone.html", problem.status, {})
 
 
 async def _form(request: Request) -> dict[str, str]:

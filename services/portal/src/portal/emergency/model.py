@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from portal.shell.model import reason_problem, written
+
 DANGERS: Final[dict[str, str]] = {
     "imminent_danger_to_life": "Somebody's life is in danger now",
     "imminent_serious_harm": "Somebody is about to be seriously harmed",
@@ -15,8 +17,7 @@ FIELDS: Final = ("code", "reason", "confirm")
 """In page order, so that an error summary lists them as they are met."""
 
 CONFIRMED: Final = "yes"
-_SHORTEST: Final = 10
-_LONGEST: Final = 2_000
+TOO_SHORT: Final = "Say in a sentence why it cannot wait"
 
 MOVED_ON: Final = (
     "Nothing was released. It has left already, the case has changed, or somebody "
@@ -91,11 +92,8 @@ def problems(typed: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     if typed.get("code") not in DANGERS:
         found["code"] = "Select what the danger is"
-    reason = typed.get("reason", "").strip()
-    if len(reason) < _SHORTEST:
-        found["reason"] = "Say in a sentence why it cannot wait"
-    elif len(reason) > _LONGEST:
-        found["reason"] = "Why it cannot wait must be 2,000 characters or less"
+    if against := reason_problem(written(typed), TOO_SHORT):
+        found["reason"] = against
     if typed.get("confirm") != CONFIRMED:
         found["confirm"] = "Confirm that you release it in your own name"
     return found

@@ -14,8 +14,8 @@ from portal.depends import ContextDep
 from portal.emergency import model, use_cases
 from portal.emergency.model import Unproven
 from portal.emergency.ports import EmergencyPorts, Releases
-from portal.shell.model import CallRefused, NoAnswer, TokenRefused
-from portal.shell.routes.layout import ShowDep, see_other
+from portal.shell.model import CallRefused, NoAnswer, TokenRefused, written
+from portal.shell.routes.layout import ShowDep, errors_shown, see_other
 from portal.shell.routes.session import (
     ANYONE,
     CookieDep,
@@ -61,17 +61,13 @@ class Emergency:
         status: int = 200,
     ) -> Response:
         """Render the form, or what became of this one."""
-        errors = [
-            {"text": text, "href": f"#{name}" if name else "#code"} for name, text in wrong.items()
-        ]
         return self.show(
             "emergency/release.html",
             status,
             item=item,
             agencies=self.context.agencies,
             dangers=model.DANGERS,
-            summary=errors,
-            errors={name: {"text": text} for name, text in wrong.items() if name},
+            **errors_shown(wrong, "code"),
             confirmed=model.CONFIRMED,
             typed={name: typed.get(name, "") for name in model.FIELDS},
             clause=await use_cases.clause_text(self.releases, item),
@@ -156,7 +152,7 @@ async def release(
     status, wrong = 422, model.problems(typed)
     if not wrong:
         try:
-            await releases.release(granted, asked, typed["code"], typed["reason"].strip())
+            await releases.release(granted, asked, typed["code"], written(typed))
         except CallRefused as refused:
             if refused.code == "step-up-required":
                 return emergency.sign_in_page(asked, typed)
@@ -181,7 +177,7 @@ def _against(refused: CallRefused) -> tuple[int, dict[str, str]]:
     if refused.status == 409:
         return 409, {"": model.MOVED_ON}
     if refused.status == 422:
-        return 422, {"reason": "Say in a sentence why it cannot wait"}
+        return 422, {"reason": model.TOO_SHORT}
     if refused.status >= 500:
         return 503, {"": model.UNREADABLE}
     raise refused

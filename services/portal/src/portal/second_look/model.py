@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from portal.shell.model import reason_problem, written
+
 ACTS: Final[dict[str, str]] = {
     "emergency_release": "Emergency release",
     "veto_lifting_asked": "Lifting of a veto asked for",
@@ -26,7 +28,6 @@ OWNERS: Final[dict[str, str]] = {
     "nobody": "Nobody yet",
 }
 FIELDS: Final = ("answer", "reason")
-_SHORTEST, _LONGEST = 10, 2_000
 MOVED: Final = "Nothing was kept. Somebody else was there before you. Read it again"
 NO_ANSWER: Final = "No answer came, so it is not known whether it was kept. Read it again first"
 
@@ -73,9 +74,6 @@ def problems(typed: Mapping[str, str], allowed: Mapping[str, str]) -> dict[str, 
     found = {}
     if typed.get("answer") not in allowed:
         found["answer"] = "Select what comes of it"
-    reason = typed.get("reason", "").strip()
-    if len(reason) < _SHORTEST:
-        found["reason"] = "Say in a sentence why"
-    elif len(reason) > _LONGEST:
-        found["reason"] = "Why must be 2,000 characters or less"
+    if against := reason_problem(written(typed), "Say in a sentence why"):
+        found["reason"] = against
     return found

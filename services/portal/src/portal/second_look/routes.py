@@ -13,8 +13,8 @@ from common.web.provided import gathered, provided
 from portal.depends import ContextDep
 from portal.second_look import model
 from portal.second_look.ports import Looks, SecondLookPorts
-from portal.shell.model import CallRefused, NoAnswer
-from portal.shell.routes.layout import ShowDep, see_other
+from portal.shell.model import CallRefused, NoAnswer, written
+from portal.shell.routes.layout import ShowDep, errors_shown, see_other
 from portal.shell.routes.session import ANYONE, FormDep, SessionDep, may
 
 router = APIRouter(prefix="/second-looks", include_in_schema=False, dependencies=[ANYONE])
@@ -48,7 +48,6 @@ class SecondLook:
         """Render one item, with what stands against what was typed."""
         look = await self.looks.one(granted, look_id)
         reasons = await self.looks.reasons(granted)
-        summary = [{"text": text, "href": f"#{name or 'answer'}"} for name, text in wrong.items()]
         return self.show(
             "second_look/look.html",
             status,
@@ -59,8 +58,7 @@ class SecondLook:
             agencies=self.context.agencies,
             choices=model.choices(look, reasons),
             meaning=_meaning(look, reasons),
-            summary=summary,
-            errors={name: {"text": text} for name, text in wrong.items() if name},
+            **errors_shown(wrong, "answer"),
             typed={name: typed.get(name, "") for name in model.FIELDS},
         )
 
@@ -108,7 +106,7 @@ async def answer(
     if not wrong:
         outcome, _, code = typed["answer"].partition("/")
         try:
-            await looks.answer(granted, asked, outcome, code, typed["reason"].strip())
+            await looks.answer(granted, asked, outcome, code, written(typed))
         except CallRefused as refused:
             if refused.status != 409:
                 raise

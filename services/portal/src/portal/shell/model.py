@@ -14,6 +14,31 @@ ABSOLUTE: Final = timedelta(hours=8)
 SIGN_IN_LASTS: Final = timedelta(minutes=10)
 
 
+_SHORTEST: Final = 10
+LONGEST: Final = 2_000
+"""Characters of a reason that the services take."""
+
+
+def written(typed: Mapping[str, str], field: str = "reason") -> str:
+    """Return what stands in a text box as it is counted and sent: line ends as one character."""
+    return typed.get(field, "").replace("\r\n", "\n").strip()
+
+
+def reason_problem(reason: str, too_short: str) -> str:
+    """Say what is wrong with a reason that was written, or nothing.
+
+    One that is too long is shown again whole: whoever wrote it decides what goes.
+    """
+    if len(reason) < _SHORTEST:
+        return too_short
+    if len(reason) > LONGEST:
+        return (
+            f"Shorten this to {LONGEST:,} characters: it has {len(reason):,}. Every word of it "
+            "still stands here"
+        )
+    return ""
+
+
 class CallRefused(Exception):
     """Another service refused. `code` is its problem's one word, never what was sent."""
 

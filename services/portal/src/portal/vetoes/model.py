@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from portal.shell.model import reason_problem, written
+
 KINDS: Final[dict[str, str]] = {
     "must_not_disclose": "Must not be disclosed",
     "location_shield": "Address shield",
@@ -14,7 +16,6 @@ KINDS: Final[dict[str, str]] = {
 }
 BARRING: Final = frozenset({"conflict", "employee_subject"})
 FIELDS: Final = ("answer", "agency", "reason")
-_SHORTEST, _LONGEST = 10, 2_000
 CONFIRM, REFUSE = "confirm", "refuse"
 _CONFIRMED, _REFUSED = "Lift it", "Leave it"
 WHY_ASK: Final = (
@@ -122,11 +123,8 @@ def problems(typed: Mapping[str, str], allowed: Mapping[str, str], asked: str) -
         found["answer"] = asked
     elif typed["answer"].partition("/")[0] in BARRING and typed.get("agency", "*") == "*":
         found["agency"] = "Select the agency that is kept out"
-    reason = typed.get("reason", "").strip()
-    if len(reason) < _SHORTEST:
-        found["reason"] = "Say in a sentence why"
-    elif len(reason) > _LONGEST:
-        found["reason"] = "Why must be 2,000 characters or less"
+    if against := reason_problem(written(typed), "Say in a sentence why"):
+        found["reason"] = against
     return found
 
 

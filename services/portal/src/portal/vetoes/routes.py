@@ -12,8 +12,8 @@ from starlette.responses import Response
 from common.access import Granted
 from common.web.provided import gathered, provided
 from portal.depends import ContextDep
-from portal.shell.model import CallRefused, NoAnswer
-from portal.shell.routes.layout import ShowDep, see_other
+from portal.shell.model import CallRefused, NoAnswer, written
+from portal.shell.routes.layout import ShowDep, errors_shown, see_other
 from portal.shell.routes.session import ANYONE, FormDep, SessionDep, may, may_after_sign_in
 from portal.sign_in.routes import FreshAct
 from portal.vetoes import model
@@ -52,14 +52,12 @@ class VetoScreens:
         **facts: Any,
     ) -> Response:
         """Render a form, with what stands against what was typed."""
-        summary = [{"text": text, "href": f"#{name or 'answer'}"} for name, text in wrong.items()]
         return self.show(
             template,
             status,
             kinds=model.KINDS,
             agencies=self.context.agencies,
-            summary=summary,
-            errors={name: {"text": text} for name, text in wrong.items() if name},
+            **errors_shown(wrong, "answer"),
             typed={name: typed.get(name, "") for name in model.FIELDS},
             **facts,
         )
@@ -91,7 +89,7 @@ async def set_veto(
     status = 422
     if not wrong:
         agency = typed.get("agency", "") or "*"
-        call = here.vetoes.set(granted, asked, typed["answer"], agency, typed["reason"].strip())
+        call = here.vetoes.set(granted, asked, typed["answer"], agency, written(typed))
         status, wrong = await _tried(call)
         if not wrong:
             return see_other(f"/vetoes/{referral_id}")
@@ -125,7 +123,7 @@ async def ask_lifting(
     allowed = (await here.vetoes.reasons()).lifting
     status, wrong = 422, model.problems(typed, allowed, "Select why it can be lifted")
     if not wrong:
-        words, code = typed["reason"].strip(), typed["answer"]
+        words, code = written(typed), typed["answer"]
         status, wrong = await _tried(
             here.vetoes.ask(granted, str(referral_id), str(veto_id), code, words)
         )
@@ -169,7 +167,7 @@ async def settle_lifting(
     allowed = (await here.vetoes.reasons()).to_settle()
     status, wrong = 422, model.problems(typed, allowed, "Select what you decide")
     if not wrong:
-        call = here.vetoes.settle(granted, asked, typed["answer"], typed["reason"].strip())
+        call = here.vetoes.settle(granted, asked, typed["answer"], written(typed))
         status, wrong = await _tried(call)
         if status == 401:
             return _again("confirm_lifting", place, here, typed)

@@ -18,7 +18,7 @@ from hubformats.wording import ANSWERS, DUTIES
 from hubformats.wording import UNCHECKED as WHY_UNCHECKED
 from portal.depends import ContextDep
 from portal.shell.model import CallRefused, Session
-from portal.shell.routes.layout import ShowDep, see_other
+from portal.shell.routes.layout import ShowDep, errors_shown, see_other
 from portal.shell.routes.session import ANYONE, POSTED, FormDep, SessionDep, WatchedDep, may
 from portal.work import use_cases
 from portal.work.model import (
@@ -104,8 +104,7 @@ class Work:
             "duties": DUTIES,
             "answers": ANSWERS,
             "typed": typed,
-            "errors": {name: {"text": text} for name, text in errors.items()},
-            "summary": [{"text": text, "href": f"#{name}"} for name, text in errors.items()],
+            **errors_shown(errors, "answer"),
         }
         status = 422 if errors else 200
         if content["kind"] == "withdrawal":

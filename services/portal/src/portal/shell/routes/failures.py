@@ -23,7 +23,14 @@ _WORDS: Final[dict[int, tuple[str, str]]] = {
     ),
     405: ("Page not found", "There is nothing here that you may see."),
     409: ("Somebody was there before you", "This changed while you were looking. Open it again."),
-    413: ("That is too much", "Shorten what you entered and try again."),
+    413: (
+        "That is too much",
+        (
+            "Nothing was kept or done. Go back: what you wrote may still stand there. Keep it in "
+            "your own records too, shorten it and try again. If somebody is in danger now, call "
+            "999."
+        ),
+    ),
     422: ("That did not work", "Go back and check what you entered."),
     429: ("Too many requests", "Wait a minute and try again."),
 }

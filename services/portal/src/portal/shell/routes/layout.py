@@ -15,6 +15,7 @@ from jinja2 import (
     PrefixLoader,
     StrictUndefined,
 )
+from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from common.web.provided import provided
@@ -66,6 +67,7 @@ def environment(filters: Mapping[str, Callable[..., str]]) -> Environment:
         ).module
         strict.globals[macro] = getattr(module, macro)
     strict.globals["service_name"] = SERVICE_NAME
+    strict.globals["isolated"] = isolated
     strict.filters.update({**_FILTERS, **filters})
     return strict
 
@@ -127,6 +129,25 @@ async def _show(request: Request, pages: PagesDep) -> Show:
 
 
 ShowDep = Annotated[Show, Depends(_show)]
+
+
+def errors_shown(wrong: Mapping[str, str], first: str) -> dict[str, Any]:
+    """Make the error summary, and the error of each field, of what is wrong by field.
+
+    What is wrong with no field in particular leads to the `first` one.
+    """
+    return {
+        "summary": [{"text": text, "href": f"#{name or first}"} for name, text in wrong.items()],
+        "errors": {name: {"text": text} for name, text in wrong.items() if name},
+    }
+
+
+def isolated(sentence: str, *values: str) -> Markup:
+    """Put what people wrote into a sentence of ours for a macro's html: escaped, each isolated.
+
+    Each {} of the sentence takes one value. Nothing in it turns the words beside it round.
+    """
+    return escape(sentence).format(*(Markup("<bdi>{}</bdi>").format(value) for value in values))
 
 
 def see_other(place: str) -> RedirectResponse:
