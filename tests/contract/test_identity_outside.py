@@ -23,6 +23,7 @@ from identity.agencies.ports import AgencyStore, Heartbeat
 from identity.agencies.worker import Pulse
 from identity.directory.ports import TopicAccess, TopicAccessUnavailable
 from identity.directory.repository import KafkaTopicAccess
+from identity.oauth.repository import SignInSeals
 from identity.tables import METADATA
 from identity.wiring import SqlStore
 from tests.support.identity_fakes import MemoryHeartbeat, MemoryIdentity, MemoryTopicAccess
@@ -63,7 +64,7 @@ async def beating(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
     database = Database(f"sqlite:///{tmp_path}/hub.db", clock=clock, name="identity")
     await database.start()
     await ensure_schema(database, METADATA)
-    store = SqlStore(database, clock, sent, sent)
+    store = SqlStore(database, clock, sent, sent, SignInSeals(bytes(32)))
     pulse = Pulse(store, directory, Area().bootstrap, clock, lambda _: None)
     yield Beating(pulse, store, directory, clock, lambda: sent.events)
     await database.stop()

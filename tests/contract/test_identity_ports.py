@@ -28,6 +28,7 @@ from identity.oauth.ports import (
     TokenFamilies,
 )
 from identity.oauth.repository import (
+    SignInSeals,
     SqlAccessTokens,
     SqlCodes,
     SqlPushedRequests,
@@ -126,7 +127,11 @@ async def kit(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[K
     database, sent = Database(url, clock=clock, name="identity"), Sent()
     await database.start()
     await ensure_schema(database, METADATA)
-    yield Kit(SqlStore(database, clock, sent, sent), clock, lambda: (sent.events, sent.entries))
+    yield Kit(
+        SqlStore(database, clock, sent, sent, SignInSeals(bytes(32))),
+        clock,
+        lambda: (sent.events, sent.entries),
+    )
     await database.stop()
 
 

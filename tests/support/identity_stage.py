@@ -32,6 +32,7 @@ from hubformats.ids import opaque
 from hubformats.keys import SigningKey, generate_signing, signing_from_jwk
 from identity.agencies.worker import Pulse
 from identity.bootstrap.use_cases.create import create
+from identity.oauth.repository import SignInSeals
 from identity.tables import METADATA
 from identity.wiring import Parts, SqlStore, build_app, build_authority, build_pulse
 
@@ -289,7 +290,7 @@ async def identity_stage(
         portal_url=HOST,
     )
     tables = Database(settings.database_url, clock=clock, name="identity")
-    store = SqlStore(tables, clock, sent, sent)
+    store = SqlStore(tables, clock, sent, sent, SignInSeals(bytes(32)))
     directory = DirectoryState(clock)
     authority = build_authority(settings, bootstrap, ring, clock)
     pulse = build_pulse(store, directory, bootstrap, authority)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Boolean, Column, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, String, Table, Text
 
 from common.database import JsonDocument, UtcDateTime, new_metadata
 from common.web.frame import frame_tables
@@ -44,6 +44,7 @@ CODE: Final = Table(
     Column("auth_time", Integer, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("used", Boolean, nullable=False, default=False),
+    Column("row_seal", LargeBinary, nullable=True),
 )
 
 FAMILY: Final = Table(
@@ -61,6 +62,7 @@ FAMILY: Final = Table(
     Column("refresh_digest", String(43), nullable=False, unique=True),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("revoked", Boolean, nullable=False, default=False),
+    Column("row_seal", LargeBinary, nullable=True),
 )
 
 ISSUED: Final = Table(

@@ -38,6 +38,7 @@ from identity.directory.repository import KafkaTopicAccess
 from identity.directory.worker import TopicAccessKeeper
 from identity.oauth.ports import Authenticator, OAuthStore
 from identity.oauth.repository import (
+    SignInSeals,
     SqlAccessTokens,
     SqlCodes,
     SqlPushedRequests,
@@ -108,8 +109,8 @@ class SqlTx:
         self._unit = unit
         self.seen = SqlSeenOnce(connection)
         self.requests = SqlPushedRequests(connection, store.clock)
-        self.codes = SqlCodes(connection, store.clock)
-        self.families = SqlTokenFamilies(connection)
+        self.codes = SqlCodes(connection, store.clock, store.seals)
+        self.families = SqlTokenFamilies(connection, store.seals)
         self.tokens = SqlAccessTokens(connection)
         self.agencies = SqlAgencies(connection)
         self.service_keys = SqlServiceKeySets(connection)
@@ -154,6 +155,7 @@ class SqlStore:
     clock: Clock
     outbox: Outgoing
     trail: Trail
+    seals: SignInSeals
 
     async def write(self, work: Callable[[SqlTx], T]) -> T:
         """Run `work` in one transaction of the writer thread; returns after the group's commit."""
@@ -207,7 +209,8 @@ async def build(
         FRAME_TABLES,
         follows_directory=False,
     )
-    store = SqlStore(frame.database, clock, frame.outbox, frame.trail)
+    seals = SignInSeals(keyring.secret("row-seal"))
+    store = SqlStore(frame.database, clock, frame.outbox, frame.trail, seals)
     keeper = _topic_access(store, settings)
     authority = build_authority(settings, frame.bootstrap, keyring, clock)
     pulse = build_pulse(store, frame.directory, frame.bootstrap, authority, keeper)

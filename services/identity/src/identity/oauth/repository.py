@@ -1,13 +1,15 @@
 """Pushed requests, codes and tokens in their tables."""
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from common.sealed import RowAltered, RowSeal
 from hubformats.clock import Clock
 from identity.agencies.model import Ended
 from identity.oauth.model import (
@@ -22,6 +24,10 @@ from identity.oauth.model import (
     seconds,
 )
 from identity.tables import CODE, FAMILY, ISSUED, PUSHED, SEEN
+
+_log = logging.getLogger("hub.identity")
+_STATES: Final = frozenset({"used", "revoked", "row_seal"})
+"""Columns outside a seal: what a row may become, and the seal."""
 
 
 class SqlSeenOnce:
@@ -89,16 +95,49 @@ class SqlPushedRequests:
         return self._connection.execute(wanted.returning(PUSHED.c.handle)).first() is not None
 
 
-class SqlCodes:
-    """Fulfils `Codes`."""
+class SignInSeals:
+    """Seals of codes and token families: who signed in, for whom, how, and with which key.
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    What they may become, used or revoked, stays open.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._seals = {table: RowSeal(secret, table.name, _alarm) for table in (CODE, FAMILY)}
+
+    def sealed(self, table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Add the seal to a row that is to be written."""
+        return {**row, "row_seal": self._seals[table].of(_said(table, row))}
+
+    def fits(self, table: Table, row: Mapping[str, Any]) -> bool:
+        """Tell whether a row is as this service wrote it; one that is not raises an alarm."""
+        said = _said(table, row)
+        try:
+            self._seals[table].check(said.get("grant_id") or said["id"], said, row["row_seal"])
+        except RowAltered:
+            return False
+        return True
+
+
+def _said(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in row if name in table.c and name not in _STATES}
+
+
+def _alarm(altered: RowAltered) -> None:
+    _log.error("a row was altered", extra={"alarm": "row-altered", "code": altered.table})
+
+
+class SqlCodes:
+    """Fulfils `Codes`. A row that this service did not write so is no code."""
+
+    def __init__(self, connection: Connection, clock: Clock, seals: SignInSeals) -> None:
         self._connection = connection
         self._clock = clock
+        self._seals = seals
 
     def save(self, code: Code) -> None:
         """Keep a fresh code."""
-        self._connection.execute(insert(CODE).values(_row(CODE, code)))
+        row = self._seals.sealed(CODE, _row(CODE, code))
+        self._connection.execute(insert(CODE).values(row))
 
     def consume(self, digest: str) -> Code | None:
         """The code for exactly one caller; an expired one is used up too and answers None."""
@@ -111,7 +150,9 @@ class SqlCodes:
         found = self._connection.execute(wanted).mappings().first()
         return (
             _as_code(dict(found))
-            if found is not None and found["expires_at"] > self._clock.now()
+            if found is not None
+            and found["expires_at"] > self._clock.now()
+            and self._seals.fits(CODE, dict(found))
             else None
         )
 
@@ -122,21 +163,25 @@ class SqlCodes:
 
 
 class SqlTokenFamilies:
-    """Fulfils `TokenFamilies`."""
+    """Fulfils `TokenFamilies`. A row that this service did not write so is no family."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, seals: SignInSeals) -> None:
         self._connection = connection
+        self._seals = seals
 
     def save(self, family: TokenFamily) -> None:
         """Keep a token family."""
-        self._connection.execute(insert(FAMILY).values(_row(FAMILY, family)))
+        row = self._seals.sealed(FAMILY, _row(FAMILY, family))
+        self._connection.execute(insert(FAMILY).values(row))
 
     def by_refresh(self, refresh_digest: str) -> TokenFamily | None:
         """The family of a refresh token."""
         found = _first(
             self._connection, select(FAMILY).where(FAMILY.c.refresh_digest == refresh_digest)
         )
-        return TokenFamily(**found) if found else None
+        if found is None or not self._seals.fits(FAMILY, found):
+            return None
+        return TokenFamily(**{name: value for name, value in found.items() if name != "row_seal"})
 
     def revoke(self, family_id: str) -> None:
         """End a family and every access token of it."""
@@ -224,7 +269,7 @@ def _first(connection: Connection, wanted: Any) -> dict[str, Any] | None:
 
 
 def _as_code(found: Mapping[str, Any]) -> Code:
-    return Code(**{name: value for name, value in found.items() if name != "used"})
+    return Code(**{name: value for name, value in found.items() if name not in _STATES})
 
 
 def _row(table: Table, thing: object, **more: object) -> dict[str, Any]:
