@@ -222,6 +222,23 @@ async def test_an_agencys_auditor_sees_its_own_entries_only_and_the_rest_is_not_
         assert hidden.json()[name] == absent.json()[name]
 
 
+@pytest.mark.parametrize("column", ["org", "rcp"])
+async def test_a_search_row_that_was_swapped_shows_nobody_anothers_entry(
+    harness: AuditHarness, column: str
+) -> None:
+    await harness.record(recipient="northmoor-health", actor=bed_actor("northmoor-social-care"))
+    await harness.receipted(1)
+    [item] = await harness.found({"operation": "disclosure"})
+    swap = f"UPDATE lookup SET {column} = '{IDVA}' WHERE idx = {item['index']}"  # noqa: S608
+    with closing(sqlite3.connect(harness.folder / "audit.db")) as connection:
+        connection.execute(swap)
+        connection.commit()
+    own = harness.token(agency=IDVA, sub="per-idva-auditor")
+    assert await harness.found({"operation": "disclosure"}, token=own) == []
+    hidden = await harness.call("GET", f"/v1/entries/{item['index']}", token=own)
+    assert hidden.status_code == 404
+
+
 def bed_actor(agency: str) -> Actor:
     return Actor("someone", agency)
 

@@ -238,6 +238,18 @@ def as_seen(found: Found, agency: str | None) -> Found:
     return replace(found, held="", veiled=veiled)
 
 
+def involves(found: Found, agency: str) -> bool:
+    """Tell whether the record itself says that an agency acted in it or received.
+
+    Search rows only find entries: whoever can write them shows nobody another's entry.
+    """
+    try:
+        fields = parse(found.record)
+        return agency in (fields.get("org"), fields.get("rcp"))
+    except (ValueError, AttributeError):
+        return False
+
+
 def asker_of(granted: Granted) -> str:
     """Name what ties a question to the one who asked it."""
     return f"{granted.principal.issuer}|{granted.principal.subject}|{granted.principal.client_id}"

@@ -23,6 +23,7 @@ from audit.questions.model import (
     Sight,
     as_seen,
     asker_of,
+    involves,
 )
 from audit.questions.ports import QuestionTx, QuestionView
 from audit.tables import EMERGENCY, ENTRY, KINDS, LOG_STATE, LOOKUP, QUERY, TOKEN
@@ -109,7 +110,7 @@ class SqlEntries:
         # agency ever did.
         acted = self._newest(question.filter, [LOOKUP.c.org == agency], below, limit)
         received = self._newest(question.filter, [LOOKUP.c.rcp == agency], below, limit)
-        found = {entry.index: entry for entry in (*acted, *received)}
+        found = {entry.index: entry for entry in (*acted, *received) if involves(entry, agency)}
         newest = sorted(found, reverse=True)[:limit]
         return [as_seen(found[index], agency) for index in newest]
 
@@ -122,9 +123,10 @@ class SqlEntries:
         if agency is not None:
             statement = statement.where((LOOKUP.c.org == agency) | (LOOKUP.c.rcp == agency))
         row = self._connection.execute(statement).one_or_none()
-        if row is None:
+        found = None if row is None else Found(*row)
+        if found is None or (agency is not None and not involves(found, agency)):
             raise EntryNotFound("no entry for this caller")
-        return as_seen(Found(*row), agency)
+        return as_seen(found, agency)
 
     def _newest(
         self, wanted: Filter, own: list[ColumnElement[bool]], below: int, limit: int
