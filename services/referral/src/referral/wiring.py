@@ -15,7 +15,8 @@ from common.bus import Bus
 from common.database import Database, Unit
 from common.faults import crash_point
 from common.keyring import Keyring
-from common.sealed import SubjectKeys
+from common.problems import Problem
+from common.sealed import RowAltered, SubjectKeys
 from common.settings import Settings
 from common.web.app import Answers, Api, create_app
 from common.web.frame import Frame, Host, Subscription
@@ -27,6 +28,7 @@ from hubformats.clock import Clock
 from referral.cases import routes as case_routes
 from referral.cases.consumers import OutcomeConsumer
 from referral.cases.ports import CaseStore
+from referral.cases.repository.altered import demand_sender
 from referral.cases.repository.cases import SqlCases
 from referral.cases.repository.keys import CaseKeys, RepositoryDeps
 from referral.cases.repository.outcomes import SqlOutcomes
@@ -63,6 +65,9 @@ PROBLEMS: Final[Answers] = {
     **submission.PROBLEMS,
     **refused.PROBLEMS,
     **veto_routes.PROBLEMS,
+    RowAltered: lambda _error: Problem(
+        "unavailable", "What is stored of this was altered; the hub's operator is alarmed."
+    ),
 }
 _TAGS: Final = {
     "referrals": "Send a referral and read what became of it.",
@@ -95,7 +100,7 @@ class ReferralTx:
         self.refused = SqlRefused(unit, given.index_key)
         self.liftings = SqlLiftings(unit.connection, given.subject_keys)
         self.second_looks = BusSecondLooks(unit, given.outbox)
-        self.sent = SqlSent(unit, given.subject_keys, given.index_key)
+        self.sent = SqlSent(unit, given.subject_keys, given.index_key, demand_sender)
 
     def once(self, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
         """Give the stored answer of this Idempotency-Key, or `work`'s, stored here."""

@@ -1,5 +1,6 @@
 """Sent referrals in the database: one query, in which the agency always stands."""
 
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
@@ -7,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, 
 
 from common.access import Granted
 from common.database import Database, Unit
-from common.sealed import SealRefused, SubjectKey, SubjectKeys
+from common.sealed import RowAltered, SealRefused, SubjectKey, SubjectKeys
 from referral.sent.model import IndexedBatch, Place, SentPage, SentReferral, Wanted
 from referral.tables import (
     SUBJECT_KEY,
@@ -29,15 +30,23 @@ BATCH: Final = 200
 class SqlSent:
     """Fulfils `sent.ports.Sent` inside one unit of work."""
 
-    def __init__(self, unit: Unit, subject_keys: SubjectKeys, index_key: bytes) -> None:
+    def __init__(
+        self,
+        unit: Unit,
+        subject_keys: SubjectKeys,
+        index_key: bytes,
+        demand_sender: Callable[[SubjectKey, UUID, bytes, UUID, str], None],
+    ) -> None:
+        """`demand_sender` compares a row's referral and agency with its case, key first."""
         self._conn = unit.connection
+        self._demand_sender = demand_sender
         self._subject_keys = subject_keys
         self._index_key = index_key
 
     def page(self, granted: Granted, wanted: Wanted) -> SentPage:
         """Find by agency first; a reference by its blind index."""
         query = (
-            select(_REFERRAL, _CASE.c.version)
+            select(_REFERRAL, _CASE.c.version, _CASE.c.head_ct)
             .join(_CASE, _CASE.c.id == _REFERRAL.c.case_id)
             .where(
                 _REFERRAL.c.agency == granted.principal.agency,
@@ -50,8 +59,21 @@ class SqlSent:
         rows = self._conn.execute(query).mappings().all()
         shown = rows[: wanted.limit]
         keys = self._subject_keys.load(self._conn, {row["case_id"] for row in shown})
-        items = tuple(_item(row, keys.get(row["case_id"])) for row in shown)
+        agency = granted.principal.agency
+        items = tuple(
+            _item(row, key)
+            for row in shown
+            if (key := keys.get(row["case_id"])) is None or self._is_senders(agency, row, key)
+        )
         return SentPage(items, more=len(rows) > wanted.limit)
+
+    def _is_senders(self, agency: str, row: Any, key: SubjectKey) -> bool:
+        """Tell whether a row says what its case does; left out, it hides none of the others."""
+        try:
+            self._demand_sender(key, row["case_id"], row["head_ct"], row["id"], agency)
+        except RowAltered:
+            return False
+        return True
 
     def _conditions(self, wanted: Wanted) -> list[ColumnElement[bool]]:
         found = []

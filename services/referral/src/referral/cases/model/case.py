@@ -123,6 +123,10 @@ class CaseOutline:
         """The agencies that a conflict or an employee on the case keeps out of all of it."""
         return frozenset(each.agency for each in self.markings if each.kind in _BARS)
 
+    def came_by(self, referral_id: UUID, agency: str) -> bool:
+        """Tell whether the case itself, sealed, says that an agency sent this referral of it."""
+        return (referral_id, agency) in {(one.contribution_id, one.agency) for one in self.origins}
+
     def veto(self, veto_id: UUID) -> Marking | None:
         """Find a veto in force."""
         return next((each for each in self.markings if each.marking_id == veto_id), None)

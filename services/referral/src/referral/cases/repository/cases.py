@@ -1,6 +1,7 @@
 """Cases in the database: sealed on the way in, opened for a proof on the way out."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from common.access import Granted
 from common.database import Prepared, Unit
 from common.events.case import CaseSnapshot
-from common.sealed import SubjectKey
+from common.sealed import SubjectErased, SubjectKey
 from hubformats.ids import uuid7
 from referral.cases.model.authority import (
     AuthorisedCase,
@@ -20,6 +21,7 @@ from referral.cases.model.authority import (
     relation_of,
 )
 from referral.cases.model.case import Case, CaseOutline, VersionMoved
+from referral.cases.repository.altered import altered
 from referral.cases.repository.keys import CaseKeys, RepositoryDeps
 from referral.cases.repository.snapshots import Snapshots
 from referral.cases.repository.stored import (
@@ -98,7 +100,10 @@ class SqlCases:
         row = found.first()
         if row is None:
             return None
-        return authorise(case_id, row.version, agency, relation, row.head_ct)
+        proof = authorise(case_id, row.version, agency, relation, row.head_ct)
+        if relation is Relation.SENDER:
+            self._demand_sender(proof)
+        return proof
 
     def of_referral(self, granted: Granted, referral_id: UUID) -> AuthorisedCase | None:
         """Find the case's id, then look as for any case."""
@@ -134,7 +139,10 @@ class SqlCases:
         outline = self._outline(proof)
         query = select(_FACTS).where(_FACTS.c.case_id == proof.case_id)
         rows = self._conn.execute(query).mappings().all()
-        keys = self._deps.subject_keys.load(self._conn, {row["key_id"] for row in rows})
+        own = {proof.case_id, *(subject.subject_id for subject in outline.subjects)}
+        if foreign := [row["id"] for row in rows if row["key_id"] not in own]:
+            raise altered(_GROUP, foreign[0])
+        keys = self._deps.subject_keys.load(self._conn, own)
         newest = len(outline.origins) - 1
         placed = [
             one
@@ -182,6 +190,15 @@ class SqlCases:
         """Decided snapshots have no row waiting."""
         proof.require(Opens.OUTCOMES)
         return self._snapshots.is_decided(proof.case_id, proof.version)
+
+    def _demand_sender(self, proof: AuthorisedCase) -> None:
+        """Check that the case itself says who sent it: the rows that found it are not believed.
+
+        Raises RowAltered.
+        """
+        with suppress(SubjectErased):  # nothing sealed opens any more
+            if proof.agency not in {origin.agency for origin in self._outline(proof).origins}:
+                raise altered("referral", proof.case_id)
 
     def _outline(self, proof: AuthorisedCase) -> CaseOutline:
         key = self._keys.of(proof.case_id)

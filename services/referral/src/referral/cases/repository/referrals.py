@@ -1,5 +1,6 @@
 """Referrals in the database, each found by its own agency alone."""
 
+from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
@@ -7,8 +8,10 @@ from sqlalchemy import Connection, bindparam, insert, select
 
 from common.access import Granted
 from common.database import Prepared
+from common.sealed import SubjectErased
 from referral.cases.model.authority import AuthorisedCase, Opens, Relation, authorise
 from referral.cases.model.referral import FormKind, OwnReferral, Referral, ReferralState
+from referral.cases.repository.altered import demand_sender
 from referral.cases.repository.keys import CaseKeys
 from referral.tables import CaseFile, ReferralRow, external_index, not_barred, table_of
 
@@ -77,6 +80,9 @@ class SqlReferrals:
         proof = authorise(
             row["case_id"], row["version"], row["agency"], Relation.SENDER, row["head_ct"]
         )
+        with suppress(SubjectErased):  # nothing sealed opens any more
+            key = self._keys.of(proof.case_id)
+            demand_sender(key, proof.case_id, proof.sealed_outline, referral_id, proof.agency)
         return OwnReferral(self._referral(row), proof)
 
     def claimed(self, granted: Granted, external_reference: str) -> UUID | None:
