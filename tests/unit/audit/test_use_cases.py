@@ -75,6 +75,7 @@ def test_a_question_is_recorded_with_its_purpose_and_kept_as_tokens(hub: MemoryH
     assert (question.agency, question.size, question.filter.emergency) == ("a", 1, True)
     assert question.filter.actor == CONTEXT.token("actor", "issuer|someone")
     assert question.filter.case is not None
+    assert entry.rules == ENTITLEMENTS.rules[0].version
     assert (entry.operation, entry.purpose, entry.resource_type) == (
         "audit_query",
         "subject_right",

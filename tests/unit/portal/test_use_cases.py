@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from common.testing import ManualClock
+from hubformats.canonical import canonical
 from hubformats.keys import StaticKeys
 from hubformats.package_proof import PackageRefused
 from portal.context import Context
@@ -75,6 +76,7 @@ async def test_opening_records_the_case_and_remembers_it(inbox: Inbox) -> None:
     opened = await work.open_for(context(), inbox.ports, READ, inbox.deliveries, ONE)
     assert opened.known.case_reference == CONTENT["caseReference"]
     assert inbox.recorder.entries[0].case_references == (CONTENT["caseReference"],)
+    assert inbox.recorder.entries[0].shown == canonical(CONTENT)
     assert inbox.summaries.kept[ME, ONE] == opened.known
     (row,) = await work.work_list(context(), inbox.ports, READ, inbox.deliveries)
     assert (row.state, row.known) == ("opened", opened.known)

@@ -102,6 +102,7 @@ def test_the_sender_reads_its_own_and_the_read_is_recorded() -> None:
     status = case_use_cases.read_referral(tx, granted(), referral_id, CONTEXT)
     assert (status.decided, [o.state for o in status.outcomes]) == (True, [OutcomeState.DECIDED])
     assert [entry.operation for entry in tx.held.entries] == ["collection"] + ["consultation"] * 2
+    assert tx.held.entries[0].rules == made.case.outline.rules_version
     with pytest.raises(CaseNotFound):
         case_use_cases.read_referral(tx, granted(HOUSING), referral_id, CONTEXT)
 

@@ -2,6 +2,7 @@
 receipt.
 """
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -143,6 +144,7 @@ def test_a_first_decision_prepares_and_records_one_entry_for_each(desk: Desk) ->
     made = desk.take()
     assert set(made) == {IDVA, CARE, SUPPORT}
     assert {each.state for each in made.values()} == {State.AWAITING_RECEIPT}
+    assert {each.rules for each in desk.entries("disclosure")} == {snapshot().rules_version}
     assert {(each.recipient, each.outcome) for each in desk.entries("disclosure")} == {
         (IDVA, "permit"),
         (CARE, "permit"),
@@ -240,7 +242,12 @@ def test_a_preview_shows_what_is_delivered_and_prepares_nothing(desk: Desk) -> N
         assert content is not None
         assert canonical(dict(content)) == desk.tx.kept.evidence[one.id].content
     assert desk.tx.kept.disclosures == before
-    assert desk.entries("consultation")[-1].resource_type == "decision-preview"
+    look = desk.entries("consultation")[-1]
+    assert look.resource_type == "decision-preview"
+    told = {agency: each.content for agency, each in shown.items() if each.content is not None}
+    assert look.shown is not None
+    assert dict(json.loads(look.shown)) == told
+    assert told
 
 
 def test_a_preview_hides_which_veto_it_is(desk: Desk) -> None:

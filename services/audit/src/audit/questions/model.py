@@ -199,12 +199,16 @@ class Entitlements:
             return Sight(who.agency)
         raise NotEntitled("no agency and no mandate in force")
 
+    def rules_for(self, granted: Granted) -> Rules:
+        """Find the clocks in force at the moment of the request. Raises RulesUnknown."""
+        return rules_on(self.rules, self.mandates.area, granted.at.date())
+
     def holds_since(self, granted: Granted) -> int:
         """Microseconds: a purpose stated before this moment holds no more.
 
         Raises RulesUnknown when no clock is in force today.
         """
-        holds = rules_on(self.rules, self.mandates.area, granted.at.date()).purpose_holds
+        holds = self.rules_for(granted).purpose_holds
         return micros_of(granted) - int(holds.total_seconds() * _MICROS)
 
     def look(self, granted: Granted, question: Question) -> AuthorisedLook:

@@ -70,6 +70,7 @@ class Asking:
                 resource_type="audit_log",
                 purpose=asked.purpose,
                 justification_code="stated",
+                rules=self.entitlements.rules_for(granted).version,
                 account=Account(text=asked.justification),
             )
         )

@@ -6,6 +6,7 @@ from typing import Literal
 
 from common.access import Granted
 from hubformats.audit_record import Actor, AuditEntry
+from hubformats.canonical import canonical
 from hubformats.envelope import EnvelopeRefused
 from hubformats.keys import OpeningKey
 from hubformats.package_proof import PackageRefused
@@ -128,8 +129,11 @@ async def open_for(
         raise
     before = (await ports.summaries.known(granted, [delivery_id])).get(delivery_id)
     known = _known_now(delivery, item.waiting, before)
-    reference = str(delivery.verdict.content["caseReference"])
-    await ports.recorder.record(replace(looked, case_references=(reference,)))
+    content = delivery.verdict.content
+    reference = str(content["caseReference"])
+    # The page is made from these bytes, which the package's own record commits to as well.
+    seen = replace(looked, case_references=(reference,), shown=canonical(dict(content)))
+    await ports.recorder.record(seen)
     await ports.summaries.remember(granted, delivery_id, known, context.clock.now())
     return Opened(delivery, item.waiting, known)
 

@@ -230,6 +230,7 @@ def _intake(
         subjects=tuple(subject.subject_id for subject in planned.subjects),
         lawful_basis=planned.consent.lawful_basis,
         field_set=f"referral.{form.form}",
+        rules=rules.version,
     )
     return Intake(referral, Case(outline, (planned.facts,)), entry, doubts=planned.doubts)
 

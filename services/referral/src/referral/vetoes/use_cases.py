@@ -98,7 +98,8 @@ def set_veto(
         raise AgencyUnknown
     check_scope(new.kind, new.agency, new.category, about_somebody=new.role is not None)
     outline = tx.cases.outline(proof)
-    given.rules_for(outline.area).check_setting(new.kind, new.grounds.code)
+    rules = given.rules_for(outline.area)
+    rules.check_setting(new.kind, new.grounds.code)
     veto = Marking(
         marking_id=uuid7(),
         kind=new.kind.value,
@@ -122,6 +123,7 @@ def set_veto(
             account=Account(new.grounds.words),
             field_set=f"marking.{new.kind}",
             justification_code=new.grounds.code,
+            rules=rules.version,
             reason_code=why_not,
             detail=said,
         )

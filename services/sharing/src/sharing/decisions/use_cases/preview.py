@@ -1,11 +1,12 @@
 """Preview a decision: who would get what and why, at the current facts; discloses nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from common.access import Granted
 from hubformats.audit_record import Actor, AuditEntry
+from hubformats.canonical import canonical
 from hubformats.categories import CATEGORIES
 from sharing.agreements.model import RULE_FAILED
 from sharing.cases.model import CaseNotFound
@@ -80,6 +81,7 @@ def preview(
     except ContentGone:
         raise CaseNotFound from None
     run = decide(context, snapshot, tx.disclosures.of_case(snapshot.case_id))
+    planned = [one for one in run.plan().recipients if one.each.reason != OWN_FACTS]
     tx.record(
         AuditEntry(
             operation="consultation",
@@ -91,15 +93,17 @@ def preview(
             resource_type="decision-preview",
             resource_id=str(snapshot.case_id),
             resource_version=snapshot.version,
+            shown=_shown(planned),
         )
     )
     veto = context.agreements.of_area(snapshot.area).agreement.terms.veto
-    return Preview(
-        run.decision,
-        tuple(
-            _previewed(one, veto) for one in run.plan().recipients if one.each.reason != OWN_FACTS
-        ),
-    )
+    return Preview(run.decision, tuple(_previewed(one, veto) for one in planned))
+
+
+def _shown(planned: Iterable[Planned]) -> bytes:
+    """Each recipient with the content it would be delivered, as canonical JSON."""
+    told = [[one.each.recipient.id, dict(one.shown.told)] for one in planned if one.shown]
+    return canonical(told)
 
 
 def _previewed(one: Planned, veto: Mapping[str, str]) -> PreviewedRecipient:
