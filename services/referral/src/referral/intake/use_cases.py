@@ -225,14 +225,20 @@ def _intake(
         received_at=now,
         rules_version=rules.version,
     )
-    entry = replace(
-        context.entry("collection", granted, outline.case_id, origin.contribution_id, 1),
-        subjects=tuple(subject.subject_id for subject in planned.subjects),
-        lawful_basis=planned.consent.lawful_basis,
-        field_set=f"referral.{form.form}",
-        rules=rules.version,
-    )
+    made = context.entry("collection", granted, outline.case_id, origin.contribution_id, 1)
+    entry = _told(made, outline, f"referral.{form.form}")
     return Intake(referral, Case(outline, (planned.facts,)), entry, doubts=planned.doubts)
+
+
+def _told(entry: AuditEntry, outline: CaseOutline, field_set: str) -> AuditEntry:
+    """Say in the entry whom the case is about, on which basis, and by which rules."""
+    return replace(
+        entry,
+        subjects=tuple(subject.subject_id for subject in outline.subjects),
+        lawful_basis=outline.consent.lawful_basis,
+        field_set=field_set,
+        rules=outline.rules_version,
+    )
 
 
 def _complete(tx: IntakeTx, granted: Granted, urgent_id: UUID, intake: Intake) -> Intake:
