@@ -47,6 +47,8 @@ PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {
         "POST /v1/referrals/{referral_id}/vetoes": (FRONT_LINE, 422),
         "GET /v1/referrals/{referral_id}/vetoes": (FRONT_LINE, 404),
         "POST /v1/referrals/{referral_id}/vetoes/{veto_id}/liftings": (FRONT_LINE, 422),
+        "POST /v1/agency-vetoes": (FRONT_LINE, 422),
+        "POST /v1/case-vetoes": (OFFICERS, 422),
         "GET /v1/case-vetoes": (OFFICERS, 422),
         "POST /v1/case-vetoes/{veto_id}/liftings": (OFFICERS, 422),
         "GET /v1/veto-liftings": (SECOND_PERSONS, 200),

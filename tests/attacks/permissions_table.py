@@ -67,6 +67,8 @@ TABLE: Final[Mapping[str, Mapping[str, Row | Open]]] = {
         "POST /v1/referrals/{referral_id}/vetoes": Row(AGENCIES, 422),
         "GET /v1/referrals/{referral_id}/vetoes": Row(AGENCIES, 404),
         "POST /v1/referrals/{referral_id}/vetoes/{veto_id}/liftings": Row(NOBODY, 403),
+        "POST /v1/agency-vetoes": Row(AGENCIES, 422),
+        "POST /v1/case-vetoes": Row(NOBODY, 403),
         "GET /v1/case-vetoes": Row(NOBODY, 403),  # privacy officers alone
         "POST /v1/case-vetoes/{veto_id}/liftings": Row(NOBODY, 403),
         "GET /v1/veto-liftings": Row(NOBODY, 403),  # named people alone, here and below

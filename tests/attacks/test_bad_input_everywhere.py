@@ -60,6 +60,18 @@ WRONG: dict[str, dict[str, Any]] = {
         "reason": 7,
     },
     "POST /v1/referrals/{referral_id}/vetoes/{veto_id}/liftings": {"reasonCode": 7, "reason": []},
+    "POST /v1/agency-vetoes": {
+        "caseReference": [MARKER],
+        "kind": MARKER,
+        "reasonCode": f"{MARKER}!",
+        "reason": 7,
+    },
+    "POST /v1/case-vetoes": {
+        "referralId": MARKER,
+        "kind": MARKER,
+        "reasonCode": f"{MARKER}!",
+        "reason": 7,
+    },
     "POST /v1/case-vetoes/{veto_id}/liftings": {
         "referralId": MARKER,
         "reasonCode": 7,

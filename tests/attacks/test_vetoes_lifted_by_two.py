@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
 import pytest_asyncio
 
 from hubformats.ids import opaque
+from sharing.second_look.use_cases import LookContext
 from tests.support.inner_hub import CLOCK, FULL, POLICE, InnerHub, inner_hub
 from tests.support.web_harness import problem
 
@@ -240,6 +242,77 @@ async def test_a_sender_that_barred_itself_is_let_back_in_by_two_officers(hub: I
     assert (await post(hub, confirmation, GRACE, LIFT)).status_code == 201
     back = await hub.call(HOUSING, "GET", "referral", own, scope="referral.read")
     assert back.status_code == 200
+
+
+async def test_a_recipient_keeps_itself_out_and_its_words_stay_its_own(hub: InnerHub) -> None:
+    """By the reference under which its package names the case; police read nothing of it."""
+    referral = await refer(hub)
+    assert await hub.outcomes(referral["referralId"]) == {"released"}
+    case_id = hub.rows("referral", "SELECT case_id FROM referral ORDER BY id DESC LIMIT 1")[0][0]
+    packaged = hub.service("sharing").app.provisions.get(LookContext).context
+    reference = packaged.reference(IDVA, UUID(case_id))
+    body = {"kind": "employee_subject", "reasonCode": "works_there", "reason": WORDS}
+    path = "/v1/agency-vetoes"
+    for who, name in (
+        (IDVA, "NM-2222-2222-2222"),
+        (HOUSING, reference),
+        (POLICE, referral["caseReference"]),
+    ):
+        tried = await hub.submit({**body, "caseReference": name}, who, path=path)
+        problem(tried, 404, "not-found")
+    for kind in ("must_not_disclose", "location_shield", "informant"):
+        wrong = {**body, "caseReference": reference, "kind": kind}
+        problem(await hub.submit(wrong, IDVA, path=path), 422, "validation-failed")
+    made = await hub.submit({**body, "caseReference": reference.lower()}, IDVA, path=path)
+    assert (made.status_code, set(made.json())) == (201, {"vetoId"}), made.text
+    problem(
+        await hub.submit({**body, "caseReference": reference}, IDVA, path=path), 404, "not-found"
+    )
+    vetoes = f"/v1/referrals/{referral['referralId']}/vetoes"
+    read = await hub.call(POLICE, "GET", "referral", vetoes, scope="referral.read")
+    assert made.json()["vetoId"] not in read.text
+    named = f"/v1/case-vetoes?recipient={IDVA}&caseReference={reference}"
+    seen = await hub.call(POLICE, "GET", "referral", named, token=token(hub, OWEN, "case.read"))
+    (found,) = [each for each in seen.json()["vetoes"] if each["vetoId"] == made.json()["vetoId"]]
+    assert (found["kind"], found["agency"], found["setBy"]) == ("employee_subject", IDVA, IDVA)
+    both = f"{named}&referralId={referral['referralId']}"
+    for query in (both, "/v1/case-vetoes", f"/v1/case-vetoes?recipient={IDVA}"):
+        tried = await hub.call(
+            POLICE, "GET", "referral", query, token=token(hub, OWEN, "case.read")
+        )
+        problem(tried, 422, "validation-failed")
+    asks = {**LIFT, "recipient": IDVA, "caseReference": reference}
+    lifting = await post(hub, f"/v1/case-vetoes/{found['vetoId']}/liftings", OWEN, asks)
+    assert lifting.status_code == 201, lifting.text
+    path = f"/v1/veto-liftings/{lifting.json()['liftingId']}"
+    problem(
+        await hub.call(POLICE, "GET", "referral", path, token=token(hub, JESS, "case.read")),
+        404,
+        "not-found",
+    )
+    assert (await post(hub, f"{path}/confirmation", GRACE, LIFT)).status_code == 201
+
+
+async def test_an_officer_sets_what_was_declared_to_him_and_nobody_else_by_his_road(
+    hub: InnerHub,
+) -> None:
+    referral = await refer(hub)
+    body = {
+        "kind": "conflict",
+        "agency": HOUSING,
+        "reasonCode": "declared",
+        "reason": WORDS,
+        "referralId": referral["referralId"],
+    }
+    for who in (TOM, JESS, NADIA):
+        problem(await post(hub, "/v1/case-vetoes", who, body), 403, "forbidden")
+    assert (await post(hub, "/v1/case-vetoes", OWEN, body)).status_code == 201
+    vetoes = f"/v1/referrals/{referral['referralId']}/vetoes"
+    assert await in_force(hub, vetoes) == [], "the officer's word, not the sender's"
+    shield = {**body, "kind": "informant", "reasonCode": "promised"}
+    problem(await post(hub, "/v1/case-vetoes", OWEN, shield), 403, "forbidden")
+    gone = {**body, "referralId": "01932000-0000-7000-8000-00000000dead"}
+    problem(await post(hub, "/v1/case-vetoes", OWEN, gone), 404, "not-found")
 
 
 async def test_words_and_people_stay_out_of_lines_and_spans(hub: InnerHub) -> None:

@@ -7,19 +7,23 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from common.attempts import Attempt
 from common.events.case import Marking
 from common.outbox.tables import OUTBOX
 from common.topics import CASE
+from hubformats.case_reference import case_reference
 from hubformats.ids import uuid7
-from referral.cases.model.authority import NotAllowed
+from referral.cases.model.authority import NotAllowed, Relation
+from referral.cases.model.outcome import Outcome, OutcomeState
 from referral.cases.ports import Cases
 from referral.cases.repository.cases import SqlCases
+from referral.cases.repository.outcomes import OlderOutcomes
 from referral.intake import use_cases
 from referral.intake.use_cases import Intake
 from referral.sent.model import Wanted
+from referral.tables import OutcomeRow, table_of
 from referral.vetoes.model import (
     Grounds,
     Lifting,
@@ -241,3 +245,62 @@ async def test_a_second_look_is_filed_with_the_transaction_or_not_at_all(
         lambda tx: tx.second_looks.file(one, "veto_lifting_asked", "no_longer_so", AT)
     )
     assert await told(store) == before + 1
+
+
+def secret_of(store: ReferralStore) -> bytes:
+    """Under which references are made."""
+    deps = getattr(store, "_deps", None)
+    return CONTEXT.reference_secret if deps is None else deps.repositories.reference_secret
+
+
+async def test_who_was_told_finds_the_case_by_its_own_reference(store: ReferralStore) -> None:
+    agency = f"c-{secrets.token_hex(4)}"
+    made = await sent(store)
+    case_id, who = made.case.outline.case_id, granted(agency)
+    reference = case_reference(secret_of(store), agency, case_id)
+
+    async def found(someone: Any = who, name: str = reference) -> Any:
+        return await store.write(lambda tx: tx.cases.received(someone, name))
+
+    async def for_officers(someone: Any = OFFICER, of: str = agency, name: str = reference) -> Any:
+        return await store.write(lambda tx: tx.cases.of_recipient(someone, of, name))
+
+    assert (await found(), await for_officers()) == (None, None), "nobody was told"
+    withheld = Outcome(agency, 1, OutcomeState.WITHHELD, AT, AT)
+    await store.write(lambda tx: tx.outcomes.add(case_id, withheld))
+    assert await found() is None
+    released = replace(withheld, state=OutcomeState.RELEASED)
+    await store.write(lambda tx: tx.outcomes.replace(case_id, withheld, released))
+    proof, theirs = await found(), await for_officers()
+    assert (proof.case_id, proof.relation, proof.agency) == (case_id, Relation.RECIPIENT, agency)
+    assert (theirs.case_id, theirs.relation) == (case_id, Relation.PRIVACY_OFFICER)
+    assert await found(granted(POLICE)) is None
+    assert await found(name="NM-0000-0000-0000") is None
+    assert await for_officers(who) is None
+    assert await for_officers(of=POLICE) is None
+    with pytest.raises(NotAllowed):
+        await store.write(lambda tx: tx.cases.outline(proof))
+    bar = Marking(marking_id=uuid7(), kind="conflict", agency=agency)
+    barred = made.case.mark(bar, AT, agency)
+    await store.write(lambda tx: tx.cases.replace(proof, made.case, barred))
+    assert await found() is None
+    theirs = await for_officers()
+    outline = await store.write(lambda tx: tx.cases.outline(theirs))
+    assert outline.setters == {bar.marking_id: agency}
+    assert (await for_officers()).case_id == case_id
+
+
+async def test_cases_told_of_before_are_named_at_start(store: ReferralStore) -> None:
+    database = getattr(store, "_database", None)
+    if database is None:
+        pytest.skip("only rows are older")
+    agency = f"d-{secrets.token_hex(4)}"
+    case_id = (await sent(store)).case.outline.case_id
+    told = Outcome(agency, 1, OutcomeState.RELEASED, AT, AT)
+    await store.write(lambda tx: tx.outcomes.add(case_id, told))
+    before = update(table_of(OutcomeRow)).values(reference="")
+    await database.write(lambda unit: unit.connection.execute(before))
+    name = case_reference(secret_of(store), agency, case_id)
+    assert await store.write(lambda tx: tx.cases.received(granted(agency), name)) is None
+    await OlderOutcomes(database, secret_of(store)).start()
+    assert await store.write(lambda tx: tx.cases.received(granted(agency), name)) is not None

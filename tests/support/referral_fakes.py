@@ -104,6 +104,29 @@ class FakeCases:
             return None
         return self.authorised(granted, found.case_id)
 
+    def received(self, granted: Granted, reference: str) -> AuthorisedCase | None:
+        """Of those told, for whom it is not withheld."""
+        agency = granted.principal.agency
+        case_id = self._told(agency, reference, withheld=False)
+        if case_id is None or agency in self.held.cases[case_id].outline.barred:
+            return None
+        version = self.held.cases[case_id].outline.version
+        return authorise(case_id, version, agency, Relation.RECIPIENT)
+
+    def of_recipient(self, granted: Granted, agency: str, reference: str) -> AuthorisedCase | None:
+        """For officers alone."""
+        case_id = self._told(agency, reference, withheld=True)
+        if case_id is None or relation_of(granted) is not Relation.PRIVACY_OFFICER:
+            return None
+        return self.authorised(granted, case_id)
+
+    def _told(self, agency: str, reference: str, *, withheld: bool) -> UUID | None:
+        for (case_id, recipient), one in self.held.outcomes.items():
+            told = withheld or one.state is not OutcomeState.WITHHELD
+            if recipient == agency and told and CONTEXT.reference(agency, case_id) == reference:
+                return case_id
+        return None
+
     def outline(self, proof: AuthorisedCase) -> CaseOutline:
         """As it stood when the proof was made."""
         proof.require(Opens.OUTLINE)

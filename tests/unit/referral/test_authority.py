@@ -67,5 +67,6 @@ def test_each_relation_says_what_it_opens() -> None:
 def test_a_service_and_relations_to_come_open_no_facts() -> None:
     assert {relation for relation in Relation if Opens.REVISION in ALLOWED[relation]} == {
         Relation.SENDER,
+        Relation.RECIPIENT,
         Relation.PRIVACY_OFFICER,
     }

@@ -26,6 +26,7 @@ from referral.vetoes.model import (
     LiftingOver,
     LiftState,
     LiftStep,
+    NewVeto,
     NotEntitled,
     Party,
     ReasonUnknown,
@@ -34,7 +35,6 @@ from referral.vetoes.model import (
     VetoNotFound,
     VetoRefused,
 )
-from referral.vetoes.use_cases import NewVeto
 from tests.support.referral_fakes import (
     CONTEXT,
     HOUSING,

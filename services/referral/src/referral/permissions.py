@@ -25,6 +25,8 @@ ACTIONS: Final[Mapping[str, Permission]] = {
     "ask_lifting": Permission(
         "referral.write", "alteration", person=True, acr=SECOND_FACTOR, step_up=_FRESH
     ),
+    "set_agency_veto": Permission("referral.write", "alteration"),
+    "set_case_veto": Permission("case.write", "alteration", person=True, roles=_OFFICERS),
     "read_case_vetoes": Permission("case.read", "consultation", person=True, roles=_OFFICERS),
     "ask_case_lifting": Permission(
         "case.write",

@@ -90,6 +90,7 @@ class OutcomeRow(Row, table=True):
     """Newest state of one recipient of a case, from sharing's events."""
 
     __tablename__ = "outcome"
+    __table_args__ = (Index("ix_outcome_reference", "recipient", "reference"),)
     case_id: UUID = Field(primary_key=True)
     recipient: str = Field(primary_key=True, max_length=60)
     snapshot_version: int
@@ -100,6 +101,8 @@ class OutcomeRow(Row, table=True):
     reason_code: str = Field(default="", max_length=80)
     answer: str = Field(default="", max_length=30, sa_column_kwargs={"server_default": ""})
     duty: str = Field(default="", max_length=40, sa_column_kwargs={"server_default": ""})
+    reference: str = Field(default="", max_length=20, sa_column_kwargs={"server_default": ""})
+    """By which the recipient knows the case. Older rows are given theirs at start."""
     changed_at: datetime = Field(sa_type=UtcDateTime)
     first_at: datetime = Field(sa_type=UtcDateTime)
 

@@ -31,7 +31,7 @@ from referral.cases.ports import CaseStore
 from referral.cases.repository.altered import demand_sender
 from referral.cases.repository.cases import SqlCases
 from referral.cases.repository.keys import CaseKeys, RepositoryDeps
-from referral.cases.repository.outcomes import SqlOutcomes
+from referral.cases.repository.outcomes import OlderOutcomes, SqlOutcomes
 from referral.cases.repository.referrals import SqlReferrals
 from referral.context import AgencyDirectory, Context
 from referral.intake.ports import IntakeStore
@@ -96,7 +96,7 @@ class ReferralTx:
         keys = CaseKeys(unit.connection, given.subject_keys)
         self.cases = SqlCases(unit, given, keys)
         self.referrals = SqlReferrals(unit.connection, given.index_key, keys)
-        self.outcomes = SqlOutcomes(unit.connection)
+        self.outcomes = SqlOutcomes(unit.connection, given.reference_secret)
         self.refused = SqlRefused(unit, given.index_key)
         self.liftings = SqlLiftings(unit.connection, given.subject_keys)
         self.second_looks = BusSecondLooks(unit, given.outbox)
@@ -139,11 +139,12 @@ async def build(
     repositories = RepositoryDeps(
         subject_keys=SubjectKeys(keyring, SUBJECT_KEY, clock),
         index_key=keyring.secret("blind-index"),
+        reference_secret=keyring.secret("case-reference"),
         outbox=frame.outbox,
     )
     deps = TransactionDeps(repositories, frame.trail, frame.idempotency)
     store = ReferralStore(frame.database, deps)
-    context = Context(clock, keyring.secret("case-reference"))
+    context = Context(clock, repositories.reference_secret)
     OutcomeConsumer(store.within).register(frame.inbox)
     frame.subscribe(
         Subscription("referral.sharing", (topics.SHARING,), senders=lambda _topic: ("svc:sharing",))
@@ -168,7 +169,8 @@ async def build(
         answers=PROBLEMS,
     )
     references = SqlReferences(frame.database, repositories.subject_keys, repositories.index_key)
-    parts = (frame, ReferenceIndex(references))
+    older = OlderOutcomes(frame.database, repositories.reference_secret)
+    parts = (frame, ReferenceIndex(references), older)
     return Service("referral", app, parts=parts, pausable=[frame])
 
 

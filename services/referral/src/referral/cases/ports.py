@@ -41,6 +41,19 @@ class Cases(Protocol):
         """
         ...
 
+    def received(self, granted: Granted, reference: str) -> AuthorisedCase | None:
+        """Look a case up by the reference under which the caller's agency was told of it.
+
+        There is none for whom it is withheld, or who is barred from it, with the same work done.
+        """
+        ...
+
+    def of_recipient(self, granted: Granted, agency: str, reference: str) -> AuthorisedCase | None:
+        """Look the same up for a privacy officer, by whichever agency's reference; for others
+        there is none. A recipient that is barred by now still names it.
+        """
+        ...
+
     def outline(self, proof: AuthorisedCase) -> CaseOutline:
         """Open the outline as it stood when the proof was made.
 

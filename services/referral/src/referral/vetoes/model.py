@@ -8,7 +8,9 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from common.events.case import Marking
 from referral.cases.model.authority import Relation
+from referral.cases.model.case import CaseOutline
 
 
 class VetoKind(StrEnum):
@@ -39,27 +41,39 @@ class Rights:
 _SENDER: Final = frozenset({Relation.SENDER})
 _OFFICER: Final = frozenset({Relation.PRIVACY_OFFICER})
 _ASKS: Final = _SENDER | _OFFICER
+_KNOWS: Final = _ASKS | {Relation.RECIPIENT}
 _OUTSIDE: Final = Rights(_SENDER, _ASKS, _OFFICER, another_agency=True)
+_KNOWN_ELSEWHERE: Final = Rights(_KNOWS, _ASKS, _OFFICER, another_agency=True)
+"""What an agency knows of its own people, or an officer of declarations, and no sender need."""
 RIGHTS: Final[Mapping[VetoKind, Rights]] = {
     VetoKind.MUST_NOT_DISCLOSE: Rights(_SENDER, _ASKS, _SENDER | _OFFICER, another_agency=False),
     VetoKind.LOCATION_SHIELD: _OUTSIDE,
-    VetoKind.CONFLICT: _OUTSIDE,
-    VetoKind.EMPLOYEE_SUBJECT: _OUTSIDE,
+    VetoKind.CONFLICT: _KNOWN_ELSEWHERE,
+    VetoKind.EMPLOYEE_SUBJECT: _KNOWN_ELSEWHERE,
     VetoKind.INFORMANT: _OUTSIDE,
-    VetoKind.LEGAL_HOLD: _OUTSIDE,
+    VetoKind.LEGAL_HOLD: _KNOWN_ELSEWHERE,
 }
 """Narrowing acts at once and needs one. Widening waits for a second person (design 13.1, 8.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class OfficersCase:
-    """A case as a privacy officer names it, by a referral of whichever agency."""
+    """A case as a privacy officer names it: by a referral, or by a recipient's reference."""
 
-    referral_id: UUID
+    referral_id: UUID | None = None
+    recipient: str = ""
+    reference: str = ""
 
 
-CaseName = UUID | OfficersCase
-"""How a caller names a case: by a referral of its own agency, or as a privacy officer does."""
+@dataclass(frozen=True, slots=True)
+class ReceivedCase:
+    """A case as an agency names it that was told of it."""
+
+    reference: str
+
+
+CaseName = UUID | OfficersCase | ReceivedCase
+"""How a caller names a case: as its sender by a referral, as an officer, or as a recipient."""
 
 
 class ReasonUnknown(ValueError):
@@ -180,6 +194,38 @@ class Lifting:
 
 
 @dataclass(frozen=True, slots=True)
+class NewVeto:
+    """A veto as somebody asks for it; `*` means everybody or everything."""
+
+    kind: VetoKind
+    grounds: Grounds
+    agency: str = "*"
+    category: str = "*"
+    role: str | None = None
+    """The one person of the case it is about, by role. None means the case."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseVetoes:
+    """The vetoes in force on a case, with what was asked about them."""
+
+    case_id: UUID
+    outline: CaseOutline
+    liftings: tuple[Lifting, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLifting:
+    """One lifting with the veto that it is about; None when that is no longer in force."""
+
+    lifting: Lifting
+    veto: Marking | None
+    outline: CaseOutline
+    may_settle: bool
+    """Whether the caller's relation lets it settle a lifting of this kind."""
+
+
+@dataclass(frozen=True, slots=True)
 class VetoRules:
     """Reasons and clock of an area from a day on, by `rules/*.toml`."""
 
@@ -228,6 +274,15 @@ def check_scope(kind: VetoKind, agency: str, category: str, *, about_somebody: b
             raise VetoRefused("category", "must be *: a barred agency is kept out of everything")
     if kind is VetoKind.LOCATION_SHIELD and (agency, category) != ("*", "*"):
         raise VetoRefused("agency", "must be *: a shielded address is hidden from everybody")
+
+
+def check_own(relation: Relation, own: str, agency: str, category: str) -> None:
+    """Check that a recipient narrows what its own agency gets, and nobody else's.
+
+    Raises VetoRefused.
+    """
+    if relation is Relation.RECIPIENT and (agency, category) != (own, "*"):
+        raise VetoRefused("agency", "must be your own agency, and everything it would get")
 
 
 def _demand(code: str, known: Mapping[str, str]) -> None:

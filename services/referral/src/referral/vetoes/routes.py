@@ -27,6 +27,7 @@ from referral.vetoes.model import (
     LiftingNotFound,
     LiftingOver,
     LiftStep,
+    NewVeto,
     NotEntitled,
     OfficersCase,
     ReasonUnknown,
@@ -36,7 +37,12 @@ from referral.vetoes.model import (
 )
 from referral.vetoes.ports import VetoStore, VetoTx
 from referral.vetoes.schemas import (
+    AGENCY_OR_NONE,
+    NAME_ONE,
+    AgencyVetoIn,
+    AgencyVetoOut,
     CaseLiftingIn,
+    CaseVetoIn,
     GroundsIn,
     LiftingOut,
     LiftingSettledOut,
@@ -48,11 +54,12 @@ from referral.vetoes.schemas import (
     VetoSetOut,
     lifting_out,
     listed_out,
+    officers_case,
     reasons_out,
     shown_out,
     vetoes_out,
 )
-from referral.vetoes.use_cases import NewVeto, VetoContext
+from referral.vetoes.use_cases import VetoContext
 
 define(
     "second-person-needed",
@@ -78,6 +85,7 @@ PROBLEMS: Final[Answers] = {
 }
 
 vetoes = APIRouter(prefix="/v1/referrals", tags=["markings"])
+agency_vetoes = APIRouter(prefix="/v1/agency-vetoes", tags=["markings"])
 case_vetoes = APIRouter(prefix="/v1/case-vetoes", tags=["markings"])
 liftings = APIRouter(prefix="/v1/veto-liftings", tags=["markings"])
 reasons = APIRouter(prefix="/v1", tags=["lists"])
@@ -85,6 +93,8 @@ reasons = APIRouter(prefix="/v1", tags=["lists"])
 SetVeto = Annotated[Granted, guard.action("set_veto")]
 ReadVetoes = Annotated[Granted, guard.action("read_vetoes")]
 AskLifting = Annotated[Granted, guard.action("ask_lifting")]
+SetAgencyVeto = Annotated[Granted, guard.action("set_agency_veto")]
+SetCaseVeto = Annotated[Granted, guard.action("set_case_veto")]
 ReadCaseVetoes = Annotated[Granted, guard.action("read_case_vetoes")]
 AskCaseLifting = Annotated[Granted, guard.action("ask_case_lifting")]
 SeeLiftings = Annotated[Granted, guard.action("see_liftings")]
@@ -99,6 +109,28 @@ class VetoParts:
     given: Annotated[VetoContext, Depends(provided(VetoContext))]
     store: Annotated[VetoStore, Depends(provided(VetoStore))]
     context: ContextDep
+
+
+async def _officers_case(
+    referral_id: Annotated[
+        UUID | None, Query(alias="referralId", description="A referral of the case, of any agency")
+    ] = None,
+    recipient: Annotated[
+        str,
+        Query(
+            pattern=AGENCY_OR_NONE,
+            max_length=60,
+            description="Instead of a referral: an agency that was told of the case",
+        ),
+    ] = "",
+    case_reference: Annotated[
+        str,
+        Query(alias="caseReference", max_length=40, description="That agency's own reference"),
+    ] = "",
+) -> OfficersCase:
+    if bool(recipient and case_reference) is (referral_id is not None):
+        raise Problem("validation-failed", errors=[Fault("/query/referralId", NAME_ONE)])
+    return officers_case(referral_id, recipient, case_reference)
 
 
 PartsDep = Annotated[VetoParts, Depends(gathered(VetoParts))]
@@ -117,11 +149,7 @@ async def set_veto(
     """
     new = NewVeto(body.kind, _grounds(body), body.agency, body.category, body.person)
 
-    def work(tx: VetoTx) -> Answer:
-        made, version = use_cases.set_veto(tx, granted, referral_id, new, parts.given)
-        shown = VetoSetOut(veto_id=made.marking_id, version=version)
-        return Answer(201, shown.model_dump(mode="json"))
-
+    work = partial(_made, case=referral_id, new=new, granted=granted, parts=parts)
     return await idempotent(
         parts.store.write, attempt, work, again=_again(granted, referral_id, parts)
     )
@@ -161,15 +189,53 @@ async def ask_lifting(
 
 @case_vetoes.get("", summary="Read the vetoes on a case as a privacy officer")
 async def read_case_vetoes(
-    referral_id: Annotated[
-        UUID, Query(alias="referralId", description="A referral of the case, of any agency")
-    ],
     granted: ReadCaseVetoes,
     trail: TrailDep,
     parts: PartsDep,
+    case: Annotated[OfficersCase, Depends(_officers_case)],
 ) -> VetoesOut:
     """The vetoes in force on any agency's case, and what was asked about them. No facts."""
-    return await _read_vetoes(OfficersCase(referral_id), granted, trail, parts)
+    return await _read_vetoes(case, granted, trail, parts)
+
+
+@case_vetoes.post(
+    "", status_code=201, summary="Set a veto as a privacy officer", response_model=VetoSetOut
+)
+async def set_case_veto(
+    body: CaseVetoIn, granted: SetCaseVeto, attempt: Once, parts: PartsDep
+) -> Response:
+    """Stop disclosure of any agency's case from this moment: a conflict, an employee on the case
+    or a legal hold. Its sender does not read of it.
+    """
+    new = NewVeto(body.kind, _grounds(body), body.agency, body.category, body.person)
+    work = partial(_made, case=body.case, new=new, granted=granted, parts=parts)
+    return await idempotent(
+        parts.store.write, attempt, work, again=_again(granted, body.case, parts)
+    )
+
+
+@agency_vetoes.post(
+    "",
+    status_code=201,
+    summary="Keep your own agency out of a case",
+    response_model=AgencyVetoOut,
+    openapi_extra=documents.problems(404),
+)
+async def set_agency_veto(
+    body: AgencyVetoIn, granted: SetAgencyVeto, attempt: Once, parts: PartsDep
+) -> Response:
+    """Set a conflict, an employee on the case or a legal hold on your own agency, in a case that it
+    was told of. It acts at once, nobody else reads of it, and two privacy officers lift it.
+    """
+    new = NewVeto(body.kind, _grounds(body), granted.principal.agency)
+
+    def work(tx: VetoTx) -> Answer:
+        made, _ = use_cases.set_veto(tx, granted, body.case, new, parts.given)
+        return Answer(201, AgencyVetoOut(veto_id=made.marking_id).model_dump(mode="json"))
+
+    return await idempotent(
+        parts.store.write, attempt, work, again=_again(granted, body.case, parts)
+    )
 
 
 @case_vetoes.post(
@@ -186,7 +252,7 @@ async def ask_case_lifting(
 
     The veto stays until another privacy officer confirms.
     """
-    case = OfficersCase(body.referral_id)
+    case = body.case
     work = partial(_asked, case=case, veto_id=veto_id, body=body, granted=granted, parts=parts)
     return await idempotent(parts.store.write, attempt, work, again=_again(granted, case, parts))
 
@@ -254,6 +320,14 @@ async def read_veto_reasons(
     return reasons_out(parts.given.rules_for(rules.home_area))
 
 
+def _made(
+    tx: VetoTx, *, case: CaseName, new: NewVeto, granted: Granted, parts: VetoParts
+) -> Answer:
+    made, version = use_cases.set_veto(tx, granted, case, new, parts.given)
+    shown = VetoSetOut(veto_id=made.marking_id, version=version)
+    return Answer(201, shown.model_dump(mode="json"))
+
+
 async def _read_vetoes(
     case: CaseName, granted: Granted, trail: AuditTrail, parts: VetoParts
 ) -> VetoesOut:
@@ -302,4 +376,4 @@ def _grounds(body: GroundsIn) -> Grounds:
     return Grounds(body.reason_code, body.reason)
 
 
-ROUTERS: Final = (vetoes, case_vetoes, liftings, reasons)
+ROUTERS: Final = (vetoes, agency_vetoes, case_vetoes, liftings, reasons)

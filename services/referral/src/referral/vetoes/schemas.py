@@ -1,20 +1,34 @@
 """What the routes of vetoes take and answer."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from common.access import Granted
 from common.events.case import Marking
 from common.models import ApiModel, FieldError, Timestamp
 from common.texts import Reason
+from hubformats.case_reference import normalised_reference
 from hubformats.categories import CATEGORIES
 from referral.cases.model.case import CaseOutline
 from referral.context import Context
-from referral.vetoes.model import Lifting, LiftState, Party, VetoKind, VetoRules
-from referral.vetoes.use_cases import CaseVetoes, ShownLifting, party_of
+from referral.vetoes.model import (
+    CaseVetoes,
+    Lifting,
+    LiftState,
+    OfficersCase,
+    Party,
+    ReceivedCase,
+    ShownLifting,
+    VetoKind,
+    VetoRules,
+)
+from referral.vetoes.use_cases import party_of
+
+AGENCY_OR_NONE: Final = r"^([a-z0-9]+(-[a-z0-9]+)*)?$"
+NAME_ONE: Final = "must be there, or recipient and caseReference together, and not both"
 
 
 class GroundsIn(ApiModel):
@@ -28,10 +42,44 @@ class GroundsIn(ApiModel):
     reason: Reason = Field(min_length=1, max_length=2_000, description="In words. Kept sealed")
 
 
-class CaseLiftingIn(GroundsIn):
-    """Why a veto can be lifted, and on which case it stands."""
+class OfficersCaseIn(ApiModel):
+    """Which case a privacy officer means: by a referral, or by a recipient's own reference."""
 
-    referral_id: UUID = Field(description="A referral of the case, of any agency")
+    referral_id: UUID | None = Field(
+        default=None, description="A referral of the case, of any agency"
+    )
+    recipient: str = Field(
+        default="",
+        pattern=AGENCY_OR_NONE,
+        max_length=60,
+        description="Instead of a referral: an agency that was told of the case",
+    )
+    case_reference: str = Field(
+        default="",
+        max_length=40,
+        description="The reference by which that agency knows the case",
+    )
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        by_reference = bool(self.recipient and self.case_reference)
+        if by_reference is (self.referral_id is not None):
+            raise FieldError(NAME_ONE)
+        return self
+
+    @property
+    def case(self) -> OfficersCase:
+        """Give the name as the use cases take it."""
+        return officers_case(self.referral_id, self.recipient, self.case_reference)
+
+
+def officers_case(referral_id: UUID | None, recipient: str, reference: str) -> OfficersCase:
+    """Make the name of a case; a typed reference is forgiven its spelling."""
+    return OfficersCase(referral_id, recipient, normalised_reference(reference))
+
+
+class CaseLiftingIn(GroundsIn, OfficersCaseIn):
+    """Why a veto can be lifted, and on which case it stands."""
 
 
 class VetoIn(GroundsIn):
@@ -58,6 +106,30 @@ class VetoIn(GroundsIn):
         if value != "*" and value not in CATEGORIES:
             raise FieldError("must be a data category or *; see GET /v1/code-lists")
         return value
+
+
+class CaseVetoIn(VetoIn, OfficersCaseIn):
+    """A veto as a privacy officer sets it, and on which case."""
+
+
+class AgencyVetoIn(GroundsIn):
+    """What keeps your own agency out of a case that it was told of."""
+
+    case_reference: str = Field(
+        max_length=40, description="The reference by which your agency knows the case"
+    )
+    kind: Literal[VetoKind.CONFLICT, VetoKind.EMPLOYEE_SUBJECT, VetoKind.LEGAL_HOLD]
+
+    @property
+    def case(self) -> ReceivedCase:
+        """Give the name as the use cases take it."""
+        return ReceivedCase(normalised_reference(self.case_reference))
+
+
+class AgencyVetoOut(ApiModel):
+    """The veto on your own agency. Give its id to a privacy officer to have it lifted."""
+
+    veto_id: UUID
 
 
 class VetoSetOut(ApiModel):
@@ -100,6 +172,9 @@ class VetoOut(ApiModel):
     agency: str
     category: str
     person: str | None = Field(description="The role of the one person it is about")
+    set_by: str | None = Field(
+        description="The agency that set it; null for the sender, before this was kept"
+    )
 
 
 class VetoesOut(ApiModel):
@@ -235,6 +310,7 @@ def _veto(veto: Marking, outline: CaseOutline) -> VetoOut:
         agency=veto.agency,
         category=veto.category,
         person=None if veto.subject is None else roles.get(veto.subject, "unknown"),
+        set_by=outline.setters.get(veto.marking_id),
     )
 
 

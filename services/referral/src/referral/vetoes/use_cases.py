@@ -7,7 +7,7 @@ from uuid import UUID
 
 from common.access import Granted
 from common.events.case import Marking
-from hubformats.audit_record import Account, Actor, AuditEntry
+from hubformats.audit_record import Account, Actor, AuditEntry, Operation
 from hubformats.ids import uuid7
 from referral.cases.model.authority import AuthorisedCase, Relation
 from referral.cases.model.case import CaseOutline
@@ -17,18 +17,24 @@ from referral.vetoes.model import (
     RIGHTS,
     AlreadyAsked,
     CaseName,
+    CaseVetoes,
     Grounds,
     Lifting,
     LiftingNotFound,
     LiftingOver,
     LiftState,
     LiftStep,
+    NewVeto,
     NotEntitled,
+    OfficersCase,
     Party,
+    ReceivedCase,
+    ShownLifting,
     VetoKind,
     VetoNotFound,
     VetoRefused,
     VetoRules,
+    check_own,
     check_scope,
     rules_on,
 )
@@ -51,53 +57,23 @@ class VetoContext:
         return rules_on(self.rules, area, self.context.clock.now().date())
 
 
-@dataclass(frozen=True, slots=True)
-class NewVeto:
-    """A veto as somebody asks for it; `*` means everybody or everything."""
-
-    kind: VetoKind
-    grounds: Grounds
-    agency: str = "*"
-    category: str = "*"
-    role: str | None = None
-    """The one person of the case it is about, by role. None means the case."""
-
-
-@dataclass(frozen=True, slots=True)
-class CaseVetoes:
-    """The vetoes in force on a case, with what was asked about them."""
-
-    case_id: UUID
-    outline: CaseOutline
-    liftings: tuple[Lifting, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ShownLifting:
-    """One lifting with the veto that it is about; None when that is no longer in force."""
-
-    lifting: Lifting
-    veto: Marking | None
-    outline: CaseOutline
-    may_settle: bool
-    """Whether the caller's relation lets it settle a lifting of this kind."""
-
-
 def set_veto(
-    tx: VetoTx, granted: Granted, referral_id: UUID, new: NewVeto, given: VetoContext
+    tx: VetoTx, granted: Granted, case: CaseName, new: NewVeto, given: VetoContext
 ) -> tuple[Marking, int]:
     """Set a veto and publish the case's next version in the same transaction.
 
-    One that is in force already is answered with itself, and nothing is published.
+    One that the agency has in force already is answered with itself, and nothing is published.
     Raises CaseNotFound, NotEntitled, AgencyUnknown, ReasonUnknown, VetoRefused, VersionMoved.
     """
-    proof = _own(tx, granted, referral_id)
+    proof = _found(tx, granted, case)
     if proof.relation not in RIGHTS[new.kind].sets:
         raise NotEntitled
+    check_own(proof.relation, proof.agency, new.agency, new.category)
     if new.agency != "*" and not given.agencies.knows(new.agency):
         raise AgencyUnknown
     check_scope(new.kind, new.agency, new.category, about_somebody=new.role is not None)
-    outline = tx.cases.outline(proof)
+    before = tx.cases.for_revision(proof)
+    outline = before.outline
     rules = given.rules_for(outline.area)
     rules.check_setting(new.kind, new.grounds.code)
     veto = Marking(
@@ -107,15 +83,13 @@ def set_veto(
         category=new.category,
         subject=_subject(outline, new.role),
     )
-    known = outline.in_force_like(veto)
+    known = outline.in_force_like(veto, proof.agency)
     version, why_not = proof.version, "in-force-already"
     if known is None:
-        case, why_not = tx.cases.for_revision(proof), ""
-        marked = case.mark(veto, given.context.clock.now())
-        tx.cases.replace(proof, case, marked)
+        marked, why_not = before.mark(veto, given.context.clock.now(), proof.agency), ""
+        tx.cases.replace(proof, before, marked)
         version = marked.outline.version
-    entry = given.context.entry("alteration", granted, proof.case_id, referral_id, version)
-    said = {"agency": new.agency, "category": new.category}
+    entry = _entry(given, granted, "alteration", proof, case, version)
     tx.record(
         replace(
             entry,
@@ -125,7 +99,7 @@ def set_veto(
             justification_code=new.grounds.code,
             rules=rules.version,
             reason_code=why_not,
-            detail=said,
+            detail={"agency": new.agency, "category": new.category},
         )
     )
     return known or veto, version
@@ -137,9 +111,10 @@ def vetoes_of(tx: VetoTx, granted: Granted, case: CaseName, given: VetoContext) 
     Raises CaseNotFound.
     """
     proof = _found(tx, granted, case)
-    found = CaseVetoes(proof.case_id, tx.cases.outline(proof), tx.liftings.of_case(proof))
-    context = given.context
-    entry = context.entry("consultation", granted, proof.case_id, _referral(case), proof.version)
+    outline = tx.cases.outline(proof)
+    liftings = (one for one in tx.liftings.of_case(proof) if _may_see(proof, outline, one))
+    found = CaseVetoes(proof.case_id, _as_seen(proof, outline), tuple(liftings))
+    entry = _entry(given, granted, "consultation", proof, case, proof.version)
     tx.record(replace(entry, field_set="marking"))
     return found
 
@@ -160,7 +135,7 @@ def ask_lifting(
     """
     proof = _found(tx, granted, case)
     outline = tx.cases.outline(proof)
-    veto = outline.veto(veto_id)
+    veto = _as_seen(proof, outline).veto(veto_id)
     if veto is None:
         raise VetoNotFound
     kind, now = VetoKind(veto.kind), given.context.clock.now()
@@ -192,8 +167,8 @@ def answer_again(tx: VetoTx, granted: Granted, case: CaseName, given: VetoContex
 
     Raises CaseNotFound.
     """
-    proof, context = _found(tx, granted, case), given.context
-    entry = context.entry("consultation", granted, proof.case_id, _referral(case), proof.version)
+    proof = _found(tx, granted, case)
+    entry = _entry(given, granted, "consultation", proof, case, proof.version)
     tx.record(replace(entry, reason_code="repeated-answer"))
 
 
@@ -203,7 +178,7 @@ def waiting_liftings(tx: VetoTx, granted: Granted, given: VetoContext) -> tuple[
     found = tuple(
         shown
         for lifting_id in tx.liftings.waiting(granted, now, WAITING_SHOWN)
-        if (shown := _shown(tx, granted, lifting_id)) is not None
+        if (shown := _shown_if_there(tx, granted, lifting_id)) is not None
     )
     references = {
         given.context.reference(granted.principal.agency, each.lifting.case_id) for each in found
@@ -229,8 +204,6 @@ def read_lifting(
     Raises LiftingNotFound.
     """
     shown = _shown(tx, granted, lifting_id)
-    if shown is None:
-        raise LiftingNotFound
     lifting, context = shown.lifting, given.context
     version = shown.outline.version
     entry = context.entry("consultation", granted, lifting.case_id, lifting.id, version)
@@ -251,10 +224,7 @@ def settle_lifting(
     Returns the lifting and the case's version. Raises LiftingNotFound, LiftingOver, NotEntitled,
     SecondPersonNeeded, ReasonUnknown, VersionMoved.
     """
-    proof = _related(tx, granted, lifting_id)
-    lifting = None if proof is None else tx.liftings.get(proof, lifting_id)
-    if proof is None or lifting is None:
-        raise LiftingNotFound
+    proof, lifting = _related(tx, granted, lifting_id)
     if not _may_settle(proof, lifting):
         raise NotEntitled
     context, outline = given.context, tx.cases.outline(proof)
@@ -284,24 +254,54 @@ def _lift(tx: VetoTx, proof: AuthorisedCase, lifting: Lifting, now: datetime) ->
     return lifted.outline.version
 
 
-def _own(tx: VetoTx, granted: Granted, referral_id: UUID) -> AuthorisedCase:
-    found = tx.referrals.own(granted, referral_id)
-    if found is None:
-        raise CaseNotFound
-    return found.case
-
-
 def _found(tx: VetoTx, granted: Granted, case: CaseName) -> AuthorisedCase:
-    if isinstance(case, UUID):
-        return _own(tx, granted, case)
-    proof = tx.cases.of_referral(granted, case.referral_id)
+    match case:
+        case ReceivedCase(reference):
+            proof = tx.cases.received(granted, reference)
+        case OfficersCase(referral_id, recipient, reference):
+            proof = (
+                tx.cases.of_recipient(granted, recipient, reference)
+                if referral_id is None
+                else tx.cases.of_referral(granted, referral_id)
+            )
+        case UUID():
+            found = tx.referrals.own(granted, case)
+            proof = None if found is None else found.case
     if proof is None:
         raise CaseNotFound
     return proof
 
 
-def _referral(case: CaseName) -> UUID:
-    return case if isinstance(case, UUID) else case.referral_id
+def _entry(
+    given: VetoContext,
+    granted: Granted,
+    operation: Operation,
+    proof: AuthorisedCase,
+    case: CaseName,
+    version: int,
+) -> AuditEntry:
+    """Make the entry of something done with a case's vetoes, by the name that the caller used."""
+    name = case.referral_id if isinstance(case, OfficersCase) else case
+    if isinstance(name, UUID):
+        return given.context.entry(operation, granted, proof.case_id, name, version)
+    entry = given.context.entry(operation, granted, proof.case_id, proof.case_id, version)
+    return replace(entry, resource_type="case", resource_id=entry.case_references[0])
+
+
+def _as_seen(proof: AuthorisedCase, outline: CaseOutline) -> CaseOutline:
+    """Leave out of a sender's sight what another agency or an officer has set."""
+    if proof.relation is Relation.PRIVACY_OFFICER:
+        return outline
+    seen = tuple(
+        each for each in outline.markings if outline.may_see(proof.agency, each.marking_id)
+    )
+    return replace(outline, markings=seen)
+
+
+def _may_see(proof: AuthorisedCase, outline: CaseOutline, lifting: Lifting) -> bool:
+    if proof.relation is Relation.PRIVACY_OFFICER:
+        return True
+    return outline.may_see(proof.agency, lifting.veto_id)
 
 
 def _is_officer_of_sender(proof: AuthorisedCase, outline: CaseOutline) -> bool:
@@ -309,20 +309,28 @@ def _is_officer_of_sender(proof: AuthorisedCase, outline: CaseOutline) -> bool:
     return proof.relation is Relation.PRIVACY_OFFICER and proof.agency in senders
 
 
-def _related(tx: VetoTx, granted: Granted, lifting_id: UUID) -> AuthorisedCase | None:
+def _related(tx: VetoTx, granted: Granted, lifting_id: UUID) -> tuple[AuthorisedCase, Lifting]:
     case_id = tx.liftings.case_of(lifting_id)
-    return None if case_id is None else tx.cases.authorised(granted, case_id)
-
-
-def _shown(tx: VetoTx, granted: Granted, lifting_id: UUID) -> ShownLifting | None:
-    proof = _related(tx, granted, lifting_id)
+    proof = None if case_id is None else tx.cases.authorised(granted, case_id)
     lifting = None if proof is None else tx.liftings.get(proof, lifting_id)
-    if proof is None or lifting is None:
-        return None
+    if proof is None or lifting is None or not _may_see(proof, tx.cases.outline(proof), lifting):
+        raise LiftingNotFound
+    return proof, lifting
+
+
+def _shown(tx: VetoTx, granted: Granted, lifting_id: UUID) -> ShownLifting:
+    proof, lifting = _related(tx, granted, lifting_id)
     outline = tx.cases.outline(proof)
     return ShownLifting(
         lifting, outline.veto(lifting.veto_id), outline, _may_settle(proof, lifting)
     )
+
+
+def _shown_if_there(tx: VetoTx, granted: Granted, lifting_id: UUID) -> ShownLifting | None:
+    try:
+        return _shown(tx, granted, lifting_id)
+    except LiftingNotFound:
+        return None
 
 
 def _may_settle(proof: AuthorisedCase, lifting: Lifting) -> bool:

@@ -17,6 +17,7 @@ class Relation(StrEnum):
     SENDER = "sender"
     """Its agency sent a referral of the case: a row of `referral`."""
     RECIPIENT = "recipient"
+    """It may know the case, or was told of it: a row of `outcome` that is not withheld."""
     ASSIGNED_AGENCY = "assigned_agency"
     COORDINATORS_DESK = "coordinators_desk"
     NAMED_WORKER = "named_worker"
@@ -39,7 +40,7 @@ class Opens(Enum):
 
 ALLOWED: Final[Mapping[Relation, frozenset[Opens]]] = {
     Relation.SENDER: frozenset({Opens.OUTLINE, Opens.OUTCOMES, Opens.REVISION}),
-    Relation.RECIPIENT: frozenset(),
+    Relation.RECIPIENT: frozenset({Opens.REVISION}),
     Relation.ASSIGNED_AGENCY: frozenset(),
     Relation.COORDINATORS_DESK: frozenset(),
     Relation.NAMED_WORKER: frozenset(),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Final
@@ -117,6 +117,8 @@ class CaseOutline:
     """One for each contribution, oldest first."""
     changed_at: datetime
     """When this version was made, UTC."""
+    setters: Mapping[UUID, str] = field(default_factory=dict)
+    """The agency that set each veto, lifted ones too. One that is missing is the sender's."""
 
     @property
     def barred(self) -> frozenset[str]:
@@ -131,14 +133,19 @@ class CaseOutline:
         """Find a veto in force."""
         return next((each for each in self.markings if each.marking_id == veto_id), None)
 
-    def in_force_like(self, veto: Marking) -> Marking | None:
-        """Find a veto in force that says the same."""
+    def may_see(self, agency: str, veto_id: UUID) -> bool:
+        """Whether a sender may know of a veto: what another has set is another's word."""
+        return self.setters.get(veto_id, agency) == agency
+
+    def in_force_like(self, veto: Marking, agency: str) -> Marking | None:
+        """Find a veto in force that says the same and was set by the same agency."""
         wanted = veto.model_copy(update={"marking_id": None})
         return next(
             (
                 each
                 for each in self.markings
                 if each.model_copy(update={"marking_id": None}) == wanted
+                and self.may_see(agency, each.marking_id)
             ),
             None,
         )
@@ -175,10 +182,11 @@ class Case:
         """All facts as they are published: the newest contribution first."""
         return tuple(fact for facts in reversed(self.facts) for fact in facts)
 
-    def mark(self, marking: Marking, at: datetime) -> "Case":
-        """Add a veto on disclosure."""
+    def mark(self, marking: Marking, at: datetime, by: str = "") -> "Case":
+        """Add a veto on disclosure, set by an agency."""
         markings = (*self.outline.markings, marking)
-        return self._after(Change.MARKED, at, markings=markings)
+        setters = {**self.outline.setters, **({marking.marking_id: by} if by else {})}
+        return self._after(Change.MARKED, at, markings=markings, setters=setters)
 
     def lift(self, veto_id: UUID, at: datetime) -> "Case":
         """Take a veto away. A person whose last address shield it was is shielded no more."""

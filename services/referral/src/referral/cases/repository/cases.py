@@ -21,6 +21,7 @@ from referral.cases.model.authority import (
     relation_of,
 )
 from referral.cases.model.case import Case, CaseOutline, VersionMoved
+from referral.cases.model.outcome import OutcomeState
 from referral.cases.repository.altered import altered
 from referral.cases.repository.keys import CaseKeys, RepositoryDeps
 from referral.cases.repository.snapshots import Snapshots
@@ -31,12 +32,21 @@ from referral.cases.repository.stored import (
     head_text,
     outline_of,
 )
-from referral.tables import Bar, CaseFile, FactGroup, ReferralRow, not_barred, table_of
+from referral.tables import (
+    Bar,
+    CaseFile,
+    FactGroup,
+    OutcomeRow,
+    ReferralRow,
+    not_barred,
+    table_of,
+)
 
 _CASE: Final = table_of(CaseFile)
 _REFERRAL: Final = table_of(ReferralRow)
 _FACTS: Final = table_of(FactGroup)
 _BAR: Final = table_of(Bar)
+_OUTCOME: Final = table_of(OutcomeRow)
 _FILE, _HEAD = "case_file", "head_ct"
 _GROUP, _SEALED = "fact_group", "facts_ct"
 """What the seals are bound to; they stay when a table or column is renamed."""
@@ -55,6 +65,22 @@ _FOR_SENDER = Prepared(
         not_barred(_CASE.c.id, bindparam("sender")),
     )
 )
+
+
+_TOLD = (
+    _OUTCOME.c.recipient == bindparam("recipient"),
+    _OUTCOME.c.reference == bindparam("reference"),
+)
+_FOR_RECIPIENT = Prepared(
+    select(_CASE.c.id, _CASE.c.version, _CASE.c.head_ct)
+    .join(_OUTCOME, _OUTCOME.c.case_id == _CASE.c.id)
+    .where(
+        *_TOLD,
+        _OUTCOME.c.state != OutcomeState.WITHHELD.value,
+        not_barred(_CASE.c.id, bindparam("recipient")),
+    )
+)
+_CASE_TOLD = Prepared(select(_OUTCOME.c.case_id).where(*_TOLD))
 
 
 class SqlCases:
@@ -110,6 +136,23 @@ class SqlCases:
         if relation_of(granted) is not Relation.PRIVACY_OFFICER:
             return None
         case_id = _CASE_OF.run(self._conn, {"b_referral": referral_id}).scalar_one_or_none()
+        return None if case_id is None else self.authorised(granted, case_id)
+
+    def received(self, granted: Granted, reference: str) -> AuthorisedCase | None:
+        """Look in one statement, the case and the relation together."""
+        agency = granted.principal.agency
+        wanted = {"recipient": agency, "reference": reference}
+        row = _FOR_RECIPIENT.run(self._conn, wanted).first()
+        if row is None:
+            return None
+        return authorise(row.id, row.version, agency, Relation.RECIPIENT, row.head_ct)
+
+    def of_recipient(self, granted: Granted, agency: str, reference: str) -> AuthorisedCase | None:
+        """Find the case's id, then look as for any case."""
+        if relation_of(granted) is not Relation.PRIVACY_OFFICER:
+            return None
+        wanted = {"recipient": agency, "reference": reference}
+        case_id = _CASE_TOLD.run(self._conn, wanted).scalar_one_or_none()
         return None if case_id is None else self.authorised(granted, case_id)
 
     def outline(self, proof: AuthorisedCase) -> CaseOutline:

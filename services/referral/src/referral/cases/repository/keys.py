@@ -15,6 +15,7 @@ class RepositoryDeps:
 
     subject_keys: SubjectKeys
     index_key: bytes = field(repr=False)
+    reference_secret: bytes = field(repr=False)
     outbox: Outbox
 
 

@@ -1,11 +1,13 @@
 """Outcomes in the database, by case and recipient."""
 
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from common.database import Prepared
+from common.database import Database, Prepared, Unit
+from hubformats.case_reference import case_reference
 from referral.cases.model.authority import AuthorisedCase, Opens
 from referral.cases.model.case import VersionMoved
 from referral.cases.model.outcome import AnswerState, Outcome, OutcomeState, Proof
@@ -39,12 +41,17 @@ _KNOWN = Prepared(select(_OUTCOME).where(*_HERE))
 _NEW = Prepared(insert(_OUTCOME), *_OUTCOME.c.keys())
 _CHANGED = Prepared(update(_OUTCOME).where(*_HERE, *_AS_KNOWN), *_CHANGING)
 
+_UNNAMED = select(_OUTCOME.c.case_id, _OUTCOME.c.recipient).where(_OUTCOME.c.reference == "")
+_UNNAMED = _UNNAMED.limit(500)
+_NAME = update(_OUTCOME).where(*_HERE).values(reference=bindparam("b_reference"))
+
 
 class SqlOutcomes:
     """Fulfils `cases.ports.Outcomes` inside one unit of work."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, reference_secret: bytes) -> None:
         self._conn = connection
+        self._secret = reference_secret
 
     def told(self, proof: AuthorisedCase) -> tuple[Outcome, ...]:
         """List permitted recipients only; a withheld one is sharing's record, not the referrer's
@@ -69,7 +76,12 @@ class SqlOutcomes:
 
     def add(self, case_id: UUID, outcome: Outcome) -> None:
         """Insert the first state."""
-        row = {"case_id": case_id, "recipient": outcome.recipient, "first_at": outcome.first_at}
+        row = {
+            "case_id": case_id,
+            "recipient": outcome.recipient,
+            "reference": case_reference(self._secret, outcome.recipient, case_id),
+            "first_at": outcome.first_at,
+        }
         _NEW.run(self._conn, {**row, **_values(outcome)})
 
     def replace(self, case_id: UUID, old: Outcome, new: Outcome) -> None:
@@ -86,6 +98,37 @@ class SqlOutcomes:
         }
         if _CHANGED.run(self._conn, {**known, **_values(new)}).rowcount != 1:
             raise VersionMoved
+
+
+class OlderOutcomes:
+    """A part that has nothing left to do once it started: it names cases told of before 0008.
+
+    Each batch is a transaction of its own; if we crash between two, the next start goes on.
+    """
+
+    def __init__(self, database: Database, reference_secret: bytes) -> None:
+        self._database = database
+        self._secret = reference_secret
+
+    async def start(self) -> None:
+        """Fill in the references that are missing, before the service answers anybody."""
+        while rows := await self._database.read(lambda conn: conn.execute(_UNNAMED).all()):
+            named = [
+                {
+                    "b_case": row.case_id,
+                    "b_recipient": row.recipient,
+                    "b_reference": case_reference(self._secret, row.recipient, row.case_id),
+                }
+                for row in rows
+            ]
+            await self._database.write(partial(_name, named=named))
+
+    async def stop(self) -> None:
+        """Nothing runs."""
+
+
+def _name(unit: Unit, named: list[dict[str, Any]]) -> None:
+    unit.connection.execute(_NAME, named)
 
 
 def _values(outcome: Outcome) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """How a case is written down before it is sealed, and read again: its own form, under names of its
 own, so that a change of the published event leaves what is stored alone.
 
-The form's number goes up with each change of it; older forms stay readable (`older`).
+The form's number goes up with each change that an older hub must not pass over; older forms stay
+readable (`older`). `setters` is left out where empty, and may be passed over.
 """
 
 import json
@@ -47,6 +48,8 @@ def head_text(case: Case) -> str:
         "consent": _written_consent(outline.consent),
         "vetoes": [_written_veto(marking) for marking in outline.markings],
     }
+    if outline.setters:
+        head["setters"] = {str(veto): agency for veto, agency in outline.setters.items()}
     return json.dumps(head)
 
 
@@ -72,6 +75,7 @@ def outline_of(text: str) -> CaseOutline:
         markings=tuple(map(_veto, head["vetoes"])),
         origins=tuple(map(_origin, head["contributions"])),
         changed_at=datetime.fromisoformat(head["changed_at"]),
+        setters={UUID(veto): agency for veto, agency in head.get("setters", {}).items()},
     )
 
 
