@@ -16,7 +16,7 @@ from deploy.stack.postgres import PostgresServer
 from hubformats.audit_record import Actor
 from hubformats.ids import uuid7
 from sharing.disclosures.ports import EmergencyTx
-from sharing.second_look.model import Act, Filed, LookOutcome, LookOver, SecondLook
+from sharing.second_look.model import Act, Filed, LookOutcome, LookOver, Said, SecondLook
 from sharing.second_look.ports import FilingTx, LookTx, SecondLooks
 from sharing.second_look.repository import SqlSecondLooks
 from sharing.wiring import SqlTx
@@ -37,6 +37,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 T = TypeVar("T")
 OWEN, GRACE = officer(), officer("grace")
 NOW = ManualClock().now()
+DAY = timedelta(days=1)
+FINE = Said(LookOutcome.REASONABLE, "needed", DAY)
+HARM = Said(LookOutcome.ESCALATE, "harm", DAY)
 
 
 class Store(Protocol):
@@ -108,7 +111,7 @@ async def test_waiting_is_ordered_by_the_clock_and_closed_by_the_newest(store: S
     fast, first, second = [await filed(store) for _ in "abc"]
     me = await store.write(lambda tx: tx.second_looks.party_of(OWEN))
     for look, minutes in ((first, 1), (second, 2)):
-        closed = look.review(LookOutcome.REASONABLE, "needed", me, NOW + timedelta(minutes=minutes))
+        closed = look.review(FINE, me, NOW + timedelta(minutes=minutes))
         await store.write(lambda tx: tx.second_looks.replace(look, closed))  # noqa: B023
         assert await found(store, look) == closed
     ours = {slow.id, fast.id, first.id, second.id}
@@ -136,6 +139,24 @@ async def test_the_second_of_two_officers_is_told_that_it_moved(store: Store) ->
     back = await found(store, look)
     assert back is not None
     assert back.owner == owen.token
+
+
+async def test_an_escalated_one_waits_again_and_is_told_of_anew(store: Store) -> None:
+    look = await filed(store)
+    me = await store.write(lambda tx: tx.second_looks.party_of(OWEN))
+
+    async def told() -> bool:
+        items = await store.write(lambda tx: tx.second_looks.to_tell(NOW))
+        return look.id in {each.id for each in items}
+
+    assert [await told(), await told()] == [True, False]
+    escalated = look.review(HARM, me, NOW)
+    await store.write(lambda tx: tx.second_looks.replace(look, escalated))
+    assert await found(store, look) == escalated
+    assert (escalated.escalated_by, escalated.due_at) == (me.token, NOW + DAY)
+    items = await store.write(lambda tx: tx.second_looks.listed(GRACE, 500, waiting=True))
+    assert look.id in {each.id for each in items}
+    assert [await told(), await told()] == [True, False]
 
 
 async def test_an_alarm_is_noted_when_it_is_found(store: Store) -> None:

@@ -12,6 +12,7 @@ from sharing.second_look.model import (
     Filed,
     LookBook,
     LookOver,
+    LookState,
     Party,
     SecondLook,
     read_rules,
@@ -29,6 +30,7 @@ class KeptLooks:
 
     items: dict[UUID, SecondLook] = field(default_factory=dict)
     alarmed: dict[UUID, datetime] = field(default_factory=dict)
+    told: set[UUID] = field(default_factory=set)
 
 
 class FakeSecondLooks:
@@ -61,7 +63,19 @@ class FakeSecondLooks:
     def replace(self, old: SecondLook, new: SecondLook) -> None:
         if self._kept.items[old.id] != old:
             raise LookOver
+        if new.state is LookState.ESCALATED is not old.state:
+            self._kept.told.discard(new.id)
+            self._kept.alarmed.pop(new.id, None)
         self._kept.items[new.id] = new
+
+    def to_tell(self, now: datetime) -> Sequence[SecondLook]:
+        found = [
+            each
+            for each in self._kept.items.values()
+            if each.state in WAITING and each.id not in self._kept.told
+        ]
+        self._kept.told.update(each.id for each in found)
+        return tuple(sorted(found, key=lambda each: (each.due_at, each.id)))
 
     def to_alarm(self, now: datetime, before: datetime) -> Sequence[SecondLook]:
         found = [

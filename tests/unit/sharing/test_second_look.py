@@ -19,12 +19,14 @@ from sharing.second_look.model import (
     NEXT_STATE,
     WAITING,
     Act,
+    AnotherMustLook,
     Filed,
     LookNotFound,
     LookOutcome,
     LookOver,
     LookState,
     OutcomeUnknown,
+    Said,
     SecondLook,
 )
 from sharing.second_look.use_cases import LookContext, Verdict
@@ -34,6 +36,7 @@ from tests.support.sharing_harness import Parties
 from tests.support.sharing_kept import Kept
 
 WORDS = "Two neighbours had rung before."
+HOUR = timedelta(hours=1)
 FINE = Verdict(LookOutcome.REASONABLE, "needed", WORDS)
 
 
@@ -120,7 +123,7 @@ def test_nobody_looks_at_an_own_act_nor_learns_that_it_stands_there() -> None:
             attempt()
     me = BOOK.party(actor(owen))
     with pytest.raises(LookNotFound):
-        look.review(LookOutcome.REASONABLE, "needed", me, desk.clock.now())
+        look.review(Said(LookOutcome.REASONABLE, "needed", HOUR), me, desk.clock.now())
     assert desk.queue(grace) == [look.id]
     assert desk.review(grace, look).state is LookState.REASONABLE
 
@@ -153,6 +156,64 @@ def test_asking_the_person_leaves_it_open_and_the_clock_running() -> None:
     assert desk.queue(officer()) == [look.id]
     escalated = desk.review(officer(), asked, Verdict(LookOutcome.ESCALATE, "harm", WORDS))
     assert escalated.state is LookState.ESCALATED
+
+
+HARM = Verdict(LookOutcome.ESCALATE, "harm", WORDS)
+
+
+def test_an_escalated_one_waits_for_the_next_person_by_a_clock_of_its_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    look = desk.filed()
+    owen, grace = officer(), officer("grace")
+    desk.clock.advance(30 * 60)
+    escalated = desk.review(owen, look, HARM)
+    assert (escalated.owner, escalated.due_at) == (None, desk.clock.now() + timedelta(days=1))
+    assert desk.queue(owen) == desk.queue(grace) == [look.id], "it is not closed"
+    me = desk.tx.second_looks.party_of(owen)
+    assert escalated.outcomes_for(me) == ()
+    tries: list[Callable[[], object]] = [
+        lambda: desk.review(owen, escalated),
+        lambda: use_cases.take(desk.tx, desk.given, owen, actor(owen), look.id),
+    ]
+    for attempt in tries:
+        with pytest.raises(AnotherMustLook):
+            attempt()
+    with pytest.raises(LookOver):
+        desk.review(grace, escalated, HARM)
+    desk.clock.advance(24 * 3600 + 1)
+    with caplog.at_level(logging.ERROR, "hub.sharing"):
+        assert use_cases.alarm(desk.tx, desk.given) == 1
+    acted = Verdict(LookOutcome.ACTED_ON, "undone", WORDS)
+    assert desk.review(grace, escalated, acted).state is LookState.ACTED_ON
+    assert (desk.queue(grace), desk.queue(owen, waiting=False)) == ([], [look.id])
+
+
+def test_nobody_acts_on_what_was_not_escalated() -> None:
+    desk = Desk()
+    look = desk.filed()
+    with pytest.raises(LookOver):
+        desk.review(officer(), look, Verdict(LookOutcome.ACTED_ON, "undone", WORDS))
+
+
+def test_each_item_is_told_of_once_when_filed_and_once_when_escalated(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    desk = Desk()
+    look = desk.filed()
+    desk.filed(Act.EMERGENCY_RELEASE)
+    with caplog.at_level(logging.WARNING, "hub.sharing"):
+        assert [use_cases.tell(desk.tx, desk.given) for _ in "ab"] == [2, 0]
+        desk.review(officer(), look, HARM)
+        assert [use_cases.tell(desk.tx, desk.given) for _ in "ab"] == [1, 0]
+    said = [(record.__dict__["alarm"], record.__dict__["code"]) for record in caplog.records]
+    assert said == [
+        ("second-look-filed", "veto_lifted"),
+        ("second-look-filed", "emergency_release"),
+        ("second-look-escalated", "veto_lifted"),
+    ]
+    assert "jess" not in caplog.text
 
 
 def test_a_reason_must_be_one_for_the_outcome() -> None:
@@ -189,7 +250,7 @@ def test_what_nobody_looks_at_alarms_and_again_each_hour(
 
 
 def test_the_table_ends_what_it_closes_and_every_step_up_act_has_a_clock() -> None:
-    assert {LookState.OPEN, LookState.PERSON_ASKED} == WAITING
+    assert {LookState.OPEN, LookState.PERSON_ASKED, LookState.ESCALATED} == WAITING
     assert set(NEXT_STATE.values()) == set(LookState) - {LookState.OPEN}
     for rules in BOOK.rules:
         assert set(rules.due) == set(Act)

@@ -36,6 +36,10 @@ class LookRow(Row, table=True):
     """Keyed token of the officer who took it."""
     reviewed_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
     outcome_code: str = Field(default="", max_length=40)
+    escalated_by: str = Field(default="", max_length=64, sa_column_kwargs={"server_default": ""})
+    """Keyed token of the officer who escalated it: the next person is another."""
+    told_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    """When it was told of after it was filed or escalated."""
     alarmed_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
 
 

@@ -15,12 +15,14 @@ OUTCOMES: Final[dict[str, str]] = {
     "reasonable": "Reasonable",
     "ask_the_person": "Ask the person",
     "escalate": "Escalate",
+    "acted_on": "Acted on",
 }
 STATES: Final[dict[str, str]] = {
     "open": "To look at",
     "person_asked": "Person asked",
     "reasonable": "Reasonable",
-    "escalated": "Escalated",
+    "escalated": "Escalated to another officer",
+    "acted_on": "Acted on",
 }
 OWNERS: Final[dict[str, str]] = {
     "you": "You",

@@ -31,6 +31,8 @@ class LookState(StrEnum):
     PERSON_ASKED = "person_asked"
     REASONABLE = "reasonable"
     ESCALATED = "escalated"
+    """Another officer than who escalated it decides, by a clock of its own."""
+    ACTED_ON = "acted_on"
 
 
 class LookOutcome(StrEnum):
@@ -39,6 +41,7 @@ class LookOutcome(StrEnum):
     REASONABLE = "reasonable"
     ASK_THE_PERSON = "ask_the_person"
     ESCALATE = "escalate"
+    ACTED_ON = "acted_on"
 
 
 NEXT_STATE: Final[Mapping[tuple[LookState, LookOutcome], LookState]] = {
@@ -47,6 +50,8 @@ NEXT_STATE: Final[Mapping[tuple[LookState, LookOutcome], LookState]] = {
     (LookState.OPEN, LookOutcome.ESCALATE): LookState.ESCALATED,
     (LookState.PERSON_ASKED, LookOutcome.REASONABLE): LookState.REASONABLE,
     (LookState.PERSON_ASKED, LookOutcome.ESCALATE): LookState.ESCALATED,
+    (LookState.ESCALATED, LookOutcome.REASONABLE): LookState.REASONABLE,
+    (LookState.ESCALATED, LookOutcome.ACTED_ON): LookState.ACTED_ON,
 }
 """The state after each outcome; a pair that is not here cannot happen."""
 
@@ -56,6 +61,10 @@ WAITING: Final = frozenset(before for before, _ in NEXT_STATE)
 
 class LookNotFound(LookupError):
     """There is no such item, or the caller took part in what it is about."""
+
+
+class AnotherMustLook(Exception):
+    """Who escalated an item has said what they think of it; the next person decides."""
 
 
 class LookOver(Exception):
@@ -100,30 +109,56 @@ class SecondLook:
     """The token of the officer who took it."""
     reviewed_at: datetime | None = None
     outcome_code: str | None = None
+    escalated_by: str | None = field(default=None, repr=False)
+    """The token of the officer who escalated it."""
 
     def overdue(self, now: datetime) -> bool:
         """Tell whether its clock has run out while it still waits."""
         return self.state in WAITING and self.due_at < now
 
     def take(self, by: Party) -> "SecondLook":
-        """Name the officer who looks at it. Raises LookNotFound, LookOver."""
+        """Name the officer who looks at it. Raises LookNotFound, AnotherMustLook, LookOver."""
         self._demand_other(by)
         if self.state not in WAITING:
             raise LookOver
         return replace(self, owner=by.token)
 
-    def review(self, outcome: LookOutcome, code: str, by: Party, now: datetime) -> "SecondLook":
-        """Say what came of it. Raises LookNotFound, LookOver."""
+    def review(self, said: "Said", by: Party, now: datetime) -> "SecondLook":
+        """Say what came of it. An escalated one waits for the next person, with a new clock.
+
+        Raises LookNotFound, AnotherMustLook, LookOver.
+        """
         self._demand_other(by)
-        after = NEXT_STATE.get((self.state, outcome))
+        after = NEXT_STATE.get((self.state, said.outcome))
         if after is None:
             raise LookOver
-        return replace(self, state=after, owner=by.token, reviewed_at=now, outcome_code=code)
+        closed = replace(self, state=after, owner=by.token, reviewed_at=now, outcome_code=said.code)
+        if after is not LookState.ESCALATED:
+            return closed
+        due = now + said.next_person_within
+        return replace(closed, owner=None, escalated_by=by.token, due_at=due)
+
+    def outcomes_for(self, officer: Party) -> tuple[LookOutcome, ...]:
+        """List what this officer can still say of it."""
+        if self.escalated_by == officer.token:
+            return ()
+        return tuple(outcome for state, outcome in NEXT_STATE if state is self.state)
 
     def _demand_other(self, by: Party) -> None:
         """Nobody looks at an own act, nor learns that it stands here."""
         if by.token in {each.token for each in self.parties}:
             raise LookNotFound
+        if self.escalated_by == by.token and self.state in WAITING:
+            raise AnotherMustLook
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An outcome with its code, and how long the next person has if it is escalated."""
+
+    outcome: LookOutcome
+    code: str
+    next_person_within: timedelta
 
 
 class OutcomeUnknown(ValueError):
@@ -139,6 +174,8 @@ class LookRules:
     effective_from: date
     due: Mapping[Act, timedelta]
     """For each act the time until which it must be looked at."""
+    next_person: timedelta
+    """How long the next person has to decide on what was escalated."""
     alarm_every: timedelta
     reasons: Mapping[LookOutcome, Mapping[str, str]]
 
@@ -179,10 +216,15 @@ class LookBook:
         token = hmac.digest(self.secret, subject, hashlib.sha256).hex()
         return Party(token, actor.agency, actor.role)
 
-    def check(self, outcome: LookOutcome, code: str, day: date) -> None:
-        """Raise OutcomeUnknown unless the code is one for this outcome."""
-        if code not in self.rules_on(day).reasons[outcome]:
+    def said(self, outcome: LookOutcome, code: str, day: date) -> Said:
+        """Take an outcome under the rules of that day.
+
+        Raises OutcomeUnknown unless the code is one for it.
+        """
+        rules = self.rules_on(day)
+        if code not in rules.reasons[outcome]:
             raise OutcomeUnknown
+        return Said(outcome, code, rules.next_person)
 
 
 def read_rules(texts: Iterable[str]) -> tuple[LookRules, ...]:
@@ -196,6 +238,7 @@ def _rules(raw: dict[str, Any]) -> LookRules:
         area=raw["area"],
         effective_from=raw["effective_from"],
         due={act: timedelta(minutes=raw["due_minutes"][act]) for act in Act},
+        next_person=timedelta(minutes=raw["due_minutes"]["escalated"]),
         alarm_every=timedelta(minutes=raw["alarms"]["every_minutes"]),
         reasons={outcome: raw["reasons"][outcome] for outcome in LookOutcome},
     )

@@ -36,6 +36,12 @@ class SecondLooks(Protocol):
         """Compare and swap. Raises LookOver if somebody else was first."""
         ...
 
+    def to_tell(self, now: datetime) -> Sequence[SecondLook]:
+        """List what waits and nobody was told of since it was filed or escalated, and note that
+        it is told of now.
+        """
+        ...
+
     def to_alarm(self, now: datetime, before: datetime) -> Sequence[SecondLook]:
         """List what is overdue and was not alarmed since `before`, and note that it is now."""
         ...

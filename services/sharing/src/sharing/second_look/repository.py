@@ -51,7 +51,7 @@ class SqlSecondLooks:
             return known[0]
         made = self._book.opened(filed)
         row = {"id": made.id, "case_id": made.case_id, "act": made.act.value, **_changing(made)}
-        row |= {"reason_code": made.reason_code, "filed_at": made.filed_at, "due_at": made.due_at}
+        row |= {"reason_code": made.reason_code, "filed_at": made.filed_at}
         self._conn.execute(insert(_LOOK).values(**row))
         for party in made.parties:
             values = {"token": party.token, "agency": party.agency, "role": party.role}
@@ -81,20 +81,28 @@ class SqlSecondLooks:
                 _LOOK.c.state == old.state.value,
                 _LOOK.c.owner == (old.owner or ""),
             )
-            .values(**_changing(new))
+            .values(**_changing(new), **_untold(old, new))
         )
         if swapped.rowcount != 1:
             raise LookOver
+
+    def to_tell(self, now: datetime) -> Sequence[SecondLook]:
+        """Note it in the transaction that finds it, so that a crash repeats both."""
+        found = self._read([_WAITS, _LOOK.c.told_at.is_(None)], _LOOK.c.due_at, 200)
+        self._note(found, told_at=now)
+        return found
 
     def to_alarm(self, now: datetime, before: datetime) -> Sequence[SecondLook]:
         """Note the alarm in the transaction that finds it, so that a crash repeats both."""
         silent = or_(_LOOK.c.alarmed_at.is_(None), _LOOK.c.alarmed_at <= before)
         found = self._read([_WAITS, _LOOK.c.due_at < now, silent], _LOOK.c.due_at, 200)
+        self._note(found, alarmed_at=now)
+        return found
+
+    def _note(self, found: Sequence[SecondLook], **at: datetime) -> None:
         ids = [each.id for each in found]
         if ids:
-            noted = update(_LOOK).where(_LOOK.c.id.in_(ids)).values(alarmed_at=now)
-            self._conn.execute(noted)
-        return found
+            self._conn.execute(update(_LOOK).where(_LOOK.c.id.in_(ids)).values(**at))
 
     def _of_others(self, granted: Granted) -> ColumnElement[bool]:
         mine = (_PARTY.c.look_id == _LOOK.c.id, _PARTY.c.token == self.party_of(granted).token)
@@ -125,7 +133,15 @@ def _changing(look: SecondLook) -> dict[str, Any]:
         "owner": look.owner or "",
         "reviewed_at": look.reviewed_at,
         "outcome_code": look.outcome_code or "",
+        "escalated_by": look.escalated_by or "",
+        "due_at": look.due_at,
     }
+
+
+def _untold(old: SecondLook, new: SecondLook) -> dict[str, None]:
+    """An escalated item is told of anew."""
+    escalated = new.state is LookState.ESCALATED and old.state is not new.state
+    return {"told_at": None, "alarmed_at": None} if escalated else {}
 
 
 def _look(row: Mapping[str, Any], parties: tuple[Party, ...]) -> SecondLook:
@@ -141,4 +157,5 @@ def _look(row: Mapping[str, Any], parties: tuple[Party, ...]) -> SecondLook:
         owner=row["owner"] or None,
         reviewed_at=row["reviewed_at"],
         outcome_code=row["outcome_code"] or None,
+        escalated_by=row["escalated_by"] or None,
     )

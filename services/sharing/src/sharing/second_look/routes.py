@@ -17,7 +17,13 @@ from common.web.provided import gathered, provided
 from sharing.context import Store
 from sharing.depends import TrailDep, demand_readable, guard
 from sharing.second_look import use_cases
-from sharing.second_look.model import LookNotFound, LookOver, OutcomeUnknown, SecondLook
+from sharing.second_look.model import (
+    AnotherMustLook,
+    LookNotFound,
+    LookOver,
+    OutcomeUnknown,
+    SecondLook,
+)
 from sharing.second_look.ports import LookTx
 from sharing.second_look.schemas import (
     CodeOut,
@@ -35,6 +41,9 @@ PROBLEMS: Final[Answers] = {
     LookNotFound: lambda _error: Problem("not-found"),
     LookOver: lambda _error: Problem(
         "conflict", "It was closed, or somebody else was there before you. Read it again."
+    ),
+    AnotherMustLook: lambda _error: Problem(
+        "forbidden", "You escalated it, so another privacy officer decides."
     ),
     OutcomeUnknown: lambda _error: Problem("validation-failed", errors=_REASON),
 }

@@ -7,7 +7,6 @@ from pydantic import Field
 from common.models import ApiModel, Timestamp
 from common.texts import Reason
 from sharing.second_look.model import (
-    NEXT_STATE,
     Act,
     LookOutcome,
     LookState,
@@ -38,7 +37,9 @@ class SecondLookOut(ApiModel):
     owner: str = Field(description="you, another, or nobody")
     reviewed_at: Timestamp | None
     outcome_code: str | None
-    next: tuple[LookOutcome, ...] = Field(description="The outcomes that can still be given")
+    next: tuple[LookOutcome, ...] = Field(
+        description="The outcomes that you can still give; none for what you escalated yourself"
+    )
 
 
 class SecondLooksOut(ApiModel):
@@ -89,5 +90,5 @@ def look_out(look: SecondLook, *, reference: str, me: Party, overdue: bool) -> S
         owner=owner,
         reviewed_at=look.reviewed_at,
         outcome_code=look.outcome_code,
-        next=tuple(outcome for state, outcome in NEXT_STATE if state is look.state),
+        next=look.outcomes_for(me),
     )

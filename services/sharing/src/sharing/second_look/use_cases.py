@@ -10,7 +10,13 @@ from uuid import UUID
 from common.access import Granted
 from hubformats.audit_record import Account, Actor, AuditEntry
 from sharing.context import Context
-from sharing.second_look.model import LookBook, LookNotFound, LookOutcome, SecondLook
+from sharing.second_look.model import (
+    LookBook,
+    LookNotFound,
+    LookOutcome,
+    LookState,
+    SecondLook,
+)
 from sharing.second_look.ports import LookTx
 
 SHOWN: Final = 200
@@ -70,7 +76,7 @@ def read(
 def take(
     tx: LookTx, given: LookContext, granted: Granted, actor: Actor, look_id: UUID
 ) -> SecondLook:
-    """Say that the caller looks at it. Raises LookNotFound, LookOver."""
+    """Say that the caller looks at it. Raises LookNotFound, AnotherMustLook, LookOver."""
     found = _found(tx, granted, look_id)
     taken = found.take(tx.second_looks.party_of(granted))
     if taken != found:
@@ -88,11 +94,13 @@ def review(
     look_id: UUID,
     said: Verdict,
 ) -> SecondLook:
-    """Say what came of it. Raises LookNotFound, LookOver, OutcomeUnknown."""
+    """Say what came of it.
+
+    Raises LookNotFound, AnotherMustLook, LookOver, OutcomeUnknown.
+    """
     found, now = _found(tx, granted, look_id), given.context.now()
-    given.book.check(said.outcome, said.code, now.date())
     party = tx.second_looks.party_of(granted)
-    closed = found.review(said.outcome, said.code, party, now)
+    closed = found.review(given.book.said(said.outcome, said.code, now.date()), party, now)
     tx.second_looks.replace(found, closed)
     entry = _entry(given, granted, actor, closed)
     why = f"second-look-{said.outcome.replace('_', '-')}"
@@ -106,6 +114,21 @@ def review(
         )
     )
     return closed
+
+
+def tell(tx: LookTx, given: LookContext) -> int:
+    """Tell of what was filed or escalated since the last time. Returns how many items.
+
+    The officers' duty desk is rung by this alarm; it names the kind of act, how many, and nobody.
+    """
+    found = tx.second_looks.to_tell(given.context.now())
+    for (act, state), count in Counter((each.act, each.state) for each in found).items():
+        code = "second-look-escalated" if state is LookState.ESCALATED else "second-look-filed"
+        _log.warning(
+            "second looks wait",
+            extra={"alarm": code, "code": act.value, "count": count},
+        )
+    return len(found)
 
 
 def alarm(tx: LookTx, given: LookContext) -> int:

@@ -1,7 +1,6 @@
-"""Pages for second looks that nobody takes in time."""
+"""Tells of new second looks, and pages for those that nobody takes in time."""
 
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 from sharing.context import Store
@@ -21,9 +20,12 @@ class LookAlarm:
         self._next: datetime | None = None
 
     async def step(self) -> int:
-        """Look every thirty seconds; how many items alarmed."""
+        """Look every thirty seconds; how many items were told of or alarmed."""
         now = self._given.context.now()
         if self._next is not None and now < self._next:
             return 0
         self._next = now + _EVERY
-        return await self._store.write(partial(use_cases.alarm, given=self._given))
+        return await self._store.write(self._said)
+
+    def _said(self, tx: LookTx) -> int:
+        return use_cases.tell(tx, self._given) + use_cases.alarm(tx, self._given)

@@ -69,6 +69,7 @@ PEOPLE: Final = (
     ),
     Person(id="per-1YB6LM8D", name="Owen Bright", agency="northmoor", roles=("privacy_officer",)),
     Person(id="per-6RK3UE9W", name="Grace Amadi", agency="northmoor", roles=("privacy_officer",)),
+    Person(id="per-3TN5QJ8D", name="Leah Whitmore", agency="northmoor", roles=("privacy_officer",)),
     Person(id="per-7FE4VJ1T", name="Sam Whitlow", agency="northmoor", roles=("operator",)),
 )
 
