@@ -52,6 +52,7 @@ PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {
         "GET /v1/case-vetoes": (OFFICERS, 422),
         "POST /v1/case-vetoes/{veto_id}/liftings": (OFFICERS, 422),
         "GET /v1/veto-liftings": (SECOND_PERSONS, 200),
+        "GET /v1/lapsed-liftings": (FRONT_LINE, 200),
         "GET /v1/veto-liftings/{lifting_id}": (SECOND_PERSONS, 404),
         "POST /v1/veto-liftings/{lifting_id}/confirmation": (SECOND_PERSONS, 422),
         "POST /v1/veto-liftings/{lifting_id}/refusal": (SECOND_PERSONS, 422),

@@ -72,6 +72,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row | Open]]] = {
         "GET /v1/case-vetoes": Row(NOBODY, 403),  # privacy officers alone
         "POST /v1/case-vetoes/{veto_id}/liftings": Row(NOBODY, 403),
         "GET /v1/veto-liftings": Row(NOBODY, 403),  # named people alone, here and below
+        "GET /v1/lapsed-liftings": Row(AGENCIES, 200),
         "GET /v1/veto-liftings/{lifting_id}": Row(NOBODY, 403),
         "POST /v1/veto-liftings/{lifting_id}/confirmation": Row(NOBODY, 403),
         "POST /v1/veto-liftings/{lifting_id}/refusal": Row(NOBODY, 403),

@@ -200,6 +200,7 @@ READS = {
         "GET /v1/case-vetoes",
         "GET /v1/veto-liftings",
         "GET /v1/veto-liftings/{lifting_id}",
+        "GET /v1/lapsed-liftings",
     },
     "sharing": {
         "GET /v1/second-looks",
@@ -241,6 +242,7 @@ def consultations(hub: InnerHub, service: str) -> int:
 READ: Final = [
     (POLICE, "GET", "referral", "/v1/referrals/REFERRAL", "referral.read"),
     (POLICE, "GET", "referral", "/v1/referrals/REFERRAL/vetoes", "referral.read"),
+    (POLICE, "GET", "referral", "/v1/lapsed-liftings", "referral.read"),
     ("northmoor-idva", "GET", "sharing", "/v1/inbox", "disclosure.read"),
     ("northmoor-idva", "GET", "sharing", "/v1/inbox/DELIVERY", "disclosure.read"),
     (POLICE, "POST", "sharing", "/v1/decisions/preview", "sharing.request"),

@@ -67,6 +67,14 @@ async def test_the_reasons_are_those_in_force(behind: Behind) -> None:
     assert await behind.looks.reasons(allowed("see_second_looks")) == LOOK_REASONS
 
 
+async def test_what_lapsed_is_listed_for_who_asked(behind: Behind) -> None:
+    behind.held.vetoes.liftings = [ASKED, replace(ASKED, lifting_id=LOOK, state="lapsed")]
+    (gone,) = await behind.vetoes.lapsed(allowed("see_vetoes"))
+    assert (gone.lifting_id, gone.state) == (LOOK, "lapsed")
+    both = await behind.vetoes.waiting(allowed("see_liftings"))
+    assert [each.state for each in both] == ["asked", "lapsed"]
+
+
 async def test_a_veto_is_set_asked_about_and_settled(behind: Behind) -> None:
     vetoes = behind.vetoes
     choice = "conflict/declared"

@@ -45,7 +45,6 @@ from tests.support.referral_fakes import (
     RULES,
     SHARING_CHECKS,
     FakeCases,
-    FakeLiftings,
     FakeStore,
     FakeTx,
     granted,
@@ -53,6 +52,7 @@ from tests.support.referral_fakes import (
 )
 from tests.support.referral_forms import full
 from tests.support.referral_held import Held as ReferralHeld
+from tests.support.referral_lifting_fakes import FakeLiftings
 from tests.support.referral_look_fakes import FakeSecondLooks
 from tests.support.referral_ports import READ, store
 
@@ -169,6 +169,33 @@ async def test_what_waits_is_listed_for_its_agency_and_the_officer(store: Referr
     assert await waiting(granted(agency), 1) == [first.id]
     assert await waiting(OFFICER) == [first.id, second.id]
     assert await waiting(granted(HOUSING)) == []
+
+
+async def test_what_nobody_settled_in_time_lapses_once(store: ReferralStore) -> None:
+    agency = f"e-{secrets.token_hex(4)}"
+    case_id = (await sent(store, agency)).case.outline.case_id
+    asker, early = Party("issuer|x", agency, "system"), AT - timedelta(days=900)
+    first, second, later = (lifting(case_id, asked_by=asker) for _ in "abc")
+    first, second = (replace(one, lapses_at=early) for one in (first, second))
+    for one in (first, second, later):
+        await added(store, one, agency)
+
+    async def lapse(limit: int) -> list[UUID]:
+        return [one.id for one in await store.write(lambda tx: tx.liftings.lapse(early, limit))]
+
+    assert [await lapse(1), await lapse(5), await lapse(5)] == [[first.id], [second.id], []]
+    gone = await kept(store, first, granted(agency))
+    assert gone == replace(first, state=LiftState.LAPSED, settled_at=early)
+
+    async def listed(who: Any, since: datetime, limit: int = 9) -> list[UUID]:
+        found = await store.write(lambda tx: tx.liftings.lapsed(who, since, limit))
+        return list(found)
+
+    since = early - timedelta(seconds=1)
+    assert await listed(granted(agency), since) == [second.id, first.id]
+    assert await listed(granted(agency), since, 1) == [second.id]
+    assert await listed(granted(agency), early) == []
+    assert await listed(granted(HOUSING), since) == await listed(OFFICER, since) == []
 
 
 async def test_a_barred_agency_finds_its_own_case_nowhere_until_the_bar_is_lifted(

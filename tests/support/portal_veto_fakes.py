@@ -106,7 +106,11 @@ class MemoryVetoes:
 
     async def waiting(self, granted: Granted) -> Sequence[Lifting]:
         assert granted.scope == "case.read"
-        return [each for each in self.liftings if each.state == "asked"]
+        return [each for each in self.liftings if each.state in {"asked", "lapsed"}]
+
+    async def lapsed(self, granted: Granted) -> Sequence[Lifting]:
+        assert granted.scope == "referral.read"
+        return [each for each in self.liftings if each.state == "lapsed"]
 
     async def lifting(self, granted: Granted, lifting_id: str) -> Lifting:
         assert granted.scope == "case.read"

@@ -42,6 +42,7 @@ class VetoServices(HttpServices):
             ("POST", case, "referral.write", self._set),
             ("POST", f"{case}/([^/]+)/liftings", "referral.write", self._ask),
             ("GET", "/v1/veto-liftings", "case.read", self._waiting),
+            ("GET", "/v1/lapsed-liftings", "referral.read", self._lapsed),
             ("GET", one, "case.read", self._lifting),
             ("POST", f"{one}/(confirmation|refusal)", "case.write", self._settle),
             ("GET", "/v1/veto-reasons", "directory.read", self._reasons),
@@ -92,6 +93,14 @@ class VetoServices(HttpServices):
 
     async def _waiting(self, _: httpx2.Request) -> dict[str, Any]:
         found = await self.vetoes.waiting(allowed("see_liftings"))
+        waiting, lapsed = (
+            [_listed(each) for each in found if each.state == state]
+            for state in ("asked", "lapsed")
+        )
+        return {"items": waiting, "lapsed": lapsed}
+
+    async def _lapsed(self, _: httpx2.Request) -> dict[str, Any]:
+        found = await self.vetoes.lapsed(allowed("see_vetoes"))
         return {"items": [_listed(each) for each in found]}
 
     async def _lifting(self, _: httpx2.Request, lifting_id: str) -> dict[str, Any]:

@@ -28,11 +28,11 @@ from referral.context import AgencyDirectory, Context
 from referral.intake.model.refused import IntakeMarks, RefusedIntake, RefusedPage, RefusedPlace
 from referral.risk.model import AreaRules
 from referral.sent.model import IndexedBatch, SentPage, SentReferral, Wanted
-from referral.vetoes.model import Lifting, LiftingOver, LiftState
-from referral.vetoes.use_cases import VetoContext
+from referral.vetoes.use_cases.setting import VetoContext
 from referral.wiring import rule_book, veto_rules
 from tests.support.answers import once
 from tests.support.referral_held import Held, OpenAlarm
+from tests.support.referral_lifting_fakes import FakeLiftings
 from tests.support.referral_look_fakes import FakeSecondLooks
 
 T = TypeVar("T")
@@ -384,62 +384,6 @@ class FakeReferences:
         found = {one for one in looked if held.referrals[one].case_id not in held.erased}
         held.not_indexed -= found
         return IndexedBatch(looked[-1] if looked else None, len(found), 0)
-
-
-class FakeLiftings:
-    """Fulfils `vetoes.ports.Liftings`."""
-
-    def __init__(self, held: Held) -> None:
-        self.held = held
-
-    def add(self, proof: AuthorisedCase, lifting: Lifting) -> None:
-        """Keep it."""
-        proof.require(Opens.REVISION)
-        self._of(proof, lifting)
-        self.held.liftings[lifting.id] = lifting
-
-    def case_of(self, lifting_id: UUID) -> UUID | None:
-        """By id."""
-        found = self.held.liftings.get(lifting_id)
-        return None if found is None else found.case_id
-
-    def get(self, proof: AuthorisedCase, lifting_id: UUID) -> Lifting | None:
-        """By id and case."""
-        return next((one for one in self.of_case(proof) if one.id == lifting_id), None)
-
-    def of_case(self, proof: AuthorisedCase) -> tuple[Lifting, ...]:
-        """None of an erased case."""
-        proof.require(Opens.OUTLINE)
-        if proof.case_id in self.held.erased:
-            return ()
-        found = [one for one in self.held.liftings.values() if one.case_id == proof.case_id]
-        return tuple(sorted(found, key=lambda one: one.id))
-
-    def replace(self, proof: AuthorisedCase, old: Lifting, new: Lifting) -> None:
-        """Compare and swap."""
-        proof.require(Opens.REVISION)
-        self._of(proof, new)
-        if self.held.liftings[old.id].state is not old.state:
-            raise LiftingOver
-        self.held.liftings[new.id] = new
-
-    def waiting(self, granted: Granted, now: datetime, limit: int) -> tuple[UUID, ...]:
-        """Oldest first."""
-        agency = granted.principal.agency
-        is_officer = relation_of(granted) is Relation.PRIVACY_OFFICER
-        found = [
-            one.id
-            for one in self.held.liftings.values()
-            if one.state is LiftState.ASKED
-            and one.lapses_at > now
-            and (is_officer or one.asked_by.agency == agency)
-            and agency not in self.held.cases[one.case_id].outline.barred
-        ]
-        return tuple(sorted(found)[:limit])
-
-    def _of(self, proof: AuthorisedCase, lifting: Lifting) -> None:
-        if lifting.case_id != proof.case_id:
-            raise NotAllowed
 
 
 class FakeTx:

@@ -143,6 +143,20 @@ async def test_the_second_person_reads_who_asked_first_and_decides(
 
 
 @pytest.mark.parametrize(
+    ("who", "page"), [(TOM, "/vetoes"), (OWEN, "/liftings")], ids=["asker", "officer"]
+)
+async def test_who_asked_reads_that_it_lapsed(
+    tmp_path: Path, who: dict[str, Any], page: str
+) -> None:
+    said = "not confirmed in time"
+    async with at(tmp_path, who) as harness:
+        assert said not in (await harness.get(page)).text
+        harness.vetoes.liftings = [replace(ASKED, state="lapsed")]
+        shown = (await harness.get(page)).text
+        assert (said in shown, ", lapsed " in shown) == (True, True)
+
+
+@pytest.mark.parametrize(
     ("against", "status", "said"),
     [
         (CallRefused(403, "second-person-needed"), 403, "A second person must confirm"),

@@ -16,7 +16,6 @@ from referral.cases.model.authority import Relation
 from referral.cases.use_cases import AgencyUnknown, CaseNotFound, read_referral
 from referral.intake import use_cases as intake
 from referral.intake.model.form import AnyReferral, FullReferral, UrgentReferral
-from referral.vetoes import use_cases
 from referral.vetoes.model import (
     NEXT_STATE,
     RIGHTS,
@@ -35,6 +34,7 @@ from referral.vetoes.model import (
     VetoNotFound,
     VetoRefused,
 )
+from referral.vetoes.use_cases import asking, setting
 from tests.support.referral_fakes import (
     CONTEXT,
     HOUSING,
@@ -75,8 +75,8 @@ def sent(tx: FakeTx, agency: str = POLICE) -> UUID:
 def asked(tx: FakeTx, kind: VetoKind = VetoKind.MUST_NOT_DISCLOSE) -> tuple[UUID, UUID, UUID]:
     """A referral with a veto that Tom wants lifted: ids of referral, veto and lifting."""
     referral_id = sent(tx)
-    veto, _ = use_cases.set_veto(tx, granted(), referral_id, new(kind), VETOES)
-    lifting = use_cases.ask_lifting(tx, TOM, referral_id, veto.marking_id, LIFT, VETOES)
+    veto, _ = setting.set_veto(tx, granted(), referral_id, new(kind), VETOES)
+    lifting = asking.ask_lifting(tx, TOM, referral_id, veto.marking_id, LIFT, VETOES)
     return referral_id, veto.marking_id, lifting.id
 
 
@@ -87,14 +87,14 @@ def in_force(tx: FakeTx) -> set[UUID]:
 
 def confirm(tx: FakeTx, who: Any, lifting_id: UUID) -> Any:
     """Confirm as the second person."""
-    return use_cases.settle_lifting(tx, who, lifting_id, LiftStep.CONFIRM, LIFT, VETOES)
+    return asking.settle_lifting(tx, who, lifting_id, LiftStep.CONFIRM, LIFT, VETOES)
 
 
 @pytest.mark.parametrize("kind", VetoKind)
 def test_every_kind_is_set_at_once_by_the_sender_and_said_in_the_record(kind: VetoKind) -> None:
     tx = FakeTx()
     referral_id = sent(tx)
-    veto, version = use_cases.set_veto(tx, granted(), referral_id, new(kind), VETOES)
+    veto, version = setting.set_veto(tx, granted(), referral_id, new(kind), VETOES)
     assert (version, veto.marking_id in in_force(tx)) == (2, True)
     entry = tx.held.entries[-1]
     word = "hold_set" if kind is VetoKind.LEGAL_HOLD else "alteration"
@@ -106,8 +106,8 @@ def test_the_same_veto_again_is_the_same_veto_and_no_new_version() -> None:
     tx = FakeTx()
     referral_id = sent(tx)
     wanted = new(VetoKind.INFORMANT)
-    first = use_cases.set_veto(tx, granted(), referral_id, wanted, VETOES)
-    again = use_cases.set_veto(tx, granted(), referral_id, wanted, VETOES)
+    first = setting.set_veto(tx, granted(), referral_id, wanted, VETOES)
+    again = setting.set_veto(tx, granted(), referral_id, wanted, VETOES)
     assert again == first
     assert (len(tx.held.published), tx.held.entries[-1].reason_code) == (2, "in-force-already")
 
@@ -129,7 +129,7 @@ def test_a_veto_that_says_too_little_or_too_much_is_refused(
     tx = FakeTx()
     referral_id = sent(tx)
     with pytest.raises(refused):
-        use_cases.set_veto(tx, granted(), referral_id, wanted, VETOES)
+        setting.set_veto(tx, granted(), referral_id, wanted, VETOES)
     assert len(tx.held.published) == 1
 
 
@@ -138,9 +138,9 @@ def test_another_agency_sets_reads_and_asks_nothing() -> None:
     referral_id, veto_id, lifting_id = asked(tx)
     stranger = person("nadia", HOUSING, "marac_coordinator")
     tries: list[Callable[[], object]] = [
-        lambda: use_cases.set_veto(tx, stranger, referral_id, new(VetoKind.INFORMANT), VETOES),
-        lambda: use_cases.vetoes_of(tx, stranger, referral_id, VETOES),
-        lambda: use_cases.ask_lifting(tx, stranger, referral_id, veto_id, LIFT, VETOES),
+        lambda: setting.set_veto(tx, stranger, referral_id, new(VetoKind.INFORMANT), VETOES),
+        lambda: setting.vetoes_of(tx, stranger, referral_id, VETOES),
+        lambda: asking.ask_lifting(tx, stranger, referral_id, veto_id, LIFT, VETOES),
     ]
     for attempt in tries:
         with pytest.raises(CaseNotFound):
@@ -149,8 +149,8 @@ def test_another_agency_sets_reads_and_asks_nothing() -> None:
         with pytest.raises(LiftingNotFound):
             confirm(tx, stranger, wanted)
         with pytest.raises(LiftingNotFound):
-            use_cases.read_lifting(tx, stranger, wanted, VETOES)
-    assert use_cases.waiting_liftings(tx, stranger, VETOES) == ()
+            asking.read_lifting(tx, stranger, wanted, VETOES)
+    assert asking.waiting_liftings(tx, stranger, VETOES) == ()
 
 
 def test_asking_lifts_nothing_and_a_second_person_does() -> None:
@@ -197,9 +197,7 @@ def test_a_lifting_is_settled_once_and_a_replay_finds_it_over() -> None:
     confirm(tx, JESS, lifting_id)
     for step in LiftStep:
         with pytest.raises(LiftingOver):
-            use_cases.settle_lifting(
-                tx, OWEN, lifting_id, step, Grounds(_code(step), WORDS), VETOES
-            )
+            asking.settle_lifting(tx, OWEN, lifting_id, step, Grounds(_code(step), WORDS), VETOES)
     assert len(tx.held.published) == 3
 
 
@@ -211,13 +209,47 @@ def test_a_request_lapses_and_can_be_made_again() -> None:
     tx = FakeTx()
     referral_id, veto_id, lifting_id = asked(tx)
     with pytest.raises(AlreadyAsked):
-        use_cases.ask_lifting(tx, TOM, referral_id, veto_id, LIFT, VETOES)
+        asking.ask_lifting(tx, TOM, referral_id, veto_id, LIFT, VETOES)
     old = tx.held.liftings[lifting_id]
     tx.held.liftings[lifting_id] = replace(old, lapses_at=NOW - timedelta(seconds=1))
     with pytest.raises(LiftingOver):
         confirm(tx, JESS, lifting_id)
-    use_cases.ask_lifting(tx, TOM, referral_id, veto_id, LIFT, VETOES)
+    asking.ask_lifting(tx, TOM, referral_id, veto_id, LIFT, VETOES)
     assert veto_id in in_force(tx)
+
+
+def lapse(tx: FakeTx, lifting_id: UUID) -> None:
+    """Let its time pass."""
+    old = tx.held.liftings[lifting_id]
+    tx.held.liftings[lifting_id] = replace(old, lapses_at=NOW - timedelta(seconds=1))
+
+
+def test_what_lapsed_is_an_entry_and_the_asker_reads_of_it_until_they_ask_again() -> None:
+    tx = FakeTx()
+    referral_id, veto_id, lifting_id = asked(tx)
+    assert asking.lapse_liftings(tx, VETOES) == 0
+    lapse(tx, lifting_id)
+    assert [asking.lapse_liftings(tx, VETOES) for _ in "ab"] == [1, 0]
+    entry = tx.held.entries[-1]
+    assert (entry.reason_code, entry.resource_id) == ("lifting-lapsed", str(lifting_id))
+    assert entry.actor.subject == "svc:referral"
+    with pytest.raises(LiftingOver):
+        confirm(tx, JESS, lifting_id)
+    assert veto_id in in_force(tx)
+    (found,) = asking.lapsed_liftings(tx, TOM, VETOES)
+    assert (found.lifting.id, found.lifting.state) == (lifting_id, LiftState.LAPSED)
+    assert tx.held.entries[-1].operation == "listing"
+    for another in (person("nadia", HOUSING), OWEN):
+        assert asking.lapsed_liftings(tx, another, VETOES) == ()
+    again = asking.ask_lifting(tx, TOM, referral_id, veto_id, LIFT, VETOES)
+    assert asking.lapsed_liftings(tx, TOM, VETOES) == ()
+    lapse(tx, again.id)
+    asking.lapse_liftings(tx, VETOES)
+    (found,) = asking.lapsed_liftings(tx, TOM, VETOES)
+    assert found.lifting.id == again.id, "the newest one alone"
+    old = tx.held.liftings[again.id]
+    tx.held.liftings[again.id] = replace(old, lapses_at=NOW - timedelta(days=15))
+    assert asking.lapsed_liftings(tx, TOM, VETOES) == ()
 
 
 def test_refusing_or_taking_back_leaves_the_veto_and_is_not_confirmed_afterwards() -> None:
@@ -225,7 +257,7 @@ def test_refusing_or_taking_back_leaves_the_veto_and_is_not_confirmed_afterwards
         tx = FakeTx()
         _, veto_id, lifting_id = asked(tx)
         grounds = Grounds("still_so", WORDS)
-        use_cases.settle_lifting(tx, who, lifting_id, LiftStep.REFUSE, grounds, VETOES)
+        asking.settle_lifting(tx, who, lifting_id, LiftStep.REFUSE, grounds, VETOES)
         assert veto_id in in_force(tx)
         with pytest.raises(LiftingOver):
             confirm(tx, OWEN, lifting_id)
@@ -237,7 +269,7 @@ def test_what_is_not_in_force_cannot_be_lifted() -> None:
     confirm(tx, OWEN, lifting_id)
     for gone in (veto_id, uuid7()):
         with pytest.raises(VetoNotFound):
-            use_cases.ask_lifting(tx, TOM, referral_id, gone, LIFT, VETOES)
+            asking.ask_lifting(tx, TOM, referral_id, gone, LIFT, VETOES)
 
 
 def test_the_barred_agency_finds_neither_case_nor_veto_and_others_do() -> None:
@@ -245,13 +277,13 @@ def test_the_barred_agency_finds_neither_case_nor_veto_and_others_do() -> None:
     tx = FakeTx()
     referral_id = sent(tx, HOUSING)
     hers = person("nadia", HOUSING, "marac_coordinator")
-    veto, _ = use_cases.set_veto(
+    veto, _ = setting.set_veto(
         tx, granted(HOUSING), referral_id, new(VetoKind.EMPLOYEE_SUBJECT), VETOES
     )
     with pytest.raises(CaseNotFound):
-        use_cases.vetoes_of(tx, hers, referral_id, VETOES)
+        setting.vetoes_of(tx, hers, referral_id, VETOES)
     with pytest.raises(CaseNotFound):
-        use_cases.ask_lifting(tx, hers, referral_id, veto.marking_id, LIFT, VETOES)
+        asking.ask_lifting(tx, hers, referral_id, veto.marking_id, LIFT, VETOES)
     with pytest.raises(CaseNotFound):
         read_referral(tx, granted(HOUSING), referral_id, CONTEXT)
     case_id = tx.held.published[-1].case_id
@@ -263,14 +295,14 @@ def test_lifting_a_shield_unshields_the_person_and_a_second_shield_does_not() ->
     tx = FakeTx()
     referral_id = sent(tx)
     mine, everybody = (
-        use_cases.set_veto(tx, granted(), referral_id, each, VETOES)[0].marking_id
+        setting.set_veto(tx, granted(), referral_id, each, VETOES)[0].marking_id
         for each in (
             new(VetoKind.LOCATION_SHIELD, role="victim"),
             new(VetoKind.LOCATION_SHIELD),
         )
     )
     for veto_id, left in ((mine, {everybody}), (everybody, set())):
-        lifting = use_cases.ask_lifting(tx, TOM, referral_id, veto_id, LIFT, VETOES)
+        lifting = asking.ask_lifting(tx, TOM, referral_id, veto_id, LIFT, VETOES)
         confirm(tx, OWEN, lifting.id)
         told = tx.held.published[-1]
         shields = {m.marking_id for m in told.markings if m.kind == "location_shield"}
@@ -283,9 +315,9 @@ def test_lifting_a_shield_unshields_the_person_and_a_second_shield_does_not() ->
 def test_the_second_person_reads_who_asked_first_and_why_and_the_read_is_recorded() -> None:
     tx = FakeTx()
     *_, lifting_id = asked(tx)
-    (listed,) = use_cases.waiting_liftings(tx, JESS, VETOES)
+    (listed,) = asking.waiting_liftings(tx, JESS, VETOES)
     assert (listed.lifting.id, listed.may_settle) == (lifting_id, True)
-    shown = use_cases.read_lifting(tx, JESS, lifting_id, VETOES)
+    shown = asking.read_lifting(tx, JESS, lifting_id, VETOES)
     assert shown.lifting.asked_by == Party("issuer|tom", POLICE, "police_officer")
     assert shown.lifting.grounds.words == WORDS
     assert [entry.operation for entry in tx.held.entries[-2:]] == ["listing", "consultation"]

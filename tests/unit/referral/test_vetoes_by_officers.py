@@ -11,7 +11,6 @@ from hubformats.audit_record import Account
 from hubformats.ids import uuid7
 from referral.cases.model.outcome import Outcome, OutcomeState
 from referral.cases.use_cases import CaseNotFound, read_referral
-from referral.vetoes import use_cases
 from referral.vetoes.model import (
     LiftingNotFound,
     NewVeto,
@@ -23,6 +22,7 @@ from referral.vetoes.model import (
     VetoNotFound,
     VetoRefused,
 )
+from referral.vetoes.use_cases import asking, setting
 from tests.support.referral_fakes import CONTEXT, HOUSING, POLICE, VETOES, FakeTx, granted, person
 from tests.unit.referral.test_vetoes import (
     GRACE,
@@ -44,7 +44,7 @@ BARS = (VetoKind.CONFLICT, VetoKind.EMPLOYEE_SUBJECT)
 def barred(tx: FakeTx, kind: VetoKind = VetoKind.CONFLICT) -> tuple[OfficersCase, UUID]:
     """Housing's own referral, from which housing barred itself: the case, and the veto's id."""
     referral_id = sent_by(tx, HOUSING)
-    veto, _ = use_cases.set_veto(tx, granted(HOUSING), referral_id, new(kind), VETOES)
+    veto, _ = setting.set_veto(tx, granted(HOUSING), referral_id, new(kind), VETOES)
     return OfficersCase(referral_id), veto.marking_id
 
 
@@ -56,16 +56,14 @@ def test_a_sender_that_barred_itself_is_let_back_in_by_two_officers(kind: VetoKi
     assert referral_id is not None
     with pytest.raises(CaseNotFound):
         read_referral(tx, granted(HOUSING), referral_id, CONTEXT)
-    shown = use_cases.vetoes_of(tx, OWEN, case, VETOES)
+    shown = setting.vetoes_of(tx, OWEN, case, VETOES)
     assert veto_id in {each.marking_id for each in shown.outline.markings}
     assert tx.held.entries[-1].operation == "consultation"
-    lifting = use_cases.ask_lifting(tx, OWEN, case, veto_id, LIFT, VETOES)
+    lifting = asking.ask_lifting(tx, OWEN, case, veto_id, LIFT, VETOES)
     with pytest.raises(SecondPersonNeeded):
         confirm(tx, OWEN, lifting.id)
     assert veto_id in in_force(tx)
-    assert [each.lifting.id for each in use_cases.waiting_liftings(tx, GRACE, VETOES)] == [
-        lifting.id
-    ]
+    assert [each.lifting.id for each in asking.waiting_liftings(tx, GRACE, VETOES)] == [lifting.id]
     confirm(tx, GRACE, lifting.id)
     assert veto_id not in in_force(tx)
     assert read_referral(tx, granted(HOUSING), referral_id, CONTEXT).outline.version == 3
@@ -82,11 +80,11 @@ def test_nobody_but_an_officer_goes_by_the_officers_road() -> None:
     case, veto_id = barred(tx)
     for who in (granted(), granted(HOUSING), person("jess", role="marac_coordinator")):
         with pytest.raises(CaseNotFound):
-            use_cases.vetoes_of(tx, who, case, VETOES)
+            setting.vetoes_of(tx, who, case, VETOES)
         with pytest.raises(CaseNotFound):
-            use_cases.ask_lifting(tx, who, case, veto_id, LIFT, VETOES)
+            asking.ask_lifting(tx, who, case, veto_id, LIFT, VETOES)
     with pytest.raises(CaseNotFound):
-        use_cases.vetoes_of(tx, OWEN, OfficersCase(uuid7()), VETOES)
+        setting.vetoes_of(tx, OWEN, OfficersCase(uuid7()), VETOES)
 
 
 def test_an_officer_of_the_sender_asks_as_its_sender_and_one_of_a_barred_agency_not_at_all() -> (
@@ -94,15 +92,15 @@ def test_an_officer_of_the_sender_asks_as_its_sender_and_one_of_a_barred_agency_
 ):
     tx = FakeTx()
     referral_id = sent_by(tx)
-    veto, _ = use_cases.set_veto(tx, granted(), referral_id, new(VetoKind.CONFLICT), VETOES)
+    veto, _ = setting.set_veto(tx, granted(), referral_id, new(VetoKind.CONFLICT), VETOES)
     case = OfficersCase(referral_id)
     insider = person("ida", POLICE, "privacy_officer", "case.write")
     with pytest.raises(NotEntitled):
-        use_cases.ask_lifting(tx, insider, case, veto.marking_id, LIFT, VETOES)
+        asking.ask_lifting(tx, insider, case, veto.marking_id, LIFT, VETOES)
     outsider = person("hal", HOUSING, "privacy_officer", "case.write")
     with pytest.raises(CaseNotFound):
-        use_cases.ask_lifting(tx, outsider, case, veto.marking_id, LIFT, VETOES)
-    lifting = use_cases.ask_lifting(tx, OWEN, case, veto.marking_id, LIFT, VETOES)
+        asking.ask_lifting(tx, outsider, case, veto.marking_id, LIFT, VETOES)
+    lifting = asking.ask_lifting(tx, OWEN, case, veto.marking_id, LIFT, VETOES)
     with pytest.raises(LiftingNotFound):
         confirm(tx, outsider, lifting.id)
     assert veto.marking_id in in_force(tx)
@@ -121,19 +119,19 @@ def test_a_recipient_keeps_itself_out_and_two_officers_let_it_back(kind: VetoKin
     tx = FakeTx()
     referral_id, case = told(tx)
     wanted = new(kind, agency=HOUSING)
-    veto, _ = use_cases.set_veto(tx, granted(HOUSING), case, wanted, VETOES)
+    veto, _ = setting.set_veto(tx, granted(HOUSING), case, wanted, VETOES)
     assert veto.marking_id in in_force(tx)
     entry = tx.held.entries[-1]
     assert (entry.justification_code, entry.account) == (wanted.grounds.code, Account(WORDS))
     assert (entry.resource_type, entry.resource_id) == ("case", case.reference)
     if kind in BARS:
         with pytest.raises(CaseNotFound):
-            use_cases.set_veto(tx, granted(HOUSING), case, wanted, VETOES)
+            setting.set_veto(tx, granted(HOUSING), case, wanted, VETOES)
     officers = OfficersCase(None, HOUSING, case.reference)
-    lifting = use_cases.ask_lifting(tx, OWEN, officers, veto.marking_id, LIFT, VETOES)
+    lifting = asking.ask_lifting(tx, OWEN, officers, veto.marking_id, LIFT, VETOES)
     confirm(tx, GRACE, lifting.id)
     assert veto.marking_id not in in_force(tx)
-    assert use_cases.vetoes_of(tx, OWEN, OfficersCase(referral_id), VETOES).outline.version == 3
+    assert setting.vetoes_of(tx, OWEN, OfficersCase(referral_id), VETOES).outline.version == 3
 
 
 def test_the_sender_reads_nothing_of_what_another_has_set_nor_lifts_it() -> None:
@@ -141,23 +139,23 @@ def test_the_sender_reads_nothing_of_what_another_has_set_nor_lifts_it() -> None
     tx = FakeTx()
     referral_id, case = told(tx)
     wanted = new(VetoKind.EMPLOYEE_SUBJECT)
-    theirs, _ = use_cases.set_veto(tx, granted(HOUSING), case, wanted, VETOES)
-    mine, _ = use_cases.set_veto(tx, granted(), referral_id, wanted, VETOES)
+    theirs, _ = setting.set_veto(tx, granted(HOUSING), case, wanted, VETOES)
+    mine, _ = setting.set_veto(tx, granted(), referral_id, wanted, VETOES)
     assert mine.marking_id != theirs.marking_id, "each has its own, and lifts its own"
     officers = OfficersCase(referral_id)
-    lifting = use_cases.ask_lifting(tx, OWEN, officers, theirs.marking_id, LIFT, VETOES)
-    seen = use_cases.vetoes_of(tx, granted(), referral_id, VETOES)
+    lifting = asking.ask_lifting(tx, OWEN, officers, theirs.marking_id, LIFT, VETOES)
+    seen = setting.vetoes_of(tx, granted(), referral_id, VETOES)
     assert theirs.marking_id not in {each.marking_id for each in seen.outline.markings}
     assert (mine.marking_id in {m.marking_id for m in seen.outline.markings}, seen.liftings) == (
         True,
         (),
     )
     with pytest.raises(VetoNotFound):
-        use_cases.ask_lifting(tx, TOM, referral_id, theirs.marking_id, LIFT, VETOES)
+        asking.ask_lifting(tx, TOM, referral_id, theirs.marking_id, LIFT, VETOES)
     with pytest.raises(LiftingNotFound):
-        use_cases.read_lifting(tx, JESS, lifting.id, VETOES)
+        asking.read_lifting(tx, JESS, lifting.id, VETOES)
     confirm(tx, GRACE, lifting.id)
-    assert use_cases.vetoes_of(tx, granted(), referral_id, VETOES).liftings == ()
+    assert setting.vetoes_of(tx, granted(), referral_id, VETOES).liftings == ()
     assert mine.marking_id in in_force(tx)
 
 
@@ -178,7 +176,7 @@ def test_a_recipient_narrows_its_own_part_and_nobody_elses(
     tx = FakeTx()
     _, case = told(tx)
     with pytest.raises(refused):
-        use_cases.set_veto(tx, granted(HOUSING), case, wanted, VETOES)
+        setting.set_veto(tx, granted(HOUSING), case, wanted, VETOES)
     assert len(tx.held.published) == 1
 
 
@@ -188,17 +186,17 @@ def test_who_was_not_told_finds_no_case_by_a_reference() -> None:
         _, case = told(tx, state)
         wanted = new(VetoKind.CONFLICT, agency=who)
         with pytest.raises(CaseNotFound):
-            use_cases.set_veto(tx, granted(who), case, wanted, VETOES)
+            setting.set_veto(tx, granted(who), case, wanted, VETOES)
         with pytest.raises(CaseNotFound):
-            use_cases.vetoes_of(tx, granted(who), OfficersCase(None, who, case.reference), VETOES)
+            setting.vetoes_of(tx, granted(who), OfficersCase(None, who, case.reference), VETOES)
 
 
 def test_an_officer_sets_what_was_declared_to_him() -> None:
     tx = FakeTx()
     referral_id, _ = told(tx)
     for kind in (*BARS, VetoKind.LEGAL_HOLD):
-        veto, _ = use_cases.set_veto(tx, OWEN, OfficersCase(referral_id), new(kind), VETOES)
+        veto, _ = setting.set_veto(tx, OWEN, OfficersCase(referral_id), new(kind), VETOES)
         assert veto.marking_id in in_force(tx)
     for kind in (VetoKind.MUST_NOT_DISCLOSE, VetoKind.LOCATION_SHIELD, VetoKind.INFORMANT):
         with pytest.raises(NotEntitled):
-            use_cases.set_veto(tx, OWEN, OfficersCase(referral_id), new(kind), VETOES)
+            setting.set_veto(tx, OWEN, OfficersCase(referral_id), new(kind), VETOES)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from common.access import Granted
@@ -38,6 +38,10 @@ class Context:
             resource_version=version,
             purpose="protect_victim",
         )
+
+
+SERVICE_ACTOR: Final = Actor(subject="svc:referral", agency="svc:referral", role="system")
+"""Who did what time alone brings about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ ACTIONS: Final[Mapping[str, Permission]] = {
         step_up=_FRESH,
     ),
     "see_liftings": Permission("case.read", "consultation", person=True, roles=SECOND_PERSONS),
+    "see_lapsed_liftings": Permission("referral.read", "consultation"),
     "confirm_lifting": Permission(
         "case.write",
         "alteration",

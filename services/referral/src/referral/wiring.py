@@ -48,7 +48,8 @@ from referral.vetoes import routes as veto_routes
 from referral.vetoes.model import VetoRules, read_rules
 from referral.vetoes.ports import VetoStore
 from referral.vetoes.repository import BusSecondLooks, SqlLiftings
-from referral.vetoes.use_cases import VetoContext
+from referral.vetoes.use_cases.setting import VetoContext
+from referral.vetoes.worker import Lapses
 
 T = TypeVar("T")
 
@@ -170,7 +171,8 @@ async def build(
     )
     references = SqlReferences(frame.database, repositories.subject_keys, repositories.index_key)
     older = OlderOutcomes(frame.database, repositories.reference_secret)
-    parts = (frame, ReferenceIndex(references), older)
+    lapses = Lapses(store, _vetoes(frame, context))
+    parts = (frame, ReferenceIndex(references), older, lapses)
     return Service("referral", app, parts=parts, pausable=[frame])
 
 
@@ -188,9 +190,14 @@ def _provided(frame: Frame, store: ReferralStore, context: Context) -> dict[type
         IntakeStore: store,
         SentStore: store,
         Settings: frame.settings,
-        VetoContext: VetoContext(context, agencies, veto_rules()),
+        VetoContext: _vetoes(frame, context),
         VetoStore: store,
     }
+
+
+def _vetoes(frame: Frame, context: Context) -> VetoContext:
+    agencies = AgencyDirectory(frozenset(frame.bootstrap.agencies))
+    return VetoContext(context, agencies, veto_rules())
 
 
 def rule_book() -> RuleBook:

@@ -60,9 +60,14 @@ class ReferralVetoes:
         await self._calls.post("referral", path, granted.scope, body)
 
     async def waiting(self, granted: Granted) -> Sequence[Lifting]:
-        """List them, oldest first."""
+        """List them, oldest first; then what lapsed."""
         body = await self._calls.get("referral", "/v1/veto-liftings", granted.scope)
-        return tuple(map(_lifting, body["items"]))
+        return (*map(_lifting, body["items"]), *map(_lapsed, body["lapsed"]))
+
+    async def lapsed(self, granted: Granted) -> Sequence[Lifting]:
+        """List them."""
+        body = await self._calls.get("referral", "/v1/lapsed-liftings", granted.scope)
+        return tuple(map(_lapsed, body["items"]))
 
     async def lifting(self, granted: Granted, lifting_id: str) -> Lifting:
         """Read one."""
@@ -104,6 +109,10 @@ def _lifting(raw: Mapping[str, Any]) -> Lifting:
         reason=raw.get("reason", ""),
         you_may_settle=raw.get("youMaySettle", False),
     )
+
+
+def _lapsed(raw: Mapping[str, Any]) -> Lifting:
+    return _lifting({**raw, "state": "lapsed"})
 
 
 def _codes(codes: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -42,7 +42,11 @@ class Vetoes(Protocol):
         ...
 
     async def waiting(self, granted: Granted) -> Sequence[Lifting]:
-        """List what waits for a second person."""
+        """List what waits for a second person, and what the own agency asked for and lapsed."""
+        ...
+
+    async def lapsed(self, granted: Granted) -> Sequence[Lifting]:
+        """List what the own agency asked for and nobody confirmed in time, the newest first."""
         ...
 
     async def lifting(self, granted: Granted, lifting_id: str) -> Lifting:

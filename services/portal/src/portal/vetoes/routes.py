@@ -69,7 +69,12 @@ ScreensDep = Annotated[VetoScreens, Depends(gathered(VetoScreens))]
 @router.get("/vetoes")
 async def show_referrals(here: ScreensDep, granted: See) -> Response:
     """Show the agency's own referrals, to set or lift a veto on one."""
-    return here.show("vetoes/referrals.html", sent=await here.vetoes.sent(granted))
+    return here.show(
+        "vetoes/referrals.html",
+        sent=await here.vetoes.sent(granted),
+        lapsed=await here.vetoes.lapsed(granted),
+        kinds=model.KINDS,
+    )
 
 
 @router.get("/vetoes/{referral_id}")
@@ -139,7 +144,11 @@ async def show_liftings(here: ScreensDep, granted: SeeLiftings) -> Response:
     """Show what waits for a second person."""
     found = await here.vetoes.waiting(granted)
     return here.show(
-        "vetoes/liftings.html", found=found, kinds=model.KINDS, agencies=here.context.agencies
+        "vetoes/liftings.html",
+        found=[each for each in found if each.state == "asked"],
+        lapsed=[each for each in found if each.state == "lapsed"],
+        kinds=model.KINDS,
+        agencies=here.context.agencies,
     )
 
 

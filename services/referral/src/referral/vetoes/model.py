@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from common.events.case import Marking
-from referral.cases.model.authority import Relation
+from referral.cases.model.authority import AuthorisedCase, Relation
 from referral.cases.model.case import CaseOutline
 
 
@@ -118,18 +118,23 @@ class LiftState(StrEnum):
     ASKED = "asked"
     CONFIRMED = "confirmed"
     REFUSED = "refused"
+    LAPSED = "lapsed"
+    """Nobody settled it in time. The veto stays, and the asker reads of it."""
 
 
 class LiftStep(StrEnum):
-    """What a second person does with it."""
+    """What becomes of it: a second person's answer, or none in time."""
 
     CONFIRM = "confirm"
     REFUSE = "refuse"
+    LAPSE = "lapse"
+    """Time's own step."""
 
 
 NEXT_STATE: Final[Mapping[tuple[LiftState, LiftStep], LiftState]] = {
     (LiftState.ASKED, LiftStep.CONFIRM): LiftState.CONFIRMED,
     (LiftState.ASKED, LiftStep.REFUSE): LiftState.REFUSED,
+    (LiftState.ASKED, LiftStep.LAPSE): LiftState.LAPSED,
 }
 """The state after each step; a pair that is not here cannot happen."""
 
@@ -194,6 +199,15 @@ class Lifting:
 
 
 @dataclass(frozen=True, slots=True)
+class Lapsed:
+    """A lifting that lapsed, as far as it is known without opening it."""
+
+    id: UUID
+    case_id: UUID
+    agency: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewVeto:
     """A veto as somebody asks for it; `*` means everybody or everything."""
 
@@ -234,6 +248,8 @@ class VetoRules:
     effective_from: date
     waits: timedelta
     """How long a lifting waits for its second person before it lapses."""
+    lapsed_shown: timedelta
+    """How long the asker reads that a request lapsed, unless it is asked again."""
     setting: Mapping[str, Mapping[str, str]]
     """For each kind the codes for setting it, with their meaning."""
     lifting: Mapping[str, str]
@@ -285,6 +301,39 @@ def check_own(relation: Relation, own: str, agency: str, category: str) -> None:
         raise VetoRefused("agency", "must be your own agency, and everything it would get")
 
 
+def is_officer_of_sender(proof: AuthorisedCase, outline: CaseOutline) -> bool:
+    """Tell whether an officer's own agency sent a referral of the case."""
+    senders = {origin.agency for origin in outline.origins}
+    return proof.relation is Relation.PRIVACY_OFFICER and proof.agency in senders
+
+
+def as_seen(proof: AuthorisedCase, outline: CaseOutline) -> CaseOutline:
+    """Leave out of a sender's sight what another agency or an officer has set."""
+    if proof.relation is Relation.PRIVACY_OFFICER:
+        return outline
+    seen = tuple(
+        each for each in outline.markings if outline.may_see(proof.agency, each.marking_id)
+    )
+    return replace(outline, markings=seen)
+
+
+def may_see_lifting(proof: AuthorisedCase, outline: CaseOutline, lifting: Lifting) -> bool:
+    """Tell whether the caller may know of a lifting; a sender only of one on its own veto."""
+    if proof.relation is Relation.PRIVACY_OFFICER:
+        return True
+    return outline.may_see(proof.agency, lifting.veto_id)
+
+
+def subject_of(outline: CaseOutline, role: str | None) -> UUID | None:
+    """Find the one person of the case who has a role. Raises VetoRefused."""
+    if role is None:
+        return None
+    found = [each.subject_id for each in outline.subjects if each.role == role]
+    if len(found) != 1:
+        raise VetoRefused("person", "must be a role that one person of the case has")
+    return found[0]
+
+
 def _demand(code: str, known: Mapping[str, str]) -> None:
     if code not in known:
         raise ReasonUnknown
@@ -296,6 +345,7 @@ def _rules(raw: Mapping[str, object]) -> VetoRules:
         area=str(raw["area"]),
         effective_from=_day(raw["effective_from"]),
         waits=timedelta(hours=_table(raw, "lifting")["waits_hours"]),
+        lapsed_shown=timedelta(days=_table(raw, "lifting")["lapsed_shown_days"]),
         setting=_table(raw, "set"),
         lifting=_table(raw, "lift"),
         refusing=_table(raw, "refuse"),

@@ -8,7 +8,7 @@ from uuid import UUID
 from common.access import Granted
 from referral.cases.model.authority import AuthorisedCase
 from referral.cases.ports import CaseTx
-from referral.vetoes.model import Lifting
+from referral.vetoes.model import Lapsed, Lifting
 
 T = TypeVar("T")
 
@@ -47,6 +47,16 @@ class Liftings(Protocol):
 
         A privacy officer sees all, anybody else those that their own agency asked for, on cases
         from which it is not barred.
+        """
+        ...
+
+    def lapse(self, now: datetime, limit: int) -> tuple[Lapsed, ...]:
+        """Mark as lapsed what waits past its time, oldest first, each once; nothing is opened."""
+        ...
+
+    def lapsed(self, granted: Granted, since: datetime, limit: int) -> tuple[UUID, ...]:
+        """List by id what the caller's own agency asked for and lapsed since, newest first, on
+        cases from which it is not barred.
         """
         ...
 

@@ -25,6 +25,7 @@ from referral.cases.model.authority import (
 from referral.tables import VetoLifting, not_barred, table_of
 from referral.vetoes.model import (
     Grounds,
+    Lapsed,
     Lifting,
     LiftingOver,
     LiftState,
@@ -99,6 +100,33 @@ class SqlLiftings:
                 not_barred(_LIFTING.c.case_id, agency),
             )
             .order_by(_LIFTING.c.id)
+            .limit(limit)
+        )
+        return tuple(self._conn.execute(query).scalars())
+
+    def lapse(self, now: datetime, limit: int) -> tuple[Lapsed, ...]:
+        """Change the columns in the clear; what is sealed says nothing of it."""
+        due = (_LIFTING.c.state == LiftState.ASKED.value, _LIFTING.c.lapses_at <= now)
+        query = select(_LIFTING.c.id, _LIFTING.c.case_id, _LIFTING.c.agency).where(*due)
+        rows = self._conn.execute(query.order_by(_LIFTING.c.id).limit(limit)).all()
+        if rows:
+            these = _LIFTING.c.id.in_([row.id for row in rows])
+            lapsed = update(_LIFTING).where(*due, these)
+            self._conn.execute(lapsed.values(state=LiftState.LAPSED.value, settled_at=now))
+        return tuple(Lapsed(row.id, row.case_id, row.agency) for row in rows)
+
+    def lapsed(self, granted: Granted, since: datetime, limit: int) -> tuple[UUID, ...]:
+        """Ask by state and agency."""
+        agency = granted.principal.agency
+        query = (
+            select(_LIFTING.c.id)
+            .where(
+                _LIFTING.c.state == LiftState.LAPSED.value,
+                _LIFTING.c.lapses_at > since,
+                _LIFTING.c.agency == agency,
+                not_barred(_LIFTING.c.case_id, agency),
+            )
+            .order_by(_LIFTING.c.id.desc())
             .limit(limit)
         )
         return tuple(self._conn.execute(query).scalars())

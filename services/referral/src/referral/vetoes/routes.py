@@ -19,7 +19,6 @@ from common.web.idempotency import idempotent
 from common.web.provided import gathered, provided
 from referral.depends import ContextDep, Once, TrailDep, guard, refuse_on_backlog
 from referral.risk.model import AreaRules
-from referral.vetoes import use_cases
 from referral.vetoes.model import (
     AlreadyAsked,
     CaseName,
@@ -29,7 +28,6 @@ from referral.vetoes.model import (
     LiftStep,
     NewVeto,
     NotEntitled,
-    OfficersCase,
     ReasonUnknown,
     SecondPersonNeeded,
     VetoNotFound,
@@ -37,8 +35,6 @@ from referral.vetoes.model import (
 )
 from referral.vetoes.ports import VetoStore, VetoTx
 from referral.vetoes.schemas import (
-    AGENCY_OR_NONE,
-    NAME_ONE,
     AgencyVetoIn,
     AgencyVetoOut,
     CaseLiftingIn,
@@ -47,19 +43,21 @@ from referral.vetoes.schemas import (
     LiftingOut,
     LiftingSettledOut,
     LiftingsOut,
+    LiftingsWaitingOut,
+    OfficersCaseIn,
     ShownLiftingOut,
     VetoesOut,
     VetoIn,
     VetoReasonsOut,
     VetoSetOut,
     lifting_out,
-    listed_out,
-    officers_case,
+    liftings_out,
     reasons_out,
     shown_out,
     vetoes_out,
 )
-from referral.vetoes.use_cases import VetoContext
+from referral.vetoes.use_cases import asking, setting
+from referral.vetoes.use_cases.setting import VetoContext
 
 define(
     "second-person-needed",
@@ -88,6 +86,7 @@ vetoes = APIRouter(prefix="/v1/referrals", tags=["markings"])
 agency_vetoes = APIRouter(prefix="/v1/agency-vetoes", tags=["markings"])
 case_vetoes = APIRouter(prefix="/v1/case-vetoes", tags=["markings"])
 liftings = APIRouter(prefix="/v1/veto-liftings", tags=["markings"])
+lapsed = APIRouter(prefix="/v1/lapsed-liftings", tags=["markings"])
 reasons = APIRouter(prefix="/v1", tags=["lists"])
 
 SetVeto = Annotated[Granted, guard.action("set_veto")]
@@ -98,6 +97,7 @@ SetCaseVeto = Annotated[Granted, guard.action("set_case_veto")]
 ReadCaseVetoes = Annotated[Granted, guard.action("read_case_vetoes")]
 AskCaseLifting = Annotated[Granted, guard.action("ask_case_lifting")]
 SeeLiftings = Annotated[Granted, guard.action("see_liftings")]
+SeeLapsed = Annotated[Granted, guard.action("see_lapsed_liftings")]
 ConfirmLifting = Annotated[Granted, guard.action("confirm_lifting")]
 RefuseLifting = Annotated[Granted, guard.action("refuse_lifting")]
 
@@ -109,28 +109,6 @@ class VetoParts:
     given: Annotated[VetoContext, Depends(provided(VetoContext))]
     store: Annotated[VetoStore, Depends(provided(VetoStore))]
     context: ContextDep
-
-
-async def _officers_case(
-    referral_id: Annotated[
-        UUID | None, Query(alias="referralId", description="A referral of the case, of any agency")
-    ] = None,
-    recipient: Annotated[
-        str,
-        Query(
-            pattern=AGENCY_OR_NONE,
-            max_length=60,
-            description="Instead of a referral: an agency that was told of the case",
-        ),
-    ] = "",
-    case_reference: Annotated[
-        str,
-        Query(alias="caseReference", max_length=40, description="That agency's own reference"),
-    ] = "",
-) -> OfficersCase:
-    if bool(recipient and case_reference) is (referral_id is not None):
-        raise Problem("validation-failed", errors=[Fault("/query/referralId", NAME_ONE)])
-    return officers_case(referral_id, recipient, case_reference)
 
 
 PartsDep = Annotated[VetoParts, Depends(gathered(VetoParts))]
@@ -192,10 +170,10 @@ async def read_case_vetoes(
     granted: ReadCaseVetoes,
     trail: TrailDep,
     parts: PartsDep,
-    case: Annotated[OfficersCase, Depends(_officers_case)],
+    named: Annotated[OfficersCaseIn, Query()],
 ) -> VetoesOut:
     """The vetoes in force on any agency's case, and what was asked about them. No facts."""
-    return await _read_vetoes(case, granted, trail, parts)
+    return await _read_vetoes(named.case, granted, trail, parts)
 
 
 @case_vetoes.post(
@@ -230,7 +208,7 @@ async def set_agency_veto(
     new = NewVeto(body.kind, _grounds(body), granted.principal.agency)
 
     def work(tx: VetoTx) -> Answer:
-        made, _ = use_cases.set_veto(tx, granted, body.case, new, parts.given)
+        made, _ = setting.set_veto(tx, granted, body.case, new, parts.given)
         return Answer(201, AgencyVetoOut(veto_id=made.marking_id).model_dump(mode="json"))
 
     return await idempotent(
@@ -258,11 +236,36 @@ async def ask_case_lifting(
 
 
 @liftings.get("", summary="List liftings that wait for a second person")
-async def list_liftings(granted: SeeLiftings, trail: TrailDep, parts: PartsDep) -> LiftingsOut:
-    """Those of your own agency's cases; a privacy officer sees all. Oldest first."""
+async def list_liftings(
+    granted: SeeLiftings, trail: TrailDep, parts: PartsDep
+) -> LiftingsWaitingOut:
+    """Those of your own agency's cases; a privacy officer sees all. Oldest first.
+
+    With them what your own agency asked for and nobody confirmed in time.
+    """
     refuse_on_backlog(trail)
-    found = await parts.store.write(lambda tx: use_cases.waiting_liftings(tx, granted, parts.given))
-    return LiftingsOut(items=tuple(listed_out(each, granted, parts.context) for each in found))
+
+    def read(tx: VetoTx) -> tuple[LiftingsOut, LiftingsOut]:
+        waiting = asking.waiting_liftings(tx, granted, parts.given)
+        gone = asking.lapsed_liftings(tx, granted, parts.given)
+        return (
+            liftings_out(waiting, granted, parts.context),
+            liftings_out(gone, granted, parts.context),
+        )
+
+    waiting, gone = await parts.store.write(read)
+    return LiftingsWaitingOut(items=waiting.items, lapsed=gone.items)
+
+
+@lapsed.get("", summary="List your agency's liftings that lapsed")
+async def list_lapsed(granted: SeeLapsed, trail: TrailDep, parts: PartsDep) -> LiftingsOut:
+    """What your agency asked for and nobody confirmed in time, newest first, for some days.
+
+    The vetoes stay. One that is asked for again is left out.
+    """
+    refuse_on_backlog(trail)
+    found = await parts.store.write(lambda tx: asking.lapsed_liftings(tx, granted, parts.given))
+    return liftings_out(found, granted, parts.context)
 
 
 @liftings.get("/{lifting_id}", summary="Read a lifting")
@@ -272,7 +275,7 @@ async def read_lifting(
     """Who asked first, when and why. The read is in the audit log first."""
     refuse_on_backlog(trail)
     shown = await parts.store.write(
-        lambda tx: use_cases.read_lifting(tx, granted, lifting_id, parts.given)
+        lambda tx: asking.read_lifting(tx, granted, lifting_id, parts.given)
     )
     return shown_out(shown, granted, parts.context)
 
@@ -323,7 +326,7 @@ async def read_veto_reasons(
 def _made(
     tx: VetoTx, *, case: CaseName, new: NewVeto, granted: Granted, parts: VetoParts
 ) -> Answer:
-    made, version = use_cases.set_veto(tx, granted, case, new, parts.given)
+    made, version = setting.set_veto(tx, granted, case, new, parts.given)
     shown = VetoSetOut(veto_id=made.marking_id, version=version)
     return Answer(201, shown.model_dump(mode="json"))
 
@@ -332,7 +335,7 @@ async def _read_vetoes(
     case: CaseName, granted: Granted, trail: AuditTrail, parts: VetoParts
 ) -> VetoesOut:
     refuse_on_backlog(trail)
-    found = await parts.store.write(lambda tx: use_cases.vetoes_of(tx, granted, case, parts.given))
+    found = await parts.store.write(lambda tx: setting.vetoes_of(tx, granted, case, parts.given))
     return vetoes_out(found, granted, parts.context)
 
 
@@ -345,7 +348,7 @@ def _asked(
     granted: Granted,
     parts: VetoParts,
 ) -> Answer:
-    asked = use_cases.ask_lifting(tx, granted, case, veto_id, _grounds(body), parts.given)
+    asked = asking.ask_lifting(tx, granted, case, veto_id, _grounds(body), parts.given)
     return Answer(201, lifting_out(asked, granted).model_dump(mode="json"))
 
 
@@ -358,7 +361,7 @@ def _settled(
     granted: Granted,
     parts: VetoParts,
 ) -> Answer:
-    settled, version = use_cases.settle_lifting(
+    settled, version = asking.settle_lifting(
         tx, granted, lifting_id, step, _grounds(body), parts.given
     )
     shown = LiftingSettledOut(lifting_id=settled.id, state=settled.state, version=version)
@@ -367,7 +370,7 @@ def _settled(
 
 def _again(granted: Granted, case: CaseName, parts: VetoParts) -> Callable[..., None]:
     def record(tx: VetoTx, _answer: Answer) -> None:
-        use_cases.answer_again(tx, granted, case, parts.given)
+        setting.answer_again(tx, granted, case, parts.given)
 
     return record
 
@@ -376,4 +379,4 @@ def _grounds(body: GroundsIn) -> Grounds:
     return Grounds(body.reason_code, body.reason)
 
 
-ROUTERS: Final = (vetoes, agency_vetoes, case_vetoes, liftings, reasons)
+ROUTERS: Final = (vetoes, agency_vetoes, case_vetoes, liftings, lapsed, reasons)

@@ -1,6 +1,6 @@
 """What the routes of vetoes take and answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal, Self
 from uuid import UUID
 
@@ -25,7 +25,7 @@ from referral.vetoes.model import (
     VetoKind,
     VetoRules,
 )
-from referral.vetoes.use_cases import party_of
+from referral.vetoes.use_cases.asking import party_of
 
 AGENCY_OR_NONE: Final = r"^([a-z0-9]+(-[a-z0-9]+)*)?$"
 NAME_ONE: Final = "must be there, or recipient and caseReference together, and not both"
@@ -70,12 +70,8 @@ class OfficersCaseIn(ApiModel):
     @property
     def case(self) -> OfficersCase:
         """Give the name as the use cases take it."""
-        return officers_case(self.referral_id, self.recipient, self.case_reference)
-
-
-def officers_case(referral_id: UUID | None, recipient: str, reference: str) -> OfficersCase:
-    """Make the name of a case; a typed reference is forgiven its spelling."""
-    return OfficersCase(referral_id, recipient, normalised_reference(reference))
+        reference = normalised_reference(self.case_reference)
+        return OfficersCase(self.referral_id, self.recipient, reference)
 
 
 class CaseLiftingIn(GroundsIn, OfficersCaseIn):
@@ -196,7 +192,7 @@ class ShownLiftingOut(LiftingOut):
 
 
 class LiftingListed(ApiModel):
-    """A lifting that waits for a second person."""
+    """A lifting that waits for a second person, or lapsed without one."""
 
     lifting_id: UUID
     case_reference: str
@@ -209,9 +205,15 @@ class LiftingListed(ApiModel):
 
 
 class LiftingsOut(ApiModel):
-    """What waits, oldest first."""
+    """What waits, oldest first; or what lapsed, newest first."""
 
     items: tuple[LiftingListed, ...]
+
+
+class LiftingsWaitingOut(LiftingsOut):
+    """What waits, and what your own agency asked for in vain, newest first, for some days."""
+
+    lapsed: tuple[LiftingListed, ...]
 
 
 class LiftingSettledOut(ApiModel):
@@ -287,8 +289,12 @@ def shown_out(shown: ShownLifting, granted: Granted, context: Context) -> ShownL
     )
 
 
-def listed_out(shown: ShownLifting, granted: Granted, context: Context) -> LiftingListed:
-    """Show a line of the list."""
+def liftings_out(found: Iterable[ShownLifting], granted: Granted, context: Context) -> LiftingsOut:
+    """Show a list."""
+    return LiftingsOut(items=tuple(_listed(each, granted, context) for each in found))
+
+
+def _listed(shown: ShownLifting, granted: Granted, context: Context) -> LiftingListed:
     lifting = shown.lifting
     return LiftingListed(
         lifting_id=lifting.id,

@@ -35,12 +35,14 @@ REASONS: Final[dict[str, str]] = {
     "promise-kept": "The proof that was promised has followed",
     "in-force-already": "The same veto was in force already",
     "lifting-asked": "Somebody asked to lift a veto",
+    "lifting-lapsed": "Nobody confirmed a lifting in time; the veto stays",
     "lifting-confirmed": "A second person confirmed, and the veto was lifted",
     "lifting-refused": "The veto was left in force",
     "second-look-taken": "A privacy officer took it to look at",
     "second-look-reasonable": "Reasonable",
     "second-look-ask-the-person": "The person is to be asked",
     "second-look-escalate": "Escalated",
+    "second-look-acted-on": "Something was done about it",
 }
 """Codes of refusals to share (the agreement's vetoes) and of what stops a release."""
 

@@ -1,0 +1,1 @@
+"""Vetoes are set at once; a lifting is asked for, and confirmed or refused. None commits."""
