@@ -33,7 +33,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GOLDEN = Path(__file__).parents[2] / "vectors" / "snapshots"
 CASE, REFERRAL, FACTS = table_of(CaseFile), table_of(ReferralRow), table_of(FactGroup)
-VETO = Veto(HOUSING, "*", "r")
+VETO = Veto(HOUSING, "consent", "r")
+"""One that no golden story has, so that it makes a version."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -120,6 +121,41 @@ async def test_a_row_written_before_opens_and_can_be_changed(
         snapshot.version + 1,
         len(snapshot.markings) + 1,
     )
+
+
+async def test_a_case_stored_with_the_same_veto_twice_stands_until_both_are_lifted(
+    harness: ReferralHarness,
+) -> None:
+    """Until a repeat was answered with itself, the same veto could be set twice."""
+    made = golden("full-vetoed-twice")
+    first_set = next(each for each in made.markings if each.kind == "must_not_disclose")
+    twin = first_set.model_copy(update={"marking_id": uuid7()})
+    snapshot = made.model_copy(update={"markings": (*made.markings, twin)})
+    await harness.frame.database.write(lambda unit: written_before(harness, unit, snapshot))
+    veto = Veto(twin.agency, twin.category, "r")
+    known, version = await harness.store.write(
+        lambda tx: case_use_cases.set_must_not_disclose(
+            tx,
+            granted(),
+            snapshot.referral_id,
+            veto,
+            AgencyDirectory(frozenset({HOUSING})),
+            CONTEXT,
+        )
+    )
+    assert (known, version) == (first_set, snapshot.version)
+
+    def lifted(tx: Any, veto_id: UUID) -> list[UUID]:
+        proof = tx.cases.authorised(granted(), snapshot.case_id)
+        case = tx.cases.for_revision(proof)
+        tx.cases.replace(proof, case, case.lift(veto_id, CONTEXT.clock.now()))
+        left = tx.cases.outline(tx.cases.authorised(granted(), snapshot.case_id)).markings
+        return [each.marking_id for each in left if each.kind == twin.kind]
+
+    first = await harness.store.write(lambda tx: lifted(tx, known.marking_id))
+    assert twin.marking_id in first, "the other one still stands"
+    second = await harness.store.write(lambda tx: lifted(tx, twin.marking_id))
+    assert twin.marking_id not in second
 
 
 async def stored(harness: ReferralHarness) -> Case:

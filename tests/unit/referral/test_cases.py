@@ -131,6 +131,24 @@ def test_a_veto_on_nobody_is_refused_and_one_on_anothers_case_not_found() -> Non
     assert entry.account == Account(text="Not safe.")
 
 
+def test_a_must_not_disclose_that_is_in_force_is_answered_with_itself() -> None:
+    """Two of them would need two liftings."""
+    tx = FakeTx()
+    referral_id = sent(tx, full()).referral.referral_id
+
+    def veto(wanted: Veto = VETO) -> Any:
+        set_it = case_use_cases.set_must_not_disclose
+        return set_it(tx, granted(), referral_id, wanted, AGENCIES, CONTEXT)
+
+    first = veto()
+    assert veto() == first
+    assert len(tx.held.published) == 2, "nothing new is published"
+    assert tx.held.entries[-1].reason_code == "in-force-already"
+    assert tx.held.entries[-1].account == Account(text="Not safe."), "each reason is kept"
+    category, version = veto(Veto(HOUSING, "consent", "Not safe."))
+    assert (version, category.category) == (3, "consent"), "another scope is another veto"
+
+
 def test_a_release_check_sees_version_and_vetoes() -> None:
     tx = FakeTx()
     made = sent(tx, full())

@@ -99,7 +99,7 @@ async def set_must_not_disclose(
     """Forbid disclosure of your referral's case to one agency or all, wholly or for one category.
 
     Releases that have not left yet are checked against it at the last moment. What was already read
-    cannot be unread.
+    cannot be unread. One that is in force already is answered with itself.
     """
     veto = Veto(body.agency, body.category, body.reason)
 

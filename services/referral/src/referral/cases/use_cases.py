@@ -82,7 +82,9 @@ def set_must_not_disclose(
 ) -> tuple[Marking, int]:
     """Forbid disclosure of a case, or one category of it, to an agency or to all.
 
-    A new version of the case is published at once. Returns the marking and that version.
+    A new version of the case is published at once. Returns the marking and that version. One that
+    says the same and is in force already is answered with itself, and nothing is published: two of
+    them would need two liftings. Cases from before may hold two; each stands until it is lifted.
 
     Raises AgencyUnknown, CaseNotFound, VersionMoved.
     """
@@ -95,20 +97,24 @@ def set_must_not_disclose(
         agency=veto.agency,
         category=veto.category,
     )
-    case = tx.cases.for_revision(found.case)
-    marked = case.mark(marking, context.clock.now())
-    tx.cases.replace(found.case, case, marked)
-    version = marked.outline.version
+    known = tx.cases.outline(found.case).in_force_like(marking, found.case.agency)
+    version = found.case.version
+    if known is None:
+        case = tx.cases.for_revision(found.case)
+        marked = case.mark(marking, context.clock.now())
+        tx.cases.replace(found.case, case, marked)
+        version = marked.outline.version
     entry = context.entry("alteration", granted, found.case.case_id, referral_id, version)
     tx.record(
         replace(
             entry,
             field_set="marking.must_not_disclose",
             account=Account(text=veto.reason),
+            reason_code="" if known is None else "in-force-already",
             detail={"agency": veto.agency, "category": veto.category},
         )
     )
-    return marking, version
+    return known or marking, version
 
 
 def check_release(tx: CaseTx, granted: Granted, case_id: UUID) -> CaseOutline:
