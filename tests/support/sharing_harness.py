@@ -411,6 +411,7 @@ async def sharing_harness(url: str, folder: Path) -> AsyncIterator[SharingHarnes
             outside=outside,
         )
         harness = SharingHarness(service, checks, parties, log)
+        await bus.start()
         await OlderRows(harness.frame, harness.parts.seals).start()
         await harness.trail.start()
         try:
@@ -418,6 +419,7 @@ async def sharing_harness(url: str, folder: Path) -> AsyncIterator[SharingHarnes
         finally:
             await harness.trail.stop()
             await harness.database.stop()
+            await bus.stop()
 
 
 def _nobody_answers(_request: httpx2.Request) -> httpx2.Response:
