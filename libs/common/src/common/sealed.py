@@ -147,28 +147,47 @@ class RowAltered(Exception):
         self.table, self.row = table, str(row)
 
 
+_EMPTY: Final = (None, "")
+
+
 class RowSeal:
     """Binds the columns of a row that decide who sees what: HMAC-SHA-256 under a keyring secret.
 
     Encryption binds a sealed column to its row; this binds the columns beside it to each other.
     A whole row put back as it once was passes. Every refusal is handed to `met` before it is
     raised.
+
+    Empty columns are left out, so that a column added later, empty in the rows that are there,
+    leaves their seals alone. Older seals counted them: `later` names those added meanwhile.
     """
 
-    def __init__(self, secret: bytes, table: str, met: Callable[[RowAltered], None]) -> None:
+    def __init__(
+        self,
+        secret: bytes,
+        table: str,
+        met: Callable[[RowAltered], None],
+        later: Collection[str] = (),
+    ) -> None:
         self._key = hmac.digest(secret, b"hub row seal\0" + table.encode(), "sha256")
         self._table = table
         self._met = met
+        self._later = frozenset(later)
 
     def of(self, values: Mapping[str, object]) -> bytes:
-        """Seal these columns; their names count, their order does not."""
-        said = json.dumps(values, sort_keys=True, separators=(",", ":"), default=_said)
-        return hmac.digest(self._key, said.encode(), "sha256")
+        """Seal these columns; their names count, their order does not, and empty ones do not."""
+        return self._over({name: value for name, value in values.items() if value not in _EMPTY})
 
     def check(self, row: object, values: Mapping[str, object], seal: bytes | None) -> None:
-        """Check that `seal` was made over these columns. Raises RowAltered."""
-        if seal is None or not hmac.compare_digest(bytes(seal), self.of(values)):
+        """Check that `seal` was made over these columns, now or before. Raises RowAltered."""
+        made = [self.of(values), self._over(values)]
+        if self._later and all(values[name] in _EMPTY for name in self._later):
+            made.append(self._over({k: v for k, v in values.items() if k not in self._later}))
+        if seal is None or not any(hmac.compare_digest(bytes(seal), one) for one in made):
             raise self.altered(row)
+
+    def _over(self, values: Mapping[str, object]) -> bytes:
+        said = json.dumps(values, sort_keys=True, separators=(",", ":"), default=_said)
+        return hmac.digest(self._key, said.encode(), "sha256")
 
     def altered(self, row: object) -> RowAltered:
         """Refuse a row for another reason, such as a sealed column that does not open."""

@@ -253,6 +253,14 @@ def referrer_not_barred() -> ColumnElement[bool]:
 _CASE = table_of(CaseRow)
 
 
+_ANSWERS: Final = (
+    *("opened_at", "withdrawn_at", "answer_due", "answered_at", "answer", "duty"),
+    "unanswered_at",
+)
+_LATER: Final = {"disclosure": _ANSWERS}
+"""Columns of migration 0007, which came while a seal still counted empty ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class RowSeals:
     """What binds the rows of each table to what this service wrote into them."""
@@ -266,7 +274,7 @@ class RowSeals:
     def under(cls, secret: bytes, met: Callable[[RowAltered], None]) -> "RowSeals":
         """Make them from the keyring's secret; `met` hears of every refusal."""
         names = ("case_file", "decision", "disclosure", "delivery")
-        return cls(*(RowSeal(secret, name, met) for name in names))
+        return cls(*(RowSeal(secret, name, met, _LATER.get(name, ())) for name in names))
 
 
 @dataclass(frozen=True, slots=True)
