@@ -242,7 +242,6 @@ def consultations(hub: InnerHub, service: str) -> int:
 READ: Final = [
     (POLICE, "GET", "referral", "/v1/referrals/REFERRAL", "referral.read"),
     (POLICE, "GET", "referral", "/v1/referrals/REFERRAL/vetoes", "referral.read"),
-    (POLICE, "GET", "referral", "/v1/lapsed-liftings", "referral.read"),
     ("northmoor-idva", "GET", "sharing", "/v1/inbox", "disclosure.read"),
     ("northmoor-idva", "GET", "sharing", "/v1/inbox/DELIVERY", "disclosure.read"),
     (POLICE, "POST", "sharing", "/v1/decisions/preview", "sharing.request"),
