@@ -73,8 +73,7 @@ HARMLESS: Final[Mapping[str, str]] = {
         for column in table_of(NoticeRow).c
     },
     **{
-        f"{table.name}.{column.key}": "opens nothing; an item closed here is missed, as the threat "
-        "model says"
+        f"{table.name}.{column.key}": "opens nothing; test_swapped_looks swaps each of them"
         for table in (table_of(LookRow), table_of(LookParty))
         for column in table.c
     },

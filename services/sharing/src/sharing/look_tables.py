@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Column, Index
+from sqlalchemy import Column, Index, LargeBinary
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 
@@ -41,6 +41,8 @@ class LookRow(Row, table=True):
     told_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
     """When it was told of after it was filed or escalated."""
     alarmed_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    row_seal: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    """Binds the columns to each other and to the rows of who took part."""
 
 
 class LookParty(Row, table=True):

@@ -269,11 +269,12 @@ class RowSeals:
     decision: RowSeal
     disclosure: RowSeal
     delivery: RowSeal
+    look: RowSeal
 
     @classmethod
     def under(cls, secret: bytes, met: Callable[[RowAltered], None]) -> "RowSeals":
         """Make them from the keyring's secret; `met` hears of every refusal."""
-        names = ("case_file", "decision", "disclosure", "delivery")
+        names = ("case_file", "decision", "disclosure", "delivery", "second_look")
         return cls(*(RowSeal(secret, name, met, _LATER.get(name, ())) for name in names))
 
 

@@ -78,7 +78,7 @@ from sharing.notices.use_cases import NoticeContext
 from sharing.notices.worker import Notifier
 from sharing.second_look import routes as second_look_routes
 from sharing.second_look.consumers import LookConsumer
-from sharing.second_look.repository import SqlSecondLooks, look_book
+from sharing.second_look.repository import OLDER_LOOKS, SqlSecondLooks, look_book
 from sharing.second_look.use_cases import LookContext
 from sharing.second_look.worker import LookAlarm
 from sharing.tables import TABLES, AlteredRows, RepositoryDeps, RowSeals
@@ -122,7 +122,7 @@ class SqlTx:
         self.disclosures = SqlDisclosures(unit, deps, keys)
         self.inbox = SqlInbox(unit, deps, self.disclosures, self.cases)
         self.notices = SqlNotices(unit, deps)
-        self.second_looks = SqlSecondLooks(unit.connection, looks.book)
+        self.second_looks = SqlSecondLooks(unit.connection, looks.book, deps.seals.look)
 
     def record(self, entry: AuditEntry) -> Record:
         """Write an audit record in this transaction."""
@@ -254,7 +254,7 @@ async def build(
         provides=_provided(frame, parts, others),
         answers=PROBLEMS,
     )
-    older = OlderRows(frame, parts.seals)
+    older = OlderRows(frame, parts.seals, [OLDER_LOOKS])
     return Service(
         "sharing", app, parts=[older, frame, parts.releases], pausable=[frame, parts.releases]
     )

@@ -1,15 +1,17 @@
 """The queue in the database: no personal data, people only as keyed tokens."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from importlib.resources import files
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, insert, or_, select, update
 
 from common.access import Granted
 from common.keyring import Keyring
+from common.sealed import RowAltered, RowSeal
 from common.web.frame import actor_of
 from sharing.look_tables import LookParty, LookRow
 from sharing.second_look.model import (
@@ -23,10 +25,14 @@ from sharing.second_look.model import (
     SecondLook,
     read_rules,
 )
-from sharing.tables import table_of
+from sharing.tables import RowSeals, table_of
 
 _LOOK: Final = table_of(LookRow)
 _PARTY: Final = table_of(LookParty)
+_AT_ONCE: Final = 200
+_CHECKED_FOR: Final = timedelta(days=7)
+Sealed = tuple[dict[str, Any], tuple[Party, ...]]
+"""A row of the queue and who took part, as they lie there."""
 _WAITS: Final = _LOOK.c.state.in_([state.value for state in WAITING])
 
 
@@ -38,20 +44,26 @@ def look_book(area: str, keyring: Keyring) -> LookBook:
 
 
 class SqlSecondLooks:
-    """Fulfils `second_look.ports.SecondLooks` inside one unit of work."""
+    """Fulfils `second_look.ports.SecondLooks` inside one unit of work.
 
-    def __init__(self, connection: Connection, book: LookBook) -> None:
+    Each row is checked where it is read. Alone, an altered one is refused; in a list it is left
+    out, so that it does not hide the others, and alarmed each time.
+    """
+
+    def __init__(self, connection: Connection, book: LookBook, seal: RowSeal) -> None:
         self._conn = connection
         self._book = book
+        self._seal = seal
 
     def file(self, filed: Filed) -> SecondLook:
-        """Insert once; the act's own id is the key."""
-        known = self._read([_LOOK.c.id == filed.id])
-        if known:
-            return known[0]
+        """Insert once; the act's own id is the key. Raises RowAltered."""
+        known = self._one([_LOOK.c.id == filed.id])
+        if known is not None:
+            return known
         made = self._book.opened(filed)
         row = {"id": made.id, "case_id": made.case_id, "act": made.act.value, **_changing(made)}
         row |= {"reason_code": made.reason_code, "filed_at": made.filed_at}
+        row["row_seal"] = self._seal.of(sealed_columns(row, made.parties))
         self._conn.execute(insert(_LOOK).values(**row))
         for party in made.parties:
             values = {"token": party.token, "agency": party.agency, "role": party.role}
@@ -63,9 +75,11 @@ class SqlSecondLooks:
         return self._book.party(actor_of(granted.principal))
 
     def find(self, granted: Granted, look_id: UUID) -> SecondLook | None:
-        """Ask with one predicate, so that an own act's item and none are the same work."""
-        found = self._read([_LOOK.c.id == look_id, self._of_others(granted)])
-        return found[0] if found else None
+        """Ask with one predicate, so that an own act's item and none are the same work.
+
+        Raises RowAltered.
+        """
+        return self._one([_LOOK.c.id == look_id, self._of_others(granted)])
 
     def listed(self, granted: Granted, limit: int, *, waiting: bool) -> Sequence[SecondLook]:
         """Order by the clock."""
@@ -73,58 +87,109 @@ class SqlSecondLooks:
         return self._read([_WAITS if waiting else ~_WAITS, self._of_others(granted)], order, limit)
 
     def replace(self, old: SecondLook, new: SecondLook) -> None:
-        """Swap where state and owner are still the known ones."""
-        swapped = self._conn.execute(
-            update(_LOOK)
-            .where(
-                _LOOK.c.id == old.id,
-                _LOOK.c.state == old.state.value,
-                _LOOK.c.owner == (old.owner or ""),
-            )
-            .values(**_changing(new), **_untold(old, new))
-        )
-        if swapped.rowcount != 1:
+        """Swap where the row still says what `old` says. Raises RowAltered."""
+        found = self._rows([_LOOK.c.id == old.id])
+        if not found or _look(*found[0]) != old:
             raise LookOver
+        row, parties = found[0]
+        self._write(row, parties, {**_changing(new), **_untold(old, new)})
 
     def to_tell(self, now: datetime) -> Sequence[SecondLook]:
         """Note it in the transaction that finds it, so that a crash repeats both."""
-        found = self._read([_WAITS, _LOOK.c.told_at.is_(None)], _LOOK.c.due_at, 200)
-        self._note(found, told_at=now)
-        return found
+        return self._noted([_WAITS, _LOOK.c.told_at.is_(None)], told_at=now)
 
     def to_alarm(self, now: datetime, before: datetime) -> Sequence[SecondLook]:
-        """Note the alarm in the transaction that finds it, so that a crash repeats both."""
-        silent = or_(_LOOK.c.alarmed_at.is_(None), _LOOK.c.alarmed_at <= before)
-        found = self._read([_WAITS, _LOOK.c.due_at < now, silent], _LOOK.c.due_at, 200)
-        self._note(found, alarmed_at=now)
-        return found
+        """Note the alarm in the transaction that finds it, so that a crash repeats both.
 
-    def _note(self, found: Sequence[SecondLook], **at: datetime) -> None:
-        ids = [each.id for each in found]
-        if ids:
-            self._conn.execute(update(_LOOK).where(_LOOK.c.id.in_(ids)).values(**at))
+        What was due lately is checked on the way, whatever it says: an item that was closed, or
+        hidden from those who may look, is met by nobody else.
+        """
+        self._rows([_LOOK.c.due_at > now - _CHECKED_FOR], limit=_AT_ONCE)
+        silent = or_(_LOOK.c.alarmed_at.is_(None), _LOOK.c.alarmed_at <= before)
+        return self._noted([_WAITS, _LOOK.c.due_at < now, silent], alarmed_at=now)
+
+    def _noted(
+        self, where: Sequence[ColumnElement[bool]], **at: datetime
+    ) -> tuple[SecondLook, ...]:
+        found = self._rows(where, _LOOK.c.due_at, _AT_ONCE)
+        for row, parties in found:
+            self._write(row, parties, at)
+        return tuple(_look(*each) for each in found)
+
+    def _write(
+        self, row: Mapping[str, Any], parties: tuple[Party, ...], changed: Mapping[str, Any]
+    ) -> None:
+        seal = self._seal.of(sealed_columns({**row, **changed}, parties))
+        this = update(_LOOK).where(_LOOK.c.id == row["id"])
+        self._conn.execute(this.values(**changed, row_seal=seal))
 
     def _of_others(self, granted: Granted) -> ColumnElement[bool]:
         mine = (_PARTY.c.look_id == _LOOK.c.id, _PARTY.c.token == self.party_of(granted).token)
         return ~select(_PARTY.c.token).where(*mine).exists()
 
+    def _one(self, where: Sequence[ColumnElement[bool]]) -> SecondLook | None:
+        """Find one. Raises RowAltered."""
+        for row, parties in with_parties(self._conn, select(_LOOK).where(*where)):
+            self._seal.check(row["id"], sealed_columns(row, parties), row["row_seal"])
+            return _look(row, parties)
+        return None
+
     def _read(
+        self, where: Sequence[ColumnElement[bool]], order: ColumnElement[Any], limit: int
+    ) -> tuple[SecondLook, ...]:
+        return tuple(_look(*each) for each in self._rows(where, order, limit))
+
+    def _rows(
         self,
         where: Sequence[ColumnElement[bool]],
-        order: ColumnElement[Any] | None = None,
+        order: ColumnElement[Any] = _LOOK.c.id,
         limit: int = 1,
-    ) -> tuple[SecondLook, ...]:
-        query = select(_LOOK).where(*where).limit(limit)
-        query = query if order is None else query.order_by(order, _LOOK.c.id)
-        rows = self._conn.execute(query).mappings().all()
+    ) -> list[Sealed]:
+        """Find rows as they were written; what was altered is alarmed and left out."""
+        query = select(_LOOK).where(*where).order_by(order, _LOOK.c.id).limit(limit)
+        found = []
+        for row, parties in with_parties(self._conn, query.with_for_update()):
+            with suppress(RowAltered):
+                self._seal.check(row["id"], sealed_columns(row, parties), row["row_seal"])
+                found.append((row, parties))
+        return found
+
+
+def with_parties(connection: Connection, query: Select[Any]) -> list[Sealed]:
+    """Read rows of the queue as they lie there, each with who took part."""
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    parties: dict[UUID, list[Party]] = {}
+    if rows:
         ids = [row["id"] for row in rows]
-        parties: dict[UUID, list[Party]] = {}
-        if ids:
-            asked = select(_PARTY).where(_PARTY.c.look_id.in_(ids)).order_by(_PARTY.c.token)
-            for party in self._conn.execute(asked).mappings():
-                made = Party(party["token"], party["agency"], party["role"])
-                parties.setdefault(party["look_id"], []).append(made)
-        return tuple(_look(dict(row), tuple(parties.get(row["id"], ()))) for row in rows)
+        asked = select(_PARTY).where(_PARTY.c.look_id.in_(ids)).order_by(_PARTY.c.token)
+        for party in connection.execute(asked).mappings():
+            made = Party(party["token"], party["agency"], party["role"])
+            parties.setdefault(party["look_id"], []).append(made)
+    return [(row, tuple(parties.get(row["id"], ()))) for row in rows]
+
+
+def sealed_columns(row: Mapping[str, Any], parties: Sequence[Party]) -> dict[str, Any]:
+    """Everything that the seal of an item binds: its columns, and who took part."""
+    took_part = sorted([each.token, each.agency, each.role] for each in parties)
+    own = {column.key: row.get(column.key) for column in _LOOK.c if column.key != "row_seal"}
+    return {**own, "parties": took_part}
+
+
+def seal_older_looks(connection: Connection, seals: RowSeals) -> int:
+    """Seal every item of the second-look queue that has no seal, as it stands; how many."""
+    done = 0
+    older = select(_LOOK).where(_LOOK.c.row_seal.is_(None)).limit(_AT_ONCE)
+    while found := with_parties(connection, older):
+        for row, parties in found:
+            seal = seals.look.of(sealed_columns(row, parties))
+            this = update(_LOOK).where(_LOOK.c.id == row["id"])
+            connection.execute(this.values(row_seal=seal))
+        done += len(found)
+    return done
+
+
+OLDER_LOOKS: Final = ("looks-are-sealed", seal_older_looks)
+"""The mark in the keyring that no item is without a seal, and what seals them until it is set."""
 
 
 def _changing(look: SecondLook) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """Seals the rows that were written before rows had seals, once: docs/decisions/0019."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, select, update
 
+from common.database import Unit
 from common.web.frame import Frame
 from hubformats.envelope import digest
 from sharing.disclosures.repository.rows import CASE, DISCLOSURE, OWN
@@ -12,6 +15,8 @@ from sharing.tables import CASE_SEALED, DELIVERY, RowSeals
 _AT_A_TIME: Final = 500
 _SEALED: Final = "rows-are-sealed"
 """A secret whose being there is the mark that no row is without a seal."""
+Sealing = tuple[str, Callable[[Connection, RowSeals], int]]
+"""Such a mark, and what seals the rows without a seal until it is set."""
 
 
 class OlderRows:
@@ -21,21 +26,27 @@ class OlderRows:
     the rows and the mark, the next start finds nothing left to seal and sets the mark.
     """
 
-    def __init__(self, frame: Frame, seals: RowSeals) -> None:
+    def __init__(self, frame: Frame, seals: RowSeals, further: Sequence[Sealing] = ()) -> None:
+        """`further` are tables whose rows got seals later, each with a mark of its own."""
         self._frame = frame
         self._seals = seals
+        self._sealings = ((_SEALED, seal_older_rows), *further)
 
     async def start(self) -> None:
         """Seal them unless the keyring says that it was done."""
         await self._frame.open_database()
-        if self._frame.keyring.known(_SEALED) is None:
-            await self._frame.database.write(
-                lambda unit: seal_older_rows(unit.connection, self._seals)
-            )
-            self._frame.keyring.secret(_SEALED)
+        keyring = self._frame.keyring
+        for mark, seal_older in self._sealings:
+            if keyring.known(mark) is None:
+                await self._frame.database.write(partial(_within, seal_older, self._seals))
+                keyring.secret(mark)
 
     async def stop(self) -> None:
         """Nothing runs."""
+
+
+def _within(seal_older: Callable[[Connection, RowSeals], int], seals: RowSeals, unit: Unit) -> int:
+    return seal_older(unit.connection, seals)
 
 
 def seal_older_rows(connection: Connection, seals: RowSeals) -> int:
