@@ -9,7 +9,10 @@ from tests.architecture.test_who_grants import ROADS, ROOT, planted, users
 
 SHARING = "services/sharing/src/sharing"
 MAKERS = {
-    "sharing.cases.model.authorised_case": {f"{SHARING}/cases/repository.py"},
+    "sharing.cases.model.authorised_case": {
+        f"{SHARING}/cases/repository.py",
+        f"{SHARING}/decisions/repository.py",
+    },
     "sharing.disclosures.model.disclosure.authorised_disclosure": {
         f"{SHARING}/disclosures/repository/disclosures.py"
     },
@@ -17,10 +20,12 @@ MAKERS = {
 }
 OPENS = {
     "cases": {"snapshot": "AuthorisedCase"},
+    "decisions": {"snapshot": "AuthorisedCase"},
     "disclosures": {"evidence": "AuthorisedDisclosure"},
 }
 OPENERS = {
     "cases": "cases/repository.py",
+    "decisions": "decisions/repository.py",
     "disclosures": "disclosures/repository/disclosures.py",
 }
 

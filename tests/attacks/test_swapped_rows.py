@@ -24,7 +24,7 @@ from sharing.disclosures.model.disclosure import State
 from sharing.disclosures.repository.older import OlderRows, seal_older_rows
 from sharing.disclosures.use_cases import emergency
 from sharing.disclosures.use_cases.looking import disclosures_of
-from sharing.look_tables import LookParty, LookRow
+from sharing.look_tables import LookParty, LookRow, UndecidedRow
 from sharing.tables import (
     DELIVERY,
     METADATA,
@@ -71,6 +71,10 @@ HARMLESS: Final[Mapping[str, str]] = {
     **{
         f"notice.{column.key}": "that an envelope was set aside: no content, nothing of a person"
         for column in table_of(NoticeRow).c
+    },
+    **{
+        f"undecided.{column.key}": "whose turn it is; what is opened must say the same, see below"
+        for column in table_of(UndecidedRow).c
     },
     **{
         f"{table.name}.{column.key}": "opens nothing; test_swapped_looks swaps each of them"
@@ -346,3 +350,39 @@ async def test_rows_of_before_are_sealed_once_and_never_again(stage: Stage) -> N
     await OlderRows(harness.frame, seal).start()
     with pytest.raises(RowAltered):
         await harness.of_case(CASE)
+
+
+@pytest.mark.parametrize("name", [column.key for column in table_of(UndecidedRow).c])
+async def test_what_waits_is_decided_on_as_it_came_or_not_at_all(
+    stage: Stage, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """An order changed is an order changed; nobody's facts are decided on as another's."""
+    harness, waiting = stage.harness, table_of(UndecidedRow)
+    made = [
+        snapshot(case_id=uuid4(), version=7 + place, referrer_agency=sender, urgent=sender == IDVA)
+        for place, sender in enumerate((POLICE, IDVA))
+    ]
+    for each in made:
+        await harness.store.write(lambda tx, each=each: tx.undecided.add(each))  # type: ignore[misc]
+
+    def swap(connection: Connection) -> None:
+        one, two = (dict(row) for row in connection.execute(select(waiting)).mappings())
+        connection.execute(delete(waiting))
+        changed = {**one, name: two[name]}, {**two, name: one[name]}
+        connection.execute(insert(waiting), changed)
+
+    await harness.database.write(lambda unit: swap(unit.connection))
+    with caplog.at_level(logging.ERROR):
+        while [await harness.parts.turns.step(urgent=urgent) for urgent in (True, False)] != [
+            None,
+            None,
+        ]:
+            pass
+    known = {each.case_id: (each.version, each.referrer_agency) for each in made}
+    found = await harness.store.write(lambda tx: tx.cases.named(list(known)))
+    assert {one: (case.version, case.referrer) for one, case in found.items()}.items() <= (
+        known.items()
+    )
+    alarms = {record.__dict__.get("alarm") for record in caplog.records}
+    order_alone = name in {"urgent", "again_at"}
+    assert (ROW_ALTERED in alarms, bool(found)) == (not order_alone, order_alone)

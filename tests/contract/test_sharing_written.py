@@ -14,6 +14,7 @@ from hubformats.ids import uuid7
 from sharing.cases.model import Reason
 from sharing.cases.ports import Cases
 from sharing.cases.repository import SqlCases
+from sharing.content.model.reader import SnapshotReader
 from sharing.context import SERVICE_ACTOR, ContentGone, Store, Writing
 from sharing.decisions.ports import Decisions
 from sharing.decisions.repository import SqlDecisions
@@ -57,7 +58,7 @@ async def test_one_version_may_be_decided_on_again(ports: Ports) -> None:
     made = case_of()
     await ports.take(made)
     assert await ports.behind.decisions(made.case_id, 1) == 1
-    again = decide(ports.context, made, ()).decision
+    again = decide(ports.context, SnapshotReader(made), ()).decision
 
     def add(tx: SqlTx) -> None:
         tx.decisions.add(uuid7(), made, again)
@@ -70,7 +71,7 @@ async def test_one_version_may_be_decided_on_again(ports: Ports) -> None:
 async def test_nothing_is_decided_on_a_case_without_a_key(ports: Ports) -> None:
     made = case_of()
     await ports.take(made)
-    decision = decide(ports.context, made, ()).decision
+    decision = decide(ports.context, SnapshotReader(made), ()).decision
     await ports.store.write(lambda tx: tx.cases.forget(made.case_id, VICTIM))
     with pytest.raises(ContentGone):
         await ports.store.write(lambda tx: tx.decisions.add(uuid7(), made, decision))

@@ -44,7 +44,7 @@ from sharing.disclosures.model.disclosure import (
 from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import Due, Stuck, Unproven
 from tests.support.look_fakes import FakeSecondLooks
-from tests.support.sharing_decision_fakes import FakeDecisions
+from tests.support.sharing_decision_fakes import FakeDecisions, FakeUndecided
 from tests.support.sharing_inbox_fake import FakeInbox
 from tests.support.sharing_kept import Kept
 
@@ -120,7 +120,8 @@ class FakeCases:
         self.keep_skipped_suspended(case_id, ())
 
     def held(self, case_id: UUID) -> bool:
-        return case_id in self._kept.held
+        waits = any(known == case_id for known, _ in self._kept.undecided)
+        return waits or case_id in self._kept.held
 
     def skipped_suspended(self, case_id: UUID) -> frozenset[str]:
         return frozenset(self._kept.skipped.get(case_id, {}))
@@ -361,6 +362,7 @@ class FakeTx:
         self.kept = kept
         self.cases = FakeCases(kept, clock)
         self.decisions = FakeDecisions(kept)
+        self.undecided = FakeUndecided(kept)
         self.disclosures = FakeDisclosures(kept)
         self.inbox = FakeInbox(kept, clock, directory)
         self.delays = FakeDelays(kept)

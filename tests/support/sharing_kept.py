@@ -8,7 +8,7 @@ from common.events import Event
 from common.events.case import CaseSnapshot
 from hubformats.audit_record import AuditEntry
 from sharing.cases.model import CaseFile, keeps_out
-from sharing.decisions.model import SharingDecision
+from sharing.decisions.model import SharingDecision, Undecided
 from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.model.evidence import Evidence
 from sharing.inbox.model import Delivery
@@ -25,6 +25,8 @@ class Kept:
     held: set[UUID] = field(default_factory=set)
     skipped: dict[UUID, dict[str, datetime]] = field(default_factory=dict)
     decisions: list[tuple[UUID, UUID, int, SharingDecision]] = field(default_factory=list)
+    undecided: dict[tuple[UUID, int], tuple[CaseSnapshot, Undecided]] = field(default_factory=dict)
+    again: dict[tuple[UUID, int], datetime] = field(default_factory=dict)
     disclosures: dict[UUID, Disclosure] = field(default_factory=dict)
     evidence: dict[UUID, Evidence] = field(default_factory=dict)
     inbox: dict[str, list[Delivery]] = field(default_factory=dict)

@@ -188,7 +188,7 @@ async def ports(
     """The ports of one kind."""
     folder: Path = tmp_path_factory.mktemp("sharing")
     if request.param == "fake":
-        yield _in_memory()
+        yield in_memory()
         return
     url = f"sqlite:///{folder}/hub.db"
     if request.param == "postgresql":
@@ -205,7 +205,8 @@ async def ports(
         )
 
 
-def _in_memory() -> Ports:
+def in_memory() -> Ports:
+    """The ports on fakes."""
     parties, clock = Parties(), ManualClock()
     context = DecisionContext(
         clock=clock,

@@ -27,6 +27,7 @@ from hubformats.tlog.checkpoint import Checkpoint
 from sharing.agreements.repository import CedarRules, read_bundle
 from sharing.agreements.use_cases import Agreements, NoAgreement
 from sharing.cases.model import CaseNotFound
+from sharing.content.model.reader import SnapshotReader
 from sharing.decisions.use_cases.deciding import forget_subject, take_snapshot
 from sharing.decisions.use_cases.preview import Preview, preview
 from sharing.decisions.use_cases.redeciding import decide_again, decide_for_restored
@@ -182,7 +183,7 @@ def test_an_area_without_agreement_is_not_decided(desk: Desk) -> None:
 
 def test_a_plan_writes_nothing(desk: Desk) -> None:
     before = replace(desk.tx.kept)
-    plan = decide(desk.deciding, snapshot(), ()).plan()
+    plan = decide(desk.deciding, SnapshotReader(snapshot()), ()).plan()
     assert set(plan.prepared) == {IDVA, CARE, SUPPORT}
     assert desk.tx.kept == before
 

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, select
 
 from common.database import Prepared, Unit
 from common.sealed import SubjectErased, SubjectKey, SubjectUnknown
+from hubformats.ids import uuid7
 from sharing.context import ContentGone
 from sharing.tables import CaseRow, RepositoryDeps, table_of
 
@@ -21,6 +22,7 @@ class CaseKeys:
         self._conn = unit.connection
         self._keys = deps.subject_keys
         self._by_id: dict[UUID, SubjectKey] = {}
+        self._meant: dict[UUID, UUID] = {}
 
     def of_case(self, case_id: UUID) -> SubjectKey:
         """The key a case's content is sealed under now. Raises ContentGone."""
@@ -34,6 +36,14 @@ class CaseKeys:
             except (SubjectErased, SubjectUnknown):
                 raise ContentGone("case-key-gone") from None
         return self._by_id[key_id]
+
+    def mean(self, case_id: UUID, key_id: UUID) -> None:
+        """Say which key a case will have that is not kept yet."""
+        self._meant[case_id] = key_id
+
+    def meant(self, case_id: UUID) -> UUID:
+        """The key of a case that is not kept yet."""
+        return self._meant.get(case_id) or uuid7()
 
     def ensure(self, key_id: UUID) -> SubjectKey:
         """A key by its id, made if there is none."""

@@ -1,4 +1,4 @@
-"""Tables of the second-look queue, and what every table class of this service stands on."""
+"""Tables of the queues, and what every table class of this service stands on."""
 
 from datetime import datetime
 from uuid import UUID
@@ -53,3 +53,25 @@ class LookParty(Row, table=True):
     token: str = Field(primary_key=True, max_length=64)
     agency: str = Field(max_length=64)
     role: str = Field(max_length=200)
+
+
+class UndecidedRow(Row, table=True):
+    """One snapshot that waits for its sender's turn. What is about people is in `snapshot_ct`.
+
+    The other columns decide only the order: what is opened must say the same case, version and
+    sender.
+    """
+
+    __tablename__ = "undecided"
+    __table_args__ = (Index("ix_undecided_turn", "urgent", "sender", "place"),)
+    case_id: UUID = Field(primary_key=True)
+    version: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    place: UUID
+    """Grows with the time of arrival."""
+    sender: str = Field(max_length=64)
+    urgent: bool
+    key_id: UUID
+    """The case's key, or the one that it will have."""
+    snapshot_ct: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    again_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
+    """When it is tried again, if deciding on it failed."""

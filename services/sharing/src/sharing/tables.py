@@ -270,11 +270,12 @@ class RowSeals:
     disclosure: RowSeal
     delivery: RowSeal
     look: RowSeal
+    undecided: RowSeal
 
     @classmethod
     def under(cls, secret: bytes, met: Callable[[RowAltered], None]) -> "RowSeals":
         """Make them from the keyring's secret; `met` hears of every refusal."""
-        names = ("case_file", "decision", "disclosure", "delivery", "second_look")
+        names = ("case_file", "decision", "disclosure", "delivery", "second_look", "undecided")
         return cls(*(RowSeal(secret, name, met, _LATER.get(name, ())) for name in names))
 
 

@@ -45,12 +45,12 @@ from sharing.agreements.use_cases import Agreements
 from sharing.agreements.worker import Reminder
 from sharing.case_keys import CaseKeys
 from sharing.cases.repository import SqlCases, SqlCaseViews
-from sharing.context import Context, Record, Store
+from sharing.context import SERVICE, Context, Record, Store
 from sharing.decisions import routes as decisions_routes
 from sharing.decisions.consumers import CaseConsumer
-from sharing.decisions.repository import SqlDecisions
+from sharing.decisions.repository import SqlDecisions, SqlUndecided, SqlUndecidedViews
 from sharing.decisions.use_cases.run import DecisionContext
-from sharing.decisions.worker import Restored
+from sharing.decisions.worker import Restored, Turns
 from sharing.delays import routes as delays_routes
 from sharing.delays.repository import SqlDelayViews
 from sharing.directory.client import HubDirectory
@@ -85,7 +85,6 @@ from sharing.tables import TABLES, AlteredRows, RepositoryDeps, RowSeals
 
 T = TypeVar("T")
 _log = logging.getLogger("hub.sharing")
-_OWNER: Final = "svc:sharing"
 _REFERRAL: Final = "svc:referral"
 
 ROUTERS: Final = (
@@ -119,6 +118,7 @@ class SqlTx:
         keys = CaseKeys(unit, deps)
         self.cases = SqlCases(unit, deps, keys)
         self.decisions = SqlDecisions(unit, keys)
+        self.undecided = SqlUndecided(unit, deps, keys)
         self.disclosures = SqlDisclosures(unit, deps, keys)
         self.inbox = SqlInbox(unit, deps, self.disclosures, self.cases)
         self.notices = SqlNotices(unit, deps)
@@ -141,6 +141,7 @@ class SqlView:
 
     def __init__(self, connection: Connection) -> None:
         self.cases = SqlCaseViews(connection)
+        self.undecided = SqlUndecidedViews(connection)
         self.disclosures = SqlDisclosureViews(connection)
         self.inbox = SqlInboxViews(connection)
         self.delays = SqlDelayViews(connection)
@@ -203,6 +204,7 @@ class Parts:
     filings: LookConsumer
     looks: LookContext
     restored: Restored
+    turns: Turns
     reminder: Reminder
     releases: Releases
     arrivals: Arrivals
@@ -255,9 +257,8 @@ async def build(
         answers=PROBLEMS,
     )
     older = OlderRows(frame, parts.seals, [OLDER_LOOKS])
-    return Service(
-        "sharing", app, parts=[older, frame, parts.releases], pausable=[frame, parts.releases]
-    )
+    running: tuple[Frame | Releases | Turns, ...] = frame, parts.releases, parts.turns
+    return Service("sharing", app, parts=[older, *running], pausable=running)
 
 
 def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
@@ -288,7 +289,8 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
         return SqlTx(unit, deps, looks)
 
     store = SharingStore(frame.database, opened, altered)
-    restored, reminder = Restored(store, deciding), Reminder(agreements, deciding)
+    restored, turns = Restored(store, deciding), Turns(store, deciding)
+    reminder = Reminder(agreements, deciding)
     others = (Notifier(store, telling).step, altered.settle, LookAlarm(store, looks).step)
     releases = Releases(store, releasing, outside.checks, (restored.step, reminder.step, *others))
     return Parts(
@@ -299,13 +301,14 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
         deciding=deciding,
         releasing=releasing,
         receiving=receiving,
-        cases=CaseConsumer(deciding, opened),
+        cases=CaseConsumer(deciding, opened, turns.wake),
         receipts=ReceiptConsumer(releasing, opened),
         inbound=InboundConsumer(receiving, opened),
         notices=NoticeConsumer(telling, opened),
         filings=LookConsumer(opened),
         looks=looks,
         restored=restored,
+        turns=turns,
         reminder=reminder,
         releases=releases,
         arrivals=arrivals,
@@ -388,7 +391,7 @@ def _referral(frame: Frame) -> ServiceClient:
         settings.issuer,
         "svc-sharing",
         signing=frame.keyring.signing_key(SERVICE_KEY),
-        dpop_key=generate_signing(_OWNER),
+        dpop_key=generate_signing(SERVICE),
         http=http,
         clock=clock,
     )

@@ -41,6 +41,7 @@ class Relation(StrEnum):
 class Reason(StrEnum):
     """For what this service opens something by itself."""
 
+    DECIDE = "decide"
     DECIDE_AGAIN = "decide-again"
     RELEASE = "release"
     KEEP_PROMISE = "keep-promise"
@@ -63,6 +64,7 @@ _NOTHING: Final[frozenset[Opens]] = frozenset()
 ALLOWED: Final[Mapping[tuple[Relation, Reason | None], frozenset[Opens]]] = {
     (Relation.REFERRER, None): frozenset({Opens.SNAPSHOT, Opens.EVIDENCE}),
     (Relation.RECIPIENT, None): frozenset({Opens.ENVELOPE}),
+    (Relation.OWN_WORK, Reason.DECIDE): frozenset({Opens.SNAPSHOT}),
     (Relation.OWN_WORK, Reason.DECIDE_AGAIN): frozenset({Opens.SNAPSHOT}),
     (Relation.OWN_WORK, Reason.RELEASE): frozenset({Opens.EVIDENCE}),
     (Relation.OWN_WORK, Reason.KEEP_PROMISE): frozenset({Opens.EVIDENCE}),

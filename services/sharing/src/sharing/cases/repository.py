@@ -5,7 +5,17 @@ from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, true, update
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 
 from common import topics
 from common.access import Granted
@@ -27,6 +37,7 @@ from sharing.cases.model import (
 )
 from sharing.cases.ports import Withheld
 from sharing.context import SERVICE, ContentGone
+from sharing.look_tables import UndecidedRow
 from sharing.tables import (
     CASE_READ,
     SKIPPED_SUSPENDED,
@@ -37,6 +48,7 @@ from sharing.tables import (
 )
 
 _CASE = table_of(CaseRow)
+_UNDECIDED = table_of(UndecidedRow)
 
 # Made once: building a statement costs several times what running it does.
 _CASES: Final = CASE_READ
@@ -66,6 +78,9 @@ _CHANGED: Final = Prepared(
 _EMPTIED: Final = Prepared(update(_CASE).where(_THIS_CASE), "key_id", "snapshot_ct", "row_seal")
 _SKIPPED: Final = Prepared(
     select(SKIPPED_SUSPENDED.c.agency).where(SKIPPED_SUSPENDED.c.case_id == bindparam("b_case"))
+)
+_WAITS_OF: Final = Prepared(
+    select(_UNDECIDED.c.key_id).where(_UNDECIDED.c.case_id == bindparam("b_case")).limit(1)
 )
 
 
@@ -136,7 +151,7 @@ class SqlCases:
         """Insert or replace, sealed whole under the case's key."""
         case_id = snapshot.case_id
         known = self._row(_BY_ID, b_case=case_id)
-        key = self._keys.ensure(known.key_id if known else uuid7())
+        key = self._keys.ensure(known.key_id if known else self._keys.meant(case_id))
         values: dict[str, Any] = {
             "case_id": case_id,
             "key_id": key.subject_id,
@@ -169,10 +184,12 @@ class SqlCases:
         self.keep_skipped_suspended(case_id, ())
 
     def held(self, case_id: UUID) -> bool:
-        """Referral's messages about a case travel under its id.
+        """Referral's messages about a case travel under its id, and wait here or in quarantine.
 
         Nobody else's can hold it, whatever key they choose.
         """
+        if _WAITS_OF.run(self._conn, {"b_case": case_id}).first() is not None:
+            return True
         return self._deps.inbox.held(
             self._conn, key=str(case_id), topics=(topics.CASE, topics.CASE_BULK)
         )

@@ -56,6 +56,29 @@ class SharingDecision:
     recipients: tuple[RecipientDecision, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A snapshot that waits for its sender's turn to be decided on; nothing of it is opened.
+
+    `place` grows with the time of arrival.
+    """
+
+    case_id: UUID
+    version: int
+    sender: str
+    urgent: bool
+    place: UUID
+
+
+def whose_turn(heads: Sequence[Undecided], served: Mapping[str, int]) -> Undecided:
+    """Choose the snapshot of the sender that had its turn longest ago.
+
+    `heads` holds one of each sender, at least one in all; `served` the number of each sender's
+    last turn. A sender without one goes first, and the older of two.
+    """
+    return min(heads, key=lambda one: (served.get(one.sender, 0), one.place))
+
+
 def due(
     snapshot: CaseSnapshot, agreement: Agreement, agencies: Sequence[Agency]
 ) -> tuple[Agency, ...]:

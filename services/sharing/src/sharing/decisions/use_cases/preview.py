@@ -10,6 +10,7 @@ from hubformats.canonical import canonical
 from hubformats.categories import CATEGORIES
 from sharing.agreements.model import RULE_FAILED
 from sharing.cases.model import CaseNotFound
+from sharing.content.model.reader import SnapshotReader
 from sharing.context import ContentGone
 from sharing.decisions.model import SharingDecision
 from sharing.decisions.ports import DecisionTx
@@ -80,7 +81,7 @@ def preview(
         snapshot = tx.cases.snapshot(authorised)
     except ContentGone:
         raise CaseNotFound from None
-    run = decide(context, snapshot, tx.disclosures.of_case(snapshot.case_id))
+    run = decide(context, SnapshotReader(snapshot), tx.disclosures.of_case(snapshot.case_id))
     planned = [one for one in run.plan().recipients if one.each.reason != OWN_FACTS]
     tx.record(
         AuditEntry(

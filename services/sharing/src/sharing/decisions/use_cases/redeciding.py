@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sharing.cases.model import Reason
+from sharing.content.model.reader import SnapshotReader
 from sharing.context import ContentGone
 from sharing.decisions.ports import DecisionTx
 from sharing.decisions.use_cases.run import DecisionContext, apply, decide, narrowed
@@ -55,7 +56,7 @@ def decide_again(
         for each in tx.disclosures.of_case(case_id)
         if (found := tx.disclosures.get(each.id)) is not None
     ]
-    run = decide(context, snapshot, earlier, case.markings)
+    run = decide(context, SnapshotReader(snapshot), earlier, case.markings)
     if agencies is not None:
         run = narrowed(run, agencies, tx.cases.skipped_suspended(case_id))
     run.alarm()

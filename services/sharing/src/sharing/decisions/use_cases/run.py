@@ -246,16 +246,16 @@ class DecisionRun:
 
 def decide(
     context: DecisionContext,
-    snapshot: CaseSnapshot,
+    reader: SnapshotReader,
     earlier: Sequence[Disclosure],
     since: Mapping[UUID, int] | None = None,
 ) -> DecisionRun:
-    """Ask the agreement who may know what of this snapshot, now.
+    """Ask the agreement who may know what of the snapshot that was read, now.
 
     `since` holds the first version that knew each veto. Pure but for the clock and the directory.
     Raises NoAgreement, CategoryUnknown.
     """
-    reader = SnapshotReader(snapshot)
+    snapshot = reader.snapshot
     rules = context.agreements.of_area(snapshot.area)
     agencies = context.directory.agencies()
     asked = questions(reader, due(snapshot, rules.agreement, agencies))
