@@ -135,6 +135,7 @@ def test_a_recipient_gets_its_envelope_and_own_work_one_thing_for_each_reason() 
     assert {
         reason: parts for (one, reason), parts in ALLOWED.items() if one is Relation.OWN_WORK
     } == {
+        Reason.DECIDE: {Opens.SNAPSHOT},
         Reason.DECIDE_AGAIN: {Opens.SNAPSHOT},
         Reason.RELEASE: {Opens.EVIDENCE},
         Reason.KEEP_PROMISE: {Opens.EVIDENCE},
