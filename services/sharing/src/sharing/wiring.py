@@ -227,7 +227,7 @@ async def build(
     bundle = read_bundle(frame.bootstrap.area.id)
     rules = agreement(bundle, settings, frame, clock.now().date())
     agreements = Agreements(
-        {frame.bootstrap.area.id: rules}, {frame.bootstrap.area.id: _texts(bundle)}
+        {frame.bootstrap.area.id: rules}, {frame.bootstrap.area.id: bundle.policies}
     )
     others = (outside or real_outside)(frame)
     parts = _assemble(frame, agreements, others)
@@ -396,7 +396,3 @@ def _referral(frame: Frame) -> ServiceClient:
         clock=clock,
     )
     return ServiceClient(settings.referral_url, tokens, http=http, clock=clock)
-
-
-def _texts(bundle: Bundle) -> dict[str, str]:
-    return {part: bundle.parts[part].decode() for part in ("clauses.cedar", "vetoes.cedar")}

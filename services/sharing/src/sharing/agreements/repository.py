@@ -64,6 +64,11 @@ class Bundle:
         listed = {name: b64u(hashlib.sha256(data).digest()) for name, data in self.parts.items()}
         return b64u(hashlib.sha256(canonical(listed)).digest())
 
+    @property
+    def policies(self) -> dict[str, str]:
+        """The policies as text, by file."""
+        return {part: self.parts[part].decode() for part in ("clauses.cedar", "vetoes.cedar")}
+
 
 def read_bundle(name: str) -> Bundle:
     """The bundle shipped under ``sharing/agreements/rules/<name>``. Raises AgreementRefused."""
