@@ -275,14 +275,10 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
     telling = NoticeContext(**context)
     context["answers"] = answer_book(area)
     deciding, receiving = DecisionContext(**context, agreements=agreements), InboxContext(**context)
-    releasing = ReleaseContext(
-        **context, log=outside.log, spread_ms=frame.settings.delivery_spread_ms
-    )
+    spread = frame.settings.delivery_spread_ms
+    releasing = ReleaseContext(**context, log=outside.log, spread_ms=spread)
 
-    def after_proof() -> None:
-        releases.wake()
-
-    deps = RepositoryDeps.over(frame, altered, arrivals.arrived, after_proof)
+    deps = RepositoryDeps.over(frame, altered, arrivals.arrived, lambda: releases.wake())
     looks = LookContext(deciding, look_book(area, keyring))
 
     def opened(unit: Unit) -> SqlTx:
