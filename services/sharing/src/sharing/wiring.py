@@ -23,14 +23,11 @@ from common.problems import Problem
 from common.sealed import RowAltered
 from common.settings import Settings
 from common.web.app import Api, create_app
-from common.web.client import ServiceClient, TokenSource
 from common.web.frame import Frame, Host, Subscription
 from common.web.paging import Cursors
 from common.web.service import Service
 from hubformats.audit_record import AuditEntry
-from hubformats.bootstrap import SERVICE_KEY
 from hubformats.clock import Clock
-from hubformats.keys import generate_signing
 from hubformats.tlog import Verifier
 from sharing.agreements import routes as agreements_routes
 from sharing.agreements.repository import (
@@ -45,7 +42,7 @@ from sharing.agreements.use_cases import Agreements
 from sharing.agreements.worker import Reminder
 from sharing.case_keys import CaseKeys
 from sharing.cases.repository import SqlCases, SqlCaseViews
-from sharing.context import SERVICE, Context, Record, Store
+from sharing.context import Context, Record, Store
 from sharing.decisions import routes as decisions_routes
 from sharing.decisions.consumers import CaseConsumer
 from sharing.decisions.repository import SqlDecisions, SqlUndecided, SqlUndecidedViews
@@ -56,7 +53,7 @@ from sharing.delays.repository import SqlDelayViews
 from sharing.directory.client import HubDirectory
 from sharing.directory.ports import Directory
 from sharing.disclosures import routes as disclosures_routes
-from sharing.disclosures.client import ReferralChecks
+from sharing.disclosures.client import ReferralChecks, referral_of
 from sharing.disclosures.consumers import ReceiptConsumer
 from sharing.disclosures.ports import Promises, ReleaseChecks
 from sharing.disclosures.repository.disclosures import SqlDisclosures
@@ -265,20 +262,17 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
     """Wire use cases, repositories and workers over a frame."""
     keyring, area = frame.keyring, frame.bootstrap.area.id
     arrivals, altered = Arrivals(frame.clock), AlteredRows(frame.database, frame.trail)
-    context: dict[str, Any] = {
-        "clock": frame.clock,
-        "issuer": frame.settings.issuer,
-        "reference_secret": keyring.secret("case-reference"),
-        "delivery_secret": keyring.secret("delivery-id"),
-        "directory": outside.directory,
-    }
+    context = _everywhere(frame, outside)
     telling = NoticeContext(**context)
     context["answers"] = answer_book(area)
     deciding, receiving = DecisionContext(**context, agreements=agreements), InboxContext(**context)
     spread = frame.settings.delivery_spread_ms
     releasing = ReleaseContext(**context, log=outside.log, spread_ms=spread)
 
-    deps = RepositoryDeps.over(frame, altered, arrivals.arrived, lambda: releases.wake())
+    def after_proof() -> None:
+        releases.wake()
+
+    deps = RepositoryDeps.over(frame, altered, arrivals.arrived, after_proof)
     looks = LookContext(deciding, look_book(area, keyring))
 
     def opened(unit: Unit) -> SqlTx:
@@ -311,11 +305,22 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
     )
 
 
+def _everywhere(frame: Frame, outside: Outside) -> dict[str, Any]:
+    """What every context is given."""
+    return {
+        "clock": frame.clock,
+        "issuer": frame.settings.issuer,
+        "reference_secret": frame.keyring.secret("case-reference"),
+        "delivery_secret": frame.keyring.secret("delivery-id"),
+        "directory": outside.directory,
+    }
+
+
 def real_outside(frame: Frame) -> Outside:
     """The directory of this process, referral over HTTP, and the log of the bootstrap file."""
     return Outside(
         HubDirectory(frame.bootstrap, frame.directory, frame.keys),
-        ReferralChecks(_referral(frame), frame.clock),
+        ReferralChecks(referral_of(frame), frame.clock),
         Verifier.parse(frame.bootstrap.log.vkey),
     )
 
@@ -379,16 +384,3 @@ def agreement(bundle: Bundle, settings: Settings, frame: Frame, on: date) -> Ced
 def sign_agreement(folder: Path, area: str) -> None:
     """Sign an area's shipped agreement with the operator's key in a hub folder."""
     sign_shipped(folder, area)
-
-
-def _referral(frame: Frame) -> ServiceClient:
-    settings, http, clock = frame.settings, frame.http, frame.clock
-    tokens = TokenSource(
-        settings.issuer,
-        "svc-sharing",
-        signing=frame.keyring.signing_key(SERVICE_KEY),
-        dpop_key=generate_signing(SERVICE),
-        http=http,
-        clock=clock,
-    )
-    return ServiceClient(settings.referral_url, tokens, http=http, clock=clock)

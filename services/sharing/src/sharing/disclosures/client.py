@@ -6,10 +6,14 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from common.events.case import Marking
-from common.web.client import ServiceClient
+from common.web.client import ServiceClient, TokenSource
+from common.web.frame import Frame
 from hubformats.answers import CallFailed, ProblemAnswer, TokenRefused
+from hubformats.bootstrap import SERVICE_KEY
 from hubformats.canonical import CanonicalError, parse
 from hubformats.clock import Clock
+from hubformats.keys import generate_signing
+from sharing.context import SERVICE
 from sharing.disclosures.ports import CaseState
 
 _log = logging.getLogger("hub.sharing")
@@ -99,3 +103,17 @@ def _state(answer: Mapping[str, Any], case_id: UUID, asked: float) -> CaseState 
     if answer["caseId"] != str(case_id) or type(version) is not int or not isinstance(vetoes, list):
         return None
     return CaseState(version, tuple(Marking.model_validate(veto) for veto in vetoes), asked)
+
+
+def referral_of(frame: Frame) -> ServiceClient:
+    """Make the client that asks referral in this service's name."""
+    settings, http, clock = frame.settings, frame.http, frame.clock
+    tokens = TokenSource(
+        settings.issuer,
+        "svc-sharing",
+        signing=frame.keyring.signing_key(SERVICE_KEY),
+        dpop_key=generate_signing(SERVICE),
+        http=http,
+        clock=clock,
+    )
+    return ServiceClient(settings.referral_url, tokens, http=http, clock=clock)
