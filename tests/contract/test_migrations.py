@@ -26,7 +26,7 @@ HEADS = {
     "referral": {"0008", "subjects_0001"} | BY_ALL,
     "sharing": {"0010", "subjects_0001"} | BY_ALL,
     "audit": {"0002"} | BY_ALL,
-    "identity": {"0002"} | BY_ALL,
+    "identity": {"0003"} | BY_ALL,
     "portal": {"0001"} | BY_ALL,
 }
 
