@@ -101,3 +101,19 @@ async def test_facts_put_on_ones_own_case_are_not_published_with_it(hub: InnerHu
     assert alarmed(hub, "fact_group")
     [(version,)] = hub.rows("referral", "SELECT version FROM case_file WHERE id = ?", own)
     assert version == 1
+
+
+async def test_a_bar_that_is_taken_out_of_the_table_lets_nobody_in(hub: InnerHub) -> None:
+    """The outline says, sealed, who is barred; the table only finds it faster."""
+    referral, case = await sent(hub, THIEF, "HOU-4")
+    body = {"kind": "conflict", "agency": THIEF, "reasonCode": "declared", "reason": "r"}
+    path = f"/v1/referrals/{UUID(hex=referral)}/vetoes"
+    assert (await hub.call(THIEF, "POST", "referral", path, json=body)).status_code == 201
+    assert (await read(hub, THIEF, referral)).status_code == 404
+    write(hub, "DELETE FROM bar WHERE case_id = ?", case)
+    hub.said()
+    assert (await read(hub, THIEF, referral)).status_code == 503
+    assert alarmed(hub, "bar")
+    assert referral not in await listed(hub, THIEF)
+    assert alarmed(hub, "bar")
+    assert await mark(hub, THIEF, referral) == 503

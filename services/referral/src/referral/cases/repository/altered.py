@@ -22,7 +22,7 @@ def altered(table: str, row: object) -> RowAltered:
 def demand_sender(
     key: SubjectKey, case_id: UUID, sealed_outline: bytes, referral_id: UUID, agency: str
 ) -> None:
-    """Check that the case itself names the referral and its agency.
+    """Check that the case itself names the referral and its agency, and does not bar it.
 
     Raises RowAltered.
     """
@@ -30,5 +30,7 @@ def demand_sender(
         outline = outline_of(key.open(*HEAD, case_id, sealed_outline))
     except SealRefused:
         raise altered(_REFERRAL, referral_id) from None
+    if agency in outline.barred:
+        raise altered("bar", case_id)
     if not outline.came_by(referral_id, agency):
         raise altered(_REFERRAL, referral_id)

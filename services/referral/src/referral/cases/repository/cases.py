@@ -127,8 +127,8 @@ class SqlCases:
         if row is None:
             return None
         proof = authorise(case_id, row.version, agency, relation, row.head_ct)
-        if relation is Relation.SENDER:
-            self._demand_sender(proof)
+        if relation is not Relation.SERVICE:
+            self._demand_sealed(proof)
         return proof
 
     def of_referral(self, granted: Granted, referral_id: UUID) -> AuthorisedCase | None:
@@ -145,7 +145,9 @@ class SqlCases:
         row = _FOR_RECIPIENT.run(self._conn, wanted).first()
         if row is None:
             return None
-        return authorise(row.id, row.version, agency, Relation.RECIPIENT, row.head_ct)
+        proof = authorise(row.id, row.version, agency, Relation.RECIPIENT, row.head_ct)
+        self._demand_sealed(proof)
+        return proof
 
     def of_recipient(self, granted: Granted, agency: str, reference: str) -> AuthorisedCase | None:
         """Find the case's id, then look as for any case."""
@@ -234,13 +236,17 @@ class SqlCases:
         proof.require(Opens.OUTCOMES)
         return self._snapshots.is_decided(proof.case_id, proof.version)
 
-    def _demand_sender(self, proof: AuthorisedCase) -> None:
-        """Check that the case itself says who sent it: the rows that found it are not believed.
+    def _demand_sealed(self, proof: AuthorisedCase) -> None:
+        """Check that the case itself says who sent it and who is barred from it.
 
-        Raises RowAltered.
+        The rows that found it are not believed. Raises RowAltered.
         """
         with suppress(SubjectErased):  # nothing sealed opens any more
-            if proof.agency not in {origin.agency for origin in self._outline(proof).origins}:
+            outline = self._outline(proof)
+            if proof.agency in outline.barred:
+                raise altered("bar", proof.case_id)
+            is_sender = proof.agency in {origin.agency for origin in outline.origins}
+            if proof.relation is Relation.SENDER and not is_sender:
                 raise altered("referral", proof.case_id)
 
     def _outline(self, proof: AuthorisedCase) -> CaseOutline:
