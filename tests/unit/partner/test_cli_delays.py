@@ -112,3 +112,24 @@ def test_an_inbox_that_cannot_be_checked_says_so_and_lists_withdrawals(shell: Sh
     code, out, err = shell.run("inbox", "--json")
     assert (code, out) == (3, "")
     assert json.loads(err)["code"] == "deliveries-unchecked"
+
+
+def test_what_was_taken_back_says_so_instead_of_not_found(shell: Shell) -> None:
+    one, back = f"/sharing/v1/inbox/{DELIVERY}", "01932000-0000-7000-8000-0000000000b1"
+    gone = {"stands": False, "takenBackAt": SINCE, "replaced": False, "saidBy": back}
+    for found, words in (
+        (gone, "Taken back, 21 November 2026 at 2:40am: do not act on it"),
+        (gone, f"hubctl inbox show {back}"),
+        ({**gone, "replaced": True, "saidBy": None}, "The correction has not come yet"),
+        ({**gone, "takenBackAt": None}, "deciding whether your agency may still see it"),
+    ):
+        shell.hub.answers = {
+            one: (404, {"code": "not-found", "correlationId": "c"}),
+            f"{one}/standing": (200, found),
+        }
+        for command in ("show", "save"):
+            code, _, err = shell.run("inbox", command, str(DELIVERY))
+            assert code != 0
+            assert words in err
+    shell.hub.answers[f"{one}/standing"] = (404, {"code": "not-found", "correlationId": "c"})
+    assert "Taken back" not in shell.run("inbox", "show", str(DELIVERY))[2]

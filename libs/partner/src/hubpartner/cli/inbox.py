@@ -113,7 +113,7 @@ def save(context: click.Context, delivery_id: str, to: Path | None, system: str)
     """Check a delivery, save it durably, then sign a receipt for exactly what was saved."""
 
     async def work(client: HubClient) -> tuple[Path, str]:
-        item = await client.delivery(delivery_id)
+        item = await _fetched(client, delivery_id)
         delivery = client.open(item)
         file = to or _file(client, delivery)
         keep_package(file, item.envelope)
@@ -270,7 +270,46 @@ def _file(client: HubClient, delivery: Delivery) -> Path:
 
 
 async def _opened(client: HubClient, delivery_id: str) -> Delivery:
-    return client.open(await client.delivery(delivery_id))
+    return client.open(await _fetched(client, delivery_id))
+
+
+async def _fetched(client: HubClient, delivery_id: str) -> InboxItem:
+    """Fetch one; of one that does not stand any more, say that instead of "not found"."""
+    try:
+        return await client.delivery(delivery_id)
+    except ProblemAnswer as refused:
+        if refused.status != 404:
+            raise
+        try:
+            found = await client.standing(delivery_id)
+        except ProblemAnswer:
+            raise refused from None
+        if found["stands"]:
+            raise
+        raise ProblemAnswer(404, {**refused.body, "detail": _gone(found)}) from None
+
+
+def _gone(found: dict[str, Any]) -> str:
+    """Say since when it does not stand, and what is asked."""
+    if found["takenBackAt"] is None:
+        return (
+            "It is not shown now: do not act on it. The hub is deciding whether your agency may "
+            "still see it."
+        )
+    what, by = (
+        ("Replaced by a correction", "correction")
+        if found["replaced"]
+        else ("Taken back", "withdrawal")
+    )
+    where = (
+        f"The {by} says what is asked: hubctl inbox show {found['saidBy']}"
+        if found["saidBy"]
+        else f"The {by} has not come yet; it will say what is asked."
+    )
+    return (
+        f"{what}, {when(found['takenBackAt'])}: do not act on it, and contact nobody because of "
+        f"it. Stop using it, and delete it unless a duty makes you keep it. {where}"
+    )
 
 
 def _row(client: HubClient, item: InboxItem) -> dict[str, Any]:
