@@ -1,5 +1,7 @@
-"""Personal data at rest: fields sealed under one subject's key and bound to their place; destroying
-the key erases them all."""
+"""Seals personal data at rest: fields under one subject's key, bound to their place.
+
+Destroying the key erases them all.
+"""
 
 import hmac
 import json
@@ -78,8 +80,8 @@ class Place:
 def seal_field(dek: bytes, place: Place, version: int, plaintext: bytes) -> bytes:
     """Seal a field by AES-256-GCM, bound to table, column, row, subject and version.
 
-    Returns `0x01 | key version u16 | nonce 12 | ciphertext | tag 16`. Nonces are random: at most
-    2^32 fields under one key (NIST SP 800-38D section 8.3), out of reach for one person.
+    Returns `0x01 | key version u16 | nonce 12 | ciphertext | tag 16`. Nonces are random, so one key
+    seals at most 2^32 fields (NIST SP 800-38D section 8.3). One person never has as many.
     """
     nonce = secrets.token_bytes(_NONCE)
     sealed = AESGCM(dek).encrypt(nonce, plaintext, place.bound(version))
@@ -107,9 +109,9 @@ def field_version(blob: bytes) -> int:
 def blind_index(key: bytes, label: str, value: str) -> bytes:
     """16 bytes equal for equal values: HMAC-SHA-256 of the NFKC, case-folded, trimmed one.
 
-    Leaks equality and frequency, and whoever holds the key can try all phone numbers: one label per
-    column, only columns a workflow needs, and the row's index goes when its subject is erased.
-    Phone numbers come in E.164.
+    It leaks equality and frequency, and whoever holds the key can try all phone numbers. So each
+    column has a label of its own, and only columns that a workflow needs have an index. The row's
+    index goes when its subject is erased. Phone numbers come in E.164.
     """
     normal = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).casefold()).strip()
     return hmac.digest(key, label.encode() + b"\0" + normal.encode(), "sha256")[:16]
@@ -219,7 +221,7 @@ def subject_key_table(metadata: MetaData) -> Table:
 class SubjectKeys:
     """The subjects' keys of one service, on the caller's connection and transaction.
 
-    Each answer is read from the table, so a key destroyed by any process is gone for all; memory
+    Each answer is read from the table, so a key destroyed by any process is gone for all. Memory
     only saves the unwrapping.
     """
 

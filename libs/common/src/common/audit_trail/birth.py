@@ -20,8 +20,8 @@ async def demand_same_database(
 ) -> None:
     """Check that the database is sound, and the one that this keyring was used with.
 
-    A keyring without a mark knows none: if the database is empty, `trace` says what else shows
-    that it was used. Changes nothing.
+    A keyring without a mark knows none. Beside an empty database `trace` says what else shows that
+    it was used. Changes nothing.
 
     Raises StartRefused, and what `trace` raises.
     """

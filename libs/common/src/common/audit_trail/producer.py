@@ -1,5 +1,7 @@
-"""A process's place among the producers: an opaque code, leased for as long as it lives, and an
-epoch for every restore."""
+"""Gives a process its place among the producers.
+
+An opaque code is leased for as long as it lives, and each restore begins an epoch.
+"""
 
 from collections.abc import Sequence
 
@@ -16,8 +18,8 @@ async def lease(database: Database, clock: Clock) -> tuple[str, ProcessLock]:
 
     Raises DatabaseUnavailable.
 
-    If the lock were lost with its connection, two processes on one code would still number without
-    a gap: the row is locked for every group commit.
+    If the lock is lost with its connection, two processes may have one code. They still number
+    without a gap, for every group commit locks the row.
     """
     for src in await database.read(_producers):
         lock = database.lock(_lock_name(src))

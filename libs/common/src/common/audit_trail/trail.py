@@ -1,5 +1,7 @@
-"""The audit trail of one service: what happened is durable with what caused it, numbered without a
-gap, and on its way to the log."""
+"""Keeps the audit trail of one service.
+
+What happened is durable with what caused it, numbered without a gap, and on its way to the log.
+"""
 
 import asyncio
 import logging
@@ -133,9 +135,10 @@ class AuditTrail:
     def record(self, unit: Unit, entry: AuditEntry) -> RecordRef:
         """Write down what happened; durable with the unit's commit, never without it.
 
-        An entry about more than 64 people becomes several records; the first is answered. Raises
-        RecordRefused for a code that is not one: the work then fails with it, because what cannot
-        be logged must not be done.
+        An entry about more than 64 people becomes several records; the first is answered.
+
+        Raises RecordRefused for a code that is not one. The work fails with it: what cannot be
+        logged must not be done.
         """
         written = list(self._writer.write(entry, self._clock.micros()))
         for each in written:
@@ -196,7 +199,9 @@ class AuditTrail:
     async def unseal(self, record_id: UUID, part: Part, sealed: bytes) -> dict[str, object]:
         """Open a sealed part of a record of ours.
 
-        The caller has recorded the act first. Raises PartDestroyed, PartRefused.
+        The caller has recorded the act first.
+
+        Raises PartDestroyed, PartRefused.
         """
         return await self._database.read(
             partial(
@@ -375,8 +380,8 @@ class AuditTrail:
     def sweep(self, unit: Unit) -> None:
         """Forget what has done its duty here, in outbox and inbox; a little at a time.
 
-        30 days are longer than any topic keeps an event and than any service key lives to open one;
-        90 days leave time to fetch a proof here that the log still gives afterwards.
+        30 days are longer than any topic keeps an event, and than any service key lives to open
+        one. For 90 days a proof can be fetched here; the log gives it afterwards.
         """
         now = self._clock.now()
         self._outbox.forget(unit, before=now - _SETTLED_FOR)

@@ -41,7 +41,9 @@ class FileKeyring:
     ) -> None:
         """Open or create the folder.
 
-        Takes about 0.1 s of one CPU and 64 MiB. Raises KeyringLocked.
+        Takes about 0.1 s of one CPU and 64 MiB.
+
+        Raises KeyringLocked.
         """
         if passphrase is None and not open_allowed:
             raise KeyringLocked(

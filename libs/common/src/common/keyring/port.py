@@ -20,9 +20,9 @@ class KeyAbsent(KeyError):
 class Keyring(Protocol):
     """Keys of one service.
 
-    Obligations: what `wrap`, `secret` and `put_*` answered survives a crash the moment they return;
-    two processes on one keyring that ask for the same new secret get the same one; nothing of a key
-    appears in an error, a log or a repr; what `destroy_*` removed cannot be had back from the
+    Obligations: what `wrap`, `secret` and `put_*` answered survives a crash the moment they return.
+    Two processes on one keyring that ask for the same new secret get the same one. Nothing of a key
+    appears in an error, a log or a repr. What `destroy_*` removed cannot be had back from the
     keyring. Calls may block for a disk or a network round trip.
     """
 
@@ -81,6 +81,8 @@ class Keyring(Protocol):
     def destroy_opening_key(self, name: str, kid: str) -> None:
         """Destroy an opening key.
 
-        What was sealed only to it is unreadable from now on. Raises KeyAbsent.
+        What was sealed only to it is unreadable from now on.
+
+        Raises KeyAbsent.
         """
         ...
