@@ -50,9 +50,9 @@ class SavedReceipt(Event):
 
     `receipt` is a compact JWS by the agency's signing key.
 
-    Its claims are ``iss`` (agency), ``typ`` header ``hub-saved-receipt+jws``, ``dl`` (delivery id),
-    ``ed`` (base64url SHA-256 of the envelope as delivered), ``savedAt`` (RFC 3339), ``system``,
-    ``jti``. The same receipt may be posted to the API.
+    Its ``typ`` header is ``hub-saved-receipt+jws``. Its claims are ``iss`` (agency), ``dl``
+    (delivery id), ``savedAt`` (RFC 3339), ``system`` and ``jti``. ``ed`` is the base64url SHA-256
+    of the envelope as delivered. The same receipt may be posted to the API.
     """
 
     TYPE: ClassVar[str] = "hub.saved-receipt"

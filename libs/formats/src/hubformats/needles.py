@@ -1,5 +1,7 @@
-"""Looks for many short runs of letters in a text at once, in a number of steps that grows with the
-length of the text alone, whatever is looked for."""
+"""Looks for many short runs of letters in a text at once.
+
+The number of steps grows with the length of the text alone, whatever is looked for.
+"""
 
 import re
 from bisect import bisect_right
@@ -21,8 +23,8 @@ _WORD: Final = re.compile(r"[^\W_]+")
 class Needles:
     """What to look for: small letters and digits without spaces.
 
-    `anywhere` may begin inside a word (“OldLarkspurWynd”), `whole` only at the start of a word and
-    end at the end of one, and `capital` besides only with a capital letter: “Eye”, not “eye”.
+    `anywhere` may begin inside a word (“OldLarkspurWynd”). `whole` begins at the start of a word
+    and ends at the end of one. `capital` begins with a capital letter besides: “Eye”, not “eye”.
     """
 
     def __init__(

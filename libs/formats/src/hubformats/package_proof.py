@@ -60,10 +60,13 @@ class Verdict:
 def verify_package(package: DisclosurePackage, *, me: str, log: Verifier) -> Verdict:
     """Run the recipient's checks of design section 8, step 5.
 
-    The envelope's signature was checked when it was opened. 1 content and record are canonical;
-    2 both name this delivery and me, nobody else; 3 the record commits to exactly this content
-    (`dc`); 4 leaf or promise commits to exactly this record (`h`); 5 the leaf is in the tree the
-    log signed.
+    The envelope's signature was checked when it was opened. The checks:
+    1. Content and record are canonical.
+    2. Both name this delivery and me, nobody else.
+    3. The record commits to exactly this content (`dc`).
+    4. Leaf or promise commits to exactly this record (`h`).
+    5. The leaf is in the tree the log signed.
+
     Raises PackageRefused.
     """
     content, record = _parts(package)

@@ -1,5 +1,8 @@
-"""Codes that stand for a place: postcodes and their halves, coordinates, grid references, plus
-codes, what3words, property numbers and links to maps."""
+"""Finds codes that stand for a place.
+
+They are postcodes and their halves, coordinates, grid references, plus codes, what3words, property
+numbers and links to maps.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -187,8 +190,8 @@ def _halves(reading: Reading, areas: frozenset[str]) -> Iterator[Span]:
 def _stands_alone(found: re.Match[str], before: str) -> bool:
     """Whether the first half of a postcode is one by itself.
 
-    One letter and a number are also a motorway, a section of an Act, or a company: they need a
-    word such as “in” before them, or the letter that ends central districts.
+    One letter and a number are also a motorway, a section of an Act, or a company. They need a word
+    such as “in” before them, or the letter that ends central districts.
     """
     area, rest = found[1], found[2]
     if len(area) == 2:

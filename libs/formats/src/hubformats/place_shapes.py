@@ -1,5 +1,7 @@
-"""Finds in a text what has the shape of a place, whether or not anybody knows the place: streets
-with and without their numbers, flats, and the codes of `place_codes`."""
+"""Finds in a text what has the shape of a place, whether or not anybody knows the place.
+
+That is streets with and without their numbers, flats, and the codes of `place_codes`.
+"""
 
 import re
 from collections.abc import Iterator, Sequence

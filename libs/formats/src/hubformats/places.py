@@ -173,7 +173,7 @@ CALLED: Final = (
 def is_area(text: str) -> bool:
     """Whether a text given as an area can be one.
 
-    It must name no number, no street and no part of a postcode: an address typed into the wrong
+    It must name no number, no street and no part of a postcode. An address typed into the wrong
     field must neither leave as an area nor be spared in texts.
     """
     words = words_of(text)

@@ -1,5 +1,6 @@
-"""Takes what would give a shielded place away out of texts that are otherwise permitted, such as a
-danger summary that must not wait.
+"""Takes what would give a shielded place away out of texts that are otherwise permitted.
+
+One such text is a danger summary, which must not wait.
 
 What it catches, and what no machine can, is in docs/threat-model.md.
 """
@@ -170,8 +171,8 @@ def _named(text: str) -> Iterator[str]:
 def _needles(text: str) -> Iterator[str]:
     """List what must not be read of a shielded value.
 
-    Every two neighbouring words, and single words that name a place: all of a longer value is
-    covered by its pairs.
+    Every two neighbouring words, and single words that name a place. Its pairs cover all of a
+    longer value.
     """
     for part in (text, *_PARTS.split(text)):
         words = words_of(part)
@@ -219,8 +220,8 @@ def _postcodes(text: str) -> Iterator[tuple[str, str, str]]:
 def _known(text: str, secret: Container[str] = ()) -> Iterator[str]:
     """How a known place reads: its postcode, and each part of two words or more.
 
-    Part of a `secret` in it is let through behind another house number alone: his 12 Larkspur Wynd
-    is known although she is at number 17.
+    Part of a `secret` in it is let through behind another house number alone. So his 12 Larkspur
+    Wynd is known although she is at number 17.
     """
     for postcode in _postcodes(text):
         yield from postcode[:2]
@@ -253,9 +254,9 @@ def _streets(text: str) -> Iterator[str]:
 def _called(text: str) -> Iterator[str]:
     """Other things people call a shielded place, each looked for as words of its own.
 
-    A house number without its street (“number 17”), and a school, practice or employer without or
-    with another word for what it is: “Fellgate school” for Fellgate Primary School, “Millbank” for
-    Millbank Surgery.
+    That is a house number without its street (“number 17”). It is also a school, practice or
+    employer, without or with another word for what it is. “Fellgate school” stands for Fellgate
+    Primary School, “Millbank” for Millbank Surgery.
     """
     for part in _PARTS.split(text):
         words = words_of(part)

@@ -1,5 +1,7 @@
-"""Takes the values of withheld fields out of texts: names, numbers, days, places and phrases, in
-the spellings people use for them."""
+"""Takes the values of withheld fields out of texts, in the spellings people use for them.
+
+They are names, numbers, days, places and phrases.
+"""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -1,5 +1,7 @@
-"""The audit record, frozen in two versions: the canonical statement behind one leaf of the log, its
-sealed parts, and the leaf itself."""
+"""Holds the audit record, frozen in two versions.
+
+It is the canonical statement behind one leaf of the log, with its sealed parts and the leaf itself.
+"""
 
 from hubformats.audit_record.commitments import (
     SALT_BYTES,

@@ -76,10 +76,10 @@ class AuditEntry:
 
     The audit trail turns it into a record; identifiers become handles or sealed parts.
 
-    `subjects` are the people it was about, `case_id` the case, `case_references` the references by
-    which agencies may later look for it, `deliveries` those that were shown together; none of the
-    four stands in the record. The short codes (`lawful_basis`, `purpose`, `clause` …) stand in it
-    as they are, so they must be codes, never text that somebody typed.
+    `subjects` are the people it was about, `case_id` the case. By `case_references` agencies may
+    later look for it; `deliveries` were shown together. None of the four stands in the record. The
+    short codes (`lawful_basis`, `purpose`, `clause` …) stand in it as they are. So they must be
+    codes, never text that somebody typed.
     """
 
     operation: Operation

@@ -58,8 +58,9 @@ def seal_part(keys: KeyWrap, record_id: UUID, part: Part, content: Mapping[str, 
 
     Blob: 0x01 ‖ nonce 12 ‖ AES-256-GCM(salt 32 ‖ canonical content).
 
-    The salt inside blinds the commitment. Raises RecordRefused past 32 KiB, CanonicalError for what
-    JSON cannot carry.
+    The salt inside blinds the commitment.
+
+    Raises RecordRefused past 32 KiB, CanonicalError for what JSON cannot carry.
     """
     plaintext = canonical(dict(content))
     if len(plaintext) > PART_LIMIT:

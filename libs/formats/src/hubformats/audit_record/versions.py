@@ -1,7 +1,7 @@
 """The two frozen versions of the record: which fields there are, and of what kind each is.
 
-A record must never hold a name, an address, a free text or any identifier that means the same in
-two entries.
+A record must never hold a name, an address or a free text. Nor may it hold an identifier that means
+the same in two entries.
 """
 
 import json
@@ -103,8 +103,8 @@ def write_record(fields: dict[str, Any]) -> bytes:
     """The canonical record of these fields, which `check_record` takes.
 
     Raises RecordRefused as it does, and CanonicalError for what JSON cannot carry. What was written
-    a moment ago is not parsed again: text, whole numbers, lists and truth, the only types allowed,
-    read back as they were written.
+    a moment ago is not parsed again. Text, whole numbers, lists and truth read back as they were
+    written, and no other type is allowed.
     """
     data = canonical(fields)
     _check_size(data)

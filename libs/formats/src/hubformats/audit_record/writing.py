@@ -1,5 +1,7 @@
-"""From what a use case says happened to the canonical record: identifiers become fresh handles,
-people and reasons become sealed parts."""
+"""Turns what a use case says happened into the canonical record.
+
+Identifiers become fresh handles; people and reasons become sealed parts.
+"""
 
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
