@@ -11,22 +11,7 @@ from tests.architecture import tree
 
 WORDS: Final = 20
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9`\"“(*])|(?<=:)\s+(?=[A-Z])")
-_UNSWEPT: Final = (
-    "libs/common/src/common/audit_trail",
-    "libs/common/src/common/keyring",
-    "libs/common/src/common/sealed.py",
-    "libs/formats/src/hubformats/agency_events.py",
-    "libs/formats/src/hubformats/audit_record",
-    "libs/formats/src/hubformats/needles.py",
-    "libs/formats/src/hubformats/package_proof.py",
-    "libs/formats/src/hubformats/place",
-    "libs/formats/src/hubformats/shield.py",
-    "libs/formats/src/hubformats/withheld_values.py",
-    "services/referral/src/referral/cases",
-    "services/referral/src/referral/intake",
-    "services/referral/src/referral/vetoes",
-    "services/sharing",
-)
+_UNSWEPT: Final = ("services/sharing",)
 """Written before this was measured, and still to be gone through; nothing is added here."""
 
 

@@ -18,7 +18,7 @@ class Cases(Protocol):
     """Cases inside one transaction.
 
     Obligations: what is about a person is sealed under that person's key before it reaches the
-    database; nothing of a case opens without an `AuthorisedCase`, and then only what its relation
+    database. Nothing of a case opens without an `AuthorisedCase`, and then only what its relation
     allows.
     """
 
@@ -30,14 +30,16 @@ class Cases(Protocol):
         ...
 
     def authorised(self, granted: Granted, case_id: UUID) -> AuthorisedCase | None:
-        """Look for the caller's relation to the case; no case and no relation are one answer, with
-        the same work done.
+        """Look for the caller's relation to the case.
+
+        No case and no relation are one answer, with the same work done.
         """
         ...
 
     def of_referral(self, granted: Granted, referral_id: UUID) -> AuthorisedCase | None:
-        """Look the case of any agency's referral up for a privacy officer; for others there is
-        none, and for an officer whose agency is barred from it.
+        """Look the case of any agency's referral up for a privacy officer.
+
+        For others there is none, nor for an officer whose agency is barred from it.
         """
         ...
 

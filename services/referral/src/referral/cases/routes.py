@@ -131,8 +131,8 @@ async def check_release(body: ReleaseCheckIn, granted: Check, store: StoreDep) -
 async def check_releases(
     body: ReleaseChecksIn, granted: Check, store: StoreDep
 ) -> ReleaseChecksOut:
-    """Answers sharing alone, for all cases on a page of an inbox: each one's version and vetoes,
-    read at this moment. No personal data.
+    """Answers sharing alone, for all cases on a page of an inbox. It gives each one's version and
+    vetoes, read at this moment. No personal data.
     """
     found = await store.write(lambda tx: use_cases.check_releases(tx, granted, body.case_ids))
     return ReleaseChecksOut(cases=tuple(map(release_check_out, found)))

@@ -44,8 +44,10 @@ class ReferralOut(ApiModel):
 
 
 class OutcomeOut(ApiModel):
-    """What became of one recipient: decided, released (with its proof), saved by the recipient,
-    withdrawn (taken back), or blocked and looked at.
+    """What became of one recipient.
+
+    It is decided, released (with its proof), saved by the recipient, withdrawn (taken back), or
+    blocked and looked at.
     """
 
     recipient: str

@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Refused(Protocol):
     """Open alarms inside one transaction.
 
-    Obligations: nothing of what was sent is kept; none is dropped, however many there are; another
+    Obligations: nothing of what was sent is kept. None is dropped, however many there are. Another
     agency's are as if they did not exist, with the same work done.
     """
 

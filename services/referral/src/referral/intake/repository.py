@@ -62,8 +62,8 @@ class SqlRefused:
         """Keep one row per intake: a machine that keeps trying the same thing raises one alarm,
         from its first try.
 
-        Rows are as small as the audit entry of the same refusal, and nothing may be dropped, so
-        there is no most; each ends when it is corrected or acknowledged.
+        Rows are as small as the audit entry of the same refusal, and nothing may be dropped. So
+        there is no most. Each ends when it is corrected or acknowledged.
         """
         reference = self._reference_mark(agency, marks.external_reference)
         known = {"sender": agency, "key": marks.key_mark, "reference": reference}

@@ -45,8 +45,8 @@ class Liftings(Protocol):
     def waiting(self, granted: Granted, now: datetime, limit: int) -> tuple[UUID, ...]:
         """List what waits for a second person, oldest first, by id.
 
-        A privacy officer sees all, anybody else those that their own agency asked for, on cases
-        from which it is not barred.
+        A privacy officer sees all. Anybody else sees those that their own agency asked for, on
+        cases from which it is not barred.
         """
         ...
 

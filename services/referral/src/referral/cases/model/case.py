@@ -206,9 +206,9 @@ class Case:
     def complete_with(self, full: "Case") -> "Case":
         """Complete this case, known by an urgent form, with a full form taken in as `full`.
 
-        Danger, place and call back stay facts of the case, so that whoever may know them hears
-        them, and a shielded place is still taken out of texts. Markings stay. A form without an
-        assessment does not take the urgent level away.
+        Danger, place and call back stay facts of the case. So whoever may know them hears them, and
+        a shielded place is still taken out of texts. Markings stay. A form without an assessment
+        does not take the urgent level away.
 
         Raises WrongStage if the case was completed before.
         """
@@ -313,7 +313,7 @@ def _said(facts: Iterable[Fact]) -> set[tuple[str, str, str]]:
 def _kept(markings: Iterable[Marking]) -> Iterable[Marking]:
     """Keep every marking; a form that does not mention a shield never lifts it.
 
-    The people of the urgent form are not those of the full one, so a shield now protects everybody
+    The people of the urgent form are not those of the full one. So a shield now protects everybody
     but the person causing harm (design section 13, rule 1).
     """
     for marking in markings:

@@ -144,8 +144,9 @@ class Outcome:
         return self
 
     def _unproven(self, news: "Outcome") -> Proof | None:
-        """Keep what a newer version must not take from the referrer: there is no proof of what left
-        under an older one.
+        """Keep what a newer version must not take from the referrer.
+
+        There is no proof of what left under an older one.
         """
         passed = self.version < news.version and self.proof in _UNKEPT
         if passed and self.earlier_promise is not Proof.BROKEN:

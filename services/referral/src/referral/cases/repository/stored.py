@@ -1,5 +1,6 @@
-"""How a case is written down before it is sealed, and read again: its own form, under names of its
-own, so that a change of the published event leaves what is stored alone.
+"""Writes a case down before it is sealed, and reads it again.
+
+It has a form and names of its own, so that a change of the published event leaves it alone.
 
 The form's number goes up with each change that an older hub must not pass over; older forms stay
 readable (`older`). `setters` is left out where empty, and may be passed over.

@@ -1,5 +1,6 @@
-"""Dates of what has happened. One in the future is a slip of the keyboard; it would vouch for a
-contact, or make a child of an adult."""
+"""Dates of what has happened. One in the future is a slip of the keyboard. It would vouch for a
+contact, or make a child of an adult.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta

@@ -1,5 +1,7 @@
-"""What each field of the referral forms asks for, in the words that a partner's developer reads in
-the OpenAPI document."""
+"""Says what each field of the referral forms asks for.
+
+A partner's developer reads these words in the OpenAPI document.
+"""
 
 from collections.abc import Mapping
 from typing import Final

@@ -53,10 +53,11 @@ def facts_of(
 
     `subjects` maps a person's ref to the subject id.
 
-    Under which category can depend on what was typed: an area that the rules do not list, or a
-    means of contact at a place, is an address; a member of the household whose ref is among the
-    `minors` is a child who lives with the abuse. Raises Uncategorised if a filled field has no
-    category.
+    Under which category can depend on what was typed. An area that the rules do not list, or a
+    means of contact at a place, is an address. A member of the household whose ref is among the
+    `minors` is a child who lives with the abuse.
+
+    Raises Uncategorised if a filled field has no category.
     """
     victim = subjects["victim"] if isinstance(form, UrgentReferral) else _victim(form, subjects)
     return tuple(_walk(form, "", _Owner(victim, "victim"), _Filing(subjects, rules, minors)))

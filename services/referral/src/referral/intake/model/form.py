@@ -122,7 +122,7 @@ class Name(Form):
 class Address(Form):
     """Where a person lives or stays. A shielded address leaves to nobody; at most its area code.
 
-    An area code is one of the area's listed ones (`GET /v1/code-lists`); anything else there is
+    An area code is one of the area's listed ones (`GET /v1/code-lists`). Anything else there is
     taken in as part of the address.
     """
 

@@ -8,8 +8,9 @@ _POSTCODE = re.compile(r"^([A-Z]{1,2}\d[A-Z\d]?) ?(\d[A-Z]{2})$|^GIR ?0AA$", re.
 
 
 def is_nhs_number(digits: str) -> bool:
-    """Whether ten digits carry the modulus-11 check digit of an NHS number (weights 10 to 2; a
-    check of 10 is never issued).
+    """Tell whether ten digits carry the check digit of an NHS number.
+
+    It is modulus 11 with weights 10 to 2; a check of 10 is never issued.
     """
     if len(digits) != 10 or not digits.isascii() or not digits.isdigit():
         return False

@@ -99,7 +99,7 @@ def _shields(
 
     A shield belongs to an address (design section 13, rule 1). Where the form leaves another
     address open, each shield names its own by its path. Otherwise it covers every place of the
-    person, and so does one of an address that says nothing: what is meant stands elsewhere.
+    person. So does one of an address that says nothing: what is meant stands elsewhere.
     """
     told = [
         (ids[person.ref], f"people.{number}.addresses.{place}", address)

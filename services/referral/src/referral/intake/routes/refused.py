@@ -36,7 +36,7 @@ async def read_refused_intakes(
     what they held.
 
     Each stands until a referral with the same `externalReference` or Idempotency-Key is accepted,
-    or your desk acknowledges it; none falls off the list, however many there are.
+    or your desk acknowledges it. None falls off the list, however many there are.
     """
     after = _place(cursors.read(_LIST, cursor, granted))
     found = await store.write(lambda tx: use_cases.refused_intakes(tx, granted, after, limit))

@@ -123,7 +123,7 @@ async def submit_referral(
     The urgent one (`form: urgent`) has four answers: name, place, danger, call back.
 
     Repeating the request with the same Idempotency-Key gives the same answer and stores nothing
-    twice; the repeat, like a dry run, is in the audit log before its answer leaves. Sharing decides
+    twice. The repeat, like a dry run, is in the audit log before its answer leaves. Sharing decides
     and delivers within moments; read the referral again, or wait for feedback, to see what became
     of it.
     """

@@ -47,8 +47,9 @@ def ask_lifting(
 ) -> Lifting:
     """Ask to lift a veto, which stays until a second person has confirmed.
 
-    A privacy officer asks where the sender cannot, above all where it is barred itself; one whose
+    A privacy officer asks where the sender cannot, above all where it is barred itself. One whose
     own agency sent the case asks as its sender.
+
     Raises CaseNotFound, VetoNotFound, NotEntitled, AlreadyAsked, ReasonUnknown.
     """
     proof = case_of(tx, granted, case)
@@ -156,8 +157,10 @@ def settle_lifting(
 ) -> tuple[Lifting, int]:
     """Confirm a lifting, which publishes the case's next version, or refuse it.
 
-    Returns the lifting and the case's version. Raises LiftingNotFound, LiftingOver, NotEntitled,
-    SecondPersonNeeded, ReasonUnknown, VersionMoved.
+    Returns the lifting and the case's version.
+
+    Raises LiftingNotFound, LiftingOver, NotEntitled, SecondPersonNeeded, ReasonUnknown,
+    VersionMoved.
     """
     proof, lifting = _related(tx, granted, lifting_id)
     if not _may_settle(proof, lifting):
