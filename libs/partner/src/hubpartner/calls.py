@@ -12,6 +12,7 @@ from hubformats.ids import uuid7
 from hubpartner.answers import CallFailed, ProblemAnswer, problem_of
 from hubpartner.tokens import TokenSource
 
+_READY_SECONDS: Final = 5.0
 _TRIES: Final = 4
 _PAUSE_SECONDS: Final = 0.1
 _MOST_SECONDS: Final = 30.0
@@ -65,6 +66,18 @@ class Service:
             with attempt:
                 return await self._once(call, headers)
         raise CallFailed("unreachable")
+
+    async def readiness(self) -> dict[str, Any]:
+        """Say what the service says of itself, ready or not; it needs no token.
+
+        Raises CallFailed if no service answers.
+        """
+        try:
+            answer = await self._http.get(self._url + "/readyz", timeout=_READY_SECONDS)
+            told: dict[str, Any] = answer.json()
+        except (httpx2.HTTPError, ValueError) as error:
+            raise CallFailed(type(error).__name__) from None
+        return told
 
     async def _once(self, call: Call, headers: Mapping[str, str]) -> dict[str, Any]:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from hubformats.ids import opaque
+from hubpartner.answers import CallFailed
 from hubpartner.calls import Call, Service
 
 ServiceName = Literal["referral", "sharing", "audit", "identity", "portal"]
@@ -24,6 +25,17 @@ class OperatorCalls:
         await self._services[service].send(
             Call("POST", f"/v1/operator/{turn}", scope="agency.manage", json={})
         )
+
+    async def readiness(self, service: ServiceName) -> Mapping[str, bool] | None:
+        """Say which checks of a service pass; None if it does not answer.
+
+        Raises nothing.
+        """
+        try:
+            checks: Mapping[str, bool] = (await self._services[service].readiness())["checks"]
+        except (CallFailed, KeyError):
+            return None
+        return checks
 
     async def quarantine(
         self, service: ServiceName, *, topic: str | None = None, reason: str | None = None

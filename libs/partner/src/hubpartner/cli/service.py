@@ -1,7 +1,7 @@
 """hubctl service: an operator holds one service's work or lets it go on, and replays what it set
 aside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, get_args
 
 import click
@@ -9,12 +9,24 @@ import click
 from hubformats.set_aside import why as reason_in_words
 from hubformats.wording import HOLDS
 from hubpartner.cli.session import json_done, json_option, say, say_done, say_json, when, with_hub
+from hubpartner.client import HubClient
 from hubpartner.operating import ServiceName
 
 WHY: Final = ("forged", "unreadable", "sent-anew", "obsolete", "exercise")
 """Why something set aside is let go of."""
 
 _STATES: Final = {"awaiting_receipt": "waiting", "proven": "waiting", "blocked": "held back"}
+_NOT_RUNNING: Final = (
+    "if it refused to start, the last line on its standard error names what to restore "
+    "(docs/starting.md)"
+)
+_FAILED: Final = {
+    "running": "is paused",
+    "started": "is starting",
+    "log": "the log has stopped itself: read-only until somebody has looked (docs/starting.md)",
+    "audit": "waits for the audit log",
+    "directory": "waits for news from identity, and denies everything until then",
+}
 _name = click.argument("name", type=click.Choice(get_args(ServiceName)))
 _reason = click.option("--reason", help="Only set aside for this reason, such as agency-suspended")
 _digests = click.argument("digests", nargs=-1)
@@ -23,6 +35,35 @@ _digests = click.argument("digests", nargs=-1)
 @click.group("service", no_args_is_help=True)
 def app() -> None:
     """Operator: hold a service, let it go on, replay what it set aside."""
+
+
+@app.command()
+@json_option
+@click.pass_context
+def state(context: click.Context, as_json: bool) -> None:
+    """Say of every service whether it works, is paused, waits for something, or does not run.
+
+    Ends with status 3 unless all of them work.
+    """
+
+    async def ask(client: HubClient) -> dict[str, Mapping[str, bool] | None]:
+        return {name: await client.readiness(name) for name in get_args(ServiceName)}
+
+    found = with_hub(context, ask)
+    if as_json:
+        say_json(found)
+    else:
+        for name, checks in found.items():
+            say(f"{name:<9} {_standing(checks)}")
+    if not all(checks is not None and all(checks.values()) for checks in found.values()):
+        context.exit(3)
+
+
+def _standing(checks: Mapping[str, bool] | None) -> str:
+    if checks is None:
+        return f"does not run: {_NOT_RUNNING}"
+    failed = [name for name, passes in checks.items() if not passes]
+    return "; ".join(_FAILED.get(name, name) for name in failed) or "works"
 
 
 @app.command()
