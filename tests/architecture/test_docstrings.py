@@ -11,7 +11,22 @@ from tests.architecture import tree
 
 WORDS: Final = 20
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9`\"“(*])|(?<=:)\s+(?=[A-Z])")
-_UNSWEPT: Final = ("services/sharing",)
+_UNSWEPT: Final = tuple(
+    f"services/sharing/src/sharing/{room}"
+    for room in (
+        "agreements/repository.py",
+        "cases",
+        "decisions/model.py",
+        "decisions/use_cases",
+        "decisions/worker.py",
+        "disclosures/model",
+        "disclosures/ports.py",
+        "disclosures/repository",
+        "disclosures/use_cases/withdrawing.py",
+        "inbox",
+        "tables.py",
+    )
+)
 """Written before this was measured, and still to be gone through; nothing is added here."""
 
 

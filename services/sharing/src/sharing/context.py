@@ -40,7 +40,7 @@ class Context:
         """The id under which the log names a decision to one recipient, made of a secret.
 
         UUID version 8 (RFC 9562 section 5.8). Two recipients who compare theirs cannot see that it
-        was one decision; whoever holds the secret can say which records it made.
+        was one decision. Whoever holds the secret can say which records it made.
         """
         named = "\0".join(("decision", str(decision_id), recipient)).encode()
         raw = bytearray(hmac.digest(self.delivery_secret, named, "sha256")[:16])
@@ -71,7 +71,7 @@ class Record:
 class Writing(Protocol):
     """What every writing transaction can do.
 
-    Obligations: everything takes part in the caller's transaction and never commits; what is
+    Obligations: everything takes part in the caller's transaction and never commits. What is
     published or recorded leaves only if the transaction commits.
     """
 

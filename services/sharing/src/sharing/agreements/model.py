@@ -199,8 +199,8 @@ class Ruling:
 def child_present(snapshot: CaseSnapshot) -> bool:
     """Tell whether a child is on the case or was there.
 
-    That is a child, anybody else under 18 but the suspect, or a form that says children were there
-    without naming them.
+    That is a child, or anybody else under 18 but the suspect. It is also a form that says children
+    were there without naming them.
     """
     if any(
         s.role == "child" or (s.under_18 and s.role != "perpetrator") for s in snapshot.subjects

@@ -132,7 +132,9 @@ async def _blocked(parts: Parts, actor: Actor, wanted: Wanted) -> DecidedAgainOu
 async def _one(parts: Parts, work: Callable[[DecisionTx], Outcome]) -> Outcome | None:
     """Decide on one case in a transaction of its own: it must not keep the others.
 
-    None when it failed. Raises CaseNotFound.
+    None when it failed.
+
+    Raises CaseNotFound.
     """
     try:
         return await parts.store.write(work)

@@ -54,8 +54,9 @@ class PreviewOut(ApiModel):
 
 
 class DecideAgainIn(ApiModel):
-    """What to decide on again, named in exactly one way: blocked deliveries, a reason of blocking,
-    or a case by its referrer's reference.
+    """What to decide on again, named in exactly one way.
+
+    It is blocked deliveries, a reason of blocking, or a case by its referrer's reference.
     """
 
     delivery_ids: tuple[UUID, ...] = Field(default=(), max_length=100)

@@ -9,7 +9,7 @@ from sharing.delays.model import Delays
 class DelayViews(Protocol):
     """Counts on one snapshot that cannot write.
 
-    Obligation: counts for the caller's agency alone, and nothing that was reported for a third
+    Obligation: counts for the caller's agency alone. Nothing counts that was reported for a third
     party, who hears only that it arrived.
     """
 

@@ -19,7 +19,7 @@ class DelayedOut(ApiModel):
 class DelaysOut(ApiModel):
     """What may be told and has not left, because its entry in the audit log is not there yet.
 
-    That usually takes a second. While it lasts and somebody is in danger, ring; a coordinator or
+    That usually takes a second. While it lasts and somebody is in danger, ring. A coordinator or
     IDVA manager of the referring agency may release what waits.
     """
 

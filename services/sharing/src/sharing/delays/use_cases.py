@@ -12,8 +12,8 @@ from sharing.delays.ports import DelayView
 async def delays_of(store: Store[Any, DelayView], granted: Granted, actor: Actor) -> Delays:
     """Count what waits for its entry in the audit log, to the agency and of its referrals.
 
-    It is never refused for the age of the log's backlog: that the log does not answer is when
-    somebody must see this. A look that shows something is recorded before it is answered, in this
+    It is never refused for the age of the log's backlog. When the log does not answer, somebody
+    must see this. A look that shows something is recorded before it is answered. That is in this
     service's own database, which does not wait for the log.
     """
     found = await store.read(lambda view: view.delays.delays(granted))

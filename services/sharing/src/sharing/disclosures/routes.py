@@ -138,8 +138,8 @@ async def list_stuck(_granted: Watch, parts: PartsDep) -> StuckPage:
 async def list_unproven(
     granted: Authority, parts: PartsDep, delivery_id: OneDelivery = None
 ) -> UnprovenPage:
-    """For a person who may release in an emergency: what of the own agency's referrals waits for
-    its receipt, or left on a promise.
+    """For a person who may release in an emergency. It shows what of the own agency's referrals
+    waits for its receipt, or left on a promise.
 
     What waits first, of that what is urgent, then the newest. With `deliveryId` only that one,
     whether the list has room for it or not.

@@ -50,8 +50,10 @@ class StuckOut(ApiModel):
 
 
 class SkippedOut(ApiModel):
-    """How many cases an agency was told nothing of because it was suspended when they were decided;
-    restored, it is decided on again.
+    """How many cases an agency was told nothing of, because it was suspended when they were
+    decided.
+
+    Once it is restored they are decided on again.
     """
 
     recipient: str
@@ -68,8 +70,9 @@ class StuckPage(ApiModel):
 
 
 class UnprovenOut(ApiModel):
-    """A disclosure of your own referral without a proof: it waits for its receipt, or left on a
-    promise that is due.
+    """A disclosure of your own referral without a proof.
+
+    It waits for its receipt, or left on a promise that is due.
     """
 
     delivery_id: UUID

@@ -36,7 +36,7 @@ class SetAside:
 def note(tx: NoticeTx, found: SetAside) -> None:
     """Record that it was refused, and keep a notice that waits for that entry.
 
-    Runs in the transaction that sets the envelope aside: if we crash before the commit it comes
+    Runs in the transaction that sets the envelope aside. If we crash before the commit it comes
     again, and is set aside and told of once.
     """
     record = tx.record(

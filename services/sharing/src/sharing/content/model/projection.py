@@ -16,8 +16,8 @@ class SubjectCategory(NamedTuple):
 
     It is decided as one.
 
-    A tuple, because a decision looks these up some hundred times, and a dataclass makes its hash
-    and comparison in Python.
+    A tuple, because a decision looks these up some hundred times. A dataclass makes its hash and
+    comparison in Python.
     """
 
     category: str

@@ -56,7 +56,9 @@ class SnapshotReader:
 
     @cached_property
     def placed(self) -> tuple[tuple[Fact, SubjectCategory], ...]:
-        """Each fact with its category and subject. Raises CategoryUnknown for a fact of none.
+        """Each fact with its category and subject.
+
+        Raises CategoryUnknown for a fact of none.
 
         What a shield hides of a category of which it leaves something open stands apart.
         """
@@ -168,10 +170,12 @@ class SnapshotReader:
     ) -> dict[str, Any]:
         """Say what one delivery holds; its canonical bytes are the content C.
 
-        It holds nothing of what was withheld, not even that something was: no empty section, no gap
-        in a numbering, no other recipient, no snapshot version. Raises CategoryUnknown, and
-        ValueError when the projection names no clause or permits a shielded place, which no
-        decision may do.
+        It holds nothing of what was withheld, not even that something was. So it has no empty
+        section, no gap in a numbering, no other recipient and no snapshot version.
+
+        Raises CategoryUnknown.
+        Raises ValueError when the projection names no clause or permits a
+        shielded place, which no decision may do.
         """
         if not projection.clauses:
             raise ValueError("a disclosure needs a clause")

@@ -21,10 +21,10 @@ def safe_contact(
 
     Anything but a plain yes means: do not contact (design section 13, rule 2).
 
-    The number of a means of contact stands with its rule only when phone numbers are permitted too,
-    a postal address only when the address is. `safeUntil` is the last day on which "safe" holds:
-    who shows this later judges anew. Means that are not verified any longer are for the advocate
-    alone (rule 5).
+    The number of a means of contact stands with its rule only when phone numbers are permitted too.
+    A postal address stands only when the address is permitted. `safeUntil` is the last day on which
+    "safe" holds: who shows this later judges anew. Means that are not verified any longer are for
+    the advocate alone (rule 5).
     """
     rules: list[ShownFact] = []
     means: dict[str, list[ShownFact]] = {}

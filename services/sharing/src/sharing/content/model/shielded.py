@@ -1,7 +1,7 @@
 """Which facts of a snapshot an address shield hides.
 
-A shield belongs to an address: never to his known one, nor to the one they shared (design section
-13, rule 1).
+A shield belongs to an address. It is never on his known one, nor on the one they shared (design
+section 13, rule 1).
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,9 +23,9 @@ class Shielded:
     """Reads the shields of one snapshot.
 
     People on the protected side share roof, school run and GP. So a shield on one of them hides
-    what would give her address away: the schools, practices, work and zones of all, what happened
-    where, and every other address of theirs that nobody else is known to have. A shielded
-    perpetrator hides only his own places.
+    what would give her address away. That is the schools, practices, work and zones of all, and
+    what happened where. It is also every other address of theirs that nobody else is known to have.
+    A shielded perpetrator hides only his own places.
     """
 
     def __init__(self, snapshot: CaseSnapshot) -> None:

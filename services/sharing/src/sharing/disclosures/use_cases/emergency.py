@@ -76,9 +76,9 @@ def unproven_of(
 ) -> tuple[tuple[Unproven, ...], bool]:
     """List what of the agency's own referrals has no proof yet, or one of it by its id.
 
-    Also says whether there is more than is shown. For a person who may release in an emergency.
-    Who reported for a third party learns only that it arrived. Recorded, and never refused for the
-    age of the log's backlog: that it does not answer is when this is needed.
+    Also says whether there is more than is shown. For a person who may release in an emergency. Who
+    reported for a third party learns only that it arrived. Recorded, and never refused for the age
+    of the log's backlog. When the log does not answer, this is needed.
     """
     all_found = tx.disclosures.unproven(granted, UNPROVEN_SHOWN + 1, delivery_id)
     found = all_found[:UNPROVEN_SHOWN]

@@ -87,8 +87,8 @@ def _reason_against_again(
 ) -> Hold | None:
     """The same for content that this recipient has already.
 
-    A newer version is no reason; a veto on the recipient is, if what left was decided without it,
-    though a later decision took it into account.
+    A newer version is no reason. A veto on the recipient is one if what left was decided without
+    it. A later decision that took it into account changes nothing.
     """
     reason = reason_against(tx, context, disclosure, state)
     case = tx.cases.find(disclosure.case_id)

@@ -12,7 +12,9 @@ def disclosures_of(
 ) -> tuple[Disclosure, ...]:
     """List the disclosures of the agency's own referral, oldest first. Opens no facts.
 
-    Who reported for a third party learns only that it arrived. Raises CaseNotFound.
+    Who reported for a third party learns only that it arrived.
+
+    Raises CaseNotFound.
     """
     authorised = tx.cases.authorised_by_reference(granted, reference)
     if authorised is None:

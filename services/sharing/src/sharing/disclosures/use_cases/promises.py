@@ -84,7 +84,7 @@ def seal_again(
     """Send the same delivery in a new envelope to a recipient with a new key that has not saved it.
 
     See design section 8, step 3. It has been told this already, so a case that moved on does not
-    keep it from opening it; a veto on it that came since does. What left on a promise and still
+    keep it from opening it. A veto on it that came since does. What left on a promise and still
     waits for its proof leaves with the same promise again. If we crash before the commit nothing
     was sealed and the next round does it. False when nothing was sealed.
     """

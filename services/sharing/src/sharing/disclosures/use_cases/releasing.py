@@ -28,8 +28,9 @@ def receipt_came(
     """Keep the proof and let the release worker take over.
 
     True when a disclosure has exactly this record. Runs in the transaction that takes in the
-    receipt, so a receipt once confirmed is never forgotten. Raises Moved, and the receipt is taken
-    in again.
+    receipt, so a receipt once confirmed is never forgotten.
+
+    Raises Moved, and the receipt is taken in again.
     """
     found = tx.disclosures.by_record(record_id)
     if found is None:
@@ -43,7 +44,7 @@ def receipt_came(
 def receipt_refused(tx: ReleaseTx, context: ReleaseContext, record_id: UUID) -> None:
     """Stop what waits for a record that the log could not take; a person is told.
 
-    What left on a promise cannot be called back: then the promise is broken, and no list may call
+    What left on a promise cannot be called back. The promise is broken then, and no list may call
     it promised any more.
     """
     found = tx.disclosures.by_record(record_id)

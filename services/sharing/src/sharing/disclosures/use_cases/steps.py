@@ -46,7 +46,9 @@ class ReleaseContext(Context):
 def block(tx: ReleaseTx, context: Context, disclosure: Disclosure, reason: Hold) -> None:
     """Stop it until a person acts; recorded, told to referral, alarmed.
 
-    Does nothing to one that cannot be blocked any more. Raises Moved.
+    Does nothing to one that cannot be blocked any more.
+
+    Raises Moved.
     """
     if not disclosure.can(Step.BLOCK):
         return
