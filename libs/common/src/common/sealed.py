@@ -1,7 +1,4 @@
-"""Seals personal data at rest: fields under one subject's key, bound to their place.
-
-Destroying the key erases them all.
-"""
+"""Seals fields of personal data under one key for each subject; destroying it erases them all."""
 
 import hmac
 import json
@@ -159,8 +156,8 @@ class RowSeal:
     A whole row put back as it once was passes. Every refusal is handed to `met` before it is
     raised.
 
-    Empty columns are left out, so that a column added later, empty in the rows that are there,
-    leaves their seals alone. Older seals counted them: `later` names those added meanwhile.
+    Empty columns are left out. So a column added later, empty in the rows that are there, leaves
+    their seals alone. Older seals counted them: `later` names those added meanwhile.
     """
 
     def __init__(

@@ -83,7 +83,7 @@ def set_must_not_disclose(
     """Forbid disclosure of a case, or one category of it, to an agency or to all.
 
     A new version of the case is published at once. Returns the marking and that version. One that
-    says the same and is in force already is answered with itself, and nothing is published: two of
+    says the same and is in force already is answered with itself, and nothing is published. Two of
     them would need two liftings. Cases from before may hold two; each stands until it is lifted.
 
     Raises AgencyUnknown, CaseNotFound, VersionMoved.

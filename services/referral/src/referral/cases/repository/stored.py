@@ -1,9 +1,7 @@
-"""Writes a case down before it is sealed, and reads it again.
+"""Writes a case down before it is sealed, and reads it again, in a form and names of its own.
 
-It has a form and names of its own, so that a change of the published event leaves it alone.
-
-The form's number goes up with each change that an older hub must not pass over; older forms stay
-readable (`older`). `setters` is left out where empty, and may be passed over.
+A change of the published event leaves it alone. The form's number goes up with each change that an
+older hub must not pass over: not for `setters`, left out where empty. `older` reads older forms.
 """
 
 import json
