@@ -11,8 +11,9 @@ import pytest
 import pytest_asyncio
 
 from tests.support.inner_hub import POLICE, InnerHub, inner_hub
-from tests.support.portal_harness import PortalHarness, portal_harness
-from tests.support.portal_packages import DELIVERY, envelope, package
+from tests.support.portal_harness import PortalHarness
+from tests.support.portal_packages import DELIVERY
+from tests.unit.portal.test_vetoes import ASKING, CASE, JESS, LOOKING, OWEN, SETTLING, TOM, at
 
 MARK: Final = b"Zq7-echo-me"
 EXTREMES: Final[tuple[bytes, ...]] = (
@@ -32,7 +33,7 @@ EXTREMES: Final[tuple[bytes, ...]] = (
 )
 """Empty, 8 KiB, control characters, invalid UTF-8, direction marks, huge numbers, markup."""
 
-ADVOCATE: Final[dict[str, Any]] = {}
+ADVOCATE: Final[dict[str, Any]] = {"scope": "disclosure.read disclosure.acknowledge"}
 COORDINATOR: Final[dict[str, Any]] = {
     "agency": "northmoor-police",
     "roles": ("marac_coordinator",),
@@ -60,6 +61,14 @@ def forms() -> Iterator[tuple[dict[str, Any], str, str, tuple[str, ...]]]:
             *("operation", "since", "until", "from", "to"),
         ),
     )
+    yield ADVOCATE, "POST", f"/deliveries/{DELIVERY}/answer", ("csrf", "answer", "duty")
+    yield TOM, "POST", CASE, ("csrf", "answer", "agency", "reason")
+    yield JESS, "POST", ASKING, ("csrf", "answer", "reason")
+    yield OWEN, "POST", SETTLING, ("csrf", "answer", "reason")
+    yield OWEN, "POST", LOOKING, ("csrf", "answer", "reason")
+    yield OWEN, "POST", f"{LOOKING}/owner", NEVER_ASKED
+    yield OWEN, "POST", "/sign-in/again", ("csrf", "action", "place", "kept.reason")
+    yield OWEN, "GET", "/second-looks", ("closed",)
     yield ADVOCATE, "GET", "/work", ("still",)
     yield ADVOCATE, "GET", "/sign-in/callback", ("code", "state", "iss", "error")
 
@@ -77,7 +86,8 @@ async def sent(harness: PortalHarness, method: str, path: str, body: bytes) -> h
 
 def bodies(csrf: str, names: tuple[str, ...], field: str) -> Iterator[bytes]:
     """The form with each extreme in one field, the field twice, and the field alone."""
-    good = dict.fromkeys(names, b"yes") | ({"csrf": csrf.encode()} if "csrf" in names else {})
+    own = {"csrf": csrf.encode(), "action": b"confirm_lifting", "place": SETTLING.encode()}
+    good = {name: own.get(name, b"yes") for name in names}
     for extreme in EXTREMES:
         for encoded in (quote_from_bytes(extreme), "%" + quote_from_bytes(extreme)):
             others = [f"{name}={quote_from_bytes(v)}" for name, v in good.items() if name != field]
@@ -94,7 +104,7 @@ def bodies(csrf: str, names: tuple[str, ...], field: str) -> Iterator[bytes]:
 async def test_no_field_of_a_form_ends_in_a_500_or_comes_back_raw(
     tmp_path: Path, who: dict[str, Any], method: str, path: str, names: tuple[str, ...]
 ) -> None:
-    async with portal_harness(envelope(package()), tmp_path, **who) as harness:
+    async with at(tmp_path, who) as harness:
         cookies = dict(harness.client.cookies)
         for field in names:
             for body in bodies(harness.session.csrf, names, field):
