@@ -15,6 +15,7 @@ from common.settings import Settings
 from common.web.app import Api, create_app
 from common.web.frame import Frame, Host
 from common.web.idempotency import Idempotency
+from common.web.rates import Budgets
 from common.web.service import Service
 from hubformats.audit_record import AuditEntry
 from hubformats.bootstrap import SERVICE_KEY
@@ -95,6 +96,7 @@ async def build(
     provides: Mapping[type, object] = {
         Context: context,
         Pages: Pages(_templates(), context, assets_version()),
+        Budgets: Budgets(sign_in_routes.QUOTAS),
         Idempotency: frame.idempotency,
         ShellPorts: behind.shell,
         SignInPorts: behind.sign_in,

@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from common.problems import Problem
 from common.web.provided import provided
-from portal.depends import guard
+from common.web.rates import Budgets
+from portal.depends import ContextDep, guard
 from portal.shell.model import Draft, Session
 from portal.shell.routes.failures import sign_in_refused
 from portal.shell.routes.layout import Show, ShowDep, see_other
@@ -34,6 +35,13 @@ from portal.sign_in.ports import SignInPorts
 router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
 
 SignInDep = Annotated[SignInPorts, Depends(provided(SignInPorts))]
+BudgetsDep = Annotated[Budgets, Depends(provided(Budgets))]
+QUOTAS: Final = {"sign-in": 600, "again": 60}
+"""Sign-ins begun in a minute: from one address, and by one person who is signed in.
+
+Identity allows the portal 6,000 for all its visitors together, which no one address may use up.
+An office, or all behind a proxy, count as one address.
+"""
 _Parameter = Annotated[str, Query(max_length=2_000)]
 _KEPT: Final = "kept."
 """Starts the name of a field that waits while its writer signs in again."""
@@ -73,6 +81,22 @@ async def _callback(
     return Callback(code, state, iss)
 
 
+async def _counted(request: Request, context: ContextDep, budgets: BudgetsDep) -> None:
+    """Count a sign-in begun on our page; another site's page must not spend its visitors' share."""
+    if from_our_page(request, context):
+        await _spend(budgets, "sign-in", request.client.host if request.client else "")
+
+
+async def _counted_again(session: SessionDep, budgets: BudgetsDep) -> None:
+    await _spend(budgets, "again", session.person.id)
+
+
+async def _spend(budgets: Budgets, name: str, key: str) -> None:
+    """Count one. Raises Problem(rate-limited)."""
+    if wait := await budgets.spend(name, key):
+        raise Problem("rate-limited", headers={"Retry-After": str(wait)})
+
+
 @router.get("/")
 async def show_start(session: MaybeSessionDep, show: ShowDep) -> Response:
     """Show the start page, or lead to the person's first screen when they are signed in."""
@@ -81,7 +105,7 @@ async def show_start(session: MaybeSessionDep, show: ShowDep) -> Response:
     return show("shell/start.html")
 
 
-@router.post("/sign-in")
+@router.post("/sign-in", dependencies=[Depends(_counted)])
 async def begin_sign_in(
     request: Request, cookie: CookieDep, shell: ShellDep, ports: SignInDep, show: ShowDep
 ) -> Response:
@@ -107,7 +131,7 @@ def not_available(show: Show, text: str) -> Response:
     return show("shell/problem.html", 503, heading="Sign-in is not available", text=text)
 
 
-@router.post("/sign-in/again")
+@router.post("/sign-in/again", dependencies=[Depends(_counted_again)])
 async def sign_in_again(
     session: SessionDep,
     typed: FormDep,

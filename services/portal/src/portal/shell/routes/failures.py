@@ -71,7 +71,10 @@ async def error_page(request: Request, problem: Problem) -> Response | None:
         return None
     # An id that cannot exist and one that is another agency's are one answer, to the byte.
     malformed_address = problem.code == "validation-failed" and request.method == "GET"
-    return words(request, 404 if malformed_address else problem.status)
+    answer = words(request, 404 if malformed_address else problem.status)
+    if wait := problem.headers.get("Retry-After"):
+        answer.headers["Retry-After"] = wait
+    return answer
 
 
 def words(request: Request, status: int) -> Response:
