@@ -23,7 +23,7 @@ from hubpartner.calls import Call
 from hubpartner.safe_contact import on_day
 from hubpartner.tokens import TokenSource
 from tests.support.fresh_hub import fresh_hub
-from tests.support.hubs import StackHub, as_agency, hubctl, wait_for
+from tests.support.hubs import SERVICES, StackHub, as_agency, hubctl, served_keys, wait_for
 from tests.support.moving_clock import LONDON, MovingClock
 from tests.support.road import BASE, Road, example, road, until
 
@@ -243,8 +243,19 @@ async def test_days_pass_in_the_stack(
         shown = await wait_for(lambda: said(hub, IDVA, "inbox", "show", delivery), bool)
         assert "DO NOT CONTACT (unverified" in shown
         assert isinstance(hub, StackHub)
+        await every_service_has_a_new_key(hub, moving)
         logged = (hub.stack.folder / "processes" / "sharing.log").read_text()
         assert '"time":"2027-0' in logged.replace(" ", "")
+
+
+async def every_service_has_a_new_key(hub: StackHub, moving: MovingClock) -> None:
+    """A month is over: each process makes its next opening key, and the directory serves it."""
+
+    async def served() -> dict[str, int]:
+        moving.advance(timedelta(seconds=30))  # they look once a minute
+        return served_keys(hub)
+
+    await wait_for(served, lambda found: found == dict.fromkeys(SERVICES, 2))
 
 
 async def said(hub: Any, agency: str, *words: str) -> str:

@@ -14,6 +14,7 @@ import httpx2
 
 from deploy.stack import processes
 from deploy.stack.services import Stack
+from hubformats import jws
 from hubpartner.client import HubClient, InboxItem
 from hubpartner.profile import read_profile
 
@@ -235,6 +236,13 @@ async def wait_for(
                 f"not reached in {seconds} s; last was a {type(answer).__name__}: {_brief(answer)}"
             )
         await asyncio.sleep(0.1)
+
+
+def served_keys(hub: RunningHub) -> dict[str, int]:
+    """How many opening keys of each service the directory serves."""
+    answer = httpx2.get(f"{hub.url('identity')}/v1/directory/keys", timeout=20.0).json()
+    sets = {owner.removeprefix("svc:"): text for owner, text in answer["keySets"].items()}
+    return {name: len(jws.claims_of(sets[name])["keys"]) for name in SERVICES if name in sets}
 
 
 async def whole_inbox(client: HubClient) -> list[InboxItem]:

@@ -14,7 +14,7 @@ VARIABLE: Final = "HUB_CLOCK_FILE"
 
 _TEST_BUILD: Final = "HUB_TEST_BUILD"
 _BYTES: Final = 8
-_STEP_SECONDS: Final = 0.25
+_STEP_SECONDS: Final = 0.1
 """A sleep is looked at so often where the clock may jump."""
 
 
