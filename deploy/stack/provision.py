@@ -8,6 +8,7 @@ from typing import Literal
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from confluent_kafka.admin._scram import (
     ScramCredentialInfo,
@@ -24,6 +25,10 @@ Kind = Literal[
 ]  # BROKER is librdkafka's word for the cluster
 Operation = Literal["READ", "WRITE", "DESCRIBE", "ALTER"]
 HOUR_MS = 3_600_000
+DATED = {"message.timestamp.type": "LogAppendTime"}
+"""When an agency's word came is the broker's to say: a thief of its key would write any time.
+Decision 0022.
+"""
 
 
 @dataclass(frozen=True, order=True)
@@ -155,6 +160,7 @@ class Provisioner:
 
     def _create_topics(self, topics: list[Topic]) -> None:
         existing = set(self._admin.list_topics(timeout=60).topics)
+        self._date_by_broker([topic.name for topic in topics if topic.name in existing])
         wanted = [
             NewTopic(
                 topic.name,
@@ -163,15 +169,29 @@ class Provisioner:
                 config={
                     "retention.ms": str(topic.retention_hours * HOUR_MS),
                     "cleanup.policy": "delete",
-                    # When an agency's word came is the broker's to say: a thief of its key would
-                    # write any time. Decision 0022.
-                    "message.timestamp.type": "LogAppendTime",
+                    **DATED,
                 },
             )
             for topic in topics
             if topic.name not in existing
         ]
         for future in (self._admin.create_topics(wanted) if wanted else {}).values():
+            future.result(timeout=60)
+
+    def _date_by_broker(self, names: list[str]) -> None:
+        """Have the broker date what comes, also on topics that an earlier release created."""
+        changes = [
+            ConfigResource(
+                ConfigResource.Type.TOPIC,
+                name,
+                incremental_configs=[
+                    ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+                    for setting, value in DATED.items()
+                ],
+            )
+            for name in names
+        ]
+        for future in (self._admin.incremental_alter_configs(changes) if changes else {}).values():
             future.result(timeout=60)
 
     def _create_users(self, users: Mapping[str, str]) -> None:

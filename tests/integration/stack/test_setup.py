@@ -7,15 +7,18 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from confluent_kafka.admin._config import ConfigResource
+from confluent_kafka.cimpl import NewTopic
 
 from common.keyring import FileKeyring, KeyringLocked
 from deploy.stack import parts, processes, setup, topology
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.postgres import PostgresServer
-from deploy.stack.provision import Provisioner
+from deploy.stack.provision import Provisioner, Topic
 from deploy.stack.secrets import write
 from deploy.stack.services import Stack
 from hubformats.bootstrap import read_bootstrap
+from hubformats.ids import opaque
 from tests.support.ports import free_base
 
 pytestmark = pytest.mark.stack
@@ -110,6 +113,21 @@ def test_the_broker_keeps_its_identity_and_data_over_a_restart(
     before = own_kafka_broker.provisioner().topics()
     own_kafka_broker.restart()
     assert own_kafka_broker.provisioner().topics() == before
+
+
+def test_a_topic_of_an_earlier_release_is_dated_by_the_broker_from_now_on(
+    kafka_broker: KafkaBroker,
+) -> None:
+    """A thief of an agency's key would write any time into what it sends."""
+    topic = Topic(f"hub.inbound.earlier{opaque()[:8].lower().replace('_', '-')}.v1")
+    made = NewTopic(topic.name, config={"message.timestamp.type": "CreateTime"})
+    admin = kafka_broker.provisioner()._admin
+    admin.create_topics([made])[topic.name].result(timeout=60)
+    kafka_broker.provision([topic])
+    place = ConfigResource(ConfigResource.Type.TOPIC, topic.name)
+    set_now = admin.describe_configs([place])[place].result(timeout=60)
+    assert set_now["message.timestamp.type"].value == "LogAppendTime"
+    assert set_now["retention.ms"].is_default, "nothing else is changed"
 
 
 def _files(folder: Path) -> dict[Path, bytes]:
