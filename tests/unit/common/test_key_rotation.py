@@ -23,7 +23,7 @@ from common.web.rotation import KeyRotation
 from hubformats.answers import CallFailed
 from hubformats.audit_record import AuditEntry
 from hubformats.bootstrap import SERVICE_KEY
-from hubformats.keys import generate_opening
+from hubformats.keys import RecipientKey, generate_opening
 from tests.support.key_directory import Area
 
 OWNER = "svc:sharing"
@@ -41,14 +41,17 @@ class Marks:
 
     marked: set[UUID] = field(default_factory=set)
     needed: set[str] = field(default_factory=set)
+    stuck: bool = False
 
     def first(self, _unit: object, _consumer: str, _source: str, event_id: UUID) -> bool:
         new = event_id not in self.marked
         self.marked.add(event_id)
         return new
 
-    def sealed_to(self, _connection: object) -> set[str]:
-        return self.needed
+    def reseal(self, _unit: object, kid: str, key: RecipientKey) -> list[str]:
+        if kid in self.needed and not self.stuck:
+            self.needed = self.needed - {kid} | {key.kid}
+        return [kid] if kid in self.needed else []
 
 
 @dataclass
@@ -180,15 +183,29 @@ async def test_dying_at_a_line_loses_nothing_and_says_nothing_twice(
     assert len(world.held()) == 4
 
 
-async def test_what_waits_in_quarantine_keeps_its_key(
-    world: World, caplog: pytest.LogCaptureFixture
+async def test_what_waits_in_quarantine_is_sealed_to_the_newest_key_and_the_old_one_goes(
+    world: World,
 ) -> None:
     world.marks.needed = {world.first}
+    await world.hours(33 * 24, every=4)
+    assert world.first not in world.held()
+    assert [entry.resource_id for entry in world.entries] == [world.first]
+    current = world.process.keys.recipient(OWNER)
+    assert current is not None
+    assert world.marks.needed == {world.held()[-1]} == {current.kid}
+    await world.hours(33 * 24, every=4)
+    assert world.marks.needed <= set(world.held()), "it moves on for as long as it waits"
+
+
+async def test_a_key_without_which_an_envelope_is_lost_is_kept_and_alarmed(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.marks.needed, world.marks.stuck = {world.first}, True
     await world.hours(33 * 24, every=4)
     assert world.first in world.held()
     assert world.entries == []
     assert "key-kept-for-quarantine" in {vars(line).get("alarm") for line in caplog.records}
-    world.marks.needed = set()
+    world.marks.stuck = False
     await world.hours(1)
     assert world.first not in world.held()
 

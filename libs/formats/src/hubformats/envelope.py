@@ -13,7 +13,15 @@ from typing import Any, Final
 from uuid import UUID
 
 from hubformats.canonical import b64u, canonical
-from hubformats.jwe import MAX_RECIPIENTS, Entropy, SystemEntropy, decrypt, encrypt, read
+from hubformats.jwe import (
+    MAX_RECIPIENTS,
+    Entropy,
+    SystemEntropy,
+    decrypt,
+    encrypt,
+    encrypt_again,
+    read,
+)
 from hubformats.keys import KeySource, OpeningKey, RecipientKey, SigningKey
 from hubformats.statement import (
     Code,
@@ -44,6 +52,7 @@ __all__ = [
     "headers_agree",
     "open_envelope",
     "peek",
+    "reseal",
     "routing_headers",
     "seal",
     "sealed_to",
@@ -199,6 +208,16 @@ def peek(value: bytes) -> Metadata:
 def sealed_to(value: bytes) -> frozenset[str]:
     """The ids of the keys an envelope is sealed to. Raises EnvelopeRefused."""
     return frozenset(entry["header"]["kid"] for entry in read(value)["recipients"])
+
+
+def reseal(value: bytes, *, me: str, opening: Mapping[str, OpeningKey], key: RecipientKey) -> bytes:
+    """Seal an envelope that one of `opening` opens to `key`, which is ours too.
+
+    The signed statement and the clear metadata stay as they are, to the byte.
+
+    Raises EnvelopeRefused.
+    """
+    return encrypt_again(read(value), me, opening, key, _SYSTEM)
 
 
 def digest(value: bytes) -> str:

@@ -110,6 +110,28 @@ def decrypt(envelope: Mapping[str, Any], me: str, opening: Mapping[str, OpeningK
     return _decrypt(envelope, cek)
 
 
+def encrypt_again(
+    envelope: Mapping[str, Any],
+    me: str,
+    opening: Mapping[str, OpeningKey],
+    key: RecipientKey,
+    entropy: Entropy,
+) -> bytes:
+    """Encrypt a parsed envelope of ours to another key of ours: the same statement, bound the same.
+
+    Of several recipients only our own entry changes.
+
+    Raises EnvelopeRefused.
+    """
+    statement = decrypt(envelope, me, opening)
+    if len(envelope["recipients"]) == 1:
+        return encrypt(statement, envelope["aad"], [key], entropy)
+    entry, old = _own_entry(envelope["recipients"], me, opening)
+    mine = wrap(_unwrap(entry, old), key, entropy)
+    entries = [mine if each is entry else each for each in envelope["recipients"]]
+    return canonical({**envelope, "recipients": entries})
+
+
 def wrap(cek: bytes, key: RecipientKey, entropy: Entropy) -> dict[str, Any]:
     """The entry of one recipient: the content key, wrapped to its key."""
     ephemeral = entropy.ephemeral()

@@ -2,7 +2,7 @@
 nothing done twice."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -24,8 +24,8 @@ from common.inbox.received import Item, Opener, Opening, Received, Senders, enve
 from common.inbox.tables import INBOX
 from common.outbox import Outbox
 from hubformats.clock import Clock
-from hubformats.envelope import sealed_to
-from hubformats.keys import KeySource
+from hubformats.envelope import EnvelopeRefused, reseal, sealed_to
+from hubformats.keys import KeySource, RecipientKey
 
 _log = logging.getLogger(__name__)
 
@@ -178,15 +178,33 @@ class Inbox:
         unit.connection.execute(insert(INBOX), row)
         return True
 
-    def sealed_to(self, connection: Connection) -> Collection[str]:
-        """List the keys of ours without which authentic envelopes in quarantine are lost."""
-        wanted, found = Wanted(authentic=True), set[str]()
+    def reseal(self, unit: Unit, kid: str, key: RecipientKey) -> Sequence[Waiting]:
+        """Seal what was set aside and is sealed to a key of ours that goes to another, ours too.
+
+        Authentic envelopes alone: nothing of them changes but who can open them. They go on holding
+        releases. Returns what is lost with that key all the same.
+        """
+        opening, lost, count = self._opening(), list[Waiting](), 0
+        for row, value in self._kept(unit.connection, kid):
+            try:
+                again = reseal(value, me=key.owner, opening={kid: opening[kid]}, key=key)
+            except EnvelopeRefused:
+                lost.append(row)
+                continue
+            quarantine.replace(unit, self._outbox, row, again)
+            count += 1
+        if count:
+            unit.after_commit(lambda: _say_resealed(count))
+        return lost
+
+    def _kept(self, connection: Connection, kid: str) -> Iterator[tuple[Waiting, bytes]]:
+        wanted = Wanted(authentic=True)
         while rows := quarantine.waiting(connection, wanted, REPLAY_LIMIT):
             for row in rows:
                 kept = self._outbox.stored(connection, row.place)
-                found |= set() if kept is None else sealed_to(kept.value)
+                if kept is not None and kid in sealed_to(kept.value):
+                    yield row, kept.value
             wanted = replace(wanted, after=rows[-1].place)
-        return found
 
     def waiting(
         self,
@@ -320,3 +338,11 @@ class Inbox:
 
 def _call_begin(begin: Callable[[Unit, int], None], count: int, unit: Unit) -> None:
     begin(unit, count)
+
+
+def _say_resealed(count: int) -> None:
+    """Say aloud: an envelope that came weeks ago still waits for a person."""
+    _log.error(
+        "what was set aside weeks ago still waits; it was sealed to a newer key",
+        extra={"alarm": "quarantine-waits", "count": count},
+    )

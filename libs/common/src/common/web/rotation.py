@@ -111,7 +111,7 @@ class KeyRotation:
         if self._steady_since is None or now - self._steady_since < periods.steady:
             return
         for kid in self._due(now).destroy:
-            if kid in await self.database.read(self.inbox.sealed_to):
+            if not await self._freed(kid):
                 _log.error(
                     "an old key is kept: what was set aside is sealed to it",
                     extra={"alarm": "key-kept-for-quarantine"},
@@ -121,6 +121,14 @@ class KeyRotation:
             crash_point("keys.recorded")
             self.keyring.destroy_opening_key(SERVICE_KEY, kid)
             crash_point("keys.destroyed")
+
+    async def _freed(self, kid: str) -> bool:
+        """Whether nothing in quarantine needs a key any more, once it was sealed to the newest."""
+        newest = self.keys.recipient(self._owner)
+        if newest is None or newest.kid == kid:
+            return False
+        lost = await self.database.write(partial(self.inbox.reseal, kid=kid, key=newest))
+        return not lost
 
     def _record(self, kid: str, unit: Unit) -> None:
         name = UUID(bytes=hashlib.sha256(kid.encode()).digest()[:16])
