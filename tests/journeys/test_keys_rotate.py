@@ -1,10 +1,7 @@
-"""Weeks pass: every service makes, uses, retires and destroys its opening keys, danger travels all
-along, and dying at any line in between loses nothing.
-
-The weeks pass on both databases in one process. What a look at the keys does and when is in
-tests/unit/common/test_key_rotation.py, week by week. The processes of a stack renew their keys in
-test_time_passes.py: Kafka keeps its own time, so weeks there show nothing else.
-"""
+"""Weeks pass: opening keys are made, used, retired and destroyed, danger travels all along, and
+dying in between loses nothing. On both databases in one process: Kafka keeps its own time, and the
+processes of a stack renew their keys in test_time_passes.py. Each line and each week:
+tests/unit/common/test_key_rotation.py."""
 
 import asyncio
 import secrets

@@ -1,10 +1,7 @@
-"""What was stolen opens nothing. A token that was ended before its time is refused by every service
-within sixty seconds: after a sign-out, a replayed code, a refresh token in other hands, and a
-suspension that was lifted since. What a thief signs with a retired key counts nowhere.
-
-In the stack alone, where each service is a process and hears of it over Kafka. Where all are one
-process, each still has an inbox and a directory of its own, so nothing else would be shown.
-"""
+"""What was stolen opens nothing: a token that was ended is refused by every service within sixty
+seconds, and what a thief signs with a retired key counts nowhere. In the stack alone, where each
+service is a process and hears of it over Kafka; in one process each has an inbox and a directory of
+its own all the same, so nothing else would be shown."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
