@@ -2,7 +2,7 @@
 nothing done twice."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -179,32 +179,23 @@ class Inbox:
         return True
 
     def reseal(self, unit: Unit, kid: str, key: RecipientKey) -> Sequence[Waiting]:
-        """Seal what was set aside and is sealed to a key of ours that goes to another, ours too.
+        """Seal what was set aside under a key of ours that goes to another, ours too.
 
-        Authentic envelopes alone: nothing of them changes but who can open them. They go on holding
-        releases. Returns what is lost with that key all the same.
+        Authentic envelopes alone: only who can open them changes, and they go on holding releases.
+        Returns what is lost with that key all the same.
         """
-        opening, lost, count = self._opening(), list[Waiting](), 0
-        for row, value in self._kept(unit.connection, kid):
-            try:
-                again = reseal(value, me=key.owner, opening={kid: opening[kid]}, key=key)
-            except EnvelopeRefused:
-                lost.append(row)
-                continue
-            quarantine.replace(unit, self._outbox, row, again)
-            count += 1
-        if count:
-            unit.after_commit(lambda: _say_resealed(count))
-        return lost
-
-    def _kept(self, connection: Connection, kid: str) -> Iterator[tuple[Waiting, bytes]]:
-        wanted = Wanted(authentic=True)
-        while rows := quarantine.waiting(connection, wanted, REPLAY_LIMIT):
+        lost, wanted, old = list[Waiting](), Wanted(authentic=True), {kid: self._opening()[kid]}
+        while rows := quarantine.waiting(unit.connection, wanted, REPLAY_LIMIT):
             for row in rows:
-                kept = self._outbox.stored(connection, row.place)
+                kept = self._outbox.stored(unit.connection, row.place)
                 if kept is not None and kid in sealed_to(kept.value):
-                    yield row, kept.value
+                    try:
+                        again = reseal(kept.value, me=key.owner, opening=old, key=key)
+                        quarantine.replace(unit, self._outbox, row, again)
+                    except EnvelopeRefused:
+                        lost.append(row)
             wanted = replace(wanted, after=rows[-1].place)
+        return lost
 
     def waiting(
         self,
@@ -338,11 +329,3 @@ class Inbox:
 
 def _call_begin(begin: Callable[[Unit, int], None], count: int, unit: Unit) -> None:
     begin(unit, count)
-
-
-def _say_resealed(count: int) -> None:
-    """Say aloud: an envelope that came weeks ago still waits for a person."""
-    _log.error(
-        "what was set aside weeks ago still waits; it was sealed to a newer key",
-        extra={"alarm": "quarantine-waits", "count": count},
-    )

@@ -162,10 +162,12 @@ def waiting(connection: Connection, wanted: Wanted, limit: int) -> Sequence[Wait
 
 
 def replace(unit: Unit, outbox: Outbox, row: Waiting, value: bytes) -> None:
-    """Keep other bytes of an authentic envelope: the same, sealed to another key of ours."""
+    """Keep an authentic envelope sealed to another key of ours; say aloud that it still waits."""
     outbox.replace(unit, row.place, value)
     mine = update(QUARANTINE).where(_is(row.consumer, row.digest))
     unit.connection.execute(mine.values(digest=digest_of(value)))
+    said = {"alarm": "quarantine-waits", "topic": row.topic, "consumer": row.consumer}
+    unit.after_commit(lambda: _log.error("an envelope set aside weeks ago waits", extra=said))
 
 
 def discard(

@@ -122,15 +122,6 @@ class Outbox:
         """The relay, for its counters and state."""
         return self._relay
 
-    def rotate(self, sender: SigningKey) -> None:
-        """Sign with `sender` from now on.
-
-        Raises ValueError when it belongs to another owner: streams are numbered per owner.
-        """
-        if sender.owner != self._sender.owner:
-            raise ValueError("a sender's key may change, its owner may not")
-        self._sender = sender
-
     def send(self, unit: Unit, **letter: Unpack[Letter]) -> SentRef:
         """Seal the letter's event to its recipients' current keys and store the bytes.
 
