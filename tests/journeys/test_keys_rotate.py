@@ -204,7 +204,7 @@ async def test_four_weeks_and_a_day(
     monkeypatch.setattr(clocks, "_STEP_SECONDS", 0.01)
     folder = tmp_path / "hub"
     folder.mkdir()
-    async with road(folder, database=database) as hub:
+    async with road(folder, database=database, portal=True) as hub:
         weeks = Weeks(hub, moving, looked)
         sharing = weeks.frames["sharing"]
         first = {name: keys[0] for name, keys in weeks.held().items()}

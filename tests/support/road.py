@@ -13,6 +13,7 @@ import httpx2
 
 import audit.wiring
 import identity.wiring
+import portal.wiring
 import referral.wiring
 import sharing.wiring
 from common import topics
@@ -38,6 +39,7 @@ _BUILD = {
     "identity": identity.wiring.build,
     "referral": referral.wiring.build,
     "sharing": sharing.wiring.build,
+    "portal": portal.wiring.build,
 }
 
 
@@ -95,11 +97,12 @@ async def road(
     without: tuple[str, ...] = (),
     spread_ms: int = 0,
     database: Callable[[str], str] | None = None,
+    portal: bool = False,
 ) -> AsyncIterator[Road]:
     """The hub in `folder`; a second call on the same folder is a restart.
 
     `without`: services that are down; `database`: the URL of a service's, SQLite in `folder` when
-    nothing is said.
+    nothing is said; `portal`: with people's pages, too.
     """
     create(folder, _urls())
     clock = SystemClock()
@@ -107,7 +110,8 @@ async def road(
     transport = httpx2.ASGITransport(app=_nobody, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport) as http:
         services: dict[str, Service] = {}
-        for name in [each for each in _BUILD if each not in without]:
+        down = without if portal else (*without, "portal")
+        for name in [each for each in _BUILD if each not in down]:
             keyring = FileKeyring(folder / "keyring" / name, passphrase=None, open_allowed=True)
             settings = settings_for(name, folder, spread_ms)
             if database is not None:

@@ -22,11 +22,11 @@ from common.web.client import ServiceClient
 from common.web.rotation import KeyRotation
 from hubformats.answers import CallFailed
 from hubformats.audit_record import AuditEntry
-from hubformats.bootstrap import SERVICE_KEY
-from hubformats.keys import RecipientKey, generate_opening
+from hubformats.bootstrap import SERVICE_KEY, sign_key_set
+from hubformats.keys import RecipientKey, SigningKey, generate_opening, generate_signing
 from tests.support.key_directory import Area
 
-OWNER = "svc:sharing"
+OWNER, SENDER = "svc:sharing", "svc:referral"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 POINTS = ("keys.made", "keys.published", "keys.recorded", "keys.destroyed")
 
@@ -68,6 +68,8 @@ class World:
     news: bool = True
     away: bool = False
     deaf: bool = False
+    two: bool = False
+    sender: SigningKey = field(default_factory=lambda: generate_signing(SENDER))
 
     def __post_init__(self) -> None:
         key = generate_opening(OWNER)
@@ -76,8 +78,10 @@ class World:
         self.ring.put_opening_key(SERVICE_KEY, key)
         bootstrap = self.area.bootstrap
         entry = bootstrap.services["sharing"].model_copy(update={"opening": (key.public().jwk(),)})
-        began = self.clock.now()
-        self.bootstrap = replace(bootstrap, services={"sharing": entry}, created=began)
+        sender = {"name": "referral", "owner": SENDER, "signing": (self.sender.public().jwk(),)}
+        other = entry.model_copy(update={**sender, "opening": ()})
+        services = {"sharing": entry, "referral": other} if self.two else {"sharing": entry}
+        self.bootstrap = replace(bootstrap, services=services, created=self.clock.now())
         self.process = self.started()
 
     @property
@@ -109,7 +113,7 @@ class World:
         assert (method, path, scope) == ("PUT", "/v1/directory/services/sharing", "directory.read")
         if self.deaf:
             raise CallFailed("unreachable")
-        self.served = {OWNER: json["keySet"]}
+        self.served |= {OWNER: json["keySet"]}
 
     def _answer(self, _request: httpx2.Request) -> httpx2.Response:
         return (
@@ -117,6 +121,12 @@ class World:
             if self.away
             else httpx2.Response(200, json={"keySets": self.served})
         )
+
+    def other_publishes(self) -> None:
+        """The other service renews its keys, as each does weekly while it runs."""
+        key = generate_opening(SENDER).public().jwk()
+        issued = int(self.clock.now().timestamp())
+        self.served |= {SENDER: sign_key_set(SENDER, (key,), self.sender, issued)}
 
     def held(self) -> list[str]:
         keys = self.ring.opening_keys(SERVICE_KEY).values()
@@ -223,6 +233,35 @@ async def test_after_a_silence_what_waited_is_read_for_an_hour_before_a_key_goes
     assert world.first in world.held()
     await world.hours(1)
     assert world.first not in world.held()
+
+
+async def test_while_a_service_stands_still_no_key_goes_that_it_may_have_sent_to(
+    tmp_path: Path, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What waits in its outbox is sealed to a key of then. Once it is back that is read first."""
+    two = World(tmp_path / "two", world.database, world.clock, two=True)
+    two.other_publishes()
+    await two.hours(35 * 24, every=4)
+    assert two.first in two.held()
+    assert two.entries == []
+    told = [vars(line) for line in caplog.records if "alarm" in vars(line)]
+    assert {(one["alarm"], one["reason"]) for one in told} == {("key-kept-for-standstill", SENDER)}
+    assert len(two.held()) == 6, "new keys are made all the same"
+    two.other_publishes()
+    await two.hours(0.5)
+    assert two.first in two.held()
+    await two.hours(1.5)
+    assert two.first not in two.held()
+
+
+async def test_a_service_that_runs_keeps_no_other_from_destroying(
+    world: World, tmp_path: Path
+) -> None:
+    two = World(tmp_path / "two", world.database, world.clock, two=True)
+    for _ in range(5):
+        two.other_publishes()
+        await two.hours(7 * 24, every=4)
+    assert two.first not in two.held()
 
 
 async def test_a_directory_that_is_away_or_deaf_stops_everything(world: World) -> None:

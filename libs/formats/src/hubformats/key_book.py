@@ -1,6 +1,7 @@
 """A hub's public keys by id and by owner: of the bootstrap file, and of signed sets since."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 
@@ -25,6 +26,7 @@ class KeyBook:
             one.owner: one.signing[0] for one in bootstrap.services.values() if one.signing
         }
         self._roots |= {agency.id: agency.root for agency in bootstrap.agencies.values()}
+        self._services = {one.owner for one in bootstrap.services.values() if one.signing}
         self._created = bootstrap.created
         self._fixed = [
             key for key in bootstrap.public_keys() if key.owner not in bootstrap.agencies
@@ -62,6 +64,11 @@ class KeyBook:
     def issued(self, owner: str) -> int:
         """Tell when an owner's newest key set was signed, in Unix seconds; 0 when none was."""
         return self._sets[owner].issued if owner in self._sets else 0
+
+    def silent(self, since: datetime) -> AbstractSet[str]:
+        """Name the services that signed no key set since then, though each renews keys weekly."""
+        moment = since.timestamp()
+        return {owner for owner in self._services if self.issued(owner) < moment}
 
     def texts(self) -> Mapping[str, str]:
         """Return the signed sets that were taken in, by owner, as they came."""

@@ -108,9 +108,16 @@ class KeyRotation:
         and the inbox knows the entry.
         """
         periods = periods_on(now.date())
+        due = self._due(now).destroy
+        if due and (still := self.keys.book.silent(now - periods.kept) - {self._owner}):
+            # What waits in their outboxes may need the key: once they are back it is read first.
+            said = {"alarm": "key-kept-for-standstill", "reason": ",".join(sorted(still))}
+            _log.error("an old key is kept: services stand still", extra=said)
+            self._steady_since = now
+            return
         if self._steady_since is None or now - self._steady_since < periods.steady:
             return
-        for kid in self._due(now).destroy:
+        for kid in due:
             if not await self._freed(kid):
                 _log.error(
                     "an old key is kept: what was set aside is sealed to it",
