@@ -304,14 +304,6 @@ class SubjectKeys:
             for subject_id, versions in deks.items()
         }
 
-    def renew(self, conn: Connection, subject_id: UUID) -> SubjectKey:
-        """Add a new version for what is sealed from now on; older fields open as before.
-
-        Raises SubjectErased or SubjectUnknown.
-        """
-        now = self.get(conn, subject_id)
-        return self._add(conn, subject_id, now.version + 1, now.deks)
-
     def destroy(self, conn: Connection, subject_id: UUID) -> None:
         """Erase the subject: every version's wrapped key is overwritten and a tombstone stays.
 

@@ -191,7 +191,7 @@ class Inbox:
                 if kept is not None and kid in sealed_to(kept.value):
                     try:
                         again = reseal(kept.value, me=key.owner, opening=old, key=key)
-                        quarantine.replace(unit, self._outbox, row, again)
+                        quarantine.replace(unit, row, again)
                     except EnvelopeRefused:
                         lost.append(row)
             wanted = replace(wanted, after=rows[-1].place)
@@ -232,7 +232,7 @@ class Inbox:
             lambda connection: quarantine.waiting(connection, wanted, REPLAY_LIMIT)
         )
         if begin is not None and rows:
-            await self._database.write(partial(_call_begin, begin, len(rows)))
+            await self._database.write(lambda unit: begin(unit, len(rows)))
         whole, loose = Tally(), list[Waiting]()
         for row in rows:
             kept = await self._database.read(partial(self._outbox.stored, message_id=row.place))
@@ -325,7 +325,3 @@ class Inbox:
                 told(unit, got, digest, reason)
         crash_point("inbox.before-commit")
         return tally
-
-
-def _call_begin(begin: Callable[[Unit, int], None], count: int, unit: Unit) -> None:
-    begin(unit, count)

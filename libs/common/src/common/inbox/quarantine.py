@@ -29,6 +29,7 @@ from common.database import Prepared, Unit, among
 from common.inbox.received import Item, envelope_digest
 from common.inbox.tables import HOLDING, QUARANTINE
 from common.outbox import Outbox
+from common.outbox.tables import OUTBOX
 from hubformats.clock import Clock
 from hubformats.envelope import digest as digest_of
 
@@ -161,9 +162,10 @@ def waiting(connection: Connection, wanted: Wanted, limit: int) -> Sequence[Wait
     return [Waiting(*row) for row in connection.execute(query.limit(limit))]
 
 
-def replace(unit: Unit, outbox: Outbox, row: Waiting, value: bytes) -> None:
+def replace(unit: Unit, row: Waiting, value: bytes) -> None:
     """Keep an authentic envelope sealed to another key of ours; say aloud that it still waits."""
-    outbox.replace(unit, row.place, value)
+    kept = OUTBOX.c.id == row.place, OUTBOX.c.body.is_not(None)
+    unit.connection.execute(update(OUTBOX).where(*kept).values(body=value))
     mine = update(QUARANTINE).where(_is(row.consumer, row.digest))
     unit.connection.execute(mine.values(digest=digest_of(value)))
     said = {"alarm": "quarantine-waits", "topic": row.topic, "consumer": row.consumer}

@@ -211,11 +211,6 @@ class Outbox:
             return None
         return Outgoing(row.topic, row.key, row.body, decoded_headers(row.headers))
 
-    def replace(self, unit: Unit, message_id: UUID, value: bytes) -> None:
-        """Keep other bytes of a message whose body is kept: the same, sealed to another key."""
-        kept = (OUTBOX.c.id == message_id, OUTBOX.c.body.is_not(None))
-        unit.connection.execute(update(OUTBOX).where(*kept).values(body=value))
-
     def forget(self, unit: Unit, *, before: datetime, limit: int = 1_000) -> int:
         """Delete rows sent before then whose bodies are gone; how many.
 

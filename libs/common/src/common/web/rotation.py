@@ -119,10 +119,7 @@ class KeyRotation:
             return
         for kid in due:
             if not await self._freed(kid):
-                _log.error(
-                    "an old key is kept: what was set aside is sealed to it",
-                    extra={"alarm": "key-kept-for-quarantine"},
-                )
+                _log.error("an old key is kept", extra={"alarm": "key-kept-for-quarantine"})
                 continue
             await self.database.write(partial(self._record, kid))
             crash_point("keys.recorded")
@@ -134,8 +131,7 @@ class KeyRotation:
         newest = self.keys.recipient(self._owner)
         if newest is None or newest.kid == kid:
             return False
-        lost = await self.database.write(partial(self.inbox.reseal, kid=kid, key=newest))
-        return not lost
+        return not await self.database.write(partial(self.inbox.reseal, kid=kid, key=newest))
 
     def _record(self, kid: str, unit: Unit) -> None:
         name = UUID(bytes=hashlib.sha256(kid.encode()).digest()[:16])
