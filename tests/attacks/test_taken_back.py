@@ -44,6 +44,15 @@ def frame(hub: Road, service: str) -> Frame:
     return found
 
 
+def consuming(hub: Road, *, on: bool) -> None:
+    """Hold what sharing consumes, or let it go on."""
+    for one in frame(hub, "sharing").inbox._consumptions:
+        if on:
+            one.resume()
+        else:
+            one.pause()
+
+
 async def referred(hub: Road, reference: str) -> dict[str, Any]:
     """A referral whose three disclosures have left."""
     made = await hub.refer(example("referral-full", externalReference=reference))
@@ -74,7 +83,7 @@ async def test_a_veto_bites_from_its_201_on_before_sharing_has_heard_of_it(hub: 
     start = (await hub.partner(IDVA).inbox(limit=100)).cursor
     referral = await referred(hub, "NP-2026-bite-1")
     (delivery,) = await listed(hub, IDVA, start)
-    frame(hub, "sharing").inbox.pause()
+    consuming(hub, on=False)
     try:
         waits = asyncio.create_task(hub.partner(CARE).inbox(wait=1))
         await forbid(hub, referral, IDVA)
@@ -88,7 +97,7 @@ async def test_a_veto_bites_from_its_201_on_before_sharing_has_heard_of_it(hub: 
         assert (held.items, held.cursor) == ((), start), "no long poll wakes for it"
         assert (await waits).items, "another agency's is as it was"
     finally:
-        frame(hub, "sharing").inbox.resume()
+        consuming(hub, on=True)
 
 
 async def test_without_an_answer_about_vetoes_nothing_is_shown(hub: Road) -> None:
@@ -116,13 +125,13 @@ async def test_a_veto_that_touches_nothing_of_hers_shows_it_again(hub: Road) -> 
     start = (await hub.partner(SUPPORT).inbox(limit=100)).cursor
     referral = await referred(hub, "NP-2026-bite-3")
     (delivery,) = await listed(hub, SUPPORT, start)
-    frame(hub, "sharing").inbox.pause()
+    consuming(hub, on=False)
     try:
         await forbid(hub, referral, SUPPORT, "child_school")
         held = await hub.partner(SUPPORT).inbox(cursor=start)
         assert held.items == ()
     finally:
-        frame(hub, "sharing").inbox.resume()
+        consuming(hub, on=True)
 
     async def again() -> bool:
         return await listed(hub, SUPPORT, held.cursor) == [delivery]

@@ -123,16 +123,6 @@ class Inbox:
         for consumption in consumptions:
             await consumption.stop()
 
-    def pause(self) -> None:
-        """Take no further batch until `resume`."""
-        for consumption in self._consumptions:
-            consumption.pause()
-
-    def resume(self) -> None:
-        """Consume again."""
-        for consumption in self._consumptions:
-            consumption.resume()
-
     def held(
         self,
         connection: Connection,
