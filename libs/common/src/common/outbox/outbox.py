@@ -18,7 +18,7 @@ from common.outbox.relay import Relay
 from common.outbox.tables import OUTBOX, STREAM_SEQUENCE
 from common.outbox.waiting import Stored, decoded_headers, encoded_headers
 from hubformats.clock import Clock
-from hubformats.envelope import SEALED_TYPE, Message, Metadata, digest, routing_headers, seal
+from hubformats.envelope import SEALED_TYPE, Message, Metadata, digest, peek, routing_headers, seal
 from hubformats.ids import uuid7
 from hubformats.keys import KeySource, RecipientKey, SigningKey
 
@@ -140,22 +140,30 @@ class Outbox:
         parameters = {"sender": self._sender.owner, "stream": stream}
         seq: int = _NUMBER.run(unit.connection, parameters).scalar_one()
         data = letter.get("data")
-        message = Message(
-            type=event.TYPE,
-            version=event.VERSION,
-            data=event.data() if data is None else data,
-            stream=stream,
-            seq=seq,
-            id=letter.get("id") or _new_id(to),
-            issued_at=self.clock.now(),
-        )
-        value = seal(message, sender=self._sender, recipients=recipients)
-        event_id = message.id
-        clear = Metadata(event_id, SEALED_TYPE, self._sender.owner, tuple(to), stream, seq, "")
-        sealed = Outgoing(topic, raw_key, value, routing_headers(clear))
-        stored = Stored(event_id, stream, seq, sealed, letter.get("not_before"))
+        said = event.data() if data is None else data
+        place = (stream, seq, letter.get("id") or _new_id(to))
+        value, headers = self._sealed(event, said, recipients, place)
+        sealed, delay = Outgoing(topic, raw_key, value, headers), letter.get("not_before")
+        stored = Stored(place[2], stream, seq, sealed, self.clock.now(), delay)
         self._store(unit, stored, keep=letter.get("keep", True))
-        return SentRef(event_id, seq, value)
+        return SentRef(stored.id, seq, value)
+
+    def replace(self, unit: Unit, message_id: UUID, event: Event) -> bool:
+        """Put an event in the place of one that has not left: under its number, to its readers.
+
+        False when that one left. Raises RecipientUnknown.
+        """
+        here = (OUTBOX.c.id == message_id, OUTBOX.c.sent_at.is_(None), OUTBOX.c.body.is_not(None))
+        body = unit.connection.execute(select(OUTBOX.c.body).where(*here)).scalar_one_or_none()
+        if body is None or self._relay.sent_already(message_id):
+            return False
+        old = peek(body)
+        readers, new_id = [self._recipient(owner) for owner in old.to], _new_id(old.to)
+        place = (old.stream, old.seq, new_id)
+        value, headers = self._sealed(event, event.data(), readers, place)
+        changed = {"id": new_id, "body": value, "headers": encoded_headers(headers)}
+        self._relay.stored(unit)
+        return bool(unit.connection.execute(update(OUTBOX).where(*here), changed).rowcount)
 
     def forward(self, unit: Unit, message: Outgoing, *, stream: str, keep: bool = True) -> UUID:
         """Send bytes that are not ours to seal again, such as an envelope for quarantine.
@@ -163,7 +171,7 @@ class Outbox:
         Returns the id to confirm it by.
         """
         row_id = uuid7()
-        self._store(unit, Stored(row_id, stream, 0, message), keep=keep)
+        self._store(unit, Stored(row_id, stream, 0, message, self.clock.now()), keep=keep)
         return row_id
 
     def confirm(self, unit: Unit, ids: Sequence[UUID]) -> None:
@@ -248,8 +256,23 @@ class Outbox:
             raise RecipientUnknown(owner)
         return key
 
+    def _sealed(
+        self,
+        event: Event,
+        data: Mapping[str, Any],
+        to: Sequence[RecipientKey],
+        place: tuple[str, int, UUID],
+    ) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
+        """Seal an event for its place, stream, number and id; its bytes and headers."""
+        stream, seq, new_id = place
+        now, kind = self.clock.now(), (event.TYPE, event.VERSION)
+        message = Message(*kind, data=data, stream=stream, seq=seq, id=new_id, issued_at=now)
+        readers = tuple(key.owner for key in to)
+        clear = Metadata(new_id, SEALED_TYPE, self._sender.owner, readers, stream, seq, "")
+        return seal(message, sender=self._sender, recipients=to), routing_headers(clear)
+
     def _store(self, unit: Unit, stored: Stored, *, keep: bool) -> None:
-        now, message = self.clock.now(), stored.message
+        now, message = stored.since, stored.message
         row = {
             "id": stored.id,
             "topic": message.topic,

@@ -3,9 +3,9 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -37,10 +37,13 @@ _STANDBY_S: Final = 1.0
 _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 5.0
 _REFUSED_TOPIC_S: Final = 30.0
+_HELD_S: Final = 1.0
 _MARK_WITHIN_S: Final = 0.05
 """How long a mark waits for a commit to join; dying before it only repeats what was sent."""
 _HANDED_MOST: Final = 256
 _STREAMS_KNOWN: Final = 10_000
+Held = Callable[[Sequence[UUID]], Awaitable[Collection[UUID]]]
+"""Says which of these messages must not leave yet."""
 
 _meter = metrics.get_meter("hub.outbox")
 _sent = _meter.create_counter("hub_outbox_sent", description="Messages the bus has taken")
@@ -69,6 +72,8 @@ class Relay:
         self._running.set()
         self._task: asyncio.Task[None] | None = None
         self._refused: dict[str, float] = {}
+        self._held: dict[UUID, float] = {}
+        self._ask: tuple[timedelta, Held] | None = None
         self._look = True
         self._looked = clock.monotonic()
         self._again: datetime | None = None
@@ -79,6 +84,14 @@ class Relay:
         self.longest_pause = _LONGEST_PAUSE_S
         self.sent = 0  # and marked as sent
         self.holding = False
+
+    def ask_again(self, after: timedelta, held: Held) -> None:
+        """Before it leaves, ask of all that waited longer than `after` which must still wait."""
+        self._ask = (after, held)
+
+    def sent_already(self, message_id: UUID) -> bool:
+        """Whether the bus has it though it is not marked yet."""
+        return message_id in self._unmarked
 
     def wake(self) -> None:
         """Something may wait in the table that was not handed over. Call on the loop."""
@@ -193,7 +206,7 @@ class Relay:
     @property
     def _polls(self) -> bool:
         """Whether something may come to wait in the table without a word to us."""
-        return self._database.dialect == "postgresql" or bool(self._refused)
+        return self._database.dialect == "postgresql" or bool(self._refused or self._held)
 
     def _is_due(self) -> bool:
         """Whether the table must be looked at now, however busy what is handed over keeps us."""
@@ -223,13 +236,14 @@ class Relay:
             now, closed = self._clock.now(), self._closed_topics()
             self._looked = self._clock.monotonic()
             waiting, self._again = await self._database.read(
-                lambda connection: due(connection, now, closed)
+                lambda connection: due(connection, now, closed, self._still_held())
             )
             self._look = self._look or len(waiting) == BATCH
         if not waiting:
             return self._look
+        ready = await self._asked(waiting)
         crash_point("outbox.before-send")
-        gone = await self._publish(waiting)
+        gone = await self._publish(ready)
         # Dying here repeats the batch after the restart: same bytes, same ids.
         crash_point("outbox.after-send")
         now = self._clock.now()
@@ -237,7 +251,23 @@ class Relay:
             self._unmarked[each.id] = now
             self._follow(each)
         self._look = self._look or len(gone) < len(waiting)
-        return bool(gone) and self._look
+        return self._look and bool(gone or len(ready) < len(waiting))
+
+    async def _asked(self, waiting: Sequence[Stored]) -> Sequence[Stored]:
+        """Leave out what waited long and must not leave yet; it is asked of again soon."""
+        if self._ask is None:
+            return waiting
+        after, held = self._ask
+        late = [each.id for each in waiting if each.since + after < self._clock.now()]
+        wait = await held(late) if late else ()
+        until = self._clock.monotonic() + _HELD_S
+        self._held.update(dict.fromkeys(wait, until))
+        return [each for each in waiting if each.id not in wait]
+
+    def _still_held(self) -> list[UUID]:
+        now = self._clock.monotonic()
+        self._held = {message: until for message, until in self._held.items() if until > now}
+        return list(self._held)
 
     def _next_handed(self) -> list[Stored]:
         """What was handed over and is the next of its stream.

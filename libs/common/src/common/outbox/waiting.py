@@ -16,7 +16,7 @@ from hubformats.envelope import EnvelopeRefused, peek
 BATCH: Final = 64
 
 _COLUMNS: Final = tuple(
-    OUTBOX.c[name] for name in ("id", "topic", "key", "headers", "body", "stream")
+    OUTBOX.c[name] for name in ("id", "topic", "key", "headers", "body", "stream", "created_at")
 )
 
 # Made once: building a statement costs more than running it.
@@ -55,7 +55,7 @@ MARK: Final = Prepared(_marking)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A message as its row has it.
+    """A message as its row has it, waiting since `since`.
 
     `number` is its place in its stream, from 1; 0 when it has none.
     """
@@ -64,6 +64,7 @@ class Stored:
     stream: str
     number: int
     message: Outgoing
+    since: datetime
     not_before: datetime | None = None
 
 
@@ -78,11 +79,11 @@ def decoded_headers(stored: Any) -> tuple[tuple[str, bytes], ...]:
 
 
 def due(
-    connection: Connection, now: datetime, closed: Sequence[str]
+    connection: Connection, now: datetime, closed: Sequence[str], held: Sequence[UUID] = ()
 ) -> tuple[list[Stored], datetime | None]:
     """The next batch in order, and when the first delay ends.
 
-    What is behind a delayed message of its stream waits with it.
+    What is behind a delayed message of its stream waits with it, and not behind one that is `held`.
     """
     again = connection.execute(_NEXT_DELAYED, {"now": now}).scalar_one()
     query = _NEXT
@@ -97,6 +98,8 @@ def due(
         query = query.where(~delayed)
     if closed:
         query = query.where(OUTBOX.c.topic.not_in(closed))
+    if held:
+        query = query.where(OUTBOX.c.id.not_in(held))
     rows = connection.execute(query, {"now": now})
     return [
         Stored(
@@ -104,6 +107,7 @@ def due(
             row.stream,
             _number(row.stream, row.body),
             Outgoing(row.topic, row.key, row.body, decoded_headers(row.headers)),
+            row.created_at,
         )
         for row in rows
     ], again
