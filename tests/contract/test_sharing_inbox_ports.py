@@ -4,6 +4,7 @@ from typing import Final
 
 import pytest
 
+from hubformats.ids import uuid7
 from sharing.cases.model import Reason
 from sharing.content.model.projection import Kind
 from sharing.disclosures.model.disclosure import Disclosure, Hold
@@ -150,3 +151,54 @@ async def test_what_was_taken_back_is_in_no_list_and_can_still_be_signed_for(por
     assert listed == ((), ())
     given = await ports.store.write(lambda tx: tx.inbox.given_to(reader, waiting.id))
     assert given is not None, "a receipt signed before still counts"
+
+
+async def send(ports: Ports, waiting: Disclosure) -> None:
+    """Seal its package, to wait for its topic."""
+    own = ports.context.own_work()
+
+    def work(tx: SqlTx) -> str:
+        found = tx.disclosures.authorised(own, waiting.id, Reason.RELEASE)
+        assert found is not None
+        sealed = package(Prepared(waiting, tx.disclosures.evidence(found)))
+        return tx.inbox.send(waiting, sealed, kind="disclosure", not_before=None)
+
+    await ports.store.write(work)
+
+
+async def test_what_waits_for_its_topic_is_known_by_its_event_and_stopped_there(
+    ports: Ports,
+) -> None:
+    made = case_of(markings=(marking("legal_hold", agency=HOUSING),))
+    waiting, now = (await ports.take(made))[IDVA], ports.clock.now()
+    sent = waiting.prove(now).release(now, "kid")
+    await ports.change(waiting, sent)
+    reader = ports.granted(IDVA, "disclosure.read")
+
+    await send(ports, waiting)
+    (given,) = await ports.store.write(lambda tx: tx.inbox.envelopes(reader, waiting.id))
+    event = given.delivery.event_id
+    (found,) = await ports.store.write(lambda tx: tx.inbox.under_way([event, uuid7()]))
+    assert (found.event_id, found.recipient) == (event, IDVA)
+    assert found.shown == given
+    assert event not in await ports.behind.stopped()
+    gone = sent.withdraw(now, Hold.VETO)
+    await ports.change(sent, gone)
+    await ports.store.write(lambda tx: tx.inbox.stop(gone))
+    assert event in await ports.behind.stopped()
+    (found,) = await ports.store.write(lambda tx: tx.inbox.under_way([event]))
+    assert found.shown is None, "nothing of what was taken back may leave"
+
+
+async def test_a_stop_that_nobody_can_be_sent_keeps_the_package_all_the_same(ports: Ports) -> None:
+    waiting, now = (await ports.take(case_of()))[IDVA], ports.clock.now()
+    sent = waiting.prove(now).release(now, "kid")
+    await ports.change(waiting, sent)
+    reader = ports.granted(IDVA, "disclosure.read")
+
+    await send(ports, waiting)
+    (given,) = await ports.store.write(lambda tx: tx.inbox.envelopes(reader, waiting.id))
+    key = ports.parties.opening.pop(IDVA)
+    await ports.store.write(lambda tx: tx.inbox.stop(sent))
+    ports.parties.opening[IDVA] = key
+    assert given.delivery.event_id in await ports.behind.stopped()

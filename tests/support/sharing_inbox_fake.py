@@ -1,6 +1,6 @@
 """The agencies' inboxes in memory, without encryption."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import takewhile
 from uuid import UUID
@@ -20,6 +20,7 @@ from sharing.inbox.model import (
     Delivery,
     Only,
     Shown,
+    UnderWay,
     authorised_delivery,
 )
 from tests.support.sharing_kept import Kept
@@ -52,6 +53,21 @@ class FakeInbox:
             Delivery(len(place) + 1, disclosure.id, kind, envelope, sealed, uuid7(), visible)
         )
         return sealed
+
+    def stop(self, disclosure: Disclosure) -> None:
+        self._kept.stopped += [
+            each.event_id
+            for each in self._kept.inbox.get(disclosure.recipient, [])
+            if each.delivery_id == disclosure.id
+        ]
+
+    def under_way(self, event_ids: Collection[UUID]) -> tuple[UnderWay, ...]:
+        return tuple(
+            UnderWay(each.event_id, agency, self._shown(each) if self._stands(each) else None)
+            for agency, given in self._kept.inbox.items()
+            for each in given
+            if each.event_id in event_ids
+        )
 
     def behind(
         self, granted: Granted, after: int, limit: int, now: datetime, only: Only = None
@@ -101,11 +117,10 @@ class FakeInbox:
         ]
 
     def _standing(self, agency: str) -> list[Delivery]:
-        return [
-            each
-            for each in self._kept.inbox.get(agency, [])
-            if self._kept.disclosures[each.delivery_id].left
-        ]
+        return [each for each in self._kept.inbox.get(agency, []) if self._stands(each)]
+
+    def _stands(self, each: Delivery) -> bool:
+        return self._kept.disclosures[each.delivery_id].left
 
     def _of(self, agency: str, delivery_id: UUID) -> tuple[Shown, ...]:
         return tuple(

@@ -31,6 +31,8 @@ class Kept:
     evidence: dict[UUID, Evidence] = field(default_factory=dict)
     inbox: dict[str, list[Delivery]] = field(default_factory=dict)
     confirmed: list[UUID] = field(default_factory=list)
+    stopped: list[UUID] = field(default_factory=list)
+    """Messages whose place a stop took, if they had not left."""
     refused: set[UUID] = field(default_factory=set)
     """Records that the log has refused."""
     records: list[AuditEntry] = field(default_factory=list)

@@ -27,7 +27,7 @@ from sharing.decisions.use_cases.run import DecisionContext
 from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.ports import Promises
 from sharing.disclosures.repository.rules import answer_book
-from sharing.tables import DecisionRow, table_of
+from sharing.tables import DELIVERY, DecisionRow, table_of
 from sharing.wiring import SharingStore
 from tests.support.sharing_fakes import FakeStore
 from tests.support.sharing_harness import Parties, SharingHarness, sharing_harness
@@ -52,6 +52,10 @@ class Behind(Protocol):
 
     async def unconfirmed(self) -> set[UUID]:
         """The messages to agencies whose bytes are still kept to be sent again."""
+        ...
+
+    async def stopped(self) -> set[UUID]:
+        """The packages that are in inboxes and never leave for their topics."""
         ...
 
     async def refuse(self, record_id: UUID) -> None:
@@ -114,6 +118,9 @@ class InMemory:
         sent = {each.event_id for one in self._kept.inbox.values() for each in one}
         return sent - set(self._kept.confirmed)
 
+    async def stopped(self) -> set[UUID]:
+        return set(self._kept.stopped)
+
     async def refuse(self, record_id: UUID) -> None:
         self._kept.refused.add(record_id)
 
@@ -159,6 +166,13 @@ class OnDatabase:
         )
         return await self._harness.database.read(
             lambda connection: set(connection.execute(wanted).scalars())
+        )
+
+    async def stopped(self) -> set[UUID]:
+        waiting = select(OUTBOX.c.id).where(OUTBOX.c.body.is_not(None))
+        here = select(DELIVERY.c.event_id).where(DELIVERY.c.event_id.not_in(waiting))
+        return await self._harness.database.read(
+            lambda connection: set(connection.execute(here).scalars())
         )
 
     async def refuse(self, record_id: UUID) -> None:

@@ -45,6 +45,7 @@ from common.events.sharing import (
 )
 from hubformats.agency_events import (
     DeliveryAcknowledged,
+    DeliveryStopped,
     DisclosureAnswered,
     DisclosurePackage,
     EnvelopeSetAside,
@@ -245,6 +246,7 @@ EXAMPLES: tuple[Event, ...] = (
         received_at=AT,
         log_index=7,
     ),
+    DeliveryStopped(delivery_id=DELIVERY),
     KeyPublished(
         owner="northmoor-idva", use="sig", jwk=JWK, not_before=AT, signed_by_root="e30.e30.AA"
     ),

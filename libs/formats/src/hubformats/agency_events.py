@@ -113,6 +113,19 @@ class EnvelopeSetAside(Event):
     log_index: int
 
 
+class DeliveryStopped(Event):
+    """A delivery was taken back before it left: this stands at its place and under its number.
+
+    It carries no fact and no reason; a withdrawal or a correction follows. Some of it may have been
+    read by the API, so stop using it.
+    """
+
+    TYPE: ClassVar[str] = "hub.delivery-stopped"
+    VERSION: ClassVar[int] = 1
+
+    delivery_id: UUID
+
+
 class DisclosureAnswered(Event):
     """The recipient of a correction or a withdrawal says what it did with what it had read.
 
@@ -136,6 +149,7 @@ parse: Final = Vocabulary(
         DeliveryAcknowledged,
         DisclosureAnswered,
         EnvelopeSetAside,
+        DeliveryStopped,
     )
 ).parse
 """Read what the hub and an agency say to each other."""

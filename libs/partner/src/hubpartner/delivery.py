@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hubformats.agency_events import DisclosurePackage, EnvelopeSetAside, parse
+from hubformats.agency_events import DeliveryStopped, DisclosurePackage, EnvelopeSetAside, parse
 from hubformats.canonical import unb64u
 from hubformats.clock import SystemClock
 from hubformats.envelope import Opened, digest, open_envelope
@@ -61,6 +61,22 @@ def open_notice(
     _, event = _opened(envelope, me, opening, keys)
     if not isinstance(event, EnvelopeSetAside):
         raise PackageRefused(0, "notice-unknown")
+    return event
+
+
+def open_stop(
+    envelope: bytes, *, me: str, opening: Mapping[str, OpeningKey], keys: KeySource
+) -> DeliveryStopped:
+    """Open the word that a delivery was taken back before it left, and check its sender.
+
+    It comes on the agency's topic, at the place of that delivery.
+
+    Raises EnvelopeRefused when it cannot be opened or its signature fails, PackageRefused when it
+    is no such word.
+    """
+    _, event = _opened(envelope, me, opening, keys)
+    if not isinstance(event, DeliveryStopped):
+        raise PackageRefused(0, "stop-unknown")
     return event
 
 

@@ -215,7 +215,7 @@ DELIVERY = Table(
     Column("agency", String(64), primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("delivery_id", UuidType, nullable=False, index=True),
-    Column("event_id", UuidType, nullable=False),
+    Column("event_id", UuidType, nullable=False, index=True),
     Column("kind", String(20), nullable=False),
     Column("envelope", LargeBinary, nullable=False),  # ciphertext to its agency's key
     Column("digest", String(43), nullable=False),

@@ -67,6 +67,7 @@ from sharing.inbox.consumers import InboundConsumer
 from sharing.inbox.repository import SqlInbox, SqlInboxViews
 from sharing.inbox.use_cases.arrivals import Arrivals
 from sharing.inbox.use_cases.checking import VetoQuestions
+from sharing.inbox.use_cases.leaving import LATE, LateLook
 from sharing.inbox.use_cases.receiving import InboxContext
 from sharing.notices import routes as notices_routes
 from sharing.notices.consumers import NoticeConsumer
@@ -279,6 +280,7 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
         return SqlTx(unit, deps, looks)
 
     store = SharingStore(frame.database, opened, altered)
+    frame.outbox.relay.ask_again(LATE, LateLook(store, receiving, outside.checks).held)
     restored, turns = Restored(store, deciding), Turns(store, deciding)
     reminder = Reminder(agreements, deciding)
     others = (Notifier(store, telling).step, altered.settle, LookAlarm(store, looks).step)

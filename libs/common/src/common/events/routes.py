@@ -24,6 +24,7 @@ from common.events.sharing import (
 )
 from hubformats.agency_events import (
     DeliveryAcknowledged,
+    DeliveryStopped,
     DisclosureAnswered,
     DisclosurePackage,
     EnvelopeSetAside,
@@ -55,7 +56,7 @@ SHARED: Final[Mapping[str, Events]] = {
     **{topics.audit(service): (AuditBatchV1, AuditBatch) for service in topics.SERVICES},
     topics.AUDIT_RECEIPT: (AuditReceipts, AuditRejected),
 }
-DELIVERED: Final[Events] = (DisclosurePackage, EnvelopeSetAside)
+DELIVERED: Final[Events] = (DisclosurePackage, EnvelopeSetAside, DeliveryStopped)
 """On an agency's `hub.disclosure` topic."""
 SPOKEN: Final[Events] = (SavedReceipt, DeliveryAcknowledged, DisclosureAnswered)
 """On an agency's `hub.inbound` topic."""

@@ -128,6 +128,13 @@ class InboxWriter(Protocol):
         """
         ...
 
+    def stop(self, disclosure: Disclosure) -> None:
+        """Keep what of it has not left for its topic from leaving.
+
+        A stop takes its place, under its number; without a key to seal one to, the number is lost.
+        """
+        ...
+
 
 class ReleaseTx(Writing, Protocol):
     """One writing transaction, as releasing uses it."""

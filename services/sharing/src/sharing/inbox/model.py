@@ -73,6 +73,18 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A sealed package to an agency that may not have left.
+
+    `shown` is None for one that was taken back, or whose row was altered.
+    """
+
+    event_id: UUID
+    recipient: str
+    shown: Shown | None
+
+
+@dataclass(frozen=True, slots=True)
 class AuthorisedDelivery(Proof):
     """A delivery, with every envelope that `recipient` was given of it, oldest first.
 

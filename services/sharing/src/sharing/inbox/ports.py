@@ -1,6 +1,6 @@
 """What reading an inbox and taking receipts in need from the outside."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -9,7 +9,7 @@ from common.access import Granted
 from sharing.cases.ports import Cases
 from sharing.context import Writing
 from sharing.disclosures.ports import Disclosures
-from sharing.inbox.model import AuthorisedDelivery, Only, Shown
+from sharing.inbox.model import AuthorisedDelivery, Only, Shown, UnderWay
 
 
 class Inbox(Protocol):
@@ -39,6 +39,10 @@ class Inbox(Protocol):
 
         Also when it was taken back: what is said of it then still counts.
         """
+        ...
+
+    def under_way(self, event_ids: Collection[UUID]) -> tuple[UnderWay, ...]:
+        """Which of these messages to agencies are packages, and what each is."""
         ...
 
     def confirmed(self, event_ids: Sequence[UUID]) -> None:

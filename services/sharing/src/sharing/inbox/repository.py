@@ -1,6 +1,6 @@
 """Keeps the agencies' inboxes: sealed envelopes in the order in which each was given them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
@@ -13,10 +13,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from common import topics
 from common.access import Granted
-from common.database import Prepared, Unit
+from common.database import Prepared, Unit, among
 from common.faults import crash_point
+from common.outbox import RecipientUnknown
 from common.sealed import RowAltered
-from hubformats.agency_events import DisclosurePackage
+from hubformats.agency_events import DeliveryStopped, DisclosurePackage
 from hubformats.envelope import digest
 from sharing.cases.model import CaseFile
 from sharing.cases.ports import Cases
@@ -28,6 +29,7 @@ from sharing.inbox.model import (
     Delivery,
     Only,
     Shown,
+    UnderWay,
     authorised_delivery,
 )
 from sharing.tables import DELIVERY, INBOX_PLACE, DisclosureRow, RepositoryDeps, table_of
@@ -48,6 +50,14 @@ _GIVEN: Final = _SHOWN.where(_OWN, DELIVERY.c.delivery_id == bindparam("b_delive
 )
 _ALL_GIVEN: Final = Prepared(_GIVEN)
 _ENVELOPES: Final = Prepared(_GIVEN.where(_STANDS))
+_MESSAGES: Final = Prepared(
+    lambda dialect: select(DELIVERY.c.agency, DELIVERY.c.event_id).where(
+        among(DELIVERY.c.event_id, "ids", dialect)
+    )
+)
+_THESE: Final = Prepared(
+    lambda dialect: _SHOWN.where(_OWN, among(DELIVERY.c.event_id, "ids", dialect), _STANDS)
+)
 
 
 def _page(query: Select[Any]) -> Mapping[Only, Prepared]:
@@ -154,6 +164,30 @@ class SqlInbox:
         shown = self._shown(_ALL_GIVEN, b_agency=recipient, b_delivery=delivery_id)
         found = self._disclosures.get(delivery_id) if shown else None
         return None if found is None else authorised_delivery(recipient, found, shown)
+
+    def stop(self, disclosure: Disclosure) -> None:
+        """Replace each of its envelopes that waits; one that nobody can be told of never leaves."""
+        agency, outbox = disclosure.recipient, self._deps.outbox
+        given = {"b_agency": agency, "b_delivery": disclosure.id}
+        for row in list(_ALL_GIVEN.run(self._conn, given)):
+            try:
+                outbox.replace(self._unit, row.event_id, DeliveryStopped(delivery_id=disclosure.id))
+            except RecipientUnknown:
+                outbox.confirm(self._unit, [row.event_id])
+
+    def under_way(self, event_ids: Collection[UUID]) -> tuple[UnderWay, ...]:
+        """Look agency by agency, because each row is checked as its recipient's."""
+        of: dict[str, list[UUID]] = {}
+        for row in _MESSAGES.run(self._conn, {"ids": list(event_ids)}):
+            of.setdefault(row.agency, []).append(row.event_id)
+        found = []
+        for agency, ids in of.items():
+            shown = {
+                each.delivery.event_id: each
+                for each in self._shown(_THESE, b_agency=agency, ids=ids)
+            }
+            found += [UnderWay(one, agency, shown.get(one)) for one in ids]
+        return tuple(found)
 
     def confirmed(self, event_ids: Sequence[UUID]) -> None:
         """Let the outbox forget the bytes; the inbox row keeps its own until expiry."""

@@ -69,6 +69,7 @@ def take_back(
         if not found.withdrawn:
             reason = Hold.VETO if taken.told else Hold.SUPERSEDED
             tx.disclosures.replace(found, found.withdraw(now, reason))
+            tx.inbox.stop(found)
         held.append(found)
     for one in taken.blocked:
         supersede(tx, context, one)
