@@ -111,7 +111,7 @@ async def test_what_waited_long_is_asked_about_and_waits_on_while_others_go(
     first, second, other = await three(database, outbox)
     doubts = Doubts()
     doubts.about = {first.id}
-    outbox.relay.ask_again(timedelta(seconds=0.2), doubts)
+    outbox.relay.ask_again = timedelta(seconds=0.2), doubts
     await asyncio.sleep(0.3)
     await outbox.start()
     assert {record.value for record in await on_bus(bus, 2)} == {second.value, other.value}
@@ -129,7 +129,7 @@ async def test_what_is_held_is_replaced_and_its_place_goes_at_once(
     first, *_ = await three(database, outbox)
     doubts = Doubts()
     doubts.about = {first.id}
-    outbox.relay.ask_again(timedelta(0), doubts)
+    outbox.relay.ask_again = timedelta(0), doubts
     await outbox.start()
     await on_bus(bus, 2)
     assert await database.write(lambda unit: outbox.replace(unit, first.id, event()))

@@ -280,7 +280,7 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
         return SqlTx(unit, deps, looks)
 
     store = SharingStore(frame.database, opened, altered)
-    frame.outbox.relay.ask_again(LATE, LateLook(store, receiving, outside.checks).held)
+    frame.outbox.relay.ask_again = LATE, LateLook(store, receiving, outside.checks).held
     restored, turns = Restored(store, deciding), Turns(store, deciding)
     reminder = Reminder(agreements, deciding)
     others = (Notifier(store, telling).step, altered.settle, LookAlarm(store, looks).step)

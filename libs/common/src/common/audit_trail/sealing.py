@@ -48,14 +48,3 @@ def destroy_subject_parts(unit: Unit, clock: Clock, tokens: Sequence[bytes]) -> 
     count = unit.connection.execute(gone.values(wrapped=None, destroyed_at=clock.now())).rowcount
     unit.connection.execute(delete(PART_SUBJECT).where(PART_SUBJECT.c.token.in_(tokens)))
     return count
-
-
-def destroy_parts(unit: Unit, clock: Clock, record_ids: Sequence[UUID], part: Part) -> int:
-    """Destroy one part of these records, when its own time is over. Returns how many."""
-    gone = update(PART_KEY).where(
-        PART_KEY.c.record_id.in_(record_ids),
-        PART_KEY.c.part == part,
-        PART_KEY.c.destroyed_at.is_(None),
-    )
-    values = {"wrapped": None, "destroyed_at": clock.now()}
-    return unit.connection.execute(gone.values(values)).rowcount

@@ -38,12 +38,10 @@ _SERVICE: Final = "svc:"
 
 def _numbering(dialect: str) -> Insert:
     """Take the next number of a stream, starting at 1, and keep its row locked until the commit."""
-    new = (
-        sqlite.insert(STREAM_SEQUENCE)
-        if dialect == "sqlite"
-        else postgresql.insert(STREAM_SEQUENCE)
+    insert_in = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    first = insert_in(STREAM_SEQUENCE).values(
+        sender=bindparam("sender"), stream=bindparam("stream"), last=1
     )
-    first = new.values(sender=bindparam("sender"), stream=bindparam("stream"), last=1)
     next_one = first.on_conflict_do_update(
         index_elements=["sender", "stream"], set_={"last": STREAM_SEQUENCE.c.last + 1}
     )
@@ -149,13 +147,13 @@ class Outbox:
         return SentRef(stored.id, seq, value)
 
     def replace(self, unit: Unit, message_id: UUID, event: Event) -> bool:
-        """Put an event in the place of one that has not left: under its number, to its readers.
+        """Put an event in the place of one that has not left; False when that one left.
 
-        False when that one left. Raises RecipientUnknown.
+        Raises RecipientUnknown.
         """
         here = (OUTBOX.c.id == message_id, OUTBOX.c.sent_at.is_(None), OUTBOX.c.body.is_not(None))
         body = unit.connection.execute(select(OUTBOX.c.body).where(*here)).scalar_one_or_none()
-        if body is None or self._relay.sent_already(message_id):
+        if body is None or message_id in self._relay.unmarked:
             return False
         old = peek(body)
         readers, new_id = [self._recipient(owner) for owner in old.to], _new_id(old.to)
@@ -194,9 +192,8 @@ class Outbox:
         if not ids:
             return 0
         wanted = OUTBOX.c.id.in_(ids) & OUTBOX.c.body.is_not(None) & OUTBOX.c.sent_at.is_not(None)
-        changed = unit.connection.execute(
-            update(OUTBOX).where(wanted).values(sent_at=null())
-        ).rowcount
+        again = update(OUTBOX).where(wanted).values(sent_at=null())
+        changed = unit.connection.execute(again).rowcount
         self._relay.stored(unit)
         return changed
 
@@ -205,11 +202,8 @@ class Outbox:
     ) -> Sequence[UUID]:
         """Messages of `topic` sent before then and not confirmed, oldest first, up to 100."""
         late = (OUTBOX.c.topic == topic, OUTBOX.c.body.is_not(None), OUTBOX.c.sent_at < sent_before)
-        return (
-            connection.execute(select(OUTBOX.c.id).where(*late).order_by(OUTBOX.c.seq).limit(100))
-            .scalars()
-            .all()
-        )
+        query = select(OUTBOX.c.id).where(*late).order_by(OUTBOX.c.seq).limit(100)
+        return connection.execute(query).scalars().all()
 
     def stored(self, connection: Connection, message_id: UUID) -> Outgoing | None:
         """The message as stored; None when unknown, or when its body was confirmed away."""
@@ -224,15 +218,9 @@ class Outbox:
 
         What was never confirmed stays, and stays visible.
         """
-        old = (
-            select(OUTBOX.c.seq)
-            .where(OUTBOX.c.body.is_(None), OUTBOX.c.sent_at < before)
-            .order_by(OUTBOX.c.sent_at)
-            .limit(limit)
-        )
-        return unit.connection.execute(
-            delete(OUTBOX).where(OUTBOX.c.seq.in_(old.scalar_subquery()))
-        ).rowcount
+        settled = select(OUTBOX.c.seq).where(OUTBOX.c.body.is_(None), OUTBOX.c.sent_at < before)
+        old = settled.order_by(OUTBOX.c.sent_at).limit(limit).scalar_subquery()
+        return unit.connection.execute(delete(OUTBOX).where(OUTBOX.c.seq.in_(old))).rowcount
 
     async def start(self) -> None:
         """Start the relay; messages left by an earlier process go first."""

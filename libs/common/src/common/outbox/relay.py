@@ -73,25 +73,17 @@ class Relay:
         self._task: asyncio.Task[None] | None = None
         self._refused: dict[str, float] = {}
         self._held: dict[UUID, float] = {}
-        self._ask: tuple[timedelta, Held] | None = None
+        self.ask_again: tuple[timedelta, Held] | None = None  # of what waited longer than this
         self._look = True
         self._looked = clock.monotonic()
         self._again: datetime | None = None
         self._handed: list[Stored] = []
         self._streams: OrderedDict[str, int] = OrderedDict()
-        self._unmarked: dict[UUID, datetime] = {}
+        self.unmarked: dict[UUID, datetime] = {}
         database.before_commit(self._mark_along)
         self.longest_pause = _LONGEST_PAUSE_S
         self.sent = 0  # and marked as sent
         self.holding = False
-
-    def ask_again(self, after: timedelta, held: Held) -> None:
-        """Before it leaves, ask of all that waited longer than `after` which must still wait."""
-        self._ask = (after, held)
-
-    def sent_already(self, message_id: UUID) -> bool:
-        """Whether the bus has it though it is not marked yet."""
-        return message_id in self._unmarked
 
     def wake(self) -> None:
         """Something may wait in the table that was not handed over. Call on the loop."""
@@ -193,7 +185,7 @@ class Relay:
         A mark that found no company is made by itself. A delay that ends, or too long a silence,
         means a look.
         """
-        if self._unmarked and not await self._woken(_MARK_WITHIN_S):
+        if self.unmarked and not await self._woken(_MARK_WITHIN_S):
             await self._mark_now()
         limit = SAFETY_POLL_S if self._polls else None
         if self._again is not None:
@@ -248,16 +240,16 @@ class Relay:
         crash_point("outbox.after-send")
         now = self._clock.now()
         for each in gone:
-            self._unmarked[each.id] = now
+            self.unmarked[each.id] = now
             self._follow(each)
         self._look = self._look or len(gone) < len(waiting)
         return self._look and bool(gone or len(ready) < len(waiting))
 
     async def _asked(self, waiting: Sequence[Stored]) -> Sequence[Stored]:
         """Leave out what waited long and must not leave yet; it is asked of again soon."""
-        if self._ask is None:
+        if self.ask_again is None:
             return waiting
-        after, held = self._ask
+        after, held = self.ask_again
         late = [each.id for each in waiting if each.since + after < self._clock.now()]
         wait = await held(late) if late else ()
         until = self._clock.monotonic() + _HELD_S
@@ -337,7 +329,7 @@ class Relay:
 
     def _mark_along(self, group: GroupCommit) -> None:
         """Before any commit, in the writer's thread: mark what is out at no cost of its own."""
-        sent = list(self._unmarked.items())
+        sent = list(self.unmarked.items())
         if sent:
             MARK.run_many(
                 group.connection, [{"message": message, "now": at} for message, at in sent]
@@ -345,17 +337,17 @@ class Relay:
             group.after_commit(partial(self._marked, [message for message, _ in sent]))
 
     async def _mark_now(self) -> None:
-        if self._unmarked:
+        if self.unmarked:
             await self._database.write(_nothing_else)
 
     def _marked(self, messages: Sequence[UUID]) -> None:
         crash_point("outbox.after-mark")
-        known = len(self._unmarked)
+        known = len(self.unmarked)
         for message in messages:
-            self._unmarked.pop(message, None)
+            self.unmarked.pop(message, None)
         # Two commits in a row may both have marked it.
-        self.sent += known - len(self._unmarked)
-        _sent.add(known - len(self._unmarked))
+        self.sent += known - len(self.unmarked)
+        _sent.add(known - len(self.unmarked))
 
 
 def _nothing_else(_: Unit) -> None:
