@@ -38,6 +38,17 @@ def test_a_newer_version_brings_any_state_but_never_untells(
     assert after.first_at == outcome(known).first_at
 
 
+def test_what_was_taken_back_reads_so_until_a_correction_leaves() -> None:
+    gone = outcome(S.RELEASED).taken_back(2, AT + timedelta(hours=2), asked=False)
+    assert (gone.state, gone.version) == (S.WITHDRAWN, 2)
+    waits = gone.heard(outcome(S.DECIDED, 2))
+    assert waits.state is S.WITHDRAWN
+    late = replace(outcome(S.RELEASED, 2), changed_at=AT + timedelta(hours=1))
+    assert waits.heard(late).state is S.WITHDRAWN, "it left before it was taken back"
+    left = replace(outcome(S.RELEASED, 2), changed_at=AT + timedelta(hours=3))
+    assert waits.heard(left).state is S.RELEASED
+
+
 def test_older_news_changes_nothing() -> None:
     known = outcome(S.DECIDED, 2)
     assert known.heard(outcome(S.SAVED, 1)) == known

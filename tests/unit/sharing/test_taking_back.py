@@ -15,10 +15,13 @@ from sharing.decisions.use_cases.taking_back import STAYS, Before, taken_back
 from sharing.disclosures.model.answers import Answer, AnswerRefused, NothingToAnswer
 from sharing.disclosures.model.disclosure import Disclosure, Hold, State
 from sharing.disclosures.use_cases.answers import mark_unanswered
+from sharing.disclosures.use_cases.withdrawing import AUDIT_STOPPED
 from sharing.inbox.use_cases import answering, receiving, standing
-from sharing.inbox.use_cases.receiving import Checked, DeliveryNotFound, Wanted
+from sharing.inbox.use_cases.receiving import ASKED_LATE, Checked, DeliveryNotFound, Wanted
 from tests.support.snapshots import CASE, facts, marking, snapshot
 from tests.unit.sharing.test_use_cases import CARE, IDVA, Desk
+
+ALL_TO_IDVA = marking("must_not_disclose", 3, agency=IDVA)
 
 
 @pytest.fixture
@@ -148,7 +151,7 @@ def test_less_for_a_category_is_a_correction_and_the_old_is_not_served(desk: Des
     assert desk.release(made, desk.state(version=2)) == "released"
     made = desk.now(made)
     assert made.answer_due is not None, "what it changes had been opened"
-    assert [one.standing for one in desk.told(AnswerNews)] == ["awaited"]
+    assert [one.standing for one in desk.told(AnswerNews)] == ["taken_back", "awaited"]
     receiving.acknowledge(desk.tx, desk.receiving, reader(desk, IDVA), actor(IDVA), made.id, "idva")
     assert desk.now(made).answer is Answer.CORRECTED
 
@@ -234,6 +237,125 @@ def test_a_receipt_for_what_was_taken_back_unread_asks_for_an_answer_after_all(
     receiving.acknowledge(desk.tx, desk.receiving, reader(desk, IDVA), actor(IDVA), gone.id, "idva")
     assert desk.now(made).answer_due is not None
     assert desk.told(AnswerNews)[-1].standing == "awaited"
+
+
+@pytest.mark.parametrize("proven", [False, True], ids=["waits-for-audit", "about-to-leave"])
+def test_a_late_receipt_counts_while_the_withdrawal_waits(desk: Desk, *, proven: bool) -> None:
+    (gone,) = of(desk, IDVA, "disclosure")
+    vetoed(desk, IDVA)
+    (made,) = of(desk, IDVA, "withdrawal")
+    if proven:
+        desk.prove(made)
+    receiving.acknowledge(desk.tx, desk.receiving, reader(desk, IDVA), actor(IDVA), gone.id, "idva")
+    due = desk.now(made).answer_due
+    assert due is not None
+    assert desk.told(AnswerNews)[-1].standing == "awaited"
+    (asked,) = [one for one in desk.entries("withdrawal") if one.reason_code == ASKED_LATE]
+    assert (asked.delivery, asked.answers) == (str(made.id), (made.record_id,))
+    made = withdrawn(desk)
+    assert made.answer_due == due
+    desk.clock.advance(timedelta(days=5).total_seconds())
+    assert mark_unanswered(desk.tx, desk.releasing, made.id), "it has its clock like any"
+
+
+def test_a_late_receipt_for_what_a_correction_replaced_makes_the_correction_ask(desk: Desk) -> None:
+    (gone,) = of(desk, IDVA, "disclosure")
+    vetoed(desk, IDVA, category="victim_phone")
+    (made,) = of(desk, IDVA, "correction")
+    desk.prove(made)
+    assert desk.release(made, desk.state(version=2)) == "released"
+    assert desk.now(made).answer_due is None, "nobody is known to have read it"
+    receiving.acknowledge(desk.tx, desk.receiving, reader(desk, IDVA), actor(IDVA), gone.id, "idva")
+    assert desk.now(made).answer_due is not None
+    assert [one.reason_code for one in desk.entries("correction")] == [ASKED_LATE]
+
+
+def narrowed_twice(desk: Desk, second: str, *, left: bool = False) -> None:
+    """A veto on a category, and a second one before (or after) the correction of the first left."""
+    listed(desk, IDVA)
+    desk.clock.advance(1)
+    vetoed(desk, IDVA, 2, "victim_phone")
+    if left:
+        (made,) = of(desk, IDVA, "correction")
+        desk.prove(made)
+        assert desk.release(made, desk.state(version=2)) == "released"
+    desk.clock.advance(1)
+    both = (
+        marking("must_not_disclose", 2, agency=IDVA, category="victim_phone"),
+        marking("must_not_disclose", 3, agency=IDVA, category=second),
+    )
+    take_snapshot(desk.tx, desk.deciding, snapshot(version=3, markings=both))
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["before-the-correction-left", "after"])
+def test_who_holds_an_older_copy_hears_of_a_veto_on_everything(desk: Desk, *, left: bool) -> None:
+    narrowed_twice(desk, "*", left=left)
+    (wide,) = of(desk, IDVA, "disclosure")
+    (correction,) = of(desk, IDVA, "correction")
+    assert correction.state is (State.WITHDRAWN if left else State.SUPERSEDED)
+    (made,) = of(desk, IDVA, "withdrawal")
+    copies = sorted([str(wide.id), *([str(correction.id)] if left else [])])
+    said = content(desk, made)
+    assert (said["withdraws"], said["answerRequired"]) == (copies, True)
+    take_snapshot(desk.tx, desk.deciding, snapshot(version=4, markings=(ALL_TO_IDVA,)))
+    assert of(desk, IDVA, "withdrawal") == [made], "it is told once"
+
+
+def test_a_second_narrowing_before_the_first_correction_left_corrects_what_was_read(
+    desk: Desk,
+) -> None:
+    narrowed_twice(desk, "victim_health")
+    first, second = of(desk, IDVA, "correction")
+    assert (first.state, second.state) == (State.SUPERSEDED, State.AWAITING_RECEIPT)
+    desk.prove(second)
+    assert desk.release(second, desk.state(version=3)) == "released"
+    assert desk.now(second).answer_due is not None
+
+
+def test_a_correction_that_says_what_an_older_copy_said_goes_all_the_same(desk: Desk) -> None:
+    """Superseded before it left, it is made anew, though the newest copy served says just that."""
+    narrow = marking("must_not_disclose", 2, agency=IDVA, category="victim_phone")
+    desk.clock.advance(1)
+    vetoed(desk, IDVA, 2, "victim_phone")
+    desk.clock.advance(1)
+    take_snapshot(desk.tx, desk.deciding, snapshot(version=3, markings=(narrow,)))
+    first, second = of(desk, IDVA, "correction")
+    assert (first.state, second.state) == (State.SUPERSEDED, State.AWAITING_RECEIPT)
+
+
+def test_a_narrowing_to_what_the_newest_copy_says_tells_who_holds_a_wider_one(desk: Desk) -> None:
+    """The facts lost their phone; then a veto on it: nothing new to know, but the old copy stops."""
+    (wide,) = listed(desk, IDVA)
+    less = tuple(one for one in facts() if one.category != "victim_phone")
+    desk.clock.advance(1)
+    take_snapshot(desk.tx, desk.deciding, snapshot(version=2, facts=less))
+    (newest,) = of(desk, IDVA, "correction")
+    desk.prove(newest)
+    desk.release(newest, desk.state(version=2))
+    desk.clock.advance(1)
+    veto = marking("must_not_disclose", 3, agency=IDVA, category="victim_phone")
+    take_snapshot(desk.tx, desk.deciding, snapshot(version=3, facts=less, markings=(veto,)))
+    assert desk.now(wide).withdrawn
+    assert desk.now(newest).left, "what says no more than it may stays readable"
+    again = of(desk, IDVA, "correction")[-1]
+    assert again.id != newest.id
+    desk.prove(again)
+    assert desk.release(again, desk.state(version=3)) == "released"
+    assert desk.now(again).answer_due is not None
+
+
+@pytest.mark.parametrize("category", ["*", "victim_phone"])
+def test_every_stop_is_in_the_log_and_at_the_referrer_in_the_deciding_transaction(
+    desk: Desk, category: str
+) -> None:
+    """Before the log has answered anything, and whether a withdrawal or a correction follows."""
+    (gone,) = of(desk, IDVA, "disclosure")
+    vetoed(desk, IDVA, category=category)
+    (entry,) = [one for one in desk.entries("blocked") if one.reason_code == AUDIT_STOPPED]
+    assert (entry.delivery, entry.recipient) == (str(gone.id), IDVA)
+    assert [(one.standing, one.snapshot_version) for one in desk.told(AnswerNews)] == [
+        ("taken_back", 2)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,8 @@ LATER: Final[Mapping[OutcomeState, frozenset[OutcomeState]]] = {
     _S.BLOCKED: frozenset({_S.RELEASED, _S.SAVED}),
     _S.RELEASED: frozenset({_S.SAVED, _S.WITHDRAWN}),
     _S.SAVED: frozenset({_S.WITHDRAWN}),
-    _S.WITHDRAWN: frozenset(),
+    # What may be known still follows as a correction; until it leaves, this reads withdrawn.
+    _S.WITHDRAWN: frozenset({_S.BLOCKED, _S.RELEASED}),
 }
 """The states that may follow each within one version; a newer version may bring any.
 
@@ -95,6 +96,9 @@ class Outcome:
         """
         if news.state is OutcomeState.WITHHELD and self.state in _LEFT:
             return self
+        again = (self.state, self.version) == (OutcomeState.WITHDRAWN, news.version)
+        if again and news.changed_at <= self.changed_at:
+            return self  # of what was taken back since, however late it comes
         if news.version > self.version or (
             news.version == self.version and news.state in LATER[self.state]
         ):

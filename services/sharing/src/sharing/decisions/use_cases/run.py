@@ -33,7 +33,14 @@ from sharing.decisions.model import (
     subjects_told_of,
 )
 from sharing.decisions.ports import DecisionTx
-from sharing.decisions.use_cases.taking_back import OWN_FACTS, SUSPENDED, Before, taken_back
+from sharing.decisions.use_cases.taking_back import (
+    OWN_FACTS,
+    SUSPENDED,
+    Before,
+    knows_already,
+    next_kind,
+    taken_back,
+)
 from sharing.directory.ports import Directory
 from sharing.disclosures.model.answers import AnswerBook
 from sharing.disclosures.model.disclosure import Disclosure
@@ -150,18 +157,18 @@ class DecisionRun:
         superseded = tuple(
             one
             for one in self.earlier
-            if one.unsent
-            and one.kind != "withdrawal"
+            if (one.unsent and one.kind != "withdrawal")
             and (scope is None or one.recipient in scope)
             and not self._stands(one, said.get(one.recipient))
         )
-        before = Before(self.snapshot, self.since, self.earlier, everybody=self.only is None)
-        withheld = {
-            one.each.recipient.id: one.reason or "" for one in recipients if one.shown is None
-        }
-        return Plan(
-            self, uuid7(), recipients, superseded, tuple(taken_back(before, said, withheld))
-        )
+        none = [one for one in recipients if one.shown is None]
+        withheld = {one.each.recipient.id: one.reason or "" for one in none}
+        taken = tuple(taken_back(self._before, said, withheld))
+        return Plan(self, uuid7(), recipients, superseded, taken)
+
+    @property
+    def _before(self) -> Before:
+        return Before(self.snapshot, self.since, self.earlier, everybody=self.only is None)
 
     def alarm(self) -> None:
         """Page for rules that failed, and for who gets nothing because it is suspended."""
@@ -193,14 +200,13 @@ class DecisionRun:
     def _planned(self, each: RecipientDecision) -> Planned:
         if not each.permitted:
             return Planned(each, each.reason)
-        mine = self._of_version(each)
-        told = [one for one in self._told(each) if one.left]
-        kind: Kind = "correction" if told else "disclosure"
+        mine, prepared = self._of_version(each), self._told(each)
+        kind = next_kind(prepared)
         # This version's own delivery, sent or not, is shown with the kind and id it was given.
         own = mine[-1] if mine and not mine[-1].superseded else None
         shown = self._render(each, own.kind if own else kind, len(mine) - bool(own))
-        said = shown.fingerprint
-        if any(self._stands(one, said) for one in mine) or (told and told[-1].fingerprint == said):
+        known = knows_already(self._before, prepared, shown.fingerprint)
+        if known or any(self._stands(one, shown.fingerprint) for one in mine):
             return Planned(each, NOTHING_NEW, shown)
         new = self._render(each, kind, len(mine)) if own else shown
         return Planned(each, each.reason, shown, new)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from common.events.case import CaseSnapshot
 from sharing.agreements.model import RULE_FAILED
+from sharing.content.model.projection import Kind
 from sharing.decisions.model import LAPSED, NOT_IN_FORCE
 from sharing.disclosures.model.disclosure import Disclosure, State
 from sharing.disclosures.use_cases.withdrawing import TakenBack
@@ -54,6 +55,7 @@ def taken_back(
         mine = [one for one in before.earlier if one.recipient == recipient]
         told = tuple(one for one in mine if one.left and one.kind != "withdrawal")
         vetoed = tuple(one for one in told if before.vetoed(one))
+        corrected = tuple(one for one in mine if one.corrected)
         if recipient in said:
             # Something else may be known now: a correction takes the place of what a veto narrows.
             narrowed = tuple(one for one in vetoed if one.fingerprint != said[recipient])
@@ -64,11 +66,46 @@ def taken_back(
             again = tuple(one for one in mine if blocked and one.withdrawn)
             # A veto bites whatever else is said: the newest decision knows it, so that from here
             # on nothing but the withdrawal keeps the older package from being shown.
-            if (told or again) and (vetoed or withheld[recipient] not in STAYS):
-                yield TakenBack(recipient, (*again, *told), told=True, blocked=blocked)
-        elif vetoed and before.everybody:
+            if (told or again or corrected) and (
+                vetoed or unheard(mine) or withheld[recipient] not in STAYS
+            ):
+                # It names every copy there may be, also what a correction was to take the place of.
+                named = {one.id: one for one in (*again, *corrected, *told)}
+                yield TakenBack(recipient, tuple(named.values()), told=True, blocked=blocked)
+        elif (vetoed or unheard(mine)) and before.everybody:
             # It left the agreement since, so no clause serves it any more; a veto counts the same.
-            yield TakenBack(recipient, told, told=True)
+            yield TakenBack(recipient, (*corrected, *told), told=True)
+
+
+def next_kind(prepared: Sequence[Disclosure]) -> Kind:
+    """What the next package to a recipient is, after all that was prepared for it before.
+
+    What was taken back for a correction's sake is corrected still, though nothing of it stands.
+    """
+    return "correction" if any(one.left or one.corrected for one in prepared) else "disclosure"
+
+
+def knows_already(before: Before, prepared: Sequence[Disclosure], said: str) -> bool:
+    """Whether the recipient was told just this, and holds no copy of which it must hear.
+
+    It must where a veto stops a copy that says something else, be it an older one, and where one
+    was stopped and nothing has told of it yet.
+    """
+    told = [one for one in prepared if one.left]
+    if not told or told[-1].fingerprint != said or unheard(prepared):
+        return False
+    return all(one.fingerprint == said or not before.vetoed(one) for one in told)
+
+
+def unheard(mine: Sequence[Disclosure]) -> tuple[Disclosure, ...]:
+    """What was taken back for a correction's sake, while no correction has left since."""
+    spoken = [one.released_at for one in mine if one.kind == "correction" and one.released_at]
+    last = max(spoken, default=None)
+    return tuple(
+        one
+        for one in mine
+        if one.corrected and one.withdrawn_at and (last is None or last < one.withdrawn_at)
+    )
 
 
 def _unsaid(mine: Sequence[Disclosure]) -> tuple[Disclosure, ...]:

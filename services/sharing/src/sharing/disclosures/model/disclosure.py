@@ -121,7 +121,7 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Step], Phase]] = {
     (PROMISED, Step.MARK_OVERDUE): PROMISED,
     (PROMISED, Step.BREAK_PROMISE): UNPROVABLE,
     **{(phase, Step.SEAL_AGAIN): phase for phase in (SENT, PROMISED)},
-    **{(phase, Step.WITHDRAW): WITHDRAWN for phase in _LEFT},
+    **{(phase, Step.WITHDRAW): WITHDRAWN for phase in (*_LEFT, WITHDRAWN)},
     **{(phase, Step.OPEN): phase for phase in _LEFT},
     # What a recipient says of something it had read counts also when that was taken back.
     **{
@@ -130,6 +130,8 @@ TRANSITIONS: Final[Mapping[tuple[Phase, Step], Phase]] = {
         for step in (Step.SAVE, Step.ACKNOWLEDGE, Step.ANSWER)
     },
     **{(phase, step): phase for phase in _LEFT for step in (Step.ASK, Step.MARK_UNANSWERED)},
+    # Also while it waits: what a withdrawal takes back may turn out to have been read.
+    **{(phase, Step.ASK): phase for phase in (WAITING, READY, BLOCKED)},
 }
 
 
@@ -222,6 +224,11 @@ class Disclosure:
         return self.state is State.WITHDRAWN
 
     @property
+    def corrected(self) -> bool:
+        """Whether it was taken back for a correction's sake, and no withdrawal names it."""
+        return self.withdrawn and self.reason is Hold.SUPERSEDED
+
+    @property
     def opened(self) -> bool:
         """Whether its recipient is known to have read it."""
         return any((self.opened_at, self.saved_at, self.acknowledged_at))
@@ -310,10 +317,10 @@ class Disclosure:
         return self._take(Step.OPEN, opened_at=self.opened_at or at)
 
     def withdraw(self, at: datetime, reason: Hold) -> "Disclosure":
-        """It is taken back: nothing serves it from now on."""
-        return self._take(
-            Step.WITHDRAW, withdrawn_at=at, reason=reason, proof_due=None, answer_due=None
-        )
+        """It is taken back: nothing serves it from now on. The first time counts."""
+        since = self.withdrawn_at or at
+        ends = {"withdrawn_at": since, "proof_due": None, "answer_due": None}
+        return self._take(Step.WITHDRAW, reason=reason, **ends)
 
     def ask(self, due: datetime) -> "Disclosure":
         """An answer is needed after all: what it is about had been read."""

@@ -21,15 +21,17 @@ from hubformats.canonical import canonical, parse
 from sharing.cases.model import Reason
 from sharing.context import SERVICE_ACTOR, ContentGone, Context
 from sharing.disclosures.model.answers import AnswerBook
-from sharing.disclosures.model.disclosure import Disclosure, Hold, Step
+from sharing.disclosures.model.disclosure import AUDIT_BLOCKED, Disclosure, Hold, Step
 from sharing.disclosures.model.evidence import Evidence
 from sharing.disclosures.ports import ReleaseTx
-from sharing.disclosures.use_cases.steps import news, references, supersede
+from sharing.disclosures.use_cases.steps import entry, news, references, supersede
 
 _log = logging.getLogger("hub.sharing")
 
 AUDIT_WITHDRAWAL: Final[Operation] = "withdrawal"
 """The log's operation for the notice of a withdrawal."""
+AUDIT_STOPPED: Final = "stopped"
+"""The log's reason for what is not served any more, whatever its recipient is told and when."""
 _CONTENT_VERSION: Final = 1
 _MUST: Final = {
     "code": "stop-and-delete",
@@ -57,6 +59,7 @@ def take_back(
 ) -> None:
     """Withdraw what left, and prepare the package that says so to who must hear it.
 
+    The log has an entry for each, and the referrer hears of it, whenever that package can leave.
     What another transaction moved meanwhile is read again, locked, in the order of ids. If we
     crash before the commit nothing happened and the decision is made again. Raises Moved.
     """
@@ -64,17 +67,26 @@ def take_back(
     held = []
     for one in sorted(taken.disclosures, key=lambda each: each.id):
         found = tx.disclosures.get(one.id)
-        if found is None or not (found.can(Step.WITHDRAW) or found.withdrawn):
+        if found is None or not found.can(Step.WITHDRAW):
             continue
         if not found.withdrawn:
             reason = Hold.VETO if taken.told else Hold.SUPERSEDED
             tx.disclosures.replace(found, found.withdraw(now, reason))
             tx.inbox.stop(found)
+            stopped = entry(
+                tx, context, AUDIT_BLOCKED, "withhold", found, reason_code=AUDIT_STOPPED
+            )
+            tx.record(stopped)
+        elif taken.told and found.corrected:
+            tx.disclosures.replace(found, found.withdraw(now, Hold.VETO))  # named from here on
         held.append(found)
     for one in taken.blocked:
         supersede(tx, context, one)
     if held and taken.told:
         _tell(tx, context, answers, held, version)
+    elif held:
+        stopped_now = replace(held[-1], snapshot_version=version, answer_due=None)
+        tx.publish(stopped_now.case_id, news(stopped_now, "taken_back", now))
 
 
 def _tell(

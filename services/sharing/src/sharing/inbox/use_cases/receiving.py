@@ -11,16 +11,20 @@ from common.access import Granted
 from common.events.sharing import DisclosureSaved
 from hubformats.agency_events import TakingUp
 from hubformats.audit_record import Actor, AuditEntry
-from sharing.context import Context
+from sharing.content.model.projection import Kind
+from sharing.context import SERVICE_ACTOR, Context
 from sharing.directory.ports import Directory
 from sharing.disclosures.model.answers import Answer, AnswerBook
 from sharing.disclosures.model.disclosure import Disclosure, Step
 from sharing.disclosures.ports import CaseState
 from sharing.disclosures.use_cases.last_look import forbidden
 from sharing.disclosures.use_cases.steps import news, references
+from sharing.disclosures.use_cases.withdrawing import AUDIT_WITHDRAWAL
 from sharing.inbox.model import AuthorisedDelivery, Only, Saved, Shown, check_receipt
 from sharing.inbox.ports import InboxTx
 
+ASKED_LATE: Final = "answer-asked-late"
+"""The log's reason when what was taken back unread turns out to have been read."""
 _LOOKED_AT: Final = 32
 """Deliveries of one entry: each brings two names of its case, and the log's index takes 64 of a
 kind.
@@ -241,16 +245,40 @@ def acknowledge(
 
 
 def _ask_late(tx: InboxTx, context: InboxContext, disclosure: Disclosure) -> None:
-    """Ask for an answer after all: what was taken back unread had been read from the topic."""
-    if not disclosure.withdrawn or disclosure.opened:
+    """Ask for an answer after all: what was taken back unread had been read from the topic.
+
+    A withdrawal that waits for its entry in the log asks from now on, too. A correction that waits
+    is given its time when it leaves.
+    """
+    gone = disclosure.withdrawn_at
+    if gone is None or disclosure.opened:
         return
     now = context.now()
+    kind: Kind = "correction" if disclosure.corrected else "withdrawal"
     for one in tx.disclosures.of_case(disclosure.case_id):
-        mine = (one.recipient, one.kind) == (disclosure.recipient, "withdrawal")
-        if mine and one.can(Step.ASK) and one.answer_due is None and one.answered_at is None:
-            asked = one.ask(context.answers.on(now).due("withdrawal", now))
+        mine = (one.recipient, one.kind) == (disclosure.recipient, kind)
+        late = one.released_at is not None and one.released_at >= gone
+        asks = one.can(Step.ASK) and one.answer_due is None and one.answered_at is None
+        if mine and asks and (late or kind == "withdrawal"):
+            asked = one.ask(context.answers.on(now).due(kind, now))
             tx.disclosures.replace(one, asked)
+            tx.record(_asked_entry(tx, context, one))
             tx.publish(one.case_id, news(asked, "awaited", now))
+
+
+def _asked_entry(tx: InboxTx, context: Context, asking: Disclosure) -> AuditEntry:
+    return AuditEntry(
+        operation=AUDIT_WITHDRAWAL if asking.kind == "withdrawal" else "correction",
+        outcome="done",
+        actor=SERVICE_ACTOR,
+        case_id=asking.case_id,
+        case_references=references(tx.cases, context, asking.case_id, asking.recipient),
+        recipient=asking.recipient,
+        delivery=str(asking.id),
+        decision=context.decision_name(asking.decision_id, asking.recipient),
+        answers=(asking.record_id,),
+        reason_code=ASKED_LATE,
+    )
 
 
 def _given(tx: InboxTx, granted: Granted, delivery_id: UUID) -> AuthorisedDelivery:
