@@ -42,8 +42,7 @@ _MARK_WITHIN_S: Final = 0.05
 """How long a mark waits for a commit to join; dying before it only repeats what was sent."""
 _HANDED_MOST: Final = 256
 _STREAMS_KNOWN: Final = 10_000
-Held = Callable[[Sequence[UUID]], Awaitable[Collection[UUID]]]
-"""Says which of these messages must not leave yet."""
+Held = Callable[[Sequence[UUID]], Awaitable[Collection[UUID]]]  # of these, what must wait
 
 _meter = metrics.get_meter("hub.outbox")
 _sent = _meter.create_counter("hub_outbox_sent", description="Messages the bus has taken")
@@ -97,12 +96,8 @@ class Relay:
             announce(unit.connection, CHANNEL)
 
     def _take(self, stored: Stored) -> None:
-        if (
-            self._look
-            or not self.holding
-            or not self._running.is_set()
-            or len(self._handed) >= _HANDED_MOST
-        ):
+        full = len(self._handed) >= _HANDED_MOST
+        if self._look or full or not (self.holding and self._running.is_set()):
             self._look = True  # it stands in the table, behind what must be read from there first
         else:
             self._handed.append(stored)
@@ -228,7 +223,7 @@ class Relay:
             now, closed = self._clock.now(), self._closed_topics()
             self._looked = self._clock.monotonic()
             waiting, self._again = await self._database.read(
-                lambda connection: due(connection, now, closed, self._still_held())
+                lambda connection: due(connection, now, closed, list(self._held))
             )
             self._look = self._look or len(waiting) == BATCH
         if not waiting:
@@ -255,11 +250,6 @@ class Relay:
         until = self._clock.monotonic() + _HELD_S
         self._held.update(dict.fromkeys(wait, until))
         return [each for each in waiting if each.id not in wait]
-
-    def _still_held(self) -> list[UUID]:
-        now = self._clock.monotonic()
-        self._held = {message: until for message, until in self._held.items() if until > now}
-        return list(self._held)
 
     def _next_handed(self) -> list[Stored]:
         """What was handed over and is the next of its stream.
@@ -310,10 +300,8 @@ class Relay:
             except (TopicUnknown, NotAllowed, MessageTooLarge) as error:
                 self._refused[topic] = self._clock.monotonic() + _REFUSED_TOPIC_S
                 _failures.add(1, {"reason": type(error).__name__})
-                _log.error(
-                    "the bus refuses a topic; its messages wait",
-                    extra={"topic": topic, "reason": type(error).__name__},
-                )
+                facts = {"topic": topic, "reason": type(error).__name__}
+                _log.error("the bus refuses a topic; its messages wait", extra=facts)
             else:
                 gone.extend(mine)
         return gone
@@ -325,15 +313,15 @@ class Relay:
             # What it refused waits in the table, and nobody will hand it over again.
             self._look = True
         self._refused = kept
+        self._held = {message: until for message, until in self._held.items() if until > now}
         return list(kept)
 
     def _mark_along(self, group: GroupCommit) -> None:
         """Before any commit, in the writer's thread: mark what is out at no cost of its own."""
         sent = list(self.unmarked.items())
         if sent:
-            MARK.run_many(
-                group.connection, [{"message": message, "now": at} for message, at in sent]
-            )
+            rows = [{"message": message, "now": at} for message, at in sent]
+            MARK.run_many(group.connection, rows)
             group.after_commit(partial(self._marked, [message for message, _ in sent]))
 
     async def _mark_now(self) -> None:

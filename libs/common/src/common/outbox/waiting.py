@@ -98,9 +98,7 @@ def due(
         query = query.where(~delayed)
     if closed:
         query = query.where(OUTBOX.c.topic.not_in(closed))
-    if held:
-        query = query.where(OUTBOX.c.id.not_in(held))
-    rows = connection.execute(query, {"now": now})
+    rows = connection.execute(query.where(OUTBOX.c.id.not_in(held)), {"now": now})
     return [
         Stored(
             row.id,
