@@ -11,13 +11,7 @@ import stamina
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from common.database.engines import (
-    checked_url,
-    place_of,
-    reader_engine,
-    sqlite_path,
-    writer_engine,
-)
+from common.database.engines import checked_url, place_of, reader_engine, sqlite_path, writer_engine
 from common.database.errors import DatabaseStopped, DatabaseUnavailable, worth_retrying
 from common.database.locks import AdvisoryProcessLock, FileProcessLock, ProcessLock
 from common.database.signals import Listener

@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Connection, Delete, Dialect, Insert, Select, Update
-from sqlalchemy.exc import (
-    DBAPIError,
-    InvalidRequestError,
-    MultipleResultsFound,
-    NoResultFound,
-)
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, MultipleResultsFound, NoResultFound
 
 _Converter = Callable[[Any], Any]
 _Statement = Select[Any] | Insert | Update | Delete
