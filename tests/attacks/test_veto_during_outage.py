@@ -15,7 +15,16 @@ from hubformats.keys import StaticKeys
 from hubformats.package_proof import PackageRefused
 from hubpartner.delivery import Delivery, open_stop
 from sharing.inbox.use_cases.leaving import LATE
-from tests.attacks.test_taken_back import CARE, IDVA, POLICE, SUPPORT, forbid, frame, listed
+from tests.attacks.test_taken_back import (
+    CARE,
+    IDVA,
+    POLICE,
+    SUPPORT,
+    consuming,
+    forbid,
+    frame,
+    listed,
+)
 from tests.support.road import Road, example, road, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -108,7 +117,7 @@ async def test_a_veto_during_an_outage_keeps_the_package_from_its_topic(
     await forbid(hub, referral, IDVA)
     await asyncio.sleep(LATE.total_seconds() + 0.1)
     if not hears_first:
-        frame(hub, "sharing").inbox.pause()
+        consuming(hub, on=False)
     broker.back()
 
     async def others_went() -> bool:
@@ -118,7 +127,7 @@ async def test_a_veto_during_an_outage_keeps_the_package_from_its_topic(
     if not hears_first:
         await asyncio.sleep(1.5)  # long enough to be asked about again
         assert await on_topic(hub, IDVA, before[IDVA]) == []
-        frame(hub, "sharing").inbox.resume()
+        consuming(hub, on=True)
 
     async def told() -> bool:
         return len(await on_topic(hub, IDVA, before[IDVA])) == 2
