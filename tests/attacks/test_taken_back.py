@@ -18,6 +18,7 @@ from hubformats.envelope import Message, peek, routing_headers, seal
 from hubformats.ids import uuid7
 from hubpartner.answers import ProblemAnswer
 from hubpartner.delivery import Delivery
+from sharing.wiring import Parts
 from tests.support.road import Road, example, road, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -118,6 +119,40 @@ async def test_without_an_answer_about_vetoes_nothing_is_shown(hub: Road) -> Non
     finally:
         await hub.services["referral"].resume()
     assert await listed(hub, CARE, start) == [delivery]
+
+
+async def test_a_veto_that_comes_while_a_look_is_written_bites_too(
+    hub: Road, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its 201 comes between the look's question about vetoes and its answer: nothing is served."""
+    start = (await hub.partner(IDVA).inbox(limit=100)).cursor
+    referral = await referred(hub, "NP-2026-bite-while-written")
+    (delivery,) = await listed(hub, IDVA, start)
+    consuming(hub, on=False)
+    store = hub.sharing(Parts).store
+    asked, given, write = asyncio.Event(), asyncio.Event(), store.write
+
+    async def held(work: Any) -> Any:
+        asked.set()
+        await given.wait()
+        return await write(work)
+
+    monkeypatch.setattr(store, "write", held)
+    try:
+        lists = asyncio.create_task(hub.partner(IDVA).inbox(cursor=start, limit=100))
+        await asked.wait()
+        reads = asyncio.create_task(hub.partner(IDVA).delivery(delivery))
+        await asyncio.sleep(0.3)  # its question is answered by then, too
+        await forbid(hub, referral, IDVA)
+        given.set()
+        page = await lists
+        assert page.items == ()
+        with pytest.raises(ProblemAnswer) as refused:
+            await reads
+        assert (refused.value.status, refused.value.code) == (404, "not-found")
+        assert (await hub.partner(IDVA).inbox(cursor=page.cursor)).items == ()
+    finally:
+        consuming(hub, on=True)
 
 
 async def test_a_veto_that_touches_nothing_of_hers_shows_it_again(hub: Road) -> None:

@@ -176,13 +176,14 @@ async def read_delivery(delivery_id: UUID, granted: Read, parts: PartsDep) -> In
     actor, agency = actor_of(granted.principal), granted.principal.agency
     case_id = await parts.store.read(lambda view: view.inbox.case_of(agency, delivery_id))
     checked = await parts.vetoes.about(frozenset() if case_id is None else frozenset({case_id}))
-    return _item(
-        await parts.store.write(
-            lambda tx: receiving.read_delivery(
-                tx, parts.context, granted, actor, delivery_id, checked
-            )
-        )
+    found = await parts.store.write(
+        lambda tx: receiving.read_delivery(tx, parts.context, granted, actor, delivery_id, checked)
     )
+    place = found.delivery.position
+    still = await _Part(parts, granted, None).still(receiving.Read((found,), place, place))
+    if not still.shown:
+        raise DeliveryNotFound
+    return _item(found)
 
 
 @router.get("/{delivery_id}/standing", summary="Ask whether a delivery still stands")
@@ -286,7 +287,22 @@ class _Part:
             if resume is None or resume == place:
                 resume = part.resume
             place, more = part.looked, part.more
-        return receiving.Read(tuple(shown), after if resume is None else resume, place)
+        resume = after if resume is None else resume
+        return await self.still(receiving.Read(tuple(shown), resume, place))
+
+    async def still(self, read: receiving.Read) -> receiving.Read:
+        """Ask once more when the look is on record: a veto may have come while it was written.
+
+        What is left out now was counted as shown, never the other way round.
+        """
+        facts = [each for each in read.shown if each.delivery.kind != "withdrawal"]
+        if not facts:
+            return read
+        cases = frozenset(each.case_id for each in facts)
+        checked = await self.parts.vetoes.about(cases)
+        return receiving.without_stopped(
+            self.parts.context, read, checked, self.granted.principal.agency
+        )
 
     async def _look(self, after: int, limit: int) -> receiving.Read:
         parts, granted, only = self.parts, self.granted, self.only

@@ -1,7 +1,7 @@
 """Read the inbox, take in signed receipts that something is saved, and acknowledgements."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import takewhile
 from typing import Final, get_args
@@ -116,6 +116,19 @@ def read_inbox(
     places = [wanted.after, *(each.delivery.position for each in looked)]
     clear = stops.index(True) if True in stops else len(stops)
     return Read(shown, places[clear], places[-1], len(looked) == wanted.limit)
+
+
+def without_stopped(context: InboxContext, read: Read, checked: Checked, agency: str) -> Read:
+    """Leave out what a veto stops by now; a reader goes on from before the first of it.
+
+    Raises CheckUnanswered.
+    """
+    stops = [checked.stopped(context, each, agency) for each in read.shown]
+    gone = [each.delivery for each, stop in zip(read.shown, stops, strict=True) if stop]
+    shown = tuple(each for each, stop in zip(read.shown, stops, strict=True) if not stop)
+    return replace(
+        read, shown=shown, resume=min([read.resume, *(one.position - 1 for one in gone)])
+    )
 
 
 def read_delivery(
