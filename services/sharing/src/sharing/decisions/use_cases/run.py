@@ -377,7 +377,6 @@ def _entry(planned: Plan, one: Planned) -> Callable[..., AuditEntry]:
         "resource_version": snapshot.version,
         "agreement": run.decision.agreement_hash,
         "agreement_version": run.decision.agreement_version,
-        "rules": snapshot.rules_version,
         "human": "none",
         "inputs": run.decision.inputs_hash,
         "decision": run.context.decision_name(planned.decision_id, recipient),
