@@ -318,8 +318,8 @@ class RepositoryDeps:
 class AlteredRows:
     """Alarms each time an altered row is met; writes one entry per row for each process.
 
-    A row is met inside a transaction that then fails, so its entry is written by `settle` in one
-    of its own. If we crash in between, the next look at the row meets it again.
+    A row is met inside a transaction that then fails. So `settle` writes its entry in one of its
+    own. If we crash in between, the next look at the row meets it again.
     """
 
     def __init__(self, database: Database, trail: AuditTrail) -> None:

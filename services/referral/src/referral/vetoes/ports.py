@@ -55,8 +55,9 @@ class Liftings(Protocol):
         ...
 
     def lapsed(self, granted: Granted, since: datetime, limit: int) -> tuple[UUID, ...]:
-        """List by id what the caller's own agency asked for and lapsed since, newest first, on
-        cases from which it is not barred.
+        """List by id what the caller's own agency asked for and lapsed since, newest first.
+
+        Cases from which it is barred are left out.
         """
         ...
 

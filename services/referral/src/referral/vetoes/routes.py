@@ -202,8 +202,10 @@ async def set_case_veto(
 async def set_agency_veto(
     body: AgencyVetoIn, granted: SetAgencyVeto, attempt: Once, parts: PartsDep
 ) -> Response:
-    """Set a conflict, an employee on the case or a legal hold on your own agency, in a case that it
-    was told of. It acts at once, nobody else reads of it, and two privacy officers lift it.
+    """Bar your own agency from a case that it was told of.
+
+    Set a conflict, an employee on the case or a legal hold. It acts at once, nobody else reads of
+    it, and two privacy officers lift it.
     """
     new = NewVeto(body.kind, _grounds(body), granted.principal.agency)
 

@@ -166,7 +166,7 @@ class CedarRules:
 
         Policies, schema and clauses never change within one object and Cedar reads no clock, so
         these are its only answers. The context is compared as JSON, the form in which Cedar gets
-        it, because Python holds 1 and True for the same.
+        it. Python holds 1 and True for the same.
         """
         if sum(map(len, self._known.values())) > _KNOWN_LIMIT:
             self._known = {}
@@ -281,7 +281,9 @@ def _named_policies(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _check_rules(named: Mapping[str, Mapping[str, Any]], terms: Terms) -> None:
     """Hold every clause to exactly its permit, bounded by its own recipients and categories.
 
-    Every other rule must be a listed veto. Raises AgreementRefused.
+    Every other rule must be a listed veto.
+
+    Raises AgreementRefused.
     """
     permits = {name: policy for name, policy in named.items() if policy["effect"] == "permit"}
     if set(permits) != {clause.id for clause in terms.clause}:

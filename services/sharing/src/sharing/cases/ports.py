@@ -14,8 +14,10 @@ from sharing.cases.model import AuthorisedCase, CaseFile, Reason
 class Cases(Protocol):
     """The cases, inside one writing transaction.
 
-    Obligations: what is about a person is sealed under the case's key before it is stored; a row
-    that is not as it was written is refused with RowAltered by every method that reads one case.
+    Obligations: what is about a person is sealed under the case's key before it is stored. Every
+    method that reads one case refuses a row that is not as it was written.
+
+    Raises RowAltered.
     """
 
     def find(self, case_id: UUID) -> CaseFile | None:

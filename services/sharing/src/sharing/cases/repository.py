@@ -119,9 +119,9 @@ class SqlCases:
         return None if found is None else authorised_case(found, Relation.REFERRER)
 
     def snapshot(self, authorised: AuthorisedCase) -> CaseSnapshot:
-        """Open it. Raises NotAllowed, ContentGone when the key is gone, RowAltered.
+        """Open it: the snapshot of the case as its row says, of the same version and referrer.
 
-        It must be the snapshot of the case as its row says: the same version and referrer.
+        Raises NotAllowed, ContentGone when the key is gone, RowAltered.
         """
         authorised.require(Opens.SNAPSHOT)
         case_id = authorised.case.case_id
@@ -280,7 +280,7 @@ def _vetting(snapshot: CaseSnapshot, since: Mapping[UUID, int]) -> dict[str, Any
 def _markings(row: Any) -> Mapping[UUID, int]:
     """Each veto with its first version.
 
-    A row of before that was kept is a list: any of them may be as new as the row itself.
+    An older row is a list. Any veto on it may be as new as the row itself.
     """
     known = row.vetting["markings"]
     first = known if isinstance(known, dict) else dict.fromkeys(known, row.version)

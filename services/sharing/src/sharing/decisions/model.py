@@ -237,8 +237,9 @@ def delivery_id(
 ) -> UUID:
     """The id of the one delivery these allow, the same for a preview as for the delivery itself.
 
-    `ordinal` counts this recipient's earlier deliveries of the same version: one that was blocked
-    keeps its id and never leaves under it, and what is decided again is another delivery.
+    `ordinal` counts this recipient's earlier deliveries of the same version. One that was blocked
+    keeps its id and never leaves under it. What is decided again is another delivery.
+
     A keyed UUID version 8 (RFC 9562 section 5.8): two agencies who compare theirs learn nothing,
     not even the moment.
     """

@@ -27,8 +27,10 @@ class Decisions(Protocol):
 class UndecidedSnapshots(Protocol):
     """Snapshots that wait to be decided on, inside one writing transaction.
 
-    Obligations: the content is sealed under the case's key before it is stored; what is opened is
-    the snapshot of the row's case, version and sender, or RowAltered is raised.
+    Obligations: the content is sealed under the case's key before it is stored. What is opened is
+    the snapshot of the row's case, version and sender.
+
+    Raises RowAltered.
     """
 
     def waits(self) -> bool:

@@ -34,8 +34,8 @@ class Restored:
     """A round goes over all such cases, a page at a time.
 
     So what is due for release never waits long behind it. What is due stands in the database and
-    ends with the decision: a crash, or a restoration we never heard announced, is made up for by
-    the next round. A round begins when an agency may act that could not, and every thirty seconds.
+    ends with the decision. The next round makes up for a crash, or for a restoration we never heard
+    announced. A round begins when an agency may act that could not, and every thirty seconds.
     """
 
     def __init__(self, store: Store[DecisionTx, DecisionView], context: DecisionContext) -> None:
@@ -96,8 +96,8 @@ class Turns:
     """Decides on what waits, one snapshot of each sender in turn.
 
     Urgent ones and others each have a task of their own, so that danger waits for no other form.
-    What waits stands in the database, so a crash loses nothing; whose turn it was does not, and
-    the oldest goes first after a start.
+    What waits stands in the database, so a crash loses nothing. Whose turn it was is lost, and the
+    oldest goes first after a start.
     """
 
     def __init__(self, store: Store[DecisionTx, DecisionView], context: DecisionContext) -> None:

@@ -33,8 +33,10 @@ class Unproven:
 class Disclosures(Protocol):
     """The disclosures, inside one writing transaction.
 
-    Obligations: evidence is sealed under the case's key before it is stored; a row that is not as
-    it was written is refused with RowAltered by every method that reads one case or delivery.
+    Obligations: evidence is sealed under the case's key before it is stored. Every method that
+    reads one case or delivery refuses a row that is not as it was written.
+
+    Raises RowAltered.
     """
 
     def add(self, disclosure: Disclosure, evidence: Evidence) -> None:
@@ -69,16 +71,18 @@ class Disclosures(Protocol):
     ) -> AuthorisedDisclosure | None:
         """The disclosure, locked, if the caller has a relation to it.
 
-        With a `reason`, for this service's own work; else for the agency that referred the case,
-        and not for a third party. None for every other caller, as for no such disclosure.
+        With a `reason`, it is for this service's own work. Else it is for the agency that referred
+        the case, and not for a third party. None for every other caller, as for no such disclosure.
         """
         ...
 
     def evidence(self, authorised: AuthorisedDisclosure) -> Evidence:
         """Its content, record, leaf and proof, opened; the one way to them.
 
-        Raises NotAllowed, ContentGone, and RowAltered unless recipient, referrer, clause, case and
-        content are those of the sealed decision and of the log's record.
+        Recipient, referrer, clause, case and content must be those of the sealed decision and of
+        the log's record.
+
+        Raises NotAllowed, ContentGone, RowAltered.
         """
         ...
 
@@ -105,8 +109,8 @@ class Disclosures(Protocol):
     ) -> tuple[Unproven, ...]:
         """List what of the caller's own referrals has no proof, or only this one.
 
-        Leaves out what was reported for a third party. What waits comes first, of that what is
-        urgent, then the newest: a long backlog must not hide who is in danger now.
+        Leaves out what was reported for a third party. What waits comes first, the urgent before
+        the rest, then the newest. So a long backlog hides nobody who is in danger now.
         """
         ...
 
@@ -124,7 +128,9 @@ class InboxWriter(Protocol):
     ) -> str:
         """Seal once to the recipient's current key and store the bytes; their digest.
 
-        They leave only if the transaction commits. Raises LookupError without a key.
+        They leave only if the transaction commits.
+
+        Raises LookupError without a key.
         """
         ...
 

@@ -84,8 +84,8 @@ class InboxViews(Protocol):
     def case_of(self, agency: str, delivery_id: UUID) -> UUID | None:
         """The case to ask about before this delivery is shown.
 
-        None for what was taken back, for a withdrawal (no veto stands against one), and for what
-        this agency was not given.
+        None for what was taken back, and for what this agency was not given. None for a withdrawal,
+        too: no veto stands against one.
         """
         ...
 

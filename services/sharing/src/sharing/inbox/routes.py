@@ -212,11 +212,11 @@ async def read_standing(delivery_id: UUID, granted: Ask, parts: PartsDep) -> Sta
 async def save_delivery(
     delivery_id: UUID, body: ReceiptIn, granted: Save, parts: PartsDep
 ) -> SavedOut:
-    """Your system of record holds the case: a JWS by your agency's signing key over the delivery id
-    and the envelope's digest.
+    """Your system of record holds the case.
 
-    A receipt over other bytes than those you were given is refused. Sending it again changes
-    nothing.
+    The receipt is a JWS by your agency's signing key over the delivery id and the envelope's
+    digest. A receipt over other bytes than those you were given is refused. Sending it again
+    changes nothing.
     """
     await _know_key(parts, body.receipt)
     actor = actor_of(granted.principal)

@@ -37,8 +37,9 @@ class SecondLooks(Protocol):
         ...
 
     def to_tell(self, now: datetime) -> Sequence[SecondLook]:
-        """List what waits and nobody was told of since it was filed or escalated, and note that
-        it is told of now.
+        """List what waits and nobody was told of since it was filed or escalated.
+
+        Note that it is told of now.
         """
         ...
 

@@ -46,7 +46,7 @@ def look_book(area: str, keyring: Keyring) -> LookBook:
 class SqlSecondLooks:
     """Fulfils `second_look.ports.SecondLooks` inside one unit of work.
 
-    Each row is checked where it is read. Alone, an altered one is refused; in a list it is left
+    Each row is checked where it is read. Alone, an altered one is refused. In a list it is left
     out, so that it does not hide the others, and alarmed each time.
     """
 
@@ -101,8 +101,8 @@ class SqlSecondLooks:
     def to_alarm(self, now: datetime, before: datetime) -> Sequence[SecondLook]:
         """Note the alarm in the transaction that finds it, so that a crash repeats both.
 
-        What was due lately is checked on the way, whatever it says: an item that was closed, or
-        hidden from those who may look, is met by nobody else.
+        What was due lately is checked on the way, whatever it says. Nobody else meets an item that
+        was closed, or hidden from those who may look.
         """
         self._rows([_LOOK.c.due_at > now - _CHECKED_FOR], limit=_AT_ONCE)
         silent = or_(_LOOK.c.alarmed_at.is_(None), _LOOK.c.alarmed_at <= before)

@@ -239,7 +239,9 @@ class SqlCases:
     def _demand_sealed(self, proof: AuthorisedCase) -> None:
         """Check that the case itself says who sent it and who is barred from it.
 
-        The rows that found it are not believed. Raises RowAltered.
+        The rows that found it are not believed.
+
+        Raises RowAltered.
         """
         with suppress(SubjectErased):  # nothing sealed opens any more
             outline = self._outline(proof)

@@ -1,7 +1,8 @@
 """Writes a case down before it is sealed, and reads it again, in a form and names of its own.
 
 A change of the published event leaves it alone. The form's number goes up with each change that an
-older hub must not pass over: not for `setters`, left out where empty. `older` reads older forms.
+older hub must not pass over. `setters` is none: it is left out where empty. `older` reads older
+forms.
 """
 
 import json

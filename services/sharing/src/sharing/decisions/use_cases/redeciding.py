@@ -34,8 +34,10 @@ def decide_again(
     What it permits goes the ordinary road: its own audit record, its receipt, the vetoes once more,
     then release. What had left, or is on its way, and says the same stays and is nothing new. What
     was blocked, or says something else, is superseded and prepared anew under another delivery id.
-    None when there is nothing to decide on: the case is unknown or erased, or its agreement serves
+
+    None when there is nothing to decide on. The case is unknown or erased, or its agreement serves
     none of these agencies. If we crash before the commit nothing happened.
+
     Raises NoAgreement, CategoryUnknown.
     """
     case = tx.cases.hold(case_id)

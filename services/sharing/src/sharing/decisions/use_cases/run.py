@@ -79,8 +79,8 @@ class Rendered:
 class Planned:
     """What a decision comes to for one recipient.
 
-    `reason` says why nothing new goes, None if something does. `shown` is what the recipient
-    may know at this version, delivered already or not; `delivery` what is to be prepared anew.
+    `reason` says why nothing new goes, None if something does. `shown` is what the recipient may
+    know at this version, delivered already or not. `delivery` is what is to be prepared anew.
     """
 
     each: RecipientDecision
@@ -286,8 +286,8 @@ def narrowed(
 def apply(tx: DecisionTx, planned: Plan) -> None:
     """Write a plan down: the decision, one audit record per recipient, and what is prepared.
 
-    Referral hears what is news in one event, also when nobody may know: it keeps the snapshot's
-    bytes for us until it hears this.
+    Referral hears what is news in one event, also when nobody may know. Until it hears this it
+    keeps the snapshot's bytes for us.
     """
     run = planned.run
     snapshot, decision = run.snapshot, run.decision

@@ -48,7 +48,7 @@ def taken_back(
 ) -> Iterator[TakenBack]:
     """Find what of the earlier disclosures no longer stands.
 
-    `said` holds the fingerprint of what each permitted recipient may know now, `withheld` the
+    `said` holds the fingerprint of what each permitted recipient may know now. `withheld` holds the
     reason of each that may know nothing.
     """
     for recipient in sorted({one.recipient for one in before.earlier}):
@@ -88,8 +88,8 @@ def next_kind(prepared: Sequence[Disclosure]) -> Kind:
 def knows_already(before: Before, prepared: Sequence[Disclosure], said: str) -> bool:
     """Whether the recipient was told just this, and holds no copy of which it must hear.
 
-    It must where a veto stops a copy that says something else, be it an older one, and where one
-    was stopped and nothing has told of it yet.
+    It must hear of a stopped copy that says something else, be it an older one. It must, too, where
+    a copy was stopped and nothing has told of it yet.
     """
     told = [one for one in prepared if one.left]
     if not told or told[-1].fingerprint != said or unheard(prepared):

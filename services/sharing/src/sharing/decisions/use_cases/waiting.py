@@ -27,9 +27,11 @@ _AGAIN: Final = timedelta(seconds=30)
 def take_in(tx: DecisionTx, context: DecisionContext, snapshot: CaseSnapshot, spent: int) -> int:
     """Decide on a snapshot at once where that delays nobody, else have it wait for its turn.
 
-    `spent` are the bytes that this transaction has decided on so far. Returns those of this one,
-    0 if it waits. If we crash before the commit the event comes again; after it, it waits in the
-    database or is decided on. Raises NoAgreement, CategoryUnknown, of one that waits as well.
+    `spent` are the bytes that this transaction has decided on so far. Returns those of this one, 0
+    if it waits. If we crash before the commit the event comes again. After it, the snapshot is
+    decided on, or waits in the database.
+
+    Raises NoAgreement, CategoryUnknown, of one that waits as well.
     """
     size = snapshot.size()
     if spent + size <= AT_ONCE and not tx.undecided.waits():
@@ -59,9 +61,10 @@ def read_through(
 ) -> SnapshotReader:
     """Do the slow part of deciding, outside every transaction: take out of texts what must go.
 
-    `between` is called before each text. What it comes to here is thrown away but for the reader,
-    which keeps the texts it made: the decision itself is made in its transaction. Raises
-    NoAgreement, CategoryUnknown.
+    `between` is called before each text. Of what is worked out here only the reader is kept, with
+    the texts it made. The decision itself is made in its transaction.
+
+    Raises NoAgreement, CategoryUnknown.
     """
     reader = SnapshotReader(snapshot)
     for fact in snapshot.facts:
@@ -76,8 +79,10 @@ def decide_in_turn(
 ) -> bool:
     """Decide on a snapshot that waited, once; False when it is gone.
 
-    It is taken out and decided on in one transaction: if we crash before the commit it waits as
-    before. Two processes may try: the second finds it gone. Raises NoAgreement, CategoryUnknown.
+    It is taken out and decided on in one transaction. If we crash before the commit it waits as
+    before. Two processes may try: the second finds it gone.
+
+    Raises NoAgreement, CategoryUnknown.
     """
     if not tx.undecided.done(one.case_id, one.version):
         return False

@@ -156,7 +156,9 @@ class Moved(Exception):
 class Disclosure:
     """One permitted delivery and where it stands. Holds nothing about a person. Times are UTC.
 
-    Each method returns a new value. Raises WrongState where the table has no such step.
+    Each method returns a new value.
+
+    Raises WrongState where the table has no such step.
     """
 
     id: UUID

@@ -22,8 +22,8 @@ Sealing = tuple[str, Callable[[Connection, RowSeals], int]]
 class OlderRows:
     """A Part that starts first and, once in a keyring's life, seals what older versions wrote.
 
-    From then on a row without a seal is refused like one with a wrong seal. If we crash between
-    the rows and the mark, the next start finds nothing left to seal and sets the mark.
+    From then on a row without a seal is refused like one with a wrong seal. If we crash between the
+    rows and the mark, nothing is left to seal. The next start then sets the mark.
     """
 
     def __init__(self, frame: Frame, seals: RowSeals, further: Sequence[Sealing] = ()) -> None:

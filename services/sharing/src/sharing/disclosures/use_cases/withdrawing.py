@@ -60,8 +60,10 @@ def take_back(
     """Withdraw what left, and prepare the package that says so to who must hear it.
 
     The log has an entry for each, and the referrer hears of it, whenever that package can leave.
-    What another transaction moved meanwhile is read again, locked, in the order of ids. If we
-    crash before the commit nothing happened and the decision is made again. Raises Moved.
+    What another transaction moved meanwhile is read again, locked, in the order of ids. If we crash
+    before the commit nothing happened and the decision is made again.
+
+    Raises Moved.
     """
     now = context.now()
     held = []
@@ -164,8 +166,8 @@ def _content(
 ) -> dict[str, Any] | None:
     """Say what was taken back, by delivery ids alone: it carries no fact and no reason.
 
-    None when the clause cannot be read any more, because the case was erased; its recipients are
-    asked by the erasure.
+    None when the clause cannot be read any more, because the case was erased. The erasure asks its
+    recipients.
     """
     authorised = tx.disclosures.authorised(context.own_work(), newest.id, Reason.WITHDRAW)
     if authorised is None:

@@ -21,8 +21,8 @@ class LateLook:
     """Says which packages must not leave now, such as after an outage of the broker.
 
     They were checked before they were sealed, which is too long ago. One that a veto stops waits
-    for the decision on it, which takes it back or lets it stand; without an answer about vetoes
-    all wait. Notices and withdrawals carry no fact, and go.
+    for the decision on it, which takes it back or lets it stand. Without an answer about vetoes all
+    wait. Notices and withdrawals carry no fact, and go.
     """
 
     def __init__(

@@ -61,7 +61,9 @@ class Checked:
     def stopped(self, context: InboxContext, shown: Shown, agency: str) -> bool:
         """Whether a veto keeps the agency from being shown it.
 
-        A case that its owner does not vouch for is not shown. Raises CheckUnanswered.
+        A case that its owner does not vouch for is not shown.
+
+        Raises CheckUnanswered.
         """
         if shown.delivery.kind == "withdrawal":
             return False  # it carries no fact
@@ -83,7 +85,7 @@ class Wanted:
 class Read:
     """A part of an inbox as it may be shown.
 
-    `resume` is the place to go on from next time, `looked` how far this look came, and `more`
+    `resume` is the place to go on from next time. `looked` is how far this look came. `more` says
     whether there may be something behind it.
     """
 
@@ -99,8 +101,10 @@ def read_inbox(
     """The agency's own deliveries behind a place, in its own order.
 
     Writes the audit record in the same transaction, before anything is shown. What a veto stops is
-    left out, and a reader goes on from before it: it may stand after the next decision, and until
-    then what is behind it is shown again rather than missed. Raises CheckUnanswered.
+    left out, and a reader goes on from before it. After the next decision it may stand. Until then
+    what is behind it is shown again rather than missed.
+
+    Raises CheckUnanswered.
     """
     agency, checked = granted.principal.agency, wanted.checked
     found = tx.inbox.behind(granted, wanted.after, wanted.limit, context.now(), wanted.only)
@@ -139,9 +143,9 @@ def read_delivery(
     delivery_id: UUID,
     checked: Checked,
 ) -> Shown:
-    """The newest envelope of one delivery. Raises DeliveryNotFound, CheckUnanswered.
+    """The newest envelope of one delivery. What a veto stops is like what was never there.
 
-    What a veto stops is like what was never there.
+    Raises DeliveryNotFound, CheckUnanswered.
     """
     shown = [
         each

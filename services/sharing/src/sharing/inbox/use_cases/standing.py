@@ -31,7 +31,9 @@ def standing(
 ) -> Standing:
     """Say whether a delivery to the caller's agency still stands; no fact and no reason.
 
-    It is no look at the delivery, so nothing is recorded. Raises DeliveryNotFound, CheckUnanswered.
+    It is no look at the delivery, so nothing is recorded.
+
+    Raises DeliveryNotFound, CheckUnanswered.
     """
     given = tx.inbox.given_to(granted, delivery_id)
     if given is None or given.shown[-1].delivery.visible_at > context.now():
