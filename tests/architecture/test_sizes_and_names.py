@@ -74,6 +74,16 @@ def test_the_formatter_is_nowhere_switched_off() -> None:
     ]
 
 
+def test_no_test_is_skipped() -> None:
+    """What is missing is an error that says how to get it."""
+    marks = ["pytest." + word for word in ("skip(", "importorskip", "mark.skip")]
+    assert not [
+        str(path)
+        for path in tree.python_files()
+        if any(mark in (tree.ROOT / path).read_text("utf-8") for mark in marks)
+    ]
+
+
 def test_the_states_of_a_disclosure_are_quoted_in_its_model_alone() -> None:
     """Everything else names `State`, `Standing` and `Hold`, so that one table says what follows what."""
     words = {*State, *Standing, *Hold}
