@@ -1,5 +1,6 @@
 """Deciding is fair: one sender's load never delays another's danger by more than its share."""
 
+import asyncio
 from uuid import UUID
 
 import pytest
@@ -214,3 +215,14 @@ async def test_the_transaction_of_a_slow_form_has_nothing_left_to_mask() -> None
 
 def _all(desk: Desk) -> list[Disclosure]:
     return list(desk.store.kept.disclosures.values())
+
+
+async def test_it_ends_though_a_snapshot_wakes_it_in_the_same_moment() -> None:
+    turns = Desk().turns
+    await turns.start()
+    await asyncio.sleep(0.01)  # both tasks wait for a wake now
+    turns.wake()
+    stopping = asyncio.create_task(turns.stop())
+    ended, _ = await asyncio.wait({stopping}, timeout=2)
+    stopping.cancel()
+    assert ended, "a cancellation was lost"

@@ -189,8 +189,10 @@ class Turns:
                 await self._running.wait()
                 wake.clear()  # before reading: a commit from here on wakes us again
                 if await self.step(urgent=urgent) is None:
+                    # Not `wait_for`: Python 3.11's loses a cancellation that comes with the wake
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(wake.wait(), _LOOK_AGAIN)
+                        async with asyncio.timeout(_LOOK_AGAIN):
+                            await wake.wait()
             except DatabaseStopped:
                 return
             # Nothing may end this task while snapshots wait; loud and slow instead
