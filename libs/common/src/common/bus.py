@@ -108,7 +108,7 @@ class Backoff:
     ceiling: float = 30.0
 
     def seconds(self, failures: int) -> float:
-        """Seconds to wait after that many failures in a row (1 or more)."""
+        """Return the seconds to wait after that many failures in a row (1 or more)."""
         return min(self.ceiling, self.first * 2.0 ** min(failures - 1, 30))
 
 
@@ -137,7 +137,7 @@ class Consumption(Protocol):
         ...
 
     async def lag(self) -> int:
-        """Records in this member's partitions that no handler has finished yet.
+        """Count the records in this member's partitions that no handler has finished yet.
 
         Raises NotAllowed or TopicUnknown if a right or topic went away while consuming.
         """
@@ -208,18 +208,18 @@ class Bus(Protocol):
         return found
 
     def pieces(self, topic: str, *, at_most: int = PIECE) -> AsyncGenerator[list[Incoming], None]:
-        """The same records a few at a time. Close it when you have enough."""
+        """Read the same records a few at a time. Close it when you have enough."""
         ...
 
     async def used(self, topic: str) -> bool:
-        """Whether anything was ever stored there, kept or not; for who may write or read it.
+        """Tell whether anything was ever stored there, kept or not; for who may write or read it.
 
         Raises TopicUnknown, NotAllowed, BusUnavailable.
         """
         ...
 
     async def healthy(self) -> bool:
-        """Whether the bus answers now and no consumption has failed for good.
+        """Tell whether the bus answers now and no consumption has failed for good.
 
         Never raises; takes at most 2 seconds.
         """
@@ -227,5 +227,5 @@ class Bus(Protocol):
 
 
 def group_name(principal: str, group: str) -> str:
-    """The full name of a principal's group, with the prefix that the access list grants."""
+    """Return the full name of a principal's group, with the prefix that the access list grants."""
     return group if group.startswith(principal + ".") else f"{principal}.{group}"

@@ -301,7 +301,7 @@ async def _updated(producer: AIOKafkaProducer) -> bool:
 async def _of_partition(
     reader: AIOKafkaConsumer, place: TopicPartition, at_most: int
 ) -> AsyncIterator[list[Incoming]]:
-    """The partition's records up to the end it has now.
+    """Read the partition's records up to the end it has now.
 
     The first is polled even if empty, to meet a refusal.
     """
@@ -333,7 +333,7 @@ async def _close(producer: AIOKafkaProducer) -> None:
 
 
 def _translated(error: Exception, doing: str) -> BusError:
-    """The port's name for a Kafka error, without its text, which could quote a message."""
+    """Translate a Kafka error into the port's, without its text, which could quote a message."""
     kind = type(error).__name__
     if isinstance(error, _REFUSALS):
         return NotAllowed(f"Kafka refuses: {doing} ({kind})")

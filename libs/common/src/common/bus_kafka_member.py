@@ -54,7 +54,7 @@ _LANE_POLL_MS = 100
 
 
 def incoming(record: "ConsumerRecord[bytes | None, bytes | None]") -> Incoming:
-    """A Kafka record in the port's words; a missing key or value is empty."""
+    """Translate a Kafka record into the port's words; a missing key or value is empty."""
     return Incoming(
         record.topic,
         record.key or b"",
@@ -181,7 +181,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         self._handled.clear()
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """After a rebalance: these partitions are ours, from what the group has committed."""
+        """Take over these partitions after a rebalance, from what the group has committed."""
         self._assigned = frozenset(assigned)
         self._joined.set()
         self._poke()
@@ -261,7 +261,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._hand_out(consumer, poll.result())
 
     async def _wanted(self, consumer: AIOKafkaConsumer) -> tuple[list[TopicPartition], bool]:
-        """The partitions to ask for now, and whether the low lane waits for the normal one."""
+        """Choose the partitions to ask for; tell whether the low lane waits for the normal one."""
         if self._paused:
             return [], False
         free = [
@@ -277,7 +277,7 @@ class KafkaMember(ConsumerRebalanceListener):  # type: ignore[misc]
         return self._first_poll is not None and self._first_poll.done()
 
     async def _normal_waits(self, consumer: AIOKafkaConsumer) -> bool:
-        """Whether a normal record of ours waits or is handled; unknown counts as yes."""
+        """Tell whether a normal record of ours waits or is handled; unknown counts as yes."""
         for place in self._assigned:
             if place.topic in self._low or place in self._held:
                 continue

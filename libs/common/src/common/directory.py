@@ -76,22 +76,23 @@ class DirectoryState:
             self._announce(event.agency, event.state_epoch, suspended=False)
 
     def fresh(self) -> bool:
-        """Whether the last heartbeat is at most MAX_AGE old."""
+        """Tell whether the last heartbeat is at most MAX_AGE old."""
         return self._heard_at is not None and self._clock.now() - self._heard_at <= MAX_AGE
 
     def suspended(self, agency: str) -> bool:
-        """Whether the agency is suspended by the newest word we have."""
+        """Tell whether the agency is suspended by the newest word we have."""
         since = self._since.get(agency)
         return since[1] if since is not None else agency in self._suspended
 
     def epoch(self, agency: str) -> int:
-        """Number of this agency's last known change of state; cached decisions carry it."""
+        """Return the number of the agency's last known change; cached decisions carry it."""
         since = self._since.get(agency)
         return since[0] if since is not None else self._epoch
 
     def ended(self, agency: str, jti: str, issued: int) -> bool:
-        """Whether identity ended this access token of an agency that may act; `issued` in Unix
-        seconds. One that may not is told so: see `demand`.
+        """Tell whether identity ended this access token; `issued` in Unix seconds.
+
+        False for a suspended agency: see `demand`.
         """
         over = jti in self._ended or issued <= self._ended_until
         return over and not self.suspended(agency)
@@ -158,7 +159,7 @@ class DirectoryKeys:
                 self.book.take(served_sets(kept.read_bytes()))
 
     def verification(self, kid: str) -> VerificationKey | None:
-        """The verification key of that id, whatever its status, or None.
+        """Return the verification key of that id, whatever its status, or None.
 
         None too for an agency's before identity answered once: it may have been compromised while
         this process was stopped.
@@ -168,7 +169,7 @@ class DirectoryKeys:
         return key if ours or self._answered_once else None
 
     def recipient(self, owner: str) -> RecipientKey | None:
-        """The key to seal to that owner with now, or None."""
+        """Return the key to seal to that owner with now, or None."""
         return self.book.recipient(owner, self._clock.now())
 
     def watch(self, call: Callable[[], None]) -> None:
@@ -225,7 +226,7 @@ class DirectoryKeys:
             self._asked_at = self._clock.monotonic()
 
     async def _ask(self) -> bool:
-        """Whether identity answered."""
+        """Ask identity for the keys; tell whether it answered."""
         try:
             answer = await self._http.get(
                 self._url, timeout=_TIMEOUT_SECONDS, follow_redirects=False

@@ -5,7 +5,7 @@ import signal
 
 
 def _asked() -> tuple[str | None, int]:
-    """The armed point and at which pass to die: ``HUB_CRASH_AT=<name>[:<pass>]``."""
+    """Read the armed point and at which pass to die: ``HUB_CRASH_AT=<name>[:<pass>]``."""
     if os.environ.get("HUB_TEST_BUILD") != "1":
         return None, 1
     name, _, number = os.environ.get("HUB_CRASH_AT", "").partition(":")

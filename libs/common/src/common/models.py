@@ -52,7 +52,7 @@ StrictBool = Annotated[bool, Strict()]
 
 
 def _timestamp_text(value: object) -> object:
-    """Only RFC 3339 text is a time: pydantic would also take seconds as a number."""
+    """Take only RFC 3339 text as a time: pydantic would also take seconds as a number."""
     if isinstance(value, datetime) or (isinstance(value, str) and len(value) >= 20):
         return value
     raise FieldError("must be an RFC 3339 date-time with a time zone")

@@ -66,7 +66,7 @@ class Place:
     subject_id: UUID
 
     def bound(self, version: int) -> bytes:
-        """The place as bytes, with the version of the subject's key."""
+        """Write the place as bytes, with the version of the subject's key."""
         # Table and column are names from our own code and the rest has fixed places, so no two
         # places give the same bytes.
         names = [self.table.encode(), self.column.encode()]
@@ -86,7 +86,7 @@ def seal_field(dek: bytes, place: Place, version: int, plaintext: bytes) -> byte
 
 
 def open_field(dek: bytes, place: Place, blob: bytes) -> bytes:
-    """The plaintext of a field at exactly this place. Raises SealRefused."""
+    """Open a field at exactly this place and return its plaintext. Raises SealRefused."""
     bound = place.bound(field_version(blob))
     nonce, sealed = blob[_HEAD.size : _HEAD.size + _NONCE], blob[_HEAD.size + _NONCE :]
     try:
@@ -96,7 +96,7 @@ def open_field(dek: bytes, place: Place, blob: bytes) -> bytes:
 
 
 def field_version(blob: bytes) -> int:
-    """Which version of the subject's key sealed this field. Raises SealRefused."""
+    """Tell which version of the subject's key sealed this field. Raises SealRefused."""
     if len(blob) < _HEAD.size + _NONCE + _TAG or blob[0] != _FORMAT:
         raise SealRefused("not a sealed field")
     version: int = _HEAD.unpack_from(blob)[1]
@@ -104,7 +104,7 @@ def field_version(blob: bytes) -> int:
 
 
 def blind_index(key: bytes, label: str, value: str) -> bytes:
-    """16 bytes equal for equal values: HMAC-SHA-256 of the NFKC, case-folded, trimmed one.
+    """Hash a value to 16 bytes: HMAC-SHA-256 of its NFKC, case-folded, trimmed form.
 
     It leaks equality and frequency, and whoever holds the key can try all phone numbers. So each
     column has a label of its own, and only columns that a workflow needs have an index. The row's
@@ -196,14 +196,14 @@ class RowSeal:
 
 
 def _said(value: object) -> str:
-    """A value that JSON lacks, in one spelling on both databases."""
+    """Write a value that JSON lacks, in one spelling on both databases."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def subject_key_table(metadata: MetaData) -> Table:
-    """The table of wrapped subject keys; a service declares it once on its own metadata."""
+    """Make the table of wrapped subject keys; a service declares it once on its own metadata."""
     return Table(
         "subject_key",
         metadata,
@@ -277,11 +277,11 @@ class SubjectKeys:
         return made
 
     def ensure(self, conn: Connection, subject_id: UUID) -> SubjectKey:
-        """The subject's key, made now if there never was one. Raises SubjectErased."""
+        """Return the subject's key, made now if there never was one. Raises SubjectErased."""
         return self.load(conn, [subject_id]).get(subject_id) or self.create(conn, subject_id)
 
     def get(self, conn: Connection, subject_id: UUID) -> SubjectKey:
-        """The subject's key. Raises SubjectErased or SubjectUnknown."""
+        """Return the subject's key. Raises SubjectErased or SubjectUnknown."""
         found = self.load(conn, [subject_id]).get(subject_id)
         if found is None:
             if self._erased(conn, subject_id):
@@ -290,7 +290,7 @@ class SubjectKeys:
         return found
 
     def load(self, conn: Connection, ids: Collection[UUID]) -> dict[UUID, SubjectKey]:
-        """The keys of many subjects in one query; erased and unknown ones are absent.
+        """Load the keys of many subjects in one query; erased and unknown ones are absent.
 
         Raises KeyringRefused for damaged rows.
         """

@@ -181,7 +181,7 @@ _OF_THE_TOOLS: Final = _variables(
 
 
 def _given(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that are set, those of secrets also from their files. Raises SettingsError."""
+    """Read the variables set, those of secrets also from their files. Raises SettingsError."""
     given = {
         name: text.strip()
         for name, text in environ.items()
@@ -205,7 +205,7 @@ def _given(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _named(error: ValidationError) -> SettingsError:
-    """The first thing wrong, without the value."""
+    """Name the first thing wrong, without the value."""
     [first, *_] = error.errors(include_input=False, include_url=False, include_context=False)
     wanted = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
     missing = first["type"] == "missing"

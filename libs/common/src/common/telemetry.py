@@ -89,8 +89,9 @@ _ready = False
 
 
 def describe(error: BaseException) -> str:
-    """`TypeName at file.py:line in function`, never the message, which may quote
-    input. The place is the innermost of ours.
+    """Describe an error as `TypeName at file.py:line in function`, the innermost place of ours.
+
+    It leaves out the message, which may quote input.
     """
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "site-packages" not in frame.filename]
@@ -121,7 +122,7 @@ class JsonLines(logging.Formatter):
         self._clock = SystemClock()
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """Write a record as one line of JSON."""
         own = record.name.split(".", maxsplit=1)[0] in _OURS
         line: dict[str, Any] = {
             "time": (datetime.fromtimestamp(record.created, UTC) + self._clock.ahead)
@@ -197,7 +198,7 @@ class ScrubbingExporter(SpanExporter):
 
 
 def scrubbed(span: ReadableSpan) -> ReadableSpan:
-    """A copy that holds nothing a person typed.
+    """Copy a span without anything a person typed.
 
     A name with a digit or `?` in it is not a template, so it is replaced.
     """
@@ -221,7 +222,7 @@ def scrubbed(span: ReadableSpan) -> ReadableSpan:
 
 
 def _stateless(context: trace.SpanContext) -> trace.SpanContext:
-    """The same place in the trace without `tracestate`, which a caller wrote."""
+    """Return the same place in the trace without `tracestate`, which a caller wrote."""
     return trace.SpanContext(
         context.trace_id, context.span_id, context.is_remote, context.trace_flags
     )
@@ -252,7 +253,7 @@ class SpanFile(SpanExporter):
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is held open."""
 
 
 def start_telemetry(service: str, settings: Settings) -> None:
@@ -296,5 +297,5 @@ def stop_telemetry() -> None:
 
 
 def prometheus() -> tuple[bytes, str]:
-    """The process's metrics in Prometheus text form, and its media type."""
+    """Return the process's metrics in Prometheus text form, and their media type."""
     return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

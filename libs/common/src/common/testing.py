@@ -11,15 +11,15 @@ class ManualClock:
         self._monotonic = 0.0
 
     def now(self) -> datetime:
-        """The set moment, UTC."""
+        """Return the set moment, UTC."""
         return self._now
 
     def micros(self) -> int:
-        """The set moment in microseconds since the epoch."""
+        """Return the set moment in microseconds since the epoch."""
         return int(self._now.timestamp() * 1_000_000)
 
     def monotonic(self) -> float:
-        """Seconds advanced so far."""
+        """Return the seconds advanced so far."""
         return self._monotonic
 
     def advance(self, by: timedelta | float) -> None:

@@ -26,22 +26,22 @@ _SHARED_PARTITIONS = 6
 
 
 def disclosure(agency: str) -> str:
-    """The topic only this agency reads: packages sealed to it."""
+    """Name the topic only this agency reads: packages sealed to it."""
     return f"hub.disclosure.{agency}.v1"
 
 
 def inbound(agency: str) -> str:
-    """The topic only this agency writes, sealed to sharing: referrals, receipts, answers."""
+    """Name the topic only this agency writes, sealed to sharing: referrals, receipts, answers."""
     return f"hub.inbound.{agency}.v1"
 
 
 def audit(service: str) -> str:
-    """The topic that binds a service to its audit batches: only it may write there."""
+    """Name the topic that binds a service to its audit batches: only it may write there."""
     return f"hub.audit.{service}.v1"
 
 
 def quarantine(topic: str) -> str:
-    """Where the consumers of `topic` put envelopes they could not process, untouched."""
+    """Name the topic where consumers of `topic` put envelopes they could not process, untouched."""
     return f"{topic}.quarantine"
 
 
@@ -57,7 +57,7 @@ class TopicSpec:
 
 
 def topics(agencies: Sequence[str]) -> tuple[TopicSpec, ...]:
-    """All topics of a hub with these agencies (design section 5), each followed by its quarantine.
+    """List a hub's topics with these agencies (design section 5), each before its quarantine.
 
     Topics that carry one ordered stream per pair or producer have one partition.
 

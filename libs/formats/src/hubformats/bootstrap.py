@@ -180,7 +180,7 @@ class Bootstrap:
     log: LogIdentity
 
     def public_keys(self) -> tuple[VerificationKey | RecipientKey, ...]:
-        """Every signing and sealing key the file vouches for, ready for a key source.
+        """Return every signing and sealing key the file vouches for, ready for a key source.
 
         Raises BootstrapRefused.
         """
@@ -204,7 +204,7 @@ class KeySet:
 
 
 def sign_bootstrap(payload: Mapping[str, Any], operator: SigningKey) -> bytes:
-    """The file's bytes: canonical flattened JWS JSON over the canonical payload.
+    """Make the file's bytes: canonical flattened JWS JSON over the canonical payload.
 
     Written out here: `hubformats.jws` knows the compact form, up to 8 kB; this file is larger.
     """
@@ -312,7 +312,7 @@ def _moment(text: str) -> datetime:
 
 
 def sign_key_set(agency: str, jwks: tuple[Jwk, ...], root: SigningKey, issued: int) -> str:
-    """An agency's key set as a compact JWS under its root key; `issued` in Unix seconds."""
+    """Sign an agency's key set as a compact JWS under its root key; `issued` in Unix seconds."""
     return jws.sign({"agency": agency, "iat": issued, "keys": list(jwks)}, root, typ=KEY_SET_TYPE)
 
 

@@ -64,12 +64,12 @@ def parse(data: bytes | str, *, max_bytes: int = 1_000_000) -> Any:
 
 
 def b64u(data: bytes) -> str:
-    """Unpadded base64url (RFC 7515 section 2)."""
+    """Encode bytes as unpadded base64url (RFC 7515 section 2)."""
     return binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode("ascii")
 
 
 def unb64u(text: str) -> bytes:
-    """The bytes of unpadded base64url.
+    """Decode unpadded base64url.
 
     Raises CanonicalError for padding, other alphabets or a second spelling of the same bytes.
     """
@@ -153,7 +153,7 @@ def _check(value: object, depth: int) -> None:
 
 
 def _too_deep(value: object) -> bool:
-    """Whether arrays and objects stand deeper than allowed, looked through level by level."""
+    """Tell whether arrays and objects stand deeper than allowed, looked through level by level."""
     level: list[Any] = [value] if type(value) in _NESTING else []
     for _ in range(MAX_DEPTH):
         if not level:

@@ -9,7 +9,7 @@ _SYMBOLS = 12
 
 
 def case_reference(secret: bytes, agency: str, case_id: UUID) -> str:
-    """`agency`'s own reference for a case, such as ``NM-7F3K-9QXA-2C4T``.
+    """Make `agency`'s own reference for a case, such as ``NM-7F3K-9QXA-2C4T``.
 
     60 bits of HMAC-SHA256 under the hub's pair secret, in Crockford base 32. Two agencies who
     compare references do not learn whether they hold the same case.

@@ -46,7 +46,7 @@ _PERSON: Final[tuple[tuple[str, str, Sensitivity, bool, bool], ...]] = (
 def _person(
     code: Literal["victim", "perpetrator", "child", "household"], name: str
 ) -> tuple[Category, ...]:
-    """What there is to know of a person in one role, from least to most telling."""
+    """List what there is to know of a person in one role, from least to most telling."""
     return tuple(
         Category(
             f"{code}_{suffix}",
@@ -104,7 +104,7 @@ FROM_SNAPSHOT: Final = frozenset({"concern"})
 
 
 def category(code: str) -> Category:
-    """The category of that code. Raises CategoryUnknown."""
+    """Return the category of that code. Raises CategoryUnknown."""
     found = CATEGORIES.get(code)
     if found is None:
         raise CategoryUnknown("category-unknown")

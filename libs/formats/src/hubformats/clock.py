@@ -22,15 +22,15 @@ class Clock(Protocol):
     """Source of time. Obligation: `now` is timezone-aware UTC; `monotonic` never goes back."""
 
     def now(self) -> datetime:
-        """The present moment, UTC, timezone-aware."""
+        """Return the present moment, UTC, timezone-aware."""
         ...
 
     def micros(self) -> int:
-        """Microseconds since the Unix epoch, UTC."""
+        """Return microseconds since the Unix epoch, UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back; only differences mean anything."""
+        """Return seconds on a clock that never goes back; only differences mean anything."""
         ...
 
 
@@ -94,19 +94,19 @@ class SystemClock:
         return timedelta(microseconds=0 if self._offset is None else self._offset.nanos // 1000)
 
     def now(self) -> datetime:
-        """The present moment, UTC, timezone-aware."""
+        """Return the present moment, UTC, timezone-aware."""
         if self._offset is None:
             return datetime.now(UTC)
         return datetime.now(UTC) + timedelta(microseconds=self._offset.nanos // 1000)
 
     def micros(self) -> int:
-        """Microseconds since the Unix epoch, UTC."""
+        """Return microseconds since the Unix epoch, UTC."""
         if self._offset is None:
             return time.time_ns() // 1000
         return (time.time_ns() + self._offset.nanos) // 1000
 
     def monotonic(self) -> float:
-        """Seconds on the process's monotonic clock, and what the clock was moved by."""
+        """Return seconds on the process's monotonic clock, and what the clock was moved by."""
         if self._offset is None:
             return time.monotonic()
         return time.monotonic() + self._offset.nanos / 1e9
@@ -126,7 +126,7 @@ async def rest(clock: Clock, seconds: float) -> None:
 
 
 def longest(clock: Clock, seconds: float) -> float:
-    """`seconds`, or less where a test may move `clock`: for a wait that something else may end."""
+    """Return `seconds`, or less where a test may move `clock`: for a wait that may end early."""
     jumps = isinstance(clock, SystemClock) and clock.jumps
     return min(seconds, _STEP_SECONDS) if jumps else seconds
 

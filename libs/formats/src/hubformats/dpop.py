@@ -78,7 +78,7 @@ class ReplayGuard(Protocol):
     """
 
     async def first_use(self, jkt: str, jti: str, until: datetime) -> bool:
-        """True for exactly one caller per (jkt, jti) before `until`, in all processes."""
+        """Return True for exactly one caller per (jkt, jti) before `until`, in all processes."""
         ...
 
 
@@ -89,7 +89,7 @@ class MemoryReplayGuard:
         self._seen: dict[tuple[str, str], datetime] = {}
 
     async def first_use(self, jkt: str, jti: str, until: datetime) -> bool:
-        """True the first time."""
+        """Return True the first time."""
         if (jkt, jti) in self._seen:
             return False
         self._seen[(jkt, jti)] = until
@@ -105,7 +105,7 @@ def make_proof(
     token: str | None = None,
     nonce: str | None = None,
 ) -> str:
-    """A fresh proof for one request; `url` loses query and fragment (RFC 9449 section 4.2)."""
+    """Make a fresh proof for one request; `url` loses query and fragment (RFC 9449 section 4.2)."""
     parts = urlsplit(url)
     claims: dict[str, Any] = {
         "htm": method,
@@ -181,13 +181,13 @@ def _issued_at(issued: object, now: datetime) -> datetime:
 
 
 def token_hash(token: str) -> str:
-    """The `ath` of a token (RFC 9449 section 4.2)."""
+    """Return the `ath` of a token (RFC 9449 section 4.2)."""
     return b64u(hashlib.sha256(token.encode()).digest())
 
 
 @lru_cache(maxsize=_HEADERS)
 def _header(encoded: str) -> tuple[Mapping[str, Any], ECKey | OKPKey | RSAKey, str]:
-    """The header of a proof, its key and the key's thumbprint.
+    """Read the header of a proof, its key and the key's thumbprint.
 
     A client's header is the same in each of its proofs.
 
@@ -213,7 +213,7 @@ def _header(encoded: str) -> tuple[Mapping[str, Any], ECKey | OKPKey | RSAKey, s
 
 
 def algorithms_of(key: object) -> tuple[str, ...]:
-    """The algorithms a public key may be used with: the key decides, never the message."""
+    """List the algorithms a public key may be used with: the key decides, never the message."""
     if isinstance(key, ECKey):
         return ("ES256",) if key.curve_name == "P-256" else ()
     if isinstance(key, OKPKey):

@@ -196,7 +196,7 @@ def _check_agreement(said: Statement, clear: Metadata, me: str) -> None:
 
 
 def peek(value: bytes) -> Metadata:
-    """The clear metadata, unverified: for routing, metrics and quarantine listings only.
+    """Read the clear metadata, unverified: for routing, metrics and quarantine listings only.
 
     Raises EnvelopeRefused.
     """
@@ -206,7 +206,7 @@ def peek(value: bytes) -> Metadata:
 
 
 def sealed_to(value: bytes) -> frozenset[str]:
-    """The ids of the keys an envelope is sealed to. Raises EnvelopeRefused."""
+    """Read the ids of the keys an envelope is sealed to. Raises EnvelopeRefused."""
     return frozenset(entry["header"]["kid"] for entry in read(value)["recipients"])
 
 
@@ -221,7 +221,7 @@ def reseal(value: bytes, *, me: str, opening: Mapping[str, OpeningKey], key: Rec
 
 
 def digest(value: bytes) -> str:
-    """base64url SHA-256 of the envelope bytes: what a saved receipt is bound to."""
+    """Return base64url SHA-256 of the envelope bytes, which a saved receipt is bound to."""
     return b64u(hashlib.sha256(value).digest())
 
 
@@ -240,7 +240,7 @@ def routing_headers(clear: Metadata) -> tuple[tuple[str, bytes], ...]:
 
 
 def headers_agree(headers: Sequence[tuple[str, bytes]], clear: Metadata) -> bool:
-    """Whether a record's headers are exactly those of its envelope, apart from `traceparent`."""
+    """Tell whether a record's headers are exactly its envelope's, apart from `traceparent`."""
     return sorted(pair for pair in headers if pair[0] != "traceparent") == sorted(
         routing_headers(clear)
     )

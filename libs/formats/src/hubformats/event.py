@@ -23,7 +23,7 @@ class Event(BaseModel):
     VERSION: ClassVar[int] = 1
 
     def data(self) -> dict[str, Any]:
-        """The event's fields as JSON values, lower camel case."""
+        """Return the event's fields as JSON values, lower camel case."""
         return self.model_dump(mode="json", by_alias=True)
 
     def size(self) -> int:

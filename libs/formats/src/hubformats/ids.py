@@ -12,7 +12,7 @@ _counter = 0
 
 
 def uuid7() -> UUID:
-    """A UUID version 7 (RFC 9562 section 5.7), strictly increasing within this process.
+    """Make a UUID version 7 (RFC 9562 section 5.7), strictly increasing within this process.
 
     The 12 bits after the millisecond are a counter (method 1 of section 6.2). So rows written in
     one millisecond keep their order. The counter starts low enough to leave room and borrows a

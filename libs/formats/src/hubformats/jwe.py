@@ -37,11 +37,11 @@ class Entropy(Protocol):
     """
 
     def octets(self, count: int) -> bytes:
-        """`count` unpredictable bytes."""
+        """Return `count` unpredictable bytes."""
         ...
 
     def ephemeral(self) -> ec.EllipticCurvePrivateKey:
-        """A fresh P-256 key, used once."""
+        """Make a fresh P-256 key, used once."""
         ...
 
 
@@ -49,11 +49,11 @@ class SystemEntropy:
     """The operating system's randomness."""
 
     def octets(self, count: int) -> bytes:
-        """`count` unpredictable bytes."""
+        """Return `count` unpredictable bytes."""
         return secrets.token_bytes(count)
 
     def ephemeral(self) -> ec.EllipticCurvePrivateKey:
-        """A fresh P-256 key, used once."""
+        """Make a fresh P-256 key, used once."""
         return ec.generate_private_key(ec.SECP256R1())
 
 
@@ -75,7 +75,7 @@ def encrypt(
 
 
 def read(value: bytes) -> dict[str, Any]:
-    """The members of an envelope: exactly those of v1, once each. Raises EnvelopeRefused."""
+    """Read the members of an envelope: exactly those of v1, once each. Raises EnvelopeRefused."""
     found = strict_object(value)
     if set(found) != _ENVELOPE_MEMBERS:
         raise EnvelopeRefused("malformed")
@@ -133,7 +133,7 @@ def encrypt_again(
 
 
 def wrap(cek: bytes, key: RecipientKey, entropy: Entropy) -> dict[str, Any]:
-    """The entry of one recipient: the content key, wrapped to its key."""
+    """Wrap the content key to a recipient's key; return the entry of that recipient."""
     ephemeral = entropy.ephemeral()
     wrapped = aes_key_wrap(_concat_kdf(ephemeral.exchange(ec.ECDH(), key.public), key.alg), cek)
     return {

@@ -37,7 +37,7 @@ class _Es256(ESAlgorithm):
             raise UnsupportedAlgorithmError("not P-256")
 
     def sign(self, msg: bytes, key: ECKey) -> bytes:
-        """64 bytes r‖s."""
+        """Sign `msg`; return 64 bytes r‖s."""
         private = key.get_op_key("sign")
         if not isinstance(private, ec.EllipticCurvePrivateKey):
             raise TypeError("a public key signs nothing")
@@ -56,7 +56,7 @@ class _Registry(jws.JWSRegistry):
     max_payload_length = MAX_BYTES
 
     def get_alg(self, name: str) -> ESAlgorithm:
-        """ES256. Raises UnsupportedAlgorithmError for every other name, `none` included."""
+        """Return ES256. Raises UnsupportedAlgorithmError for every other name, `none` included."""
         if name != SIGNING_ALG:
             raise UnsupportedAlgorithmError("not ES256")
         return _ES256
@@ -82,7 +82,7 @@ def sign(claims: Mapping[str, Any], key: SigningKey, *, typ: str, show_key: bool
 
 
 def key_id(text: str, *, typ: str) -> str:
-    """The `kid` a JWS names, unverified, so that the key can be looked up.
+    """Read the `kid` a JWS names, unverified, so that the key can be looked up.
 
     Raises JwsRefused unless the header is exactly `alg` ES256, a `kid` and this `typ`. So `alg`
     none, `crit`, `b64`, an embedded key and a JSON serialisation are all refused here.
@@ -95,7 +95,7 @@ def key_id(text: str, *, typ: str) -> str:
 
 
 def verify(text: str, key: VerificationKey, *, typ: str) -> dict[str, Any]:
-    """The claims that `key` signed as a `typ`; the header must name that key.
+    """Verify that `key` signed this as a `typ` and the header names it; return the claims.
 
     Raises JwsRefused, also for a revoked key and for claims that are not one JSON object.
     """
@@ -112,7 +112,7 @@ def verify(text: str, key: VerificationKey, *, typ: str) -> dict[str, Any]:
 
 
 def claims_of(text: str) -> dict[str, Any]:
-    """The claims as they stand, UNVERIFIED: only to look something up before `verify`.
+    """Read the claims as they stand, UNVERIFIED: only to look something up before `verify`.
 
     Raises JwsRefused.
     """

@@ -33,16 +33,16 @@ class Folder:
                 _shred(begun)
 
     def names(self, prefix: str) -> list[str]:
-        """The files whose names begin so, in order."""
+        """List the files whose names begin so, in order."""
         names = os.listdir(self._path)  # noqa: PTH208
         return sorted(name for name in names if name.startswith(prefix))
 
     def changed_at(self) -> int:
-        """When a file came or went, in nanoseconds."""
+        """Return when a file last came or went, in nanoseconds."""
         return self._path.stat().st_mtime_ns
 
     def read(self, name: str) -> bytes | None:
-        """What a file holds, None when there is none. Raises KeyringLocked."""
+        """Read what a file holds, None when there is none. Raises KeyringLocked."""
         try:
             sealed = _read_private(self._path / name)
         except FileNotFoundError:
@@ -86,7 +86,7 @@ class Folder:
 
 
 def root_key(directory: Path, passphrase: str | None) -> bytes:
-    """The key of all files, made when there is none. Raises KeyringLocked."""
+    """Read the key of all files, made when there is none. Raises KeyringLocked."""
     file = directory / _ROOT
     if not file.exists():
         _create(file, canonical(_new_root(passphrase)))

@@ -65,7 +65,7 @@ class VerificationKey:
             raise KeyRefused("the signature does not verify") from None
 
     def jwk(self) -> dict[str, str]:
-        """The public JWK with `use`, `alg` and `kid`."""
+        """Return the public JWK with `use`, `alg` and `kid`."""
         return {**_public_jwk(self.public), "use": "sig", "alg": self.alg, "kid": self.kid}
 
 
@@ -84,7 +84,7 @@ class RecipientKey:
     begins: int = 0
 
     def jwk(self) -> Jwk:
-        """The public JWK with `use`, `alg` and `kid`, and `nbf` when it begins one day."""
+        """Return the public JWK with `use`, `alg` and `kid`, and `nbf` when it begins one day."""
         begins = {"nbf": self.begins} if self.begins else {}
         jwk = {**_public_jwk(self.public), "use": "enc", "alg": self.alg, "kid": self.kid}
         return {**jwk, **begins}
@@ -99,11 +99,11 @@ class SigningKey:
     private: ec.EllipticCurvePrivateKey
 
     def sign(self, data: bytes) -> bytes:
-        """64 bytes r‖s over SHA-256 of `data` (ES256, RFC 7518 section 3.4; nonce by RFC 6979)."""
+        """Sign `data`; return 64 bytes r‖s, as `sign_es256` makes them."""
         return sign_es256(self.private, data)
 
     def public(self) -> VerificationKey:
-        """The half that may be published."""
+        """Return the half that may be published."""
         return VerificationKey(self.kid, self.owner, self.private.public_key())
 
     def jwk(self, private: bool = False) -> dict[str, str]:
@@ -125,7 +125,7 @@ class OpeningKey:
     begins: int = 0
 
     def public(self) -> RecipientKey:
-        """The half that senders seal to."""
+        """Return the half that senders seal to."""
         return RecipientKey(self.kid, self.owner, self.alg, self.private.public_key(), self.begins)
 
     def jwk(self, private: bool = False) -> Jwk:
@@ -144,7 +144,7 @@ class KeySource(Protocol):
         ...
 
     def recipient(self, owner: str) -> RecipientKey | None:
-        """The key to seal to that owner with now, or None."""
+        """Return the key to seal to that owner with now, or None."""
         ...
 
     async def refresh(self) -> None:
@@ -167,31 +167,31 @@ class StaticKeys:
         self._recipient = {key.owner: key for key in public if isinstance(key, RecipientKey)}
 
     def verification(self, kid: str) -> VerificationKey | None:
-        """The verification key of that id, or None."""
+        """Return the verification key of that id, or None."""
         return self._verification.get(kid)
 
     def recipient(self, owner: str) -> RecipientKey | None:
-        """The current key to seal to that owner with, or None."""
+        """Return the current key to seal to that owner with, or None."""
         return self._recipient.get(owner)
 
     async def refresh(self) -> None:
-        """Nothing to ask: the set is fixed."""
+        """Ask nothing: the set is fixed."""
 
 
 def sign_es256(private: ec.EllipticCurvePrivateKey, data: bytes) -> bytes:
-    """64 bytes r‖s over SHA-256 of `data` (ES256, RFC 7518 section 3.4; nonce by RFC 6979)."""
+    """Sign `data`; return 64 bytes r‖s (ES256, RFC 7518 section 3.4; nonce by RFC 6979)."""
     r, s = decode_dss_signature(private.sign(data, _SIGN))
     return r.to_bytes(32) + s.to_bytes(32)
 
 
 def generate_signing(owner: str) -> SigningKey:
-    """A fresh signing pair."""
+    """Make a fresh signing pair."""
     private = ec.generate_private_key(ec.SECP256R1())
     return SigningKey(thumbprint(private.public_key()), owner, private)
 
 
 def generate_opening(owner: str) -> OpeningKey:
-    """A fresh pair for sealing to `owner`."""
+    """Make a fresh pair for sealing to `owner`."""
     private = ec.generate_private_key(ec.SECP256R1())
     return OpeningKey(thumbprint(private.public_key()), owner, private)
 
@@ -250,12 +250,12 @@ def recipient_from_jwk(jwk: Mapping[str, Any], owner: str) -> RecipientKey:
 
 
 def thumbprint(public: ec.EllipticCurvePublicKey) -> str:
-    """The RFC 7638 thumbprint (SHA-256, base64url) that serves as key id."""
+    """Compute the RFC 7638 thumbprint (SHA-256, base64url) that serves as key id."""
     return b64u(hashlib.sha256(canonical(_public_jwk(public))).digest())
 
 
 def point_of(jwk: object) -> ec.EllipticCurvePublicKey:
-    """The public point of a bare P-256 JWK.
+    """Read the public point of a bare P-256 JWK.
 
     Raises KeyRefused for another curve, a wrong length or a point off the curve.
     """
@@ -269,7 +269,7 @@ def point_of(jwk: object) -> ec.EllipticCurvePublicKey:
 
 
 def bare_jwk(public: ec.EllipticCurvePublicKey) -> dict[str, str]:
-    """Only crv, kty, x and y: the form of an ephemeral key in a header and of RFC 7638."""
+    """Return only crv, kty, x and y: the form of an ephemeral key in a header and of RFC 7638."""
     return _public_jwk(public)
 
 

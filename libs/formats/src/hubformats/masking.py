@@ -39,7 +39,7 @@ class Mask:
         return self._read + self._hidden.steps + self._known.steps
 
     def clean(self, value: Any) -> Any:
-        """The JSON value with REMOVED for each such place in its strings."""
+        """Return the JSON value with REMOVED for each such place in its strings."""
         if not self._hidden and self._shapes is None:
             return value
         if isinstance(value, str):

@@ -58,7 +58,7 @@ class Needles:
         """Letters looked at and comparisons made so far."""
 
     def __bool__(self) -> bool:
-        """Whether there is anything to look for."""
+        """Tell whether there is anything to look for."""
         return bool(self._long or self._short)
 
     def find(self, reading: Reading) -> Iterator[Span]:
@@ -102,7 +102,7 @@ class Needles:
                     break
 
     def _end(self, at: int, size: int, offsets: list[int], words: list[Span]) -> int:
-        """One past the last character; of a needle that was cut, the end of its word."""
+        """Return one past the last character; of a needle that was cut, the end of its word."""
         word = bisect_right(offsets, at) - 1
         return words[word][1] if size == self._longest else words[word][0] + at - offsets[word] + 1
 

@@ -17,7 +17,7 @@ _MAIL: Final = re.compile(r"\S+@\S+")
 
 
 def numbers_in(text: str) -> frozenset[str]:
-    """The telephone numbers in `text`, in E.164, such as +447700900461.
+    """Find the telephone numbers in `text`, in E.164, such as +447700900461.
 
     Numbers of a possible length count, also those nobody has been given. A validity check would
     refuse the numbers that Ofcom keeps for drama. Short ones such as 999 do not count.
@@ -27,7 +27,7 @@ def numbers_in(text: str) -> frozenset[str]:
 
 
 def contact_keys(value: object) -> frozenset[str]:
-    """What two spellings of one number or address have in common; never empty.
+    """Return what two spellings of one number or address have in common; never empty.
 
     The numbers and e-mail addresses in it, or else its whole text. Text is compared without case,
     spaces, brackets, dots and hyphens. Digits of an e-mail address are no number.

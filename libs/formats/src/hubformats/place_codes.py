@@ -149,7 +149,7 @@ def _postcodes(reading: Reading, areas: frozenset[str]) -> Iterator[Span]:
 
 
 def _is_postcode(raw: str, found: re.Match[str]) -> bool:
-    """Whether digits stand where a postcode has them.
+    """Tell whether digits stand where a postcode has them.
 
     One may be a letter that is taken for it, as in “NZ9 OQX”, if all is written in capitals.
     """
@@ -188,7 +188,7 @@ def _halves(reading: Reading, areas: frozenset[str]) -> Iterator[Span]:
 
 
 def _stands_alone(found: re.Match[str], before: str) -> bool:
-    """Whether the first half of a postcode is one by itself.
+    """Tell whether the first half of a postcode is one by itself.
 
     One letter and a number are also a motorway, a section of an Act, or a company. They need a word
     such as “in” before them, or the letter that ends central districts.
@@ -212,7 +212,7 @@ def _grid(reading: Reading, _areas: frozenset[str]) -> Iterator[Span]:
 
 
 def _is_grid(reading: Reading, found: re.Match[str]) -> bool:
-    """Whether letters and figures are a grid reference and no police log or insurance number."""
+    """Tell whether this is a grid reference and no police log or insurance number."""
     (start, end), figures = found.span(), found[2]
     digits, split = sum(one.isdigit() for one in figures), not figures.isdigit()
     written, near = reading.raw[start : start + 2].isupper(), reading.text[start + 2].isdigit()
@@ -232,7 +232,7 @@ def _coordinates(reading: Reading, _areas: frozenset[str]) -> Iterator[Span]:
 
 
 def _is_temperature(text: str, behind: str) -> bool:
-    """“38.5°C”, and a turn of “180°” that gives no minutes."""
+    """Recognise “38.5°C”, and a turn of “180°” that gives no minutes."""
     if not re.search(r"[°º˚]|deg", text):
         return False
     if re.match(r"\s?[cf](?![a-z])", behind):

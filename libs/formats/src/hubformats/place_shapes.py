@@ -95,7 +95,7 @@ def _is_number(text: str) -> bool:
 
 
 def _may_be_numbered(reading: Reading, words: Sequence[Word], name: int, kind: int) -> bool:
-    """Whether the words from `name` to the kind may be a street behind a number."""
+    """Tell whether the words from `name` to the kind may be a street behind a number."""
     if name == kind:
         return False
     capital = reading.raw[words[name].start].isupper()
@@ -128,7 +128,7 @@ def _first_number(reading: Reading, words: Sequence[Word], place: int) -> int:
 def _named(
     reading: Reading, words: Sequence[Word], name: int, kind: int, *, loosely: bool
 ) -> int | None:
-    """A street without a number: its name in capitals, right before the word for its kind."""
+    """Find a street without a number: its name in capitals, right before the word for its kind."""
     word = words[kind]
     capital = reading.raw[word.start].isupper()
     first = kind

@@ -171,7 +171,7 @@ CALLED: Final = (
 
 
 def is_area(text: str) -> bool:
-    """Whether a text given as an area can be one.
+    """Tell whether a text given as an area can be one.
 
     It must name no number, no street and no part of a postcode. An address typed into the wrong
     field must neither leave as an area nor be spared in texts.
@@ -183,10 +183,7 @@ def is_area(text: str) -> bool:
 
 
 def gives_place(text: str) -> bool:
-    """Whether a text has the shape of an address.
-
-    A postcode, or a number before a street's kind.
-    """
+    """Tell whether a text looks like an address: a postcode, or a number before a street's kind."""
     words = words_of(text)
     first = next((place for place, word in enumerate(words) if NUMBER.fullmatch(word)), len(words))
     return POSTCODE.search(text) is not None or any(
@@ -195,11 +192,11 @@ def gives_place(text: str) -> bool:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in small letters and figures; what joins a word is left out of it."""
+    """Split a text into words of small letters and figures; what joins a word is left out of it."""
     return ["".join(_LETTERS.findall(word)) for word in _WORD.findall(folded(bare(text)))]
 
 
 def parts_of(text: str) -> list[str]:
-    """Each line and comma part of an address, its words written together."""
+    """List each line and comma part of an address, its words written together."""
     parts = ("".join(words_of(part)) for part in _PARTS.split(text))
     return [part for part in parts if part]

@@ -75,7 +75,7 @@ def readings(source: str) -> Iterator[Reading]:
 
 
 def folded(text: str) -> str:
-    """Small letters and digits, as `readings` has them."""
+    """Fold a text to small letters and digits, as `readings` has them."""
     return text.lower() if text.isascii() else "".join(map(_fold, blanked(text, _GONE)))
 
 
@@ -97,7 +97,7 @@ def _read(text: str, first: Sequence[int], last: Sequence[int]) -> Reading:
 
 @cache
 def _fold(one: str) -> str:
-    """What a reader takes a character for; empty for one that nobody sees."""
+    """Return what a reader takes a character for; empty for one that nobody sees."""
     if one == _GONE or (one not in "\n\t\r" and is_hidden(one)):
         return ""
     if one in _LOOKALIKES:

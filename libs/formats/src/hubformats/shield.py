@@ -120,7 +120,7 @@ def shield(places: Places) -> Mask:
 
 
 def place_needles(text: str) -> tuple[set[str], set[str], set[str]]:
-    """What must not be read of one place: anywhere, as whole words, and with a capital."""
+    """List what must not be read of one place: anywhere, as whole words, and with a capital."""
     wanted = _Wanted()
     _add_secret(wanted, text)
     return wanted.anywhere, wanted.whole, wanted.capital
@@ -141,7 +141,7 @@ def _add_secret(wanted: _Wanted, text: str) -> None:
 
 
 def _add_told(wanted: _Wanted, places: Places, spared: set[str]) -> None:
-    """What an account names: its postcodes, streets, codes, and places behind “at” or “in”."""
+    """Add what an account names: its postcodes, streets, codes, and places behind “at” or “in”."""
     known = {run for text in places.known for run in _known(text)}
     for text in places.told:
         for postcode in _postcodes(text):
@@ -187,7 +187,7 @@ def _needles(text: str) -> Iterator[str]:
 
 
 def _tells(run: Sequence[str]) -> bool:
-    """Whether these words together may name a place.
+    """Tell whether these words together may name a place.
 
     Numbers and words such as “at home” alone do not.
     """
@@ -196,7 +196,7 @@ def _tells(run: Sequence[str]) -> bool:
 
 
 def _without_number(words: list[str]) -> list[str]:
-    """“Flat 3, 17 Larkspur Wynd” without what stands before the street's name."""
+    """Leave out what stands before the street's name, as in “Flat 3, 17 Larkspur Wynd”."""
     for place, word in enumerate(words):
         if not (NUMBER.fullmatch(word) or word in DWELLING or word in TRIVIAL):
             return words[place:]
@@ -212,13 +212,13 @@ def _spelt(words: Sequence[str]) -> Iterator[str]:
 
 
 def _postcodes(text: str) -> Iterator[tuple[str, str, str]]:
-    """Each postcode's first half, the whole, and the second half."""
+    """Yield each postcode's first half, the whole, and the second half."""
     for outward, inward in POSTCODE.findall(folded(bare(text))):
         yield outward, outward + inward, inward
 
 
 def _known(text: str, secret: Container[str] = ()) -> Iterator[str]:
-    """How a known place reads: its postcode, and each part of two words or more.
+    """Yield how a known place reads: its postcode, and each part of two words or more.
 
     Part of a `secret` in it is let through behind another house number alone. So his 12 Larkspur
     Wynd is known although she is at number 17.
@@ -252,7 +252,7 @@ def _streets(text: str) -> Iterator[str]:
 
 
 def _called(text: str) -> Iterator[str]:
-    """Other things people call a shielded place, each looked for as words of its own.
+    """Yield other things people call a shielded place, each looked for as words of its own.
 
     That is a house number without its street (“number 17”). It is also a school, practice or
     employer, without or with another word for what it is. “Fellgate school” stands for Fellgate
@@ -276,7 +276,7 @@ def _called(text: str) -> Iterator[str]:
 
 
 def _runs(text: str) -> Iterator[str]:
-    """Every run of up to so many neighbouring words, written together."""
+    """Yield every run of up to so many neighbouring words, written together."""
     words = words_of(text)
     for first in range(len(words)):
         yield from (

@@ -118,7 +118,7 @@ def _header_of(kid: str) -> str:
 
 
 def _encoded_padded(before: bytes, zeros: int, after: bytes) -> str:
-    """base64url of `before`, that many characters 0, then `after`.
+    """Encode as base64url: `before`, that many characters 0, then `after`.
 
     What only pads need not be encoded.
     """
@@ -159,7 +159,7 @@ def verify_statement(jws: str, keys: KeySource, arrived: datetime | None = None)
 
 
 def _octets_padded(text: str) -> bytes:
-    """`octets(text)`, whatever the text is; what only pads need not be decoded.
+    """Return `octets(text)` for any text; what only pads need not be decoded.
 
     Whole groups of four decode on their own. So a run of MDAw at a whole group can be taken out and
     put back as zeros.
@@ -219,7 +219,7 @@ def _read(claims: Mapping[str, Any]) -> Statement:
 
 
 def strict_object(value: bytes) -> dict[str, Any]:
-    """A JSON object read strictly. Raises EnvelopeRefused("malformed")."""
+    """Read a JSON object strictly. Raises EnvelopeRefused("malformed")."""
     try:
         found = parse(value)
     except CanonicalError:
@@ -230,12 +230,12 @@ def strict_object(value: bytes) -> dict[str, Any]:
 
 
 def encoded_object(text: str) -> dict[str, Any]:
-    """A JSON object from a base64url member. Raises EnvelopeRefused("malformed")."""
+    """Read a JSON object from a base64url member. Raises EnvelopeRefused("malformed")."""
     return strict_object(octets(text))
 
 
 def octets(text: str) -> bytes:
-    """The bytes of a base64url member. Raises EnvelopeRefused("malformed")."""
+    """Decode a base64url member. Raises EnvelopeRefused("malformed")."""
     try:
         return unb64u(text)
     except CanonicalError:
@@ -243,14 +243,14 @@ def octets(text: str) -> bytes:
 
 
 def identifier(text: object) -> UUID:
-    """A UUID in its one spelling (RFC 9562 section 4, lower case). Raises ValueError."""
+    """Read a UUID in its one spelling (RFC 9562 section 4, lower case). Raises ValueError."""
     if not isinstance(text, str) or str(found := UUID(text)) != text:
         raise ValueError("not an identifier in its one spelling")
     return found
 
 
 def routing_name(text: object) -> str:
-    """1 to 128 printable ASCII characters without spaces, because it travels in headers and logs.
+    """Check a routing name: 1 to 128 printable ASCII characters, no spaces, for headers and logs.
 
     Raises ValueError.
     """
@@ -260,7 +260,7 @@ def routing_name(text: object) -> str:
 
 
 def routing_names(names: object) -> tuple[str, ...]:
-    """Routing names, sorted, none twice. Raises ValueError."""
+    """Read routing names: sorted, none twice. Raises ValueError."""
     if (
         not isinstance(names, list)
         or not names
@@ -271,7 +271,7 @@ def routing_names(names: object) -> tuple[str, ...]:
 
 
 def counter(number: object, *, most: int = _COUNTER_MAX) -> int:
-    """A whole number from 0 to `most`. Raises ValueError."""
+    """Read a whole number from 0 to `most`. Raises ValueError."""
     if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= most:
         raise ValueError("not a counter")
     return number

@@ -72,7 +72,7 @@ def values_mask(values: Iterable[Value]) -> Mask | None:
 
 
 def _name(text: str) -> Iterator[str]:
-    """The whole name, every two words, and each word of it."""
+    """Yield the whole name, every two words, and each word of it."""
     words = words_of(text)
     yield "".join(words)
     yield from (first + second for first, second in pairwise(words))
@@ -83,7 +83,7 @@ def _name(text: str) -> Iterator[str]:
 
 
 def _number(text: str) -> Iterator[str]:
-    """A phone number under every way to dial it, a reference number, or an e-mail address."""
+    """Yield a phone number under every way to dial it, a reference number, or an e-mail address."""
     run = "".join(words_of(text))
     if len(run) < _SHORTEST_NUMBER:
         return
@@ -112,7 +112,7 @@ _ORDINALS: Final = ("st", "nd", "rd", "th")
 
 
 def _phrase(text: str) -> Iterator[str]:
-    """The whole value, and of a short one every two words."""
+    """Yield the whole value, and of a short one every two words."""
     words = words_of(text)
     telling = [word for word in words if word not in TRIVIAL and not NUMBER.fullmatch(word)]
     run = "".join(words)

@@ -42,7 +42,7 @@ class ProblemAnswer(answers.ProblemAnswer):
 
 
 def problem_of(answer: httpx2.Response) -> ProblemAnswer:
-    """The refusal that an answer of 400 or above is."""
+    """Turn an answer of 400 or above into the refusal it is."""
     wait = answer.headers.get("retry-after", "")
     # A date (RFC 9110 section 10.2.3) is not understood: the hub sends seconds.
     return ProblemAnswer(

@@ -49,7 +49,7 @@ class Service:
         self._http = http
 
     async def send(self, call: Call) -> dict[str, Any]:
-        """The members of the answer, empty if it has none. Repeats the call as promised.
+        """Send the call, repeated as promised; return the answer's members, empty if it has none.
 
         Raises ProblemAnswer for 4xx and 5xx, CallFailed if no answer came, TokenRefused.
         """
@@ -115,7 +115,7 @@ def _never(_error: Exception) -> bool:
 
 
 def _pause_after(error: Exception) -> bool | float:
-    """Whether to try again after `error`; seconds to wait when the service named them."""
+    """Tell whether to try again after `error`; seconds to wait when the service named them."""
     if isinstance(error, CallFailed):
         return True
     if not isinstance(error, ProblemAnswer):

@@ -69,7 +69,7 @@ class HubClient(OperatorCalls):
         super().__init__({name: Service(url, tokens, http) for name, url in urls.items()})
 
     def service(self, name: ServiceName) -> Service:
-        """One service, for a call that has no method here."""
+        """Return one service, for a call that has no method here."""
         return self._services[name]
 
     async def submit_referral(
@@ -91,7 +91,7 @@ class HubClient(OperatorCalls):
         )
 
     async def read_referral(self, referral_id: str) -> dict[str, Any]:
-        """A referral of the own agency with what became of it."""
+        """Read a referral of the own agency with what became of it."""
         return await self._services["referral"].send(
             Call("GET", f"/v1/referrals/{referral_id}", scope="referral.read")
         )
@@ -99,7 +99,7 @@ class HubClient(OperatorCalls):
     async def sent_referrals(
         self, *, external_reference: str | None = None, changed_since: str | None = None
     ) -> list[dict[str, Any]]:
-        """Referrals of the own agency, oldest change first: all of them, page by page.
+        """List referrals of the own agency, oldest change first: all of them, page by page.
 
         `external_reference` finds those sent under it; `changed_since` is RFC 3339 text.
         """
@@ -116,7 +116,7 @@ class HubClient(OperatorCalls):
             params = {**params, "cursor": answer["nextCursor"]}
 
     async def code_lists(self) -> dict[str, Any]:
-        """Codes, instruments and rules in force."""
+        """Read codes, instruments and rules in force."""
         return await self._services["referral"].send(
             Call("GET", "/v1/code-lists", scope="referral.read")
         )
@@ -174,7 +174,7 @@ class HubClient(OperatorCalls):
         wait: int = 0,
         withdrawals: bool = False,
     ) -> InboxPage:
-        """Deliveries after `cursor`; with `wait` seconds the call holds until something comes.
+        """Read deliveries after `cursor`; with `wait` seconds the call holds until something comes.
 
         `withdrawals` alone are given also while it cannot be checked what else may be shown. Their
         cursor is none of the whole inbox.
@@ -218,7 +218,7 @@ class HubClient(OperatorCalls):
             cursor, wait = page.cursor, 0
 
     async def delivery(self, delivery_id: str) -> InboxItem:
-        """One delivery of the own inbox."""
+        """Read one delivery of the own inbox."""
         return _item(
             await self._services["sharing"].send(
                 Call("GET", f"/v1/inbox/{delivery_id}", scope="disclosure.read")
@@ -226,7 +226,7 @@ class HubClient(OperatorCalls):
         )
 
     async def standing(self, delivery_id: str) -> dict[str, Any]:
-        """Whether one delivery of the own inbox still stands; no look at it is recorded."""
+        """Tell whether one delivery of the own inbox still stands; no look at it is recorded."""
         path = f"/v1/inbox/{delivery_id}/standing"
         return await self._services["sharing"].send(Call("GET", path, scope="disclosure.read"))
 
@@ -328,7 +328,7 @@ def open_with(profile: Profile, envelope: bytes) -> Delivery:
 
 @asynccontextmanager
 async def hub(profile: Profile) -> AsyncIterator[HubClient]:
-    """A client with its own connections, closed at the end."""
+    """Open a client with its own connections, closed at the end."""
     async with httpx2.AsyncClient(timeout=20.0, follow_redirects=False) as http:
         yield HubClient(profile, http)
 

@@ -111,7 +111,7 @@ def saved_receipt(delivery: Delivery, *, signer: SigningKey, system: str) -> str
 
 
 def envelope_of(item: Mapping[str, Any]) -> bytes:
-    """The exact envelope bytes of an inbox item.
+    """Return the exact envelope bytes of an inbox item.
 
     Raises ValueError when they are not what the item's digest says.
     """

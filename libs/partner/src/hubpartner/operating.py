@@ -21,7 +21,7 @@ class OperatorCalls:
         self._services = services
 
     async def switch(self, service: ServiceName, turn: Literal["pause", "resume"]) -> None:
-        """Operator: hold a service's work, or let it go on."""
+        """Hold a service's work, or let it go on (operator)."""
         await self._services[service].send(
             Call("POST", f"/v1/operator/{turn}", scope="agency.manage", json={})
         )
@@ -119,13 +119,13 @@ class OperatorCalls:
         )
 
     async def stuck(self) -> dict[str, Any]:
-        """Operator: what has not left, by reason."""
+        """List what has not left, by reason (operator)."""
         return await self._services["sharing"].send(
             Call("GET", "/v1/disclosures/stuck", scope="agency.manage")
         )
 
     async def agency(self, agency: str) -> dict[str, Any]:
-        """What the directory says of an agency: name, kind, whether it is suspended."""
+        """Read what the directory says of an agency: name, kind, whether it is suspended."""
         return await self._services["identity"].send(
             Call("GET", f"/v1/agencies/{agency}", scope="directory.read")
         )
@@ -133,7 +133,7 @@ class OperatorCalls:
     async def suspend(
         self, agency: str, reason_code: str, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
-        """Operator: from now on nothing of this agency counts, token or not."""
+        """Suspend an agency (operator): from now on nothing of it counts, token or not."""
         path = f"/v1/agencies/{agency}/suspension"
         return await self._services["identity"].send(
             Call(
@@ -146,7 +146,7 @@ class OperatorCalls:
         )
 
     async def restore(self, agency: str, reason_code: str = "resolved") -> None:
-        """Operator: the agency may act again."""
+        """Let an agency act again (operator)."""
         path, why = f"/v1/agencies/{agency}/suspension", {"reasonCode": reason_code}
         await self._services["identity"].send(
             Call("DELETE", path, scope="agency.manage", params=why)

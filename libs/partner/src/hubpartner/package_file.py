@@ -76,7 +76,7 @@ def _sync(path: Path) -> None:
 
 
 def read_package(path: Path) -> bytes:
-    """The exact envelope bytes of a saved package. Raises PackageFileRefused."""
+    """Read the exact envelope bytes of a saved package. Raises PackageFileRefused."""
     try:
         raw = json.loads(path.read_text("utf-8"))
         if raw["format"] != _FORMAT:

@@ -58,7 +58,7 @@ class Profile:
 
 
 def read_profile(path: Path) -> Profile:
-    """The profile in `path`.
+    """Read the profile in `path`.
 
     Raises ProfileRefused when it is missing, readable by others, or incomplete.
     """

@@ -40,7 +40,7 @@ def on_day(safe: Mapping[str, Any] | None, day: date) -> Mapping[str, Any] | Non
 
 
 def usable(means: Iterable[Mapping[str, Any]], *, stop: bool) -> bool:
-    """Whether this number or address may be used.
+    """Tell whether this number or address may be used.
 
     Only a plain yes, on a case where contact is safe at all: silence about one number is not
     safety.
@@ -64,7 +64,7 @@ class Unsafe:
         self._unsafe = {key for one in means if not usable(one, stop=stop) for key in _keys(one)}
 
     def warns(self, category: str, value: object) -> bool:
-        """Whether this may not be used, however it is written.
+        """Tell whether this may not be used, however it is written.
 
         A missed warning reaches the wrong person. A number of hers may be used only where the rule
         names it safe. Once there is a rule, so may what an urgent form said to ring. Any other

@@ -35,7 +35,7 @@ _ACCOUNTS: Final = frozenset(
 
 
 def standing(verdict: Verdict) -> str:
-    """One line about the proof.
+    """Write one line about the proof.
 
     A promise is never called proven (design section 8, emergency path).
     """
@@ -47,7 +47,7 @@ def standing(verdict: Verdict) -> str:
 
 
 def shown(verdict: Verdict, day: date) -> str:
-    """The whole content as text, its safe-contact rule as it stands on `day`.
+    """Write the whole content as text, its safe-contact rule as it stands on `day`.
 
     What could steer the terminal is written out, so that no value looks like a line of this
     program. An account of several lines goes on behind a bar.

@@ -39,7 +39,7 @@ class TokenSource:
         self._lock = asyncio.Lock()
 
     async def token(self, audience: str, scope: str) -> str:
-        """A token for `audience` with `scope` (space separated). Raises TokenRefused."""
+        """Return a token for `audience` with `scope` (space separated). Raises TokenRefused."""
         async with self._lock:
             held = self._held.get((audience, scope))
             if held is None or held.until <= self._clock.monotonic():
@@ -51,11 +51,11 @@ class TokenSource:
         self._held.pop((audience, scope), None)
 
     def proof(self, method: str, url: str, token: str | None = None) -> str:
-        """A DPoP proof for one request made now."""
+        """Make a DPoP proof for one request made now."""
         return make_proof(self._profile.dpop, method, url, at=self._clock.now(), token=token)
 
     def _assertion(self) -> str:
-        """A fresh client assertion (RFC 7523 section 3); `aud` is the issuer as one string."""
+        """Make a fresh client assertion (RFC 7523 section 3); `aud` is the issuer as one string."""
         now = self._clock.now()
         claims = {
             "iss": self._profile.client_id,

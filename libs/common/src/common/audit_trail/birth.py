@@ -46,7 +46,7 @@ def note_birth(keyring: Keyring, code: str) -> None:
 
 
 def _codes(url: str) -> Sequence[str]:
-    """The producer codes that were ever leased from a database; they are never taken out."""
+    """Read the producer codes that were ever leased from a database; they are never taken out."""
     engine = reader_engine(checked_url(url), 1)
     try:
         with engine.connect() as connection:

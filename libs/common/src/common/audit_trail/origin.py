@@ -12,7 +12,7 @@ from hubformats.canonical import b64u, canonical
 
 
 def origin_of(service: str, settings: Settings) -> Origin:
-    """What the records of this process say of it.
+    """Describe this process for its records: digests of its code and of its settings.
 
     Its clock is the machine's; how far that may be off nobody has said.
     """
@@ -27,7 +27,7 @@ def origin_of(service: str, settings: Settings) -> Origin:
 
 @lru_cache
 def _digests(package: str) -> Mapping[str, str]:
-    """SHA-256 of each file of an installed package, by its path."""
+    """Hash each file of an installed package with SHA-256; return the digests by path."""
     folder = Path(str(files(package)))
     return {
         f"{package}/{path.relative_to(folder)}": b64u(hashlib.sha256(path.read_bytes()).digest())

@@ -65,7 +65,7 @@ def store(
 
 
 def promise(connection: Connection, record_id: UUID, due: datetime) -> Promise:
-    """That a record will be in the log by then. Raises LookupError."""
+    """Promise that a record will be in the log by `due`. Raises LookupError."""
     columns = (PENDING.c.src, PENDING.c.epoch, PENDING.c.seq, PENDING.c.hash)
     row = connection.execute(
         select(*columns).where(PENDING.c.record_id == record_id, PENDING.c.rejected.is_(None))

@@ -14,7 +14,7 @@ from hubformats.ids import opaque
 
 
 async def lease(database: Database, clock: Clock) -> tuple[str, ProcessLock]:
-    """A code that no other live process uses, and the lock that says so.
+    """Lease a code that no other live process uses; return it with the lock that holds it.
 
     Raises DatabaseUnavailable.
 
@@ -35,7 +35,7 @@ async def lease(database: Database, clock: Clock) -> tuple[str, ProcessLock]:
 
 
 def begin_epoch(src: str, clock: Clock, unit: Unit) -> int:
-    """Number from 1 again under the next epoch; the epoch."""
+    """Begin the next epoch, numbering from 1 again, and return it."""
     values = {"epoch": PRODUCER.c.epoch + 1, "last_seq": 0, "epoch_began_at": clock.now()}
     changed = (
         update(PRODUCER).where(PRODUCER.c.src == src).values(values).returning(PRODUCER.c.epoch)

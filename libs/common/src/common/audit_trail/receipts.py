@@ -29,7 +29,7 @@ _HASH: Final = 32
 
 
 def is_open() -> ColumnElement[bool]:
-    """Neither receipted nor rejected."""
+    """Return the condition for records that are neither receipted nor rejected."""
     return PENDING.c.receipted_at.is_(None) & PENDING.c.rejected.is_(None)
 
 
@@ -151,7 +151,7 @@ def _count(outcomes: Mapping[str, int]) -> None:
 
 
 def _checked(row: Any | None, item: ReceiptItem, receipts: AuditReceipts) -> Receipt | None:
-    """The receipt when leaf, place and hash are ours; None for a repeat. Raises ReceiptDiffers."""
+    """Check leaf, place and hash; return the receipt, None for a repeat. Raises ReceiptDiffers."""
     if row is None:
         raise ReceiptDiffers("record-unknown")
     if row.receipted_at is not None:
@@ -201,7 +201,7 @@ def _store(connection: Connection, clock: Clock, taken: Sequence[Receipt]) -> No
 
 
 def _confirm(unit: Unit, outbox: Outbox, batches: Sequence[UUID | None]) -> None:
-    """A batch whose records are all settled has arrived end to end: its body may go."""
+    """Let the bodies of batches go whose records are all settled: they arrived end to end."""
     ids = {each for each in batches if each is not None}
     if not ids:
         return
@@ -210,5 +210,5 @@ def _confirm(unit: Unit, outbox: Outbox, batches: Sequence[UUID | None]) -> None
 
 
 def oldest_open(connection: Connection) -> Any:
-    """When the oldest record without an answer was written, or None."""
+    """Return when the oldest record without an answer was written, or None."""
     return _OLDEST_OPEN.run(connection).scalar_one()

@@ -15,7 +15,7 @@ _BATCH_BYTES: Final = (
 
 
 def item(written: Written, seq: int) -> RecordItem:
-    """The record as number `seq` of a batch."""
+    """Return the record as number `seq` of a batch."""
     held = written.held
     return RecordItem(
         seq=seq,
@@ -40,7 +40,7 @@ def covered(
 
 
 def chunks(written: Sequence[Written]) -> list[list[Written]]:
-    """Batches of at most 256 records and of the bytes that the largest statement carries."""
+    """Split records into batches of at most 256, and of the bytes the largest statement carries."""
     made: list[list[Written]] = []
     room = 0
     for each in written:

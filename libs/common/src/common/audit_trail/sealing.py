@@ -21,7 +21,7 @@ class PartDestroyed(LookupError):
 def open_part(
     connection: Connection, keyring: Keyring, record_id: UUID, part: Part, sealed: bytes
 ) -> dict[str, Any]:
-    """What was sealed.
+    """Open a sealed part of a record and return its content.
 
     Raises PartDestroyed, PartRefused. The caller records the unsealing first.
     """

@@ -153,7 +153,7 @@ class AuditTrail:
         self._multiple = multiple
 
     def heartbeat(self, unit: Unit) -> RecordRef:
-        """An entry that says: still here, and this is the highest number I wrote.
+        """Record that the service is still here, with the highest number it wrote.
 
         Its absence is the alarm.
         """
@@ -172,11 +172,11 @@ class AuditTrail:
         self._rejection_handlers.append(handler)
 
     def ready(self) -> bool:
-        """False while a record is unanswered for over 15 minutes: refuse reads (503) then."""
+        """Tell whether no record waits over 15 minutes for an answer; else refuse reads (503)."""
         return self.unanswered_seconds() <= BACKLOG_LIMIT.total_seconds()
 
     def unanswered_seconds(self) -> float:
-        """Age of the oldest record without an answer; 0 when there is none."""
+        """Return for how many seconds the oldest open record waits; 0 when there is none."""
         return (
             max((self._clock.now() - self._oldest).total_seconds(), 0.0)
             if self._oldest is not None
@@ -190,7 +190,7 @@ class AuditTrail:
         )
 
     def promise_again(self, unit: Unit, record_id: UUID, due: datetime) -> Promise:
-        """What was promised once, by the same time: for the same delivery in another envelope.
+        """Repeat a promise by the same time: for the same delivery in another envelope.
 
         Raises LookupError.
         """

@@ -152,7 +152,7 @@ class Database:
         self._hooks.append(hook)
 
     def lock(self, name: str) -> ProcessLock:
-        """The lock `name` between all processes on this database. Not held yet."""
+        """Return the lock `name` between all processes on this database, not held yet."""
         if _LOCK_NAME.fullmatch(name) is None:
             raise ValueError("a lock name is made of letters, digits, dot, dash and underscore")
         if self._path is not None:

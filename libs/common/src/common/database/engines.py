@@ -36,7 +36,7 @@ _READER_OPTIONS: Final = (
 
 
 def checked_url(url: str) -> URL:
-    """The parsed URL.
+    """Parse and check a database URL.
 
     Raises ValueError for anything but a SQLite file or PostgreSQL through psycopg.
     """
@@ -49,17 +49,17 @@ def checked_url(url: str) -> URL:
 
 
 def sqlite_path(url: URL) -> Path | None:
-    """The file of a SQLite URL, None for PostgreSQL."""
+    """Return the file of a SQLite URL, None for PostgreSQL."""
     return Path(url.database) if url.drivername == "sqlite" and url.database else None
 
 
 def place_of(url: URL) -> str:
-    """The file, or the database's name and its server; never a user or a password."""
+    """Name the file, or the database and its server; never a user or a password."""
     return str(sqlite_path(url) or f"{url.database} on {url.host}")
 
 
 def writer_engine(url: URL) -> Engine:
-    """An engine whose transactions take the write lock at once: two writers wait."""
+    """Make an engine whose transactions take the write lock at once: two writers wait."""
     path = sqlite_path(url)
     if path is None:
         return create_engine(
@@ -73,7 +73,7 @@ def writer_engine(url: URL) -> Engine:
 
 
 def reader_engine(url: URL, size: int) -> Engine:
-    """An engine for at most `size` concurrent readers that cannot write."""
+    """Make an engine for at most `size` concurrent readers that cannot write."""
     if sqlite_path(url) is None:
         return create_engine(
             url,

@@ -39,7 +39,7 @@ _SQLITE_PASSING: Final = frozenset(
 
 
 def connection_lost(error: BaseException) -> bool:
-    """Whether the server or the way to it went away."""
+    """Tell whether the server or the way to it went away."""
     if not isinstance(error, DBAPIError):
         return False
     if error.connection_invalidated:
@@ -56,14 +56,14 @@ def connection_lost(error: BaseException) -> bool:
 
 
 def disk_full(error: BaseException | None) -> bool:
-    """Whether there is no room for what was to be written."""
+    """Tell whether there is no room for what was to be written."""
     origin = error.orig if isinstance(error, DBAPIError) else None
     code = getattr(origin, "sqlite_errorcode", 0) & 0xFF
     return code == sqlite3.SQLITE_FULL or isinstance(origin, pg.DiskFull)
 
 
 def worth_retrying(error: BaseException) -> bool:
-    """Whether the group may succeed if run again: conflict, busy file, no room, lost connection."""
+    """Tell whether the group may succeed if run again: conflict, busy, no room, lost connection."""
     if not isinstance(error, DBAPIError):
         return False
     if isinstance(error.orig, _PASSING):

@@ -21,7 +21,7 @@ class ProcessLock(Protocol):
         ...
 
     async def held(self) -> bool:
-        """Whether it is still ours; asks the server, for a lost connection gives it away."""
+        """Ask the server whether the lock is still ours: a lost connection gives it away."""
         ...
 
     async def release(self) -> None:
@@ -30,7 +30,7 @@ class ProcessLock(Protocol):
 
 
 def file_lock(path: Path) -> FileLock:
-    """A lock on a file of its own, which the kernel drops with the process, however it dies.
+    """Return a lock on a file of its own, which the kernel drops when the process dies.
 
     `acquire(blocking=False)` raises `filelock.Timeout` while another holds it.
     """
@@ -53,7 +53,7 @@ class FileProcessLock:
         return self._lock.is_locked
 
     async def held(self) -> bool:
-        """Whether this object holds the lock."""
+        """Tell whether this object holds the lock."""
         return self._lock.is_locked
 
     async def release(self) -> None:

@@ -30,7 +30,7 @@ class _Compiled:
     """Of the columns; empty when the driver gives every value as it is."""
 
     def bound(self, row: Mapping[str, Any]) -> Any:
-        """The row as the driver wants it. Raises KeyError for a value left out."""
+        """Turn a row into what the driver wants. Raises KeyError for a value left out."""
         if self.own:
             row = {**row, **self.own}
         if self.positional:
@@ -46,7 +46,7 @@ class _Compiled:
         }
 
     def answered(self, found: Sequence[Sequence[Any]]) -> list[Any]:
-        """What the driver fetched, as rows."""
+        """Turn what the driver fetched into rows."""
         made, converters = self.row, self.converters
         if made is None:
             return []
@@ -74,35 +74,35 @@ class Rows:
     rowcount: int
 
     def __iter__(self) -> Iterator[Any]:
-        """The rows, in the order of the database."""
+        """Iterate over the rows, in the order of the database."""
         return iter(self.found)
 
     def first(self) -> Any | None:
-        """The first row, or None."""
+        """Return the first row, or None."""
         return self.found[0] if self.found else None
 
     def one_or_none(self) -> Any | None:
-        """The only row, or None. Raises MultipleResultsFound."""
+        """Return the only row, or None. Raises MultipleResultsFound."""
         if len(self.found) > 1:
             raise MultipleResultsFound("one row was expected")
         return self.first()
 
     def one(self) -> Any:
-        """The only row. Raises NoResultFound, MultipleResultsFound."""
+        """Return the only row. Raises NoResultFound, MultipleResultsFound."""
         if not self.found:
             raise NoResultFound("a row was expected")
         return self.one_or_none()
 
     def scalar_one(self) -> Any:
-        """The first value of the only row. Raises NoResultFound, MultipleResultsFound."""
+        """Return the first value of the only row. Raises NoResultFound, MultipleResultsFound."""
         return self.one()[0]
 
     def scalar_one_or_none(self) -> Any | None:
-        """The first value of the only row, or None. Raises MultipleResultsFound."""
+        """Return the first value of the only row, or None. Raises MultipleResultsFound."""
         return self.one()[0] if self.found else None
 
     def scalars(self) -> list[Any]:
-        """The first value of each row."""
+        """Return the first value of each row."""
         return [row[0] for row in self.found]
 
 
@@ -167,7 +167,7 @@ class Prepared:
 def _answering(
     statement: _Statement, dialect: Dialect
 ) -> tuple[Callable[[Any], Any] | None, tuple[_Converter | None, ...]]:
-    """What makes a row of the answer, None without one, and what converts its values."""
+    """Return what makes a row of the answer (None without one) and what converts its values."""
     columns = list(statement.exported_columns)
     if not columns:
         return None, ()

@@ -37,7 +37,7 @@ async def ensure_schema(database: Database, metadata: MetaData) -> None:
 
 
 def shared_histories(metadata: MetaData) -> tuple[Path, ...]:
-    """The shared Alembic branches whose tables stand in a service's schema."""
+    """List the shared Alembic branches whose tables stand in a service's schema."""
     branches = {"outbox": PLUMBING, "subject_key": SUBJECTS}
     return tuple(folder for table, folder in branches.items() if table in metadata.tables)
 
@@ -66,7 +66,7 @@ def migrate(url: str, *histories: Path, target: str | Sequence[str] = "heads") -
 
 
 def script_config(*histories: Path) -> Config:
-    """Alembic's configuration without an ini file.
+    """Make Alembic's configuration without an ini file.
 
     Raises FileNotFoundError: Alembic would take a missing folder for an empty history.
     """
@@ -83,7 +83,7 @@ def script_config(*histories: Path) -> Config:
 
 @contextmanager
 def migration(url: str) -> Iterator[Connection]:
-    """A transaction in which this process alone changes the schema."""
+    """Open a transaction in which this process alone changes the schema."""
     engine = writer_engine(checked_url(url))
     try:
         with engine.connect() as connection, connection.begin():

@@ -34,7 +34,7 @@ NAMING: Final = {
 
 
 def new_metadata() -> MetaData:
-    """A fresh schema description for one service.
+    """Make a fresh schema description for one service.
 
     Never share one between services: standalone runs them in one process.
     """
@@ -52,7 +52,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """UTC on the way in; SQLite's own type would store local time."""
+        """Convert to UTC on the way in; SQLite's own type would store local time."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -61,7 +61,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment.replace(tzinfo=None) if dialect.name == "sqlite" else moment
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """UTC on the way out, whatever the driver made of it."""
+        """Convert to UTC on the way out, whatever the driver made of it."""
         del dialect
         if value is None:
             return None
@@ -86,7 +86,7 @@ class _JsonList(UserDefinedType[Any]):
         self.item = item
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], str]:
-        """Each value as a column of its type has it, all as a JSON array."""
+        """Make the function that writes values as a JSON array, each as its column type has it."""
         convert = self.item.dialect_impl(dialect).bind_processor(dialect)
         return lambda values: json.dumps(
             list(values) if convert is None else [convert(value) for value in values]
@@ -94,7 +94,7 @@ class _JsonList(UserDefinedType[Any]):
 
 
 def among(column: ColumnElement[Any], name: str, dialect: str) -> ColumnElement[bool]:
-    """Whether the column's value is in a list, given as the one parameter `name`.
+    """Return the condition that a column's value is in a list, the one parameter `name`.
 
     For a `Prepared`, which is compiled once. Not for columns of bytes.
     """

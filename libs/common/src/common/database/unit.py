@@ -28,7 +28,7 @@ class Unit:
         self._kept.setdefault(key, []).append(item)
 
     def kept(self, key: Hashable) -> Sequence[Any]:
-        """What was collected under `key`, oldest first."""
+        """Return what was collected under `key`, oldest first."""
         return self._kept.get(key, ())
 
     @property
@@ -61,5 +61,5 @@ class GroupCommit(Unit):
         self.units = units
 
     def kept(self, key: Hashable) -> Sequence[Any]:
-        """What all units of the group collected under `key`, in the order they ran."""
+        """Return what all units of the group collected under `key`, in the order they ran."""
         return [item for unit in self.units for item in unit.kept(key)]

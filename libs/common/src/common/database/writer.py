@@ -210,7 +210,7 @@ class Writer(threading.Thread):
         return outcomes, units
 
     def _again(self, error: Exception, attempt: int, started: float) -> bool:
-        """Whether to run the group once more, after a pause."""
+        """Decide whether to run the group once more, after a pause."""
         if not worth_retrying(error):
             return False
         lost = connection_lost(error)
@@ -306,7 +306,7 @@ class _UnitSavepoint:
         self._one_trip = connection.dialect.name == "postgresql"
 
     def place(self) -> None:
-        """Before a unit. After a failed one it already stands where it must."""
+        """Set the savepoint before a unit. After a failed one it already stands where it must."""
         if not self._dirty:
             self._dirty = True
             return
@@ -320,7 +320,7 @@ class _UnitSavepoint:
         self._placed = True
 
     def go_back(self) -> None:
-        """After a failed unit: undo it."""
+        """Undo a failed unit."""
         self._say("ROLLBACK TO SAVEPOINT hub_unit")
         self._dirty = False
 
@@ -329,7 +329,7 @@ class _UnitSavepoint:
 
 
 def _transaction_id(connection: Connection) -> str | None:
-    """The id to ask PostgreSQL about a lost commit; None on SQLite, which loses none."""
+    """Return the id to ask PostgreSQL about a lost commit; None on SQLite, which loses none."""
     if connection.dialect.name != "postgresql":
         return None
     [(identity,)], _ = send(connection, "SELECT pg_current_xact_id()::text")

@@ -63,7 +63,7 @@ SPOKEN: Final[Events] = (SavedReceipt, DeliveryAcknowledged, DisclosureAnswered)
 
 
 def carried(topic: str) -> Events | None:
-    """The events that travel on a topic of the hub; None for a topic the hub does not have."""
+    """Return the events that travel on a topic; None for a topic the hub does not have."""
     if topic in SHARED:
         return SHARED[topic]
     if topic.startswith("hub.disclosure."):
@@ -72,6 +72,6 @@ def carried(topic: str) -> Events | None:
 
 
 def strays(event: type[Event], topic: str) -> bool:
-    """Whether this event has no business on this topic of the hub."""
+    """Tell whether this event has no business on this topic of the hub."""
     events = carried(topic)
     return events is not None and event not in events

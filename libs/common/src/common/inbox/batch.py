@@ -179,7 +179,7 @@ class Batch:
         )
 
     def _repeat(self, got: Received) -> None:
-        """Silent, unless the handler asked for repeats.
+        """Handle a repeat: silently, unless the handler asked for repeats.
 
         One that fails changes nothing that was done the first time.
         """
@@ -217,7 +217,7 @@ class Batch:
         return event, handling
 
     def _call(self, call: Call, got: Received, event: Event) -> None:
-        """Raises Refused for a final failure, what may pass as it is, NeedsCare for traces."""
+        """Call it; raise Refused when final, NeedsCare for traces, and what may pass as it is."""
         try:
             if self._careful:
                 with self._unit.attempt():

@@ -28,5 +28,5 @@ _PASSING: Final = (Transient, DatabaseUnavailable, DatabaseStopped)
 
 
 def passing(error: BaseException) -> bool:
-    """Whether trying the same event again later may succeed without anybody changing anything."""
+    """Tell whether the same event may succeed later without anybody changing anything."""
     return isinstance(error, _PASSING) or worth_retrying(error)

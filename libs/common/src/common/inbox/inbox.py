@@ -82,7 +82,7 @@ class Inbox:
         self._handlers[event_type] = Handling(handler, repeats)
 
     def ignore(self, *event_types: type[Event]) -> None:
-        """These classes are known and of no use here."""
+        """Ignore events of these classes: they are known and of no use here."""
         for event_type in event_types:
             self._handlers[event_type] = Handling(None)
 
@@ -131,7 +131,7 @@ class Inbox:
         stream: str | None = None,
         topics: Collection[str] = (),
     ) -> bool:
-        """Whether an authentic envelope of this key or stream waits: release nothing on it.
+        """Tell whether an authentic envelope of this key or stream waits: release nothing on it.
 
         With `topics`, only what came by one of these counts.
         """
@@ -196,7 +196,7 @@ class Inbox:
         after: UUID | None = None,
         limit: int,
     ) -> Sequence[Waiting]:
-        """What was set aside and not replayed, oldest first, from behind the place `after`."""
+        """List what was set aside and not replayed, oldest first, from behind the place `after`."""
         wanted = Wanted(topic=topic, reason=reason, after=after)
         return quarantine.waiting(connection, wanted, limit)
 
@@ -288,7 +288,7 @@ class Inbox:
     async def _handle(
         self, group: str, others: bool, senders: Senders | None, records: Sequence[Incoming]
     ) -> None:
-        """Returns only when the batch is durable.
+        """Handle a batch; return only when it is durable.
 
         Raising keeps the offset: a consumer that cannot record must stop.
         """

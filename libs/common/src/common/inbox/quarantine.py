@@ -134,7 +134,7 @@ class Wanted:
     authentic: bool | None = None
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
-        """As SQL; what was replayed is never meant."""
+        """Yield the conditions as SQL; what was replayed is never meant."""
         yield QUARANTINE.c.replayed_at.is_(None)
         if self.topic is not None:
             yield QUARANTINE.c.topic == self.topic
@@ -157,7 +157,7 @@ _WAITING: Final = [
 
 
 def waiting(connection: Connection, wanted: Wanted, limit: int) -> Sequence[Waiting]:
-    """What this service set aside and nobody replayed, in the order in which it was."""
+    """List what this service set aside and nobody replayed, oldest first."""
     query = select(*_WAITING).where(*wanted.conditions()).order_by(QUARANTINE.c.outbox_id)
     return [Waiting(*row) for row in connection.execute(query.limit(limit))]
 
@@ -188,7 +188,7 @@ def discard(
 def held(
     connection: Connection, *, key: bytes | None, stream: str | None, topics: Collection[str] = ()
 ) -> bool:
-    """Whether an authentic envelope with that key or stream waits, for any consumer.
+    """Tell whether an authentic envelope with that key or stream waits, for any consumer.
 
     With `topics`, only one that came by one of these. Whoever may write to another must not hold
     what travels here.
@@ -219,7 +219,7 @@ def _holding(by_key: bool, by_stream: bool, by_topic: bool) -> Prepared:
 
 
 def restored(row: Waiting, value: bytes, headers: tuple[tuple[str, bytes], ...]) -> Incoming:
-    """The record as it first stood on its topic.
+    """Rebuild the record as it first stood on its topic.
 
     Topic and key are our own note of it, whatever stands on the quarantine topic.
     """

@@ -78,7 +78,7 @@ class Opener:
     async def open(
         self, records: Sequence[Incoming], *, others: bool, senders: Senders | None
     ) -> list[Item]:
-        """The records in order; with `others`, without those addressed to others.
+        """Open the records in order; with `others`, leave out those addressed to others.
 
         Raises DirectoryUnavailable when a key is unknown and the directory does not answer.
         """
@@ -141,7 +141,7 @@ class Opener:
 
 
 def _headers_honest(record: Incoming, opened: Opened) -> bool:
-    """Whether each routing header that is there repeats the envelope; none must be.
+    """Tell whether each routing header that is there repeats the envelope; none is required.
 
     What stands outside was compared with what is signed inside when it was opened. So it need not
     be read again.
@@ -154,5 +154,5 @@ def _headers_honest(record: Incoming, opened: Opened) -> bool:
 
 
 def envelope_digest(record: Incoming) -> str:
-    """What names exactly these bytes in quarantine."""
+    """Return the digest that names exactly these bytes in quarantine."""
     return digest(record.value)

@@ -66,7 +66,7 @@ class FileKeyring:
             self.rotate_kek()
 
     def __repr__(self) -> str:
-        """The class alone: a path or a key does not belong in a traceback."""
+        """Name the class alone: a path or a key does not belong in a traceback."""
         return "FileKeyring()"
 
     @property
@@ -199,7 +199,7 @@ class FileKeyring:
 
 @cache
 def _warn_once(warning: str) -> None:
-    """A demonstration opens a keyring per service in one process; say it once."""
+    """Log a warning once: a demonstration opens a keyring per service in one process."""
     _LOG.warning(warning)
 
 

@@ -36,7 +36,7 @@ class Keyring(Protocol):
         ...
 
     def unwrap(self, blob: bytes, context: bytes) -> bytes:
-        """The data key. Raises KeyringRefused."""
+        """Unwrap a data key. Raises KeyringRefused."""
         ...
 
     def rotate_kek(self) -> str:
@@ -51,11 +51,11 @@ class Keyring(Protocol):
         ...
 
     def secret(self, name: str) -> bytes:
-        """The 32-byte secret of that name, made at random on first use."""
+        """Return the 32-byte secret of that name, made at random on first use."""
         ...
 
     def known(self, name: str) -> bytes | None:
-        """The secret of that name; None if it was never made."""
+        """Return the secret of that name; None if it was never made."""
         ...
 
     def put_secret(self, name: str, value: bytes) -> None:
@@ -63,7 +63,7 @@ class Keyring(Protocol):
         ...
 
     def signing_key(self, name: str) -> SigningKey:
-        """The private signing key of that name. Raises KeyAbsent."""
+        """Return the private signing key of that name. Raises KeyAbsent."""
         ...
 
     def put_signing_key(self, name: str, key: SigningKey) -> None:
@@ -71,7 +71,7 @@ class Keyring(Protocol):
         ...
 
     def opening_keys(self, name: str) -> Mapping[str, OpeningKey]:
-        """Every opening key of that name by key id, retired ones included."""
+        """Return every opening key of that name by key id, retired ones included."""
         ...
 
     def put_opening_key(self, name: str, key: OpeningKey) -> None:

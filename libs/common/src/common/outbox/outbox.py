@@ -173,7 +173,7 @@ class Outbox:
         return row_id
 
     def confirm(self, unit: Unit, ids: Sequence[UUID]) -> None:
-        """The other end has them: forget the bodies.
+        """Forget the bodies of messages that the other end has.
 
         A broker's acknowledgement is not enough reason to call this.
         """
@@ -200,13 +200,13 @@ class Outbox:
     def unanswered(
         self, connection: Connection, *, topic: str, sent_before: datetime
     ) -> Sequence[UUID]:
-        """Messages of `topic` sent before then and not confirmed, oldest first, up to 100."""
+        """List messages of `topic` sent before then and not confirmed, oldest first, up to 100."""
         late = (OUTBOX.c.topic == topic, OUTBOX.c.body.is_not(None), OUTBOX.c.sent_at < sent_before)
         query = select(OUTBOX.c.id).where(*late).order_by(OUTBOX.c.seq).limit(100)
         return connection.execute(query).scalars().all()
 
     def stored(self, connection: Connection, message_id: UUID) -> Outgoing | None:
-        """The message as stored; None when unknown, or when its body was confirmed away."""
+        """Return the message as stored; None when unknown, or when its body was forgotten."""
         columns = (OUTBOX.c.topic, OUTBOX.c.key, OUTBOX.c.body, OUTBOX.c.headers)
         row = connection.execute(select(*columns).where(OUTBOX.c.id == message_id)).one_or_none()
         if row is None or row.body is None:

@@ -85,7 +85,7 @@ class Relay:
         self.holding = False
 
     def wake(self) -> None:
-        """Something may wait in the table that was not handed over. Call on the loop."""
+        """Look at the table again: it may hold what was not handed over. Call on the loop."""
         self._look = True
         self._wake.set()
 
@@ -196,7 +196,7 @@ class Relay:
         return self._database.dialect == "postgresql" or bool(self._refused or self._held)
 
     def _is_due(self) -> bool:
-        """Whether the table must be looked at now, however busy what is handed over keeps us."""
+        """Tell whether the table must be looked at now, however busy hand-overs keep us."""
         if self._again is not None and self._again <= self._clock.now():
             return True
         return self._polls and self._clock.monotonic() - self._looked >= SAFETY_POLL_S
@@ -252,7 +252,7 @@ class Relay:
         return [each for each in waiting if each.id not in wait]
 
     def _next_handed(self) -> list[Stored]:
-        """What was handed over and is the next of its stream.
+        """Return what was handed over and is the next of its stream.
 
         Anything else is left to the table, where all that is ahead of it stands.
         """
@@ -288,7 +288,7 @@ class Relay:
         return waiting
 
     async def _publish_by_topic(self, waiting: Sequence[Stored]) -> Sequence[Stored]:
-        """One topic is closed to us; the others must not wait for it.
+        """Publish topic by topic: if one is closed to us, the others must not wait for it.
 
         Its messages stay and are tried again.
         """
@@ -317,7 +317,7 @@ class Relay:
         return list(kept)
 
     def _mark_along(self, group: GroupCommit) -> None:
-        """Before any commit, in the writer's thread: mark what is out at no cost of its own."""
+        """Mark what is out before any commit, in the writer's thread, at no cost of its own."""
         sent = list(self.unmarked.items())
         if sent:
             rows = [{"message": message, "now": at} for message, at in sent]
@@ -339,4 +339,4 @@ class Relay:
 
 
 def _nothing_else(_: Unit) -> None:
-    """A unit for the sake of the hook before its commit."""
+    """Do nothing: this unit is there for the hook before its commit."""

@@ -69,19 +69,19 @@ class Stored:
 
 
 def encoded_headers(headers: Sequence[tuple[str, bytes]]) -> list[list[str]]:
-    """Headers as JSON; bytes keep their value as Latin-1 text."""
+    """Encode headers as JSON; bytes keep their value as Latin-1 text."""
     return [[name, value.decode("latin-1")] for name, value in headers]
 
 
 def decoded_headers(stored: Any) -> tuple[tuple[str, bytes], ...]:
-    """The inverse of `encoded_headers`."""
+    """Decode what `encoded_headers` made."""
     return tuple((name, value.encode("latin-1")) for name, value in stored)
 
 
 def due(
     connection: Connection, now: datetime, closed: Sequence[str], held: Sequence[UUID] = ()
 ) -> tuple[list[Stored], datetime | None]:
-    """The next batch in order, and when the first delay ends.
+    """Return the next batch in order, and when the first delay ends.
 
     What is behind a delayed message of its stream waits with it, and not behind one that is `held`.
     """
@@ -112,7 +112,7 @@ def due(
 
 
 def _number(stream: str, body: bytes) -> int:
-    """Its place in its stream, in the clear on our envelopes; 0 for what we only pass on."""
+    """Read a message's place in its stream, clear on our envelopes; 0 for what we pass on."""
     try:
         clear = peek(body)
     except EnvelopeRefused:

@@ -68,7 +68,7 @@ class HubApp(FastAPI):
     frame: Frame | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI entry.
+        """Serve an ASGI connection.
 
         Lifespan messages do nothing: `Service.start` and `stop` say when parts run, also under a
         mount.
@@ -81,7 +81,7 @@ class HubApp(FastAPI):
             await send({"type": "websocket.close", "code": 1008})
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI 3.1 document, made once."""
+        """Return the OpenAPI 3.1 document, made once."""
         if not self.openapi_schema:
             self.openapi_schema = documents.openapi(self, self.runtime.settings.issuer)
         return self.openapi_schema
@@ -225,7 +225,7 @@ def _as_problem(app: HubApp, request: Request, error: Exception) -> Problem:
 
 
 def _allowed(app: HubApp, request: Request) -> list[str]:
-    """Every method this path has: Starlette names only those of the first route that matches."""
+    """List every method this path has: Starlette names only those of the first matching route."""
     found: set[str] = set()
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     for route in iter_route_contexts(app.routes):

@@ -138,13 +138,13 @@ class LimitedProtocol(HttpToolsProtocol):
         super().data_received(data)
 
     def on_headers_complete(self) -> None:
-        """Somebody asks something: its body has a time of its own."""
+        """Give the body a time of its own: somebody asks something."""
         self.connections_of_server.enter(self, "busy")
         self._expect(self.connections_of_server.limits.body_seconds)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """The request is whole; how long the answer takes is ours to say."""
+        """Lift the deadline: the request is whole, and how long the answer takes is ours to say."""
         self._expect(None)
         super().on_message_complete()
         if self._at_rest():  # it was answered before it was whole, and uvicorn waits no more
@@ -171,7 +171,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._writes_wait(self.connections_of_server.limits.stalled_seconds)
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """Note that the peer reads again."""
         super().resume_writing()
         self._writes_wait(seconds=None)
 

@@ -40,7 +40,7 @@ def router(app: FastAPI) -> APIRouter:
 
     @made.get("/openapi.json")
     async def openapi_json() -> JSONResponse:
-        """The document."""
+        """Serve the document."""
         return JSONResponse(app.openapi())
 
     def serve_file(path: str) -> None:
@@ -114,7 +114,7 @@ def _operations(app: FastAPI) -> Iterator[tuple[str, str, APIRoute]]:
 
 
 def _statuses(route: APIRoute, operation: dict[str, Any]) -> list[int]:
-    """The problem statuses an operation can answer with, from what it asks for."""
+    """List the problem statuses an operation can answer with, from what it asks for."""
     found = {405, 422, 500, 503, *operation.pop(_ALSO, ())}
     calls = list(calls_of(route.dependant))
     if any(isinstance(call, guard.Guard) for call in calls):

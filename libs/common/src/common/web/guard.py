@@ -35,7 +35,7 @@ class _Scheme(SecurityBase):
         self.scheme_name = "hubToken"
 
     async def __call__(self, request: Request) -> None:
-        """Nothing to check here."""
+        """Check nothing."""
 
 
 SCHEME = _Scheme()
@@ -177,7 +177,7 @@ class Open:
     any_query: bool = False
 
     async def __call__(self, request: Request) -> None:
-        """Raises the Problem of a faulty body; nothing else is asked."""
+        """Refuse a faulty body with its Problem; ask nothing else."""
         request.state.operation = "operation"
         demand_running(request)
         raise_fault(request)

@@ -44,8 +44,9 @@ _SWEEP_SECONDS: Final = 300.0
 
 
 def table(metadata: MetaData) -> Table:
-    """`idempotent_answer(id, request, answer, expires_at)`; `answer` is empty only inside the
-    transaction that writes it.
+    """Make the table `idempotent_answer(id, request, answer, expires_at)`.
+
+    `answer` is empty only inside the transaction that writes it.
     """
     made = Table(
         "idempotent_answer",
@@ -82,18 +83,16 @@ class Idempotency:
         self._swept_at = float("-inf")
 
     def attempt(self, granted: Granted, key: str, request: bytes) -> Attempt:
-        """The attempt of this caller with this key; `request` is method, route and body."""
+        """Make the attempt of this caller with this key; `request` is method, route and body."""
         return Attempt(self.name(granted.principal, key), self._mac(b"request", request))
 
     def name(self, principal: Principal, key: str) -> bytes:
-        """What an attempt of this caller with this key is called: a keyed hash, also of one that
-        was refused.
-        """
+        """Name an attempt of this caller with this key by a keyed hash, also a refused one."""
         caller = f"{principal.issuer}\0{principal.client_id}\0{principal.subject}\0{key}"
         return self._mac(b"id", caller.encode())
 
     def once(self, connection: Connection, attempt: Attempt, work: Callable[[], Answer]) -> Answer:
-        """The stored answer, or that of `work`, stored with its effect in the caller's transaction.
+        """Return the stored answer, or do `work` and store its answer in the caller's transaction.
 
         Raises Problem `idempotency-key-reused` or `idempotency-in-flight`, and whatever `work`
         raises. If we crash before the commit, neither effect nor answer exists and the client's
@@ -172,7 +171,7 @@ class KeyDemand:
             ),
         ] = None,
     ) -> Attempt:
-        """The attempt.
+        """Read the key and make the attempt.
 
         Raises Problem. Runs after the route's guard, which must come first in the signature.
         """
@@ -189,9 +188,7 @@ class KeyDemand:
 
 
 def required() -> Any:
-    """The dependency of a creating POST: ``attempt: Annotated[Attempt,
-    idempotency.required()]``.
-    """
+    """Return the dependency of a creating POST: ``attempt: Annotated[Attempt, required()]``."""
     return Depends(KeyDemand())
 
 
@@ -229,6 +226,6 @@ async def idempotent(
 
 
 def respond(answer: Answer) -> JSONResponse:
-    """The answer as a response; a repeat says so."""
+    """Turn the answer into a response; a repeat says so."""
     marks = {"Idempotency-Replayed": "true"} if answer.replayed else {}
     return JSONResponse(dict(answer.body), answer.status, headers={**answer.headers, **marks})

@@ -34,7 +34,7 @@ def check_query(request: Request) -> None:
 
 
 def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
-    """Each declared parameter, and whether it takes many values."""
+    """Yield each declared parameter, and whether it takes many values."""
     for field in dependant.query_params:
         annotation = field.field_info.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -127,7 +127,7 @@ class KeyRotation:
             crash_point("keys.destroyed")
 
     async def _freed(self, kid: str) -> bool:
-        """Whether nothing in quarantine needs a key any more, once it was sealed to the newest."""
+        """Seal what waits in quarantine to the newest key; tell whether nothing needs this one."""
         newest = self.keys.recipient(self._owner)
         if newest is None or newest.kid == kid:
             return False

@@ -17,7 +17,7 @@ _ERRNO: Final = {errno.ENOSPC: "disk-full", errno.EDQUOT: "disk-full", errno.EIO
 
 
 def refusal(error: BaseException, settings: Settings) -> StartRefused:
-    """The sentence and the status for what stopped a start; a fault of ours has one, too."""
+    """Choose the sentence and status for what stopped a start; a fault of ours has one, too."""
     if isinstance(error, StartRefused):
         return error
     kinds = (kind for name in _names(error) for kind in _WORDS if name in _WORDS[kind]["errors"])
@@ -35,7 +35,7 @@ def refusal(error: BaseException, settings: Settings) -> StartRefused:
 
 
 def _names(error: BaseException) -> Iterator[str]:
-    """What the error is called, most exactly first: SQLite's name, SQLSTATE, errno, its classes."""
+    """Yield the error's names, most exact first: SQLite's name, SQLSTATE, errno, its classes."""
     if error.__cause__ is not None:
         yield from _names(error.__cause__)
     origin = getattr(error, "orig", None) or error

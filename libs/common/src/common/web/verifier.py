@@ -170,7 +170,7 @@ class Access:
         self._base_url = base_url
 
     async def authenticate(self, request: Request) -> Principal:
-        """The caller. Raises Problem."""
+        """Authenticate the caller. Raises Problem."""
         token = _dpop_token(request)
         try:
             principal, jkt = await self._verifier.verify(token)
@@ -209,7 +209,7 @@ def access_for(
     directory: DirectoryState,
     replay: ReplayGuard,
 ) -> Access:
-    """The usual Access of a service: issuer and audience from settings."""
+    """Make the usual Access of a service: issuer and audience from settings."""
     verifier = TokenVerifier(
         Issuer(settings.issuer, http, clock), settings.service_url, clock, directory
     )

@@ -47,7 +47,7 @@ def content_commitment(salt: bytes, content: bytes) -> str:
 
 
 def record_hash(salt: bytes, record: bytes) -> str:
-    """`h` of the leaf: base64url SHA-256(0x52 ‖ salt ‖ canonical record) (design section 9)."""
+    """Make the leaf's `h`: base64url SHA-256(0x52 ‖ salt ‖ canonical record) (design section 9)."""
     return _digest(_RECORD, salt, record)
 
 

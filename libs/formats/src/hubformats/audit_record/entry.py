@@ -44,7 +44,7 @@ class Account:
     escalated_to: str = ""
 
     def content(self) -> dict[str, Any]:
-        """The sealed part's content: what was said, nothing empty."""
+        """Return the sealed part's content: what was said, nothing empty."""
         said = {
             "text": self.text,
             "necessity": self.necessity,
@@ -154,7 +154,7 @@ class Origin:
     clock_bound_ms: int | None = None
 
     def fields(self) -> dict[str, Any]:
-        """What each record says of its process."""
+        """Return what each record says of its process."""
         said = {"svc": self.service, "sw": self.software, "cfg": self.configuration}
         said["cks"] = self.clock_source
         known: dict[str, Any] = {name: value for name, value in said.items() if value}

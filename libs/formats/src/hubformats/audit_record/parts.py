@@ -84,7 +84,7 @@ def seal_part(keys: KeyWrap, record_id: UUID, part: Part, content: Mapping[str, 
 
 
 def open_sealed(dek: bytes, record_id: UUID, part: Part, sealed: bytes) -> dict[str, Any]:
-    """What was sealed. Raises PartRefused."""
+    """Open a sealed part and return its content. Raises PartRefused."""
     if sealed[:1] != _FORMAT or len(sealed) < 1 + _NONCE + SALT_BYTES:
         raise PartRefused("not a sealed part")
     nonce, closed = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
@@ -97,5 +97,5 @@ def open_sealed(dek: bytes, record_id: UUID, part: Part, sealed: bytes) -> dict[
 
 
 def part_context(record_id: UUID, part: Part) -> bytes:
-    """What binds a part, and its key, to its record."""
+    """Return the bytes that bind a part, and its key, to its record."""
     return b"hub-audit-part\0" + part.encode() + b"\0" + record_id.bytes

@@ -77,7 +77,7 @@ _canonical_text: Final = json.JSONEncoder(
 
 
 def written(fields: Mapping[str, Any]) -> bytes:
-    """The canonical bytes of fields that were checked before."""
+    """Write the canonical bytes of fields that were checked before."""
     return _canonical_text(fields).encode()
 
 
@@ -100,7 +100,7 @@ def check_record(data: bytes, *, known: Collection[int] = KNOWN_VERSIONS) -> dic
 
 
 def write_record(fields: dict[str, Any]) -> bytes:
-    """The canonical record of these fields, which `check_record` takes.
+    """Write the canonical record of these fields, which `check_record` takes.
 
     Raises RecordRefused as it does, and CanonicalError for what JSON cannot carry. What was written
     a moment ago is not parsed again. Text, whole numbers, lists and truth read back as they were
@@ -138,7 +138,7 @@ def _check_v1(raw: dict[str, Any], data: bytes) -> None:
 
 
 def _check_types_v1(raw: dict[str, Any], *, plain: bool) -> None:
-    """`plain` says that no string in it can be anything but printable ASCII."""
+    """Check the types of a v1 record; `plain` says that all its text is printable ASCII."""
     for name, value in raw.items():
         if name in _TEXT_V1:
             if (
@@ -190,7 +190,7 @@ def _texts(pattern: re.Pattern[str], limit: int) -> Callable[[object], bool]:
 
 
 def _kinds_v2() -> dict[str, Callable[[object], bool]]:
-    """Each field of record v2 with the check of its value."""
+    """Map each field of record v2 to the check of its value."""
     code, digest, handle, uuid = map(_text, (_CODE, _DIGEST, _HANDLE, _UUID))
     kinds: dict[str, Callable[[object], bool]] = {
         **dict.fromkeys(_NUMBERS_V1 | {"cko"}, _is_number),

@@ -127,7 +127,7 @@ class Writer:
     index_secret: bytes
 
     def write(self, entry: AuditEntry, micros: int) -> Iterator[Written]:
-        """One record per 64 subjects, case references or deliveries; nearly always one.
+        """Write one record per 64 subjects, case references or deliveries; nearly always one.
 
         Raises RecordRefused, CanonicalError.
         """
@@ -146,7 +146,7 @@ class Writer:
             yield self._write(part, len(entry.subjects), micros)
 
     def cover(self, micros: int) -> Written:
-        """A record that stands for nothing, so that nobody can count those that do."""
+        """Write a record that stands for nothing, so that nobody can count those that do."""
         fields = {"op": "cover", "out": "done", **self._head(uuid7(), micros)}
         return Written(_ref(fields), "cover", {}, None, None, None, None, ())
 
@@ -184,12 +184,12 @@ class Writer:
 
 
 def is_cover(record: bytes) -> bool:
-    """Whether a canonical record stands for nothing."""
+    """Tell whether a canonical record stands for nothing."""
     return b'"op":"cover"' in record
 
 
 def token(secret: bytes, kind: str, value: str) -> bytes:
-    """Index token of `value`: HMAC-SHA256(secret, kind ‖ 0x00 ‖ value), first 16 bytes."""
+    """Make the index token of `value`: HMAC-SHA256(secret, kind ‖ 0x00 ‖ value), first 16 bytes."""
     return hmac.digest(secret, kind.encode() + b"\0" + value.encode(), "sha256")[:_TOKEN_BYTES]
 
 

@@ -36,7 +36,7 @@ class Checkpoint:
     extensions: tuple[str, ...] = ()
 
     def text(self) -> str:
-        """The note text that is signed."""
+        """Return the note text that is signed."""
         return "".join(
             f"{line}\n"
             for line in (
@@ -77,7 +77,7 @@ class Proof:
     extra: bytes | None = None
 
     def format(self) -> str:
-        """The tlog-proof text."""
+        """Write the tlog-proof text."""
         extra = "" if self.extra is None else f"extra {base64.b64encode(self.extra).decode()}\n"
         hashes = "".join(f"{base64.b64encode(item).decode()}\n" for item in self.path)
         return f"{PROOF_HEADER}\n{extra}index {self.index}\n{hashes}\n{self.checkpoint}"
@@ -114,7 +114,7 @@ class Proven:
 
 
 def open_checkpoint(note: str | bytes, log: Verifier) -> Checkpoint:
-    """The checkpoint of a note signed by `log`.
+    """Open a note signed by `log` and return its checkpoint.
 
     Raises ProofRefused, also when its origin is not the key's name.
 
@@ -147,12 +147,12 @@ def verify_proof(proof: str | bytes, entry: bytes, log: str | Verifier) -> Prove
 
 
 def format_proof(index: int, path: Sequence[bytes], checkpoint: str) -> str:
-    """The tlog-proof text for an index, its path (leaf side first) and a signed checkpoint."""
+    """Write the tlog-proof text for an index, its path (leaf first) and a signed checkpoint."""
     return Proof(index, tuple(path), checkpoint).format()
 
 
 def decimal(text: str) -> int:
-    """A size or index: ASCII digits without leading zeros, at most 2^63 - 1.
+    """Read a size or index: ASCII digits without leading zeros, at most 2^63 - 1.
 
     Raises ProofRefused.
     """
@@ -162,7 +162,7 @@ def decimal(text: str) -> int:
 
 
 def hash_line(text: str) -> bytes:
-    """One base64 SHA-256 hash. Raises ProofRefused."""
+    """Read one base64 SHA-256 hash. Raises ProofRefused."""
     data = _unb64(text)
     if len(data) != HASH_BYTES:
         raise ProofRefused("hash-length-wrong")

@@ -40,7 +40,7 @@ class SignatureLine:
     signature: bytes
 
     def format(self) -> str:
-        """The line as it stands in the note, with its newline."""
+        """Write the line as it stands in the note, with its newline."""
         return f"{_DASH}{self.name} {_b64(self.key_id + self.signature)}\n"
 
 
@@ -55,7 +55,7 @@ class Note:
     signatures: tuple[SignatureLine, ...]
 
     def format(self) -> str:
-        """The whole note: text, empty line, signature lines."""
+        """Write the whole note: text, empty line, signature lines."""
         return self.text + "\n" + "".join(line.format() for line in self.signatures)
 
 
@@ -85,7 +85,7 @@ class Verifier:
         return cls(parts[0], bytes.fromhex(parts[1]), key[1:])
 
     def format(self) -> str:
-        """The vkey text."""
+        """Write the vkey text."""
         return f"{self.name}+{self.key_id.hex()}+{_b64(bytes([ED25519]) + self.public)}"
 
     def verify(self, text: str, signature: bytes) -> None:
@@ -150,7 +150,7 @@ def parse_note(data: str | bytes) -> Note:
 def verify_note(
     data: str | bytes, verifiers: Sequence[Verifier]
 ) -> tuple[Note, tuple[Verifier, ...]]:
-    """The note and those of `verifiers` that signed it, at least one.
+    """Verify a note; return it and those of `verifiers` that signed it, at least one.
 
     Raises ProofRefused.
 

@@ -30,9 +30,7 @@ class Tile:
     width: int = TILE_WIDTH
 
     def path(self) -> str:
-        """Its path under the log's prefix, such as ``tile/0/x001/x234/067`` or
-        ``tile/entries/000.p/7``.
-        """
+        """Return its path in a log, as ``tile/0/x001/x234/067`` or ``tile/entries/000.p/7``."""
         kind = "entries" if self.level < 0 else str(self.level)
         partial = "" if self.width == TILE_WIDTH else f".p/{self.width}"
         return f"tile/{kind}/{number_path(self.index)}{partial}"
@@ -57,7 +55,7 @@ class Tile:
 
 
 def number_path(number: int) -> str:
-    """Groups of three digits, all but the last with an x: 1234067 is ``x001/x234/067``."""
+    """Write groups of three digits, all but the last with an x: 1234067 is ``x001/x234/067``."""
     groups: list[str] = []
     while True:
         number, group = divmod(number, 1000)
@@ -85,7 +83,7 @@ def tiles_of(size: int, since: int = 0) -> Iterator[Tile]:
 
 
 def current_tile(size: int, level: int, index: int) -> Tile:
-    """The widest form of tile (`level`, `index`) in a log of `size` entries.
+    """Return the widest form of tile (`level`, `index`) in a log of `size` entries.
 
     Raises ProofRefused when there is none.
     """
@@ -96,7 +94,7 @@ def current_tile(size: int, level: int, index: int) -> Tile:
 
 
 def pack_bundle(entries: Sequence[bytes]) -> bytes:
-    """Entries in order, each after its big-endian 16-bit length.
+    """Pack entries in order, each after its big-endian 16-bit length.
 
     Raises ProofRefused for an entry over 65,535 bytes.
     """
@@ -106,7 +104,7 @@ def pack_bundle(entries: Sequence[bytes]) -> bytes:
 
 
 def unpack_bundle(data: bytes, width: int) -> list[bytes]:
-    """The `width` entries of a bundle.
+    """Unpack the `width` entries of a bundle.
 
     Raises ProofRefused when it holds more, fewer, or ends inside an entry.
     """
@@ -124,14 +122,14 @@ def unpack_bundle(data: bytes, width: int) -> list[bytes]:
 
 
 def split_tile(data: bytes, width: int) -> list[bytes]:
-    """The `width` hashes of a tile. Raises ProofRefused for another length."""
+    """Split a tile into its `width` hashes. Raises ProofRefused for another length."""
     if len(data) != width * HASH_BYTES:
         raise ProofRefused("tile-length-wrong")
     return [data[place : place + HASH_BYTES] for place in range(0, len(data), HASH_BYTES)]
 
 
 def fold(hashes: Sequence[bytes]) -> bytes:
-    """The root over a power-of-two number of sibling hashes."""
+    """Compute the root over a power-of-two number of sibling hashes."""
     level = list(hashes)
     while len(level) > 1:
         level = [node_hash(level[place], level[place + 1]) for place in range(0, len(level), 2)]

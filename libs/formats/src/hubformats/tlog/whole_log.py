@@ -98,7 +98,7 @@ class _Walk:
         self.tiles = 0
 
     def run(self) -> bytes:
-        """The root over every entry."""
+        """Read and compare every tile; return the root over every entry."""
         for bundle in range(-(-self._size // TILE_WIDTH)):
             self._take(
                 bundle * TILE_WIDTH,
@@ -160,7 +160,7 @@ class _Walk:
     def _parts(
         self, tile: Tile, limit: int, split: Callable[[bytes, int], list[bytes]]
     ) -> list[bytes]:
-        """The entries or hashes of a file.
+        """Read the entries or hashes of a file.
 
         A log that grew meanwhile may hold only the full form, which begins with the same.
         """

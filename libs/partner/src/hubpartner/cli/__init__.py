@@ -89,7 +89,7 @@ _KNOWN = (
 
 
 def main() -> None:
-    """Entry point.
+    """Run hubctl.
 
     Exit codes: 0 done, 1 refused or not verified, 2 used wrongly. 3 means that the hub cannot be
     reached or says to try later.

@@ -28,7 +28,7 @@ REASONS: Final = (
 
 @click.group("agency", no_args_is_help=True)
 def app() -> None:
-    """Operator: suspend or restore an agency."""
+    """Suspend or restore an agency (operator)."""
 
 
 @app.command()
@@ -44,7 +44,7 @@ def app() -> None:
 @key_option
 @click.pass_context
 def suspend(context: click.Context, agency: str, reason_code: str) -> None:
-    """From now on nothing of this agency counts: no token, no delivery."""
+    """Suspend an agency: from now on none of its tokens and deliveries counts."""
 
     async def work(client: HubClient, key: str) -> None:
         try:
@@ -65,7 +65,7 @@ def suspend(context: click.Context, agency: str, reason_code: str) -> None:
 @json_done
 @click.pass_context
 def restore(context: click.Context, agency: str) -> None:
-    """The agency may act again."""
+    """Let the agency act again."""
 
     async def work(client: HubClient) -> bool:
         try:

@@ -21,7 +21,7 @@ from hubpartner.key_retirement import RootRefused, Wanted, adopt, next_key, read
 
 @click.group("key", no_args_is_help=True)
 def app() -> None:
-    """Your agency's own keys."""
+    """Manage your agency's own keys."""
 
 
 @app.command("retire")

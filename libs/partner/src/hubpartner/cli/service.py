@@ -34,7 +34,7 @@ _digests = click.argument("digests", nargs=-1)
 
 @click.group("service", no_args_is_help=True)
 def app() -> None:
-    """Operator: hold a service, let it go on, replay what it set aside."""
+    """Hold a service, let it go on, replay what it set aside (operator)."""
 
 
 @app.command()
@@ -228,7 +228,7 @@ def decide_again(
 @json_option
 @click.pass_context
 def stuck(context: click.Context, as_json: bool) -> None:
-    """What has not left sharing, by state and reason; no case and no person."""
+    """List what has not left sharing, by state and reason; no case and no person."""
     found = with_hub(context, lambda client: client.stuck())
     if as_json:
         say_json(found)

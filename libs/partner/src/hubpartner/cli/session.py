@@ -119,13 +119,13 @@ def profile_first(arguments: Sequence[str]) -> list[str]:
 
 
 def chosen_profile(context: click.Context) -> Path | None:
-    """The profile file named by --profile, else by HUBCTL_PROFILE, else None."""
+    """Return the profile file named by --profile, else by HUBCTL_PROFILE, else None."""
     named = context.obj or os.environ.get("HUBCTL_PROFILE")
     return Path(named) if named else None
 
 
 def profile_of(context: click.Context) -> Profile:
-    """The chosen profile. Raises ProfileRefused when none was chosen."""
+    """Read the chosen profile. Raises ProfileRefused when none was chosen."""
     chosen = chosen_profile(context)
     if chosen is None:
         raise ProfileRefused(
@@ -187,12 +187,12 @@ def create_with_hub(
 
 
 def say(text: str) -> None:
-    """A line for a person; what could steer the terminal is written out."""
+    """Print a line for a person; what could steer the terminal is written out."""
     sys.stdout.write(visible(text) + "\n")
 
 
 def say_done(text: str, facts: Mapping[str, Any]) -> None:
-    """What was done: a line for a person, or the facts where --json was given."""
+    """Say what was done: a line for a person, or the facts where --json was given."""
     if click.get_current_context().meta.get(_JSON):
         say_json(facts)
     else:
@@ -200,20 +200,20 @@ def say_done(text: str, facts: Mapping[str, Any]) -> None:
 
 
 def say_whole(text: str) -> None:
-    """Lines for a person, of which every value was made one line before."""
+    """Print lines for a person, of which every value was made one line before."""
     sys.stdout.write(visible(text, lines=True) + "\n")
 
 
 def say_json(value: Any) -> None:
-    """A value for a program, which a terminal can show too."""
+    """Print a value for a program, which a terminal can show too."""
     sys.stdout.write(visible_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
 def say_error_json(problem: dict[str, Any]) -> None:
-    """A failure for a program: one problem object of RFC 9457 on standard error."""
+    """Print a failure for a program: one problem object of RFC 9457 on standard error."""
     sys.stderr.write(visible_json(json.dumps(problem, indent=2, ensure_ascii=False)) + "\n")
 
 
 def say_error(text: str) -> None:
-    """A line on standard error, written out like `say`."""
+    """Print a line on standard error, written out like `say`."""
     sys.stderr.write(visible(text) + "\n")
