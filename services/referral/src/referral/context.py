@@ -51,7 +51,7 @@ class AgencyDirectory:
     agencies: frozenset[str]
 
     def knows(self, agency: str) -> bool:
-        """Whether there is an agency of that id."""
+        """Tell whether there is an agency of that id."""
         return agency in self.agencies
 
 

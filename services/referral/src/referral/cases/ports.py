@@ -91,8 +91,9 @@ class Cases(Protocol):
         ...
 
     def is_decided(self, proof: AuthorisedCase) -> bool:
-        """Whether sharing has decided on the proof's version; with no outcome it then means that
-        nobody was told.
+        """Tell whether sharing has decided on the proof's version.
+
+        With no outcome it then means that nobody was told.
 
         Raises NotAllowed.
         """

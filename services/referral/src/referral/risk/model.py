@@ -36,7 +36,7 @@ class Rules:
     """What may leave as somebody's area; with none, no area leaves as one."""
 
     def is_area(self, text: str) -> bool:
-        """Whether a text is one of the area codes, whatever its case and spacing."""
+        """Tell whether a text is one of the area codes, whatever its case and spacing."""
         return _same(text) in {_same(code) for code in self.area_codes}
 
 

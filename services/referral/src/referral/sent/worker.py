@@ -32,4 +32,4 @@ class ReferenceIndex:
             _log.error("references that do not open are not indexed", extra={"count": unread})
 
     async def stop(self) -> None:
-        """Nothing runs."""
+        """Do nothing: nothing is left running."""

@@ -68,7 +68,7 @@ class SqlLiftings:
         return None if row is None else self._opened([dict(row)], proof.case_id).get(lifting_id)
 
     def of_case(self, proof: AuthorisedCase) -> tuple[Lifting, ...]:
-        """Ids are in the order of time."""
+        """Read a case's liftings, oldest first: ids are in the order of time."""
         proof.require(Opens.OUTLINE)
         query = select(_LIFTING).where(_LIFTING.c.case_id == proof.case_id).order_by(_LIFTING.c.id)
         rows = self._conn.execute(query).mappings().all()

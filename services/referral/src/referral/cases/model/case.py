@@ -134,7 +134,7 @@ class CaseOutline:
         return next((each for each in self.markings if each.marking_id == veto_id), None)
 
     def may_see(self, agency: str, veto_id: UUID) -> bool:
-        """Whether a sender may know of a veto: what another has set is another's word."""
+        """Tell whether a sender may know of a veto: what another has set is another's word."""
         return self.setters.get(veto_id, agency) == agency
 
     def in_force_like(self, veto: Marking, agency: str) -> Marking | None:
@@ -235,7 +235,7 @@ class Case:
         return replace(whole, facts=(*carried, facts))
 
     def says_the_same_as(self, full: "Case") -> bool:
-        """Whether a full form says what this case holds since it was completed.
+        """Tell whether a full form says what this case holds since it was completed.
 
         It is then the same form, sent again.
         """

@@ -232,7 +232,7 @@ class SqlCases:
         self._snapshots.decided(case_id, version)
 
     def is_decided(self, proof: AuthorisedCase) -> bool:
-        """Decided snapshots have no row waiting."""
+        """Tell whether sharing has decided: decided snapshots have no row waiting."""
         proof.require(Opens.OUTCOMES)
         return self._snapshots.is_decided(proof.case_id, proof.version)
 

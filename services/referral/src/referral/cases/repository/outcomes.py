@@ -124,7 +124,7 @@ class OlderOutcomes:
             await self._database.write(partial(_name, named=named))
 
     async def stop(self) -> None:
-        """Nothing runs."""
+        """Do nothing: nothing is left running."""
 
 
 def _name(unit: Unit, named: list[dict[str, Any]]) -> None:

@@ -95,7 +95,7 @@ class SqlReferrals:
         return found
 
     def completion(self, proof: AuthorisedCase) -> Referral | None:
-        """A case that began with an urgent form has at most one full one."""
+        """Find the full form of a case that began with an urgent one; it has at most one."""
         proof.require(Opens.REVISION)
         query = select(_REFERRAL).where(
             _REFERRAL.c.case_id == proof.case_id,

@@ -58,6 +58,6 @@ class Snapshots:
             _NO_LONGER_SENT.run(self._unit.connection, done)
 
     def is_decided(self, case_id: UUID, version: int) -> bool:
-        """Whether no row of this version or a later one waits."""
+        """Tell whether no row of this version or a later one waits."""
         wanted = {"b_case": case_id, "b_version": version}
         return _UNDECIDED.run(self._unit.connection, wanted).first() is None

@@ -26,7 +26,7 @@ def is_nhs_number(digits: str) -> bool:
 
 
 def is_postcode(text: str) -> bool:
-    """Whether the text has the shape of a UK postcode.
+    """Tell whether the text has the shape of a UK postcode.
 
     Shape only: looking it up would tell a third party.
     """
@@ -34,7 +34,7 @@ def is_postcode(text: str) -> bool:
 
 
 def written_nhs_number(value: str) -> str:
-    """The number without its spaces. Raises FieldError for one with a wrong check digit."""
+    """Write the number without its spaces. Raises FieldError for one with a wrong check digit."""
     plain = value.replace(" ", "")
     if not is_nhs_number(plain):
         raise FieldError("must be an NHS number: ten digits with a right check digit")
@@ -42,7 +42,7 @@ def written_nhs_number(value: str) -> str:
 
 
 def written_postcode(value: str) -> str:
-    """The postcode in capitals with one space at most between its parts. Raises FieldError."""
+    """Write the postcode in capitals with at most one space between parts. Raises FieldError."""
     if not is_postcode(value):
         raise FieldError("must be a postcode, or leave it out")
     return " ".join(value.upper().split())
