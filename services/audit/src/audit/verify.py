@@ -44,7 +44,7 @@ class Sequences:
         self.seen.setdefault((leaf.src, leaf.ep), []).append(leaf.seq)
 
     def repeated(self) -> int:
-        """Numbers that stand in the log more than once."""
+        """Count numbers that stand in the log more than once."""
         return sum(len(numbers) - len(set(numbers)) for numbers in self.seen.values())
 
     def missing(self) -> int:
@@ -65,7 +65,7 @@ class Report:
     missing: int
 
     def lines(self) -> list[str]:
-        """In words."""
+        """Say what was found, in words."""
         checkpoint = self.whole.checkpoint
         said = [
             (
@@ -92,12 +92,12 @@ def verify(read: Read, log: Verifier, *, older: str | None = None) -> Report:
 
 
 def folder_reader(folder: Path) -> Read:
-    """Reads a copied log."""
+    """Make a reader of a copied log."""
     return lambda path: (folder / path).read_bytes()
 
 
 def http_reader(client: httpx2.Client, prefix: str) -> Read:
-    """Reads a log over HTTP. An answer that is not 200 counts as a missing file."""
+    """Make a reader of a log over HTTP. An answer that is not 200 counts as a missing file."""
 
     def read(path: str) -> bytes:
         try:

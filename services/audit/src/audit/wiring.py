@@ -182,7 +182,7 @@ def rules() -> tuple[Rules, ...]:
 async def build(
     settings: Settings, *, bus: Bus, clock: Clock, keyring: Keyring, http: httpx2.AsyncClient
 ) -> Service:
-    """The audit service, not yet started.
+    """Build the audit service, not yet started.
 
     Raises RulesUnknown when no clocks of its area are in force.
     """
@@ -287,7 +287,7 @@ def _app(frame: Frame, log: LogParts) -> HubApp:
 
 
 def _own_replies(frame: Frame) -> Callable[[Unit, AuditReceipts | AuditRejected], None]:
-    """Answers to this service's own records: they need no bus."""
+    """Take answers to this service's own records: they need no bus."""
 
     def take(unit: Unit, event: AuditReceipts | AuditRejected) -> None:
         if isinstance(event, AuditReceipts):

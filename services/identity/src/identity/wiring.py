@@ -185,7 +185,7 @@ class OwnDirectory:
         self.keys.take({**services, **{agency.id: agency.key_set for agency in agencies}})
 
     async def stop(self) -> None:
-        """Nothing runs."""
+        """Do nothing: nothing is left running."""
 
 
 @dataclass(frozen=True, slots=True)

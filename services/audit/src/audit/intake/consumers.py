@@ -59,7 +59,7 @@ class RecordConsumer:
         )
 
     def ship(self, unit: Unit, batch: AuditBatch) -> None:
-        """This service's own records: appended at once, in the transaction that caused them.
+        """Append this service's own records at once, in the transaction that caused them.
 
         Raises LogStopped.
         """

@@ -88,7 +88,7 @@ def judge(item: AuditItem, service: str) -> Judged:
 
 
 def _held(item: AuditItem, fields: Mapping[str, Any]) -> str | None:
-    """The reason held back, as it is kept; it must be the one that the record commits to."""
+    """Check the reason held back against the record's commitment; return it as it is kept."""
     held = item.held if isinstance(item, RecordItem) else None
     if held is None:
         if "whc" in fields:

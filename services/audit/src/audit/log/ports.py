@@ -20,7 +20,7 @@ class LogTx(Protocol):
     """
 
     def state(self) -> LogState | None:
-        """The state row, locked until the transaction ends; None before genesis."""
+        """Read the state row, locked until the transaction ends; None before genesis."""
         ...
 
     def begin(self, state: LogState) -> None:
@@ -42,7 +42,7 @@ class LogTx(Protocol):
         ...
 
     def service_of(self, src: str) -> str | None:
-        """The service a producer code belongs to; None while nobody has used it."""
+        """Return the service a producer code belongs to; None while nobody has used it."""
         ...
 
     def bind(self, src: str, service: str, at: int) -> None:
@@ -50,7 +50,7 @@ class LogTx(Protocol):
         ...
 
     def highest(self, src: str, epoch: int) -> int:
-        """The highest sequence number seen in the epoch; 0 for none."""
+        """Return the highest sequence number seen in the epoch; 0 for none."""
         ...
 
     def heard(self, src: str, epoch: int, highest: int, at: int) -> None:
@@ -58,7 +58,7 @@ class LogTx(Protocol):
         ...
 
     def known(self, src: str, epoch: int, first: int, last: int) -> dict[int, Known]:
-        """What the log holds of the epoch between two sequence numbers, both included."""
+        """Read what the log holds of the epoch between two sequence numbers, both included."""
         ...
 
     def open_gap(self, src: str, epoch: int, first: int, last: int, at: int) -> None:
@@ -85,11 +85,11 @@ class SequencerStore(Protocol):
         ...
 
     async def waiting(self) -> Waiting:
-        """What is committed and waits for its receipt, read on a fresh snapshot."""
+        """Read what is committed and waits for its receipt, on a fresh snapshot."""
         ...
 
     async def leaves(self, first: int, last: int) -> list[bytes]:
-        """The exact leaf bytes of entries first ≤ index < last."""
+        """Read the exact leaf bytes of entries first ≤ index < last."""
         ...
 
     async def signed(
@@ -111,7 +111,7 @@ class SequencerStore(Protocol):
         ...
 
     async def head(self, size: int) -> Head | None:
-        """The head signed at exactly this size."""
+        """Read the head signed at exactly this size."""
         ...
 
 
@@ -129,7 +129,7 @@ class TileFiles(Protocol):
         ...
 
     def read(self, tile: Tile) -> bytes | None:
-        """Its bytes, or None."""
+        """Read a tile's bytes, or None."""
         ...
 
     def drop_partials(self, tile: Tile) -> None:
@@ -141,7 +141,7 @@ class TileFiles(Protocol):
         ...
 
     def published(self) -> str | None:
-        """The checkpoint file as it stands; None when there is none."""
+        """Read the checkpoint file as it stands; None when there is none."""
         ...
 
     def promise(self, note: str) -> None:
@@ -149,7 +149,7 @@ class TileFiles(Protocol):
         ...
 
     def promised(self) -> str | None:
-        """The head kept last; None when there is none."""
+        """Read the head kept last; None when there is none."""
         ...
 
 
@@ -230,11 +230,11 @@ class LogView(Protocol):
         ...
 
     def genesis(self) -> Genesis | None:
-        """Entry 0; None when it is missing or is not the log's own."""
+        """Read entry 0; None when it is missing or is not the log's own."""
         ...
 
     def row_differences(self) -> list[int]:
-        """Entries whose search rows are not what the entry says."""
+        """List entries whose search rows are not what the entry says."""
         ...
 
 

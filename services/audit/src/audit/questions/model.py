@@ -204,7 +204,7 @@ class Entitlements:
         return rules_on(self.rules, self.mandates.area, granted.at.date())
 
     def holds_since(self, granted: Granted) -> int:
-        """Microseconds: a purpose stated before this moment holds no more.
+        """Return the moment in microseconds before which a stated purpose holds no more.
 
         Raises RulesUnknown when no clock is in force today.
         """

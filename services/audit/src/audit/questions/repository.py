@@ -168,7 +168,7 @@ class SqlEntries:
         return found
 
     def _first_at(self, moment: int, size: int) -> int:
-        """The first index logged at `moment` or later."""
+        """Find the first index logged at `moment` or later."""
         low, high = 0, size
         while low < high:
             middle = (low + high) // 2
@@ -238,7 +238,7 @@ class SqlQuestionStore:
 
 
 def _own(granted: Granted, sight: Sight) -> list[ColumnElement[bool]]:
-    """The caller's own questions, asked with the sight they have now."""
+    """Match the caller's own questions, asked with the sight they have now."""
     return [QUERY.c.asker == asker_of(granted), QUERY.c.agency.is_not_distinct_from(sight.agency)]
 
 

@@ -32,12 +32,12 @@ class SqlAgencies:
         self._connection = connection
 
     def find(self, agency: str) -> AgencyState | None:
-        """One agency."""
+        """Find one agency."""
         found = self._first(select(AGENCY).where(AGENCY.c.id == agency))
         return AgencyState(**found) if found else None
 
     def all(self) -> list[AgencyState]:
-        """Every agency, by id."""
+        """List every agency, by id."""
         return [
             AgencyState(**row)
             for row in self._connection.execute(select(AGENCY).order_by(AGENCY.c.id)).mappings()
@@ -73,11 +73,11 @@ class SqlAgencies:
         )
 
     def epoch(self) -> int:
-        """Changes so far."""
+        """Count the changes so far."""
         return self._connection.execute(select(EPOCH.c.epoch)).scalar() or 0
 
     def advance_epoch(self) -> int:
-        """One more change."""
+        """Count one more change; return the new count."""
         moved = self._connection.execute(
             update(EPOCH).values(epoch=EPOCH.c.epoch + 1).returning(EPOCH.c.epoch)
         ).scalar()
@@ -98,11 +98,11 @@ class SqlServiceKeySets:
         self._connection = connection
 
     def all(self) -> Mapping[str, str]:
-        """By owner."""
+        """Return the key sets, by owner."""
         return {row.owner: row.key_set for row in self._connection.execute(select(SERVICE_KEYS))}
 
     def put(self, owner: str, key_set: str) -> None:
-        """In place of an earlier one."""
+        """Store an owner's key set in place of an earlier one."""
         postgres = self._connection.dialect.name == "postgresql"
         new = (postgresql.insert if postgres else sqlite.insert)(SERVICE_KEYS)
         changed = new.on_conflict_do_update(

@@ -65,7 +65,7 @@ def check_retirement(old: KeySet, new: KeySet, wanted: Retirement, now: datetime
 
 
 def _graver(was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether the second end of a key takes more away than the first: never less."""
+    """Tell whether the second end of a key takes more away than the first: never less."""
     if now["reason"] != "compromised":
         return False
     return bool(was["reason"] != "compromised" or now["revoked_at"] < was["revoked_at"])

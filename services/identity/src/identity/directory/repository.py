@@ -48,7 +48,7 @@ class KafkaTopicAccess:
         self._client: AIOKafkaClient | None = None
 
     async def closed(self) -> frozenset[str]:
-        """By the rows there are, not by memory."""
+        """Read the closed agencies from the rows there are, not from memory."""
         answer = await self._ask(
             DescribeAclsRequest(_TOPIC, None, _LITERAL, None, None, _READ, _DENY)
         )

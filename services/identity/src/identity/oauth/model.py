@@ -127,11 +127,11 @@ class Code:
     code_challenge_method = "S256"
 
     def get_redirect_uri(self) -> str:
-        """The redirect URI the code is bound to (Authlib's protocol)."""
+        """Return the redirect URI the code is bound to (Authlib's protocol)."""
         return self.redirect_uri
 
     def get_scope(self) -> str:
-        """The scopes granted at sign-in (Authlib's protocol)."""
+        """Return the scopes granted at sign-in (Authlib's protocol)."""
         return self.scope
 
 
@@ -156,11 +156,11 @@ class TokenFamily:
     revoked: bool = False
 
     def get_scope(self) -> str:
-        """The scopes granted at sign-in (Authlib's protocol)."""
+        """Return the scopes granted at sign-in (Authlib's protocol)."""
         return self.scope
 
     def check_client(self, client: "OAuthClient") -> bool:
-        """Whether this client got it (Authlib's protocol)."""
+        """Tell whether this client got it (Authlib's protocol)."""
         return client.id == self.client_id
 
 
@@ -183,7 +183,7 @@ class Issued:
     claims: Mapping[str, Any] = field(default_factory=dict)
 
     def check_client(self, client: "OAuthClient") -> bool:
-        """Whether this client got it (Authlib's protocol)."""
+        """Tell whether this client got it (Authlib's protocol)."""
         return client.id == self.client_id
 
 
@@ -216,15 +216,15 @@ class OAuthClient:
         return self.entry.kind == "portal"
 
     def get_client_id(self) -> str:
-        """The client id."""
+        """Return the client id."""
         return self.entry.id
 
     def get_default_redirect_uri(self) -> str | None:
-        """None: the redirect URI must be named in every request (FAPI 2.0 5.3.2.2-6)."""
+        """Return None: the redirect URI must be named in every request (FAPI 2.0 5.3.2.2-6)."""
         return None
 
     def check_redirect_uri(self, redirect_uri: str) -> bool:
-        """Exact comparison only (RFC 9700 section 2.1)."""
+        """Tell whether it is one of the client's own, compared exactly (RFC 9700 section 2.1)."""
         return redirect_uri in self.redirect_uris
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
@@ -233,19 +233,19 @@ class OAuthClient:
         return " ".join(asked) if asked and self.scopes.issuperset(asked) else None
 
     def check_client_secret(self, _secret: str) -> bool:
-        """No client has a shared secret."""
+        """Refuse: no client has a shared secret."""
         return False
 
     def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:
-        """private_key_jwt everywhere."""
+        """Take private_key_jwt alone, at every endpoint."""
         return method == "private_key_jwt"
 
     def check_response_type(self, response_type: str | None) -> bool:
-        """Only the code flow, and only for clients that sign people in."""
+        """Take the code flow alone, and only for clients that sign people in."""
         return response_type == "code" and self.interactive
 
     def check_grant_type(self, grant_type: str) -> bool:
-        """People's client: code and refresh. Everything else: client_credentials."""
+        """Take code and refresh from people's client, client_credentials from everything else."""
         return grant_type in (
             {"authorization_code", "refresh_token"} if self.interactive else {"client_credentials"}
         )
@@ -260,7 +260,7 @@ def digest(secret: str) -> str:
 
 
 def seconds(moment: datetime) -> int:
-    """Unix seconds of a moment."""
+    """Convert a moment to Unix seconds."""
     return int(moment.timestamp())
 
 

@@ -66,7 +66,7 @@ class SqlPushedRequests:
         )
 
     def find(self, handle: str) -> Pushed | None:
-        """A pushed request neither completed nor expired."""
+        """Find a pushed request neither completed nor expired."""
         found = _first(
             self._connection,
             select(PUSHED).where(
@@ -82,7 +82,7 @@ class SqlPushedRequests:
         )
 
     def complete(self, handle: str) -> bool:
-        """True for exactly one caller."""
+        """Mark a request completed; return True to exactly one caller."""
         wanted = (
             update(PUSHED)
             .where(
@@ -140,7 +140,7 @@ class SqlCodes:
         self._connection.execute(insert(CODE).values(row))
 
     def consume(self, digest: str) -> Code | None:
-        """The code for exactly one caller; an expired one is used up too and answers None."""
+        """Give the code to exactly one caller; an expired one is used up too and answers None."""
         wanted = (
             update(CODE)
             .where(CODE.c.digest == digest, ~CODE.c.used)
@@ -157,7 +157,7 @@ class SqlCodes:
         )
 
     def used(self, digest: str) -> Code | None:
-        """A code that was used before."""
+        """Find a code that was used before."""
         found = _first(self._connection, select(CODE).where(CODE.c.digest == digest, CODE.c.used))
         return _as_code(found) if found else None
 
@@ -175,7 +175,7 @@ class SqlTokenFamilies:
         self._connection.execute(insert(FAMILY).values(row))
 
     def by_refresh(self, refresh_digest: str) -> TokenFamily | None:
-        """The family of a refresh token."""
+        """Find the family of a refresh token."""
         found = _first(
             self._connection, select(FAMILY).where(FAMILY.c.refresh_digest == refresh_digest)
         )
@@ -204,7 +204,7 @@ class SqlAccessTokens:
         self._connection.execute(insert(ISSUED).values(_row(ISSUED, token)))
 
     def find(self, jti: str) -> Issued | None:
-        """An access token, revoked or not."""
+        """Find an access token, revoked or not."""
         found = _first(self._connection, select(ISSUED).where(ISSUED.c.jti == jti))
         return Issued(**found) if found else None
 

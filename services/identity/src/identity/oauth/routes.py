@@ -214,7 +214,7 @@ async def server_metadata_for_openid(authority: AuthorityDep) -> Response:
 
 
 def metadata(issuer: str, acr_values: frozenset[str]) -> dict[str, Any]:
-    """RFC 8414 section 2, with the members of RFC 9126, 9207, 9449 and 8707's plain use."""
+    """Make RFC 8414's metadata, with the members of RFC 9126, 9207, 9449 and 8707's plain use."""
     auth = {
         "_methods_supported": ["private_key_jwt"],
         "_signing_alg_values_supported": list(SIGNATURE_ALGORITHMS),
@@ -247,12 +247,12 @@ def metadata(issuer: str, acr_values: frozenset[str]) -> dict[str, Any]:
 
 
 def too_many(wait: int) -> Answer:
-    """An error in RFC 6749's form that says when to come again."""
+    """Make an error in RFC 6749's form that says when to come again."""
     return replace(refusal("temporarily_unavailable", 429), headers={"Retry-After": str(wait)})
 
 
 def peer(request: Request) -> str:
-    """The address at the other end of the connection; a proxy's is that of all behind it."""
+    """Return the address at the other end of the connection; a proxy's is that of all behind it."""
     return request.client.host if request.client else ""
 
 
@@ -269,7 +269,7 @@ def _pairs(body: bytes) -> list[tuple[str, str]]:
 
 
 def respond(answer: Answer) -> Response:
-    """The HTTP response; a redirect is always 303, so that no browser repeats a POST elsewhere."""
+    """Make the HTTP response: redirects are 303, so that no browser repeats a POST elsewhere."""
     if answer.location:
         return Response(status_code=303, headers={"Location": answer.location})
     return JSONResponse(

@@ -15,7 +15,7 @@ class DemoClick:
         self._people = people
 
     def offered(self) -> tuple[Person, ...]:
-        """Everybody, by agency and name."""
+        """List everybody, by agency and name."""
         return tuple(sorted(self._people.values(), key=lambda one: (one.agency, one.name)))
 
     def check(self, form: Mapping[str, str]) -> Authenticated | None:
@@ -30,10 +30,10 @@ class NoWayIn:
     acr_values = frozenset[str]()
 
     def offered(self) -> tuple[Person, ...]:
-        """Nobody."""
+        """Offer nobody."""
         return ()
 
     def check(self, form: Mapping[str, str]) -> Authenticated | None:
-        """Nobody, whatever `form` says."""
+        """Find nobody, whatever `form` says."""
         del form
         return None

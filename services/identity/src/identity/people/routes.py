@@ -108,7 +108,7 @@ async def read_me(
 
 
 async def error_page(request: Request, problem: Problem) -> Response | None:
-    """A page instead of a problem for whoever looks at the sign-in page with a browser.
+    """Make a page instead of a problem for whoever looks at the sign-in page with a browser.
 
     Only what is wrong with this sign-in says to begin anew; the rest says to wait.
     """
@@ -120,7 +120,7 @@ async def error_page(request: Request, problem: Problem) -> Response | None:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The known parameters of the body; others are ignored. Raises ValueError, BadForm."""
+    """Read the known parameters of the body; others are ignored. Raises ValueError, BadForm."""
     pairs = parse_qsl(
         (await request.body()).decode("ascii"),
         keep_blank_values=True,
@@ -137,7 +137,7 @@ async def _over_quota(budgets: Budgets, found: Waiting) -> int:
 
 
 async def _gone(request: Request, budgets: Budgets) -> Response:
-    """The page for a sign-in that is none, counted against the address it comes from."""
+    """Make the page for a sign-in that is none, counted against the address it comes from."""
     wait = await budgets.spend("failures", peer(request))
     return _later(wait) if wait else _page("gone.html", 400, {})
 

@@ -15,7 +15,7 @@ from identity.people.model import SignInGone, SignInRefused, Waiting, mandate_ho
 
 
 def waiting(tx: OAuthTx, client_id: str, request_uri: str) -> Waiting:
-    """What the sign-in page is about.
+    """Find the pushed request that the sign-in page is about.
 
     Reading it uses nothing up: back button and refresh must work.
 
@@ -44,7 +44,7 @@ def complete(
     request_uri: str,
     form: Mapping[str, str],
 ) -> Answer:
-    """A person answered the sign-in page: answer the redirect that carries the code.
+    """Complete the sign-in a person answered; return the redirect that carries the code.
 
     Raises SignInGone, SignInRefused.
     """
@@ -61,7 +61,7 @@ def complete(
 
 
 def cancel(authority: Authority, tx: OAuthTx, *, client_id: str, request_uri: str) -> Answer:
-    """The person chose not to sign in. Raises SignInGone."""
+    """Cancel a sign-in, as the person chose. Raises SignInGone."""
     pushed = _pushed(tx, client_id, request_uri)
     if not tx.requests.complete(pushed.handle):
         raise SignInGone

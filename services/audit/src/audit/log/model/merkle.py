@@ -35,7 +35,7 @@ class CompactRange:
         )
 
     def encode(self) -> bytes:
-        """The hashes joined, largest subtree first."""
+        """Join the hashes, largest subtree first."""
         return b"".join(self.hashes)
 
     def append(self, leaf: bytes) -> None:
@@ -48,7 +48,7 @@ class CompactRange:
         self.size += 1
 
     def root(self) -> bytes:
-        """The tree's root: the hashes folded right to left."""
+        """Compute the tree's root: the hashes folded right to left."""
         if not self.hashes:
             return EMPTY_ROOT
         root = self.hashes[-1]
@@ -91,11 +91,11 @@ class RightEdge:
         return found
 
     def root(self) -> bytes:
-        """The root of the tree as it stands."""
+        """Return the root of the tree as it stands."""
         return _root_of(self.left_nodes())
 
     def grow(self, leaves: Sequence[bytes]) -> "Growth":
-        """What the tree becomes with these leaf hashes added.
+        """Return what the tree becomes with these leaf hashes added.
 
         This edge stays as it is until `Growth.edge` replaces it.
         """
@@ -139,7 +139,7 @@ class Growth:
         return self._rows[height][place - first]
 
     def right_nodes(self) -> dict[int, bytes]:
-        """By height, the perfect subtree that ends at the new size; one for each set bit of it."""
+        """Return by height the perfect subtrees that end at the new size, one for each set bit."""
         return {
             height: self.node(height, (self.size >> height) - 1)
             for height in range(self.size.bit_length())
@@ -147,7 +147,7 @@ class Growth:
         }
 
     def root(self) -> bytes:
-        """The root over all leaves, old and new."""
+        """Return the root over all leaves, old and new."""
         return _root_of(self.right_nodes())
 
     def paths(self) -> Callable[[int], list[bytes]]:
@@ -183,7 +183,7 @@ class Growth:
         return _root_of({below: node for below, node in right.items() if below < height})
 
     def tiles(self) -> list[tuple[Tile, bytes]]:
-        """Every hash tile that these leaves filled, with its bytes."""
+        """List every hash tile that these leaves filled, with its bytes."""
         found = []
         for level, row in self._level_rows():
             first = self.start >> TILE_HEIGHT * (level + 1)
@@ -195,13 +195,13 @@ class Growth:
         return found
 
     def edge(self) -> RightEdge:
-        """The unfinished tiles of the grown tree."""
+        """Return the unfinished tiles of the grown tree."""
         return RightEdge(
             self.size, [row[len(row) // TILE_WIDTH * TILE_WIDTH :] for _, row in self._level_rows()]
         )
 
     def _level_rows(self) -> list[tuple[int, list[bytes]]]:
-        """For each tile level, the hashes of the old unfinished tile followed by the new ones."""
+        """List for each tile level the hashes of the old unfinished tile, then the new ones."""
         rows = []
         for level in range(-(-self.size.bit_length() // TILE_HEIGHT)):
             old = self._before.levels[level] if level < len(self._before.levels) else []
@@ -240,7 +240,7 @@ class TileHashes:
         return node_hash(self.subtree(low, low + half), self.subtree(low + half, high))
 
     def inclusion(self, index: int) -> list[bytes]:
-        """The inclusion path of `index`, leaf side first (RFC 6962 section 2.1.1).
+        """Return the inclusion path of `index`, leaf side first (RFC 6962 section 2.1.1).
 
         Raises IndexError outside the tree.
         """
@@ -258,7 +258,7 @@ class TileHashes:
         return path[::-1]
 
     def consistency(self, old: int) -> list[bytes]:
-        """The consistency proof from size `old` (RFC 6962 section 2.1.2).
+        """Return the consistency proof from size `old` (RFC 6962 section 2.1.2).
 
         Raises IndexError unless 0 < old <= size.
         """

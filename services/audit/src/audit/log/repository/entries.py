@@ -78,7 +78,7 @@ _HEARD: Final = Prepared(_hearing, *EPOCH.c.keys())
 
 
 def read_state(connection: Connection, *, lock: bool = False) -> LogState | None:
-    """The state row; with `lock`, no other transaction may move it until this one ends."""
+    """Read the state row; with `lock`, no other transaction may move it until this one ends."""
     row = (_STATE_LOCKED if lock else _STATE).run(connection).one_or_none()
     return None if row is None else LogState(*row)
 
@@ -93,7 +93,7 @@ class SqlLogTx:
         )
 
     def state(self) -> LogState | None:
-        """The state row, locked until the transaction ends; None before genesis."""
+        """Read the state row, locked until the transaction ends; None before genesis."""
         return read_state(self._connection, lock=True)
 
     def begin(self, state: LogState) -> None:
@@ -124,7 +124,7 @@ class SqlLogTx:
         )
 
     def service_of(self, src: str) -> str | None:
-        """The service a producer code belongs to."""
+        """Return the service a producer code belongs to."""
         service: str | None = _SERVICE_OF.run(self._connection, {"b_src": src}).scalar_one_or_none()
         return service
 
@@ -133,7 +133,7 @@ class SqlLogTx:
         self._connection.execute(insert(PRODUCER), {"src": src, "service": service, "bound_at": at})
 
     def highest(self, src: str, epoch: int) -> int:
-        """The highest sequence number seen in the epoch; 0 for none."""
+        """Return the highest sequence number seen in the epoch; 0 for none."""
         found = _HIGHEST.run(
             self._connection, {"b_src": src, "b_epoch": epoch}
         ).scalar_one_or_none()
@@ -145,7 +145,7 @@ class SqlLogTx:
         _HEARD.run(self._connection, row)
 
     def known(self, src: str, epoch: int, first: int, last: int) -> dict[int, Known]:
-        """What the log holds of the epoch between two sequence numbers."""
+        """Read what the log holds of the epoch between two sequence numbers."""
         rows = _KNOWN.run(
             self._connection, {"b_src": src, "b_epoch": epoch, "b_first": first, "b_last": last}
         )
@@ -215,7 +215,7 @@ def _inserting(dialect: str, table: Table) -> str:
 
 
 def _lookup_row(index: int, fields: Mapping[str, Any]) -> tuple[Any, ...]:
-    """In the order of `LOOKUP`."""
+    """Make a row in the order of `LOOKUP`."""
     found = fields.get
     return (
         index,
@@ -229,7 +229,7 @@ def _lookup_row(index: int, fields: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _entry_row(entry: Entry) -> tuple[Any, ...]:
-    """In the order of `ENTRY`, whose columns say none by an empty value."""
+    """Make a row in the order of `ENTRY`, whose columns say none by an empty value."""
     leaf, tokens = (
         entry.leaf,
         {kind: [b64u(token) for token in tokens] for kind, tokens in entry.tokens.items()},

@@ -82,7 +82,7 @@ class SqlSequencerStore:
         return await self._database.read(_waiting)
 
     async def leaves(self, first: int, last: int) -> list[bytes]:
-        """The exact leaf bytes of entries first ≤ index < last."""
+        """Read the exact leaf bytes of entries first ≤ index < last."""
 
         def work(connection: Connection) -> list[bytes]:
             return list(
@@ -133,7 +133,7 @@ class SqlSequencerStore:
         await self._database.write(work)
 
     async def head(self, size: int) -> Head | None:
-        """The head signed at exactly this size."""
+        """Read the head signed at exactly this size."""
 
         def work(connection: Connection) -> Head | None:
             row = connection.execute(

@@ -119,7 +119,7 @@ class SqlLogView:
         return 0 if state is None else state.size
 
     def genesis(self) -> Genesis | None:
-        """Entry 0; None when it is missing or is not the log's own."""
+        """Read entry 0; None when it is missing or is not the log's own."""
         found = select(ENTRY.c.record, ENTRY.c.salt, ENTRY.c.leaf).where(ENTRY.c.idx == 0)
         row = self._connection.execute(found).one_or_none()
         if row is None or Leaf.decode(row.leaf).seq != 1:
@@ -127,7 +127,7 @@ class SqlLogView:
         return Genesis(row.record, row.salt, row.leaf)
 
     def row_differences(self) -> list[int]:
-        """Entries whose search rows are not what the entry says."""
+        """List entries whose search rows are not what the entry says."""
         return index_differences(self._connection)
 
 

@@ -65,7 +65,7 @@ class TileFolder:
         self._replace(path, data, 0o444)
 
     def read(self, tile: Tile) -> bytes | None:
-        """Its bytes, or None."""
+        """Read a tile's bytes, or None."""
         try:
             return (self.folder / tile.path()).read_bytes()
         except FileNotFoundError:

@@ -18,7 +18,7 @@ class HeadSigner:
         return self._signer.verifier
 
     def sign(self, size: int, root: bytes) -> str:
-        """A signed checkpoint.
+        """Sign a checkpoint.
 
         The caller vouches that this (size, root) extends every head signed before.
         """

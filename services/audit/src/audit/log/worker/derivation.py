@@ -104,14 +104,14 @@ class Derivation:
             raise HistoryDiffers(code) from None
 
     def missing(self, size: int) -> bool:
-        """Whether a full tile or bundle of a log of this size is not in the folder."""
+        """Tell whether a full tile or bundle of a log of this size is not in the folder."""
         full = (tile for tile in tiles_of(size) if tile.width == TILE_WIDTH)
         return any(self._files.read(tile) is None for tile in full)
 
     def grown(
         self, edge: RightEdge, index: int, entries: Sequence[bytes], *, write: bool
     ) -> RightEdge:
-        """The right edge after one more full bundle, whose files are written if `write`."""
+        """Return the right edge after one more full bundle, whose files are written if `write`."""
         if len(entries) != TILE_WIDTH:
             raise LogHalted("entries-missing")
         growth = edge.grow([leaf_hash(entry) for entry in entries])

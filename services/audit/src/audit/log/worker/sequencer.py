@@ -105,7 +105,7 @@ class Sequencer:
         return self._signed.size
 
     def wake(self) -> None:
-        """Something was committed. Call on the loop."""
+        """Note that something was committed. Call on the loop."""
         self._wake.set()
 
     def halt(self, reason: LogHalted) -> None:
@@ -274,7 +274,7 @@ class Sequencer:
         await asyncio.to_thread(self._derivation.drop_partials, finished)
 
     async def prove(self, index: int) -> str:
-        """A tlog-proof of the entry under the newest signed head.
+        """Make a tlog-proof of the entry under the newest signed head.
 
         Raises IndexError when it is not signed yet.
         """

@@ -95,7 +95,7 @@ def create(
 
 
 def log_vkey(keyring: Keyring) -> str:
-    """The log's C2SP signed-note verifier key, from the Ed25519 seed in audit's keyring."""
+    """Make the log's C2SP signed-note verifier key, from the Ed25519 seed in audit's keyring."""
     return Signer(northmoor.LOG_ORIGIN, keyring.secret(LOG_SEED)).verifier.format()
 
 

@@ -38,7 +38,7 @@ class ClientGate:
         self._assertion = _Assertion(authority.issuer, authority.clock, authority.client_keys)
 
     def check(self, request: Exchange) -> Presented:
-        """The client and its assertion.
+        """Check and return the client and its assertion.
 
         Raises InvalidClientError, with one text for every reason.
         """
@@ -85,7 +85,7 @@ class _Assertion(JWTBearerClientAssertion):
         request.presented = None
 
     def resolve_client_public_key(self, client: OAuthClient) -> KeySet:
-        """The client's registered keys; never one that came with the assertion (CVE-2026-27962)."""
+        """Return the client's registered keys, none from the assertion (CVE-2026-27962)."""
         return KeySet.import_key_set({"keys": [dict(jwk) for jwk in self._keys.of(client.entry)]})
 
     def process_assertion_claims(self, assertion: str, resolve_key: KeySet) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Proof:
 
 
 def form_of(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """The parameters, each at most once (RFC 6749 section 3.1).
+    """Read the parameters, each at most once (RFC 6749 section 3.1).
 
     Raises BadForm.
 

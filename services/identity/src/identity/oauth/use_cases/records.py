@@ -14,12 +14,12 @@ NOBODY = Actor(subject="anonymous", agency="none", role="anonymous")
 
 
 def of_client(issuer: str, client: OAuthClient) -> Actor:
-    """A client as the audit trail names it, the same way every service names its callers."""
+    """Name a client for the audit trail, the same way every service names its callers."""
     return Actor(subject=f"{issuer}|{client.id}", agency=client.entry.agency, role="system")
 
 
 def of_person(issuer: str, person: Person, acr: str = "") -> Actor:
-    """A person as the audit trail names them."""
+    """Name a person for the audit trail."""
     return Actor(
         subject=f"{issuer}|{person.id}",
         agency=person.agency,
@@ -30,7 +30,7 @@ def of_person(issuer: str, person: Person, acr: str = "") -> Actor:
 
 
 def begin_family(now: datetime, code: Code, person: Person, jkt: str, refresh: str) -> TokenFamily:
-    """The family a code starts; ends with the shift whatever happens in between."""
+    """Make the family a code starts; it ends with the shift whatever happens in between."""
     return TokenFamily(
         id=code.grant_id,
         client_id=code.client_id,
@@ -47,7 +47,7 @@ def begin_family(now: datetime, code: Code, person: Person, jkt: str, refresh: s
 
 
 def token_issued(tx: OAuthTx, actor: Actor, claims: Mapping[str, Any]) -> None:
-    """An access token left us: for whom, with which ceiling.
+    """Record that an access token left us: for whom, with which ceiling.
 
     Its id is sealed, so that entries of one token cannot be joined.
     """
@@ -69,7 +69,7 @@ def token_issued(tx: OAuthTx, actor: Actor, claims: Mapping[str, Any]) -> None:
 
 
 def refused(tx: OAuthTx, actor: Actor, error: str) -> None:
-    """A refusal of a client that proved who it is.
+    """Record a refusal of a client that proved who it is.
 
     Those of unknown callers are counted at the edge, one record a minute.
     """
@@ -85,7 +85,7 @@ def refused(tx: OAuthTx, actor: Actor, error: str) -> None:
 
 
 def code_replayed(tx: OAuthTx, actor: Actor) -> None:
-    """A code came twice; its token family was ended."""
+    """Record that a code came twice; its token family was ended."""
     tx.record(
         AuditEntry(
             operation="denied",
@@ -98,7 +98,7 @@ def code_replayed(tx: OAuthTx, actor: Actor) -> None:
 
 
 def refresh_token_reused(tx: OAuthTx, actor: Actor) -> None:
-    """A refresh token came from other hands; its token family was ended."""
+    """Record that a refresh token came from other hands; its token family was ended."""
     tx.record(
         AuditEntry(
             operation="denied",
@@ -111,7 +111,7 @@ def refresh_token_reused(tx: OAuthTx, actor: Actor) -> None:
 
 
 def signed_in(tx: OAuthTx, actor: Actor, client: OAuthClient) -> None:
-    """A person signed in."""
+    """Record that a person signed in."""
     tx.record(
         AuditEntry(
             operation="login",
@@ -123,7 +123,7 @@ def signed_in(tx: OAuthTx, actor: Actor, client: OAuthClient) -> None:
 
 
 def sign_in_refused(tx: OAuthTx, actor: Actor, reason: str) -> None:
-    """A sign-in that did not happen."""
+    """Record a sign-in that did not happen."""
     tx.record(
         AuditEntry(
             operation="login_failed",
@@ -136,7 +136,7 @@ def sign_in_refused(tx: OAuthTx, actor: Actor, reason: str) -> None:
 
 
 def token_revoked(tx: OAuthTx, actor: Actor, token: Issued | TokenFamily) -> None:
-    """A client ended a token it had."""
+    """Record that a client ended a token it had."""
     kind = "access-token" if isinstance(token, Issued) else "token-family"
     tx.record(
         AuditEntry(

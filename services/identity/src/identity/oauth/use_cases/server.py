@@ -109,29 +109,29 @@ class Server(AuthorizationServer):
         self.register_grant(RefreshGrant)
 
     def query_client(self, client_id: str) -> OAuthClient | None:
-        """A registered client."""
+        """Find a registered client."""
         return self.authority.clients.get(client_id)
 
     def create_oauth2_request(self, request: Exchange) -> Exchange:
-        """Ours already are."""
+        """Return the request as it is: ours already are OAuth 2 requests."""
         return request
 
     def send_signal(self, *_args: object, **_named: object) -> None:
-        """Nobody listens: what must be known is in the audit trail."""
+        """Tell nobody: what must be known is in the audit trail."""
 
     def save_token(self, token: object, request: object) -> None:
-        """Nothing: `issue` has stored it, before it was signed."""
+        """Do nothing: `issue` has stored it, before it was signed."""
 
     def handle_response(
         self, status: int, body: Mapping[str, Any] | str, headers: Sequence[tuple[str, str]]
     ) -> Answer:
-        """The framework-free answer."""
+        """Make the framework-free answer."""
         head = dict(headers)
         location = head.pop("Location", "")
         return Answer(status, body if isinstance(body, Mapping) else None, {}, location)
 
     def handle_error_response(self, request: Exchange, error: OAuth2Error) -> Answer:
-        """A refusal: recorded, and told in our words only."""
+        """Record a refusal, and tell it in our words only."""
         self.refused = str(error.error)
         if request.presented is not None:
             records.refused(
@@ -143,7 +143,7 @@ class Server(AuthorizationServer):
         return refusal(self.refused, 401 if isinstance(error, InvalidClientError) else 400, hint)
 
     def token(self, request: Exchange) -> Answer:
-        """The token endpoint.
+        """Answer at the token endpoint.
 
         The proof is spent first: a request that fails later cannot be sent again.
         """
@@ -195,7 +195,7 @@ class Server(AuthorizationServer):
     def issue(
         self, request: Exchange, *, scope: str, person: Person | None, family: TokenFamily | None
     ) -> dict[str, Any]:
-        """The one place where access tokens come from.
+        """Issue an access token: the one place where they come from.
 
         Raises OAuth2Error; nothing is trimmed here, only refused.
         """
@@ -246,7 +246,7 @@ class Pkce(CodeChallenge):
     SUPPORTED_CODE_CHALLENGE_METHOD: Final = ["S256"]
 
     def validate_code_challenge(self, grant: Any, redirect_uri: str) -> None:
-        """At the authorization request. Raises InvalidRequestError."""
+        """Check the code challenge at the authorization request. Raises InvalidRequestError."""
         data = grant.request.payload.data
         if not data.get("code_challenge") or data.get("code_challenge_method") != "S256":
             raise InvalidRequestError
@@ -260,7 +260,7 @@ class CodeGrant(grants.AuthorizationCodeGrant):
     AUTHORIZATION_CODE_LENGTH = 43
 
     def generate_authorization_code(self) -> str:
-        """256 random bits."""
+        """Make 256 random bits."""
         return secrets.token_urlsafe(32)
 
     def save_authorization_code(self, code: str, request: Exchange) -> None:
@@ -303,12 +303,12 @@ class CodeGrant(grants.AuthorizationCodeGrant):
         )
 
     def authenticate_user(self, code: Code) -> Person | None:
-        """The person who signed in."""
+        """Return the person who signed in."""
         found: Person | None = self.server.authority.people.get(code.subject)
         return found
 
     def delete_authorization_code(self, authorization_code: Code) -> None:
-        """Nothing: it was consumed when it was read, and its row stays to recognise a replay."""
+        """Do nothing: it was consumed when it was read, and its row stays to recognise a replay."""
 
     def generate_token(self, user: Person, scope: str, **_named: object) -> dict[str, Any]:
         """Start the token family and issue its first access token and its one refresh token."""
@@ -331,7 +331,7 @@ class SystemGrant(grants.ClientCredentialsGrant):
     TOKEN_ENDPOINT_AUTH_METHODS: Final = _METHODS
 
     def generate_token(self, scope: str | None = None, **_named: object) -> dict[str, Any]:
-        """One access token, no refresh token (RFC 6749 section 4.4.3)."""
+        """Issue one access token, no refresh token (RFC 6749 section 4.4.3)."""
         issued: dict[str, Any] = self.server.issue(
             self.request, scope=scope or "", person=None, family=None
         )
@@ -348,7 +348,7 @@ class RefreshGrant(grants.RefreshTokenGrant):
     INCLUDE_NEW_REFRESH_TOKEN = False
 
     def authenticate_refresh_token(self, refresh_token: str) -> TokenFamily | None:
-        """The living family of this token, presented with the key it is bound to.
+        """Find the living family of this token, presented with the key it is bound to.
 
         With another key, or by another client, it is in other hands than those that got it. Then
         every token of its sign-in ends.
@@ -367,7 +367,7 @@ class RefreshGrant(grants.RefreshTokenGrant):
         return family
 
     def authenticate_user(self, family: TokenFamily) -> Person | None:
-        """The person who signed in, still in the directory."""
+        """Return the person who signed in, still in the directory."""
         found: Person | None = self.server.authority.people.get(family.subject)
         return found
 
@@ -384,4 +384,4 @@ class RefreshGrant(grants.RefreshTokenGrant):
         )
 
     def revoke_old_credential(self, refresh_token: TokenFamily) -> None:
-        """Nothing: no rotation (FAPI 2.0 discourages it for confidential clients)."""
+        """Do nothing: no rotation (FAPI 2.0 discourages it for confidential clients)."""

@@ -28,20 +28,20 @@ class Known:
     claims: Mapping[str, Any]
 
     def check_client(self, client: OAuthClient) -> bool:
-        """Whether this client got it."""
+        """Tell whether this client got it."""
         return self.token.check_client(client)
 
     def is_expired(self) -> bool:
-        """Whether its time is over."""
+        """Tell whether its time is over."""
         return self.token.expires_at <= self.now
 
     def is_revoked(self) -> bool:
-        """Whether it was ended, alone or with its family or agency."""
+        """Tell whether it was ended, alone or with its family or agency."""
         return self.token.revoked
 
 
 def introspect(authority: Authority, tx: OAuthTx, request: Exchange) -> Answer:
-    """The introspection endpoint."""
+    """Answer at the introspection endpoint."""
     server = Server(authority, tx)
     server.register_endpoint(_Introspection)
     answer: Answer = server.create_endpoint_response(_Introspection.ENDPOINT_NAME, request)
@@ -49,7 +49,7 @@ def introspect(authority: Authority, tx: OAuthTx, request: Exchange) -> Answer:
 
 
 def revoke(authority: Authority, tx: OAuthTx, request: Exchange) -> Answer:
-    """The revocation endpoint.
+    """Answer at the revocation endpoint.
 
     An unknown token is answered like a revoked one (RFC 7009 section 2.2).
     """
@@ -80,7 +80,7 @@ class _Introspection(IntrospectionEndpoint):
     CLIENT_AUTH_METHODS: Final = _METHODS
 
     def query_token(self, token_string: str, _hint: str | None) -> Known | None:
-        """By what the token is; the hint is only a hint."""
+        """Find it by what the token is; the hint is only a hint."""
         return _known(self.server, token_string)
 
     def check_permission(self, known: Known, client: OAuthClient, _request: Exchange) -> bool:
@@ -97,7 +97,7 @@ class _Introspection(IntrospectionEndpoint):
         return known.check_client(client)
 
     def introspect_token(self, known: Known) -> dict[str, Any]:
-        """What RFC 7662 section 2.2 names, plus what our access tokens carry."""
+        """Return what RFC 7662 section 2.2 names, plus what our access tokens carry."""
         if isinstance(known.token, Issued):
             return {"active": True, "token_type": "DPoP", **known.claims}
         family = known.token
@@ -116,11 +116,11 @@ class _Revocation(RevocationEndpoint):
     CLIENT_AUTH_METHODS: Final = _METHODS
 
     def query_token(self, token_string: str, _hint: str | None) -> Known | None:
-        """By what the token is; the hint is only a hint."""
+        """Find it by what the token is; the hint is only a hint."""
         return _known(self.server, token_string)
 
     def revoke_token(self, known: Known, request: Exchange) -> None:
-        """An access token alone; a refresh token with every access token of its sign-in."""
+        """Revoke an access token alone; a refresh token with every access token of its sign-in."""
         tx: OAuthTx = self.server.tx
         if isinstance(known.token, Issued):
             tx.tokens.revoke(known.token.jti)
