@@ -31,12 +31,12 @@ _TEXT: Final = {"type": "string"}
 
 
 def specs() -> tuple[TopicSpec, ...]:
-    """The hub's topics for one agency, quarantines left out."""
+    """List the hub's topics for one agency, quarantines left out."""
     return tuple(spec for spec in topics.topics((AGENCY,)) if not spec.name.endswith(".quarantine"))
 
 
 def document() -> dict[str, Any]:
-    """The AsyncAPI 3.0 document of the whole hub."""
+    """Make the AsyncAPI 3.0 document of the whole hub."""
     schemas: dict[str, Any] = {"SealedEnvelope": _envelope(), "Headers": _headers()}
     for event in ALL:
         schemas |= _schemas(event)
@@ -146,7 +146,7 @@ def _topics() -> list[str]:
 
 
 def files() -> dict[Path, str]:
-    """What is written, by place."""
+    """Return what is written, by place."""
     return {DOCUMENT: json.dumps(document(), indent=1, ensure_ascii=False) + "\n", PAGE: page()}
 
 
@@ -212,7 +212,7 @@ def _message(event: type[Event]) -> dict[str, Any]:
 
 
 def _schemas(event: type[Event]) -> dict[str, Any]:
-    """The event's schema and those of its parts, each under its own name."""
+    """Return the event's schema and those of its parts, each under its own name."""
     whole = event.model_json_schema(by_alias=True, ref_template="#/components/schemas/{model}")
     parts: dict[str, Any] = whole.pop("$defs", {})
     return {**parts, _message_id(event): whole}

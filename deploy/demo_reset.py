@@ -22,7 +22,7 @@ def main() -> int:
 
 
 def reset(folder: Path) -> int:
-    """0 when the demo data are gone.
+    """Delete the demo data; return 0 when they are gone.
 
     Refuses (1) a folder that is not a demo hub's, so that a slip of HUB_DIR deletes nothing else.
     """

@@ -25,7 +25,7 @@ broken. Whether it is saved or acknowledged is noted beside its state.
 
 
 def page() -> str:
-    """The whole page."""
+    """Write the whole page."""
     lines = [f"    [*] --> {_name(WAITING)}"]
     merged: dict[tuple[Phase, Phase], list[str]] = {}
     for (start, step), end in TRANSITIONS.items():

@@ -54,17 +54,17 @@ def downgrade() -> None:
 
 
 def folder(branch: str) -> Path:
-    """Where a service, or a shared branch, keeps its history."""
+    """Return the folder where a service, or a shared branch, keeps its history."""
     return SHARED.get(branch) or ROOT / "services" / branch / "src" / branch / "migrations"
 
 
 def histories(service: str) -> tuple[Path, ...]:
-    """All a service's database goes through: its own history and the shared ones."""
+    """List the histories a service's database goes through: its own and the shared ones."""
     return folder(service), *shared_histories(tables(service))
 
 
 def tables(branch: str) -> MetaData:
-    """The tables a service expects, shared ones included, or those of a shared branch."""
+    """Return the tables a service expects, shared ones included, or those of a shared branch."""
     if branch in SHARED:
         metadata = new_metadata()
         (frame_tables if branch == "plumbing" else subject_key_table)(metadata)
@@ -118,7 +118,7 @@ def write_next(branch: str, message: str) -> Path | None:
 
 
 def _changes(branch: str, *, migrated: bool) -> MigrationScript:
-    """What the branch's tables have and its newest revision has not."""
+    """Find what the branch's tables have and its newest revision has not."""
     others = {name for each in SHARED if each != branch for name in tables(each).tables}
     with tempfile.TemporaryDirectory() as scratch:
         url = f"sqlite:///{scratch}/{branch}.db"
@@ -136,7 +136,7 @@ def _changes(branch: str, *, migrated: bool) -> MigrationScript:
 
 
 def main() -> int:
-    """Command line."""
+    """Run the command line."""
     if len(sys.argv) != 3 or sys.argv[1] not in BRANCHES:
         sys.stderr.write(
             f'usage: python -m deploy.migrations {"|".join(BRANCHES)} "what changes"\n'

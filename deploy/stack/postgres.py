@@ -40,7 +40,7 @@ class PostgresServer:
         return root_secret(self.folder / "superuser.secret")
 
     def password_of(self, role: str) -> str:
-        """The password of `role`."""
+        """Derive the password of `role`."""
         return derived(self.password, "postgres-role", role)
 
     def start(self, patience: int = 60) -> None:
@@ -78,13 +78,11 @@ class PostgresServer:
         )
 
     def stop(self) -> None:
-        """A clean stop: sessions are ended, everything is written."""
+        """Stop cleanly: sessions are ended, everything is written."""
         self._stop("fast")
 
     def kill(self) -> None:
-        """An immediate stop without a checkpoint, as after a crash; the next start replays the
-        log.
-        """
+        """Stop at once without a checkpoint, as after a crash; the next start replays the log."""
         self._stop("immediate")
 
     def restart(self) -> None:
@@ -93,14 +91,15 @@ class PostgresServer:
         self.start()
 
     def running(self) -> bool:
-        """Whether the server of this folder is alive."""
+        """Tell whether the server of this folder is alive."""
         return (self.data / "PG_VERSION").exists() and self._command(
             "pg_ctl", "-D", str(self.data), "status"
         ).returncode == 0
 
     def database(self, name: str) -> str:
-        """The SQLAlchemy URL of database `name`, created at first call with a role of the same name
-        that reaches nothing else.
+        """Create database `name` at the first call, and return its SQLAlchemy URL.
+
+        A role of the same name goes with it, which reaches nothing else.
         """
         with psycopg.connect(self.superuser_url(), autocommit=True) as connection:
             databases.create(connection, name, self.password_of(name))
@@ -112,7 +111,7 @@ class PostgresServer:
             databases.drop(connection, name)
 
     def superuser_url(self, database: str = "postgres") -> str:
-        """A libpq URL for the superuser, for provisioning and for tests that look at everything."""
+        """Make a superuser's libpq URL, for provisioning and for tests that look at everything."""
         return f"postgresql://{SUPERUSER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def _create(self) -> None:
@@ -194,7 +193,7 @@ class PostgresServer:
 
 
 def _account() -> tuple[int | None, int | None, list[int] | None]:
-    """User, group and further groups to run the server's programs as; None keeps our own."""
+    """Choose user, group and further groups for the server's programs; None keeps our own."""
     if os.geteuid() != 0:
         return None, None, None
     account = pwd.getpwnam(UNPRIVILEGED)
@@ -202,8 +201,9 @@ def _account() -> tuple[int | None, int | None, list[int] | None]:
 
 
 def _programs() -> Path:
-    """PostgreSQL's programs, copied out of a closed home folder if the unprivileged account could
-    not reach them there.
+    """Find PostgreSQL's programs.
+
+    They are copied out of a closed home folder if the unprivileged account could not reach them.
     """
     source = parts.postgres_bin()
     if os.geteuid() != 0 or _open_to_all(source):
@@ -215,9 +215,7 @@ def _programs() -> Path:
 
 
 def _reachable(folder: Path) -> Path:
-    """`folder`, or one in the temporary folder in its place if the unprivileged account could not
-    reach it.
-    """
+    """Return `folder`, or a temporary one where the unprivileged account cannot reach it."""
     folder.mkdir(parents=True, exist_ok=True)
     return folder if os.geteuid() != 0 or _open_to_all(folder) else _outside(folder)
 

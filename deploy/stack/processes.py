@@ -24,11 +24,10 @@ class NotReady(RuntimeError):
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody had a moment ago, below those that the system gives to
-    outgoing connections.
+    """Find a TCP port on 127.0.0.1 that nobody had a moment ago.
 
-    One of theirs could be taken by any connection of any process before a server starts on it, or
-    while it is restarted.
+    It lies below those that the system gives to outgoing connections. Any connection could take one
+    of theirs before a server starts on it, or while it is restarted.
     """
     for port in random.sample(_SINGLE_PORTS, len(_SINGLE_PORTS)):
         with socket.socket() as probe:
@@ -41,7 +40,7 @@ def free_port() -> int:
 
 
 def port_is_taken(port: int) -> bool:
-    """Whether something already listens on 127.0.0.1:port."""
+    """Tell whether something already listens on 127.0.0.1:port."""
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
@@ -74,7 +73,7 @@ def spawn(
 
 
 def running(folder: Path, name: str) -> int | None:
-    """The process id in `<name>.pid` if that process is alive, else None."""
+    """Return the process id in `<name>.pid` if that process is alive, else None."""
     try:
         pid = int((folder / f"{name}.pid").read_text())
     except (FileNotFoundError, ValueError):
@@ -83,8 +82,9 @@ def running(folder: Path, name: str) -> int | None:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process still runs, any thread of it: a dying JVM is a zombie whose other threads
-    still hold its port.
+    """Tell whether the process still runs, any thread of it.
+
+    A dying JVM is a zombie whose other threads still hold its port.
     """
     with suppress(ChildProcessError):  # not ours: init, or whoever started it, reaps it
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
@@ -123,8 +123,9 @@ def send(folder: Path, name: str, what: signal.Signals) -> None:
 
 
 def stands_still(folder: Path, name: str) -> bool:
-    """Whether no thread of the process of `<name>.pid` runs: SIGSTOP reaches those on other cores a
-    moment after it was sent.
+    """Tell whether no thread of the process of `<name>.pid` runs.
+
+    SIGSTOP reaches those on other cores a moment after it was sent.
     """
     threads = Path(f"/proc/{running(folder, name)}/task").glob(
         "*/stat"

@@ -89,7 +89,7 @@ class Provisioner:
         processes.wait_until(self.every_partition_has_a_leader, 30, "leaders for all partitions")
 
     def acls(self) -> set[Acl]:
-        """Every allowance in force.
+        """List every allowance in force.
 
         A refusal, such as a suspended agency's, is not ours to count or to change.
         """
@@ -114,13 +114,13 @@ class Provisioner:
         }
 
     def knows(self, users: Iterable[str]) -> bool:
-        """Whether each of these users can sign in with SCRAM."""
+        """Tell whether each of these users can sign in with SCRAM."""
         known = self._admin.describe_user_scram_credentials(list(users))
         assert isinstance(known, dict)  # noqa: S101 - a list was asked for
         return all(future.exception(timeout=60) is None for future in known.values())
 
     def topics(self) -> dict[str, int]:
-        """Names of the existing topics, Kafka's own excepted, with their number of partitions."""
+        """List the existing topics, Kafka's own excepted, with their number of partitions."""
         found = self._admin.list_topics(timeout=60).topics
         return {
             name: len(topic.partitions)
@@ -134,7 +134,7 @@ class Provisioner:
             future.result(timeout=60)
 
     def every_partition_has_a_leader(self) -> bool:
-        """False also while the broker does not answer at all."""
+        """Tell whether every partition has a leader; false too while the broker does not answer."""
         try:
             found = self._admin.list_topics(timeout=10)
         except KafkaException:

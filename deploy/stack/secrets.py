@@ -9,14 +9,14 @@ from pathlib import Path
 
 
 def root_secret(path: Path) -> str:
-    """The secret in `path`, made at first use; readable by its owner only."""
+    """Read the secret in `path`, made at first use; readable by its owner only."""
     if not path.exists():
         write(path, secrets.token_hex(16))
     return path.read_text()
 
 
 def derived(root: str, kind: str, name: str) -> str:
-    """The password of one user: the same after a restart, and no user can work out another's."""
+    """Derive one user's password: the same after a restart, and no user can work out another's."""
     return hmac.new(root.encode(), f"{kind}:{name}".encode(), hashlib.sha256).hexdigest()[:32]
 
 

@@ -87,9 +87,7 @@ class Stack:
             raise
 
     def running(self) -> frozenset[str]:
-        """Names of the parts that run in this folder, on whichever ports; looked up without writing
-        anything.
-        """
+        """Name the parts that run in this folder, on whichever ports, without writing anything."""
         found = {
             name
             for name in topology.SERVICES
@@ -117,14 +115,14 @@ class Stack:
                 )
 
     def _known_base(self) -> int | None:
-        """The base port that the stack in this folder was last started with."""
+        """Read the base port that the stack in this folder was last started with."""
         try:
             return int((self.folder / BASE).read_text())
         except (FileNotFoundError, ValueError):
             return None
 
     def start_servers(self) -> None:
-        """Kafka and PostgreSQL, provisioned; keys and profiles."""
+        """Start Kafka and PostgreSQL, provisioned, with keys and profiles."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / BASE).write_text(f"{self.base_port}\n")
         setup.prepare(
@@ -154,8 +152,9 @@ class Stack:
             self.wait_ready(service)
 
     def environment(self, service: str) -> dict[str, str]:
-        """The whole environment of a service's process; HUB_* variables of the caller that the
-        topology does not set pass through.
+        """Make the whole environment of a service's process.
+
+        HUB_* variables of the caller that the topology does not set pass through.
         """
         inherited = {
             name: value
@@ -165,7 +164,7 @@ class Stack:
         return {**inherited, **topology.environment(service, self.place(service))}
 
     def place(self, service: str) -> topology.Place:
-        """Where a service finds its things when it runs as a process here."""
+        """Tell where a service finds its things when it runs as a process here."""
         folder = PurePosixPath(self.folder.resolve())
         return topology.Place(
             urls=self.urls,
@@ -201,7 +200,7 @@ class Stack:
         processes.end(self._processes, service)
 
     def kill_service(self, service: str) -> None:
-        """SIGKILL one service."""
+        """Kill one service with SIGKILL."""
         processes.end(self._processes, service, how=processes.KILL)
 
     def stop(self, leave: frozenset[str] = frozenset()) -> None:
@@ -221,7 +220,7 @@ class Stack:
             self.postgres.stop()
 
     def describe(self) -> str:
-        """What a person needs to know once it runs."""
+        """Say what a person needs to know once it runs."""
         lines = [f"  {name:9} {url}" for name, url in self.urls.items()]
         lines += [
             f"  {'kafka':9} {self.kafka.bootstrap} (SASL/SCRAM)",

@@ -32,13 +32,13 @@ class Servers:
 
 
 def kafka_password(folder: Path, user: str) -> str:
-    """A Kafka principal's password, derived from the broker's root secret in `folder`."""
+    """Derive a Kafka principal's password from the broker's root secret in `folder`."""
     root = root_secret(folder / "kafka" / "superuser.secret")
     return root if user == KAFKA_SUPERUSER else derived(root, "kafka-user", user)
 
 
 def postgres_password(folder: Path, role: str) -> str:
-    """A database role's password, derived from the server's root secret in `folder`."""
+    """Derive a database role's password from the server's root secret in `folder`."""
     root = root_secret(folder / "postgres" / "superuser.secret")
     return root if role == POSTGRES_SUPERUSER else derived(root, "postgres-role", role)
 
@@ -145,7 +145,7 @@ def provision(folder: Path, servers: Servers) -> None:
 
 
 def of_deployment(description: str) -> tuple[Mapping[str, str], Servers]:
-    """URLs and servers from the JSON that docker-compose.yml hands to its set-up container."""
+    """Read URLs and servers from the JSON that docker-compose.yml hands to its set-up container."""
     found = json.loads(description)
     return found["urls"], Servers(
         found["kafka"], found["postgres"]["host"], found["postgres"]["port"]

@@ -28,31 +28,29 @@ PRINCIPALS = (*SERVICES, *AGENCIES, bus.DOORKEEPER)
 
 
 def port(part: str, base: int = BASE_PORT) -> int:
-    """The TCP port of a service, of `kafka` or of `postgres`, when the topology's ports begin at
-    `base`.
-    """
+    """Return the TCP port of a service, of `kafka` or of `postgres`, counted from `base`."""
     return base + OFFSETS[part]
 
 
 def ports(base: int = BASE_PORT) -> list[int]:
-    """Every TCP port the topology listens on."""
+    """List every TCP port the topology listens on."""
     return [number for _, number in listens(base)]
 
 
 def listens(base: int = BASE_PORT) -> list[tuple[str, int]]:
-    """Every part with each TCP port it listens on; Kafka's controller is beside Kafka."""
+    """List every part with each TCP port it listens on; Kafka's controller is beside Kafka."""
     return [*((part, port(part, base)) for part in OFFSETS), ("kafka", port("kafka", base) + 1)]
 
 
 def kafka_topics() -> list[Topic]:
-    """Every topic of the demo area's hub, quarantine topics included."""
+    """List every topic of the demo area's hub, quarantine topics included."""
     return [
         Topic(spec.name, spec.partitions, spec.retention_hours) for spec in bus.topics(AGENCIES)
     ]
 
 
 def kafka_acls() -> list[Acl]:
-    """Every allowance; whatever is not here is denied."""
+    """List every allowance; whatever is not here is denied."""
     # Kafka has no smaller right by which a rule can be changed; it opens no topic and no group by
     # itself.
     doorkeeper = Acl(bus.DOORKEEPER, "BROKER", "kafka-cluster", "ALTER")
@@ -91,7 +89,7 @@ class Place:
 
 
 def environment(service: str, place: Place) -> dict[str, str]:
-    """The HUB_* settings of one service.
+    """Make the HUB_* settings of one service.
 
     Secrets are named by file, so that neither `ps` nor `docker inspect` shows one.
     """

@@ -86,7 +86,10 @@ class Hub:
         self.http: httpx2.AsyncClient | None = None
 
     async def start(self) -> None:
-        """Bus, then every service in order. A failure stops what had begun and is raised."""
+        """Start the bus, then every service in order.
+
+        A failure stops what had begun and is raised.
+        """
         name = "bus"
         try:
             await self.bus.start()
@@ -156,7 +159,7 @@ async def assemble(
 
 
 def _said(failure: BaseException, settings: Settings) -> BaseException:
-    """What is told of a failure; a setting has its own sentence."""
+    """Choose what is told of a failure; a setting has its own sentence."""
     own = (SettingsError, ClockRefused)
     if isinstance(failure, own) or not isinstance(failure, Exception):
         return failure

@@ -34,7 +34,7 @@ class Prefixes:
         self._on_stop = on_stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI entry."""
+        """Serve an ASGI connection."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
             return

@@ -155,7 +155,7 @@ class EmbeddedBus(Bus):
         return await self._log.prune()
 
     def door(self, principal: str) -> "EmbeddedHandle":
-        """This bus with only the rights and the group names of one principal."""
+        """Return this bus with only the rights and the group names of one principal."""
         return EmbeddedHandle(self, principal)
 
     def _topic(self, topic: str) -> list[Partition]:

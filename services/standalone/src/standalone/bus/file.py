@@ -64,7 +64,7 @@ def create(path: Path, specs: Sequence[TopicSpec]) -> None:
 
 
 def partitions(reading: sqlite3.Connection) -> dict[Partition, int]:
-    """All partitions with the offset that the next record of each will get."""
+    """List all partitions with the offset that the next record of each will get."""
     stored = reading.execute(
         "select id, topic, number, next_offset from partition order by topic, number"
     )

@@ -132,7 +132,7 @@ class DurableLog:
         return self._failure
 
     def end(self, partition: int) -> int:
-        """The offset of the partition's next record, as of the last commit told to this loop."""
+        """Return the partition's next offset, as of the last commit told to this loop."""
         return self._ends[partition]
 
     async def append(self, rows: Sequence[tuple[int, Outgoing]]) -> None:
@@ -153,12 +153,12 @@ class DurableLog:
         self._jobs.put(_Offset(consumers, partition, next_offset))
 
     async def offsets(self, consumers: str) -> dict[int, int]:
-        """The offsets this group has committed in the file, by partition id."""
+        """Read the offsets this group has committed in the file, by partition id."""
         query = "select partition, next_offset from committed where consumers=?"
         return await self._read(lambda: dict(self._reading.execute(query, (consumers,)).fetchall()))
 
     async def fetch(self, partition: Partition, offset: int, limit: int) -> list[Incoming]:
-        """Records of a partition from `offset`: at most `limit` and MAX_BATCH_BYTES, but one."""
+        """Read from `offset` on: at most `limit` records and MAX_BATCH_BYTES, at least one."""
         return self._tail.since(partition.id, offset, limit) or await self._read(
             lambda: self._fetch(partition, offset, limit)
         )
@@ -284,7 +284,7 @@ class DurableLog:
     def _insert(
         self, connection: sqlite3.Connection, appends: Sequence[_Append], ends: Mapping[int, int]
     ) -> list[tuple[int, Incoming]]:
-        """The messages as records of their partitions, numbered from the partitions' ends on."""
+        """Insert the messages as records of their partitions, numbered from their ends on."""
         now = self._clock.micros() // 1000
         moved: dict[int, int] = {}
         stored = []

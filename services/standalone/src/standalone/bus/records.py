@@ -31,7 +31,7 @@ class Tail:
             self._bytes -= len(self._kept[self._oldest.popleft()].popleft().value)
 
     def since(self, partition: int, offset: int, limit: int) -> list[Incoming]:
-        """What `DurableLog.fetch` gives, or nothing when the record at `offset` is not kept."""
+        """Return what `DurableLog.fetch` gives; nothing when the record at `offset` is gone."""
         kept = self._kept.get(partition)
         # The records of a partition are numbered without a gap, so the offset tells the place.
         start = offset - kept[0].offset if kept else -1
@@ -45,7 +45,7 @@ class Tail:
 
 
 def bounded(records: Iterable[Incoming]) -> list[Incoming]:
-    """The first records, no more than MAX_BATCH_BYTES unless one alone is."""
+    """Take the first records, no more than MAX_BATCH_BYTES unless one alone is."""
     found: list[Incoming] = []
     size = 0
     for record in records:
@@ -57,7 +57,7 @@ def bounded(records: Iterable[Incoming]) -> list[Incoming]:
 
 
 def row(partition: int, record: Incoming) -> tuple[int, int, int, bytes, bytes, str]:
-    """The record as the file has it."""
+    """Turn a record into its row in the file."""
     place = partition, record.offset, record.timestamp_ms
     return *place, record.key, record.value, _text(record.headers)
 
@@ -67,12 +67,12 @@ def _text(headers: Sequence[tuple[str, bytes]]) -> str:
 
 
 def headers(text: str) -> tuple[tuple[str, bytes], ...]:
-    """The headers of a row."""
+    """Read the headers of a row."""
     return tuple((name, data.encode("latin-1")) for name, data in json.loads(text)) if text else ()
 
 
 def partition_of(key: bytes, partitions: int) -> int:
-    """The partition of `key` as every Kafka client has it (Java `Utils.murmur2`)."""
+    """Choose the partition of `key` as every Kafka client does (Java `Utils.murmur2`)."""
     return (_murmur2(key) & 0x7FFFFFFF) % partitions
 
 
