@@ -25,11 +25,11 @@ class CaseKeys:
         self._meant: dict[UUID, UUID] = {}
 
     def of_case(self, case_id: UUID) -> SubjectKey:
-        """The key a case's content is sealed under now. Raises ContentGone."""
+        """Return the key a case's content is sealed under now. Raises ContentGone."""
         return self.get(_CASE_KEY.run(self._conn, {"b_case": case_id}).scalar_one())
 
     def get(self, key_id: UUID) -> SubjectKey:
-        """A key by its id. Raises ContentGone."""
+        """Return a key by its id. Raises ContentGone."""
         if key_id not in self._by_id:
             try:
                 self._by_id[key_id] = self._keys.get(self._conn, key_id)
@@ -42,11 +42,11 @@ class CaseKeys:
         self._meant[case_id] = key_id
 
     def meant(self, case_id: UUID) -> UUID:
-        """The key of a case that is not kept yet."""
+        """Choose the key of a case that is not kept yet."""
         return self._meant.get(case_id) or uuid7()
 
     def ensure(self, key_id: UUID) -> SubjectKey:
-        """A key by its id, made if there is none."""
+        """Return a key by its id, made if there is none."""
         self._by_id[key_id] = key = self._keys.ensure(self._conn, key_id)
         return key
 

@@ -33,11 +33,11 @@ class Context:
     delivery_secret: bytes
 
     def reference(self, agency: str, case_id: UUID) -> str:
-        """The case reference `agency` knows this case by."""
+        """Return the case reference `agency` knows this case by."""
         return case_reference(self.reference_secret, agency, case_id)
 
     def decision_name(self, decision_id: UUID, recipient: str) -> str:
-        """The id under which the log names a decision to one recipient, made of a secret.
+        """Make the id under which the log names a decision to one recipient, from a secret.
 
         UUID version 8 (RFC 9562 section 5.8). Two recipients who compare theirs cannot see that it
         was one decision. Whoever holds the secret can say which records it made.
@@ -49,13 +49,13 @@ class Context:
         return str(UUID(bytes=bytes(raw)))
 
     def own_work(self) -> Granted:
-        """The grant for work that a verified event or an earlier decision started."""
+        """Make the grant for work that a verified event or an earlier decision started."""
         return own_work(
             "sharing", issuer=self.issuer, scope="case.read", operation="disclosure", at=self.now()
         )
 
     def now(self) -> datetime:
-        """The present moment, UTC."""
+        """Return the present moment, UTC."""
         return self.clock.now()
 
 

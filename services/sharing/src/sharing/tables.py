@@ -237,7 +237,7 @@ TABLES = frame_tables(METADATA)
 
 
 def table_of(row: type[Any]) -> Table:
-    """The Core table behind a row class."""
+    """Return the Core table behind a row class."""
     found: Table = row.__table__
     return found
 
@@ -311,7 +311,7 @@ class RepositoryDeps:
         return cls(keys, *parts, seals, after_send, after_proof)
 
     def case_rows(self, connection: Connection) -> "CaseRows":
-        """The cases' rows, read in one transaction."""
+        """Return the cases' rows, read in one transaction."""
         return CaseRows(connection, self.seals.case)
 
 
@@ -380,7 +380,7 @@ class CaseRows:
         self._seal = seal
 
     def checked(self, row: Any) -> Any:
-        """A row of `CASE_READ`, if it is as this service wrote it. Raises RowAltered."""
+        """Return a row of `CASE_READ`, if it is as this service wrote it. Raises RowAltered."""
         said = {name: getattr(row, name) for name in CASE_SEALED}
         self._seal.check(row.case_id, said, row.row_seal)
         return row
@@ -391,9 +391,9 @@ class CaseRows:
             self.checked(row)
 
     def seal(self, values: Mapping[str, Any]) -> bytes:
-        """The seal of a row with these columns."""
+        """Make the seal of a row with these columns."""
         return self._seal.of({name: values[name] for name in CASE_SEALED})
 
     def seal_again(self, row: Any, changed: Mapping[str, Any]) -> bytes:
-        """The seal of a row with these columns changed."""
+        """Make the seal of a row with these columns changed."""
         return self.seal({**{name: getattr(row, name) for name in CASE_SEALED}, **changed})

@@ -217,7 +217,7 @@ async def build(
     http: httpx2.AsyncClient,
     outside: Callable[[Frame], Outside] | None = None,
 ) -> Service:
-    """The sharing service, not yet started. Tests put others in the place of what is `outside`.
+    """Build the sharing service, not yet started. Tests put others in the place of `outside`.
 
     Raises AgreementRefused when its area's agreement is not one.
     """
@@ -308,7 +308,7 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
 
 
 def _everywhere(frame: Frame, outside: Outside) -> dict[str, Any]:
-    """What every context is given."""
+    """Return what every context is given."""
     return {
         "clock": frame.clock,
         "issuer": frame.settings.issuer,
@@ -319,7 +319,7 @@ def _everywhere(frame: Frame, outside: Outside) -> dict[str, Any]:
 
 
 def real_outside(frame: Frame) -> Outside:
-    """The directory of this process, referral over HTTP, and the log of the bootstrap file."""
+    """Make the directory of this process, referral over HTTP, and the log of the bootstrap file."""
     return Outside(
         HubDirectory(frame.bootstrap, frame.directory, frame.keys),
         ReferralChecks(referral_of(frame), frame.clock),
@@ -328,7 +328,7 @@ def real_outside(frame: Frame) -> Outside:
 
 
 def _provided(frame: Frame, parts: Parts, outside: Outside) -> dict[type[Any], object]:
-    """What routes ask for by type."""
+    """Return what routes ask for by type."""
     return {
         Agreements: parts.agreements,
         Arrivals: parts.arrivals,
@@ -365,7 +365,7 @@ def subscriptions(agencies: list[str]) -> tuple[Subscription, ...]:
 
 
 def agreement(bundle: Bundle, settings: Settings, frame: Frame, on: date) -> CedarRules:
-    """The area's agreement, verified against the operator's signature beside the bootstrap file.
+    """Load the area's agreement, verified by the operator's signature beside the bootstrap file.
 
     Raises AgreementRefused.
     """

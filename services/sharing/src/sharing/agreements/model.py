@@ -116,15 +116,15 @@ class Agreement:
     hash: str
 
     def clause(self, clause_id: str) -> Clause:
-        """The clause of that id. Raises KeyError."""
+        """Return the clause of that id. Raises KeyError."""
         return self._by_id()[clause_id]
 
     def order(self, clause_ids: frozenset[str]) -> tuple[Clause, ...]:
-        """Those clauses, leading one first."""
+        """List those clauses, leading one first."""
         return tuple(clause for clause in self.terms.clause if clause.id in clause_ids)
 
     def serves(self) -> frozenset[str]:
-        """Agency types that some clause may serve: who is due on a case."""
+        """List the agency types that some clause may serve: who is due on a case."""
         return frozenset(kind for clause in self.terms.clause for kind in clause.recipient_types)
 
     def leading_veto(self, reasons: Iterable[str]) -> str:
@@ -139,15 +139,15 @@ class Agreement:
         )
 
     def in_force(self, on: date) -> bool:
-        """Whether the agreement has begun. It ends only by being withdrawn."""
+        """Tell whether the agreement has begun. It ends only by being withdrawn."""
         return on >= self.terms.effective_from
 
     def lapsed(self, on: date) -> bool:
-        """Whether its review date has passed, which alarms its owner and stops some clauses."""
+        """Tell whether its review date has passed, which alarms its owner and stops clauses."""
         return on > self.terms.review_by
 
     def ground(self, clause: Clause, agency_type: str) -> Ground:
-        """The ground of an agency of that type, by its own regime."""
+        """Return the ground of an agency of that type, by its own regime."""
         return clause.part3 if agency_type in COMPETENT else clause.uk_gdpr
 
     def told(self, clause: Clause, recipient_type: str) -> ClauseText:

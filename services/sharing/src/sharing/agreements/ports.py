@@ -20,5 +20,5 @@ class Rules(Protocol):
     def rule(
         self, snapshot: CaseSnapshot, asked: Sequence[Question], agencies: Sequence[Agency]
     ) -> tuple[Ruling, ...]:
-        """May each agency have each category?"""
+        """Decide whether each agency may have each category."""
         ...

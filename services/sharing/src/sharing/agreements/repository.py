@@ -71,12 +71,15 @@ class Bundle:
 
 
 def read_bundle(name: str) -> Bundle:
-    """The bundle shipped under ``sharing/agreements/rules/<name>``. Raises AgreementRefused."""
+    """Read the bundle shipped under ``sharing/agreements/rules/<name>``.
+
+    Raises AgreementRefused.
+    """
     return read_folder(files("sharing") / "agreements" / "rules" / name)
 
 
 def read_folder(folder: Traversable) -> Bundle:
-    """The bundle in a folder. Raises AgreementRefused when a part is missing."""
+    """Read the bundle in a folder. Raises AgreementRefused when a part is missing."""
     try:
         return Bundle({part: (folder / part).read_bytes() for part in PARTS})
     except OSError:
@@ -84,7 +87,7 @@ def read_folder(folder: Traversable) -> Bundle:
 
 
 def sign_bundle(bundle: Bundle, operator: SigningKey) -> str:
-    """The operator's compact JWS over id, version and hash of a bundle."""
+    """Sign a bundle's id, version and hash as the operator; return the compact JWS."""
     terms = _terms(bundle)
     claims = {"agreement": terms.id, "version": terms.version, "hash": bundle.hash}
     return jws.sign(claims, operator, typ=SIGNATURE_TYPE)
@@ -162,7 +165,7 @@ class CedarRules:
     def _known_under(
         self, shared: Mapping[str, Any], agencies: Sequence[Agency]
     ) -> dict[_Same, Ruling]:
-        """Rulings given before to requests that were the same in every part.
+        """Return rulings given before to requests that were the same in every part.
 
         Policies, schema and clauses never change within one object and Cedar reads no clock, so
         these are its only answers. The context is compared as JSON, the form in which Cedar gets
@@ -267,7 +270,7 @@ def _terms(bundle: Bundle) -> Terms:
 
 
 def _named_policies(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Policies by their @id.
+    """Return the policies by their @id.
 
     Cedar would report them as policy0, policy1 …, which explains nothing (security reference 4).
     """
@@ -307,7 +310,7 @@ def _entity(
 
 
 def _same(question: Question) -> _Same:
-    """Questions that differ only in the subject have one answer."""
+    """Make the key of a question: those that differ only in the subject have one answer."""
     return (
         question.recipient.id,
         question.subject_category.category,

@@ -22,7 +22,7 @@ class Agreements:
     texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def of_area(self, area: str) -> Rules:
-        """The agreement of an area. Raises NoAgreement."""
+        """Return the agreement of an area. Raises NoAgreement."""
         found = self.by_area.get(area)
         if found is None:
             raise NoAgreement("no-agreement")

@@ -21,34 +21,34 @@ class Cases(Protocol):
     """
 
     def find(self, case_id: UUID) -> CaseFile | None:
-        """The case as last decided on; nothing of it is opened."""
+        """Find the case as last decided on; nothing of it is opened."""
         ...
 
     def hold(self, case_id: UUID) -> CaseFile | None:
-        """The same, locked: nobody else decides on this case until the transaction ends."""
+        """Find and lock the case: nobody else decides on it until the transaction ends."""
         ...
 
     def by_reference(self, agency: str, reference: str) -> CaseFile | None:
-        """The case the referring agency knows under this reference; None for every other agency."""
+        """Find the case the referrer knows under this reference; None for every other agency."""
         ...
 
     def authorised(self, granted: Granted, case_id: UUID, reason: Reason) -> AuthorisedCase | None:
-        """The case for this service's own work; None for every other caller."""
+        """Return the case for this service's own work; None for every other caller."""
         ...
 
     def authorised_by_reference(self, granted: Granted, reference: str) -> AuthorisedCase | None:
-        """The case that the caller's agency referred under this reference.
+        """Return the case that the caller's agency referred under this reference.
 
         None for any other agency, and for who reported for a third party.
         """
         ...
 
     def named(self, case_ids: Collection[UUID]) -> Mapping[UUID, CaseFile]:
-        """These cases by id; one that was altered is left out, alarmed."""
+        """Find these cases by id; one that was altered is left out, alarmed."""
         ...
 
     def snapshot(self, authorised: AuthorisedCase) -> CaseSnapshot:
-        """The current snapshot, opened. Raises NotAllowed, ContentGone, RowAltered."""
+        """Open the current snapshot. Raises NotAllowed, ContentGone, RowAltered."""
         ...
 
     def keep(self, snapshot: CaseSnapshot, reference: str) -> None:
@@ -63,11 +63,11 @@ class Cases(Protocol):
         ...
 
     def held(self, case_id: UUID) -> bool:
-        """Whether an authentic message about this case waits in quarantine: nothing may leave."""
+        """Tell whether an authentic message about the case is in quarantine: nothing may leave."""
         ...
 
     def skipped_suspended(self, case_id: UUID) -> frozenset[str]:
-        """Agencies that the newest decision told nothing because they were suspended."""
+        """List agencies that the newest decision told nothing because they were suspended."""
         ...
 
     def keep_skipped_suspended(self, case_id: UUID, agencies: Collection[str]) -> None:
@@ -91,11 +91,11 @@ class CaseViews(Protocol):
     """What may be looked at without a writing transaction; no personal data."""
 
     def withheld_while_suspended(self) -> tuple[Withheld, ...]:
-        """Agencies that a current decision skipped, until they are restored and decided on."""
+        """List agencies that a current decision skipped, until they are restored and decided on."""
         ...
 
     def that_skipped(
         self, agencies: Collection[str], after: UUID | None, limit: int
     ) -> tuple[UUID, ...]:
-        """Cases that skipped one of these agencies, by id, behind `after`."""
+        """List cases that skipped one of these agencies, by id, behind `after`."""
         ...

@@ -184,7 +184,7 @@ class SqlCases:
         self.keep_skipped_suspended(case_id, ())
 
     def held(self, case_id: UUID) -> bool:
-        """Referral's messages about a case travel under its id, and wait here or in quarantine.
+        """Tell whether a message from referral about the case waits, here or in quarantine.
 
         Nobody else's can hold it, whatever key they choose.
         """
@@ -278,7 +278,7 @@ def _vetting(snapshot: CaseSnapshot, since: Mapping[UUID, int]) -> dict[str, Any
 
 
 def _markings(row: Any) -> Mapping[UUID, int]:
-    """Each veto with its first version.
+    """Return each veto with its first version.
 
     An older row is a list. Any veto on it may be as new as the row itself.
     """

@@ -181,7 +181,7 @@ def _recipient(
 
 
 def _weigh(agreement: Agreement, ruling: Ruling, on: date) -> tuple[frozenset[str], str]:
-    """The clauses that stand today, or the reason why none does."""
+    """Find the clauses that stand today, or the reason why none does."""
     if not ruling.permitted:
         return frozenset(), agreement.leading_veto(ruling.reasons) if ruling.reasons else NO_CLAUSE
     if not agreement.in_force(on):
@@ -214,7 +214,7 @@ def _drop_pointless(
 
 
 def _sum(withheld: Mapping[SubjectCategory, str]) -> str:
-    """Why nothing goes: a reason that covers everything, else the one that says most."""
+    """Say why nothing goes: a reason that covers everything, else the one that says most."""
     reasons = Counter(withheld.values())
     for code in (RULE_FAILED, ESSENTIAL, LAPSED, NOT_IN_FORCE):
         if reasons[code]:
@@ -235,7 +235,7 @@ def _common_veto(reasons: Counter[str]) -> str:
 def delivery_id(
     secret: bytes, snapshot: CaseSnapshot, recipient: str, agreement_hash: str, *, ordinal: int = 0
 ) -> UUID:
-    """The id of the one delivery these allow, the same for a preview as for the delivery itself.
+    """Make the id of the one delivery these allow, the same for a preview as for the delivery.
 
     `ordinal` counts this recipient's earlier deliveries of the same version. One that was blocked
     keeps its id and never leaves under it. What is decided again is another delivery.
@@ -273,7 +273,7 @@ def by_name(about: Mapping[SubjectCategory, str]) -> dict[str, str]:
 def subjects_told_of(
     snapshot: CaseSnapshot, permitted: Sequence[SubjectCategory] | None
 ) -> tuple[UUID, ...]:
-    """Whom an entry is about: all on the case, or those of whom something is permitted."""
+    """List whom an entry is about: all on the case, or those of whom something is permitted."""
     seen = None if permitted is None else {one.subject for one in permitted}
     return tuple(
         each.subject_id for each in snapshot.subjects if seen is None or each.subject_id in seen
@@ -281,7 +281,7 @@ def subjects_told_of(
 
 
 def field_set(permitted: Sequence[SubjectCategory]) -> str:
-    """Every category code, places first because they are asked about most.
+    """Write every category code, places first because they are asked about most.
 
     Under which clause each went is sealed beside it.
     """

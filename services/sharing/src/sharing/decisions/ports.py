@@ -34,7 +34,7 @@ class UndecidedSnapshots(Protocol):
     """
 
     def waits(self) -> bool:
-        """Whether any snapshot waits."""
+        """Tell whether any snapshot waits."""
         ...
 
     def add(self, snapshot: CaseSnapshot) -> bool:
@@ -45,11 +45,11 @@ class UndecidedSnapshots(Protocol):
         ...
 
     def authorised(self, granted: Granted, one: Undecided) -> AuthorisedCase | None:
-        """A waiting snapshot for this service's own work; None for others, and when it is gone."""
+        """Return a waiting snapshot for this service's own work; None for others or when gone."""
         ...
 
     def snapshot(self, authorised: AuthorisedCase) -> CaseSnapshot:
-        """The snapshot, opened. Raises NotAllowed, ContentGone, RowAltered."""
+        """Open the snapshot. Raises NotAllowed, ContentGone, RowAltered."""
         ...
 
     def done(self, case_id: UUID, version: int) -> bool:
@@ -72,7 +72,7 @@ class UndecidedViews(Protocol):
     """What waits, on one snapshot that cannot write; no personal data."""
 
     def heads(self, now: datetime, *, urgent: bool) -> tuple[Undecided, ...]:
-        """The first of each sender that may be tried now, oldest first.
+        """List the first of each sender that may be tried now, oldest first.
 
         Only the earliest version of a case is ever one. Urgent ones, or all the others.
         """

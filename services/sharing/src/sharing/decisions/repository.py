@@ -63,7 +63,7 @@ class SqlDecisions:
         self._keys = keys
 
     def add(self, decision_id: UUID, snapshot: CaseSnapshot, decision: SharingDecision) -> None:
-        """Number it behind the decisions there already are on this version."""
+        """Add a decision, numbered behind those there already are on this version."""
         case_id, version = snapshot.case_id, snapshot.version
         key = self._keys.of_case(case_id)
         ordinal = _COUNT.run(self._conn, {"b_case": case_id, "b_version": version}).scalar_one()
@@ -198,7 +198,7 @@ def _of(case_id: UUID) -> ColumnElement[bool]:
 
 
 def _detail(snapshot: CaseSnapshot, decision: SharingDecision) -> str:
-    """Whose case it is, and the alternatives, recipient by recipient.
+    """Write whose case it is, and the alternatives, recipient by recipient.
 
     So the decision can be explained and run again, and what is opened be compared with it.
     """

@@ -111,7 +111,7 @@ class Turns:
         self._tasks: list[asyncio.Task[None]] = []
 
     def wake(self) -> None:
-        """A snapshot waits. Call on the loop."""
+        """Note that a snapshot waits. Call on the loop."""
         for each in self._wakes.values():
             each.set()
 

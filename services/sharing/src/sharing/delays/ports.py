@@ -14,7 +14,7 @@ class DelayViews(Protocol):
     """
 
     def delays(self, granted: Granted) -> Delays:
-        """What waits for its entry in the audit log, to the agency and of its referrals."""
+        """Count what waits for its entry in the audit log, to the agency and of its referrals."""
         ...
 
 

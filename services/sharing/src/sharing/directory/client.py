@@ -21,23 +21,23 @@ class HubDirectory:
         self._keys = keys
 
     def agencies(self) -> tuple[Agency, ...]:
-        """In the order of the file."""
+        """List the agencies in the order of the file."""
         return tuple(
             Agency(name, kind, area, self._state.suspended(name))
             for name, kind, area in self._agencies
         )
 
     def fresh(self) -> bool:
-        """At most sixty seconds old."""
+        """Tell whether the state is at most sixty seconds old."""
         return self._state.fresh()
 
     def sealing_key(self, agency: str) -> str | None:
-        """The current one's id."""
+        """Return the id of the current sealing key."""
         key = self._keys.recipient(agency)
         return None if key is None else key.kid
 
     def verification(self, kid: str) -> VerificationKey | None:
-        """Whatever its status; a revoked one verifies nothing."""
+        """Return the key whatever its status; a revoked one verifies nothing."""
         return self._keys.verification(kid)
 
     async def refresh(self) -> None:

@@ -21,19 +21,19 @@ class Directory(Protocol):
     """
 
     def agencies(self) -> tuple[Agency, ...]:
-        """All agencies, with their state of the moment."""
+        """List all agencies, with their state of the moment."""
         ...
 
     def fresh(self) -> bool:
-        """Whether that state may be relied on."""
+        """Tell whether that state may be relied on."""
         ...
 
     def sealing_key(self, agency: str) -> str | None:
-        """Id of the key that something for this agency is sealed to now; None when it has none."""
+        """Return the id of the key to seal to this agency with now; None when it has none."""
         ...
 
     def verification(self, kid: str) -> VerificationKey | None:
-        """A signing key by id."""
+        """Return a signing key by id."""
         ...
 
     async def refresh(self) -> None:

@@ -60,19 +60,19 @@ class Notice:
     sent_at: datetime | None = None
 
     def can(self, step: NoticeStep) -> bool:
-        """Whether it can take this step now."""
+        """Tell whether it can take this step now."""
         return (self.state, step) in TRANSITIONS
 
     def logged(self, index: int) -> "Notice":
-        """Its entry is in the log, at this place."""
+        """Note that its entry is in the log, at this place."""
         return self._take(NoticeStep.LOG, log_index=index)
 
     def refused(self) -> "Notice":
-        """The log could not take its entry."""
+        """Note that the log could not take its entry."""
         return self._take(NoticeStep.REFUSE)
 
     def sent(self, at: datetime) -> "Notice":
-        """It leaves for its agency."""
+        """Let it leave for its agency."""
         return self._take(NoticeStep.SEND, sent_at=at)
 
     def to_event(self) -> EnvelopeSetAside:

@@ -16,11 +16,11 @@ class Notices(Protocol):
         ...
 
     def get(self, notice_id: UUID) -> Notice | None:
-        """One notice, locked for this transaction."""
+        """Find one notice, locked for this transaction."""
         ...
 
     def by_record(self, record_id: UUID) -> Notice | None:
-        """The notice whose audit record has this id, locked."""
+        """Find the notice whose audit record has this id, locked."""
         ...
 
     def replace(self, old: Notice, new: Notice) -> None:
@@ -48,11 +48,11 @@ class NoticeViews(Protocol):
     """What may be looked at without a writing transaction."""
 
     def ready(self, after: UUID | None, limit: int) -> tuple[Notice, ...]:
-        """Notices that are logged and have not left, by id, behind `after`."""
+        """List notices that are logged and have not left, by id, behind `after`."""
         ...
 
     def told(self, granted: Granted, after: UUID | None, limit: int) -> tuple[Notice, ...]:
-        """The caller's agency's own notices that have left, oldest first, behind `after`."""
+        """List the caller's agency's own notices that have left, oldest first, behind `after`."""
         ...
 
 

@@ -51,7 +51,7 @@ class SqlNotices:
             self._unit.after_commit(self._deps.after_proof)
 
     def send(self, notice: Notice) -> None:
-        """One envelope, on the stream of everything else that the agency is sent."""
+        """Send one envelope, on the stream of everything else that the agency is sent."""
         self._deps.outbox.send(
             self._unit,
             topic=topics.disclosure(notice.agency),
@@ -70,11 +70,11 @@ class SqlNoticeViews:
         self._conn = connection
 
     def ready(self, after: UUID | None, limit: int) -> tuple[Notice, ...]:
-        """By the index of those that wait."""
+        """List what is ready, through the index of those that wait."""
         return self._found(_NOTICE.c.state == NoticeState.READY.value, after, limit)
 
     def told(self, granted: Granted, after: UUID | None, limit: int) -> tuple[Notice, ...]:
-        """By the caller's agency."""
+        """List what the caller's agency was told."""
         own = (_NOTICE.c.agency == granted.principal.agency) & (
             _NOTICE.c.state == NoticeState.SENT.value
         )

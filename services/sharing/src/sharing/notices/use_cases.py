@@ -65,14 +65,14 @@ def note(tx: NoticeTx, found: SetAside) -> None:
 
 
 def logged(tx: NoticeTx, record_id: UUID, index: int) -> None:
-    """The log holds the entry: the notice may leave."""
+    """Let the notice leave: the log holds its entry."""
     found = tx.notices.by_record(record_id)
     if found is not None and found.can(NoticeStep.LOG):
         tx.notices.replace(found, found.logged(index))
 
 
 def unlogged(tx: NoticeTx, record_id: UUID) -> None:
-    """The log refused the entry: the notice stays, and a person is told."""
+    """Keep the notice back: the log refused its entry, and a person is told."""
     found = tx.notices.by_record(record_id)
     if found is not None and found.can(NoticeStep.REFUSE):
         tx.notices.replace(found, found.refused())
@@ -98,7 +98,7 @@ def send(tx: NoticeTx, context: NoticeContext, notice_id: UUID) -> bool:
 
 
 def may_hear(context: NoticeContext, agency: str) -> bool:
-    """Whether something may be put on the agency's topic now."""
+    """Tell whether something may be put on the agency's topic now."""
     directory = context.directory
     return (
         directory.fresh()

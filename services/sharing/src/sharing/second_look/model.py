@@ -145,7 +145,7 @@ class SecondLook:
         return tuple(outcome for state, outcome in NEXT_STATE if state is self.state)
 
     def _demand_other(self, by: Party) -> None:
-        """Nobody looks at an own act, nor learns that it stands here."""
+        """Demand another person: nobody looks at an own act, nor learns that it stands here."""
         if by.token in {each.token for each in self.parties}:
             raise LookNotFound
         if self.escalated_by == by.token and self.state in WAITING:

@@ -169,7 +169,7 @@ def with_parties(connection: Connection, query: Select[Any]) -> list[Sealed]:
 
 
 def sealed_columns(row: Mapping[str, Any], parties: Sequence[Party]) -> dict[str, Any]:
-    """Everything that the seal of an item binds: its columns, and who took part."""
+    """Return everything that the seal of an item binds: its columns, and who took part."""
     took_part = sorted([each.token, each.agency, each.role] for each in parties)
     own = {column.key: row.get(column.key) for column in _LOOK.c if column.key != "row_seal"}
     return {**own, "parties": took_part}
@@ -204,7 +204,7 @@ def _changing(look: SecondLook) -> dict[str, Any]:
 
 
 def _untold(old: SecondLook, new: SecondLook) -> dict[str, None]:
-    """An escalated item is told of anew."""
+    """Forget when an escalated item was told of, so that it is told of anew."""
     escalated = new.state is LookState.ESCALATED and old.state is not new.state
     return {"told_at": None, "alarmed_at": None} if escalated else {}
 

@@ -124,7 +124,7 @@ class SnapshotReader:
         return REMOVED if self._shielded.is_misplaced(fact) else self.mask.clean(fact.value)
 
     def subject_categories(self) -> tuple[SubjectCategory, ...]:
-        """What a decision must answer for, in reading order.
+        """List what a decision must answer for, in reading order.
 
         Raises CategoryUnknown for a fact outside the table.
         """
@@ -155,7 +155,7 @@ class SnapshotReader:
         )
 
     def _permitted(self, projection: Projection) -> Mapping[SubjectCategory, Sequence[ShownFact]]:
-        """What the recipient may see, without the values of what a veto withholds from it."""
+        """Return what the recipient may see, without the values that a veto withholds from it."""
         found = {each: self._shown[each] for each in projection.permitted if each in self._shown}
         agency = projection.recipient
         if agency not in self._vetoed:
@@ -264,7 +264,7 @@ def _sections(
 
 
 def _names(snapshot: CaseSnapshot, told_of: set[UUID | None]) -> dict[UUID, str]:
-    """What each visible person is called here.
+    """Name each visible person by their role.
 
     People are numbered among the visible alone, so that no gap shows.
     """

@@ -17,7 +17,7 @@ yesterday in UTC.
 def safe_contact(
     snapshot: CaseSnapshot, projection: Projection, seen: Sequence[ShownFact]
 ) -> dict[str, Any]:
-    """The strip that stands above everything else.
+    """Make the strip that stands above everything else.
 
     Anything but a plain yes means: do not contact (design section 13, rule 2).
 
@@ -65,7 +65,7 @@ def safe_contact(
 
 
 def _day_verified(verified: str | None, on: date) -> date | None:
-    """The day, if it is one.
+    """Read the day, if it is one.
 
     One that has not come yet is a slip of the keyboard, and would vouch for years.
     """
@@ -77,7 +77,7 @@ def _day_verified(verified: str | None, on: date) -> date | None:
 
 
 def _safe_status(rules: list[Fact], means: list[Fact], *, known: bool) -> str:
-    """What the form says, `known` if it also says when that was verified."""
+    """Return what the form says; `known` says that it also tells when that was verified."""
     stated = {fact.value for fact in rules if _leaf(fact) == "status"}
     if stated == {"do_not_contact"}:
         return "unsafe"

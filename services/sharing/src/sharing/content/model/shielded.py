@@ -105,7 +105,7 @@ class Shielded:
         )
 
     def _is_open(self, fact: Fact) -> bool:
-        """Whether a place of the protected side is none that a shield was made for.
+        """Tell whether a place of the protected side is none that a shield was made for.
 
         She may have a second address that the form leaves open. Of everybody else, and of what
         happened, only what is known as such a place is open.
@@ -165,7 +165,7 @@ def _places(facts: Iterable[Fact]) -> frozenset[str]:
 
 
 def _all_in(fact: Fact, places: frozenset[str]) -> bool:
-    """Whether each part of it is known, and one of them has a house number or is a postcode."""
+    """Tell whether each part is known, and one has a house number or is a postcode."""
     parts = [part for text in texts_of(fact.value) for part in parts_of(text)]
     telling = any(letter.isdigit() for part in parts for letter in part)
     return telling and places.issuperset(parts)

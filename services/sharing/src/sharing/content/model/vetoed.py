@@ -31,7 +31,7 @@ _OWN_FIELDS: Final = "_identity"
 
 
 def covers(marking: Marking, agency: str, subject_category: SubjectCategory) -> bool:
-    """Whether a veto covers this agency and subject_category.
+    """Tell whether a veto covers this agency and subject_category.
 
     A location shield has its own rule, `SnapshotReader.is_location_shielded`.
     """

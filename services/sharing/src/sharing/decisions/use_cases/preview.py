@@ -102,7 +102,7 @@ def preview(
 
 
 def _shown(planned: Iterable[Planned]) -> bytes:
-    """Each recipient with the content it would be delivered, as canonical JSON."""
+    """Write each recipient with the content it would be delivered, as canonical JSON."""
     told = [[one.each.recipient.id, dict(one.shown.told)] for one in planned if one.shown]
     return canonical(told)
 

@@ -134,7 +134,7 @@ class DecisionRun:
         return others.union(each.recipient.id for each in self._suspended())
 
     def disclosers_ground(self, clause: ClauseText) -> audit_record.Ground:
-        """Why the agency that referred the case may disclose under this clause."""
+        """Say why the agency that referred the case may disclose under this clause."""
         agreement = self.context.agreements.of_area(self.snapshot.area).agreement
         types = {one.id: one.type for one in self.context.directory.agencies()}
         kind = types.get(self.snapshot.referrer_agency, "")
@@ -212,7 +212,7 @@ class DecisionRun:
         return Planned(each, each.reason, shown, new)
 
     def _stands(self, one: Disclosure, said: str | None) -> bool:
-        """Whether an earlier disclosure is on its way and says just this of this version."""
+        """Tell whether an earlier disclosure is on its way and says just this of this version."""
         return (
             one.on_its_way
             and one.snapshot_version == self.snapshot.version
@@ -224,7 +224,7 @@ class DecisionRun:
         return [one for one in self._told(each) if one.snapshot_version == version]
 
     def _told(self, each: RecipientDecision) -> list[Disclosure]:
-        """What was prepared for this recipient before, notices of withdrawal apart."""
+        """List what was prepared for this recipient before, notices of withdrawal apart."""
         return [
             one
             for one in self.earlier
@@ -273,7 +273,7 @@ def decide(
 def narrowed(
     run: DecisionRun, agencies: Collection[str], skipped_before: Collection[str]
 ) -> DecisionRun:
-    """The same decision for these agencies alone."""
+    """Narrow the decision to these agencies alone."""
     asked = tuple(each for each in run.decision.recipients if each.recipient.id in agencies)
     return replace(
         run,
@@ -340,7 +340,7 @@ def _write(tx: DecisionTx, planned: Plan, one: Planned) -> None:
 
 
 def _outcome(one: Planned) -> RecipientOutcome | None:
-    """What referral hears of one recipient.
+    """Return what referral hears of one recipient.
 
     Nothing new is nothing to tell: at the referrer it would hide that this recipient was told
     before.
@@ -356,7 +356,7 @@ def _outcome(one: Planned) -> RecipientOutcome | None:
 
 
 def _entry(planned: Plan, one: Planned) -> Callable[..., AuditEntry]:
-    """A maker of this recipient's one entry. It names no other recipient."""
+    """Return a maker of this recipient's one entry. It names no other recipient."""
     run, each = planned.run, one.each
     snapshot, recipient = run.snapshot, each.recipient.id
     clause = each.projection.clauses[0] if one.delivery else None

@@ -35,7 +35,7 @@ class Before:
     everybody: bool
 
     def vetoed(self, one: Disclosure) -> bool:
-        """Whether a veto on its recipient was set after it was decided on."""
+        """Tell whether a veto on its recipient was set after it was decided on."""
         return any(
             marking.agency in {"*", one.recipient}
             and self.since.get(marking.marking_id, self.snapshot.version) > one.snapshot_version
@@ -78,7 +78,7 @@ def taken_back(
 
 
 def next_kind(prepared: Sequence[Disclosure]) -> Kind:
-    """What the next package to a recipient is, after all that was prepared for it before.
+    """Choose what the next package to a recipient is, after all that was prepared before.
 
     What was taken back for a correction's sake is corrected still, though nothing of it stands.
     """
@@ -86,7 +86,7 @@ def next_kind(prepared: Sequence[Disclosure]) -> Kind:
 
 
 def knows_already(before: Before, prepared: Sequence[Disclosure], said: str) -> bool:
-    """Whether the recipient was told just this, and holds no copy of which it must hear.
+    """Tell whether the recipient was told just this, and holds no copy of which it must hear.
 
     It must hear of a stopped copy that says something else, be it an older one. It must, too, where
     a copy was stopped and nothing has told of it yet.
@@ -98,7 +98,7 @@ def knows_already(before: Before, prepared: Sequence[Disclosure], said: str) -> 
 
 
 def unheard(mine: Sequence[Disclosure]) -> tuple[Disclosure, ...]:
-    """What was taken back for a correction's sake, while no correction has left since."""
+    """List what was taken back for a correction's sake, while no correction has left since."""
     spoken = [one.released_at for one in mine if one.kind == "correction" and one.released_at]
     last = max(spoken, default=None)
     return tuple(
@@ -109,6 +109,6 @@ def unheard(mine: Sequence[Disclosure]) -> tuple[Disclosure, ...]:
 
 
 def _unsaid(mine: Sequence[Disclosure]) -> tuple[Disclosure, ...]:
-    """The newest withdrawal to this recipient, if it was stopped for good: it is made anew."""
+    """Find the newest withdrawal to this recipient, if it was stopped for good: it is made anew."""
     withdrawals = [one for one in mine if one.kind == "withdrawal" and not one.superseded]
     return tuple(one for one in withdrawals[-1:] if one.state is State.BLOCKED)
