@@ -44,19 +44,19 @@ class Disclosures(Protocol):
         ...
 
     def get(self, delivery_id: UUID) -> Disclosure | None:
-        """One disclosure, locked for this transaction; nothing of it is opened."""
+        """Find one disclosure, locked for this transaction; nothing of it is opened."""
         ...
 
     def by_record(self, record_id: UUID) -> Disclosure | None:
-        """The disclosure whose audit record has this id, locked."""
+        """Find the disclosure whose audit record has this id, locked."""
         ...
 
     def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
-        """All disclosures of a case, oldest first."""
+        """List all disclosures of a case, oldest first."""
         ...
 
     def delivered(self, delivery_ids: Collection[UUID]) -> Mapping[UUID, Disclosure]:
-        """These by id; one that was altered is left out, alarmed."""
+        """Find these disclosures by id; one that was altered is left out, alarmed."""
         ...
 
     def set_aside(self, delivery_id: UUID) -> None:
@@ -69,7 +69,7 @@ class Disclosures(Protocol):
     def authorised(
         self, granted: Granted, delivery_id: UUID, reason: Reason | None = None
     ) -> AuthorisedDisclosure | None:
-        """The disclosure, locked, if the caller has a relation to it.
+        """Return the disclosure, locked, if the caller has a relation to it.
 
         With a `reason`, it is for this service's own work. Else it is for the agency that referred
         the case, and not for a third party. None for every other caller, as for no such disclosure.
@@ -77,7 +77,7 @@ class Disclosures(Protocol):
         ...
 
     def evidence(self, authorised: AuthorisedDisclosure) -> Evidence:
-        """Its content, record, leaf and proof, opened; the one way to them.
+        """Open its content, record, leaf and proof; there is no other way to them.
 
         Recipient, referrer, clause, case and content must be those of the sealed decision and of
         the log's record.
@@ -98,7 +98,7 @@ class Disclosures(Protocol):
         ...
 
     def promised(self, disclosure: Disclosure) -> Promise | None:
-        """What was promised of it, to be said again by the same time.
+        """Return what was promised of it, to be said again by the same time.
 
         None when the log has refused its record, or nothing was promised.
         """
@@ -189,48 +189,48 @@ class DisclosureViews(Protocol):
     """What may be looked at without a writing transaction; no personal data."""
 
     def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
-        """Proven disclosures whose next try is due, oldest first."""
+        """List proven disclosures whose next try is due, oldest first."""
         ...
 
     def next_due(self) -> datetime | None:
-        """When the next try is due at the earliest."""
+        """Return when the next try is due at the earliest."""
         ...
 
     def promised_with_proof(self, after: UUID | None, limit: int) -> tuple[Due, ...]:
-        """Released on a promise, with the proof now here; by id, behind `after`."""
+        """List disclosures released on a promise whose proof is here; by id, behind `after`."""
         ...
 
     def promises_due(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
-        """Deliveries released on a promise that is past its hour; by id, behind `after`."""
+        """List deliveries released on a promise that is past its hour; by id, behind `after`."""
         ...
 
     def overdue_promises(self, now: datetime) -> int:
-        """How many promises were not kept in time."""
+        """Count promises that were not kept in time."""
         ...
 
     def unanswered(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
-        """Deliveries whose answer is overdue and was not told yet; by id, behind `after`."""
+        """List deliveries whose answer is overdue and was not told yet; by id, behind `after`."""
         ...
 
     def overdue_answers(self, now: datetime) -> int:
-        """How many answers did not come in time and still have not."""
+        """Count answers that did not come in time and still have not."""
         ...
 
     def sealed_to_old_keys(
         self, current: Mapping[str, str], after: UUID | None, limit: int
     ) -> tuple[Due, ...]:
-        """Released, not saved, and sealed to a key that is no longer its recipient's current one.
+        """List what was released, not saved, and sealed to a key its recipient no longer uses.
 
         `current` holds the key id of each recipient. By id, behind `after`.
         """
         ...
 
     def stuck(self) -> tuple[Stuck, ...]:
-        """What waits or is blocked, by state and reason."""
+        """List what waits or is blocked, by state and reason."""
         ...
 
     def blocked(self, deliveries: Collection[UUID], reason: str, limit: int) -> tuple[UUID, ...]:
-        """Cases with a blocked disclosure that is one of these or has this reason, by id."""
+        """List cases with a blocked disclosure that is one of these or has this reason, by id."""
         ...
 
 
@@ -261,7 +261,7 @@ class CaseState:
     asked: float
 
     def said(self) -> dict[str, Any]:
-        """The answer as an audit record commits to it."""
+        """Return the answer as an audit record commits to it."""
         vetoes = sorted(str(marking.marking_id) for marking in self.vetoes)
         return {"version": self.version, "vetoes": vetoes}
 
@@ -275,11 +275,11 @@ class ReleaseChecks(Protocol):
     async def check(
         self, case_id: UUID, version: int, subjects: Sequence[UUID]
     ) -> CaseState | None:
-        """The state of the case now, or None."""
+        """Return the state of the case now, or None."""
         ...
 
     async def check_all(self, case_ids: Collection[UUID]) -> Mapping[UUID, CaseState] | None:
-        """The states of these cases now, in one question; None when it was not answered whole.
+        """Ask for the states of these cases now, in one question; None when not answered whole.
 
         One that its owner does not vouch for is left out.
         """
@@ -290,7 +290,7 @@ class Promises(Protocol):
     """Makes the log's promise for a record."""
 
     async def promise(self, record_id: UUID) -> Promise:
-        """A promise that a committed record will be in the log within an hour from now.
+        """Promise that a committed record will be in the log within an hour from now.
 
         Raises LookupError for a record that the log has refused.
         """

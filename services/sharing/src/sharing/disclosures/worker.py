@@ -95,11 +95,11 @@ class Releases:
         self._shown: set[tuple[str, str]] = set()
 
     def wake(self) -> None:
-        """A receipt was committed. Call on the loop."""
+        """Note that a receipt was committed. Call on the loop."""
         self._wake.set()
 
     def keys_moved(self) -> None:
-        """Somebody's key came or went: look at once whose deliveries must be sealed again.
+        """Look at once whose deliveries must be sealed again: somebody's key came or went.
 
         Call on the loop.
         """
@@ -178,7 +178,7 @@ class Releases:
             )
 
     async def _look_for_keys(self) -> None:
-        """An event names a key and proves nothing; the set that its owner signed does.
+        """Fetch the key sets: an event names a key and proves nothing; the owner's signed set does.
 
         One that cannot be had is asked for at the next round.
         """
@@ -240,7 +240,7 @@ class Releases:
             )
 
     def _show(self, stuck: Sequence[Stuck]) -> None:
-        """What waits or is blocked, by reason; a reason that has gone is set to nothing."""
+        """Show what waits or is blocked, by reason; a reason that has gone is set to nothing."""
         counts = {
             (each.state.value, each.reason.value if each.reason else "none"): each.count
             for each in stuck
@@ -250,7 +250,7 @@ class Releases:
         self._shown = set(counts)
 
     async def _case(self, due: Sequence[Due]) -> None:
-        """All that is due of one case at one version: one question to referral, one transaction."""
+        """Release what is due of a case and version: one question to referral, one transaction."""
         first = due[0]
         state = await self._checks.check(first.case_id, first.version, first.subjects)
         crash_point("sharing.release-checked")

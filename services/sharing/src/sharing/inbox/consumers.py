@@ -81,7 +81,7 @@ class InboundConsumer:
             raise Transient("disclosure-moved") from None
 
     def _granted(self, got: Received) -> Granted:
-        """The grant of the agency whose signature the inbox verified."""
+        """Make the grant of the agency whose signature the inbox verified."""
         scope, agency = "disclosure.acknowledge", got.source
         who = Principal(
             self._context.issuer, agency, agency, "system", agency, scopes=frozenset({scope})

@@ -139,7 +139,7 @@ _REFUSED: Final = {
 
 
 def key_id(receipt: str) -> str:
-    """The key id a receipt names, to be asked for before checking it. Raises ReceiptRefused."""
+    """Read the key id a receipt names, to ask for it before the check. Raises ReceiptRefused."""
     try:
         return jws.key_id(receipt, typ=RECEIPT_TYPE)
     except jws.JwsRefused as refused:
@@ -147,7 +147,7 @@ def key_id(receipt: str) -> str:
 
 
 def delivery_of(receipt: str) -> UUID:
-    """The delivery a receipt says it is about, unverified, to look it up before checking it.
+    """Read the delivery a receipt says it is about, unverified, to look it up before checking it.
 
     Raises ReceiptRefused.
     """

@@ -21,32 +21,32 @@ class Inbox(Protocol):
     def behind(
         self, granted: Granted, after: int, limit: int, now: datetime, only: Only = None
     ) -> tuple[Shown, ...]:
-        """The caller's envelopes behind position `after`, up to the first not to be seen yet.
+        """List the caller's envelopes behind position `after`, up to the first not to be seen yet.
 
         Withdrawals alone, where they are asked for. What was taken back is not among them.
         """
         ...
 
     def envelopes(self, granted: Granted, delivery_id: UUID) -> tuple[Shown, ...]:
-        """Every envelope of this delivery that the caller's agency was given, oldest first.
+        """List every envelope of this delivery that the caller's agency was given, oldest first.
 
         None once it was taken back.
         """
         ...
 
     def given_to(self, granted: Granted, delivery_id: UUID) -> AuthorisedDelivery | None:
-        """The delivery, its disclosure locked, if the caller's agency was given it.
+        """Find the delivery, its disclosure locked, if the caller's agency was given it.
 
         Also when it was taken back: what is said of it then still counts.
         """
         ...
 
     def under_way(self, event_ids: Collection[UUID]) -> tuple[UnderWay, ...]:
-        """Which of these messages to agencies are packages, and what each is."""
+        """Tell which of these messages to agencies are packages, and what each is."""
         ...
 
     def confirmed(self, event_ids: Sequence[UUID]) -> None:
-        """The other end holds these messages: their bytes need not be sent again."""
+        """Note that the other end holds these messages: their bytes need not be sent again."""
         ...
 
 
@@ -75,14 +75,14 @@ class InboxViews(Protocol):
     def waiting(
         self, agency: str, after: int, limit: int, now: datetime, only: Only = None
     ) -> frozenset[UUID] | None:
-        """The cases of the envelopes behind a place, to be asked about; None when there are none.
+        """List the cases of envelopes behind a place, to be asked about; None if there are none.
 
         Withdrawals alone, where they are asked for. A look that shows nothing needs no record.
         """
         ...
 
     def case_of(self, agency: str, delivery_id: UUID) -> UUID | None:
-        """The case to ask about before this delivery is shown.
+        """Find the case to ask about before this delivery is shown.
 
         None for what was taken back, and for what this agency was not given. None for a withdrawal,
         too: no veto stands against one.

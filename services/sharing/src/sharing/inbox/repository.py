@@ -61,7 +61,7 @@ _THESE: Final = Prepared(
 
 
 def _page(query: Select[Any]) -> Mapping[Only, Prepared]:
-    """What stands behind a place of an agency's inbox: all of it, and the withdrawals alone."""
+    """Prepare the queries for an inbox behind a place: all of it, and withdrawals alone."""
     behind = query.where(_OWN, DELIVERY.c.position > bindparam("b_after"), _STANDS)
     part = behind.order_by(DELIVERY.c.position).limit(bindparam("b_limit"))
     withdrawals = part.where(DELIVERY.c.kind == "withdrawal")
@@ -194,7 +194,7 @@ class SqlInbox:
         self._deps.outbox.confirm(self._unit, event_ids)
 
     def _shown(self, query: Prepared, *, b_agency: str, **values: object) -> tuple[Shown, ...]:
-        """What was really given to this agency; anything altered is alarmed and left out.
+        """List what was really given to this agency; anything altered is alarmed and left out.
 
         One altered row must not hide the others, which may tell of danger.
         """
@@ -228,7 +228,7 @@ class SqlInbox:
 
 
 def _sealed(agency: str, one: Delivery) -> dict[str, object]:
-    """What is bound of a delivery: all of it, the envelope by its digest."""
+    """Return what is bound of a delivery: all of it, the envelope by its digest."""
     kept: dict[str, object] = {name: getattr(one, name) for name in _FIELDS}
     return {**kept, "agency": agency, "envelope": digest(one.envelope)}
 

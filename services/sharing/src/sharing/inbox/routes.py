@@ -275,7 +275,7 @@ class _Part:
     only: Only
 
     async def page(self, after: int, limit: int) -> receiving.Read:
-        """What may be shown behind a place. Raises CheckUnanswered."""
+        """Read what may be shown behind a place. Raises CheckUnanswered."""
         demand_readable(self.parts.trail)
         shown: list[Shown] = []
         resume: int | None = None

@@ -71,7 +71,7 @@ class AnswerRules:
     duties: frozenset[str]
 
     def due(self, kind: Kind, at: datetime) -> datetime:
-        """When an answer to a package of this kind is due that leaves at `at`.
+        """Return when an answer to a package of this kind is due that leaves at `at`.
 
         So many working days later, at the same time of day in London.
         """
@@ -110,7 +110,7 @@ class AnswerBook:
         self._sets = tuple(one for one in every if one.area == area)
 
     def on(self, at: datetime) -> AnswerRules:
-        """The set in force on the day of `at` in London. Raises RulesUnknown."""
+        """Return the set in force on the day of `at` in London. Raises RulesUnknown."""
         day = at.astimezone(_LONDON).date()
         dated = [one for one in self._sets if one.effective_from <= day]
         if not dated:

@@ -236,7 +236,7 @@ class Disclosure:
         return any((self.opened_at, self.saved_at, self.acknowledged_at))
 
     def unanswered(self, now: datetime) -> bool:
-        """Whether its answer is overdue and nobody was told yet."""
+        """Tell whether its answer is overdue and nobody was told yet."""
         late = self.answer_due is not None and self.answer_due < now
         return late and self.answered_at is None and self.unanswered_at is None
 
@@ -246,7 +246,7 @@ class Disclosure:
         return "promised" if self.standing is Standing.PROMISED else "proven"
 
     def can(self, step: Step) -> bool:
-        """Whether the table has this step, and this kind may take it.
+        """Tell whether the table has this step, and this kind may take it.
 
         A withdrawal never leaves on a promise: only after its own entry is in the log.
         """
@@ -254,13 +254,13 @@ class Disclosure:
         return (self.phase, step) in TRANSITIONS and not promised
 
     def prove(self, at: datetime) -> "Disclosure":
-        """The log's receipt came: it may leave from now on."""
+        """Take the log's receipt: it may leave from now on."""
         return self._take(Step.PROVE, next_at=at, proven_at=at)
 
     def release(
         self, at: datetime, sealed_to: str | None, answer_due: datetime | None = None
     ) -> "Disclosure":
-        """It leaves with its proof."""
+        """Let it leave with its proof."""
         return self._leave(Step.RELEASE, at, sealed_to, answer_due=answer_due)
 
     def promise(
@@ -270,27 +270,27 @@ class Disclosure:
         sealed_to: str | None,
         answer_due: datetime | None = None,
     ) -> "Disclosure":
-        """It leaves on a person's word; its proof is due."""
+        """Let it leave on a person's word; its proof is due."""
         return self._leave(Step.PROMISE, at, sealed_to, proof_due=due, answer_due=answer_due)
 
     def keep_promise(self, sealed_to: str | None) -> "Disclosure":
-        """The proof follows what left on a promise."""
+        """Let the proof follow what left on a promise."""
         return self._take(Step.KEEP_PROMISE, proof_due=None, reason=None, sealed_to=sealed_to)
 
     def break_promise(self, reason: Hold) -> "Disclosure":
-        """There will be no proof of what left."""
+        """Note that there will be no proof of what left."""
         return self._take(Step.BREAK_PROMISE, proof_due=None, reason=reason)
 
     def mark_overdue(self) -> "Disclosure":
-        """The promise is past its hour, and its referrer was told."""
+        """Note that the promise is past its hour, and that its referrer was told."""
         return self._take(Step.MARK_OVERDUE, reason=Hold.OVERDUE)
 
     def seal_again(self, sealed_to: str) -> "Disclosure":
-        """The same delivery in a new envelope, for a new key."""
+        """Put the same delivery in a new envelope, for a new key."""
         return self._take(Step.SEAL_AGAIN, sealed_to=sealed_to)
 
     def postpone(self, reason: Hold, now: datetime) -> "Disclosure":
-        """Not now: it is tried again after a pause that doubles."""
+        """Postpone it: it is tried again after a pause that doubles."""
         return self._take(
             Step.POSTPONE,
             reason=reason,
@@ -299,41 +299,41 @@ class Disclosure:
         )
 
     def block(self, reason: Hold) -> "Disclosure":
-        """It will not leave without a person."""
+        """Block it: it will not leave without a person."""
         return self._take(Step.BLOCK, reason=reason, next_at=None)
 
     def supersede(self) -> "Disclosure":
-        """It was decided on again; this one must not leave."""
+        """Supersede it: it was decided on again, and this one must not leave."""
         return self._take(Step.SUPERSEDE, reason=Hold.SUPERSEDED, next_at=None)
 
     def save(self, at: datetime) -> "Disclosure":
-        """Its recipient signed that it holds it; the first time counts."""
+        """Note that its recipient signed that it holds it; the first time counts."""
         return self._take(Step.SAVE, saved_at=self.saved_at or at)
 
     def acknowledge(self, at: datetime) -> "Disclosure":
-        """Somebody at its recipient has taken it up; the first time counts."""
+        """Note that somebody at its recipient has taken it up; the first time counts."""
         return self._take(Step.ACKNOWLEDGE, acknowledged_at=self.acknowledged_at or at)
 
     def open(self, at: datetime) -> "Disclosure":
-        """Its content is served to be read; the first time counts."""
+        """Note that its content is served to be read; the first time counts."""
         return self._take(Step.OPEN, opened_at=self.opened_at or at)
 
     def withdraw(self, at: datetime, reason: Hold) -> "Disclosure":
-        """It is taken back: nothing serves it from now on. The first time counts."""
+        """Take it back: nothing serves it from now on. The first time counts."""
         since = self.withdrawn_at or at
         ends = {"withdrawn_at": since, "proof_due": None, "answer_due": None}
         return self._take(Step.WITHDRAW, reason=reason, **ends)
 
     def ask(self, due: datetime) -> "Disclosure":
-        """An answer is needed after all: what it is about had been read."""
+        """Ask for an answer after all: what it is about had been read."""
         return self._take(Step.ASK, answer_due=self.answer_due or due)
 
     def say(self, at: datetime, answer: Answer, duty: str | None) -> "Disclosure":
-        """Its recipient answers; a later answer takes the place of an earlier one."""
+        """Note its recipient's answer; a later answer takes the place of an earlier one."""
         return self._take(Step.ANSWER, answered_at=at, answer=answer, duty=duty)
 
     def mark_unanswered(self, at: datetime) -> "Disclosure":
-        """No answer came in time, and who chases it was told."""
+        """Note that no answer came in time, and that who chases it was told."""
         return self._take(Step.MARK_UNANSWERED, unanswered_at=at)
 
     def _leave(
@@ -393,7 +393,7 @@ def authorised_disclosure(
 
 
 def wait(attempts: int) -> timedelta:
-    """How long until the next try after so many.
+    """Return how long to wait until the next try after so many.
 
     It doubles from a quarter of a second to half a minute.
     """

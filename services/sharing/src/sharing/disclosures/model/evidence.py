@@ -25,13 +25,13 @@ class Evidence:
     proof: str | None = None
 
     def encode(self) -> str:
-        """The part that is sealed at rest; leaf and proof are public and stand beside it."""
+        """Encode the part that is sealed at rest; leaf and proof are public and stand beside it."""
         parts = {"c": self.content, "s": self.content_salt, "r": self.record, "t": self.record_salt}
         return canonical({name: b64u(value) for name, value in parts.items()}).decode()
 
     @classmethod
     def decode(cls, text: str, *, leaf: bytes | None, proof: str | None) -> "Evidence":
-        """The inverse of `encode`."""
+        """Decode what `encode` made."""
         raw = {name: unb64u(value) for name, value in json.loads(text).items()}
         return cls(raw["c"], raw["s"], raw["r"], raw["t"], leaf, proof)
 

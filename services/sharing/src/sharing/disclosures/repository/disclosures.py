@@ -145,7 +145,7 @@ _MUTABLE: Final = (
 
 
 def _still(name: str) -> ColumnElement[bool]:
-    """Whether a column holds what was read of it, null included."""
+    """Return the condition that a column holds what was read of it, null included."""
     column = DISCLOSURE.c[name]
     was = bindparam(f"b_{name}", type_=column.type)
     return column.is_not_distinct_from(was) if column.nullable else column == was
@@ -156,7 +156,7 @@ _UNCHANGED: Final = and_(_THIS, *map(_still, _MUTABLE))
 
 @lru_cache
 def _replacing(changed: tuple[str, ...]) -> Prepared:
-    """The compare and swap that sets these columns; the model's methods name few sets of them."""
+    """Make the compare and swap that sets these columns; the model's methods name few sets."""
     return Prepared(update(DISCLOSURE).where(_UNCHANGED), *changed)
 
 
@@ -187,7 +187,7 @@ class SqlDisclosures:
         return self._one(_BY_RECORD, b_record=record_id)
 
     def of_case(self, case_id: UUID) -> tuple[Disclosure, ...]:
-        """Oldest first."""
+        """List the disclosures of a case, oldest first."""
         rows = _OF_CASE.run(self._conn, {"b_case": case_id})
         return tuple(disclosure_of(row, self._seal) for row in rows)
 

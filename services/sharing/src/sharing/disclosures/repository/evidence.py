@@ -46,7 +46,7 @@ def decision_in(text: str) -> SealedDecision:
 def agree(
     disclosure: Disclosure, evidence: Evidence, decision: SealedDecision, referrer: str | None
 ) -> bool:
-    """Whether the disclosure is the one that was decided on, written to the log and sealed.
+    """Tell whether the disclosure is the one that was decided on, written to the log and sealed.
 
     Compares recipient, clause, case and version with the sealed decision, and delivery, recipient,
     clause and content with the log's record. That the leaf is of this record is `check_proof`'s.

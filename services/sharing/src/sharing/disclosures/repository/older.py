@@ -42,7 +42,7 @@ class OlderRows:
                 keyring.secret(mark)
 
     async def stop(self) -> None:
-        """Nothing runs."""
+        """Do nothing: nothing is left running."""
 
 
 def _within(seal_older: Callable[[Connection, RowSeals], int], seals: RowSeals, unit: Unit) -> int:

@@ -32,7 +32,7 @@ WORDS: Final[Mapping[str, Callable[[str], Any]]] = {
 
 
 def in_phase(phase: Phase) -> ColumnElement[bool]:
-    """Whether a row stands at this place of the table of transitions."""
+    """Return the condition that a row stands at this place of the table of transitions."""
     standing = phase.standing.value if phase.standing else NO_WORD
     return and_(DISCLOSURE.c.state == phase.state.value, DISCLOSURE.c.standing == standing)
 
@@ -47,13 +47,13 @@ def disclosure_of(row: Any, seal: RowSeal) -> Disclosure:
 
 
 def sealed_row(disclosure: Disclosure, seal: RowSeal) -> dict[str, Any]:
-    """Every column of `READ` as the row holds it."""
+    """Return every column of `READ` as the row holds it."""
     kept = {name: stored(disclosure, name) for name in OWN}
     return {**kept, "row_seal": seal.of(kept)}
 
 
 def stored(disclosure: Disclosure, name: str) -> Any:
-    """A field as its column holds it."""
+    """Return a field as its column holds it."""
     value = getattr(disclosure, name)
     if value is None and name in WORDS:
         return NO_WORD

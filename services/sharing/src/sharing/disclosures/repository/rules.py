@@ -6,7 +6,7 @@ from sharing.disclosures.model.answers import AnswerBook
 
 
 def answer_book(area: str) -> AnswerBook:
-    """The dated clocks and duties of answers that are shipped with this service."""
+    """Read the dated clocks and duties of answers that are shipped with this service."""
     folder = files("sharing") / "disclosures" / "rules"
     texts = [one.read_text("utf-8") for one in folder.iterdir() if one.name.endswith(".toml")]
     return AnswerBook(area, texts)

@@ -47,21 +47,21 @@ class SqlDisclosureViews:
         self._conn = connection
 
     def due(self, now: datetime, limit: int) -> tuple[Due, ...]:
-        """Oldest first."""
+        """List what is due, oldest first."""
         return _dues(_DUE.run(self._conn, {"b_now": now, "b_limit": limit}))
 
     def next_due(self) -> datetime | None:
-        """The earliest time of all proven ones."""
+        """Return the earliest time of all proven ones."""
         found: datetime | None = _NEXT_DUE.run(self._conn).scalar_one()
         return found
 
     def promised_with_proof(self, after: UUID | None, limit: int) -> tuple[Due, ...]:
-        """Those whose notice with the proof has not gone yet."""
+        """List promises whose notice with the proof has not gone yet."""
         here = and_(ON_PROMISE, DISCLOSURE.c.proof.is_not(None), _behind(after))
         return self._due(here, limit)
 
     def promises_due(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
-        """Told of already or not."""
+        """List promises past their hour, told of already or not."""
         query = (
             select(DISCLOSURE.c.id)
             .where(_overdue(now), _behind(after))
@@ -98,7 +98,7 @@ class SqlDisclosureViews:
         return self._due(DISCLOSURE.c.id.in_(old), limit)
 
     def unanswered(self, now: datetime, after: UUID | None, limit: int) -> tuple[UUID, ...]:
-        """Those nobody was told of yet."""
+        """List overdue answers that nobody was told of yet."""
         here = and_(_late(now), DISCLOSURE.c.unanswered_at.is_(None), _behind(after))
         query = select(DISCLOSURE.c.id).where(here).order_by(DISCLOSURE.c.id).limit(limit)
         return tuple(self._conn.execute(query).scalars())
@@ -138,7 +138,7 @@ class SqlDisclosureViews:
 
 
 def _hold(word: str) -> Hold | None:
-    """The reason a row gives; one that is no word of ours was put there by somebody else."""
+    """Read the reason a row gives; one that is no word of ours was put there by somebody else."""
     if word == NO_WORD:
         return None
     return Hold(word) if word in set(Hold) else Hold.ALTERED

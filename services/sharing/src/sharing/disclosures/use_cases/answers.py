@@ -14,7 +14,7 @@ _log = logging.getLogger("hub.sharing")
 def due_when_released(
     tx: ReleaseTx, context: ReleaseContext, disclosure: Disclosure
 ) -> datetime | None:
-    """When the answer to what leaves now is due; None when it needs none.
+    """Return when the answer to what leaves now is due; None when it needs none.
 
     A correction needs one where its recipient has opened what it changes. A withdrawal was given
     its time when it was decided.

@@ -57,7 +57,7 @@ class Emergency:
     text: str
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a code that is none."""
+        """Check the code. Raises ValueError for one that is none."""
         if self.code not in EMERGENCY_CODES:
             raise ValueError("not an emergency code")
 
@@ -99,7 +99,7 @@ def unproven_of(
 def prepare_emergency(
     tx: ReleaseTx, granted: Granted, delivery_id: UUID
 ) -> tuple[Disclosure, CaseFile]:
-    """The disclosure and its case, if this person may release it now.
+    """Return the disclosure and its case, if this person may release it now.
 
     Raises DisclosureNotFound, NotWaiting.
     """

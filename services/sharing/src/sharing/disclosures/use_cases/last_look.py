@@ -28,7 +28,7 @@ many times what asking and committing take, and the next try asks again.
 def reason_against(
     tx: ReleaseTx, context: ReleaseContext, disclosure: Disclosure, state: CaseState | None
 ) -> Hold | None:
-    """The first reason against releasing now; None when there is none.
+    """Find the first reason against releasing now; None when there is none.
 
     `state` is referral's answer to the release check of this moment. A withdrawal carries no fact,
     so no veto and no newer version stands against it.
@@ -50,7 +50,7 @@ def reason_against(
 
 
 def forbidden(context: Context, state: CaseState, known: Collection[UUID], recipient: str) -> bool:
-    """Whether a veto that no decision has taken into account keeps `recipient` from being shown it.
+    """Tell whether a veto that no decision took into account keeps it from `recipient`.
 
     `known` are the vetoes of the newest decision: what that one let stand may be shown. Raises
     CheckUnanswered for an answer that is too old.
@@ -65,7 +65,7 @@ def forbidden(context: Context, state: CaseState, known: Collection[UUID], recip
 def kept_back(
     tx: ReleaseTx, context: ReleaseContext, disclosure: Disclosure, state: CaseState | None
 ) -> bool:
-    """Whether there is a reason against sealing again what has left once.
+    """Tell whether there is a reason against sealing again what has left once.
 
     It is looked at again at the next round.
     """
@@ -85,7 +85,7 @@ def kept_back(
 def _reason_against_again(
     tx: ReleaseTx, context: ReleaseContext, disclosure: Disclosure, state: CaseState | None
 ) -> Hold | None:
-    """The same for content that this recipient has already.
+    """Find the reason against sealing again content that this recipient has already.
 
     A newer version is no reason. A veto on the recipient is one if what left was decided without
     it. A later decision that took it into account changes nothing.

@@ -144,7 +144,7 @@ def break_promise(
 
 
 def _promised(tx: ReleaseTx, context: ReleaseContext, delivery_id: UUID) -> Prepared | None:
-    """What left on a promise that can still be kept.
+    """Find what left on a promise that can still be kept.
 
     On an erased case it cannot: no proof without what it proves, so it ends here.
     """
@@ -159,7 +159,7 @@ def _promised(tx: ReleaseTx, context: ReleaseContext, delivery_id: UUID) -> Prep
 
 
 def _proves(prepared: Prepared, context: ReleaseContext) -> bool:
-    """Whether what left with its proof still has it; alarmed where not."""
+    """Tell whether what left with its proof still has it; alarm where not."""
     try:
         check_proof(prepared, context.log)
     except ProofWrong as wrong:

@@ -160,7 +160,7 @@ def news(
     standing: Literal["taken_back", "awaited", "overdue", "answered"],
     at: datetime,
 ) -> AnswerNews:
-    """What referral hears of a correction or withdrawal and its answer."""
+    """Return what referral hears of a correction or withdrawal and its answer."""
     return AnswerNews(
         case_id=disclosure.case_id,
         snapshot_version=disclosure.snapshot_version,
@@ -175,7 +175,7 @@ def news(
 
 
 def released(disclosure: Disclosure, at: datetime) -> DisclosureReleased:
-    """What referral hears of a disclosure that left, or whose proof followed."""
+    """Return what referral hears of a disclosure that left, or whose proof followed."""
     return DisclosureReleased(
         case_id=disclosure.case_id,
         snapshot_version=disclosure.snapshot_version,
@@ -220,7 +220,7 @@ def entry(
 
 
 def references(cases: Cases, context: Context, case_id: UUID, recipient: str) -> tuple[str, ...]:
-    """The names under which an auditor looks for a case: its recipient's and its referrer's."""
+    """List the names an auditor looks for a case under: its recipient's and its referrer's."""
     case = cases.find(case_id)
     agencies = {recipient} if case is None else {recipient, case.referrer}
     return tuple(sorted(context.reference(agency, case_id) for agency in agencies))

@@ -33,7 +33,7 @@ class LateLook:
         self._checks = checks
 
     async def held(self, messages: Sequence[UUID]) -> Collection[UUID]:
-        """The events among these that must not leave now."""
+        """Find the events among these that must not leave now."""
         packages = await self._store.write(partial(_under_way, messages=messages))
         cases = frozenset(one.shown.case_id for one in packages if one.shown is not None)
         states = await self._checks.check_all(cases) if cases else {}

@@ -59,7 +59,7 @@ class Checked:
     states: Mapping[UUID, CaseState]
 
     def stopped(self, context: InboxContext, shown: Shown, agency: str) -> bool:
-        """Whether a veto keeps the agency from being shown it.
+        """Tell whether a veto keeps the agency from being shown it.
 
         A case that its owner does not vouch for is not shown.
 
@@ -98,7 +98,7 @@ class Read:
 def read_inbox(
     tx: InboxTx, context: InboxContext, granted: Granted, actor: Actor, wanted: Wanted
 ) -> Read:
-    """The agency's own deliveries behind a place, in its own order.
+    """Read the agency's own deliveries behind a place, in its own order.
 
     Writes the audit record in the same transaction, before anything is shown. What a veto stops is
     left out, and a reader goes on from before it. After the next decision it may stand. Until then
@@ -143,7 +143,7 @@ def read_delivery(
     delivery_id: UUID,
     checked: Checked,
 ) -> Shown:
-    """The newest envelope of one delivery. What a veto stops is like what was never there.
+    """Read the newest envelope of one delivery. What a veto stops is like what was never there.
 
     Raises DeliveryNotFound, CheckUnanswered.
     """

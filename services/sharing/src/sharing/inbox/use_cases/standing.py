@@ -59,11 +59,17 @@ def _said_by(
 
 
 def _withdraws(one: Disclosure, taken: Disclosure) -> bool:
-    """It is decided in the transaction that takes back, under the version by which it was told."""
+    """Tell whether `one` is the withdrawal of `taken`.
+
+    It is decided in the transaction that takes back, under the version by which it was told.
+    """
     since = taken.withdrawn_at
     return one.kind == "withdrawal" and since is not None and one.decided_at >= since
 
 
 def _corrects(one: Disclosure, taken: Disclosure) -> bool:
-    """It is decided just before in the same transaction, for a newer version."""
+    """Tell whether `one` corrects `taken`.
+
+    It is decided just before in the same transaction, for a newer version.
+    """
     return one.kind == "correction" and one.snapshot_version > taken.snapshot_version
