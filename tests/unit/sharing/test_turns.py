@@ -29,7 +29,7 @@ def heavy(sender: str = POLICE, **changes: object) -> CaseSnapshot:
             label="Note",
             value="1 a b c road " * 300 + str(number),
         )
-        for number in range(5)
+        for number in range(7)
     )
     shield = marking("location_shield", subject=VICTIM)
     made = {"facts": (*facts(), *texts), "markings": (shield,), **changes}
