@@ -20,10 +20,19 @@ from hubformats.ids import uuid7
 from referral.cases.model.authority import NotAllowed, Relation
 from referral.cases.model.case import VersionMoved
 from referral.cases.model.outcome import Outcome, OutcomeState, Proof
-from referral.cases.ports import Cases, CaseStore, CaseTx, Outcomes, Referrals
+from referral.cases.ports import (
+    Cases,
+    CaseStore,
+    CaseTx,
+    CaseView,
+    CaseViews,
+    Outcomes,
+    Referrals,
+)
 from referral.cases.repository.cases import SqlCases
 from referral.cases.repository.outcomes import SqlOutcomes
 from referral.cases.repository.referrals import SqlReferrals
+from referral.cases.repository.views import SqlCaseViews
 from referral.context import Recording
 from referral.intake import use_cases
 from referral.intake.model.refused import IntakeMarks
@@ -33,7 +42,7 @@ from referral.intake.use_cases import Intake
 from referral.sent.model import SentPage, Wanted
 from referral.sent.ports import Sent, SentStore, SentTx
 from referral.sent.repository import SqlSent
-from referral.wiring import ReferralStore, ReferralTx
+from referral.wiring import ReferralStore, ReferralTx, ReferralView
 from tests.support.port_suites import Held
 from tests.support.referral_fakes import (
     CONTEXT,
@@ -51,6 +60,7 @@ from tests.support.referral_fakes import (
     granted,
 )
 from tests.support.referral_ports import FULL, READ, URGENT, sent, store
+from tests.support.referral_view_fakes import FakeCaseViews, FakeView
 
 __all__ = ["store"]
 
@@ -58,6 +68,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PORTS: Final = (
     Held(Cases, (SqlCases,), FakeCases),
+    Held(CaseViews, (SqlCaseViews,), FakeCaseViews),
+    Held(CaseView, (ReferralView,), FakeView),
     Held(Referrals, (SqlReferrals,), FakeReferrals),
     Held(Outcomes, (SqlOutcomes,), FakeOutcomes),
     Held(Refused, (SqlRefused,), FakeRefused),
@@ -257,8 +269,11 @@ async def test_sharing_opens_many_outlines_at_once_and_nobody_else_any(
     made = [(await sent(store, URGENT)).case.outline for _ in range(3)]
     await erase(store, made[2].case_id)
     wanted = [*(one.case_id for one in made), uuid7()]
-    found = await store.write(
-        lambda tx: (tx.cases.outlines(SHARING_CHECKS, wanted), tx.cases.outlines(granted(), wanted))
+    found = await store.read(
+        lambda view: (
+            view.cases.outlines(SHARING_CHECKS, wanted),
+            view.cases.outlines(granted(), wanted),
+        )
     )
     assert found == (tuple(sorted(made[:2], key=lambda one: one.case_id)), ())
 

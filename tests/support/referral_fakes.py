@@ -1,7 +1,7 @@
 """Referral's ports in memory; they keep the contract suite that the real adapters keep."""
 
 import unicodedata
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal, TypeVar
@@ -34,6 +34,7 @@ from tests.support.answers import once
 from tests.support.referral_held import Held, OpenAlarm
 from tests.support.referral_lifting_fakes import FakeLiftings
 from tests.support.referral_look_fakes import FakeSecondLooks
+from tests.support.referral_view_fakes import FakeView
 
 T = TypeVar("T")
 POLICE, HOUSING = "northmoor-police", "northmoor-housing"
@@ -131,17 +132,6 @@ class FakeCases:
         """As it stood when the proof was made."""
         proof.require(Opens.OUTLINE)
         return self._outline(proof)
-
-    def outlines(self, granted: Granted, case_ids: Collection[UUID]) -> tuple[CaseOutline, ...]:
-        """Those that are there and not erased, for sharing alone."""
-        if (granted.principal.client_id, granted.scope) != ("svc-sharing", "case.read"):
-            return ()
-        found = [self.authorised(granted, one) for one in sorted(case_ids)]
-        return tuple(
-            self.outline(proof)
-            for proof in found
-            if proof is not None and proof.case_id not in self.held.erased
-        )
 
     def for_revision(self, proof: AuthorisedCase) -> Case:
         """The case as it is, without the facts about erased people."""
@@ -420,6 +410,10 @@ class FakeStore:
         answer = work(FakeTx(trying))
         self.held = trying
         return answer
+
+    async def read(self, work: Callable[[FakeView], T]) -> T:
+        """Run `work` on what is held."""
+        return work(FakeView(self.held))
 
     def erase(self, subject_id: UUID) -> None:
         """Destroy the key of a case or person."""

@@ -22,6 +22,7 @@ MAKER = "referral.cases.model.authority.authorise"
 MAKERS = {
     "services/referral/src/referral/cases/repository/cases.py",
     "services/referral/src/referral/cases/repository/referrals.py",
+    "services/referral/src/referral/cases/repository/views.py",
     "tests/support/referral_fakes.py",
     "tests/unit/common/test_proofs.py",
     "tests/unit/referral/test_authority.py",

@@ -28,6 +28,7 @@ from tests.support.referral_fakes import (
     granted,
 )
 from tests.support.referral_forms import full, urgent
+from tests.support.referral_view_fakes import FakeView
 
 READ: TypeAdapter[FullReferral | UrgentReferral] = TypeAdapter(AnyReferral)
 NOW = CONTEXT.clock.now()
@@ -156,20 +157,22 @@ def test_a_release_check_sees_version_and_vetoes() -> None:
     case_use_cases.set_must_not_disclose(
         tx, granted(), made.referral.referral_id, VETO, AGENCIES, CONTEXT
     )
-    outline = case_use_cases.check_release(tx, SHARING_CHECKS, case_id)
+    outline = case_use_cases.check_release(FakeView(tx.held), SHARING_CHECKS, case_id)
     assert (outline.version, outline.markings[-1].agency) == (2, HOUSING)
     for who, wanted in ((SHARING_CHECKS, uuid7()), (granted(HOUSING), case_id)):
         with pytest.raises(CaseNotFound):
-            case_use_cases.check_release(tx, who, wanted)
+            case_use_cases.check_release(FakeView(tx.held), who, wanted)
 
 
 def test_all_cases_of_a_page_are_checked_at_once_by_sharing_alone() -> None:
     tx = FakeTx()
     first = sent(tx, full()).case.outline.case_id
     second = sent(tx, urgent()).case.outline.case_id
-    found = case_use_cases.check_releases(tx, SHARING_CHECKS, (first, second, uuid7()))
+    found = case_use_cases.check_releases(
+        FakeView(tx.held), SHARING_CHECKS, (first, second, uuid7())
+    )
     assert {outline.case_id for outline in found} == {first, second}, "what is unknown is left out"
-    assert case_use_cases.check_releases(tx, granted(), (first,)) == ()
+    assert case_use_cases.check_releases(FakeView(tx.held), granted(), (first,)) == ()
 
 
 def test_a_promise_of_nothing_that_left_stops_the_consumer() -> None:

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import Final, TypeVar
 
 import httpx2
+from sqlalchemy import Connection
 
 from common import topics
 from common.access import Refusal
@@ -33,6 +34,7 @@ from referral.cases.repository.cases import SqlCases
 from referral.cases.repository.keys import CaseKeys, RepositoryDeps
 from referral.cases.repository.outcomes import OlderOutcomes, SqlOutcomes
 from referral.cases.repository.referrals import SqlReferrals
+from referral.cases.repository.views import SqlCaseViews
 from referral.context import AgencyDirectory, Context
 from referral.intake.ports import IntakeStore
 from referral.intake.repository import SqlRefused
@@ -112,6 +114,13 @@ class ReferralTx:
         self._deps.trail.record(self._unit, entry)
 
 
+class ReferralView:
+    """One snapshot and the ports that read on it."""
+
+    def __init__(self, connection: Connection, deps: TransactionDeps) -> None:
+        self.cases = SqlCaseViews(connection, deps.repositories.subject_keys)
+
+
 class ReferralStore:
     """Opens transactions on the service's database; fulfils the `Store` of every folder."""
 
@@ -126,6 +135,12 @@ class ReferralStore:
         # Idempotency-Key gets the stored one.
         crash_point("referral.after-commit")
         return answer
+
+    async def read(self, work: Callable[[ReferralView], T]) -> T:
+        """Run `work` on one snapshot; it waits for no writer."""
+        return await self._database.read(
+            lambda connection: work(ReferralView(connection, self._deps))
+        )
 
     def within(self, unit: Unit) -> ReferralTx:
         """Open the ports inside a transaction that somebody else commits."""

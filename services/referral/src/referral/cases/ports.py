@@ -63,13 +63,6 @@ class Cases(Protocol):
         """
         ...
 
-    def outlines(self, granted: Granted, case_ids: Collection[UUID]) -> tuple[CaseOutline, ...]:
-        """Open the outlines of these cases for the release checker, for everybody else none.
-
-        Those that are unknown or erased are left out.
-        """
-        ...
-
     def for_revision(self, proof: AuthorisedCase) -> Case:
         """Open the whole case, to make its next version.
 
@@ -152,6 +145,20 @@ class Outcomes(Protocol):
         ...
 
 
+class CaseViews(Protocol):
+    """Cases as they stand at this moment, on one snapshot.
+
+    Obligation: what was committed before the question came is seen.
+    """
+
+    def outlines(self, granted: Granted, case_ids: Collection[UUID]) -> tuple[CaseOutline, ...]:
+        """Open the outlines of these cases for the release checker, for everybody else none.
+
+        Those that are unknown or erased are left out.
+        """
+        ...
+
+
 class CaseTx(Recording, Protocol):
     """One transaction that reaches cases."""
 
@@ -171,6 +178,15 @@ class CaseTx(Recording, Protocol):
         ...
 
 
+class CaseView(Protocol):
+    """One snapshot of the cases."""
+
+    @property
+    def cases(self) -> CaseViews:
+        """The cases."""
+        ...
+
+
 class CaseStore(Protocol):
     """Opens transactions that reach cases.
 
@@ -179,4 +195,8 @@ class CaseStore(Protocol):
 
     async def write(self, work: Callable[[CaseTx], T]) -> T:
         """Run `work` in one writing transaction and commit."""
+        ...
+
+    async def read(self, work: Callable[[CaseView], T]) -> T:
+        """Run `work` on one snapshot; it waits for no writer."""
         ...

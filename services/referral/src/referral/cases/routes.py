@@ -123,7 +123,7 @@ async def check_release(body: ReleaseCheckIn, granted: Check, store: StoreDep) -
     """Answers sharing alone: the newest snapshot version and the vetoes in force, read at this
     moment. No personal data.
     """
-    outline = await store.write(lambda tx: use_cases.check_release(tx, granted, body.case_id))
+    outline = await store.read(lambda view: use_cases.check_release(view, granted, body.case_id))
     return release_check_out(outline)
 
 
@@ -134,7 +134,7 @@ async def check_releases(
     """Answers sharing alone, for all cases on a page of an inbox. It gives each one's version and
     vetoes, read at this moment. No personal data.
     """
-    found = await store.write(lambda tx: use_cases.check_releases(tx, granted, body.case_ids))
+    found = await store.read(lambda view: use_cases.check_releases(view, granted, body.case_ids))
     return ReleaseChecksOut(cases=tuple(map(release_check_out, found)))
 
 

@@ -12,7 +12,7 @@ from hubformats.ids import uuid7
 from referral.cases.model.case import THIRD_PARTY, CaseOutline
 from referral.cases.model.outcome import AnswerState, Outcome, OutcomeUnknown, Proof
 from referral.cases.model.referral import OwnReferral, Referral
-from referral.cases.ports import CaseTx
+from referral.cases.ports import CaseTx, CaseView
 from referral.context import AgencyDirectory, Context
 
 
@@ -117,25 +117,25 @@ def set_must_not_disclose(
     return known or marking, version
 
 
-def check_release(tx: CaseTx, granted: Granted, case_id: UUID) -> CaseOutline:
+def check_release(view: CaseView, granted: Granted, case_id: UUID) -> CaseOutline:
     """Read version and vetoes of this moment, for sharing's last look before a release.
 
     Raises CaseNotFound.
     """
-    proof = tx.cases.authorised(granted, case_id)
-    if proof is None:
+    found = view.cases.outlines(granted, (case_id,))
+    if not found:
         raise CaseNotFound
-    return tx.cases.outline(proof)
+    return found[0]
 
 
 def check_releases(
-    tx: CaseTx, granted: Granted, case_ids: Collection[UUID]
+    view: CaseView, granted: Granted, case_ids: Collection[UUID]
 ) -> tuple[CaseOutline, ...]:
     """Read version and vetoes of several cases at this moment, before sharing shows any of them.
 
     What is unknown or erased is left out, and sharing shows nothing of it.
     """
-    return tx.cases.outlines(granted, case_ids)
+    return view.cases.outlines(granted, case_ids)
 
 
 def note_outcome(tx: CaseTx, case_id: UUID, news: Outcome) -> None:

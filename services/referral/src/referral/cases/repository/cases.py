@@ -1,6 +1,6 @@
 """Cases in the database: sealed on the way in, opened for a proof on the way out."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 from uuid import UUID
@@ -161,22 +161,6 @@ class SqlCases:
         """Open what the proof carries."""
         proof.require(Opens.OUTLINE)
         return self._outline(proof)
-
-    def outlines(self, granted: Granted, case_ids: Collection[UUID]) -> tuple[CaseOutline, ...]:
-        """Find all of them in one statement, and their keys in another."""
-        who = granted.principal
-        if relation_of(granted) is not Relation.SERVICE:
-            return ()
-        query = select(_CASE.c.id, _CASE.c.version, _CASE.c.head_ct).where(_CASE.c.id.in_(case_ids))
-        rows = self._conn.execute(query.order_by(_CASE.c.id)).all()
-        keys = self._deps.subject_keys.load(self._conn, {row.id for row in rows})
-        for key in keys.values():
-            self._keys.keep(key)
-        return tuple(
-            self.outline(authorise(row.id, row.version, who.agency, Relation.SERVICE, row.head_ct))
-            for row in rows
-            if row.id in keys
-        )
 
     def for_revision(self, proof: AuthorisedCase) -> Case:
         """Open the outline and every group of facts whose person is not erased."""

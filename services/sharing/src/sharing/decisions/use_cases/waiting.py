@@ -18,8 +18,8 @@ from sharing.decisions.use_cases.run import DecisionContext, decide
 AT_ONCE: Final = 24 * 1024
 """Bytes of snapshots that one transaction decides on as they come, if nothing waits.
 
-An ordinary form has 6 KiB, one with every field 18. What masking costs grows with the bytes alone, so this bounds how long
-one sender holds the database's writer.
+An ordinary form has 6 KiB, one with every field 18. What masking costs grows with the bytes alone,
+so this bounds how long one sender holds the database's writer.
 """
 _AGAIN: Final = timedelta(seconds=30)
 
