@@ -38,7 +38,7 @@ class _Question:
 class VetoQuestions:
     """Asks about the vetoes on what an agency looks at. One per process.
 
-    Looks that come at the same time share a question: a package reaches several agencies at once,
+    Looks that come at the same time share a question. A package reaches several agencies at once,
     and each looks twice. An answer counts only for who came before its question left.
     """
 
