@@ -37,7 +37,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """In each worker alike."""
+    scheduling.keep_hub_stack_together(config.rootpath, items)
     scheduling.longest_first(config.rootpath, items)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After the test's own fixtures."""
+    if scheduling.ends_hub_stack(item.config.rootpath, item, nextitem):
+        stack_parts.end_hub_stack()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,11 +1,7 @@
 """SIGKILL on both sides of every commit and every send: nothing acknowledged is lost, nothing
 happens twice, no number is missing."""
 
-import asyncio
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -21,13 +17,13 @@ from common.outbox.tables import OUTBOX
 from hubformats.clock import SystemClock
 from hubformats.envelope import open_envelope
 from standalone.bus import EmbeddedBus
-from tests.support.crash_worker import EFFECT, WORK
+from tests.support.crash_worker import EFFECT, WORK, run
 from tests.support.databases import database_url
+from tests.support.forked import lived
 from tests.support.members import KEYS, embedded_bus, opening_of
 
 __all__ = ["database_url"]
 
-ROOT = Path(__file__).parents[2]
 POINTS = [
     "database.before-commit",
     "database.after-commit",
@@ -41,29 +37,13 @@ POINTS = [
 ]
 
 
-def work(url: str, folder: Path, crash_at: str, after: int, total: int) -> tuple[int, set[UUID]]:
+async def work(
+    url: str, folder: Path, crash_at: str, after: int, total: int
+) -> tuple[int, set[UUID]]:
     """Run the worker; its exit code and what it acknowledged."""
-    line = [
-        sys.executable,
-        "-m",
-        "tests.support.crash_worker",
-        url,
-        str(folder),
-        crash_at,
-        str(after),
-        str(total),
-    ]
-    done = subprocess.run(
-        line,
-        cwd=ROOT,
-        env={**os.environ, "HUB_TEST_BUILD": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    code, said = await lived(run, url, folder, crash_at, after, total, output=folder / "said")
     # A line cut short by the kill was not acknowledged to anyone.
-    return done.returncode, {UUID(text) for text in done.stdout.split("\n")[:-1]}
+    return code, {UUID(text) for text in said.split("\n")[:-1]}
 
 
 async def sent(bus: EmbeddedBus, topic: str, me: str) -> list[tuple[int, UUID, dict[str, object]]]:
@@ -80,10 +60,10 @@ async def sent(bus: EmbeddedBus, topic: str, me: str) -> list[tuple[int, UUID, d
 async def test_death_at_any_point_loses_nothing_acknowledged_and_repeats_no_effect(
     database_url: str, tmp_path: Path, point: str
 ) -> None:
-    code, first = await asyncio.to_thread(work, database_url, tmp_path, point, 10, 100)
+    code, first = await work(database_url, tmp_path, point, 10, 100)
     assert code == -signal.SIGKILL
     assert 10 <= len(first) < 100
-    code, second = await asyncio.to_thread(work, database_url, tmp_path, "-", 0, 10)
+    code, second = await work(database_url, tmp_path, "-", 0, 10)
     assert (code, len(second)) == (0, 10)
 
     database = Database(database_url, clock=SystemClock(), name="judge")

@@ -5,7 +5,6 @@ Lines: `committed FIRST LAST` after the transaction, `receipted SEQ INDEX` after
 `published NOTE-IN-BASE64`.
 """
 
-import asyncio
 import base64
 import sys
 from pathlib import Path
@@ -36,7 +35,3 @@ async def main(folder: Path, first: int, size: int, batches: int) -> None:
         await harness.sequencer.publish()
         say(f"published {base64.b64encode(harness.checkpoint.encode()).decode()}")
     await harness.close()
-
-
-if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))

@@ -1,7 +1,6 @@
-"""A process that acknowledges on its output what is durable and dies where told: ``crash_worker URL
-FOLDER CRASH_AT AFTER TOTAL``.
+"""A process that acknowledges on its output what is durable and dies where told.
 
-After AFTER acknowledgements the crash point is armed; ``-`` arms none and it ends when everything
+After `after` acknowledgements the crash point is armed; `-` arms none and it ends when everything
 has been sent and applied."""
 
 import asyncio
@@ -108,9 +107,3 @@ async def run(url: str, folder: Path, crash_at: str, after: int, total: int) -> 
     await trail.stop()
     await database.stop()
     await bus.stop()
-
-
-if __name__ == "__main__":
-    asyncio.run(
-        run(sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
-    )

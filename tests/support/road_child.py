@@ -1,7 +1,6 @@
 """A whole hub as a process that a test may let die: sends one referral the first time, then waits
 for its deliveries."""
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -40,7 +39,3 @@ async def _received(hub: Road, name: str) -> dict[str, list[str]]:
         "proven": proven,
         "same": ["yes" if same else "no"],
     }
-
-
-if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1])))

@@ -15,6 +15,9 @@ FIRST: Final = ("hubs", "benchmarks", "portal", "hub-stack", "images")
 idle at the end.
 """
 
+HUB_STACK: Final = "hub-stack"
+"""The group of the tests that share the fixture of that name."""
+
 _GROUP = re.compile(r'xdist_group\("([\w-]+)"\)')
 
 
@@ -45,6 +48,23 @@ def longest_first(root: Path, items: list[pytest.Item]) -> None:
     items.sort(
         key=lambda item: place.get(group_of(root, item.nodeid.split("::", 1)[0]), len(place))
     )
+
+
+def keep_hub_stack_together(root: Path, items: list[pytest.Item]) -> None:
+    """Raises UsageError when a test outside the group asks for the shared stack."""
+    for item in items:
+        if "hub_stack" in getattr(item, "fixturenames", ()) and not _shares_hub_stack(root, item):
+            raise pytest.UsageError(f"{item.nodeid} uses hub_stack outside the group {HUB_STACK}")
+
+
+def ends_hub_stack(root: Path, item: pytest.Item, following: pytest.Item | None) -> bool:
+    """Tell whether the worker's next test is the first after those that share the stack."""
+    after = following is not None and _shares_hub_stack(root, following)
+    return _shares_hub_stack(root, item) and not after
+
+
+def _shares_hub_stack(root: Path, item: pytest.Item) -> bool:
+    return group_of(root, item.nodeid.split("::", 1)[0]) == HUB_STACK
 
 
 class Times:

@@ -75,12 +75,20 @@ def postgres_server() -> PostgresServer:
 def hub_stack() -> Stack:
     """The run's whole hub as `make stack` runs it: every service a process on Kafka and PostgreSQL.
 
-    Never stop it; about 30 s to start.
+    For tests of the group `hub-stack` alone: it ends with the last of them. Never stop it; about
+    30 s to start.
     """
     with _starting("stack") as folder:
         stack = Stack(folder, _base_port(folder))
         stack.start()
     return stack
+
+
+def end_hub_stack() -> None:
+    """Stop the run's whole hub if it was started: standing idle it takes a fifth of a core."""
+    folder = Path(os.environ[FOLDER]) / "stack"
+    if folder.exists():
+        Stack(folder, _base_port(folder)).stop()
 
 
 @pytest.fixture

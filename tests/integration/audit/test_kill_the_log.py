@@ -3,14 +3,10 @@ nothing is signed twice differently."""
 
 import asyncio
 import base64
-import os
 import random
 import re
 import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +15,10 @@ import pytest
 from hubformats.audit_record import Leaf
 from hubformats.clock import SystemClock
 from hubformats.tlog.whole_log import check_whole_log
+from tests.support.audit_child import main
 from tests.support.audit_log import LogHarness, check_receipts, records
+from tests.support.forked import begin, lived
+from tests.support.members import until
 
 ROOT = Path(__file__).parents[3]
 SOURCES = ROOT / "services" / "audit" / "src" / "audit"
@@ -50,22 +49,6 @@ class Said:
                 self.receipted[int(rest[0])] = int(rest[1])
             elif word == "published":
                 self.published.append(base64.b64decode(rest[0]).decode())
-
-
-def command(folder: Path, first: int, size: int, batches: int) -> Sequence[str]:
-    return [
-        sys.executable,
-        "-m",
-        "tests.support.audit_child",
-        str(folder),
-        str(first),
-        str(size),
-        str(batches),
-    ]
-
-
-def environment(point: str = "") -> dict[str, str]:
-    return {**os.environ, "HUB_TEST_BUILD": "1", "HUB_CRASH_AT": point, "PYTHONPATH": str(ROOT)}
 
 
 async def check_after(folder: Path, said: Said) -> LogHarness:
@@ -106,15 +89,10 @@ def test_there_is_a_crash_point_around_every_step() -> None:
 def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A log of 300 records, and what it said while it grew."""
     folder = tmp_path_factory.mktemp("grown")
-    clean = subprocess.run(
-        command(folder, 1, 100, 3),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    return folder, clean.stdout
+    clean = begin(main, folder, 1, 100, 3, output=folder / "said")
+    clean.join(120)
+    assert clean.exitcode == 0
+    return folder, (folder / "said").read_text("utf-8")
 
 
 @pytest.mark.slow
@@ -126,17 +104,9 @@ async def test_death_at_a_step_loses_nothing(
     said.hear(grown[1])
     assert said.committed == len(said.receipted) == 300
     shutil.copytree(grown[0], tmp_path, dirs_exist_ok=True)
-    killed = await asyncio.to_thread(
-        subprocess.run,
-        command(tmp_path, 301, 300, 2),
-        env=environment(point),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    said.hear(killed.stdout)
+    code, heard = await lived(main, tmp_path, 301, 300, 2, output=tmp_path / "said", crash_at=point)
+    assert code == -signal.SIGKILL
+    said.hear(heard)
     harness = await check_after(tmp_path, said)
     again = await harness.append(records(301, 400))
     assert again.repeated + again.added + len(again.rejected) == 100
@@ -152,18 +122,14 @@ async def test_death_at_random_moments_loses_nothing(tmp_path: Path) -> None:
     chance, said = random.Random(20261121), Said()
     for _ in range(6):
         first = said.committed + 1
-        child = await asyncio.create_subprocess_exec(
-            *command(tmp_path, first, 40, 10_000),
-            env=environment(),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert child.stdout is not None
-        heard = await child.stdout.readline()
+        output = tmp_path / f"said-{first}"
+        child = begin(main, tmp_path, first, 40, 10_000, output=output)
+        await until(lambda output=output: output.exists() and bool(output.read_bytes()))  # type: ignore[misc]
         await asyncio.sleep(chance.uniform(0, 0.4))
         child.kill()
-        said.hear((heard + await child.stdout.read()).decode())
-        assert await child.wait() == -signal.SIGKILL
+        await asyncio.to_thread(child.join)
+        assert child.exitcode == -signal.SIGKILL
+        said.hear(await asyncio.to_thread(output.read_text, "utf-8"))
         harness = await check_after(tmp_path, said)
         said.committed = max(said.committed, (await harness.state()).size - 1)
         await harness.close()

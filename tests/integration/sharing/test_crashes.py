@@ -1,15 +1,15 @@
 """Killed at every step of a disclosure, the hub delivers it after the restart, once to each, and
 proven."""
 
-import asyncio
 import json
-import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.forked import lived
+from tests.support.road_child import main
 
 POINTS = (
     "inbox.before-commit",
@@ -21,19 +21,8 @@ POINTS = (
 
 async def child(folder: Path, crash_at: str = "") -> tuple[int, dict[str, Any]]:
     """Run the hub in a process of its own; how it ended and what it said."""
-    armed = {"HUB_TEST_BUILD": "1", "HUB_CRASH_AT": crash_at} if crash_at else {}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.support.road_child",
-        str(folder),
-        env={**os.environ, **armed},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        cwd=Path(__file__).parents[3],
-    )
-    said, _ = await process.communicate()
-    return process.returncode or 0, json.loads(said) if said else {}
+    ended, said = await lived(main, folder, output=folder / "said", crash_at=crash_at)
+    return ended, json.loads(said) if said else {}
 
 
 @pytest.mark.slow
