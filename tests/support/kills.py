@@ -39,7 +39,12 @@ OWN: Final = {
         "audit.file-not-named",
     ),
     "referral": ("referral.after-commit",),
-    "sharing": ("sharing.release-checked", "sharing.package-sealed", "sharing.after-commit"),
+    "sharing": (
+        "sharing.release-checked",
+        "sharing.package-sealed",
+        "sharing.after-commit",
+        "sharing.read-through",
+    ),
     "identity": (),
 }
 EMBEDDED: Final = ("bus-before-commit", "bus-after-commit")

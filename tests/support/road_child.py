@@ -6,8 +6,11 @@ import sys
 from pathlib import Path
 
 from common import topics
-from tests.support.road import Road, example, road, until
+from tests.support.road import Road, road, until
+from tests.support.senders import FORMS
 
+LONG = "send-a-long-one"
+"""A file of this name has it send a referral that waits for its sender's turn."""
 RECIPIENTS = ("northmoor-idva", "northmoor-social-care", "northmoor-victim-support")
 
 
@@ -17,8 +20,9 @@ async def main(folder: Path) -> None:
         marker = folder / "referred"
         if not marker.exists():
             # The key makes a second try the same referral, wherever the first one died.
+            form = FORMS["long" if (folder / LONG).exists() else "full"]
             await hub.partner("northmoor-police").submit_referral(
-                example("referral-full"), idempotency_key="road-child-0000000001"
+                form, idempotency_key="road-child-0000000001"
             )
             marker.touch()
         await until(lambda: _all(hub), seconds=60)

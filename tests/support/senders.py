@@ -31,13 +31,19 @@ _CHILDLESS: Final = {
     "consent": {**_FULL["consent"], "agreesToSupport": "no"},
     "incident": {**_FULL["incident"], "childrenPresent": "no"},
 }
+_ACCOUNT: Final = "Waited by her car, blocked the door and said nobody would find her. " * 117
+_LONG: Final = {**_FULL, "incident": {**_FULL["incident"], "summary": _ACCOUNT}}
+"""More than sharing decides on as it comes: it waits in the database for its sender's turn."""
+
 FORMS: Final[Mapping[str, dict[str, Any]]] = {
     "full": _FULL,
+    "long": _LONG,
     "urgent": _URGENT,
     "childless": _CHILDLESS,
 }
 TOLD: Final[Mapping[str, frozenset[str]]] = {
     "full": frozenset({"northmoor-idva", "northmoor-social-care", "northmoor-victim-support"}),
+    "long": frozenset({"northmoor-idva", "northmoor-social-care", "northmoor-victim-support"}),
     "urgent": frozenset({"northmoor-idva"}),
     "childless": frozenset({"northmoor-idva"}),
 }

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.forked import lived
-from tests.support.road_child import main
+from tests.support.road_child import LONG, main
 
 POINTS = (
     "inbox.before-commit",
@@ -17,6 +17,7 @@ POINTS = (
     "sharing.release-checked",
     "sharing.package-sealed",
 )
+IN_TURN = ("sharing.read-through",)
 
 
 async def child(folder: Path, crash_at: str = "") -> tuple[int, dict[str, Any]]:
@@ -26,8 +27,15 @@ async def child(folder: Path, crash_at: str = "") -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", POINTS)
-async def test_a_kill_loses_nothing_and_repeats_nothing(tmp_path: Path, point: str) -> None:
+@pytest.mark.parametrize(
+    ("form", "point"),
+    [*(("full", point) for point in POINTS), *(("long", point) for point in IN_TURN)],
+)
+async def test_a_kill_loses_nothing_and_repeats_nothing(
+    tmp_path: Path, form: str, point: str
+) -> None:
+    if form == "long":
+        (tmp_path / LONG).touch()
     ended, _ = await child(tmp_path, point)
     assert ended == -signal.SIGKILL, "the crash point was never reached"
     ended, received = await child(tmp_path)

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from common.database import DatabaseStopped, DatabaseUnavailable
+from common.faults import crash_point
 from common.telemetry import describe
 from sharing.context import Store
 from sharing.decisions.model import Undecided, whose_turn
@@ -175,6 +176,8 @@ class Turns:
         reader = await asyncio.to_thread(
             waiting.read_through, context, snapshot, partial(self._stand_back, until)
         )
+        # Crash here: nothing was written of it, and it still waits.
+        crash_point("sharing.read-through")
         await store.write(partial(waiting.decide_in_turn, context=context, one=one, reader=reader))
 
     def _stand_back(self, until: float) -> None:
