@@ -23,7 +23,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test stack stack-stop check bench demo-reset clean setup parts lint fix lock compose
+.PHONY: help run test attacks stack stack-stop check bench demo-reset clean setup parts lint fix lock compose
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ run: $(VENV)/.runtime ## Start the whole hub in one process (PORT=8000, HUB_DIR=
 
 test: parts ## Run every test: rules, journeys, attacks, real Kafka and PostgreSQL, a real browser
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+attacks: parts ## Run every attack in both modes: SQLite and the embedded bus, PostgreSQL and Kafka
+	@HUB_ATTACK_MODE=$(or $(HUB_ATTACK_MODE),both) $(MAKE) --no-print-directory test TESTS=$(or $(TESTS),tests/attacks)
 
 stack: parts ## Start the production topology without containers: Kafka, PostgreSQL, one process per service (STACK_PORT=8100)
 	@$(BIN)/python -m deploy.stack start

@@ -2,10 +2,12 @@
 
 import pytest
 
-from tests.support import scheduling, stack_parts
+from tests.support import modes, scheduling, stack_parts
 from tests.support.stack_parts import (
     hub_stack,
     kafka_broker,
+    mode,
+    mode_broker,
     own_hub_stack,
     own_kafka_broker,
     own_postgres_server,
@@ -15,6 +17,8 @@ from tests.support.stack_parts import (
 __all__ = [
     "hub_stack",
     "kafka_broker",
+    "mode",
+    "mode_broker",
     "own_hub_stack",
     "own_kafka_broker",
     "own_postgres_server",
@@ -52,3 +56,14 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """Asked in the first process only."""
     return scheduling.scheduler(config, log)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what meets a hub in each mode that its file is for."""
+    if "mode" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker("both_modes") is not None
+        names = [
+            pytest.param(name, marks=[pytest.mark.stack] if name == "stack" else [])
+            for name in modes.chosen(marked=marked)
+        ]
+        metafunc.parametrize("mode", names, indirect=True, scope="module")

@@ -12,6 +12,7 @@ from hubformats.dpop import make_proof
 from hubformats.ids import opaque, uuid7
 from hubformats.keys import generate_signing
 from tests.support.inner_hub import CLOCK, FULL, POLICE, URGENT, InnerHub, inner_hub
+from tests.support.modes import Mode
 from tests.support.refusals import MARKER, denials, denied_in_the_log, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -21,9 +22,9 @@ PATH = "/v1/referrals"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         yield made
 
 

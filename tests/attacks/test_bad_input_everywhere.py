@@ -12,6 +12,7 @@ from hubformats.ids import uuid7
 from tests.attacks.people_table import token_of_a_person
 from tests.attacks.permissions_table import TABLE, Row
 from tests.support.inner_hub import POLICE, InnerHub, inner_hub
+from tests.support.modes import Mode
 from tests.support.refusals import MARKER, denials, denied_in_the_log, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -96,9 +97,9 @@ AGENCY_OF = {"operator": "northmoor", "auditor": "northmoor"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         yield made
 
 

@@ -30,6 +30,7 @@ from tests.support.bus_attacks import (
     until,
 )
 from tests.support.inner_hub import FULL, POLICE, InnerHub, inner_hub
+from tests.support.modes import Mode
 from tests.vectors.envelope import craft
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,9 +40,9 @@ DEFECTS: Final = [case["file"] for case in json.loads((VECTORS / "cases.json").r
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module: what one attack leaves behind must not trouble the next."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         yield made
 
 

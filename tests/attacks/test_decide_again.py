@@ -13,6 +13,7 @@ from sharing.disclosures.model.disclosure import Hold
 from sharing.wiring import SharingStore, SqlTx
 from tests.support.bus_attacks import case_of
 from tests.support.inner_hub import FULL, InnerHub, inner_hub
+from tests.support.modes import Mode
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -20,9 +21,9 @@ AGAIN = "/v1/disclosures/decide-again"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         yield made
 
 

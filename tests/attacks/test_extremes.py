@@ -17,6 +17,7 @@ from hubformats.ids import opaque, uuid7
 from tests.attacks.people_table import PEOPLE, token_of_a_person
 from tests.attacks.permissions_table import TABLE, Row
 from tests.support.inner_hub import FULL, POLICE, URGENT, InnerHub, inner_hub
+from tests.support.modes import Mode
 from tests.support.refusals import changed, leaves
 from tests.support.unsent import Unsent
 
@@ -84,9 +85,9 @@ ENCODED: Final = ("%ED%A0%80", "%00", "%FF%FE", "%u0041", "+", "%")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         for service in SERVICES:
             app = made.service(service).app
             app.runtime = replace(app.runtime, rates=Rates({"default": MANY, "urgent": MANY}))

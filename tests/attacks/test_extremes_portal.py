@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.inner_hub import POLICE, InnerHub, inner_hub
+from tests.support.modes import Mode
 from tests.support.portal_harness import PortalHarness
 from tests.support.portal_packages import DELIVERY
 from tests.unit.portal.test_vetoes import ASKING, CASE, JESS, LOOKING, OWEN, SETTLING, TOM, at
@@ -143,9 +144,9 @@ ROUTES: Final = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         yield made
 
 

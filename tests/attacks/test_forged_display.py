@@ -10,6 +10,7 @@ import pytest_asyncio
 from hubformats.ids import opaque
 from hubformats.visible_text import is_plain, visible
 from tests.support.inner_hub import FULL, POLICE, URGENT, InnerHub, inner_hub
+from tests.support.modes import Mode
 from tests.support.refusals import MARKER, changed, refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -49,9 +50,9 @@ ACCOUNTS: Final[tuple[tuple[str | int, ...], ...]] = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         yield made
 
 

@@ -14,6 +14,7 @@ from hubformats.ids import opaque
 from hubpartner.client import HubClient
 from hubpartner.shown import shown
 from tests.support.inner_hub import POLICE, InnerHub, inner_hub
+from tests.support.modes import Mode
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 IDVA: Final = "northmoor-idva"
@@ -23,9 +24,9 @@ WORK, HIS = "01632 960454", "07700 900625"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         yield made
 
 

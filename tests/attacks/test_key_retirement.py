@@ -14,6 +14,7 @@ from hubformats.bootstrap import read_key_set, sign_key_set
 from hubformats.keys import Jwk, SigningKey, generate_signing, retired_jwk
 from identity.bootstrap.use_cases.create import _agency_keys
 from tests.support.identity_stage import URLS, Party, Stage, identity_stage
+from tests.support.modes import Mode
 
 HOUSING, POLICE, IDVA = "northmoor-housing", "northmoor-police", "northmoor-idva"
 MINUTE = timedelta(minutes=1)
@@ -25,8 +26,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def stage(folder: Path, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with identity_stage(folder, tmp_path / "identity.db") as made:
+async def stage(folder: Path, tmp_path: Path, mode: Mode) -> AsyncIterator[Stage]:
+    async with identity_stage(folder, mode.url(tmp_path / "identity.db")) as made:
         yield made
 
 

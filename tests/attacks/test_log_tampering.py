@@ -17,13 +17,14 @@ from hubformats.tlog import Checkpoint, ProofRefused, Signer, format_proof, veri
 from hubformats.tlog.tiles import tiles_of
 from hubformats.tlog.whole_log import LogRefused, check_whole_log
 from tests.support.audit_log import ORIGIN, LogHarness, batch, item, records
+from tests.support.modes import Mode
 
 TOKEN = "AAAAAAAAAAAAAAAAAAAAAA"
 
 
 @pytest.fixture
-async def harness(tmp_path: Path) -> AsyncIterator[LogHarness]:
-    made = await LogHarness(tmp_path).open()
+async def harness(tmp_path: Path, mode: Mode) -> AsyncIterator[LogHarness]:
+    made = await LogHarness(tmp_path, url=mode.url(tmp_path / "audit.db")).open()
     for start in range(1, 600, 150):
         await made.append(
             records(start, start + 149, rcp="northmoor-idva", tokens={"case": (TOKEN,)})
@@ -104,10 +105,10 @@ async def test_a_log_rolled_back_to_an_older_head_is_refused_by_whoever_kept_the
 
 
 async def test_a_rewritten_history_is_refused_although_the_true_key_signed_it(
-    harness: LogHarness, tmp_path_factory: pytest.TempPathFactory
+    harness: LogHarness, mode: Mode, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    older = harness.checkpoint
-    other = await LogHarness(tmp_path_factory.mktemp("fork")).open()
+    older, fork = harness.checkpoint, tmp_path_factory.mktemp("fork")
+    other = await LogHarness(fork, url=mode.url(fork / "audit.db")).open()
     await other.append(records(1, 250))
     await other.append(records(251, 500))
     await other.append(records(501, 750))
@@ -242,9 +243,11 @@ async def test_a_full_tile_is_never_written_a_second_time_with_other_bytes(
         await harness.sequencer.round()
 
 
-async def test_a_clock_set_back_repeats_the_last_time_then_stops_the_log(tmp_path: Path) -> None:
+async def test_a_clock_set_back_repeats_the_last_time_then_stops_the_log(
+    tmp_path: Path, mode: Mode
+) -> None:
     clock = ManualClock()
-    harness = await LogHarness(tmp_path, clock).open()
+    harness = await LogHarness(tmp_path, clock, mode.url(tmp_path / "audit.db")).open()
     await harness.append(records(1, 1))
     clock.advance(timedelta(seconds=-1))
     assert not (await harness.append(records(2, 2))).clock_went_back

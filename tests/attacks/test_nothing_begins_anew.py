@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from common import topics
+from common.database.engines import checked_url, place_of
 from common.keyring import USED
 from common.settings import StartRefused
 from deploy.stack.services import Stack
-from standalone.hub import ORDER, Place, assemble
-from tests.support.damage import emptied, lost
+from standalone.hub import ORDER, Place
 from tests.support.hubs import wait_for
-from tests.support.inner_hub import BASE, inner_hub
+from tests.support.inner_hub import BASE, assembled, inner_hub
+from tests.support.modes import Mode
 
 
 def own_topic(service: str) -> str:
@@ -30,38 +31,38 @@ def forget(keyring: Path) -> None:
     (keyring / f"secret.{USED}").unlink()
 
 
-async def why_not(folder: Path) -> str:
+async def why_not(mode: Mode, folder: Path) -> str:
     """How a hub in this folder refuses to start."""
-    hub = await assemble(Place(folder, BASE))
+    hub = await assembled(mode, Place(folder, BASE))
     with pytest.raises(StartRefused) as refused:
         await hub.start()
     assert refused.value.status == 3
     return str(refused.value)
 
 
-async def test_the_bus_remembers_a_service_whose_database_and_mark_are_gone(tmp_path: Path) -> None:
-    async with inner_hub(tmp_path / "hub") as hub:
+async def test_the_bus_remembers_a_service_whose_database_and_mark_are_gone(
+    tmp_path: Path, mode: Mode
+) -> None:
+    async with inner_hub(tmp_path, mode) as hub:
         for service in ORDER:
             await wait_for(partial(hub.frame(service).bus.used, own_topic(service)), bool)
-    for service in ORDER:
-        folder = tmp_path / service
-        shutil.copytree(tmp_path / "hub", folder)
-        forget(folder / "keyring" / service)
-        (lost if service != "portal" else emptied)(folder / service / f"{service}.db")
+    for service in reversed(ORDER):  # what starts before it is whole
+        forget(tmp_path / "keyring" / service)
+        (mode.lose if service != "portal" else mode.empty)(hub.file(service))
         if service == "audit":
-            shutil.rmtree(folder / "audit" / "log")
-        said = await why_not(folder)
-        assert f"{service}.db is lost or empty" in said
+            shutil.rmtree(tmp_path / "audit" / "log")
+        said = await why_not(mode, tmp_path)
+        assert f"{place_of(checked_url(mode.url(hub.file(service))))} is lost or empty" in said
         assert own_topic(service) in said
         assert "restore" in said
 
 
-async def test_a_keyring_of_before_goes_on_with_its_database(tmp_path: Path) -> None:
-    async with inner_hub(tmp_path):
+async def test_a_keyring_of_before_goes_on_with_its_database(tmp_path: Path, mode: Mode) -> None:
+    async with inner_hub(tmp_path, mode):
         pass
     for service in ORDER:
         forget(tmp_path / "keyring" / service)
-    async with inner_hub(tmp_path):
+    async with inner_hub(tmp_path, mode):
         assert all((tmp_path / "keyring" / name / f"secret.{USED}").exists() for name in ORDER)
 
 

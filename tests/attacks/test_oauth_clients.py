@@ -11,6 +11,7 @@ import pytest
 
 from hubformats.keys import generate_signing
 from tests.support.identity_stage import ISSUER, URLS, Stage, claims_of, compact, identity_stage
+from tests.support.modes import Mode
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +20,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def stage(folder: Path, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with identity_stage(folder, tmp_path / "identity.db") as made:
+async def stage(folder: Path, tmp_path: Path, mode: Mode) -> AsyncIterator[Stage]:
+    async with identity_stage(folder, mode.url(tmp_path / "identity.db")) as made:
         yield made
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from hubformats.keys import generate_signing
 from tests.support.identity_stage import CALLBACK, ISSUER, Party, Stage, identity_stage
+from tests.support.modes import Mode
 
 VERIFIER = "v" * 50
 
@@ -18,8 +19,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def stage(folder: Path, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with identity_stage(folder, tmp_path / "identity.db") as made:
+async def stage(folder: Path, tmp_path: Path, mode: Mode) -> AsyncIterator[Stage]:
+    async with identity_stage(folder, mode.url(tmp_path / "identity.db")) as made:
         yield made
 
 

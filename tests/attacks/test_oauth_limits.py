@@ -8,6 +8,7 @@ import pytest
 
 import identity.oauth.routes
 from tests.support.identity_stage import ISSUER, Party, Stage, identity_stage
+from tests.support.modes import Mode
 
 VERIFIER = "v" * 50
 SCOPE = "referral.write"
@@ -21,12 +22,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def stage(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, mode: Mode, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Stage]:
     """Identity with small quotas, all requests from one address."""
     for name in ("client", "grant", "sign-in", "failures"):
         monkeypatch.setitem(identity.oauth.routes.QUOTAS, name, QUOTA)
-    async with identity_stage(folder, tmp_path / "identity.db") as made:
+    async with identity_stage(folder, mode.url(tmp_path / "identity.db")) as made:
         yield made
 
 

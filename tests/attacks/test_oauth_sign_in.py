@@ -21,6 +21,7 @@ from tests.support.identity_stage import (
     identity_stage,
     location,
 )
+from tests.support.modes import Mode
 
 VERIFIER = "v" * 50
 SCOPE = "case.read disclosure.read"
@@ -32,8 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def stage(folder: Path, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with identity_stage(folder, tmp_path / "identity.db") as made:
+async def stage(folder: Path, tmp_path: Path, mode: Mode) -> AsyncIterator[Stage]:
+    async with identity_stage(folder, mode.url(tmp_path / "identity.db")) as made:
         yield made
 
 
@@ -261,9 +262,9 @@ async def test_the_page_has_no_script_and_may_send_its_form_home_only(
 
 
 async def test_without_demo_mode_the_page_offers_nothing_and_a_forged_click_is_refused(
-    folder: Path, tmp_path: Path
+    folder: Path, tmp_path: Path, mode: Mode
 ) -> None:
-    async with identity_stage(folder, tmp_path / "plain.db", demo=False) as stage:
+    async with identity_stage(folder, mode.url(tmp_path / "plain.db"), demo=False) as stage:
         pushed = (await stage.push(stage.portal(), VERIFIER)).json()["request_uri"]
         page = await stage.http.get(
             f"{ISSUER}/authorize", params={"client_id": "portal", "request_uri": pushed}

@@ -9,6 +9,7 @@ import pytest
 from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHeartbeat
 from hubformats.bootstrap import read_key_set
 from tests.support.identity_stage import URLS, Party, Stage, identity_stage, location
+from tests.support.modes import Mode
 
 VERIFIER = "v" * 50
 
@@ -19,8 +20,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def stage(folder: Path, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with identity_stage(folder, tmp_path / "identity.db") as made:
+async def stage(folder: Path, tmp_path: Path, mode: Mode) -> AsyncIterator[Stage]:
+    async with identity_stage(folder, mode.url(tmp_path / "identity.db")) as made:
         yield made
 
 

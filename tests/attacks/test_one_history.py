@@ -17,23 +17,24 @@ from common.database import DatabaseUnavailable
 from hubformats.tlog.tiles import Tile, tiles_of
 from hubformats.tlog.whole_log import check_whole_log
 from tests.support.audit_log import LogHarness, check_receipts, records
+from tests.support.modes import Mode
+
+
+def database(folder: Path, name: str = "hub") -> Path:
+    """The name of a log's database."""
+    return folder / name / "audit.db"
 
 
 @pytest.fixture
-async def harness(tmp_path: Path) -> AsyncIterator[LogHarness]:
+async def harness(tmp_path: Path, mode: Mode) -> AsyncIterator[LogHarness]:
     """A log of 601 entries, published, and stopped."""
-    made = await LogHarness(tmp_path / "hub").open()
+    made = await LogHarness(tmp_path / "hub", url=mode.url(database(tmp_path))).open()
     for start in range(1, 600, 150):
         await made.append(records(start, start + 149))
         await made.cycle()
     await made.close()
     yield made
     await made.close()
-
-
-def database(harness: LogHarness) -> list[Path]:
-    """The files of its database."""
-    return [harness.folder / f"audit.db{end}" for end in ("", "-wal", "-shm")]
 
 
 async def refused(harness: LogHarness) -> tuple[str, int, int]:
@@ -43,41 +44,38 @@ async def refused(harness: LogHarness) -> tuple[str, int, int]:
     return found.value.code, found.value.published, found.value.held
 
 
-async def test_a_lost_or_emptied_database_begins_no_second_history(harness: LogHarness) -> None:
-    for file in database(harness):
-        file.unlink(missing_ok=True)
+async def test_a_lost_or_emptied_database_begins_no_second_history(
+    harness: LogHarness, mode: Mode, tmp_path: Path
+) -> None:
+    mode.lose(database(tmp_path))
     assert await refused(harness) == ("database-lost", 601, 0)
     await harness.close()
-    (harness.folder / "audit.db").write_bytes(b"")
+    mode.empty(database(tmp_path))
     assert await refused(harness) == ("database-lost", 601, 0)
 
 
 async def test_an_older_copy_of_the_database_is_refused(
-    harness: LogHarness, tmp_path: Path
+    harness: LogHarness, mode: Mode, tmp_path: Path
 ) -> None:
-    shutil.copy(harness.folder / "audit.db", tmp_path / "backup")
+    mode.copy(database(tmp_path), tmp_path / "backup")
     await harness.open()
     await harness.append(records(601, 700))
     await harness.cycle()
     await harness.close()
-    for file in database(harness):
-        file.unlink(missing_ok=True)
-    shutil.copy(tmp_path / "backup", harness.folder / "audit.db")
+    mode.copy(tmp_path / "backup", database(tmp_path))
     assert await refused(harness) == ("database-older", 701, 601)
 
 
 async def test_another_log_under_the_same_key_is_refused(
-    harness: LogHarness, tmp_path: Path
+    harness: LogHarness, mode: Mode, tmp_path: Path
 ) -> None:
-    other = await LogHarness(tmp_path / "other").open()
+    other = await LogHarness(tmp_path / "other", url=mode.url(database(tmp_path, "other"))).open()
     await other.append(records(1, 250))
     await other.append(records(251, 500))
     await other.append(records(501, 750))
     await other.cycle()
     await other.close()
-    for file in database(harness):
-        file.unlink(missing_ok=True)
-    shutil.copy(other.folder / "audit.db", harness.folder / "audit.db")
+    mode.copy(database(tmp_path, "other"), database(tmp_path))
     assert await refused(harness) == ("database-other", 601, 751)
 
 
@@ -93,18 +91,16 @@ async def test_a_checkpoint_that_is_not_ours_is_refused(harness: LogHarness, spo
 
 
 async def test_what_a_receipt_promised_counts_before_the_checkpoint_says_it(
-    harness: LogHarness, tmp_path: Path
+    harness: LogHarness, mode: Mode, tmp_path: Path
 ) -> None:
-    shutil.copy(harness.folder / "audit.db", tmp_path / "backup")
+    mode.copy(database(tmp_path), tmp_path / "backup")
     await harness.open()
     await harness.append(records(601, 700))
     await harness.sequencer.round()
     await harness.close()
     assert len(check_receipts(harness.receipts(), harness.log)) == 700
     assert "\n601\n" in (harness.folder / "log" / "checkpoint").read_text()
-    for file in database(harness):
-        file.unlink(missing_ok=True)
-    shutil.copy(tmp_path / "backup", harness.folder / "audit.db")
+    mode.copy(tmp_path / "backup", database(tmp_path))
     assert await refused(harness) == ("database-older", 701, 601)
     await harness.close()
     # Nor does it help to let as many other entries in first.

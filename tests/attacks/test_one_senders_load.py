@@ -15,6 +15,7 @@ import pytest_asyncio
 
 from common.web.edge import MAX_BODY
 from tests.support.inner_hub import FULL, POLICE, URGENT, InnerHub, inner_hub
+from tests.support.modes import Mode
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,9 +24,9 @@ SENDER = "northmoor-housing"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """A whole hub in this process."""
-    async with inner_hub(tmp_path_factory.mktemp("load")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("load"), mode) as made:
         yield made
 
 

@@ -17,6 +17,7 @@ from identity.oauth.model import ROLE_SCOPES
 from tests.attacks.people_table import AGENCY_OF, PEOPLE
 from tests.attacks.permissions_table import EVERYONE, TABLE, Open, Row
 from tests.support.inner_hub import CLOCK, FULL, POLICE, InnerHub, inner_hub
+from tests.support.modes import Mode
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,9 +31,9 @@ FILLED = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         yield made
 
 

@@ -27,6 +27,7 @@ from tests.support.bus_attacks import (
     until,
 )
 from tests.support.inner_hub import POLICE, InnerHub, inner_hub
+from tests.support.modes import Mode
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -35,9 +36,9 @@ REPLAY: Final = "/v1/operator/quarantine/replay"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         yield made
 
 
@@ -318,7 +319,7 @@ async def test_a_replay_reads_a_flooded_quarantine_a_piece_at_a_time_and_no_furt
     await hub.hub.bus.publish(
         [Outgoing(topics.quarantine(topic), b"k", b"flood") for _ in range(300)]
     )
-    bus, sizes = hub.hub.bus, list[int]()
+    bus, sizes = hub.frame("sharing").bus, list[int]()
 
     async def counted(name: str, *, at_most: int = PIECE) -> Any:
         async for piece in type(bus).pieces(bus, name, at_most=at_most):

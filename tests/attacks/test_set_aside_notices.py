@@ -16,6 +16,7 @@ from hubformats.keys import SigningKey
 from hubformats.package_proof import PackageRefused
 from tests.support.bus_attacks import Sent, released, sealed, set_aside, settled, until
 from tests.support.inner_hub import POLICE, InnerHub, inner_hub
+from tests.support.modes import Mode
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 HOUSING = "northmoor-housing"
@@ -23,9 +24,9 @@ BAD: dict[str, Any] = {"receipt": "x" * 40}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         yield made
 
 

@@ -13,13 +13,14 @@ from tests.support.identity_stage import (
     identity_stage,
     location,
 )
+from tests.support.modes import Mode
 
 VERIFIER = "v" * 50
 
 
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with identity_stage(tmp_path / "hub", tmp_path / "identity.db") as made:
+async def stage(tmp_path: Path, mode: Mode) -> AsyncIterator[Stage]:
+    async with identity_stage(tmp_path / "hub", mode.url(tmp_path / "identity.db")) as made:
         yield made
 
 

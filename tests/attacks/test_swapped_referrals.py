@@ -1,9 +1,7 @@
 """Whoever may write referral's database, and has the login of any agency, reads and changes no case
 of another by it: the sealed outline says who sent what, and whose facts belong to it."""
 
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.inner_hub import FULL, POLICE, InnerHub, inner_hub
+from tests.support.modes import Mode
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -19,17 +18,15 @@ MARK = {"agency": "northmoor-health", "category": "*", "reason": "r"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         yield made
 
 
 def write(hub: InnerHub, statement: str, *values: str) -> None:
     """Write into referral's database behind its back."""
-    with closing(sqlite3.connect(hub.folder / "referral" / "referral.db", timeout=20)) as found:
-        assert found.execute(statement, values).rowcount > 0
-        found.commit()
+    assert hub.mode.change(hub.file("referral"), statement, *values) > 0
 
 
 async def sent(hub: InnerHub, who: str, reference: str) -> tuple[str, str]:

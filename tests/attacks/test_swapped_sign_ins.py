@@ -11,6 +11,7 @@ from sqlalchemy import Table, insert, select, update
 from identity.oauth.model import digest
 from identity.tables import CODE, FAMILY
 from tests.support.identity_stage import Party, Stage, claims_of, identity_stage
+from tests.support.modes import Mode
 
 VERIFIER = "v" * 50
 SWAPS: Mapping[str, Any] = {
@@ -44,8 +45,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def stage(folder: Path, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with identity_stage(folder, tmp_path / "identity.db") as made:
+async def stage(folder: Path, tmp_path: Path, mode: Mode) -> AsyncIterator[Stage]:
+    async with identity_stage(folder, mode.url(tmp_path / "identity.db")) as made:
         yield made
 
 

@@ -19,6 +19,7 @@ from hubformats.ids import uuid7
 from hubpartner.answers import ProblemAnswer
 from hubpartner.delivery import Delivery
 from sharing.wiring import Parts
+from tests.support.modes import Mode
 from tests.support.road import Road, example, road, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,9 +33,9 @@ IDVA, CARE, SUPPORT, POLICE = (
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Road]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Road]:
     """One hub for the whole module."""
-    async with road(tmp_path_factory.mktemp("taken-back")) as made:
+    async with road(tmp_path_factory.mktemp("taken-back"), mode=mode) as made:
         yield made
 
 

@@ -12,13 +12,14 @@ from common.events.identity import AgencyRestored, AgencySuspended, DirectoryHea
 from hubformats.canonical import b64u, canonical
 from hubformats.dpop import make_proof
 from hubformats.keys import generate_signing
+from tests.support.modes import Mode
 from tests.support.web_harness import AGENCY, SERVICE, Harness, problem, running
 
 
 @pytest.fixture
-async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
+async def harness(tmp_path: Path, mode: Mode) -> AsyncIterator[Harness]:
     """A running service with one good caller."""
-    async with running(tmp_path) as made:
+    async with running(tmp_path, mode) as made:
         yield made
 
 

@@ -12,6 +12,7 @@ import pytest_asyncio
 from hubformats.ids import opaque
 from sharing.second_look.use_cases import LookContext
 from tests.support.inner_hub import CLOCK, FULL, POLICE, InnerHub, inner_hub
+from tests.support.modes import Mode
 from tests.support.web_harness import problem
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,9 +28,9 @@ NADIA = {"sub": "p-nadia", "agency": HOUSING, "roles": ["idva_manager"]}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("vetoes")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("vetoes"), mode) as made:
         yield made
 
 

@@ -1,13 +1,12 @@
-"""A whole hub inside the test's own process: every real service on SQLite and the embedded bus,
-called without a socket."""
+"""A whole hub inside the test's own process: every real service, called without a socket, in either
+mode."""
 
 import asyncio
 import io
 import json
 import logging
-import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,22 +17,28 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+import sharing.wiring
 from common.keyring import FileKeyring
+from common.settings import Settings
 from common.telemetry import JsonLines, ScrubbingExporter
 from common.web import correlation
 from common.web.client import TokenSource
 from common.web.frame import Frame
 from common.web.service import Service
 from hubformats import jws
-from hubformats.bootstrap import SERVICE_KEY
+from hubformats.bootstrap import SERVICE_KEY, SERVICES
 from hubformats.clock import SystemClock
 from hubformats.dpop import make_proof
 from hubformats.ids import opaque
 from hubformats.keys import SigningKey, generate_signing
 from hubpartner.client import HubClient
 from hubpartner.profile import read_profile
+from identity.bootstrap.use_cases.create import create
 from identity.oauth.use_cases.authority import Authority
-from standalone.hub import Hub, Place, assemble, settings_for
+from standalone.hub import ORDER, Hub, Place, assemble, settings_for
+from standalone.prefixes import Prefixes
+from tests.support.modes import STANDALONE, Mode
+from tests.support.road import BUILD
 
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "http://127.0.0.1:8000"
@@ -63,6 +68,7 @@ class InnerHub:
     folder: Path
     log: io.StringIO
     spans: InMemorySpanExporter
+    mode: Mode = STANDALONE
     callers: dict[str, Caller] = field(default_factory=dict)
 
     def url(self, service: str) -> str:
@@ -200,12 +206,13 @@ class InnerHub:
                 return states
             await asyncio.sleep(0.03)
 
+    def file(self, service: str) -> Path:
+        """The name of a service's database: where it is in standalone."""
+        return self.folder / service / f"{service}.db"
+
     def rows(self, service: str, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """What a query finds in a service's database file."""
-        with closing(
-            sqlite3.connect(f"file:{self.folder / service / service}.db?mode=ro", uri=True)
-        ) as connection:
-            return connection.execute(query, values).fetchall()
+        """What a query finds in a service's database."""
+        return self.mode.rows(self.file(service), query, *values)
 
     def counts(self, service: str, tables: Sequence[str]) -> dict[str, int]:
         """Rows of each table."""
@@ -228,7 +235,7 @@ class InnerHub:
 
 
 @asynccontextmanager
-async def inner_hub(folder: Path) -> AsyncIterator[InnerHub]:
+async def inner_hub(folder: Path, mode: Mode = STANDALONE) -> AsyncIterator[InnerHub]:
     """A hub started in `folder` and stopped at the end; its deliveries are not spread in time.
 
     Use it on one event loop: the services' tasks live on it.
@@ -242,17 +249,41 @@ async def inner_hub(folder: Path) -> AsyncIterator[InnerHub]:
     processor = SimpleSpanProcessor(ScrubbingExporter(spans))
     _provider().add_span_processor(processor)
     place = Place(folder, BASE)
-    hub = await assemble(place, base=settings_for("portal", place).with_(delivery_spread_ms=0))
+    base = settings_for("portal", place).with_(delivery_spread_ms=0)
+    hub = await assembled(mode, place, base)
     http = httpx2.AsyncClient(transport=httpx2.ASGITransport(hub.app), base_url=BASE, timeout=30.0)
     try:
         await hub.start()
-        yield InnerHub(hub, http, folder, log, spans)
+        yield InnerHub(hub, http, folder, log, spans, mode)
         await http.aclose()
         await hub.stop()
     finally:
         processor.shutdown()
         root.removeHandler(handler)
         root.setLevel(level)
+
+
+async def assembled(mode: Mode, place: Place, base: Settings | None = None) -> Hub:
+    """The hub that `assemble` builds, on the servers of the mode; each service by its wiring."""
+    if mode is STANDALONE:
+        return await assemble(place, base=base)
+    bootstrap = create(place.folder, {name: place.url(name) for name in SERVICES})
+    sharing.wiring.sign_agreement(place.folder, bootstrap.area.id)
+    bus = mode.bus(place.folder / "bus.db", CLOCK)
+    hub = Hub(place, bus=bus, bootstrap=bootstrap, progress=lambda _: None)
+    transport = httpx2.ASGITransport(app=hub.app, raise_app_exceptions=False)
+    hub.http = httpx2.AsyncClient(transport=transport, base_url=place.base_url)
+    for name in ORDER:
+        settings = mode.settings(settings_for(name, place, base), name)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        keyring = FileKeyring(settings.keyring_dir, passphrase=None, open_allowed=True)
+        hub.services[name] = await BUILD[name](
+            settings, bus=bus.door(name), clock=CLOCK, keyring=keyring, http=hub.http
+        )
+    mounted = {f"/{name}": hub.services[name].app for name in ORDER if name != "portal"}
+    hub.app = Prefixes(mounted, hub.services["portal"].app, hub.start, hub.stop)
+    transport.app = hub.app
+    return hub
 
 
 def _provider() -> TracerProvider:

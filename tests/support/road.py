@@ -1,5 +1,5 @@
-"""The hub's four services as they run, in one process on SQLite and the embedded bus, with partners
-who call them."""
+"""The hub's four services as they run, in one process, in either mode, with partners who call
+them."""
 
 import asyncio
 import json
@@ -16,7 +16,6 @@ import identity.wiring
 import portal.wiring
 import referral.wiring
 import sharing.wiring
-from common import topics
 from common.keyring import FileKeyring
 from common.settings import Settings
 from common.web.service import Service
@@ -26,15 +25,14 @@ from hubformats.keys import StaticKeys
 from hubpartner.client import HubClient
 from hubpartner.delivery import Delivery, open_delivery
 from hubpartner.profile import read_profile
-from identity.bootstrap.model.northmoor import AGENCIES
 from identity.bootstrap.use_cases.create import create
-from standalone.bus import EmbeddedBus
 from standalone.prefixes import Prefixes
+from tests.support.modes import STANDALONE, HubBus, Mode
 
 T = TypeVar("T")
 BASE = "http://hub.example.org"
 EXAMPLES = Path(__file__).parents[2] / "examples"
-_BUILD = {
+BUILD = {
     "audit": audit.wiring.build,
     "identity": identity.wiring.build,
     "referral": referral.wiring.build,
@@ -54,7 +52,7 @@ class Road:
     """A running hub."""
 
     folder: Path
-    bus: EmbeddedBus
+    bus: HubBus
     http: httpx2.AsyncClient
     services: dict[str, Service]
     _partners: dict[str, HubClient] = field(default_factory=dict)
@@ -98,6 +96,7 @@ async def road(
     spread_ms: int = 0,
     database: Callable[[str], str] | None = None,
     portal: bool = False,
+    mode: Mode = STANDALONE,
 ) -> AsyncIterator[Road]:
     """The hub in `folder`; a second call on the same folder is a restart.
 
@@ -106,18 +105,18 @@ async def road(
     """
     create(folder, _urls())
     clock = SystemClock()
-    bus = EmbeddedBus(folder / "bus.db", topics.topics(tuple(AGENCIES)), clock=clock)
+    bus = mode.bus(folder / "bus.db", clock)
     transport = httpx2.ASGITransport(app=_nobody, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport) as http:
         services: dict[str, Service] = {}
         down = without if portal else (*without, "portal")
-        for name in [each for each in _BUILD if each not in down]:
+        for name in [each for each in BUILD if each not in down]:
             keyring = FileKeyring(folder / "keyring" / name, passphrase=None, open_allowed=True)
-            settings = settings_for(name, folder, spread_ms)
+            settings = mode.settings(settings_for(name, folder, spread_ms), name)
             if database is not None:
                 settings = settings.with_(database_url=database(name))
             settings.data_dir.mkdir(exist_ok=True)
-            services[name] = await _BUILD[name](
+            services[name] = await BUILD[name](
                 settings, bus=bus.door(name), clock=clock, keyring=keyring, http=http
             )
         mounted = cast(Any, {f"/{name}": service.app for name, service in services.items()})

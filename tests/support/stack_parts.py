@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -15,6 +16,7 @@ from deploy.stack import processes
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.postgres import PostgresServer
 from deploy.stack.services import Stack
+from tests.support.modes import STANDALONE, Mode, StackMode
 from tests.support.ports import free_base
 
 FOLDER = "HUB_TEST_STACK"
@@ -104,6 +106,30 @@ def own_hub_stack() -> Iterator[Stack]:
         shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def mode_broker() -> Iterator[KafkaBroker]:
+    """This worker's broker, for one hub after the other; see `tests.support.modes`."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    broker = KafkaBroker(Path(os.environ[FOLDER]) / f"kafka-{worker}", processes.free_port())
+    try:
+        broker.start()
+        yield broker
+    finally:
+        broker.kill()
+
+
+@pytest.fixture(scope="module")
+def mode(request: pytest.FixtureRequest) -> Iterator[Mode]:
+    """The mode of this round of the file: `conftest.py` deals the modes that `modes.chosen`."""
+    if request.param == "standalone":
+        yield STANDALONE
+        return
+    server = cast(PostgresServer, request.getfixturevalue("postgres_server"))
+    made = StackMode(server, lambda: cast(KafkaBroker, request.getfixturevalue("mode_broker")))
+    yield made
+    made.clear()
+
+
 @pytest.fixture
 def own_kafka_broker(tmp_path: Path) -> Iterator[KafkaBroker]:
     """A broker of the test's own, to kill, pause and restart; takes about four seconds to start."""
@@ -160,8 +186,8 @@ def _base_port(folder: Path) -> int:
 def _stop(folder: Path) -> None:
     if (folder / "stack").exists():
         Stack(folder / "stack", _base_port(folder / "stack")).stop()
-    if (folder / "kafka").exists():
-        processes.end(folder / "kafka", "broker", patience=5)
+    for broker in folder.glob("kafka*"):
+        processes.end(broker, "broker", patience=5)
     if (folder / "postgres").exists():
         PostgresServer(folder / "postgres", _port(folder / "postgres", "port")).kill()
     shutil.rmtree(folder, ignore_errors=True)

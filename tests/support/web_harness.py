@@ -32,6 +32,7 @@ from hubformats.canonical import b64u, canonical
 from hubformats.dpop import make_proof
 from hubformats.ids import opaque
 from hubformats.keys import SigningKey, generate_signing
+from tests.support.modes import STANDALONE, Mode
 
 ISSUER = "http://127.0.0.1:8104"
 SERVICE = "http://127.0.0.1:8101"
@@ -192,7 +193,7 @@ async def read_address(
 class Harness:
     """The service, its callers' keys, and everything it reported."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mode: Mode = STANDALONE) -> None:
         self.clock = ManualClock()
         self.issuer_key = generate_signing("svc:identity")
         self.client_key = generate_signing("client")
@@ -203,7 +204,7 @@ class Harness:
         self.settings = Settings(
             service_url=SERVICE,
             issuer=ISSUER,
-            database_url=f"sqlite:///{folder}/harness.db",
+            database_url=mode.url(folder / "harness.db"),
             keyring_dir=folder,
             bootstrap_file=folder,
             data_dir=folder,
@@ -341,9 +342,9 @@ class Harness:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Harness]:
+async def running(folder: Path, mode: Mode = STANDALONE) -> AsyncIterator[Harness]:
     """A harness with its database and a fresh directory."""
-    harness = Harness(folder)
+    harness = Harness(folder, mode)
     await harness.database.start()
     try:
         await ensure_schema(harness.database, harness.metadata)
