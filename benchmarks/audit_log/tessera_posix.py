@@ -26,12 +26,11 @@ def build() -> Path:
     and sums of go.mod and go.sum.
     """
     program = parts.TOOLS / "go" / f"bench-tessera-{VERSION}"
-    environment = {**parts.go_environment(), "CGO_ENABLED": "0"}
     command = [str(parts.go()), "build", "-mod=readonly", "-o", str(program), "."]
     done = subprocess.run(
         command,
         cwd=SOURCE,
-        env=environment,
+        env=parts.go_environment(),
         capture_output=True,
         text=True,
         timeout=600,

@@ -60,7 +60,10 @@ def go() -> Path:
 
 
 def go_environment() -> dict[str, str]:
-    """Return the process environment with Go's caches in `.tools/` and no tool chain downloads."""
+    """Return the process environment with Go's caches in `.tools/` and no tool chain downloads.
+
+    No C is compiled, so that all programs share one build of Go's library.
+    """
     caches = {
         "GOMODCACHE": TOOLS / "go" / "modules",
         "GOCACHE": TOOLS / "go" / "build",
@@ -71,6 +74,7 @@ def go_environment() -> dict[str, str]:
         **{name: str(path) for name, path in caches.items()},
         "GOTOOLCHAIN": "local",
         "GOFLAGS": "-modcacherw",
+        "CGO_ENABLED": "0",
     }
 
 

@@ -33,7 +33,7 @@ from tests.support.hubs import SERVICES, RunningHub, as_agency, served_keys, wai
 from tests.support.moving_clock import MovingClock
 from tests.support.road import Road, example, road, until
 
-pytestmark = [pytest.mark.xdist_group("hubs"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("hubs-over-time"), pytest.mark.timeout(600)]
 POLICE, IDVA = "northmoor-police", "northmoor-idva"
 START: Final = datetime.fromtimestamp(0, UTC)
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)

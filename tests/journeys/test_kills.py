@@ -13,7 +13,7 @@ from tests.support.hubs import RunningHub
 from tests.support.kills import Kill, stack_plan, standalone_plan
 from tests.support.stress import stress
 
-pytestmark = [pytest.mark.xdist_group("hubs"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.xdist_group("hubs-over-time"), pytest.mark.timeout(900)]
 
 PLANS: dict[str, tuple[int, Callable[[int, random.Random], list[Kill]]]] = {
     "standalone": (16, standalone_plan),

@@ -26,7 +26,7 @@ from tests.support.people import SignIn, signed_in
 
 pytestmark = [
     pytest.mark.stack,
-    pytest.mark.xdist_group("hubs"),
+    pytest.mark.xdist_group("hubs-over-time"),
     pytest.mark.timeout(600),
 ]
 HOUSING = "northmoor-housing"

@@ -32,7 +32,7 @@ EVENING = datetime(2027, 3, 27, 22, 30)  # noqa: DTZ001 - London's wall clock
 BEFORE_ONE = datetime(2027, 3, 28, 0, 59, 50)  # noqa: DTZ001
 WHY = {"code": "imminent_danger_to_life", "reason": "He is at the door; the log does not answer."}
 
-pytestmark = [pytest.mark.xdist_group("hubs"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("hubs-over-time"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture

@@ -166,6 +166,8 @@ class SharingHarness:
         self.receiving = self.parts.receiving
         self.releases = self.parts.releases
         self.restored = self.parts.restored
+        self._fields: dict[bytes, dict[str, Any]] = {}
+        self._batches: dict[bytes, Sequence[RecordItem]] = {}
 
     async def take(self, snapshot: CaseSnapshot) -> dict[str, Disclosure]:
         """Decide on a snapshot; the disclosures of its version by recipient."""
@@ -280,7 +282,7 @@ class SharingHarness:
         """
         query = select(PENDING.c.record).order_by(PENDING.c.record_id)
         found = [
-            check_record(raw)
+            self._checked(raw)
             for raw in await self.database.read(
                 lambda connection: list(connection.execute(query).scalars())
             )
@@ -288,7 +290,7 @@ class SharingHarness:
         said = {}
         if any("whc" in fields for fields in found):
             said = {
-                check_record(unb64u(item.record))["id"]: {"why": item.held.why}
+                self._checked(unb64u(item.record))["id"]: {"why": item.held.why}
                 for item in await self.items()
                 if item.held is not None
             }
@@ -296,13 +298,21 @@ class SharingHarness:
             {**fields, **said.get(fields["id"], {})} for fields in found if fields["op"] != "cover"
         ]
 
+    def _checked(self, raw: bytes) -> dict[str, Any]:
+        """One record's fields, checked once."""
+        if raw not in self._fields:
+            self._fields[raw] = check_record(raw)
+        return self._fields[raw]
+
     async def items(self) -> list[RecordItem]:
-        """What went to the log so far."""
-        batches = [
-            events.parse(each.type, each.version, each.data)
-            for each in await self.sent(audit("sharing"), "svc:audit")
-        ]
-        return [item for batch in batches if isinstance(batch, AuditBatch) for item in batch.items]
+        """What went to the log so far; each envelope is opened once, however often this is asked."""
+        bodies = await self._bodies(audit("sharing"))
+        for body in bodies:
+            if body not in self._batches:
+                opened = self.opened("svc:audit", body)
+                batch = events.parse(opened.type, opened.version, opened.data)
+                self._batches[body] = batch.items if isinstance(batch, AuditBatch) else ()
+        return [item for body in bodies for item in self._batches[body]]
 
     async def found(self, kind: str, value: str) -> list[dict[str, Any]]:
         """What an auditor finds who searches the log by a case reference or a delivery."""
@@ -316,15 +326,17 @@ class SharingHarness:
 
     async def sent(self, topic: str, reader: str) -> list[Opened]:
         """What waits in the outbox for a topic, opened as its reader."""
+        return [self.opened(reader, body) for body in await self._bodies(topic)]
+
+    async def _bodies(self, topic: str) -> list[bytes]:
         query = (
             select(OUTBOX.c.body)
             .where(OUTBOX.c.topic == topic, OUTBOX.c.body.is_not(None))
             .order_by(OUTBOX.c.seq)
         )
-        bodies = await self.database.read(
+        return await self.database.read(
             lambda connection: list(connection.execute(query).scalars())
         )
-        return [self.opened(reader, body) for body in bodies]
 
     def opened(self, reader: str, envelope: bytes) -> Opened:
         """One envelope as its reader opens it."""

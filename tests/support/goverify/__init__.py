@@ -59,8 +59,6 @@ def build(folder: Path) -> GoVerifier:
         **parts.go_environment(),
         "GOFLAGS": "-mod=vendor",
         "GOPROXY": "off",
-        "GOTOOLCHAIN": "local",
-        "CGO_ENABLED": "0",
     }
     subprocess.run(
         [str(go), "build", "-o", str(program), "."],
