@@ -38,8 +38,8 @@ def person(hub: StandaloneHub, browser: Browser) -> Iterator[Visitor]:
 
 def open_most_pressing(person: Visitor) -> str:
     """Open the delivery that presses most of those nobody has opened; its case reference."""
-    person.reload_until("/work", lambda page: page.locator("text=Not opened yet").count() > 0)
-    person.click("th a:has-text('Not opened yet') >> nth=0")
+    person.reload_until("/work", lambda page: page.locator("text=Not opened here yet").count() > 0)
+    person.click("th a:has-text('Not opened here yet') >> nth=0")
     return person.page.inner_text(".govuk-caption-l").removeprefix("Case ")
 
 

@@ -23,7 +23,7 @@ def opened(hub: StandaloneHub, person: Visitor) -> str:
     referral: str = refer(hub)["referralId"]
     person.page.clock.install()
     person.sign_in(ADVOCATE)
-    new = "#new + table tbody a:has-text('Not opened yet')"
+    new = "#new + table tbody a:has-text('Not opened here yet')"
     person.reload_until("/work", lambda page: page.locator(new).count() == 1)
     person.click(new)
     assert "Marisol" in person.page.inner_text("main")

@@ -256,3 +256,22 @@ async def test_what_is_held_back_is_not_shown_though_it_were_served_beside(
     assert "Not checked here." in text
     assert reason("conflict") == "A conflict of interest is recorded for this agency"
     assert reason("conflict") not in text
+
+
+async def test_two_services_that_say_of_one_click_are_told_apart(auditor: PortalHarness) -> None:
+    """One Accept is an entry of sharing and one of the portal; equal rows would look like two."""
+    accepted = {
+        "loggedAt": "2026-11-21T02:05:00Z",
+        "operation": "acknowledged",
+        "outcome": "done",
+        "record": {"org": "northmoor", "rcp": "northmoor", "role": "idva"},
+    }
+    auditor.log.found = [
+        {"index": 8, "service": "portal", **accepted},
+        {"index": 7, "service": "sharing", **accepted},
+        {"index": 6, "service": "sharing", **accepted, "record": {"org": "svc:sharing"}},
+    ]
+    made = await auditor.post("/audit-log", **SOUND)
+    text = (await auditor.get(made.headers["location"])).text
+    assert text.count("</bdi>, in portal") == 1
+    assert text.count("</bdi>, in sharing") == 1, "the hub's own service is named already"

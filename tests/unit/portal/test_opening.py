@@ -170,7 +170,7 @@ async def test_acknowledged_alone_is_still_to_be_signed_for(harness: PortalHarne
 
 async def test_the_list_names_the_case_only_once_it_was_opened(harness: PortalHarness) -> None:
     before = (await harness.get("/work")).text
-    assert "Not opened yet" in before
+    assert "Not opened here yet" in before
     assert "NM-7F3K" not in before
     await harness.get(PAGE)
     after = (await harness.get("/work")).text

@@ -78,6 +78,9 @@ async def test_both_answers_are_taken_and_said(tmp_path: Path) -> None:
             answer = await harness.post(f"{PATH}/answer", **typed)
             assert answer.status_code == 303
             assert done in harness.deliveries.done
+            entry = harness.recorder.entries[-1]
+            said = f"answered {entry.reason_code} {entry.justification_code}".strip()
+            assert said == done, "the portal's own entry is no acceptance"
             page = (await harness.get(PATH)).text
             assert words in page
             assert "Send answer" not in page

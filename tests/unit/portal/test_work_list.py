@@ -86,7 +86,7 @@ async def test_an_unopened_urgent_delivery_says_so_and_stands_first(tmp_path: Pa
             "urgent, then what must be accepted by a time, then the rest"
         )
         assert ["Urgent" in line for _, line in found] == [True, False, False]
-        assert all("Not opened yet" in line and "New" in line for _, line in found), (
+        assert all("Not opened here yet" in line and "New" in line for _, line in found), (
             "the portal's own look opens nothing for anybody"
         )
         assert "21 November 2026 at 3:01am" in found[0][1]

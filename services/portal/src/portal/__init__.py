@@ -1,1 +1,1 @@
-"""Web screens for advocates and auditors. It reaches data only through the other services' APIs."""
+"""Web screens for advisers and auditors. It reaches data only through the other services' APIs."""

@@ -115,7 +115,7 @@ def _api(settings: Settings) -> Api:
     return Api(
         "portal",
         "Portal",
-        "Web screens for advocates and auditors.",
+        "Web screens for advisers and auditors.",
         (
             sign_in_routes.router,
             screens.router,

@@ -29,7 +29,7 @@ from portal.shell.routes.session import (
 router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
 
 FILTERS: Final[Mapping[str, Callable[..., str]]] = {
-    "operation": records.operation,
+    "happened": records.happened,
     "outcome": records.outcome,
     "reason": records.reason,
 }

@@ -215,9 +215,10 @@ async def answer(
 
     A duty goes with `kept_under_duty` alone. Raises what `Deliveries` raises.
     """
-    given, duty = said
-    await deliveries.answer(granted, delivery_id, given, duty if given == KEPT else "")
-    await ports.recorder.record(_entry("acknowledged", granted, delivery_id))
+    given, duty = said[0], said[1] if said[0] == KEPT else ""
+    await deliveries.answer(granted, delivery_id, given, duty)
+    made = _entry("acknowledged", granted, delivery_id)
+    await ports.recorder.record(replace(made, reason_code=given, justification_code=duty))
 
 
 def _entry(

@@ -1,6 +1,9 @@
 """Operations and outcomes of a record in plain words, and the label of each field."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
+
+from hubformats.wording import ANSWERS, sentence
 
 OPERATIONS: Final[dict[str, str]] = {
     "collection": "Taken in",
@@ -17,8 +20,8 @@ OPERATIONS: Final[dict[str, str]] = {
     "resealed": "Sealed again to a new key",
     "delivered": "Delivered",
     "saved": "Saved in the recipient's records",
-    "acknowledged": "Accepted by a practitioner",
-    "blocked": "Stopped before it left",
+    "acknowledged": "Accepted",
+    "blocked": "Stopped: nobody can open it",
     "notice_sent": "Notice sent to an agency",
     "alert_sent": "Alert sent",
     "alert_failed": "Alert could not be sent",
@@ -110,3 +113,42 @@ LABELS: Final[dict[str, str]] = {
     "cko": "Clock right within, ms",
 }
 """Fields worth reading, in reading order. Handles are not: they mean nothing outside the entry."""
+
+_NOT_DONE: Final = frozenset({"withhold", "refused", "failed"})
+_STOPPED: Final = "Stopped: nobody can open it any more"
+_SYSTEM: Final = frozenset({"system", ""})
+_ANSWERED: Final[dict[str, str]] = {
+    "withdrawal": "Answered a withdrawal",
+    "correction": "Answered a correction",
+}
+
+
+def operation(record: Mapping[str, Any], reason: str = "") -> str:
+    """Say what happened. One operation stands for several acts, which its other fields tell apart.
+
+    `reason` is why something was withheld, where the record itself only commits to it.
+    """
+    code, failed = str(record.get("op", "")), record.get("out") in _NOT_DONE
+    why = str(record.get("why") or reason)
+    if code == "disclosure" and failed:
+        return "Not sent to an agency"
+    if code == "blocked" and why:
+        return _STOPPED if why == "stopped" else "Stopped before it left"
+    if code == "delivered" and failed:
+        return "Delivered on a promise, and its proof did not come"
+    if code in _ANSWERED and why == "answer-asked-late":
+        return "An answer was asked for after all"
+    if code == "acknowledged":
+        return _taken_up(record, why)
+    return OPERATIONS.get(code, sentence(code))
+
+
+def _taken_up(record: Mapping[str, Any], why: str) -> str:
+    """Say who accepted, or that it was an answer to what was taken back or corrected."""
+    if record.get("out") in _NOT_DONE:
+        return "Did not answer in time" if why == "answer-overdue" else "Not accepted"
+    answered = _ANSWERED.get(str(record.get("rt", "")))
+    if answered or why in ANSWERS:
+        return answered or "Answered a withdrawal or correction"
+    role = str(record.get("role", ""))
+    return OPERATIONS["acknowledged"] + ("" if role in _SYSTEM else " by a practitioner")

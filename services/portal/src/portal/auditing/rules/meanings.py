@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from hubformats.wording import ANSWERS
+
 REASONS: Final[dict[str, str]] = {
     "must-not-disclose": "A must-not-disclose marking covers this agency or this information",
     "location-shield": "The address is shielded; what gives it away leaves to nobody",
@@ -29,10 +31,15 @@ REASONS: Final[dict[str, str]] = {
     "audit-rejected": "The log did not accept its entry",
     "proof-wrong": "Its proof did not verify",
     "veto": "Somebody has said that it must not leave",
+    "stopped": "It was taken back, or a correction took its place",
+    "altered": "What is stored of it was changed behind the service's back",
     "superseded": "A newer decision took its place",
     "key-destroyed": "Its content has been erased",
     "promise-overdue": "The proof that was promised had not come within the hour",
     "promise-kept": "The proof that was promised has followed",
+    "answer-overdue": "Nobody answered in time",
+    "answer-asked-late": "It turned out to have been read",
+    **ANSWERS,
     "in-force-already": "The same veto was in force already",
     "lifting-asked": "Somebody asked to lift a veto",
     "lifting-lapsed": "Nobody confirmed a lifting in time; the veto stays",
@@ -44,10 +51,10 @@ REASONS: Final[dict[str, str]] = {
     "second-look-escalate": "Escalated",
     "second-look-acted-on": "Something was done about it",
 }
-"""Codes of refusals to share (the agreement's vetoes) and of what stops a release."""
+"""Codes of refusals to share (the agreement's vetoes), of what stops a release, and answers."""
 
 ROLES: Final[dict[str, str]] = {
-    "idva": "Independent domestic violence advocate (IDVA)",
+    "idva": "Independent domestic violence adviser (IDVA)",
     "idva_manager": "IDVA service manager",
     "marac_coordinator": "MARAC coordinator",
     "privacy_officer": "Privacy officer",

@@ -14,7 +14,7 @@ from hubformats.wording import (
     agency,
     sentence,
 )
-from portal.auditing.rules.labels import LABELS, OPERATIONS, OUTCOMES
+from portal.auditing.rules.labels import LABELS, OPERATIONS, OUTCOMES, operation
 from portal.auditing.rules.meanings import CLOCKS, FORMS, HUMANS, REASONS, ROLES, SIGN_INS
 
 PURPOSES: Final[dict[str, str]] = {
@@ -25,7 +25,6 @@ PURPOSES: Final[dict[str, str]] = {
     "subject_right": "Answer a person's own request about their data",
 }
 """The uses DPA 2018 s.62(4) allows of a log, and a data subject's right under UK GDPR."""
-_NOT_DONE: Final = frozenset({"withhold", "refused", "failed"})
 _MEANINGS: Final[dict[str, Mapping[str, str]]] = {
     "op": OPERATIONS,
     "out": OUTCOMES,
@@ -39,11 +38,10 @@ _MEANINGS: Final[dict[str, Mapping[str, str]]] = {
 }
 
 
-def operation(code: str, ended: str = "") -> str:
-    """Say what happened. A disclosure that was withheld, refused or failed was not sent."""
-    if code == "disclosure" and ended in _NOT_DONE:
-        return "Not sent to an agency"
-    return OPERATIONS.get(code, sentence(code))
+def happened(entry: Mapping[str, Any]) -> str:
+    """Say what happened, of an entry as the log lists it."""
+    record = {"op": entry["operation"], "out": entry["outcome"], **entry["record"]}
+    return operation(record, str(entry.get("reason") or ""))
 
 
 def outcome(code: str) -> str:
@@ -71,10 +69,8 @@ def record_rows(
         for code, label in LABELS.items()
         if code in said
     ]
-    happened = operation(str(record.get("op", "")), str(record.get("out", "")))
-    return [
-        (label, happened if label == LABELS["op"] else text, code) for label, text, code in rows
-    ]
+    what = operation(said)
+    return [(label, what if label == LABELS["op"] else text, code) for label, text, code in rows]
 
 
 def _worded(field: str, value: Any, agencies: Mapping[str, str]) -> tuple[str, str]:

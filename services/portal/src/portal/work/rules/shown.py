@@ -185,7 +185,7 @@ def _heading(safe: Mapping[str, Any], checked: str, *, stop: bool) -> str:
     if status == "unsafe":
         return "Do not contact"
     if status == "unverified" and not safe.get("advocate"):
-        return "Do not contact: what was safe is no longer verified. Ask her advocate"
+        return "Do not contact: what was safe is no longer verified. Ask her adviser"
     if status == "unverified":
         return (
             f"Do not contact: unverified since {checked}"
