@@ -1,27 +1,36 @@
 """Hubs to measure: fresh ones of either mode in a folder of their own, and the process ids of their
 parts."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from deploy.stack import processes, topology
 from tests.support.hubs import RunningHub, StackHub, StandaloneHub
 from tests.support.ports import free_base
 
+RUNNING: Final = "BENCH_STACK"
+"""Variable with `FOLDER:PORT` of a stack that runs already, for smallest runs that share one."""
+
 
 @contextmanager
 def hub(mode: str, *, extra: Mapping[str, str] | None = None) -> Iterator[RunningHub]:
     """A started hub of that mode, as its users run it but without the spread of deliveries; stopped
-    and deleted at the end.
+    and deleted at the end. A stack named by `RUNNING` is used in its place and left as it is.
     """
+    given = {"HUB_DELIVERY_SPREAD_MS": "0", **(extra or {})}
+    if mode == "stack" and RUNNING in os.environ:
+        place, port = os.environ[RUNNING].rsplit(":", 1)
+        yield StackHub(Path(place), int(port), extra=given)
+        return
     folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
     folder.chmod(
         0o711
     )  # PostgreSQL runs under an account of its own and must be able to pass through
-    given = {"HUB_DELIVERY_SPREAD_MS": "0", **(extra or {})}
     made: RunningHub = (
         StackHub(folder, free_base(), extra=given)
         if mode == "stack"

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
+from benchmarks.running import RUNNING, hub
+from tests.support.hubs import StackHub
+
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 # The loop of kills is a test of promises rather than of speed; it has tests of its own.
 NAMES = sorted(
     place.parent.name for place in BENCHMARKS.glob("*/__main__.py") if place.parent.name != "kills"
 )
-MODES = [
-    (name, mode)
-    for name in NAMES
-    for mode in (("standalone", "stack") if name in {"intake", "road"} else ("",))
-]
+IN_BOTH_MODES = ("road", "intake")
+"""In this order on one stack: the second pauses services and leaves them so."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,10 +37,20 @@ def test_there_is_one_for_every_ratio_that_is_promised() -> None:
     assert {"audit_log", "envelope", "intake", "road"} <= set(NAMES)
 
 
-@pytest.mark.parametrize(("name", "mode"), MODES)
-def test_smallest_run(name: str, mode: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_smallest_run(name: str) -> None:
     """It names machine, versions, load, ratio and bottleneck, on the screen and in its file."""
-    smallest_run(name, name, *(("--mode", mode) if mode else ()))
+    smallest_run(name, name, *(("--mode", "standalone") if name in IN_BOTH_MODES else ()))
+
+
+def test_smallest_runs_on_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One is started as the measurements start theirs, and shared."""
+    with hub("stack") as running:
+        assert isinstance(running, StackHub)
+        monkeypatch.setenv(RUNNING, f"{running.folder}:{running.port}")
+        for name in IN_BOTH_MODES:
+            said = smallest_run(name, name, "--mode", "stack")
+            assert all(each["name"].startswith("stack") for each in said["ratios"])
 
 
 def test_two_checkouts_are_compared_by_turns() -> None:
