@@ -80,6 +80,7 @@ PEOPLE: Final[Mapping[str, Mapping[str, tuple[frozenset[str], int]]]] = {
         "GET /v1/disclosures": (PRACTITIONERS, 422),
         "GET /v1/disclosures/delayed": (FRONT_LINE, 200),
         "GET /v1/disclosures/stuck": (OPERATOR, 200),
+        "GET /v1/compromised-key-uses": (OPERATOR, 200),
         "GET /v1/disclosures/unproven": (AUTHORITY, 200),
         "POST /v1/disclosures/decide-again": (OPERATOR, 422),
         "POST /v1/disclosures/{delivery_id}/emergency-release": (AUTHORITY, 422),

@@ -102,6 +102,7 @@ TABLE: Final[Mapping[str, Mapping[str, Row | Open]]] = {
         "GET /v1/disclosures": Row(AGENCIES, 422),
         "GET /v1/disclosures/delayed": Row(AGENCIES, 200),
         "GET /v1/disclosures/stuck": Row(OPERATOR, 200),
+        "GET /v1/compromised-key-uses": Row(OPERATOR, 200),
         "GET /v1/disclosures/unproven": Row(NOBODY, 403),  # a named person alone
         "POST /v1/disclosures/decide-again": Row(OPERATOR, 422),
         "POST /v1/disclosures/{delivery_id}/emergency-release": Row(

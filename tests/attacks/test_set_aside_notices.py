@@ -45,7 +45,9 @@ async def heard(hub: InnerHub, agency: str) -> list[EnvelopeSetAside]:
     found = []
     for record in await hub.hub.bus.read(topics.disclosure(agency)):
         with suppress(PackageRefused):  # a delivery
-            found.append(hub.client(agency).open_notice(record.value))
+            notice = hub.client(agency).open_notice(record.value)
+            assert isinstance(notice, EnvelopeSetAside)
+            found.append(notice)
     return found
 
 

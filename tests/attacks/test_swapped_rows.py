@@ -25,6 +25,7 @@ from sharing.disclosures.repository.older import OlderRows, seal_older_rows
 from sharing.disclosures.use_cases import emergency
 from sharing.disclosures.use_cases.looking import disclosures_of
 from sharing.look_tables import LookParty, LookRow, UndecidedRow
+from sharing.notice_tables import KEY_LOOK, KEY_USE, SIGNED, NoticeRow
 from sharing.tables import (
     DELIVERY,
     METADATA,
@@ -32,7 +33,6 @@ from sharing.tables import (
     CaseRow,
     DecisionRow,
     DisclosureRow,
-    NoticeRow,
     table_of,
 )
 from tests.integration.sharing.test_emergency import ACTOR, invoke, person
@@ -69,8 +69,9 @@ HARMLESS: Final[Mapping[str, str]] = {
     "inbox_place.agency": "the next free place: a place that is taken is refused",
     "inbox_place.last": "the same",
     **{
-        f"notice.{column.key}": "that an envelope was set aside: no content, nothing of a person"
-        for column in table_of(NoticeRow).c
+        f"{table.name}.{column.key}": "what an agency signed: a warning to it, no content, no person"
+        for table in (table_of(NoticeRow), SIGNED, KEY_LOOK, KEY_USE)
+        for column in table.c
     },
     **{
         f"undecided.{column.key}": "whose turn it is; what is opened must say the same, see below"

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("postgres")
 BY_ALL = {"plumbing_0002"}
 HEADS = {
     "referral": {"0008", "subjects_0001"} | BY_ALL,
-    "sharing": {"0011", "subjects_0001"} | BY_ALL,
+    "sharing": {"0012", "subjects_0001"} | BY_ALL,
     "audit": {"0002"} | BY_ALL,
     "identity": {"0003"} | BY_ALL,
     "portal": {"0001"} | BY_ALL,

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, cast
 from uuid import UUID
@@ -15,6 +15,7 @@ from common.access import Granted, Principal, grant
 from common.outbox.tables import OUTBOX
 from common.testing import ManualClock
 from deploy.stack.postgres import PostgresServer
+from hubformats.agency_events import EnvelopeSetAside
 from hubformats.ids import uuid7
 from sharing.notices import use_cases
 from sharing.notices.model import Notice, NoticeState, NoticeStep, WrongState
@@ -182,5 +183,8 @@ def test_a_notice_that_is_not_logged_makes_no_event() -> None:
         made.to_event()
     with pytest.raises(WrongState):
         made.sent(now)
+    with pytest.raises(WrongState):
+        replace(made, event_id=None).logged(7).to_event()
     event = made.logged(7).to_event()
+    assert isinstance(event, EnvelopeSetAside)
     assert (event.advice, event.log_index) == ("correct-and-send-anew", 7)

@@ -3,6 +3,7 @@ agreement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import cedarpy
@@ -10,7 +11,7 @@ import pytest
 
 from common.directory import DirectoryState
 from common.events.case import CaseSnapshot
-from common.events.identity import AgencySuspended, DirectoryHeartbeat
+from common.events.identity import AgencySuspended, DirectoryHeartbeat, KeyRetired
 from common.testing import ManualClock
 from hubformats.keys import generate_opening
 from sharing.agreements.model import RULE_FAILED, Question
@@ -19,7 +20,7 @@ from sharing.agreements.repository import CedarRules, read_bundle
 from sharing.content.model.reader import SnapshotReader
 from sharing.decisions.model import due, questions
 from sharing.directory.client import HubDirectory
-from sharing.directory.model import Agency
+from sharing.directory.model import Agency, Compromise
 from sharing.directory.ports import Directory, KeysUnreachable
 from tests.support import key_directory
 from tests.support.key_directory import POLICE
@@ -50,6 +51,8 @@ class Area:
     new_key: Callable[[], str]
     """The police make a new key to be sealed to; its id."""
     unreachable: Callable[[], None]
+    steal: Callable[[datetime], None]
+    """Somebody else may have the police's signing key since then."""
 
 
 def _in_memory() -> Area:
@@ -67,6 +70,9 @@ def _in_memory() -> Area:
         lambda: setattr(parties, "is_fresh", False),
         new_key,
         lambda: setattr(parties, "away", True),
+        lambda since: setattr(
+            parties, "stolen", (Compromise(POLICE, parties.signing[POLICE].kid, since),)
+        ),
     )
 
 
@@ -91,6 +97,9 @@ def _following_identity() -> Area:
         lambda: clock.advance(61),
         new_key,
         lambda: setattr(hub, "away", True),
+        lambda since: hub.keys.apply(
+            KeyRetired(owner=POLICE, kid=area.first.kid, at=since, compromised=True)
+        ),
     )
 
 
@@ -127,6 +136,14 @@ async def test_keys_are_found_by_id_and_a_new_one_once_it_was_asked_for(area: Ar
     assert found is not None
     assert (found.kid, found.owner) == (area.signing, POLICE)
     assert area.directory.verification("unheard-of") is None
+
+
+def test_a_key_that_somebody_else_may_have_is_named_with_the_earliest_moment(area: Area) -> None:
+    assert area.directory.compromised() == ()
+    first = datetime(2026, 11, 28, 21, 30, tzinfo=UTC)
+    for since in (first, first - timedelta(hours=1)):
+        area.steal(since)
+        assert area.directory.compromised() == (Compromise(POLICE, area.signing, since),)
 
 
 async def test_keys_that_cannot_be_asked_for_are_said_to_be_out_of_reach(area: Area) -> None:

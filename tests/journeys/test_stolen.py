@@ -3,6 +3,7 @@ seconds, and what a thief signs with a retired key counts nowhere. In the stack 
 service is a process and hears of it over Kafka; in one process each has an inbox and a directory of
 its own all the same, so nothing else would be shown."""
 
+import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -183,6 +184,25 @@ async def receipt(signer: Profile, caller: Profile, delivery: Delivery) -> str:
     return "taken"
 
 
+async def told_what_was_used(hub: RunningHub, stolen: Profile, delivery: Delivery) -> None:
+    """Agency and operator read, once and in words, which receipt of the thief had been used."""
+
+    async def ask() -> str:
+        return hubctl(hub, CARE, "inbox", "notices").out
+
+    out = await wait_for(ask, lambda said: "had already been used" in said)
+    kid, reference = stolen.signing.kid, delivery.verdict.content["caseReference"]
+    assert out.count("1 message of yours that your key") == out.count(kid) == 1, out
+    named = f"saved receipt, delivery {delivery.delivery_id}, case {reference}"
+    assert named in out
+    assert "referral list --changed-since" in out
+    listed = hubctl(hub, "operator", "service", "key-uses", "--agency", CARE)
+    assert listed.out.startswith(f"sharing had used 1 message that the key {kid} of {CARE}")
+    assert named in listed.out
+    (one,) = json.loads(hubctl(hub, "operator", "service", "key-uses", "--json").out)["sharing"]
+    assert (one["certain"], one["deliveryId"]) == (True, delivery.delivery_id)
+
+
 async def test_an_agency_goes_on_and_its_thief_does_not(hub: RunningHub) -> None:
     sent = await submitted(hub)
     await until_outcomes(hub, sent, lambda found: found == dict.fromkeys(TOLD, "released"))
@@ -192,6 +212,7 @@ async def test_an_agency_goes_on_and_its_thief_does_not(hub: RunningHub) -> None
         client = HubClient(stolen, http)
         delivery = client.open((await whole_inbox(client))[0])
     since = (SystemClock().now() - timedelta(minutes=1)).isoformat()
+    assert await receipt(stolen, stolen, delivery) == "taken", "nobody knows of the thief yet"
     root = hub.profiles / "keys" / f"{CARE}.json"
     wrong = hub.profiles / "keys" / "northmoor-police.json"
     words = ("key", "retire", "--compromised-since", since, "--root")
@@ -210,11 +231,13 @@ async def test_an_agency_goes_on_and_its_thief_does_not(hub: RunningHub) -> None
         return await receipt(stolen, mine, delivery)
 
     await wait_for(refused_by_all, lambda code: code == "receipt-refused")
+    await told_what_was_used(hub, stolen, delivery)
     hub.kill("sharing")
     hub.restart("sharing")
     assert await wait_for(refused_by_all, lambda code: code.startswith("receipt")) == (
         "receipt-refused"
     )
     assert await receipt(mine, mine, delivery) == "taken"
+    await told_what_was_used(hub, stolen, delivery)
     again = hubctl(hub, CARE, *words, str(root), "--key", stolen.signing.kid)
     assert again.status == 1, "it is retired, and a later moment takes nothing back"

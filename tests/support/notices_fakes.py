@@ -7,12 +7,13 @@ from uuid import UUID
 
 from common.access import Granted
 from common.events import Event
-from hubformats.agency_events import EnvelopeSetAside
+from hubformats.agency_events import CompromisedKeyUsed, EnvelopeSetAside
 from hubformats.audit_record import AuditEntry
 from hubformats.ids import uuid7
 from sharing.context import Record
 from sharing.directory.ports import Directory
 from sharing.notices.model import Notice, NoticeState
+from tests.support.signed_fakes import FakeKeyUses
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ class FakeNotices:
 
     directory: Directory
     kept: dict[UUID, Notice] = field(default_factory=dict)
-    left: list[tuple[str, EnvelopeSetAside]] = field(default_factory=list)
+    left: list[tuple[str, EnvelopeSetAside | CompromisedKeyUsed]] = field(default_factory=list)
 
     def add(self, notice: Notice) -> None:
         self.kept[notice.id] = notice
@@ -65,6 +66,7 @@ class FakeNoticeTx:
     """Fulfils `notices.ports.NoticeTx` and `NoticeView`."""
 
     notices: FakeNotices
+    signed: FakeKeyUses = field(default_factory=FakeKeyUses)
     records: list[AuditEntry] = field(default_factory=list)
 
     def record(self, entry: AuditEntry) -> Record:

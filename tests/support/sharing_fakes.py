@@ -47,6 +47,7 @@ from tests.support.look_fakes import FakeSecondLooks
 from tests.support.sharing_decision_fakes import FakeDecisions, FakeUndecided
 from tests.support.sharing_inbox_fake import FakeInbox
 from tests.support.sharing_kept import Kept
+from tests.support.signed_fakes import FakeKeyUses
 
 T = TypeVar("T")
 
@@ -367,6 +368,7 @@ class FakeTx:
         self.inbox = FakeInbox(kept, clock, directory)
         self.delays = FakeDelays(kept)
         self.second_looks = FakeSecondLooks(kept.looks)
+        self.signed: FakeKeyUses = kept.signed
 
     def record(self, entry: AuditEntry) -> Record:
         self.kept.records.append(entry)

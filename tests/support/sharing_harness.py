@@ -47,7 +47,7 @@ from identity.bootstrap.use_cases.create import create
 from sharing.agreements.use_cases import Agreements
 from sharing.cases.model import Reason
 from sharing.decisions.use_cases.deciding import take_snapshot
-from sharing.directory.model import Agency
+from sharing.directory.model import Agency, Compromise
 from sharing.directory.ports import KeysUnreachable
 from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.model.evidence import Evidence
@@ -75,6 +75,7 @@ class Parties:
         self.suspended: set[str] = set()
         self.is_fresh = True
         self.away = False
+        self.stolen: tuple[Compromise, ...] = ()
         self.signing: dict[str, SigningKey] = {
             owner: generate_signing(owner)
             for owner in (*TYPES, "svc:sharing", "svc:referral", "svc:audit")
@@ -106,6 +107,10 @@ class Parties:
         """As a key source."""
         found = self.opening.get(owner)
         return None if found is None else found.public()
+
+    def compromised(self) -> tuple[Compromise, ...]:
+        """Keys that somebody else may have."""
+        return self.stolen
 
     async def refresh(self) -> None:
         """Nothing to ask, unless nobody answers."""

@@ -13,6 +13,7 @@ from sharing.disclosures.model.disclosure import Disclosure
 from sharing.disclosures.model.evidence import Evidence
 from sharing.inbox.model import Delivery
 from tests.support.look_fakes import KeptLooks
+from tests.support.signed_fakes import FakeKeyUses
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Kept:
     """Records that the log has refused."""
     records: list[AuditEntry] = field(default_factory=list)
     told: list[tuple[UUID, Event]] = field(default_factory=list)
+    signed: FakeKeyUses = field(default_factory=FakeKeyUses)
     looks: KeptLooks = field(default_factory=KeptLooks)
 
     def kept_out(self, case: CaseFile) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event, select, update
@@ -266,42 +265,6 @@ def test_wrapped_keys_swapped_between_subjects_are_refused(
         ring.load(conn, [two])  # remembered for its owner only
         with pytest.raises(KeyringRefused):
             ring.load(conn, [one])
-
-
-def test_rotation_wraps_all_live_keys_anew_and_the_old_one_may_go(
-    conn: Connection, keyring: Keyring, keys: SubjectKeys
-) -> None:
-    ids: list[UUID] = [uuid7() for _ in range(5)]
-    blobs = {
-        subject: keys.create(conn, subject).seal("person", "name", subject, "x") for subject in ids
-    }
-    keys.destroy(conn, ids[0])
-    old = keyring.kek_id
-    keyring.rotate_kek()
-    assert [keys.rewrap(conn, limit=3), keys.rewrap(conn, limit=3), keys.rewrap(conn, limit=3)] == [
-        3,
-        1,
-        0,
-    ]
-    keyring.destroy_kek(old)
-    found = SubjectKeys(keyring, TABLE, ManualClock()).load(conn, ids)
-    assert {
-        subject: key.open("person", "name", subject, blobs[subject])
-        for subject, key in found.items()
-    } == dict.fromkeys(ids[1:], "x")
-
-
-def test_a_key_destroyed_while_it_is_wrapped_anew_stays_destroyed(
-    conn: Connection, keyring: Keyring, keys: SubjectKeys
-) -> None:
-    keys.create(conn, SUBJECT)
-    keyring.rotate_kek()
-    racing = CountingKeyring(keyring, lambda: keys.destroy(conn, SUBJECT))
-    SubjectKeys(racing, TABLE, ManualClock()).rewrap(conn)
-    assert racing.unwrapped == 1
-    with pytest.raises(SubjectErased):
-        keys.get(conn, SUBJECT)
-    assert conn.execute(select(TABLE.c.wrapped)).scalars().all() == [None]
 
 
 def test_a_subject_key_shows_nothing_of_itself(conn: Connection, keys: SubjectKeys) -> None:

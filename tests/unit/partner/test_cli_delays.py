@@ -74,6 +74,66 @@ def test_a_hub_that_does_not_know_the_question_is_no_error(shell: Shell) -> None
     assert (code, "WAITING" in out, err) == (0, False, "")
 
 
+USED: dict[str, Any] = {
+    "keyId": "k" * 43,
+    "compromisedSince": SINCE,
+    "messages": 2,
+    "older": 1,
+    "cases": 1,
+    "items": [
+        {
+            "kind": "hub.saved-receipt",
+            "certain": True,
+            "takenInAt": SINCE,
+            "eventId": None,
+            "deliveryId": str(DELIVERY),
+            "caseReference": "NM-1",
+        },
+        {
+            "kind": None,
+            "certain": False,
+            "takenInAt": SINCE,
+            "eventId": str(DELIVERY),
+            "deliveryId": None,
+            "caseReference": None,
+        },
+    ],
+}
+
+
+def test_what_a_stolen_key_had_signed_is_told_in_words(shell: Shell) -> None:
+    notice = {"receivedAt": SINCE, "used": USED}
+    shell.hub.answers[NOTICES] = (200, {"items": [notice], "nextCursor": None})
+    code, out, _ = shell.run("inbox", "notices")
+    at = "21 November 2026 at 2:40am"
+    assert code == 0
+    assert f"2 messages of yours that your key {'k' * 43} signed, or that came, since {at}" in out
+    assert "1 message more may be: only their ids were kept then." in out
+    assert "1 case of yours had a new version since, whoever sent it." in out
+    assert f"{at}  saved receipt, delivery {DELIVERY}, case NM-1" in out
+    assert f"{at}  may be: message of before the hub kept which key signed, event {DELIVERY}" in out
+    assert "2 more are not listed here: ask the hub's desk." in out
+    assert "Nothing is undone by itself." in out
+    assert f"referral list --changed-since {SINCE}" in out
+    none = {**USED, "messages": 0, "older": 0, "cases": 0, "items": []}
+    shell.hub.answers[NOTICES] = (200, {"items": [{**notice, "used": none}], "nextCursor": None})
+    assert "Nothing that your key" in shell.run("inbox", "notices")[1]
+
+
+def test_an_operator_reads_what_stolen_keys_had_signed(shell: Shell) -> None:
+    path, more = "/sharing/v1/compromised-key-uses", {"agency": "northmoor-housing", "keyId": "k"}
+    rows = [{**item, **more, "compromisedSince": SINCE} for item in USED["items"]]
+    shell.hub.answers[path] = (200, {"items": rows, "nextCursor": None})
+    code, out, _ = shell.run("service", "key-uses")
+    assert code == 0
+    assert "sharing had used 1 message that the key k of northmoor-housing signed" in out
+    assert "1 more may rest on it." in out
+    assert f"saved receipt, delivery {DELIVERY}, case NM-1" in out
+    assert json.loads(shell.run("service", "key-uses", "--json")[1]) == {"sharing": rows}
+    shell.hub.answers[path] = (200, {"items": [], "nextCursor": None})
+    assert "nothing that a compromised key signed" in shell.run("service", "key-uses")[1]
+
+
 def test_what_was_set_aside_is_told_in_words(shell: Shell) -> None:
     shell.hub.answers[NOTICES] = (200, {"items": [], "nextCursor": None})
     assert shell.run("inbox", "notices")[1] == "Nothing of yours was set aside.\n"

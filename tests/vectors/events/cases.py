@@ -44,13 +44,16 @@ from common.events.sharing import (
     SnapshotDecided,
 )
 from hubformats.agency_events import (
+    CompromisedKeyUsed,
     DeliveryAcknowledged,
     DeliveryStopped,
     DisclosureAnswered,
     DisclosurePackage,
     EnvelopeSetAside,
+    KeyUsed,
     Promise,
     SavedReceipt,
+    UsedItem,
 )
 
 AT = datetime(2026, 11, 21, 2, 30, 15, 123456, tzinfo=UTC)
@@ -244,6 +247,29 @@ EXAMPLES: tuple[Event, ...] = (
         reason_code="receipt-malformed",
         advice="correct-and-send-anew",
         received_at=AT,
+        log_index=7,
+    ),
+    CompromisedKeyUsed(
+        notice_id=MARK,
+        used=KeyUsed(
+            key_id=HASH,
+            compromised_since=AT,
+            messages=1,
+            older=1,
+            cases=1,
+            items=(
+                UsedItem(
+                    kind="hub.saved-receipt",
+                    certain=True,
+                    taken_in_at=AT,
+                    event_id=REFERRAL,
+                    delivery_id=DELIVERY,
+                    case_reference="NM-2B7KQ-4TXW",
+                ),
+                UsedItem(kind=None, certain=False, taken_in_at=AT, event_id=MARK),
+            ),
+        ),
+        found_at=AT,
         log_index=7,
     ),
     DeliveryStopped(delivery_id=DELIVERY),

@@ -328,28 +328,6 @@ class SubjectKeys:
             ]:
                 del self._cache[wrapped]
 
-    def rewrap(self, conn: Connection, *, limit: int = 500) -> int:
-        """Wrap up to `limit` keys under the current key-encryption key; 0 when none is left."""
-        columns, kek_id = self._table.c, self._keyring.kek_id
-        old = select(columns.subject_id, columns.version, columns.wrapped).where(
-            columns.kek_id != kek_id, columns.wrapped.is_not(None)
-        )
-        rows = conn.execute(old.limit(limit)).all()
-        for subject_id, version, wrapped in rows:
-            dek = self._keyring.unwrap(wrapped, _context(subject_id, version))
-            # The old bytes are part of the condition: a key destroyed meanwhile must not come back.
-            this = (
-                columns.subject_id == subject_id,
-                columns.version == version,
-                columns.wrapped == wrapped,
-            )
-            anew = {
-                "wrapped": self._keyring.wrap(dek, _context(subject_id, version)),
-                "kek_id": kek_id,
-            }
-            conn.execute(update(self._table).where(*this).values(anew))
-        return len(rows)
-
     def _add(
         self, conn: Connection, subject_id: UUID, version: int, older: Mapping[int, bytes]
     ) -> SubjectKey:

@@ -113,6 +113,53 @@ class EnvelopeSetAside(Event):
     log_index: int
 
 
+class UsedItem(Part):
+    """One message or case of an agency that may rest on a key which somebody else has.
+
+    `kind` is the event's type, such as ``hub.saved-receipt``; ``case`` for a case of which a new
+    version came. It is None for a message taken in before the hub kept more than its id. Without
+    `certain` the key is not known.
+    """
+
+    kind: str | None
+    certain: bool
+    taken_in_at: datetime
+    event_id: UUID | None = None
+    delivery_id: UUID | None = None
+    case_reference: str | None = None
+
+
+class KeyUsed(Part):
+    """What a compromised key had signed that was used before the hub knew: counts, and the first.
+
+    `messages` were signed by it. `older` may be, as the hub did not keep keys then. Of `cases` a
+    new version came since, whoever sent it. `items` names a hundred at most.
+    """
+
+    key_id: str
+    compromised_since: datetime
+    messages: int
+    older: int
+    cases: int
+    items: tuple[UsedItem, ...] = ()
+
+
+class CompromisedKeyUsed(Event):
+    """A key of yours was retired as compromised, and some of what it signed had been used before.
+
+    Nothing is undone by itself: look at each. The look is in the audit log, at `log_index`, before
+    this leaves.
+    """
+
+    TYPE: ClassVar[str] = "hub.compromised-key-used"
+    VERSION: ClassVar[int] = 1
+
+    notice_id: UUID
+    used: KeyUsed
+    found_at: datetime
+    log_index: int
+
+
 class DeliveryStopped(Event):
     """A delivery was taken back before it left: this stands at its place and under its number.
 
@@ -149,6 +196,7 @@ parse: Final = Vocabulary(
         DeliveryAcknowledged,
         DisclosureAnswered,
         EnvelopeSetAside,
+        CompromisedKeyUsed,
         DeliveryStopped,
     )
 ).parse

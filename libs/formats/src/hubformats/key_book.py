@@ -1,6 +1,6 @@
 """A hub's public keys by id and by owner: of the bootstrap file, and of signed sets since."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
@@ -45,6 +45,11 @@ class KeyBook:
     def verification(self, kid: str) -> VerificationKey | None:
         """Return the verification key of that id, whatever its status, or None."""
         return self._verification.get(kid)
+
+    def compromised(self) -> Sequence[VerificationKey]:
+        """List the keys of which a moment of compromise is known, by id."""
+        found = (self._verification[kid] for kid in sorted(self._verification))
+        return [key for key in found if key.compromised_since is not None]
 
     def recipient(self, owner: str, now: datetime) -> RecipientKey | None:
         """Return the newest key of an owner that has begun, or None.

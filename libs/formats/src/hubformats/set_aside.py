@@ -13,6 +13,13 @@ ADVICE: Final[Mapping[Advice, str]] = {
 }
 """What to do, for people."""
 
+JUDGE_EACH: Final = (
+    "Nothing is undone by itself. Of each that was not yours: see that your own system holds the "
+    "delivery it names, and tell the hub's desk; forbid disclosure on a referral that was not "
+    "yours."
+)
+"""What to do about what a compromised key had signed and the hub had used."""
+
 REASONS: Final[Mapping[str, str]] = {
     # said of an envelope whose sender is proven
     "event-unknown": "the hub does not know this kind of event, or not this version of it",

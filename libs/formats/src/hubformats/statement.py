@@ -112,6 +112,11 @@ def sign_statement(claims: Mapping[str, Any], sender: SigningKey) -> bytes:
     return signed + b"." + b64u(sender.sign(signed)).encode()
 
 
+def signing_key_id(jws: str) -> str:
+    """Return the id of the key that signed a statement; its signature was checked before."""
+    return str(encoded_object(jws.split(".", 1)[0])["kid"])
+
+
 @lru_cache(maxsize=64)
 def _header_of(kid: str) -> str:
     return b64u(canonical({"alg": "ES256", "kid": kid, "typ": _TYP}))

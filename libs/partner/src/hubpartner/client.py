@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import httpx2
 
-from hubformats.agency_events import EnvelopeSetAside
+from hubformats.agency_events import CompromisedKeyUsed, EnvelopeSetAside
 from hubformats.clock import SystemClock
 from hubformats.ids import opaque
 from hubformats.keys import StaticKeys
@@ -282,7 +282,7 @@ class HubClient(OperatorCalls):
         )
 
     async def notices(self) -> list[dict[str, Any]]:
-        """List envelopes of the own agency that were set aside, oldest first: all of them."""
+        """List what the own agency is told of what it signed, oldest first: all of it."""
         found: list[dict[str, Any]] = []
         params: dict[str, str | int] = {"limit": 100}
         while True:
@@ -304,7 +304,7 @@ class HubClient(OperatorCalls):
         """Open and check a delivery offline, with the profile's keys and the pinned hub key."""
         return open_with(self.profile, item.envelope)
 
-    def open_notice(self, envelope: bytes) -> EnvelopeSetAside:
+    def open_notice(self, envelope: bytes) -> EnvelopeSetAside | CompromisedKeyUsed:
         """Open a notice from the own topic. Raises EnvelopeRefused, PackageRefused."""
         keys = StaticKeys(self.profile.hub)
         return open_notice(

@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hubformats.agency_events import DeliveryStopped, DisclosurePackage, EnvelopeSetAside, parse
+from hubformats.agency_events import (
+    CompromisedKeyUsed,
+    DeliveryStopped,
+    DisclosurePackage,
+    EnvelopeSetAside,
+    parse,
+)
 from hubformats.canonical import unb64u
 from hubformats.clock import SystemClock
 from hubformats.envelope import Opened, digest, open_envelope
@@ -50,8 +56,8 @@ def open_delivery(
 
 def open_notice(
     envelope: bytes, *, me: str, opening: Mapping[str, OpeningKey], keys: KeySource
-) -> EnvelopeSetAside:
-    """Open the notice that an envelope of the agency `me` was set aside, and check its sender.
+) -> EnvelopeSetAside | CompromisedKeyUsed:
+    """Open a notice to the agency `me` about what it signed, and check its sender.
 
     It comes on the agency's topic, between deliveries.
 
@@ -59,7 +65,7 @@ def open_notice(
     is no such notice.
     """
     _, event = _opened(envelope, me, opening, keys)
-    if not isinstance(event, EnvelopeSetAside):
+    if not isinstance(event, EnvelopeSetAside | CompromisedKeyUsed):
         raise PackageRefused(0, "notice-unknown")
     return event
 

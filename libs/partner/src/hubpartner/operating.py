@@ -124,6 +124,22 @@ class OperatorCalls:
             Call("GET", "/v1/disclosures/stuck", scope="agency.manage")
         )
 
+    async def key_uses(self, agency: str | None = None) -> list[dict[str, Any]]:
+        """List what compromised keys had signed that was used, of one agency's keys or all.
+
+        For an operator.
+        """
+        params: dict[str, str | int] = {"limit": 100, **({"agency": agency} if agency else {})}
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await self._services["sharing"].send(
+                Call("GET", "/v1/compromised-key-uses", scope="agency.manage", params=params)
+            )
+            found += page["items"]
+            if not page.get("nextCursor"):
+                return found
+            params["cursor"] = page["nextCursor"]
+
     async def agency(self, agency: str) -> dict[str, Any]:
         """Read what the directory says of an agency: name, kind, whether it is suspended."""
         return await self._services["identity"].send(

@@ -37,5 +37,6 @@ ACTIONS: Final[Mapping[str, Permission]] = {
     "read_look_reasons": Permission("case.read", "operation", person=True, roles=_OFFICERS),
     "review_second_look": Permission("case.write", "alteration", person=True, roles=_OFFICERS),
     "see_stuck": Permission("agency.manage", "operation"),
+    "see_key_uses": Permission("agency.manage", "operation"),
     "decide_again": Permission("agency.manage", "disclosure"),
 }

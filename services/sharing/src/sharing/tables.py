@@ -53,8 +53,8 @@ from common.web.frame import Frame, frame_tables
 from hubformats.audit_record import AuditEntry
 from hubformats.clock import Clock
 from sharing.context import SERVICE_ACTOR
-from sharing.look_tables import METADATA as EVERY_TABLE
 from sharing.look_tables import Row
+from sharing.notice_tables import METADATA as EVERY_TABLE
 
 _log = logging.getLogger("hub.sharing")
 ROW_ALTERED: Final = "row-altered"
@@ -174,27 +174,6 @@ class DisclosureRow(Row, table=True):
         default=None, sa_column=Column(UtcDateTime, nullable=True)
     )
     row_seal: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
-
-
-class NoticeRow(Row, table=True):
-    """One authentic envelope of an agency that was set aside; no content, no person."""
-
-    __tablename__ = "notice"
-    __table_args__ = (
-        UniqueConstraint("record_id"),
-        Index("ix_notice_state", "state", "id"),
-        Index("ix_notice_agency", "agency", "id"),
-    )
-    id: UUID = Field(primary_key=True)
-    agency: str = Field(max_length=64)
-    event_id: UUID
-    digest: str = Field(max_length=43)
-    reason_code: str = Field(max_length=60)
-    received_at: datetime = Field(sa_type=UtcDateTime)
-    record_id: UUID
-    state: str = Field(max_length=20)
-    log_index: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
-    sent_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True))
 
 
 # Agencies that the newest decision on a case passed over for being suspended; a row ends when that

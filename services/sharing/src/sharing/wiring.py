@@ -73,12 +73,14 @@ from sharing.notices import routes as notices_routes
 from sharing.notices.consumers import NoticeConsumer
 from sharing.notices.repository import SqlNotices, SqlNoticeViews
 from sharing.notices.use_cases import NoticeContext
-from sharing.notices.worker import Notifier
+from sharing.notices.worker import LookBack, Notifier
 from sharing.second_look import routes as second_look_routes
 from sharing.second_look.consumers import LookConsumer
 from sharing.second_look.repository import OLDER_LOOKS, SqlSecondLooks, look_book
 from sharing.second_look.use_cases import LookContext
 from sharing.second_look.worker import LookAlarm
+from sharing.signed import routes as signed_routes
+from sharing.signed.repository import SqlKeyUses, SqlKeyUseViews
 from sharing.tables import TABLES, AlteredRows, RepositoryDeps, RowSeals
 
 T = TypeVar("T")
@@ -94,6 +96,7 @@ ROUTERS: Final = (
     decisions_routes.again,
     delays_routes.router,
     disclosures_routes.router,
+    signed_routes.router,
     second_look_routes.router,
 )
 PROBLEMS: Final = {
@@ -120,6 +123,7 @@ class SqlTx:
         self.disclosures = SqlDisclosures(unit, deps, keys)
         self.inbox = SqlInbox(unit, deps, self.disclosures, self.cases)
         self.notices = SqlNotices(unit, deps)
+        self.signed = SqlKeyUses(unit)
         self.second_looks = SqlSecondLooks(unit.connection, looks.book, deps.seals.look)
 
     def record(self, entry: AuditEntry) -> Record:
@@ -144,6 +148,7 @@ class SqlView:
         self.inbox = SqlInboxViews(connection)
         self.delays = SqlDelayViews(connection)
         self.notices = SqlNoticeViews(connection)
+        self.signed = SqlKeyUseViews(connection)
 
 
 class SharingStore:
@@ -283,7 +288,8 @@ def _assemble(frame: Frame, agreements: Agreements, outside: Outside) -> Parts:
     frame.outbox.relay.ask_again = LATE, LateLook(store, receiving, outside.checks).held
     restored, turns = Restored(store, deciding), Turns(store, deciding)
     reminder = Reminder(agreements, deciding)
-    others = (Notifier(store, telling).step, altered.settle, LookAlarm(store, looks).step)
+    told = LookBack(store, telling).step, Notifier(store, telling).step
+    others = (*told, altered.settle, LookAlarm(store, looks).step)
     releases = Releases(store, releasing, outside.checks, (restored.step, reminder.step, *others))
     return Parts(
         store=store,

@@ -23,6 +23,7 @@ from common.events.sharing import (
     SnapshotDecided,
 )
 from hubformats.agency_events import (
+    CompromisedKeyUsed,
     DeliveryAcknowledged,
     DeliveryStopped,
     DisclosureAnswered,
@@ -56,7 +57,12 @@ SHARED: Final[Mapping[str, Events]] = {
     **{topics.audit(service): (AuditBatchV1, AuditBatch) for service in topics.SERVICES},
     topics.AUDIT_RECEIPT: (AuditReceipts, AuditRejected),
 }
-DELIVERED: Final[Events] = (DisclosurePackage, EnvelopeSetAside, DeliveryStopped)
+DELIVERED: Final[Events] = (
+    DisclosurePackage,
+    EnvelopeSetAside,
+    DeliveryStopped,
+    CompromisedKeyUsed,
+)
 """On an agency's `hub.disclosure` topic."""
 SPOKEN: Final[Events] = (SavedReceipt, DeliveryAcknowledged, DisclosureAnswered)
 """On an agency's `hub.inbound` topic."""

@@ -46,6 +46,8 @@ class Received(Opened):
 
     topic: str
     key: bytes
+    arrived: datetime
+    """When the bus had it."""
     late: bool = False
     repeat: bool = False
 
@@ -137,7 +139,7 @@ class Opener:
         if senders is not None and opened.source not in senders(record.topic):
             return Item(record, reason="wrong-source")
         whole = {name: getattr(opened, name) for name in _OPENED}
-        return Item(record, Received(**whole, topic=record.topic, key=record.key))
+        return Item(record, Received(**whole, topic=record.topic, key=record.key, arrived=arrived))
 
 
 def _headers_honest(record: Incoming, opened: Opened) -> bool:

@@ -14,6 +14,7 @@ from hubformats.set_aside import why
 from hubformats.wording import ANSWERS, DUTIES, UNCHECKED
 from hubpartner.answers import ProblemAnswer
 from hubpartner.cli.delays import DANGER, SUPPORT, delays_of, say_backlog, say_delays
+from hubpartner.cli.key_uses import say_used
 from hubpartner.cli.session import (
     FilePath,
     command,
@@ -160,7 +161,10 @@ def acknowledge(context: click.Context, delivery_id: str, role: str) -> None:
 @json_option
 @click.pass_context
 def notices(context: click.Context, as_json: bool) -> None:
-    """List what you sent on your topic that was set aside: why, and what to do."""
+    """List what you sent on your topic that was set aside: why, and what to do.
+
+    So also what a compromised key of yours had signed that was used before you retired it.
+    """
     found = with_hub(context, lambda client: client.notices())
     if as_json:
         say_json(found)
@@ -168,6 +172,9 @@ def notices(context: click.Context, as_json: bool) -> None:
     if not found:
         say("Nothing of yours was set aside.")
     for one in found:
+        if one.get("used"):
+            say_used(context, one)
+            continue
         say(
             f"{when(one['receivedAt'])}  {one['eventId']} was set aside and took no effect: "
             f"{why(one['reasonCode'])}. {one['whatToDo']}"

@@ -10,6 +10,7 @@ from hubpartner.cli.session import (
     CommandFailed,
     ExistingFile,
     chosen_profile,
+    command,
     json_done,
     profile_of,
     say_done,
@@ -45,7 +46,8 @@ def retire_key(
 ) -> None:
     """Retire a signing key: this profile's, or the one that --key names.
 
-    Whatever it signed since that time is set aside; what it signed before stays valid. If no other
+    Whatever it signed since that time is set aside. What of it was used before is told to you
+    (`inbox notices`), and is for you to judge. What it signed before stays valid. If no other
     key is left, a new one is made, and this profile signs with it from now on.
     """
     place = chosen_profile(context)
@@ -65,7 +67,14 @@ def retire_key(
     except RootRefused as refused:
         raise CommandFailed(1, "root-refused", f"Nothing was changed: {refused}.") from None
     adopt(place, successor if added else None)
-    told = "" if since is None else " What it signed since then is set aside."
+    told = (
+        ""
+        if since is None
+        else (
+            " What it signed since then is set aside. What of it was used before is told to you in "
+            f"a minute: {command(context, 'inbox notices')}"
+        )
+    )
     new = " This profile signs with a new key from now on." if added else ""
     say_done(
         f"The key {kid} is retired.{told}{new}",

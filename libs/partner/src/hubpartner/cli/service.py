@@ -8,6 +8,7 @@ import click
 
 from hubformats.set_aside import why as reason_in_words
 from hubformats.wording import HOLDS
+from hubpartner.cli.key_uses import key_uses
 from hubpartner.cli.session import json_done, json_option, say, say_done, say_json, when, with_hub
 from hubpartner.client import HubClient
 from hubpartner.operating import ServiceName
@@ -222,6 +223,9 @@ def decide_again(
         f"{' More are blocked: call again.' if came_to['more'] else ''}",
         came_to,
     )
+
+
+app.add_command(key_uses)
 
 
 @app.command()

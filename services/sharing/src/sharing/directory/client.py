@@ -1,9 +1,11 @@
 """The directory of this process, which follows identity."""
 
+from datetime import UTC, datetime
+
 from common.directory import DirectoryKeys, DirectoryState, DirectoryUnreachable
 from hubformats.bootstrap import Bootstrap
 from hubformats.keys import VerificationKey
-from sharing.directory.model import Agency
+from sharing.directory.model import Agency, Compromise
 from sharing.directory.ports import KeysUnreachable
 
 
@@ -39,6 +41,15 @@ class HubDirectory:
     def verification(self, kid: str) -> VerificationKey | None:
         """Return the key whatever its status; a revoked one verifies nothing."""
         return self._keys.verification(kid)
+
+    def compromised(self) -> tuple[Compromise, ...]:
+        """Read the signed sets, and what identity announced since."""
+        agencies = {name for name, _, _ in self._agencies}
+        return tuple(
+            Compromise(key.owner, key.kid, datetime.fromtimestamp(key.compromised_since, UTC))
+            for key in self._keys.book.compromised()
+            if key.compromised_since is not None and key.owner in agencies
+        )
 
     async def refresh(self) -> None:
         """Ask identity for the key sets, each signed by its owner."""

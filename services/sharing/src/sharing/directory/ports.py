@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from hubformats.keys import VerificationKey
-from sharing.directory.model import Agency
+from sharing.directory.model import Agency, Compromise
 
 
 class KeysUnreachable(Exception):
@@ -34,6 +34,10 @@ class Directory(Protocol):
 
     def verification(self, kid: str) -> VerificationKey | None:
         """Return a signing key by id."""
+        ...
+
+    def compromised(self) -> tuple[Compromise, ...]:
+        """List agencies' keys known as compromised; of two moments the earlier counts."""
         ...
 
     async def refresh(self) -> None:

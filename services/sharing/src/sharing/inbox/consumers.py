@@ -1,15 +1,17 @@
 """Receipts and acknowledgements that agencies send by their own topic."""
 
 from collections.abc import Callable
+from uuid import UUID
 
 from common.access import Granted, Principal, grant
 from common.database import Unit
 from common.inbox import Inbox, Received, Refused, Transient
 from hubformats.agency_events import DeliveryAcknowledged, DisclosureAnswered, SavedReceipt
 from hubformats.audit_record import Actor
+from hubformats.statement import signing_key_id
 from sharing.disclosures.model.answers import AnswerRefused, NothingToAnswer
 from sharing.disclosures.model.disclosure import Hold, Moved
-from sharing.inbox.model import ReceiptRefused, delivery_of
+from sharing.inbox.model import ReceiptRefused, delivery_of, key_id
 from sharing.inbox.ports import InboxTx
 from sharing.inbox.use_cases.answering import answer
 from sharing.inbox.use_cases.receiving import (
@@ -19,6 +21,7 @@ from sharing.inbox.use_cases.receiving import (
     acknowledge,
     save,
 )
+from sharing.signed.model import SignedMessage, receipt_message
 
 
 class InboundConsumer:
@@ -48,6 +51,7 @@ class InboundConsumer:
         try:
             tx, granted = self._opened(unit), self._granted(got)
             save(tx, self._context, granted, _agency(got), delivery, event.receipt)
+            self._note(tx, got, delivery, event.receipt)
         except ReceiptRefused:
             raise Refused("receipt-refused") from None
         except DeliveryNotFound as refused:
@@ -61,6 +65,7 @@ class InboundConsumer:
         tx, granted = self._opened(unit), self._granted(got)
         try:
             acknowledge(tx, self._context, granted, _agency(got), event.delivery_id, event.role)
+            self._note(tx, got, event.delivery_id)
         except (DeliveryNotFound, RoleUnknown) as refused:
             raise Refused(refused.code) from None
         except Moved:
@@ -73,12 +78,33 @@ class InboundConsumer:
         given = (event.answer, event.duty or None)
         try:
             answer(tx, self._context, granted, _agency(got), event.delivery_id, given)
+            self._note(tx, got, event.delivery_id)
         except (DeliveryNotFound, AnswerRefused) as refused:
             raise Refused(refused.code) from None
         except NothingToAnswer:
             raise Refused("nothing-to-answer") from None
         except Moved:
             raise Transient("disclosure-moved") from None
+
+    def _note(self, tx: InboxTx, got: Received, delivery: UUID, receipt: str | None = None) -> None:
+        """Keep which key signed it, and the receipt's own key where that is another."""
+        key = signing_key_id(got.jws)
+        tx.signed.note(
+            SignedMessage(
+                got.source,
+                got.id,
+                key,
+                got.type,
+                "topic",
+                got.arrived,
+                got.issued_at,
+                event_id=got.id,
+                delivery_id=delivery,
+            )
+        )
+        if receipt is not None and (other := key_id(receipt)) != key:
+            said = receipt_message(got.source, other, receipt, "topic", got.arrived, delivery)
+            tx.signed.note(said)
 
     def _granted(self, got: Received) -> Granted:
         """Make the grant of the agency whose signature the inbox verified."""

@@ -10,6 +10,7 @@ from sharing.cases.ports import Cases
 from sharing.context import Writing
 from sharing.disclosures.ports import Disclosures
 from sharing.inbox.model import AuthorisedDelivery, Only, Shown, UnderWay
+from sharing.signed.ports import KeyUses
 
 
 class Inbox(Protocol):
@@ -66,6 +67,11 @@ class InboxTx(Writing, Protocol):
     @property
     def inbox(self) -> Inbox:
         """The agencies' inboxes."""
+        ...
+
+    @property
+    def signed(self) -> KeyUses:
+        """What agencies signed."""
         ...
 
 

@@ -221,7 +221,9 @@ async def save_delivery(
     await _know_key(parts, body.receipt)
     actor = actor_of(granted.principal)
     saved_at = await parts.store.write(
-        lambda tx: receiving.save(tx, parts.context, granted, actor, delivery_id, body.receipt)
+        lambda tx: receiving.save_by_api(
+            tx, parts.context, granted, actor, delivery_id, body.receipt
+        )
     )
     return SavedOut(delivery_id=delivery_id, saved_at=saved_at)
 

@@ -1,1 +1,1 @@
-"""Tells an authentic sender that its envelope was set aside, once the log holds an entry of it."""
+"""Tells an authentic sender what became of what it signed, once the log holds an entry of it."""

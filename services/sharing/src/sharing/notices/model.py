@@ -1,4 +1,4 @@
-"""A notice that an envelope was set aside: logged first, then sent, once."""
+"""A notice of what an agency signed, set aside or used too soon: logged first, then sent, once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from hubformats.agency_events import EnvelopeSetAside
+from hubformats.agency_events import CompromisedKeyUsed, EnvelopeSetAside, KeyUsed
 from hubformats.set_aside import advice_for
 
 
@@ -43,13 +43,16 @@ class WrongState(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One envelope that was set aside, for the agency that signed it. It holds no content."""
+    """One envelope that was set aside, for the agency that signed it. It holds no content.
+
+    Or, with `used` and without an envelope, what a compromised key had signed that was used.
+    """
 
     id: UUID
     agency: str
-    event_id: UUID
+    event_id: UUID | None
     """The sender's own id of the event."""
-    digest: str
+    digest: str | None
     """SHA-256 of the envelope as it came, base64url."""
     reason_code: str
     received_at: datetime
@@ -58,6 +61,7 @@ class Notice:
     state: NoticeState = NoticeState.AWAITS_LOG
     log_index: int | None = None
     sent_at: datetime | None = None
+    used: KeyUsed | None = None
 
     def can(self, step: NoticeStep) -> bool:
         """Tell whether it can take this step now."""
@@ -75,10 +79,19 @@ class Notice:
         """Let it leave for its agency."""
         return self._take(NoticeStep.SEND, sent_at=at)
 
-    def to_event(self) -> EnvelopeSetAside:
+    def to_event(self) -> EnvelopeSetAside | CompromisedKeyUsed:
         """Make what the agency reads. Raises WrongState before its entry is in the log."""
         if self.log_index is None:
             raise WrongState("not logged")
+        if self.used is not None:
+            return CompromisedKeyUsed(
+                notice_id=self.id,
+                used=self.used,
+                found_at=self.received_at,
+                log_index=self.log_index,
+            )
+        if self.event_id is None or self.digest is None:
+            raise WrongState("no envelope")
         return EnvelopeSetAside(
             notice_id=self.id,
             event_id=self.event_id,

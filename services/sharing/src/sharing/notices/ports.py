@@ -6,6 +6,7 @@ from uuid import UUID
 from common.access import Granted
 from sharing.context import Writing
 from sharing.notices.model import Notice
+from sharing.signed.ports import KeyUses, KeyUseViews
 
 
 class Notices(Protocol):
@@ -43,6 +44,11 @@ class NoticeTx(Writing, Protocol):
         """The notices."""
         ...
 
+    @property
+    def signed(self) -> KeyUses:
+        """What agencies signed."""
+        ...
+
 
 class NoticeViews(Protocol):
     """What may be looked at without a writing transaction."""
@@ -62,4 +68,9 @@ class NoticeView(Protocol):
     @property
     def notices(self) -> NoticeViews:
         """The notices."""
+        ...
+
+    @property
+    def signed(self) -> KeyUseViews:
+        """What agencies signed."""
         ...

@@ -9,8 +9,10 @@ from sqlalchemy import Connection, bindparam, insert, select, true, update
 from common import topics
 from common.access import Granted
 from common.database import Prepared, Unit
+from hubformats.agency_events import KeyUsed
+from sharing.notice_tables import NoticeRow
 from sharing.notices.model import Notice, NoticeState
-from sharing.tables import NoticeRow, RepositoryDeps, table_of
+from sharing.tables import RepositoryDeps, table_of
 
 _NOTICE = table_of(NoticeRow)
 _FIELDS: Final = tuple(field.name for field in fields(Notice))
@@ -93,8 +95,11 @@ def _first(rows: Any) -> Notice | None:
 
 def _notice(row: Any) -> Notice:
     values = dict(zip(_FIELDS, row, strict=True))
-    return Notice(**{**values, "state": NoticeState(values["state"])})
+    used = None if values["used"] is None else KeyUsed.model_validate(values["used"])
+    return Notice(**{**values, "state": NoticeState(values["state"]), "used": used})
 
 
 def _values(notice: Notice) -> dict[str, Any]:
-    return {name: getattr(notice, name) for name in _FIELDS} | {"state": notice.state.value}
+    used = None if notice.used is None else notice.used.model_dump(mode="json", by_alias=True)
+    kept = {name: getattr(notice, name) for name in _FIELDS}
+    return {**kept, "state": notice.state.value, "used": used}

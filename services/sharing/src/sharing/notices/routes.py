@@ -19,7 +19,7 @@ Read = Annotated[Granted, guard.action("read_notices")]
 _LIST: Final = "notices"
 
 
-@router.get("", summary="List envelopes of yours that were set aside")
+@router.get("", summary="List what you are told of what you signed")
 async def list_notices(
     granted: Read,
     store: Annotated[Store[object, NoticeView], Depends(provided(Store))],
@@ -29,7 +29,8 @@ async def list_notices(
 ) -> NoticesOut:
     """Events that your agency sent on its topic, that are authentic, and that took no effect.
 
-    Each says why and what to do. The same comes, sealed, on your topic.
+    Each says why and what to do. The same comes, sealed, on your topic. One with `used` tells what
+    a compromised key of yours had signed that was used before you retired it.
     """
     place = cursors.read(_LIST, cursor, granted)
     after = UUID(str(place[0])) if place else None

@@ -1,18 +1,23 @@
-"""From an envelope that was set aside to the notice that its sender reads."""
+"""From what was set aside, or used too soon, to the notice that its sender reads."""
 
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
+from hubformats.agency_events import KeyUsed, UsedItem
 from hubformats.audit_record import Actor, AuditEntry
 from hubformats.ids import uuid7
-from sharing.context import Context
+from sharing.context import SERVICE_ACTOR, Context
+from sharing.directory.model import Compromise
 from sharing.directory.ports import Directory
 from sharing.notices.model import Notice, NoticeStep
 from sharing.notices.ports import NoticeTx
+from sharing.signed.model import Found, KeyUse
 
 _log = logging.getLogger("hub.sharing")
+COMPROMISED: Final = "key-compromised"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,60 @@ def note(tx: NoticeTx, found: SetAside) -> None:
             received_at=found.received_at,
             record_id=record.id,
         )
+    )
+
+
+def look_back(tx: NoticeTx, context: NoticeContext, key: Compromise) -> Found | None:
+    """Find what a compromised key had signed that was used; record the look, and tell its agency.
+
+    Nothing is undone: a person judges. If we crash before the commit, the next look finds the same;
+    after it, nothing is found twice. Returns None when it was done before and nothing is new.
+    """
+    notice_id, now = uuid7(), context.now()
+    found = tx.signed.look_back(key, notice_id, now)
+    if found is None:
+        return None
+    counts = {"messages": found.messages, "older": found.older, "cases": found.cases}
+    record = tx.record(
+        AuditEntry(
+            operation="review",
+            outcome="done",
+            actor=SERVICE_ACTOR,
+            resource_type="signing-key",
+            resource_id=key.key_id,
+            # the resource id becomes a handle; this says in clear which agency it concerns
+            recipient=key.agency,
+            reason_code=COMPROMISED,
+            count=found.count,
+            detail={**counts, "since": key.since.isoformat()},
+        )
+    )
+    items = tuple(_item(context, use) for use in found.first)
+    used = KeyUsed(key_id=key.key_id, compromised_since=key.since, items=items, **counts)
+    tx.notices.add(
+        Notice(
+            id=notice_id,
+            agency=key.agency,
+            event_id=None,
+            digest=None,
+            reason_code=COMPROMISED,
+            received_at=now,
+            record_id=record.id,
+            used=used,
+        )
+    )
+    return found
+
+
+def _item(context: NoticeContext, use: KeyUse) -> UsedItem:
+    case = use.case_id
+    return UsedItem(
+        kind=use.kind,
+        certain=use.certain,
+        taken_in_at=use.arrived_at,
+        event_id=use.event_id,
+        delivery_id=use.delivery_id,
+        case_reference=None if case is None else context.reference(use.agency, case),
     )
 
 

@@ -20,8 +20,9 @@ from sharing.disclosures.ports import CaseState
 from sharing.disclosures.use_cases.last_look import forbidden
 from sharing.disclosures.use_cases.steps import news, references
 from sharing.disclosures.use_cases.withdrawing import AUDIT_WITHDRAWAL
-from sharing.inbox.model import AuthorisedDelivery, Only, Saved, Shown, check_receipt
+from sharing.inbox.model import AuthorisedDelivery, Only, Saved, Shown, check_receipt, key_id
 from sharing.inbox.ports import InboxTx
+from sharing.signed.model import receipt_message
 
 ASKED_LATE: Final = "answer-asked-late"
 """The log's reason when what was taken back unread turns out to have been read."""
@@ -215,6 +216,24 @@ def save(
     )
     tx.inbox.confirmed([each.delivery.event_id for each in given.shown])
     return now
+
+
+def save_by_api(
+    tx: InboxTx,
+    context: InboxContext,
+    granted: Granted,
+    actor: Actor,
+    delivery_id: UUID,
+    receipt: str,
+) -> datetime:
+    """Take a signed receipt in that came alone, and keep which key signed it.
+
+    Raises what `save` raises.
+    """
+    saved_at = save(tx, context, granted, actor, delivery_id, receipt)
+    agency, now = granted.principal.agency, context.now()
+    tx.signed.note(receipt_message(agency, key_id(receipt), receipt, "api", now, delivery_id))
+    return saved_at
 
 
 def acknowledge(
