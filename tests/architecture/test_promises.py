@@ -76,6 +76,19 @@ def test_every_named_test_exists() -> None:
     assert not [row for row in ROWS if not named(row)]
 
 
+def test_an_attack_in_one_mode_has_its_reason() -> None:
+    """Every other one runs in both: it is marked so, or takes each kind of database."""
+    part = PAGE.partition("## Attacks in one mode")[2].partition("\n## ")[0]
+    told = set(re.findall(r"`(test_\w+\.py)`", part))
+    both = {
+        file.name
+        for file in (tree.ROOT / "tests/attacks").glob("test_*.py")
+        if "mark.both_modes" in (said := file.read_text("utf-8")) or "database_url" in said
+    }
+    files = {file.name for file in (tree.ROOT / "tests/attacks").glob("test_*.py")}
+    assert told == files - both
+
+
 def test_every_item_has_its_row() -> None:
     items = {cells[0].strip() for row in ROWS if len(cells := row.strip("| ").split("|")) == 3}
     assert {str(number) for number in range(1, 17)} <= items

@@ -33,7 +33,11 @@ from tests.support.inner_hub import FULL, POLICE, InnerHub, inner_hub
 from tests.support.modes import Mode
 from tests.vectors.envelope import craft
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.both_modes,
+    pytest.mark.xdist_group("modes"),
+]
 
 VECTORS: Final = Path(__file__).parents[1] / "vectors" / "envelope"
 DEFECTS: Final = [case["file"] for case in json.loads((VECTORS / "cases.json").read_text())]

@@ -15,7 +15,11 @@ from tests.support.bus_attacks import case_of
 from tests.support.inner_hub import FULL, InnerHub, inner_hub
 from tests.support.modes import Mode
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.both_modes,
+    pytest.mark.xdist_group("modes"),
+]
 
 AGAIN = "/v1/disclosures/decide-again"
 

@@ -20,6 +20,8 @@ from tests.support.hubs import wait_for
 from tests.support.inner_hub import BASE, assembled, inner_hub
 from tests.support.modes import Mode
 
+pytestmark = pytest.mark.both_modes
+
 
 def own_topic(service: str) -> str:
     """Where the service has written since its first start."""

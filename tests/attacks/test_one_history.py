@@ -19,6 +19,8 @@ from hubformats.tlog.whole_log import check_whole_log
 from tests.support.audit_log import LogHarness, check_receipts, records
 from tests.support.modes import Mode
 
+pytestmark = pytest.mark.both_modes
+
 
 def database(folder: Path, name: str = "hub") -> Path:
     """The name of a log's database."""

@@ -29,7 +29,11 @@ from tests.support.bus_attacks import (
 from tests.support.inner_hub import POLICE, InnerHub, inner_hub
 from tests.support.modes import Mode
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.both_modes,
+    pytest.mark.xdist_group("modes"),
+]
 
 IDVA: Final = "northmoor-idva"
 REPLAY: Final = "/v1/operator/quarantine/replay"

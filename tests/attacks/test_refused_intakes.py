@@ -17,7 +17,11 @@ from tests.support.inner_hub import POLICE, URGENT, InnerHub, inner_hub
 from tests.support.modes import Mode
 from tests.support.refusals import MARKER, refused
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.both_modes,
+    pytest.mark.xdist_group("modes"),
+]
 
 HOUSING = "northmoor-housing"
 PATH = "/v1/referrals"
@@ -208,6 +212,7 @@ async def test_the_alarm_is_in_the_log_and_the_reference_nowhere(hub: InnerHub) 
     ]
     assert MARKER not in answer.text
     assert hub.mode.holding(hub.folder, reference.encode()) == []
+    assert hub.mode.holding(hub.folder, POLICE.encode()), "what is kept was looked through"
     assert await codes(hub) == ["validation-failed"]
 
 

@@ -18,7 +18,11 @@ from tests.support.bus_attacks import Sent, released, sealed, set_aside, settled
 from tests.support.inner_hub import POLICE, InnerHub, inner_hub
 from tests.support.modes import Mode
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.both_modes,
+    pytest.mark.xdist_group("modes"),
+]
 HOUSING = "northmoor-housing"
 BAD: dict[str, Any] = {"receipt": "x" * 40}
 

@@ -11,7 +11,11 @@ import pytest_asyncio
 from tests.support.inner_hub import FULL, POLICE, InnerHub, inner_hub
 from tests.support.modes import Mode
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.both_modes,
+    pytest.mark.xdist_group("modes"),
+]
 
 THIEF = "northmoor-housing"
 MARK = {"agency": "northmoor-health", "category": "*", "reason": "r"}

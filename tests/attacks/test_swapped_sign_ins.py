@@ -13,6 +13,8 @@ from identity.tables import CODE, FAMILY
 from tests.support.identity_stage import Party, Stage, claims_of, identity_stage
 from tests.support.modes import Mode
 
+pytestmark = pytest.mark.both_modes
+
 VERIFIER = "v" * 50
 SWAPS: Mapping[str, Any] = {
     "subject": "auditor",

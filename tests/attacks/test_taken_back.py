@@ -22,7 +22,11 @@ from sharing.wiring import Parts
 from tests.support.modes import Mode
 from tests.support.road import Road, example, road, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.both_modes,
+    pytest.mark.xdist_group("modes"),
+]
 
 IDVA, CARE, SUPPORT, POLICE = (
     "northmoor-idva",

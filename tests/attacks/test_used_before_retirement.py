@@ -23,17 +23,22 @@ from hubpartner.delivery import Delivery, saved_receipt
 from hubpartner.key_retirement import Wanted, retire
 from tests.support.bus_attacks import released, sealed
 from tests.support.inner_hub import FULL, POLICE, InnerHub, inner_hub
+from tests.support.modes import Mode
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.both_modes,
+    pytest.mark.xdist_group("modes"),
+]
 CARE, SUPPORT = "northmoor-social-care", "northmoor-victim-support"
 BY_CHANNEL = {"hub.saved-receipt": "api", "hub.delivery-acknowledged": "topic"}
 T = TypeVar("T")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
+async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[InnerHub]:
     """One hub for the whole module."""
-    async with inner_hub(tmp_path_factory.mktemp("hub")) as made:
+    async with inner_hub(tmp_path_factory.mktemp("hub"), mode) as made:
         yield made
 
 

@@ -28,7 +28,11 @@ from tests.attacks.test_taken_back import (
 from tests.support.modes import Mode, StackMode
 from tests.support.road import Road, example, road, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.both_modes,
+    pytest.mark.xdist_group("modes"),
+]
 
 
 PATIENCE_S = 60.0

@@ -101,6 +101,23 @@ async def test_a_hanging_broker_is_unhealthy_and_publishing_goes_on_when_it_answ
             await asyncio.sleep(0.2)
 
 
+async def test_what_was_given_up_does_not_leave_when_the_broker_is_back(
+    own_harness: KafkaHarness, own_kafka_broker: KafkaBroker
+) -> None:
+    """Whoever would publish it again may have learnt meanwhile that it must not leave."""
+    names = own_harness.names
+    writer = await own_harness.connect(names.writer)
+    await writer.publish([message(names.single, "k", 0)])
+    own_kafka_broker.kill()
+    with pytest.raises(BusUnavailable):
+        await writer.publish([message(names.single, "k", 1)])
+    await asyncio.to_thread(own_kafka_broker.start)
+    await writer.publish([message(names.single, "k", 2)])
+    await writer.stop()  # nothing of an earlier attempt is under way after that
+    worker = await own_harness.connect(names.worker)
+    assert [number(record) for record in await worker.read(names.single)] == [0, 2]
+
+
 async def test_start_and_stop_without_a_broker(own_kafka_broker: KafkaBroker) -> None:
     own_kafka_broker.stop()
     bus = KafkaBus(own_kafka_broker.bootstrap, "broker", own_kafka_broker.password)

@@ -145,8 +145,7 @@ class Standalone:
 
     def holding(self, folder: Path, secret: bytes) -> list[str]:
         """See Mode.holding."""
-        files = (path for path in folder.rglob("*") if path.is_file())
-        return [str(path) for path in files if secret in path.read_bytes()]
+        return _files_with(secret, folder, "*")
 
     def lose(self, file: Path) -> None:
         """See Mode.lose."""
@@ -257,8 +256,8 @@ class StackMode:
 
     def holding(self, folder: Path, secret: bytes) -> list[str]:
         """See Mode.holding: files, rows and records."""
-        found = [*STANDALONE.holding(folder, secret)]
-        found += STANDALONE.holding(self.broker.folder / "data", secret)
+        found = _files_with(secret, folder, "*")
+        found += _files_with(secret, self.broker.folder / "data", "*.log")
         for file in [each for each in self._databases if each.is_relative_to(folder)]:
             for (table,) in self.rows(
                 file, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
@@ -313,6 +312,11 @@ def _empty(broker: KafkaBroker) -> None:
         for group in admin.delete_consumer_groups(groups).values() if groups else ():
             group.result(30)
     broker.provision(topology.kafka_topics(), topology.PRINCIPALS, topology.kafka_acls())
+
+
+def _files_with(secret: bytes, folder: Path, names: str) -> list[str]:
+    files = (path for path in folder.rglob(names) if path.is_file())
+    return [str(path) for path in files if secret in path.read_bytes()]
 
 
 def _spelt(query: str) -> bytes:

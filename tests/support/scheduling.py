@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-FIRST: Final = ("hubs-over-time", "hubs", "portal", "benchmarks", "hub-stack", "images")
+FIRST: Final = ("hubs-over-time", "hubs", "portal", "benchmarks", "hub-stack", "modes", "images")
 """Groups that take minutes, the longest first: one that began last would leave the other workers
 idle at the end.
 """

@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -113,23 +113,29 @@ class KafkaBus(Bus):
             await asyncio.wait(set(self._retiring))
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """See Bus.publish: acks=all, and idempotent, so that a retry adds nothing."""
+        """See Bus.publish: acks=all; nothing that was given up leaves the process later."""
         for message in messages:
             if message.size > MAX_MESSAGE_BYTES:
-                raise MessageTooLarge(
-                    f"a message for {message.topic} is larger than {MAX_MESSAGE_BYTES} bytes"
-                )
+                raise MessageTooLarge(f"{message.topic}: more than {MAX_MESSAGE_BYTES} bytes")
         producer = await self._ready_producer()
         for topic in {message.topic for message in messages} - self._known:
             await self._require(producer, topic)
+        sending = asyncio.ensure_future(_send(producer, messages))
         try:
             async with asyncio.timeout(_PUBLISH_SECONDS):
-                await _send(producer, messages)
+                while not (await asyncio.wait({sending}, timeout=_PROBE_SECONDS))[0]:
+                    if not await _answered(producer.client.fetch_all_metadata()):
+                        raise TimeoutError
+            sending.result()
         except (KafkaError, TimeoutError) as error:
             # An idempotent producer that lost a record has a hole in its sequence: only a new one
-            # can go on.
+            # can go on. What it still holds must not leave later, unasked: it may be taken back.
+            producer._sender.sender_task.cancel()
+            producer._message_accumulator.fail_all(error)
             self._retire(producer)
             raise _translated(error, "publish") from None
+        finally:
+            sending.cancel()
 
     async def consume(
         self,
@@ -188,17 +194,10 @@ class KafkaBus(Bus):
         It asks a question of its own. Joining an update under way could count an answer from before
         the broker hung.
         """
-        producer = self._producer
-        if producer is None or any(
-            member.failure and not member.stopped for member in self._members
-        ):
+        failed = any(member.failure and not member.stopped for member in self._members)
+        if self._producer is None or failed:
             return False
-        try:
-            async with asyncio.timeout(_PROBE_SECONDS):
-                await producer.client.fetch_all_metadata()
-                return True
-        except (KafkaError, TimeoutError, OSError):
-            return False
+        return await _answered(self._producer.client.fetch_all_metadata())
 
     async def _ready_producer(self) -> AIOKafkaProducer:
         if not self._running:
@@ -236,7 +235,7 @@ class KafkaBus(Bus):
                 await producer.partitions_for(topic)
         except (UnknownTopicOrPartitionError, TimeoutError):
             # Slow is not unknown: only metadata fetched after the wait may say so.
-            if not await _updated(producer):
+            if not await _answered(producer.client.force_metadata_update()):
                 raise BusUnavailable("Kafka does not answer for its topics") from None
             if topic in producer.client.cluster.unauthorized_topics:
                 raise NotAllowed(f"Kafka refuses: {topic}") from None
@@ -277,9 +276,8 @@ async def _send(producer: AIOKafkaProducer, messages: Sequence[Outgoing]) -> Non
         sent.add_done_callback(_heard)
         waiting.append(sent)
     if waiting:
-        await asyncio.wait(
-            waiting
-        )  # not gather: a cancelled caller must not cancel records that are on their way
+        # not gather: a cancelled caller must not cancel records that are on their way
+        await asyncio.wait(waiting)
     for sent in waiting:
         sent.result()
 
@@ -290,10 +288,10 @@ def _heard(sent: "asyncio.Future[Any]") -> None:
         sent.exception()
 
 
-async def _updated(producer: AIOKafkaProducer) -> bool:
+async def _answered(question: Awaitable[Any]) -> bool:
     try:
         async with asyncio.timeout(_PROBE_SECONDS):
-            return bool(await producer.client.force_metadata_update())
+            return await question is not False
     except (KafkaError, TimeoutError, OSError):
         return False
 
@@ -327,8 +325,11 @@ async def _of_partition(
 
 async def _close(producer: AIOKafkaProducer) -> None:
     # A sender that died would let stop() wait for ever for its records (aiokafka issue 1039).
+    sender = producer._sender.sender_task
     with contextlib.suppress(TimeoutError, KafkaError):
         async with asyncio.timeout(_PUBLISH_SECONDS):
+            if sender.cancelling():  # given up; cancelled twice, it would end before all is closed
+                await asyncio.wait({sender})
             await producer.stop()
 
 
