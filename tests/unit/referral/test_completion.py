@@ -1,9 +1,11 @@
 """What an urgent referral protected stays protected when the full form completes it."""
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from pydantic import TypeAdapter
@@ -11,19 +13,25 @@ from pydantic import TypeAdapter
 from common.attempts import Attempt
 from common.events.case import Marking
 from hubformats.ids import uuid7
+from referral.cases.model.case import Case
 from referral.intake import use_cases
 from referral.intake.model.form import AnyReferral, FullReferral, UrgentReferral
 from sharing.content.model.projection import SubjectCategory
+from sharing.content.model.vetoed import covers, people_of
 from tests.support.content import is_location_shielded
 from tests.support.referral_fakes import CONTEXT, RULES, FakeTx, granted
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
+HOUSING, IDVA = "northmoor-housing", "northmoor-idva"
+Vetoes = Callable[[Case], Iterable[Marking]]
 READ: TypeAdapter[FullReferral | UrgentReferral] = TypeAdapter(AnyReferral)
 
 
-def completed(*, urgent_shielded: bool, **changes: Any) -> use_cases.Intake:
-    """A full referral that mentions no shield completes an urgent one; `changes` are the full
-    form's.
+def completed(
+    *, urgent_shielded: bool = False, vetoes: Vetoes = lambda _: (), **changes: Any
+) -> use_cases.Intake:
+    """A full referral that mentions no shield or veto completes an urgent one, on which `vetoes`
+    stand; `changes` are the full form's.
     """
     form: dict[str, Any] = json.loads((EXAMPLES / "referral-urgent.json").read_text("utf-8"))
     tx = FakeTx()
@@ -35,6 +43,12 @@ def completed(*, urgent_shielded: bool, **changes: Any) -> use_cases.Intake:
         CONTEXT,
         RULES,
     )
+    for marking in vetoes(urgent.case):
+        case_id = urgent.case.outline.case_id
+        proof = tx.cases.authorised(granted(), case_id)
+        assert proof is not None
+        case = tx.cases.for_revision(proof)
+        tx.cases.replace(proof, case, case.mark(marking, CONTEXT.clock.now()))
     full: dict[str, Any] = json.loads((EXAMPLES / "referral-full.json").read_text("utf-8"))
     full["people"][0]["addresses"][0]["shielded"] = False
     full |= {"completes": str(urgent.referral.referral_id), **changes}
@@ -50,6 +64,38 @@ def victims_address(intake: use_cases.Intake) -> SubjectCategory:
 def test_a_shield_is_not_lifted_by_a_form_that_does_not_mention_it() -> None:
     intake = completed(urgent_shielded=True)
     assert is_location_shielded(intake.case.to_snapshot(), victims_address(intake))
+
+
+def veto(kind: Any, subject: UUID | None, **changes: Any) -> Marking:
+    return Marking(marking_id=uuid7(), kind=kind, subject=subject, **changes)
+
+
+@pytest.mark.parametrize("kind", ["must_not_disclose", "informant", "legal_hold"])
+def test_a_veto_about_somebody_stays_about_them(kind: str) -> None:
+    """The full form names its people anew, so whom a veto is about has another id by then."""
+    intake = completed(
+        vetoes=lambda case: [veto(kind, case.outline.subjects[0].subject_id, agency=HOUSING)]
+    )
+    snapshot = intake.case.to_snapshot()
+    (kept,), people = snapshot.markings, people_of(snapshot)
+    victim = next(each.subject_id for each in snapshot.subjects if each.role == "victim")
+    others = [each.subject_id for each in snapshot.subjects if each.subject_id != victim]
+    about = {fact.category for fact in snapshot.facts if fact.subject == victim}
+    assert others
+    assert about >= {"victim_identity", "danger_summary"}
+    assert all(covers(kept, HOUSING, SubjectCategory(each, victim), people) for each in about)
+    assert not any(covers(kept, HOUSING, SubjectCategory("x", one), people) for one in others)
+    assert not covers(kept, IDVA, SubjectCategory("victim_identity", victim), people)
+
+
+def test_a_veto_about_somebody_the_full_form_does_not_name_covers_everybody() -> None:
+    intake = completed(vetoes=lambda _: [veto("must_not_disclose", uuid7(), agency=HOUSING)])
+    snapshot = intake.case.to_snapshot()
+    people = people_of(snapshot)
+    assert all(
+        covers(snapshot.markings[0], HOUSING, SubjectCategory(fact.category, fact.subject), people)
+        for fact in snapshot.facts
+    )
 
 
 def test_without_a_shield_there_is_none() -> None:

@@ -17,7 +17,7 @@ from hubformats.tlog.checkpoint import Checkpoint
 from sharing.agreements.model import child_present
 from sharing.content.model.projection import SubjectCategory
 from sharing.content.model.reader import SnapshotReader
-from sharing.content.model.vetoed import covers
+from sharing.content.model.vetoed import covers, people_of
 from sharing.decisions.model import delivery_id, fingerprint, questions
 from sharing.directory.model import Agency
 from sharing.disclosures.model.disclosure import Disclosure, State, wait
@@ -26,6 +26,8 @@ from tests.support.content import is_location_shielded, subject_categories
 from tests.support.snapshots import ELDER, SUSPECT, VICTIM, YOUNGER, marking, snapshot
 
 IDVA = "northmoor-idva"
+NOBODY = UUID(int=99)
+"""Nobody on the case: the full form named its people anew."""
 
 
 @pytest.mark.parametrize(
@@ -79,12 +81,31 @@ IDVA = "northmoor-idva"
             SubjectCategory("victim_identity", VICTIM),
             False,
         ),
+        (marking("legal_hold", subject=NOBODY), IDVA, SubjectCategory("incident"), True),
+        (
+            marking("informant", subject=NOBODY),
+            IDVA,
+            SubjectCategory("perpetrator_identity", SUSPECT),
+            True,
+        ),
+        (
+            marking("must_not_disclose", category="child_school", subject=NOBODY),
+            IDVA,
+            SubjectCategory("child_school", YOUNGER),
+            True,
+        ),
+        (
+            marking("must_not_disclose", category="child_school", subject=NOBODY),
+            IDVA,
+            SubjectCategory("incident"),
+            False,
+        ),
     ],
 )
 def test_what_a_veto_covers(
     veto: Marking, agency: str, subject_category: SubjectCategory, covered: bool
 ) -> None:
-    assert covers(veto, agency, subject_category) is covered
+    assert covers(veto, agency, subject_category, people_of(snapshot())) is covered
 
 
 def test_every_recipient_is_asked_about_every_parcel() -> None:

@@ -8,7 +8,7 @@ import pytest
 from common.events.case import CaseSnapshot, Fact
 from hubformats.masking import REMOVED
 from sharing.content.model.projection import Projection
-from sharing.content.model.vetoed import covers
+from sharing.content.model.vetoed import covers, people_of
 from tests.support.content import content, subject_categories
 from tests.support.packages import CLAUSE, DELIVERY
 from tests.support.snapshots import ELDER, SUSPECT, VICTIM, marking, snapshot
@@ -23,7 +23,7 @@ def told(agency: str, text: str, *vetoes: Any, facts: tuple[Fact, ...] = ()) -> 
     permitted = [
         about
         for about in subject_categories(snap)
-        if not any(covers(veto, agency, about) for veto in vetoes)
+        if not any(covers(veto, agency, about, people_of(snap)) for veto in vetoes)
     ]
     projection = Projection(agency, dict.fromkeys(permitted, CLAUSE.id), (CLAUSE,))
     made: dict[str, Any] = json.loads(

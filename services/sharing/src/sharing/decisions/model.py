@@ -19,7 +19,7 @@ from hubformats.categories import CATEGORIES
 from sharing.agreements.model import LAPSING, RULE_FAILED, Agreement, Question, Ruling
 from sharing.content.model.projection import Projection, SubjectCategory
 from sharing.content.model.reader import SnapshotReader
-from sharing.content.model.vetoed import covers
+from sharing.content.model.vetoed import covers, people_of
 from sharing.directory.model import Agency
 
 NO_CLAUSE: Final = "no-clause"
@@ -105,13 +105,13 @@ def questions(reader: SnapshotReader, recipients: Sequence[Agency]) -> tuple[Que
         (subject_category, reader.is_location_shielded(subject_category))
         for subject_category in reader.subject_categories()
     ]
-    markings = reader.snapshot.markings
+    markings, people = reader.snapshot.markings, people_of(reader.snapshot)
     return tuple(
         Question(
             agency,
             subject_category,
             shielded,
-            frozenset([m.kind for m in markings if covers(m, agency.id, subject_category)]),
+            frozenset([m.kind for m in markings if covers(m, agency.id, subject_category, people)]),
         )
         for agency in recipients
         for subject_category, shielded in wanted

@@ -228,7 +228,7 @@ class Case:
             subjects=told.subjects,
             risk=risk,
             consent=told.consent,
-            markings=(*_kept(before.markings), *told.markings),
+            markings=(*_kept(before, told), *told.markings),
             origins=(*before.origins, told.newest),
         )
         carried = tuple(tuple(_carried(older, told.victim, facts)) for older in self.facts)
@@ -310,15 +310,21 @@ def _said(facts: Iterable[Fact]) -> set[tuple[str, str, str]]:
     }
 
 
-def _kept(markings: Iterable[Marking]) -> Iterable[Marking]:
-    """Keep every marking; a form that does not mention a shield never lifts it.
+def _kept(before: CaseOutline, told: CaseOutline) -> Iterable[Marking]:
+    """Keep every marking; a form that does not mention one never lifts it.
 
     The people of the urgent form are not those of the full one. So a shield now protects everybody
-    but the person causing harm (design section 13, rule 1).
+    but the person causing harm (design section 13, rule 1). Any other veto about somebody follows
+    their role. Where the full form has not one such person it keeps its subject, who is nobody on
+    the case by now, and sharing lets it cover everybody.
     """
-    for marking in markings:
-        whole = {"subject": None, "category": "*"}
-        yield marking.model_copy(update=whole) if marking.kind == _SHIELD else marking
+    for marking in before.markings:
+        if marking.kind == _SHIELD:
+            yield marking.model_copy(update={"subject": None, "category": "*"})
+            continue
+        roles = {each.role for each in before.subjects if each.subject_id == marking.subject}
+        same = [each.subject_id for each in told.subjects if each.role in roles]
+        yield marking.model_copy(update={"subject": same[0]}) if len(same) == 1 else marking
 
 
 def _carried(urgent: Iterable[Fact], victim: UUID, told: Iterable[Fact]) -> Iterable[Fact]:

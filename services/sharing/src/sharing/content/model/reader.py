@@ -159,7 +159,7 @@ class SnapshotReader:
         found = {each: self._shown[each] for each in projection.permitted if each in self._shown}
         agency = projection.recipient
         if agency not in self._vetoed:
-            self._vetoed[agency] = vetoed_values(self.placed, self.snapshot.markings, agency)
+            self._vetoed[agency] = vetoed_values(self.placed, self.snapshot, agency)
         mask = self._vetoed[agency]
         if mask is None:
             return found

@@ -1,9 +1,10 @@
 """What a veto on a category covers, and how its values are kept out of other texts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
+from uuid import UUID
 
-from common.events.case import Fact, Marking
+from common.events.case import CaseSnapshot, Fact, Marking
 from hubformats.categories import category
 from hubformats.masking import Mask
 from hubformats.withheld_values import Sort, Value, values_mask
@@ -30,34 +31,44 @@ _OWN_FIELDS: Final = "_identity"
 """Names in their own field stay: of two people of one surname one may be told."""
 
 
-def covers(marking: Marking, agency: str, subject_category: SubjectCategory) -> bool:
+def covers(
+    marking: Marking, agency: str, subject_category: SubjectCategory, people: Collection[UUID]
+) -> bool:
     """Tell whether a veto covers this agency and subject_category.
 
-    A location shield has its own rule, `SnapshotReader.is_location_shielded`.
+    `people` are those of the case. A veto about nobody among them covers everybody: who it was
+    about cannot be told any more. A location shield has its own rule,
+    `SnapshotReader.is_location_shielded`.
     """
     if marking.kind == "location_shield" or marking.agency not in {"*", agency}:
         return False
     if marking.kind == "informant" and marking.category == "*" and marking.subject is None:
         # Who is protected is not said, so what could name a source is.
         return subject_category.category in {"informant_identity", "referrer"}
-    if marking.subject is not None and subject_category.subject != marking.subject:
+    if marking.subject in people and subject_category.subject != marking.subject:
         return False
     return marking.category in {"*", subject_category.category}
 
 
 def vetoed_values(
-    placed: Sequence[tuple[Fact, SubjectCategory]], markings: Iterable[Marking], agency: str
+    placed: Sequence[tuple[Fact, SubjectCategory]], snapshot: CaseSnapshot, agency: str
 ) -> Mask | None:
     """Make the mask of what vetoes withhold from this agency; None when nothing is sought."""
-    sought = [marking for marking in markings if marking.kind in _SOUGHT]
+    sought = [marking for marking in snapshot.markings if marking.kind in _SOUGHT]
+    people = people_of(snapshot)
     if not sought:
         return None
     return values_mask(
         value
         for fact, about in placed
-        if any(covers(marking, agency, about) for marking in sought)
+        if any(covers(marking, agency, about, people) for marking in sought)
         for value in _values(fact)
     )
+
+
+def people_of(snapshot: CaseSnapshot) -> frozenset[UUID]:
+    """Return who is on the case."""
+    return frozenset(each.subject_id for each in snapshot.subjects)
 
 
 def keeps_names(fact: Fact) -> bool:
