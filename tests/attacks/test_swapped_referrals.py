@@ -118,3 +118,15 @@ async def test_a_bar_that_is_taken_out_of_the_table_lets_nobody_in(hub: InnerHub
     assert referral not in await listed(hub, THIEF)
     assert alarmed(hub, "bar")
     assert await mark(hub, THIEF, referral) == 503
+
+
+async def test_a_key_that_was_taken_away_lets_nobody_in(hub: InnerHub) -> None:
+    """Without the key nothing sealed says whose a referral is; only an erased case has none."""
+    referral, case = await sent(hub, POLICE, "NP-6")
+    write(hub, "UPDATE referral SET agency = ? WHERE id = ?", THIEF, referral)
+    write(hub, "UPDATE subject_key SET wrapped = NULL WHERE subject_id = ?", case)
+    hub.said()
+    assert referral not in await listed(hub, THIEF)
+    assert alarmed(hub, "referral")
+    assert (await read(hub, THIEF, referral)).status_code == 503
+    assert await mark(hub, THIEF, referral) == 503

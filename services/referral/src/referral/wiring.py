@@ -17,7 +17,7 @@ from common.database import Database, Unit
 from common.faults import crash_point
 from common.keyring import Keyring
 from common.problems import Problem
-from common.sealed import RowAltered, SubjectKeys
+from common.sealed import RowAltered, SubjectKeys, SubjectUnknown
 from common.settings import Settings
 from common.web.app import Answers, Api, create_app
 from common.web.frame import Frame, Host, Subscription
@@ -63,14 +63,20 @@ ROUTERS: Final = (
     code_lists.router,
     refused.router,
 )
+
+
+def _altered(_error: Exception) -> Problem:
+    words = "What is stored of this was altered; the hub's operator is alarmed."
+    return Problem("unavailable", words)
+
+
 PROBLEMS: Final[Answers] = {
     **case_routes.PROBLEMS,
     **submission.PROBLEMS,
     **refused.PROBLEMS,
     **veto_routes.PROBLEMS,
-    RowAltered: lambda _error: Problem(
-        "unavailable", "What is stored of this was altered; the hub's operator is alarmed."
-    ),
+    RowAltered: _altered,
+    SubjectUnknown: _altered,
 }
 _TAGS: Final = {
     "referrals": "Send a referral and read what became of it.",

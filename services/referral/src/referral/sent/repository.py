@@ -35,7 +35,7 @@ class SqlSent:
         unit: Unit,
         subject_keys: SubjectKeys,
         index_key: bytes,
-        demand_sender: Callable[[SubjectKey, UUID, bytes, UUID, str], None],
+        demand_sender: Callable[[SubjectKey | None, UUID, bytes, UUID, str], None],
     ) -> None:
         """`demand_sender` compares a row's referral and agency with its case, key first."""
         self._conn = unit.connection
@@ -61,19 +61,28 @@ class SqlSent:
         keys = self._subject_keys.load(self._conn, {row["case_id"] for row in shown})
         agency = granted.principal.agency
         items = tuple(
-            _item(row, key)
+            _item(row, keys.get(row["case_id"]))
             for row in shown
-            if (key := keys.get(row["case_id"])) is None or self._is_senders(agency, row, key)
+            if self._is_senders(agency, row, keys.get(row["case_id"]))
         )
         return SentPage(items, more=len(rows) > wanted.limit)
 
-    def _is_senders(self, agency: str, row: Any, key: SubjectKey) -> bool:
-        """Tell whether a row says what its case does; left out, it hides none of the others."""
+    def _is_senders(self, agency: str, row: Any, key: SubjectKey | None) -> bool:
+        """Tell whether a row says what its case does; left out, it hides none of the others.
+
+        An erased case says nothing any more, so its row is believed. A key that is gone without
+        having been destroyed was taken away.
+        """
         try:
-            self._demand_sender(key, row["case_id"], row["head_ct"], row["id"], agency)
+            if key is not None or not self._is_erased(row["case_id"]):
+                self._demand_sender(key, row["case_id"], row["head_ct"], row["id"], agency)
         except RowAltered:
             return False
         return True
+
+    def _is_erased(self, case_id: UUID) -> bool:
+        gone = SUBJECT_KEY.c.subject_id == case_id, SUBJECT_KEY.c.destroyed_at.is_not(None)
+        return self._conn.execute(select(SUBJECT_KEY.c.version).where(*gone)).first() is not None
 
     def _conditions(self, wanted: Wanted) -> list[ColumnElement[bool]]:
         found = []

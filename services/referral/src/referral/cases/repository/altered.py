@@ -20,12 +20,14 @@ def altered(table: str, row: object) -> RowAltered:
 
 
 def demand_sender(
-    key: SubjectKey, case_id: UUID, sealed_outline: bytes, referral_id: UUID, agency: str
+    key: SubjectKey | None, case_id: UUID, sealed_outline: bytes, referral_id: UUID, agency: str
 ) -> None:
     """Check that the case itself names the referral and its agency, and does not bar it.
 
-    Raises RowAltered.
+    Without the key it names nobody. Raises RowAltered.
     """
+    if key is None:
+        raise altered(_REFERRAL, referral_id)
     try:
         outline = outline_of(key.open(*HEAD, case_id, sealed_outline))
     except SealRefused:
