@@ -40,7 +40,7 @@ async def test_two_recipients_records_share_nothing_that_says_it_was_one_decisio
         "6e",
         "9g_para18",
     )
-    assert (told[IDVA]["hum"], told[IDVA]["agv"]) == ("none", "1.1")
+    assert (told[IDVA]["hum"], told[IDVA]["agv"]) == ("none", "1.2")
 
 
 async def test_every_decision_joins_one_entry_for_each_agency_it_answers_for(

@@ -9,7 +9,7 @@ import cedarpy
 import pytest
 import yaml
 
-from common.events.case import CaseSnapshot, Consent, Fact, RiskSummary
+from common.events.case import CaseSnapshot, Consent, Fact, Marking, RiskSummary
 from hubformats.keys import generate_signing
 from sharing.agreements.model import RULE_FAILED, Agreement, Clause
 from sharing.agreements.repository import (
@@ -116,6 +116,51 @@ def test_decision_table(example: dict[str, Any]) -> None:
         carried = {subject_category.category for subject_category in found.projection.permitted}
         assert set(expected.get("has", ())) <= carried
         assert not set(expected.get("lacks", ())) & carried
+
+
+DUTIES_TO_THE_ADVOCATE = {
+    "no-perpetrator-contact",
+    "agree-perpetrator-contact",
+    "tell-idva-first",
+    "go-through-idva",
+}
+VETOES = {
+    "conflict": marking("conflict", agency="northmoor-idva"),
+    "somebody on the case works there": marking("employee_subject", agency="northmoor-idva"),
+    "must not be told": marking("must_not_disclose", agency="northmoor-idva"),
+    "must not be told of the victim": marking(
+        "must_not_disclose", agency="northmoor-idva", subject=VICTIM
+    ),
+}
+
+
+def duties(snap: CaseSnapshot) -> dict[str, set[str]]:
+    """What each agency that is told anything must do."""
+    return {
+        each.recipient.id: {
+            code for told in each.projection.clauses for code, _ in told.obligations
+        }
+        for each in decide(snap).recipients
+        if each.permitted
+    }
+
+
+@pytest.mark.parametrize("veto", VETOES.values(), ids=VETOES)
+def test_nobody_is_sent_to_an_advocate_whom_a_veto_keeps_out(veto: Marking) -> None:
+    """The IDVA service may be where the person alleged works: others must not ring it first."""
+    usual, then = duties(snapshot()), duties(snapshot(markings=(veto,)))
+    told = set(usual) - {"northmoor-idva"}
+    assert "northmoor-idva" not in then
+    assert set(then) == told
+    for agency in told:
+        assert usual[agency] & DUTIES_TO_THE_ADVOCATE
+        assert not then[agency] & DUTIES_TO_THE_ADVOCATE
+        assert "ask-referrer-first" in then[agency]
+
+
+def test_while_an_advocate_may_be_told_others_go_through_them() -> None:
+    veto = marking("must_not_disclose", agency="northmoor-idva", category="child_school")
+    assert duties(snapshot(markings=(veto,))) == duties(snapshot())
 
 
 def test_every_clause_and_every_veto_has_an_example() -> None:

@@ -62,7 +62,8 @@ def vetoed(desk: Desk, agency: str, version: int = 2, category: str = "*") -> No
 def of(desk: Desk, agency: str, kind: str) -> list[Disclosure]:
     """An agency's disclosures of a kind, oldest first."""
     mine = [one for one in desk.tx.disclosures.of_case(CASE) if one.recipient == agency]
-    return [one for one in mine if one.kind == kind]
+    found = [one for one in mine if one.kind == kind]
+    return sorted(found, key=lambda one: one.snapshot_version)
 
 
 def withdrawn(desk: Desk, agency: str = IDVA) -> Disclosure:

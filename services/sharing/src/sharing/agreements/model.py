@@ -89,6 +89,8 @@ class Terms(_Part):
     """
     clause: tuple[Clause, ...]
     obligation: Mapping[str, str]
+    without_advocate: Mapping[str, str] = {}
+    """Which obligation takes another's place where a veto keeps the advocate from the case."""
     veto: Mapping[str, str]
 
     @model_validator(mode="after")
@@ -103,6 +105,8 @@ class Terms(_Part):
                 raise ValueError("a clause calls essential what it does not carry")
             if not set(clause.obligations) <= set(self.obligation):
                 raise ValueError("a clause names an obligation without text")
+        if not {*self.without_advocate, *self.without_advocate.values()} <= set(self.obligation):
+            raise ValueError("an obligation without text takes another's place")
         if self.review_by <= self.effective_from:
             raise ValueError("the review date is not after the first day")
         return self
@@ -150,9 +154,16 @@ class Agreement:
         """Return the ground of an agency of that type, by its own regime."""
         return clause.part3 if agency_type in COMPETENT else clause.uk_gdpr
 
-    def told(self, clause: Clause, recipient_type: str) -> ClauseText:
-        """Word the clause for a recipient of that type, with the basis of its own regime."""
+    def told(
+        self, clause: Clause, recipient_type: str, *, advocate_kept_out: bool = False
+    ) -> ClauseText:
+        """Word the clause for a recipient of that type, with the basis of its own regime.
+
+        Where a veto keeps the advocate's agency out, nobody is sent to it.
+        """
         ground = self.ground(clause, recipient_type)
+        instead = self.terms.without_advocate if advocate_kept_out else {}
+        duties = dict.fromkeys(instead.get(code, code) for code in clause.obligations)
         return ClauseText(
             id=clause.id,
             text=clause.text,
@@ -164,7 +175,7 @@ class Agreement:
             lawful_basis=ground.basis,
             condition=ground.condition,
             gateway=clause.gateway,
-            obligations=tuple((code, self.terms.obligation[code]) for code in clause.obligations),
+            obligations=tuple((code, self.terms.obligation[code]) for code in duties),
         )
 
     def _by_id(self) -> dict[str, Clause]:

@@ -26,6 +26,10 @@ NO_CLAUSE: Final = "no-clause"
 LAPSED: Final = "review-lapsed"
 NOT_IN_FORCE: Final = "not-in-force"
 ESSENTIAL: Final = "essential-withheld"
+_KEEPS_OUT: Final = frozenset({"must-not-disclose", "conflict", "employee-subject"})
+"""Reasons that keep an agency from a case because of who is in it."""
+Permitted = dict[SubjectCategory, frozenset[str]]
+Withheld = dict[SubjectCategory, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +134,14 @@ def conclude(
     by_recipient: dict[Agency, list[tuple[Question, Ruling]]] = {}
     for question, ruling in zip(asked, rulings, strict=True):
         by_recipient.setdefault(question.recipient, []).append((question, ruling))
+    weighed = {
+        agency: _weighed(agreement, answers, as_of.date())
+        for agency, answers in by_recipient.items()
+    }
+    kept_out = _keeps_advocate_out(agreement, weighed)
     decided = tuple(
-        _recipient(agreement, agency, answers, as_of) for agency, answers in by_recipient.items()
+        _recipient(agreement, agency, found, as_of, advocate_kept_out=kept_out)
+        for agency, found in weighed.items()
     )
     return SharingDecision(
         as_of=as_of,
@@ -151,18 +161,42 @@ def inputs_hash(snapshot: CaseSnapshot) -> str:
     return b64u(hashlib.sha256(canonical(snapshot.data())).digest())
 
 
-def _recipient(
-    agreement: Agreement, agency: Agency, answers: list[tuple[Question, Ruling]], as_of: datetime
-) -> RecipientDecision:
-    permitted: dict[SubjectCategory, frozenset[str]] = {}
-    withheld: dict[SubjectCategory, str] = {}
+def _weighed(
+    agreement: Agreement, answers: list[tuple[Question, Ruling]], on: date
+) -> tuple[Permitted, Withheld]:
+    permitted: Permitted = {}
+    withheld: Withheld = {}
     for question, ruling in answers:
-        clauses, reason = _weigh(agreement, ruling, as_of.date())
+        clauses, reason = _weigh(agreement, ruling, on)
         if clauses:
             permitted[question.subject_category] = clauses
         else:
             withheld[question.subject_category] = reason
     _drop_pointless(agreement, permitted, withheld)
+    return permitted, withheld
+
+
+def _keeps_advocate_out(
+    agreement: Agreement, weighed: Mapping[Agency, tuple[Permitted, Withheld]]
+) -> bool:
+    """Tell whether vetoes keep the agencies that speak for the victim from the whole case."""
+    advocates = [
+        found for agency, found in weighed.items() if agency.type in agreement.terms.advocates
+    ]
+    return not any(permitted for permitted, _ in advocates) and any(
+        reason in _KEEPS_OUT for _, withheld in advocates for reason in withheld.values()
+    )
+
+
+def _recipient(
+    agreement: Agreement,
+    agency: Agency,
+    found: tuple[Permitted, Withheld],
+    as_of: datetime,
+    *,
+    advocate_kept_out: bool,
+) -> RecipientDecision:
+    permitted, withheld = found
     used = agreement.order(
         frozenset(clause for clauses in permitted.values() for clause in clauses)
     )
@@ -173,7 +207,9 @@ def _recipient(
         for subject_category, clauses in permitted.items()
     }
     told = tuple(
-        agreement.told(clause, agency.type) for clause in used if clause.id in under.values()
+        agreement.told(clause, agency.type, advocate_kept_out=advocate_kept_out)
+        for clause in used
+        if clause.id in under.values()
     )
     advocate = agency.type in agreement.terms.advocates
     projection = Projection(agency.id, under, told, decided_at=as_of, advocate=advocate)
