@@ -315,7 +315,7 @@ def _kept(before: CaseOutline, told: CaseOutline) -> Iterable[Marking]:
 
     The people of the urgent form are not those of the full one. So a shield now protects everybody
     but the person causing harm (design section 13, rule 1). Any other veto about somebody follows
-    their role. Where the full form has not one such person it keeps its subject, who is nobody on
+    their role. Where the full form has not one such person, it keeps its subject. That is nobody on
     the case by now, and sharing lets it cover everybody.
     """
     for marking in before.markings:
