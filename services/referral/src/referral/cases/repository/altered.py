@@ -24,7 +24,9 @@ def demand_sender(
 ) -> None:
     """Check that the case itself names the referral and its agency, and does not bar it.
 
-    Without the key it names nobody. Raises RowAltered.
+    Without the key it names nobody.
+
+    Raises RowAltered.
     """
     if key is None:
         raise altered(_REFERRAL, referral_id)
