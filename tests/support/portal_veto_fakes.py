@@ -12,7 +12,7 @@ from portal.vetoes.model import CONFIRM, CaseVetoes, Lifting, Reasons, Sent, Vet
 REASONS = Reasons(
     {"conflict": {"declared": "A worker there has declared a link"}},
     {"no_longer_so": "What it was for has ended"},
-    {"still_so": "What it is for still stands"},
+    {"still_so": "What it is for still stands", "taken_back": "Whoever asked takes it back"},
 )
 LOOK_REASONS: LookReasons = {
     "reasonable": {"needed": "It was needed, and said why"},

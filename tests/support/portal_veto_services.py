@@ -106,7 +106,13 @@ class VetoServices(HttpServices):
     async def _lifting(self, _: httpx2.Request, lifting_id: str) -> dict[str, Any]:
         found = await self.vetoes.lifting(allowed("see_liftings"), lifting_id)
         veto = None if found.veto is None else _veto(found.veto)
-        return {**_lifting(found), **_listed(found), "veto": veto, "reason": found.reason}
+        return {
+            **_lifting(found),
+            **_listed(found),
+            "veto": veto,
+            "reason": found.reason,
+            "youMayConfirm": found.you_may_confirm,
+        }
 
     async def _settle(self, request: httpx2.Request, lifting_id: str, end: str) -> dict[str, Any]:
         body = json.loads(request.content)
@@ -150,12 +156,16 @@ def _veto(one: Veto) -> dict[str, Any]:
         "agency": one.agency,
         "category": one.category,
         "person": one.person or None,
+        "setBy": one.set_by or None,
+        "setAt": one.set_at or None,
+        "reasonCode": one.reason_code or None,
     }
 
 
 def _lifting(one: Lifting) -> dict[str, Any]:
     return {
         "liftingId": one.lifting_id,
+        "number": one.number,
         "vetoId": one.veto_id,
         "kind": one.kind,
         "state": one.state,
@@ -163,6 +173,11 @@ def _lifting(one: Lifting) -> dict[str, Any]:
         "reasonCode": one.reason_code,
         "askedAt": one.asked_at,
         "lapsesAt": one.lapses_at,
+        "settledBy": {"agency": "", "role": one.settled_by, "you": one.settled_by_you}
+        if one.settled_by
+        else None,
+        "settledAt": one.settled_at or None,
+        "settledCode": one.settled_code or None,
     }
 
 

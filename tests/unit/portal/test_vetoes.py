@@ -1,5 +1,6 @@
 """Vetoes and second looks on screen: who sees what, who asked first, and nothing typed is lost."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -34,9 +35,20 @@ ASKED = Lifting(
     reason_code="no_longer_so",
     asked_at="2026-11-21T01:05:00Z",
     lapses_at="2026-11-24T01:05:00Z",
-    veto=Veto(VETO, "conflict", "northmoor-housing", "*", ""),
+    veto=Veto(
+        VETO,
+        "conflict",
+        "northmoor-housing",
+        "*",
+        "",
+        set_by="northmoor-idva",
+        set_at="2026-11-20T09:13:00Z",
+        reason_code="declared",
+    ),
     reason="She moved to another team.",
     you_may_settle=True,
+    you_may_confirm=True,
+    number="L-7F3K-9QXA",
 )
 ITEM = Look(
     LOOK,
@@ -174,6 +186,55 @@ async def test_whatever_stands_against_it_is_said(
         answer = await harness.post(SETTLING, answer="confirm/no_longer_so", reason=WORDS)
         assert (answer.status_code, said in answer.text) == (status, True)
         assert WORDS[:10] not in str(answer.url)
+
+
+@pytest.mark.parametrize("who", [JESS, OWEN], ids=["coordinator", "officer"])
+async def test_the_second_person_does_not_lift_blind(tmp_path: Path, who: dict[str, Any]) -> None:
+    async with at(tmp_path, who) as harness:
+        page = (await harness.get(SETTLING)).text
+        for label, words in (
+            ("Lifting number", "L-7F3K-9QXA"),
+            ("About", "The whole case"),
+            ("Set on", "20 November 2026"),
+            ("Set by", "IDVA"),
+            ("Why it was set", "A worker there has declared a link"),
+        ):
+            assert words in shown_beside(page, label), label
+        assert "L-7F3K-9QXA" in (await harness.get("/liftings")).text
+        shield = Veto(VETO, "location_shield", "*", "*", "victim")
+        harness.vetoes.liftings = [replace(ASKED, kind="location_shield", veto=shield)]
+        page = (await harness.get(SETTLING)).text
+        assert "Victim" in shown_beside(page, "About")
+        assert "before the hub kept it" in shown_beside(page, "Why it was set")
+
+
+def shown_beside(page: str, label: str) -> str:
+    """What stands in a page's row of this label."""
+    (found,) = re.findall(f">{label}</dt><dd[^>]*>(.*?)</dd>", page)
+    return str(found)
+
+
+async def test_who_asked_sees_what_it_is_about_and_the_number_on_the_case(tmp_path: Path) -> None:
+    async with at(tmp_path, TOM) as harness:
+        harness.vetoes.in_force = [ASKED.veto] if ASKED.veto else []
+        page = (await harness.get(ASKING)).text
+        assert "A worker there has declared a link" in shown_beside(page, "Why it was set")
+        assert "Lifting number L-7F3K-9QXA" in (await harness.get(CASE)).text
+
+
+@pytest.mark.parametrize("you", [True, False], ids=["asker", "colleague"])
+async def test_who_may_not_confirm_is_not_offered_it(tmp_path: Path, you: bool) -> None:
+    """The asker takes it back; a colleague of theirs can leave it in force."""
+    async with at(tmp_path, JESS) as harness:
+        harness.vetoes.liftings = [replace(ASKED, you=you, you_may_confirm=False)]
+        page = (await harness.get(SETTLING)).text
+        assert "confirm/" not in page
+        assert ("Take back my request" in page) is you
+        assert ("refuse/still_so" in page) is not you
+        tried = await harness.post(SETTLING, answer="confirm/no_longer_so", reason=WORDS)
+        assert (tried.status_code, harness.done) == (422, [])
+        code = "taken_back" if you else "still_so"
+        assert (await harness.post(SETTLING, answer=f"refuse/{code}", reason=WORDS)).is_redirect
 
 
 async def test_who_may_not_settle_is_told_who_does(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A veto is set by one and lifted by two; who may do what stands in one table."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -34,6 +35,7 @@ from referral.vetoes.model import (
     VetoNotFound,
     VetoRefused,
 )
+from referral.vetoes.schemas import lifting_out, shown_out, vetoes_out
 from referral.vetoes.use_cases import asking, setting
 from tests.support.referral_fakes import (
     CONTEXT,
@@ -329,3 +331,34 @@ def test_the_table_of_rights_and_states_is_whole() -> None:
         assert rights.confirms <= {Relation.SENDER, Relation.PRIVACY_OFFICER}
         assert rights.confirms
     assert {before for before, _ in NEXT_STATE} == {LiftState.ASKED}, "a settled one stays settled"
+
+
+def test_the_second_person_reads_when_why_and_by_whom_the_veto_was_set() -> None:
+    tx = FakeTx()
+    _, veto_id, lifting_id = asked(tx, VetoKind.LOCATION_SHIELD)
+    shown = shown_out(asking.read_lifting(tx, OWEN, lifting_id, VETOES), OWEN, CONTEXT)
+    assert shown.veto is not None
+    assert (shown.veto.veto_id, shown.veto.set_by, shown.veto.set_at) == (veto_id, POLICE, NOW)
+    assert shown.veto.reason_code == REASONS[VetoKind.LOCATION_SHIELD]
+    assert (shown.you_may_settle, shown.you_may_confirm) == (True, True)
+    again = shown_out(asking.read_lifting(tx, OWEN, lifting_id, VETOES), OWEN, CONTEXT)
+    assert again.number == shown.number
+    mine = lifting_out(tx.held.liftings[lifting_id], TOM)
+    assert mine.number == shown.number, "both sides say the same on the telephone"
+    assert re.fullmatch("L-[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}", mine.number)
+
+
+def test_who_asked_may_take_it_back_and_not_confirm_and_reads_how_it_was_settled() -> None:
+    tx = FakeTx()
+    referral_id, _, lifting_id = asked(tx)
+    own = person("tom", role="marac_coordinator", scope="case.write")
+    shown = shown_out(asking.read_lifting(tx, own, lifting_id, VETOES), own, CONTEXT)
+    assert (shown.you_may_settle, shown.you_may_confirm, shown.settled_code) == (True, False, None)
+    still_so = Grounds("still_so", WORDS)
+    asking.settle_lifting(tx, OWEN, lifting_id, LiftStep.REFUSE, still_so, VETOES)
+    found = setting.vetoes_of(tx, TOM, referral_id, VETOES)
+    (told,) = vetoes_out(found, TOM, CONTEXT).liftings
+    assert (told.state, told.settled_code, told.settled_at) == ("refused", "still_so", NOW)
+    assert told.settled_by is not None
+    assert told.settled_by.role == "privacy_officer"
+    assert WORDS not in told.model_dump_json()

@@ -15,7 +15,8 @@ from portal.second_look import model
 from portal.second_look.ports import Looks, SecondLookPorts
 from portal.shell.model import CallRefused, NoAnswer, written
 from portal.shell.routes.layout import ShowDep, errors_shown, see_other
-from portal.shell.routes.session import ANYONE, FormDep, SessionDep, may
+from portal.shell.routes.session import ANYONE, DraftsDep, FormDep, SessionDep, may
+from portal.shell.routes.unkept import shown_again
 
 router = APIRouter(prefix="/second-looks", include_in_schema=False, dependencies=[ANYONE])
 
@@ -31,6 +32,7 @@ class SecondLook:
     ports: Annotated[SecondLookPorts, Depends(provided(SecondLookPorts))]
     show: ShowDep
     session: SessionDep
+    drafts: DraftsDep
 
     @property
     def looks(self) -> Looks:
@@ -84,7 +86,8 @@ async def show_queue(here: SecondLookDep, granted: See, closed: str = "") -> Res
 @router.get("/{look_id}")
 async def show_look(here: SecondLookDep, granted: See, look_id: UUID) -> Response:
     """Show one item."""
-    return await here.page(granted, str(look_id), {}, {})
+    typed = here.drafts.written(f"/second-looks/{look_id}")
+    return await here.page(granted, str(look_id), typed, {})
 
 
 @router.post("/{look_id}/owner")
@@ -114,8 +117,10 @@ async def answer(
         except NoAnswer:
             status, wrong = 503, {"": model.NO_ANSWER}
         else:
+            await here.drafts.sent(f"/second-looks/{look_id}")
             return see_other("/second-looks")
-    return await here.page(seeing, asked, typed, wrong, status)
+    page = here.page(seeing, asked, typed, wrong, status)
+    return await shown_again(page, unknown=wrong.get("") == model.NO_ANSWER)
 
 
 def _meaning(look: model.Look, reasons: model.Reasons) -> str:

@@ -46,7 +46,7 @@ class PersonCalls:
         except answers.ProblemAnswer as refused:
             raise CallRefused(refused.status, refused.code) from None
         except answers.CallFailed as failed:
-            raise NoAnswer(str(failed)) from None
+            raise NoAnswer(str(failed), reading=method == "GET") from None
         except answers.TokenRefused as refused:
             raise TokenRefused(refused.code) from None
         return answer.json() if answer.content else None

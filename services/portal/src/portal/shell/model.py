@@ -1,5 +1,7 @@
 """A person's visit: who, for how long, and which tokens stand behind it."""
 
+import hashlib
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -49,7 +51,14 @@ class CallRefused(Exception):
 
 
 class NoAnswer(Exception):
-    """No usable answer came from another service: the call may or may not have taken effect."""
+    """No usable answer came from another service: the call may or may not have taken effect.
+
+    One that only read something, `reading`, had no effect to take.
+    """
+
+    def __init__(self, text: str = "", *, reading: bool = False) -> None:
+        super().__init__(text)
+        self.reading = reading
 
 
 class TokenRefused(Exception):
@@ -118,9 +127,33 @@ class Draft:
     """What a person had written when asked to sign in again, kept for that person alone."""
 
     person: str
+    """The person's id or, when their visit had ended, the form token of that visit."""
     place: str
     """The page of ours on which they go on."""
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def is_of(self, person: str) -> bool:
+        """Tell whether this person wrote it."""
+        return self.person == person or is_token_of(self.person, person)
+
+
+def form_token(person: str) -> str:
+    """Make the token of a visit's forms.
+
+    It outlives the visit on a page that stands open, and tells then whose page it was.
+    """
+    nonce = secrets.token_urlsafe(32)
+    return f"{nonce}.{_mark(nonce, person)}"
+
+
+def is_token_of(token: str, person: str) -> bool:
+    """Tell whether a form's token is of a visit of this person."""
+    nonce, dot, mark = token.partition(".")
+    return bool(dot) and secrets.compare_digest(mark.encode(), _mark(nonce, person).encode())
+
+
+def _mark(nonce: str, person: str) -> str:
+    return hashlib.sha256(f"{nonce}.{person}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
+from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.background import BackgroundTask
@@ -28,6 +29,7 @@ from portal.shell.routes.session import (
     from_our_page,
     new_cookie,
 )
+from portal.shell.routes.unkept import FIELDS, fits, page_of
 from portal.sign_in import use_cases
 from portal.sign_in.model import Callback, SignInFailed
 from portal.sign_in.ports import SignInPorts
@@ -109,13 +111,16 @@ async def show_start(session: MaybeSessionDep, show: ShowDep) -> Response:
 async def begin_sign_in(
     request: Request, cookie: CookieDep, shell: ShellDep, ports: SignInDep, show: ShowDep
 ) -> Response:
-    """Push the request to identity and send the browser there."""
+    """Push the request to identity and send the browser there.
+
+    What was written when the visit had ended waits, sealed, for the same person.
+    """
     if not from_our_page(request, cookie.context):
         text = "That request did not come from one of our pages."
         heading = "Start again from this site"
         return show("shell/problem.html", 403, heading=heading, text=text)
     try:
-        redirect = await ports.authorization.begin()
+        redirect = await ports.authorization.begin(draft=await _draft_of_ended(request))
     except SignInFailed:
         text = "Try again in a minute. If it goes on, call the hub's support."
         return not_available(show, text)
@@ -172,10 +177,26 @@ def _draft(session: Session, typed: Mapping[str, str]) -> Draft:
     place = typed.get("place", "")
     if not _PLACE.fullmatch(place):
         place = session.person.first_screen
-    fields = {
+    return Draft(session.person.id, place, _kept(typed))
+
+
+async def _draft_of_ended(request: Request) -> Draft | None:
+    """Keep what a form of an ended visit was sent with. Its token tells whose it was."""
+    try:
+        body = (await request.body()).decode("utf-8", "strict")
+        typed = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=FIELDS))
+    except ValueError:
+        return None
+    place, fields = typed.get("place", ""), _kept(typed)
+    if not page_of(place) or not fits(typed):
+        return None
+    return Draft(typed.get("writer", ""), place, fields)
+
+
+def _kept(typed: Mapping[str, str]) -> Mapping[str, str]:
+    return {
         name.removeprefix(_KEPT): value for name, value in typed.items() if name.startswith(_KEPT)
     }
-    return Draft(session.person.id, place, fields)
 
 
 @router.get("/sign-in/callback")

@@ -1,10 +1,9 @@
 """Begin a visit: check who came back from the authorization server, and keep what it gave."""
 
-import secrets
 from dataclasses import replace
 
 from portal.context import Context
-from portal.shell.model import PendingSignIn, Session
+from portal.shell.model import PendingSignIn, Session, form_token
 from portal.sign_in.model import NOBODY, Callback
 from portal.sign_in.ports import SignInPorts
 
@@ -25,11 +24,12 @@ async def complete(
         person=NOBODY,
         grantings=grantings,
         dpop_jwk=pending.dpop_jwk,
-        csrf=secrets.token_urlsafe(32),
+        csrf="",
         created=now,
         seen=now,
     )
     person = await ports.people_for(session).me()
     draft = pending.draft
-    own = draft is not None and draft.person == person.id
-    return replace(session, person=person, draft=draft if own else None)
+    own = draft is not None and draft.is_of(person.id)
+    csrf = form_token(person.id)
+    return replace(session, person=person, csrf=csrf, draft=draft if own else None)

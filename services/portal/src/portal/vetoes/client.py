@@ -88,11 +88,20 @@ def _sent(raw: Mapping[str, Any]) -> Sent:
 
 
 def _veto(raw: Mapping[str, Any]) -> Veto:
-    return Veto(raw["vetoId"], raw["kind"], raw["agency"], raw["category"], raw["person"] or "")
+    return Veto(
+        raw["vetoId"],
+        raw["kind"],
+        raw["agency"],
+        raw["category"],
+        raw["person"] or "",
+        set_by=raw["setBy"] or "",
+        set_at=raw["setAt"] or "",
+        reason_code=raw["reasonCode"] or "",
+    )
 
 
 def _lifting(raw: Mapping[str, Any]) -> Lifting:
-    veto = raw.get("veto")
+    veto, settled = raw.get("veto"), raw.get("settledBy")
     return Lifting(
         lifting_id=raw["liftingId"],
         veto_id=raw.get("vetoId", ""),
@@ -108,6 +117,12 @@ def _lifting(raw: Mapping[str, Any]) -> Lifting:
         veto=None if veto is None else _veto(veto),
         reason=raw.get("reason", ""),
         you_may_settle=raw.get("youMaySettle", False),
+        you_may_confirm=raw.get("youMayConfirm", False),
+        number=raw["number"],
+        settled_by=settled["role"] if settled else "",
+        settled_by_you=bool(settled and settled["you"]),
+        settled_at=raw.get("settledAt") or "",
+        settled_code=raw.get("settledCode") or "",
     )
 
 

@@ -17,6 +17,8 @@ KINDS: Final[dict[str, str]] = {
 BARRING: Final = frozenset({"conflict", "employee_subject"})
 FIELDS: Final = ("answer", "agency", "reason")
 CONFIRM, REFUSE = "confirm", "refuse"
+TAKEN_BACK: Final = "taken_back"
+"""The code by which whoever asked ends the request."""
 _CONFIRMED, _REFUSED = "Lift it", "Leave it"
 WHY_ASK: Final = (
     "To lift a veto lets something leave that was held back, so the hub asks who you are once more."
@@ -29,7 +31,15 @@ SECOND: Final = (
     "Nothing was lifted. A second person must confirm: not whoever asked, and for this veto "
     "somebody of another agency"
 )
-NO_ANSWER: Final = "No answer came, so it is not known whether it was kept. Look again first"
+NOT_KEPT: Final = (
+    "Nothing was kept: no veto was set or lifted, and none was asked for. Try again in a minute. "
+    "If it cannot wait, call the hub's support on 01632 960000. If somebody is in danger now, "
+    "call 999"
+)
+NO_ANSWER: Final = (
+    "No answer came, so it is not known whether it was kept. Look again before you rely on it. If "
+    "it cannot wait, call the hub's support on 01632 960000. If somebody is in danger now, call 999"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,10 @@ class Veto:
     agency: str
     category: str
     person: str
+    set_by: str = ""
+    """The agency; empty where it came with the referral or was not kept."""
+    set_at: str = ""
+    reason_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +85,14 @@ class Lifting:
     veto: Veto | None = None
     reason: str = field(default="", repr=False)
     you_may_settle: bool = False
+    you_may_confirm: bool = False
+    number: str = ""
+    """Its short name, the same for all who may read of it."""
+    settled_by: str = ""
+    """The role of whoever settled it."""
+    settled_by_you: bool = False
+    settled_at: str = ""
+    settled_code: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +123,12 @@ class Reasons:
         """Say what a code for lifting or refusing means."""
         return self.lifting.get(code) or self.refusing.get(code) or code
 
+    def why_set(self, veto: Veto) -> str:
+        """Say what the code means by which a veto was set, or that none is known."""
+        if not veto.reason_code:
+            return "Not known: it came with the referral, or was set before the hub kept it"
+        return self.setting.get(veto.kind, {}).get(veto.reason_code, veto.reason_code)
+
     def to_set(self) -> dict[str, str]:
         """List each veto with its reason as one choice."""
         return {
@@ -109,11 +137,19 @@ class Reasons:
             for code, text in codes.items()
         }
 
-    def to_settle(self) -> dict[str, str]:
-        """List what a second person can answer, each with its reason."""
+    def to_settle(self, lifting: Lifting) -> dict[str, str]:
+        """List what this person can answer, each with its reason.
+
+        Whoever asked takes the request back, and nothing else.
+        """
+        if not lifting.you_may_settle:
+            return {}
+        if lifting.you:
+            own = {TAKEN_BACK} & self.refusing.keys() or self.refusing.keys()
+            return {f"{REFUSE}/{code}": self.refusing[code] for code in sorted(own)}
         confirm = {f"{CONFIRM}/{c}": f"{_CONFIRMED}: {_small(t)}" for c, t in self.lifting.items()}
         refuse = {f"{REFUSE}/{c}": f"{_REFUSED}: {_small(t)}" for c, t in self.refusing.items()}
-        return {**confirm, **refuse}
+        return {**confirm, **refuse} if lifting.you_may_confirm else refuse
 
 
 def problems(typed: Mapping[str, str], allowed: Mapping[str, str], asked: str) -> dict[str, str]:

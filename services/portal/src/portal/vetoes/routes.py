@@ -14,7 +14,15 @@ from common.web.provided import gathered, provided
 from portal.depends import ContextDep
 from portal.shell.model import CallRefused, NoAnswer, written
 from portal.shell.routes.layout import ShowDep, errors_shown, see_other
-from portal.shell.routes.session import ANYONE, FormDep, SessionDep, may, may_after_sign_in
+from portal.shell.routes.session import (
+    ANYONE,
+    DraftsDep,
+    FormDep,
+    SessionDep,
+    may,
+    may_after_sign_in,
+)
+from portal.shell.routes.unkept import shown_again
 from portal.sign_in.routes import FreshAct
 from portal.vetoes import model
 from portal.vetoes.model import Lifting
@@ -37,6 +45,7 @@ class VetoScreens:
     ports: Annotated[VetoPorts, Depends(provided(VetoPorts))]
     show: ShowDep
     session: SessionDep
+    drafts: DraftsDep
 
     @property
     def vetoes(self) -> Vetoes:
@@ -80,7 +89,8 @@ async def show_referrals(here: ScreensDep, granted: See) -> Response:
 @router.get("/vetoes/{referral_id}")
 async def show_vetoes(here: ScreensDep, granted: See, referral_id: UUID) -> Response:
     """Show the vetoes in force, and the form to set one."""
-    return await _case_page(here, granted, str(referral_id), {}, {})
+    typed = here.drafts.written(f"/vetoes/{referral_id}")
+    return await _case_page(here, granted, str(referral_id), typed, {})
 
 
 @router.post("/vetoes/{referral_id}")
@@ -97,8 +107,10 @@ async def set_veto(
         call = here.vetoes.set(granted, asked, typed["answer"], agency, written(typed))
         status, wrong = await _tried(call)
         if not wrong:
+            await here.drafts.sent(f"/vetoes/{referral_id}")
             return see_other(f"/vetoes/{referral_id}")
-    return await _case_page(here, seeing, asked, typed, wrong, status)
+    page = _case_page(here, seeing, asked, typed, wrong, status)
+    return await shown_again(page, unknown=wrong.get("") == model.NO_ANSWER)
 
 
 @router.get("/vetoes/{referral_id}/{veto_id}")
@@ -109,7 +121,7 @@ async def show_asking(
     place = f"/vetoes/{referral_id}/{veto_id}"
     if granted is None:
         return FreshAct("ask_lifting", place, model.WHY_ASK).ask(here.show)
-    return await _asking_page(here, seeing, place, here.session.written(place), {})
+    return await _asking_page(here, seeing, place, here.drafts.written(place), {})
 
 
 @router.post("/vetoes/{referral_id}/{veto_id}")
@@ -135,8 +147,10 @@ async def ask_lifting(
         if status == 401:
             return _again("ask_lifting", place, here, typed)
         if not wrong:
+            await here.drafts.sent(place)
             return see_other(f"/vetoes/{referral_id}")
-    return await _asking_page(here, seeing, place, typed, wrong, status)
+    page = _asking_page(here, seeing, place, typed, wrong, status)
+    return await shown_again(page, unknown=wrong.get("") == model.NO_ANSWER)
 
 
 @router.get("/liftings")
@@ -161,7 +175,7 @@ async def show_lifting(
     if granted is None:
         return FreshAct("confirm_lifting", place, model.WHY_ASK).ask(here.show)
     lifting = await here.vetoes.lifting(seeing, str(lifting_id))
-    return await _lifting_page(here, lifting, here.session.written(place), {})
+    return await _lifting_page(here, lifting, here.drafts.written(place), {})
 
 
 @router.post("/liftings/{lifting_id}")
@@ -173,7 +187,7 @@ async def settle_lifting(
     if granted is None:
         return _again("confirm_lifting", place, here, typed)
     lifting = await here.vetoes.lifting(seeing, asked)
-    allowed = (await here.vetoes.reasons()).to_settle()
+    allowed = (await here.vetoes.reasons()).to_settle(lifting)
     status, wrong = 422, model.problems(typed, allowed, "Select what you decide")
     if not wrong:
         call = here.vetoes.settle(granted, asked, typed["answer"], written(typed))
@@ -181,8 +195,10 @@ async def settle_lifting(
         if status == 401:
             return _again("confirm_lifting", place, here, typed)
         if not wrong:
+            await here.drafts.sent(place)
             return see_other("/liftings")
-    return await _lifting_page(here, lifting, typed, wrong, status)
+    page = _lifting_page(here, lifting, typed, wrong, status)
+    return await shown_again(page, unknown=wrong.get("") == model.NO_ANSWER)
 
 
 def _again(action: str, place: str, here: VetoScreens, typed: Mapping[str, str]) -> Response:
@@ -199,6 +215,8 @@ async def _tried(call: Awaitable[None]) -> tuple[int, dict[str, str]]:
             return 401, {"": model.SIGN_IN}
         if refused.code == "second-person-needed":
             return 403, {"": model.SECOND}
+        if refused.status == 503:
+            return 503, {"": model.NOT_KEPT}
         if refused.status != 409:
             raise
         return 409, {"": model.MOVED}
@@ -253,6 +271,7 @@ async def _asking_page(
         back=f"/vetoes/{referral_id}",
         case_reference=found.case_reference,
         veto=veto,
+        set_why=reasons.why_set(veto),
         choices=reasons.lifting,
     )
 
@@ -265,7 +284,7 @@ async def _lifting_page(
     status: int = 200,
 ) -> Response:
     reasons = await here.vetoes.reasons()
-    choices = reasons.to_settle() if lifting.you_may_settle else {}
+    choices = reasons.to_settle(lifting)
     return here.page(
         "vetoes/lifting.html",
         typed,
@@ -273,5 +292,6 @@ async def _lifting_page(
         status,
         lifting=lifting,
         why=reasons.meaning(lifting.reason_code),
+        set_why=reasons.why_set(lifting.veto) if lifting.veto else "",
         choices=choices,
     )

@@ -38,6 +38,8 @@ class Rights:
     """
 
 
+_SYMBOLS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base 32, as in a case reference."""
 _SENDER: Final = frozenset({Relation.SENDER})
 _OFFICER: Final = frozenset({Relation.PRIVACY_OFFICER})
 _ASKS: Final = _SENDER | _OFFICER
@@ -173,12 +175,24 @@ class Lifting:
     settled_at: datetime | None = None
     asked_as: Relation = Relation.SENDER
     """The relation by which it was asked for."""
+    settled_code: str = ""
+    """The reason code of whoever settled it; empty for those settled before it was kept."""
+
+    @property
+    def number(self) -> str:
+        """Return a short name, the same for all who may read of it: `L-7F3K-9QXA`.
+
+        Agencies know a case by references of their own, so people on the telephone use this.
+        """
+        low = self.id.int & ((1 << 40) - 1)  # random in a UUID of version 7
+        symbols = "".join(_SYMBOLS[low >> 5 * place & 31] for place in range(7, -1, -1))
+        return f"L-{symbols[:4]}-{symbols[4:]}"
 
     def waits(self, now: datetime) -> bool:
         """Tell whether a second person may still settle it."""
         return self.state is LiftState.ASKED and now < self.lapses_at
 
-    def settle(self, step: LiftStep, by: Party, now: datetime) -> "Lifting":
+    def settle(self, step: LiftStep, by: Party, now: datetime, code: str = "") -> "Lifting":
         """Confirm or refuse it.
 
         Whoever asked may refuse it, which takes it back, and never confirm it.
@@ -187,11 +201,12 @@ class Lifting:
         after = NEXT_STATE.get((self.state, step))
         if after is None or not self.waits(now):
             raise LiftingOver
-        if step is LiftStep.CONFIRM and not self._is_second(by):
+        if step is LiftStep.CONFIRM and not self.is_second(by):
             raise SecondPersonNeeded
-        return replace(self, state=after, settled_by=by, settled_at=now)
+        return replace(self, state=after, settled_by=by, settled_at=now, settled_code=code)
 
-    def _is_second(self, by: Party) -> bool:
+    def is_second(self, by: Party) -> bool:
+        """Tell whether this person is another than who asked, and of another agency if need be."""
         if by.subject == self.asked_by.subject:
             return False
         another = RIGHTS[self.kind].another_agency and self.asked_as is Relation.SENDER

@@ -188,6 +188,7 @@ def _lifting(row: Mapping[str, Any], key: SubjectKey) -> Lifting:
         settled_by=None if raw["settled_by"] is None else Party(**raw["settled_by"]),
         settled_at=row["settled_at"],
         asked_as=Relation(raw.get("asked_as", Relation.SENDER)),
+        settled_code=raw.get("settled_code", ""),
     )
 
 
@@ -200,6 +201,7 @@ def _detail(lifting: Lifting) -> dict[str, Any]:
         "grounds": {"code": lifting.grounds.code, "words": lifting.grounds.words},
         "settled_by": None if settled is None else _party(settled),
         "asked_as": lifting.asked_as.value,
+        "settled_code": lifting.settled_code,
     }
 
 

@@ -147,6 +147,10 @@ class LiftingOut(ApiModel):
     """A request to lift a veto, as its case's own people see it."""
 
     lifting_id: UUID
+    number: str = Field(
+        description="A short name of it, the same for all who may read of it: to be said on the "
+        "telephone, where each agency knows the case by a reference of its own"
+    )
     veto_id: UUID
     kind: VetoKind
     state: LiftState
@@ -158,6 +162,9 @@ class LiftingOut(ApiModel):
     )
     settled_by: PartyOut | None
     settled_at: Timestamp | None
+    settled_code: str | None = Field(
+        description="The reason code of whoever settled it; null before, and for older ones"
+    )
 
 
 class VetoOut(ApiModel):
@@ -170,6 +177,10 @@ class VetoOut(ApiModel):
     person: str | None = Field(description="The role of the one person it is about")
     set_by: str | None = Field(
         description="The agency that set it; null for the sender, before this was kept"
+    )
+    set_at: Timestamp | None = Field(description="Null when it came with a form")
+    reason_code: str | None = Field(
+        description="A code of `GET /v1/veto-reasons`; null when none was given, or it was not kept"
     )
 
 
@@ -189,12 +200,16 @@ class ShownLiftingOut(LiftingOut):
     veto: VetoOut | None = Field(description="Null when the veto is no longer in force")
     reason: str = Field(description="The words of whoever asked")
     you_may_settle: bool
+    you_may_confirm: bool = Field(
+        description="False for whoever asked and, for most vetoes, their agency: they may refuse"
+    )
 
 
 class LiftingListed(ApiModel):
     """A lifting that waits for a second person, or lapsed without one."""
 
     lifting_id: UUID
+    number: str
     case_reference: str
     kind: VetoKind
     asked_by: PartyOut
@@ -265,6 +280,7 @@ def lifting_out(lifting: Lifting, granted: Granted) -> LiftingOut:
     settled = lifting.settled_by
     return LiftingOut(
         lifting_id=lifting.id,
+        number=lifting.number,
         veto_id=lifting.veto_id,
         kind=lifting.kind,
         state=lifting.state,
@@ -274,6 +290,7 @@ def lifting_out(lifting: Lifting, granted: Granted) -> LiftingOut:
         lapses_at=lifting.lapses_at,
         settled_by=None if settled is None else _party(settled, granted),
         settled_at=lifting.settled_at,
+        settled_code=lifting.settled_code or None,
     )
 
 
@@ -286,6 +303,7 @@ def shown_out(shown: ShownLifting, granted: Granted, context: Context) -> ShownL
         veto=None if veto is None else _veto(veto, shown.outline),
         reason=lifting.grounds.words,
         you_may_settle=shown.may_settle,
+        you_may_confirm=shown.may_settle and lifting.is_second(party_of(granted)),
     )
 
 
@@ -298,6 +316,7 @@ def _listed(shown: ShownLifting, granted: Granted, context: Context) -> LiftingL
     lifting = shown.lifting
     return LiftingListed(
         lifting_id=lifting.id,
+        number=lifting.number,
         case_reference=context.reference(granted.principal.agency, lifting.case_id),
         kind=lifting.kind,
         asked_by=_party(lifting.asked_by, granted),
@@ -310,6 +329,7 @@ def _listed(shown: ShownLifting, granted: Granted, context: Context) -> LiftingL
 
 def _veto(veto: Marking, outline: CaseOutline) -> VetoOut:
     roles = {each.subject_id: each.role for each in outline.subjects}
+    said = outline.settings.get(veto.marking_id)
     return VetoOut(
         veto_id=veto.marking_id,
         kind=VetoKind(veto.kind),
@@ -317,6 +337,8 @@ def _veto(veto: Marking, outline: CaseOutline) -> VetoOut:
         category=veto.category,
         person=None if veto.subject is None else roles.get(veto.subject, "unknown"),
         set_by=outline.setters.get(veto.marking_id),
+        set_at=None if said is None else said.at,
+        reason_code=None if said is None else said.reason_code or None,
     )
 
 

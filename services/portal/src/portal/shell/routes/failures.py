@@ -7,9 +7,11 @@ from starlette.responses import Response
 
 from common.problems import Problem
 from common.web.provided import take
+from portal.context import Context
 from portal.shell.model import CallRefused, NoAnswer, TokenRefused
 from portal.shell.routes.layout import Pages
-from portal.shell.routes.session import SignInNeeded
+from portal.shell.routes.session import SignInNeeded, from_our_page
+from portal.shell.routes.unkept import NOT_KEPT, SIGN_IN, UNKNOWN, has_steps, is_act, unkept
 
 _WORDS: Final[dict[int, tuple[str, str]]] = {
     400: ("That did not work", "Go back and try again."),
@@ -36,7 +38,10 @@ _WORDS: Final[dict[int, tuple[str, str]]] = {
 }
 _AWAY: Final = (
     "The service is not available now",
-    "Nothing was lost. Try again in a minute. If somebody is in danger, call 999.",
+    (
+        "Try again in a minute. If it goes on, call the hub's support on 01632 960000, any hour. "
+        "If somebody is in danger now, call 999."
+    ),
 )
 
 
@@ -71,7 +76,11 @@ async def error_page(request: Request, problem: Problem) -> Response | None:
         return None
     # An id that cannot exist and one that is another agency's are one answer, to the byte.
     malformed_address = problem.code == "validation-failed" and request.method == "GET"
-    answer = words(request, 404 if malformed_address else problem.status)
+    if is_act(request) and (problem.status >= 500 or problem.status == 429):
+        unknown = problem.status == 500 or (problem.status > 500 and has_steps(request))
+        answer = await _not_done(request, problem.status, unknown=unknown)
+    else:
+        answer = words(request, 404 if malformed_address else problem.status)
     if wait := problem.headers.get("Retry-After"):
         answer.headers["Retry-After"] = wait
     return answer
@@ -92,23 +101,49 @@ def register(app: FastAPI) -> None:
 
 
 async def _again(request: Request, _: Exception) -> Response:
-    return page(request, "shell/start.html", 401, again=True)
+    if not is_act(request):
+        return page(request, "shell/start.html", 401, again=True)
+    sent = await unkept(request, ours=from_our_page(request, take(request, Context)))
+    return page(request, "shell/start.html", 401, again=True, unkept=sent, said=SIGN_IN)
+
+
+async def _not_done(request: Request, status: int, *, unknown: bool) -> Response:
+    """Say that an act was not kept, or that it is not known. What was written stands there."""
+    heading = "It is not known whether it was kept" if unknown else "Nothing was kept"
+    return page(
+        request,
+        "shell/unkept.html",
+        status,
+        heading=heading,
+        said=UNKNOWN if unknown else NOT_KEPT,
+        unkept=await unkept(request, ours=from_our_page(request, take(request, Context))),
+        unknown=unknown,
+    )
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, CallRefused) and error.code == "agency-suspended":
         return sign_in_refused(request)
     status = error.status if isinstance(error, CallRefused) else 502
-    return words(request, 503 if status == 401 else status)
+    status = 503 if status == 401 else status
+    if is_act(request) and (status >= 500 or status == 429):
+        unknown = status not in {429, 503} or has_steps(request)
+        return await _not_done(request, status, unknown=unknown)
+    return words(request, status)
 
 
 async def _no_token(request: Request, error: Exception) -> Response:
     if isinstance(error, TokenRefused) and error.code in _TRY_AGAIN:
-        return words(request, 503)  # the visit goes on
+        if is_act(request):  # the visit goes on
+            return await _not_done(request, 503, unknown=has_steps(request))
+        return words(request, 503)
     if isinstance(error, TokenRefused) and error.code == "unauthorized_client":
         return sign_in_refused(request)
     return await _again(request, error)
 
 
-async def _no_answer(request: Request, _: Exception) -> Response:
+async def _no_answer(request: Request, error: Exception) -> Response:
+    if is_act(request):
+        unread = isinstance(error, NoAnswer) and error.reading
+        return await _not_done(request, 503, unknown=not unread or has_steps(request))
     return words(request, 503)

@@ -1,7 +1,8 @@
 """The portal's guard: a page needs a session, a form its token, a post one of our own pages."""
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -11,15 +12,15 @@ from starlette.responses import Response
 from common.access import Granted
 from common.problems import Problem
 from common.web.guard import anyone
-from common.web.provided import provided
+from common.web.provided import gathered, provided
 from portal.context import Context
 from portal.depends import ContextDep, guard
 from portal.shell.model import Session
 from portal.shell.ports import ShellPorts
+from portal.shell.routes.unkept import FIELDS
 
 OWN_SESSION: Final = "a session cookie decides, not a token; see portal.shell.routes.session"
 ANYONE: Final = anyone(OWN_SESSION)
-_FIELDS: Final = 40
 _SIGN_IN_AGAIN: Final = frozenset({"insufficient-scope", "step-up-required"})
 
 
@@ -162,7 +163,7 @@ async def _form(request: Request, session: SessionDep, context: ContextDep) -> d
         raise Problem("forbidden")
     try:
         body = (await request.body()).decode("utf-8", "strict")
-        fields = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=_FIELDS))
+        fields = dict(parse_qsl(body, keep_blank_values=True, max_num_fields=FIELDS))
     except ValueError:  # no UTF-8, or more fields than any form of ours has
         raise Problem("malformed-request") from None
     if not secrets.compare_digest(fields.get("csrf", "").encode(), session.csrf.encode()):
@@ -173,6 +174,28 @@ async def _form(request: Request, session: SessionDep, context: ContextDep) -> d
 POSTED: Final = Depends(_form)
 """The dependency of a post whose fields are not read."""
 FormDep = Annotated[dict[str, str], POSTED]
+
+
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """What the person had written before signing in again."""
+
+    session: SessionDep
+    cookie: CookieDep
+    shell: ShellDep
+
+    def written(self, place: str) -> Mapping[str, str]:
+        """Return what was written for this page."""
+        return self.session.written(place)
+
+    async def sent(self, place: str) -> None:
+        """Drop it once it was sent, so that it does not stand in the form as if it was not."""
+        if self.session.written(place):
+            bare = replace(self.session, draft=None)
+            await self.shell.sessions.amend(self.cookie.value, bare)
+
+
+DraftsDep = Annotated[Drafts, Depends(gathered(Drafts))]
 
 
 def from_our_page(request: Request, context: Context) -> bool:

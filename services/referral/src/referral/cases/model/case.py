@@ -98,6 +98,15 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True)
+class VetoSetting:
+    """When a veto was set, UTC, and by which code of the rules; its words stand nowhere here."""
+
+    at: datetime
+    reason_code: str
+    """Empty where none was given."""
+
+
+@dataclass(frozen=True, slots=True)
 class CaseOutline:
     """A case without its facts: codes, flags and opaque ids only."""
 
@@ -119,6 +128,8 @@ class CaseOutline:
     """When this version was made, UTC."""
     setters: Mapping[UUID, str] = field(default_factory=dict)
     """The agency that set each veto, lifted ones too. One that is missing is the sender's."""
+    settings: Mapping[UUID, VetoSetting] = field(default_factory=dict)
+    """When and why each veto was set. One that is missing came with a form."""
 
     @property
     def barred(self) -> frozenset[str]:
@@ -182,11 +193,12 @@ class Case:
         """All facts as they are published: the newest contribution first."""
         return tuple(fact for facts in reversed(self.facts) for fact in facts)
 
-    def mark(self, marking: Marking, at: datetime, by: str = "") -> "Case":
+    def mark(self, marking: Marking, at: datetime, by: str = "", reason_code: str = "") -> "Case":
         """Add a veto on disclosure, set by an agency."""
         markings = (*self.outline.markings, marking)
         setters = {**self.outline.setters, **({marking.marking_id: by} if by else {})}
-        return self._after(Change.MARKED, at, markings=markings, setters=setters)
+        settings = {**self.outline.settings, marking.marking_id: VetoSetting(at, reason_code)}
+        return self._after(Change.MARKED, at, markings=markings, setters=setters, settings=settings)
 
     def lift(self, veto_id: UUID, at: datetime) -> "Case":
         """Take a veto away. A person whose last address shield it was is shielded no more."""

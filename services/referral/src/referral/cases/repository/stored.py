@@ -1,8 +1,8 @@
 """Writes a case down before it is sealed, and reads it again, in a form and names of its own.
 
 A change of the published event leaves it alone. The form's number goes up with each change that an
-older hub must not pass over. `setters` is none: it is left out where empty. `older` reads older
-forms.
+older hub must not pass over. `setters` and `veto_settings` are none: they are left out where empty.
+`older` reads older forms.
 """
 
 import json
@@ -16,7 +16,7 @@ from uuid import UUID
 from pydantic_core import to_jsonable_python
 
 from common.events.case import CaseSubject, Consent, Fact, Marking, RiskSummary
-from referral.cases.model.case import Case, CaseOutline, Change, Origin, Stage
+from referral.cases.model.case import Case, CaseOutline, Change, Origin, Stage, VetoSetting
 from referral.cases.repository import older
 
 FORM: Final = 2
@@ -50,6 +50,11 @@ def head_text(case: Case) -> str:
     }
     if outline.setters:
         head["setters"] = {str(veto): agency for veto, agency in outline.setters.items()}
+    if outline.settings:
+        head["veto_settings"] = {
+            str(veto): {"at": each.at.isoformat(), "code": each.reason_code}
+            for veto, each in outline.settings.items()
+        }
     return json.dumps(head)
 
 
@@ -76,6 +81,10 @@ def outline_of(text: str) -> CaseOutline:
         origins=tuple(map(_origin, head["contributions"])),
         changed_at=datetime.fromisoformat(head["changed_at"]),
         setters={UUID(veto): agency for veto, agency in head.get("setters", {}).items()},
+        settings={
+            UUID(veto): VetoSetting(datetime.fromisoformat(each["at"]), each["code"])
+            for veto, each in head.get("veto_settings", {}).items()
+        },
     )
 
 

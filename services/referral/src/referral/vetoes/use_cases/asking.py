@@ -168,7 +168,7 @@ def settle_lifting(
     context, outline = given.context, tx.cases.outline(proof)
     given.rules_for(outline.area).check_settling(step, grounds.code)
     now, version = context.clock.now(), proof.version
-    settled = lifting.settle(step, party_of(granted), now)
+    settled = lifting.settle(step, party_of(granted), now, grounds.code)
     if step is LiftStep.CONFIRM:
         version = _lift(tx, proof, lifting, now)
         tx.second_looks.file(settled, "veto_lifted", grounds.code, now)

@@ -79,7 +79,8 @@ def set_veto(
     known = outline.in_force_like(veto, proof.agency)
     version, why_not = proof.version, "in-force-already"
     if known is None:
-        marked, why_not = before.mark(veto, given.context.clock.now(), proof.agency), ""
+        now, code, why_not = given.context.clock.now(), new.grounds.code, ""
+        marked = before.mark(veto, now, proof.agency, code)
         tx.cases.replace(proof, before, marked)
         version = marked.outline.version
     entry = entry_of(given, granted, "alteration", proof, case, version)
