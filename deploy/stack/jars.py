@@ -57,6 +57,7 @@ def install(folder: Path, cache: Path, lock: Path = LOCK) -> None:
     missing = [jar for jar in wanted if not _matches(folder / jar.file, jar)]
     if not missing:
         return
+    print(f"Fetching {folder.name} ({len(missing)} Java archives): once.", flush=True)
     context = _context(cache)
     for jar in missing:
         source = (

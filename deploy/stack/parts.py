@@ -168,6 +168,7 @@ def _install_node() -> None:
         and stamp.read_bytes() == lock.read_bytes()
     ):
         return
+    print("Fetching the packages of Node, and Chromium with them: once.", flush=True)
     target.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json", ".npmrc"):
         copy2(INTEROP / name, target / name)
@@ -187,6 +188,7 @@ def _install_chromium() -> None:
     stamp = folder / "version"
     if stamp.exists() and stamp.read_text() == package["version"]:
         return
+    print("Unpacking Chromium: once.", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
     script = INTEROP / "unpack_chromium.mjs"
     copy2(script, TOOLS / "interop-node" / script.name)

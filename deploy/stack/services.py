@@ -124,6 +124,7 @@ class Stack:
     def start_servers(self) -> None:
         """Start Kafka and PostgreSQL, provisioned, with keys and profiles."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / ".gitignore").write_text("*\n")  # private keys follow
         (self.folder / BASE).write_text(f"{self.base_port}\n")
         setup.prepare(
             self.folder,

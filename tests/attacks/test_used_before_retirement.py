@@ -70,7 +70,8 @@ async def retired(
     agency = client.profile.agency
     root = parse((hub.folder / "demo/keys" / f"{agency}.json").read_bytes())["root"]
     made = generate_signing(agency)
-    wanted = Wanted(kid, SystemClock().now(), since, made)
+    profile = hub.folder / "demo" / f"{agency}.toml"
+    wanted = Wanted(kid, SystemClock().now(), since, made, profile)
     added = await retire(client, signing_from_jwk(root, agency), wanted)
     return with_key(hub, agency, made) if added else client
 

@@ -218,6 +218,7 @@ async def test_an_agency_goes_on_and_its_thief_does_not(hub: RunningHub) -> None
     words = ("key", "retire", "--compromised-since", since, "--root")
     refused = hubctl(hub, CARE, *words, str(wrong))
     assert (refused.status, "Nothing was changed" in refused.err) == (1, True), refused.err
+    assert not list(hub.profiles.glob("*.next-key")), "nothing was changed, and nothing written"
     done = hubctl(hub, CARE, *words, str(root))
     assert done.status == 0, done.err
     assert f"The key {stolen.signing.kid} is retired." in done.out

@@ -33,6 +33,12 @@ def test_demo_data_go_and_the_stack_stays(hub: Path) -> None:
     assert [path.name for path in hub.iterdir()] == ["stack"]
 
 
+def test_what_keeps_the_folder_out_of_git_stays_and_is_no_data(hub: Path) -> None:
+    (hub / ".gitignore").write_text("*\n")
+    assert (reset(hub), reset(hub)) == (0, 0)
+    assert (hub / ".gitignore").exists()
+
+
 def test_resetting_twice_or_nothing_is_fine(hub: Path, tmp_path: Path) -> None:
     assert reset(hub) == reset(hub) == reset(tmp_path / "never made") == 0
 

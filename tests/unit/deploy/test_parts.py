@@ -55,7 +55,7 @@ def test_every_jar_on_the_class_path_is_locked_once() -> None:
 
 
 def test_an_altered_jar_is_replaced_and_an_unlisted_one_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     jar = next(jar for jar in jars.locked() if jar.artifact == "jopt-simple")
     monkeypatch.setattr(jars, "locked", lambda *_: [jar])
@@ -66,6 +66,9 @@ def test_an_altered_jar_is_replaced_and_an_unlisted_one_removed(
     jars.install(folder, parts.TOOLS / "maven")
     assert [path.name for path in folder.glob("*")] == [jar.file]
     assert len((folder / jar.file).read_bytes()) > 10_000
+    assert "Fetching kafka (1 Java archives): once." in capsys.readouterr().out
+    jars.install(folder, parts.TOOLS / "maven")
+    assert not capsys.readouterr().out, "what is there is not fetched again"
 
 
 def test_a_download_that_is_not_what_was_locked_is_refused(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.stack import __main__ as program
-from deploy.stack import processes, topology
+from deploy.stack import processes, setup, topology
 from deploy.stack.services import BASE, Stack
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -63,6 +63,18 @@ def test_a_start_that_fails_stops_only_what_it_started(
     with pytest.raises(processes.NotReady, match="no"):
         half.start()
     assert half.running() == {"referral"}
+
+
+def test_git_is_told_to_leave_a_stack_alone_before_it_has_a_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prepare(folder: Path, *_: object, **__: object) -> None:
+        assert (folder / ".gitignore").read_text() == "*\n"
+        raise processes.NotReady("seen")
+
+    monkeypatch.setattr(setup, "prepare", prepare)
+    with pytest.raises(processes.NotReady, match="seen"):
+        Stack(tmp_path / "stack", HERE).start_servers()
 
 
 def test_every_port_of_the_topology_is_looked_at() -> None:

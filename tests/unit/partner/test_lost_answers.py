@@ -15,7 +15,7 @@ FORM = {"form": "urgent", "externalReference": "NP 1"}
 KEY = "k" * 16
 CREATING = (
     ("referral", "submit", "form.json"),
-    ("referral", "forbid", "r", "--reason", "why"),
+    ("referral", "forbid", "r", "--agency", "northmoor-housing", "--reason", "why"),
     ("inbox", "acknowledge", str(DELIVERY), "--role", "idva"),
     ("agency", "suspend", "northmoor-housing", "--reason-code", "exercise"),
 )

@@ -59,15 +59,15 @@ def test_a_whole_profile_is_read(path: Path, parties: Parties) -> None:
     assert profile.kafka is None
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660, 0o610])
-def test_a_profile_that_others_may_read_is_refused(path: Path, parties: Parties, mode: int) -> None:
-    path.chmod(mode)
+@pytest.mark.parametrize("bits", [0o644, 0o640, 0o604, 0o660, 0o610])
+def test_a_profile_that_others_may_read_is_refused(path: Path, parties: Parties, bits: int) -> None:
+    path.chmod(bits)
     assert "chmod 600" in refused(path, parties)
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o400])
-def test_a_private_profile_is_read(path: Path, mode: int) -> None:
-    path.chmod(mode)
+@pytest.mark.parametrize("bits", [0o600, 0o400])
+def test_a_private_profile_is_read(path: Path, bits: int) -> None:
+    path.chmod(bits)
     assert read_profile(path).agency == ME
 
 

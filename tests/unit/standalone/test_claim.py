@@ -66,7 +66,7 @@ def test_a_folder_in_use_keeps_its_profiles(
         "another HUB_DIR=" in said
     )
     assert profile.read_text() == "of the running hub"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["demo", "hub.lock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", "demo", "hub.lock"]
 
 
 def test_the_end_is_said(
@@ -115,6 +115,15 @@ async def test_a_bus_that_is_served_counts_as_a_running_hub(tmp_path: Path) -> N
 def test_a_folder_let_go_may_be_claimed_again(tmp_path: Path) -> None:
     claim_folder(tmp_path / "new").release()
     claim_folder(tmp_path / "new").release()
+
+
+def test_git_is_told_to_leave_a_folder_alone(tmp_path: Path) -> None:
+    """It holds private keys, and may lie inside a clone."""
+    claim_folder(tmp_path / "hub").release()
+    assert (tmp_path / "hub" / ".gitignore").read_text() == "*\n"
+    (tmp_path / ".gitignore").write_text("hub/\n")
+    claim_folder(tmp_path).release()
+    assert (tmp_path / ".gitignore").read_text() == "hub/\n", "what somebody wrote stays"
 
 
 def test_a_claimed_port_answers_nobody_yet(free: int) -> None:

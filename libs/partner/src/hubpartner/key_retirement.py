@@ -33,12 +33,16 @@ class RootRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be retired, from when, and what takes its place if nothing else does."""
+    """What is to be retired, from when, and what takes its place if nothing else does.
+
+    `profile` is the file beside which the successor is kept.
+    """
 
     kid: str
     retired_at: datetime
     compromised_since: datetime | None
     successor: SigningKey
+    profile: Path
 
 
 def read_root(path: Path, agency: str) -> SigningKey:
@@ -55,11 +59,12 @@ def read_root(path: Path, agency: str) -> SigningKey:
 
 def next_key(profile: Path, agency: str) -> SigningKey:
     """Make the signing key that will take the retired one's place, or find that of an earlier try.
-    It is on the disk before the hub hears of it.
+
+    Nothing is written: `retire` does, once the root has proved right.
     """
     place = _beside(profile)
     if not place.exists():
-        _write(place, canonical(generate_signing(agency).jwk(private=True)))
+        return generate_signing(agency)
     return signing_from_jwk(parse(place.read_bytes()), agency)
 
 
@@ -83,7 +88,8 @@ def adopt(profile: Path, key: SigningKey | None) -> None:
 async def retire(client: HubClient, root: SigningKey, wanted: Wanted) -> bool:
     """Have the hub serve a set in which the key is retired.
 
-    Returns whether the successor was added: it is, unless another living key is there.
+    Returns whether the successor was added: it is, unless another living key is there. It is on
+    the disk before the hub hears of it.
 
     Raises RootRefused, ProblemAnswer, CallFailed, TokenRefused.
     """
@@ -104,6 +110,8 @@ async def retire(client: HubClient, root: SigningKey, wanted: Wanted) -> bool:
     }
     if wanted.compromised_since is not None:
         body["compromisedSince"] = wanted.compromised_since.isoformat()
+    if added:
+        _write(_beside(wanted.profile), canonical(wanted.successor.jwk(private=True)))
     path = f"/v1/agencies/{profile.agency}/key-retirements"
     await identity.send(Call("POST", path, scope="key.manage", json=body))
     return added

@@ -113,7 +113,7 @@ def _withdrawn(content: Mapping[str, Any]) -> Iterator[str]:
     for obligation in content["obligations"]:
         yield f"You must: {obligation['text']}"
     if content.get("answerBy"):
-        yield f"Answer by {dates.moment(content['answerBy'])}: hubctl inbox answer"
+        yield f"Answer by {dates.moment(content['answerBy'])}"
 
 
 def _section_item(category: str, item: Mapping[str, Any], *, warned: bool) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,9 @@ LOCK: Final = "hub.lock"
 """Held by the running hub, in its data folder; the kernel lets it go with the process, however that
 ends.
 """
+
+GIT_IGNORES: Final = ".gitignore"
+"""Written into the data folder, which may lie inside somebody's clone."""
 
 BUS_LOCK: Final = Path("bus", "bus.db.lock")
 """Held by the bus: a hub that knows no `hub.lock`, or a single service on this folder, is seen by
@@ -51,6 +55,8 @@ def claim_port(host: str, port: int) -> socket.socket:
 def claim_folder(folder: Path) -> FileLock:
     """Make `folder` if need be, and lock it until the lock is released or the process ends.
 
+    It holds private keys, so git is told to leave it alone, wherever it lies.
+
     Keep what is returned: a lock that nobody refers to is released.
 
     Raises Taken, with nothing else touched.
@@ -66,7 +72,19 @@ def claim_folder(folder: Path) -> FileLock:
         except Taken:
             held.release()
             raise
+    _keep_out_of_git(folder)
     return held
+
+
+def _keep_out_of_git(folder: Path) -> None:
+    """Write a .gitignore that covers everything; one that says something stays as it is.
+
+    A disk that fails here is not our word to say: whatever is written next says it.
+    """
+    place = folder / GIT_IGNORES
+    with suppress(OSError):
+        if not place.exists() or not place.stat().st_size:
+            place.write_text("*\n")
 
 
 def _unusable(folder: Path, error: OSError) -> Taken:

@@ -31,7 +31,9 @@ from hubpartner.package_file import PackageFileRefused
 from hubpartner.profile import ProfileRefused
 
 
-@click.group("hubctl", no_args_is_help=True)
+@click.group(
+    "hubctl", no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.option(
     "--profile",
     type=FilePath,

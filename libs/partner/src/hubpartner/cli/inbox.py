@@ -91,12 +91,21 @@ def app(context: click.Context, as_json: bool, cursor: str | None, wait: int) ->
 @click.pass_context
 def show(context: click.Context, delivery_id: str, as_json: bool) -> None:
     """Show what a delivery says, safe-contact rule first."""
-    delivery = with_hub(context, lambda client: _opened(client, delivery_id))
+
+    async def work(client: HubClient) -> tuple[InboxItem, Delivery]:
+        item = await _fetched(client, delivery_id)
+        return item, client.open(item)
+
+    item, delivery = with_hub(context, work)
     if as_json:
         say_json({"content": delivery.verdict.content, "verdict": standing(delivery.verdict)})
         return
     # By the day in London: a rule that was safe when it was sent may not be any more.
     say_whole(shown(delivery.verdict, dates.london_day(SystemClock().now())))
+    if item.answered_at:
+        say(f"Answered {when(item.answered_at)}.")
+    elif delivery.verdict.content.get("answerBy"):
+        _say_answers(context, delivery.delivery_id)
 
 
 @app.command()
@@ -211,6 +220,14 @@ def answer(context: click.Context, delivery_id: str, said: str, duty: str | None
     say_done(f"Answered {ANSWERS[code].lower()}{kept}, {when(answered['answeredAt'])}.", answered)
 
 
+def _say_answers(context: click.Context, delivery_id: str) -> None:
+    """Print the commands that answer a withdrawal."""
+    answering = command(context, f"inbox answer {delivery_id}")
+    say(f"  {answering} --answer stopped-and-deleted")
+    say(f"  {answering} --answer kept-under-duty --duty DUTY")
+    say(f"  DUTY is one of {', '.join(DUTIES)}")
+
+
 def _say_rows(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         say(
@@ -236,13 +253,14 @@ def _say_unchecked(context: click.Context, refused: ProblemAnswer) -> None:
 
 
 def _count(rows: list[dict[str, Any]]) -> str:
-    """Say how many there are, and how many wait to be saved.
+    """Say how many there are, and how many wait to be saved. What was answered does not.
 
     The newest and most urgent stand just above this line.
     """
     if not rows:
         return "Nothing new."
-    unsaved = len({row["deliveryId"] for row in rows if row["state"] == "delivered"})
+    waiting = (row for row in rows if row["state"] == "delivered" and not row["answeredAt"])
+    unsaved = len({row["deliveryId"] for row in waiting})
     return f"{len(rows)} listed, the newest last; {unsaved} neither saved nor acknowledged."
 
 
@@ -274,10 +292,6 @@ def _file(client: HubClient, delivery: Delivery) -> Path:
         if promised and delivery.verdict.standing == "proven"
         else plain
     )
-
-
-async def _opened(client: HubClient, delivery_id: str) -> Delivery:
-    return client.open(await _fetched(client, delivery_id))
 
 
 async def _fetched(client: HubClient, delivery_id: str) -> InboxItem:

@@ -57,7 +57,7 @@ def retire_key(
     since = None if compromised_since is None else _moment(compromised_since)
     kid = key_id or profile.signing.kid
     successor = next_key(place, profile.agency)
-    wanted = Wanted(kid, SystemClock().now(), since, successor)
+    wanted = Wanted(kid, SystemClock().now(), since, successor, place)
 
     async def work(client: HubClient) -> bool:
         return await retire(client, read_root(root, profile.agency), wanted)

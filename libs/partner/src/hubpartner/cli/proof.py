@@ -1,6 +1,7 @@
 """hubctl proof: check a saved package offline, and hand its proof to verifiers that are not
 ours."""
 
+import os
 from pathlib import Path
 
 import click
@@ -53,16 +54,18 @@ def verify(context: click.Context, package: Path, as_json: bool) -> None:
 @click.argument("folder", type=FilePath)
 @click.pass_context
 def export(context: click.Context, package: Path, folder: Path) -> None:
-    """Write leaf, record, its salt, tlog-proof and verifier key as plain files.
+    """Write content, record, their salts, leaf, tlog-proof and verifier key as plain files.
 
     They are for somebody else's software (docs/audit-format.md). PACKAGE is a file written by
-    hubctl inbox save, FOLDER a new folder.
+    hubctl inbox save, FOLDER a new folder. content.json is what was told: personal data.
     """
     profile = profile_of(context)
     delivery = open_with(profile, read_package(package))
     parts = delivery.package
     folder.mkdir(mode=0o700, parents=True)
     files = {
+        "content.json": unb64u(parts.content),
+        "content.salt": unb64u(parts.content_salt),
         "leaf.json": unb64u(parts.leaf),
         "record.json": unb64u(parts.record),
         "record.salt": unb64u(parts.record_salt),
@@ -70,5 +73,11 @@ def export(context: click.Context, package: Path, folder: Path) -> None:
         "vkey.txt": (profile.log.format() + "\n").encode(),
     }
     for name, content in files.items():
-        (folder / name).write_bytes(content)
-    say(f"Wrote {', '.join(files)} to {folder}.")
+        _write(folder / name, content)
+    say(f"Wrote {', '.join(files)} to {folder}, readable by you alone.")
+    say("content.json is what was told: personal data. Without it the log's side is still checked.")
+
+
+def _write(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)

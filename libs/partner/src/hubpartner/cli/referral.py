@@ -171,8 +171,17 @@ def list_sent(
 @app.command()
 @click.argument("referral_id")
 @click.option("--reason", prompt=True, help="Why; kept sealed, sent to nobody")
-@click.option("--agency", default="*", help="Agency that must not know, or * for all")
-@click.option("--category", default="*", help="Data category, or * for everything")
+@click.option(
+    "--agency",
+    required=True,
+    help="Agency that must not know, such as northmoor-social-care; '*' for every agency",
+)
+@click.option(
+    "--category",
+    default="*",
+    show_default=True,
+    help="Kind of information it must not know; * for everything",
+)
 @key_option
 @json_option
 @click.pass_context
@@ -184,7 +193,10 @@ def forbid(
     category: str,
     as_json: bool,
 ) -> None:
-    """Set must-not-disclose on the referral's case, from this moment on."""
+    """Set must-not-disclose on the referral's case, from this moment on.
+
+    What was told to that agency is taken back as well.
+    """
     answer = create_with_hub(
         context,
         lambda client, key: client.forbid_disclosure(
@@ -195,7 +207,12 @@ def forbid(
     if as_json:
         say_json(answer)
         return
-    say(f"Marked. Case version {answer['version']}. What was already read cannot be unread.")
+    who = "no agency may" if agency == "*" else f"{agency} must not"
+    what = "anything" if category == "*" else category
+    say(
+        f"Marked: {who} know {what} of this case. Case version {answer['version']}. What was "
+        "already read cannot be unread."
+    )
 
 
 @app.group(invoke_without_command=True)
@@ -243,6 +260,7 @@ def acknowledge(context: click.Context, refused_id: str, reason: str, as_json: b
 
 
 @app.command("code-lists")
+@click.option("--json", is_flag=True, expose_value=False, help="It is JSON in any case")
 @click.pass_context
 def code_lists(context: click.Context) -> None:
     """Print the code lists, instruments and rules in force as JSON."""

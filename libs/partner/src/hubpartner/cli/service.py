@@ -16,6 +16,11 @@ from hubpartner.operating import ServiceName
 WHY: Final = ("forged", "unreadable", "sent-anew", "obsolete", "exercise")
 """Why something set aside is let go of."""
 
+_TAKES_DIGESTS: Final[dict[str, object]] = {
+    "ignore_unknown_options": True,
+    "help_option_names": ["--help"],
+}
+"""For commands that take digests: one in 64 begins with a hyphen, and some with -h."""
 _STATES: Final = {"awaiting_receipt": "waiting", "proven": "waiting", "blocked": "held back"}
 _NOT_RUNNING: Final = (
     "if it refused to start, the last line on its standard error names what to restore "
@@ -119,7 +124,7 @@ def quarantine(
 
 
 # A digest may begin with a hyphen; an option that is none ends as a topic that the hub refuses.
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command(context_settings=_TAKES_DIGESTS)
 @_name
 @click.argument("topic", required=False)
 @_digests
@@ -151,7 +156,7 @@ def replay(
     )
 
 
-@app.command(context_settings={"ignore_unknown_options": True})
+@app.command(context_settings=_TAKES_DIGESTS)
 @_name
 @click.argument("topic")
 @_digests
