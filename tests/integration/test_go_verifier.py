@@ -1,6 +1,7 @@
 """Go's own note and tlog packages, code we did not write, accept our log and our proofs, and refuse
 every change to them."""
 
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -82,3 +83,10 @@ async def test_go_refuses_another_key_a_flipped_byte_and_a_rewritten_history(
     forged = harness.folder / "forged"
     forged.write_text(harness.signer.sign(777, b"\x01" * 32))
     assert not go.log(folder, vkey, forged)[0]
+
+
+def test_go_says_how_it_is_called(go: GoVerifier) -> None:
+    done = subprocess.run([str(go.program)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "usage: goverify log FOLDER VKEY [OLDER-CHECKPOINT-FILE]" in done.stdout
+    assert "goverify proof PROOF-FILE LEAF-FILE VKEY" in done.stdout

@@ -25,7 +25,7 @@ func main() {
 	case len(os.Args) == 5 && os.Args[1] == "proof":
 		err = checkProof(os.Args[2], os.Args[3], os.Args[4])
 	default:
-		err = fmt.Errorf("usage: goverify log|proof …")
+		err = fmt.Errorf("usage: goverify log FOLDER VKEY [OLDER-CHECKPOINT-FILE], or goverify proof PROOF-FILE LEAF-FILE VKEY; VKEY is the key itself, such as \"$(cat vkey.txt)\"")
 	}
 	if err != nil {
 		fmt.Println("refused:", err)

@@ -2,7 +2,10 @@
 command as it must be typed."""
 
 import json
+import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +19,7 @@ from hubpartner.profile import read_profile
 from tests.support.packages import DELIVERY, ME, draft
 from tests.support.partner_shell import Shell
 
+ROOT = Path(__file__).parents[3]
 VETO = "/referral/v1/referrals/r/must-not-disclose"
 SETS = "/identity/v1/directory/keys"
 RETIRED = f"/identity/v1/agencies/{ME}/key-retirements"
@@ -135,6 +139,17 @@ def test_an_exhibit_holds_what_a_stranger_needs_for_every_step(shell: Shell) -> 
     assert {one.stat().st_mode & 0o777 for one in folder.iterdir()} == {0o600}
     assert b64u((folder / "content.json").read_bytes()) == made.content
     assert b64u((folder / "content.salt").read_bytes()) == made.content_salt
+    record = json.loads((folder / "record.json").read_bytes())
+    wanted = {"h": json.loads((folder / "leaf.json").read_bytes())["h"], "dc": record["dc"]}
+    page = (ROOT / "docs" / "audit-format.md").read_text("utf-8")
+    commands = re.findall(r"(?m)^    (\{ printf .*) # (\w+)$", page)
+    assert [name for _, name in commands] == list(wanted), "steps 1 and 4, as printed there"
+    for line, name in commands:
+        shell_line = line.replace("FOLDER", "exhibit")
+        told = subprocess.run(  # noqa: S602 - lines of our own page
+            shell_line, shell=True, cwd=shell.folder, capture_output=True, text=True, check=True
+        )
+        assert told.stdout.strip() == wanted[name]
 
 
 def _served(shell: Shell, root: Any) -> None:
