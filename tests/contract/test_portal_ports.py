@@ -34,7 +34,7 @@ from portal.sign_in.ports import People
 from portal.tables import METADATA
 from portal.wiring import KeyringAgencyKeys
 from portal.work.client import SharingDeliveries
-from portal.work.model import Delayed, Delays, Known, Standing, Waiting
+from portal.work.model.delivery import Delayed, Delays, Known, Standing, Waiting
 from portal.work.ports import AgencyKeys, Deliveries, DeliverySummaries
 from portal.work.repository import SqlDeliverySummaries
 from tests.support.port_suites import Held

@@ -25,7 +25,7 @@ from portal.shell.model import (
 )
 from portal.shell.repository import hashed
 from portal.sign_in.model import Callback, Redirect, SignInFailed
-from portal.work.model import Delays, Known, Sealed, Standing, Waiting
+from portal.work.model.delivery import Delays, Known, Sealed, Standing, Waiting
 from tests.support.portal_packages import ME, keys
 
 ISSUER = "http://identity.example.org"

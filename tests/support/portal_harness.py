@@ -23,7 +23,7 @@ from portal.shell.ports import ShellPorts
 from portal.sign_in.ports import SignInPorts
 from portal.vetoes.ports import VetoPorts
 from portal.wiring import Adapters, build
-from portal.work.model import Waiting
+from portal.work.model.delivery import Waiting
 from portal.work.ports import WorkPorts
 from standalone.bus import EmbeddedBus
 from tests.support.portal_fakes import (

@@ -20,7 +20,7 @@ from portal.emergency.model import Unproven
 from portal.shell.client import PersonCalls
 from portal.shell.model import CallRefused
 from portal.sign_in.client import Authorizer
-from portal.work.model import Waiting
+from portal.work.model.delivery import Waiting
 from tests.support.portal_fakes import (
     ISSUER,
     MemoryAuditLog,

@@ -127,6 +127,36 @@ def test_a_promise_that_was_not_kept_is_told_in_words(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "answer", "said"),
+    [
+        ("withdrawn", "stopped_and_deleted", "unread; it answered: stopped and deleted ("),
+        (
+            "released",
+            "stopped_and_deleted",
+            "; about what it was told before, it answered: stopped and deleted (",
+        ),
+        ("saved", "awaited", "; about what it was told before, its answer is awaited ("),
+        ("saved", "corrected", "; it answered: corrected ("),
+    ],
+)
+def test_an_answer_about_what_was_told_before_is_not_said_of_what_stands(
+    shell: Shell, state: str, answer: str, said: str
+) -> None:
+    told = {"recipient": "northmoor-idva", "changedAt": "2026-11-21T02:00:05Z", "proof": None}
+    referral = {
+        "referralId": str(DELIVERY),
+        "caseReference": "NM-1",
+        "version": 1,
+        "risk": {"level": "high"},
+        "outcomes": [{**told, "state": state, "answer": answer}],
+    }
+    shell.hub.problem = (200, referral)
+    code, out, _ = shell.run("referral", "show", str(DELIVERY))
+    assert code == 0
+    assert said in out
+
+
+@pytest.mark.parametrize(
     "arguments",
     [("suspend", "northmor-school", "--reason-code", "exercise"), ("restore", "northmor-school")],
 )

@@ -115,6 +115,16 @@ def test_after_its_last_day_what_was_safe_is_not_and_only_the_advocate_sees_it(
     assert "may be used" not in said
 
 
+def test_a_correction_says_to_take_out_what_is_no_longer_in_it() -> None:
+    made = draft()
+    made.content["kind"] = "correction"
+    package = made.commit().package().model_copy(update={"kind": "correction"})
+    said = shown(verify_package(package, me=ME, log=LOG.verifier), TODAY)
+    assert "CORRECTION: Compare everything you hold on this case with this page." in said
+    assert "Take it out of your records." in said
+    assert "CORRECTION" not in text(draft())
+
+
 def test_no_rule_means_no_contact() -> None:
     made = draft(without=frozenset({"victim_safe_contact"}))
     assert "safeContact" not in made.content
@@ -233,9 +243,27 @@ def test_what_an_urgent_form_said_to_ring_is_for_use_only_until_there_is_a_rule(
         "items": [],
         "means": [],
     }
-    unsafe = Unsafe(safe, TODAY)
+    told = [item("Call back on", "07700 900461"), item("When and how", "Any time, she is alone")]
+    called = {"category": "callback", "items": told}
+    unsafe = Unsafe({"safeContact": safe, "sections": [called]}, TODAY)
     assert unsafe.warns("callback", "07700 900461") is warned
     assert unsafe.warns("callback", "Any time, she is alone") is warned
+
+
+def test_the_first_line_on_contact_names_the_call_back_as_the_one_exception() -> None:
+    made, refused = draft(urgent()), draft(urgent())
+    safe = {"status": "unknown", "doNotContact": True, "lastVerified": None, "advocate": True}
+    for one in (made, refused):
+        one.content["safeContact"] = {**safe, "items": [], "means": []}
+    (given,) = (one for one in made.content["sections"] if one["category"] == "callback")
+    given["items"] = [item("Call back on", "07700 900555"), item("When and how", "Text first")]
+    said = text(made.commit())
+    assert (
+        "SAFE CONTACT: DO NOT CONTACT (unknown), except by the call back below, exactly as it says"
+        in said
+    )
+    assert "DO NOT USE" not in said
+    assert "SAFE CONTACT: DO NOT CONTACT (unknown)\n" in text(refused.commit())
 
 
 @pytest.mark.parametrize(
@@ -250,7 +278,8 @@ def test_a_number_that_is_safe_is_not_marked_however_it_is_written(
     said: str, on_record: str
 ) -> None:
     safe = {"status": "safe", "doNotContact": False, "safeUntil": "2026-12-20", "advocate": True}
-    unsafe = Unsafe({**safe, "items": [], "means": [means(said, "yes")]}, TODAY)
+    rule = {**safe, "items": [], "means": [means(said, "yes")]}
+    unsafe = Unsafe({"safeContact": rule, "sections": []}, TODAY)
     assert not unsafe.warns("victim_phone", on_record)
     assert unsafe.warns("victim_phone", [on_record, "07700 900461"])
 
@@ -259,7 +288,9 @@ def test_one_number_that_is_safe_for_one_thing_only_is_marked() -> None:
     """He answers when it rings; her texts are her own."""
     ways = [means("+44 (0)7700 900461", "no"), means("07700 900461", "yes")]
     safe = {"status": "safe", "doNotContact": False, "safeUntil": "2026-12-20", "advocate": True}
-    assert Unsafe({**safe, "items": [], "means": ways}, TODAY).warns("victim_phone", "07700900461")
+    rule = {**safe, "items": [], "means": ways}
+    unsafe = Unsafe({"safeContact": rule, "sections": []}, TODAY)
+    assert unsafe.warns("victim_phone", "07700900461")
 
 
 def test_a_withdrawal_says_what_was_taken_back_and_nothing_else() -> None:

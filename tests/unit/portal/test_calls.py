@@ -9,7 +9,7 @@ from portal.emergency.client import SharingReleases
 from portal.shell.client import PersonCalls
 from portal.shell.model import CallRefused, NoAnswer, TokenRefused
 from portal.work.client import SharingDeliveries
-from portal.work.model import Waiting
+from portal.work.model.delivery import Waiting
 from tests.support.portal_packages import DELIVERY
 from tests.support.portal_services import URLS, Services, StillTokens, granted
 

@@ -32,6 +32,16 @@ async def test_its_page_asks_for_an_answer_with_each_that_there_is(tmp_path: Pat
         assert "Send answer" not in page, "nobody had opened what it corrects"
 
 
+async def test_its_page_says_to_take_out_what_is_no_longer_there(tmp_path: Path) -> None:
+    async with portal_harness(envelope(package()), tmp_path) as harness:
+        for due in ("2026-11-23T02:10:00Z", None):
+            correction(harness, due)
+            page = (await harness.get(PATH)).text
+            assert "Compare everything you hold on this case with this page." in page
+            assert "must not be used or passed on. Take it out of your records." in page
+        assert "Compare everything" not in (await harness.get(f"/deliveries/{DELIVERY}")).text
+
+
 async def test_who_corrected_the_record_has_accepted_it_with_a_receipt(tmp_path: Path) -> None:
     async with portal_harness(envelope(package()), tmp_path) as harness:
         correction(harness)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from portal.shell.model import CallRefused
-from portal.work.model import Delayed, Delays, delay_lines
+from portal.work.model.delivery import Delayed, Delays, delay_lines
 from tests.support.portal_harness import portal_harness
 from tests.support.portal_packages import SECRET_NAME, envelope, package
 

@@ -9,7 +9,15 @@ from hubformats import dates, wording
 from hubformats.categories import CATEGORIES
 from hubformats.field_sets import KINDS, written
 from portal.auditing.rules import records
-from portal.work.rules.shown import held_back, names_referrer, risk_level, sections, strip
+from portal.work.rules.shown import (
+    Strip,
+    held_back,
+    names_referrer,
+    outdated,
+    risk_level,
+    sections,
+    strip,
+)
 
 
 def item(label: str, value: Any, **more: Any) -> dict[str, Any]:
@@ -41,8 +49,12 @@ SAFE: dict[str, Any] = {
 }
 
 
+def box(safe: dict[str, Any] | None, day: date = TODAY) -> Strip:
+    return strip({"safeContact": safe, "sections": []}, day)
+
+
 def test_usable_means_come_first_and_silence_is_not_safety() -> None:
-    shown = strip(SAFE, TODAY)
+    shown = box(SAFE)
     assert shown.heading == "Contact only as follows"
     assert [(one.value, one.usable) for one in shown.means] == [
         ("01632 960283", True),
@@ -65,7 +77,7 @@ def test_usable_means_come_first_and_silence_is_not_safety() -> None:
 def test_what_was_safe_when_it_was_sent_is_judged_on_the_day_it_is_shown(
     today: date, stop: bool
 ) -> None:
-    advocates, others = strip(SAFE, today), strip({**SAFE, "advocate": False}, today)
+    advocates, others = box(SAFE, today), box({**SAFE, "advocate": False}, today)
     assert (advocates.stop, others.stop) == (stop, stop)
     assert len(advocates.means) == 3, "the advocate still sees last-known means"
     if stop:
@@ -79,8 +91,8 @@ def test_what_was_safe_when_it_was_sent_is_judged_on_the_day_it_is_shown(
 
 @pytest.mark.parametrize("until", [None, "", "soon"])
 def test_a_rule_without_an_end_vouches_for_nothing(until: str | None) -> None:
-    assert strip({**SAFE, "safeUntil": until}, TODAY).stop
-    assert strip({name: value for name, value in SAFE.items() if name != "safeUntil"}, TODAY).stop
+    assert box({**SAFE, "safeUntil": until}).stop
+    assert box({name: value for name, value in SAFE.items() if name != "safeUntil"}).stop
 
 
 @pytest.mark.parametrize(
@@ -127,14 +139,67 @@ def test_a_number_on_record_is_marked_unless_the_rule_names_it_safe(
 def test_when_contact_is_off_no_means_is_called_safe(
     status: str, verified: str | None, heading: str
 ) -> None:
-    shown = strip({**SAFE, "status": status, "doNotContact": True, "lastVerified": verified}, TODAY)
+    shown = box({**SAFE, "status": status, "doNotContact": True, "lastVerified": verified})
     assert (shown.heading, shown.stop) == (heading, True)
     assert not [one for one in shown.means if one.usable or one.verdict == "Safe to use"]
     assert len(shown.means) == 3, "the advocate still sees last-known means"
 
 
+UNKNOWN: dict[str, Any] = {
+    "status": "unknown",
+    "doNotContact": True,
+    "lastVerified": None,
+    "advocate": True,
+    "items": [],
+    "means": [],
+}
+
+
+def called_back(safe: dict[str, Any] | None, *said: str) -> dict[str, Any]:
+    told = [item(label, one) for label, one in zip(("Call back on", "When"), said, strict=False)]
+    section = {"category": "callback", "label": "Call back", "items": told}
+    return {"safeContact": safe, "sections": [section]}
+
+
+def test_the_call_back_that_the_caller_gave_is_the_one_exception() -> None:
+    content = called_back(UNKNOWN, "07700 900555", "Text first")
+    shown = strip(content, TODAY)
+    assert shown.stop
+    assert shown.heading == ("Do not contact, except by the call back below, exactly as it says")
+    assert not any(one.warned for one in sections(content, TODAY)[0].items)
+
+
+@pytest.mark.parametrize(
+    ("content", "marked"),
+    [
+        (called_back(UNKNOWN, "Unknown: do not call"), [False]),
+        (called_back(UNKNOWN, "07700 900555", "Do not call, he answers"), [True, False]),
+        (called_back(UNKNOWN, "Ask the neighbour"), [True]),
+        (called_back(None, "07700 900555"), [True]),
+        (called_back({**UNKNOWN, "means": [means("07700 900462", "no")]}, "07700 900555"), [True]),
+    ],
+    ids=["unknown", "says-not-to-call", "no-number", "rule-not-shared", "a-form-named-means"],
+)
+def test_what_says_not_to_call_or_is_no_call_back_excepts_nothing(
+    content: dict[str, Any], marked: list[bool]
+) -> None:
+    assert "except" not in strip(content, TODAY).heading
+    assert [one.warned for one in sections(content, TODAY)[0].items] == marked
+
+
+@pytest.mark.parametrize("safe", [UNKNOWN, SAFE], ids=["unknown", "safe"])
+def test_nobody_is_contacted_by_a_page_that_a_newer_delivery_replaces(
+    safe: dict[str, Any],
+) -> None:
+    content = outdated(called_back(safe, "01632 960283"))
+    shown = strip(content, TODAY)
+    assert (shown.heading, shown.stop) == ("Do not contact anybody by this page", True)
+    assert (shown.means, shown.facts, shown.checked_on, shown.until) == ((), (), "", "")
+    assert sections(content, TODAY)[0].items[0].warned
+
+
 def test_no_rule_is_a_rule_not_to_contact() -> None:
-    assert strip(None, TODAY).stop
+    assert box(None).stop
 
 
 def test_an_unsafe_number_is_marked_wherever_it_stands_and_nothing_is_dropped() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from portal.work.model import Standing
+from portal.work.model.delivery import Standing
 from tests.support.portal_harness import PortalHarness, portal_harness
 from tests.support.portal_packages import DELIVERY, SECRET_NAME, envelope, package
 from tests.unit.portal.test_withdrawal import BACK

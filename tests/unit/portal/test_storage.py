@@ -14,7 +14,7 @@ from portal.depends import guard
 from portal.shell.model import Draft, PendingSignIn
 from portal.shell.repository import SqlSessions
 from portal.tables import METADATA
-from portal.work.model import Known
+from portal.work.model.delivery import Known
 from portal.work.repository import SqlDeliverySummaries
 from tests.support.portal_harness import signed_in
 

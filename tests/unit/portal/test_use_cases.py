@@ -17,7 +17,7 @@ from portal.sign_in import use_cases as sign_in
 from portal.sign_in.model import Callback, SignInFailed
 from portal.sign_in.ports import SignInPorts
 from portal.work import use_cases as work
-from portal.work.model import AuditBacklog, KeysKeptElsewhere, Waiting
+from portal.work.model.delivery import AuditBacklog, KeysKeptElsewhere, Waiting
 from portal.work.ports import WorkPorts
 from tests.support.portal_fakes import (
     ISSUER,

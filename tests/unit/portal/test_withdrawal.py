@@ -10,6 +10,8 @@ from tests.support.portal_packages import CONTENT, DELIVERY, envelope, package
 from tests.unit.portal.test_work_list import at, rows, told
 
 BACK = UUID("01932000-0000-7000-8000-0000000000b1")
+AGAIN = UUID("01932000-0000-7000-8000-0000000000b2")
+SECOND = UUID("01932000-0000-7000-8000-0000000000b3")
 PATH = f"/deliveries/{BACK}"
 TAKEN = {"withdraws": [str(DELIVERY)], "sections": [], "urgent": False, "answerRequired": True}
 
@@ -85,3 +87,25 @@ async def test_both_answers_are_taken_and_said(tmp_path: Path) -> None:
             assert words in page
             assert "Send answer" not in page
             assert (await rows(harness))[-1][0] == "b1", "what is answered is done"
+
+
+async def test_a_withdrawal_says_when_the_agency_was_told_again_and_leads_there(
+    tmp_path: Path,
+) -> None:
+    case = f"NM-{str(BACK)[-2:].upper()}00-0000-0000"
+    async with portal_harness(envelope(package()), tmp_path) as harness:
+        withdrawal(harness)
+        await rows(harness)
+        assert "told again" not in (await harness.get(PATH)).text
+        second = told(SECOND, **TAKEN, kind="withdrawal", caseReference=case)
+        again = at(AGAIN, 20, told(AGAIN, caseReference=case))
+        harness.deliveries.items += [again, at(SECOND, 30, second, kind="withdrawal")]
+        await rows(harness)
+        page = (await harness.get(PATH)).text
+        assert "Your agency was told again on 21 November 2026 at 2:20am." in page
+        assert f'<a class="govuk-link" href="/deliveries/{AGAIN}">Open it</a>' in page
+        assert f"concerns delivery {str(DELIVERY)[-8:].upper()} only." in page
+        assert "told again" not in (await harness.get(f"/deliveries/{SECOND}")).text
+        assert "A newer delivery" not in (await harness.get(f"/deliveries/{AGAIN}")).text, (
+            "a withdrawal tells nothing"
+        )

@@ -11,7 +11,7 @@ import pytest
 
 from hubformats.dates import time_of_day
 from portal.shell.model import IDLE
-from portal.work.model import Waiting, accept_by
+from portal.work.model.delivery import Waiting, accept_by
 from tests.support.portal_harness import PortalHarness, portal_harness
 from tests.support.portal_packages import (
     CONTENT,
@@ -24,6 +24,13 @@ from tests.support.portal_packages import (
 
 ROUTINE = UUID("01932000-0000-7000-8000-0000000000a1")
 LATER = UUID("01932000-0000-7000-8000-0000000000a2")
+UNKNOWN = {
+    "status": "unknown",
+    "doNotContact": True,
+    "lastVerified": None,
+    "items": [],
+    "means": [],
+}
 ONE_HOUR = [{"code": "acknowledge-one-hour", "text": "Acknowledge within one hour."}]
 TWO_DAYS = [{"code": "acknowledge-two-days", "text": "Acknowledge within two working days."}]
 
@@ -140,7 +147,7 @@ async def test_a_kept_promise_is_one_line_with_its_newest_standing(tmp_path: Pat
         await harness.get(f"/deliveries/{DELIVERY}")
         inbox.items.append(at(DELIVERY, 5, envelope(package()), kind="notice"))
         ((_, line),) = await rows(harness)
-        assert "New information" in line
+        assert "New referral" in line
         assert "2:01am" in line, "it came when it first came"
         assert "Promised" not in line
 
@@ -189,7 +196,7 @@ async def test_a_fuller_referral_is_called_so_presses_and_is_named_on_the_urgent
     async with portal_harness(envelope(package()), tmp_path) as harness:
         inbox = harness.deliveries
         inbox.items = [
-            at(DELIVERY, 1, told(DELIVERY, obligations=ONE_HOUR)),
+            at(DELIVERY, 1, told(DELIVERY, obligations=ONE_HOUR, safeContact=UNKNOWN)),
             at(ROUTINE, 9, told(ROUTINE, **same, kind="correction"), kind="correction"),
         ]
         first, second = await rows(harness)
@@ -200,16 +207,20 @@ async def test_a_fuller_referral_is_called_so_presses_and_is_named_on_the_urgent
             "the case is still named only once a person has opened it"
         )
         page = (await harness.get(f"/deliveries/{DELIVERY}")).text
+        assert "Do not contact anybody by this page</h2>" in page
         assert (
             f'href="/deliveries/{ROUTINE}">A newer delivery on this case came on 21 November 2026 '
             "at 2:09am</a>" in page
+        )
+        assert (
+            "A newer delivery replaces what is safe. Do not contact anybody by this page." in page
         )
         newer = (await harness.get(f"/deliveries/{ROUTINE}")).text
         assert "Fuller referral" in newer
         assert "A newer delivery" not in newer
         inbox.items.append(at(LATER, 12, told(LATER, **same), kind="correction"))
         lines = dict(await rows(harness))
-        assert "Update" in lines["a2"], "what changes after that is an update"
+        assert "Correction" in lines["a2"], "what changes after that corrects"
         assert "Urgent" in lines["a2"]
         assert "Fuller referral" in lines["a1"]
         assert "Urgent" not in lines["a1"]

@@ -47,8 +47,8 @@ SHARING_PURPOSES: Final[dict[str, str]] = {
     "support_offer": "Offer support",
 }
 _KINDS: Final[dict[str, str]] = {
-    "disclosure": "New information",
-    "correction": "Update",
+    "disclosure": "New referral",
+    "correction": "Correction",
     "withdrawal": "Withdrawal",
     "notice": "Notice",
 }
@@ -115,6 +115,14 @@ UNCHECKED: Final = (
     "been alarmed."
 )
 """Why an inbox is not shown (problem `deliveries-unchecked`)."""
+COMPARE: Final = (
+    "Compare everything you hold on this case with this page.",
+    (
+        "What is no longer here (an address, a number, a name) must not be used or passed on. "
+        "Take it out of your records."
+    ),
+)
+"""What a correction asks, because what was taken out of it leaves no trace."""
 RULE_LABEL: Final = "Rule that gave the level"
 
 

@@ -1,11 +1,12 @@
 """Which of a victim's numbers and addresses may be used, and until when. One rule for the portal
 and for `hubctl`."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any, Final
 
-from hubformats.phones import contact_keys
+from hubformats.phones import contact_keys, numbers_in
 
 SAFE_LABEL: Final = "Safe to use"
 """Label of the one fact in a means of contact that says whether it may be used (referral's form).
@@ -15,6 +16,11 @@ VALUE_LABEL: Final = "Number or address of this channel"
 _HER_NUMBERS: Final = "victim_phone"
 _CALL_BACK: Final = "callback"
 """What an urgent form gave to ring, before anybody said what is safe."""
+_REFUSES: Final = re.compile(
+    r"\b(do not|don.?t|never) (call|ring|phone|text|contact)", re.IGNORECASE
+)
+CALL_BACK_ONLY: Final = "except by the call back below, exactly as it says"
+"""What is added to "do not contact" while `call_back` holds."""
 
 
 def on_day(safe: Mapping[str, Any] | None, day: date) -> Mapping[str, Any] | None:
@@ -51,15 +57,34 @@ def usable(means: Iterable[Mapping[str, Any]], *, stop: bool) -> bool:
     )
 
 
+def call_back(content: Mapping[str, Any], day: date) -> bool:
+    """Tell whether the call back that the caller gave is the one way of contact.
+
+    That is so only while nobody knows yet what is safe, and no form named any means. A call back
+    that says not to call is no way.
+    """
+    safe = on_day(content.get("safeContact"), day)
+    if safe is None or safe["status"] != "unknown" or safe["means"]:
+        return False
+    said = [
+        str(item["value"])
+        for section in content["sections"]
+        if section["category"] == _CALL_BACK
+        for item in section["items"]
+    ]
+    return any(map(numbers_in, said)) and not any(map(_REFUSES.search, said))
+
+
 class Unsafe:
     """Know what the safe-contact rule of a package does not allow on a day."""
 
-    def __init__(self, safe: Mapping[str, Any] | None, day: date) -> None:
-        """`safe` is the package's `safeContact` as it came, None when it was not shared."""
+    def __init__(self, content: Mapping[str, Any], day: date) -> None:
+        """`content` is the package's, as it came."""
+        safe = content.get("safeContact")
         now = on_day(safe, day)
         stop = now is None or bool(now["doNotContact"])
         means = [] if safe is None else list(safe["means"])
-        self._ruled = now is not None and now["status"] != "unknown"
+        self._called_back = call_back(content, day)
         self._usable = {key for one in means if usable(one, stop=stop) for key in _keys(one)}
         self._unsafe = {key for one in means if not usable(one, stop=stop) for key in _keys(one)}
 
@@ -67,13 +92,20 @@ class Unsafe:
         """Tell whether this may not be used, however it is written.
 
         A missed warning reaches the wrong person. A number of hers may be used only where the rule
-        names it safe. Once there is a rule, so may what an urgent form said to ring. Any other
-        thing is warned of where the rule names it.
+        names it safe. So may what an urgent form said to ring, unless it is the one way of contact.
+        Any other thing is warned of where the rule names it.
         """
-        hers = category == _HER_NUMBERS or (category == _CALL_BACK and self._ruled)
+        if category == _CALL_BACK and _refuses(value):
+            return False
+        hers = category == _HER_NUMBERS or (category == _CALL_BACK and not self._called_back)
         each = value if isinstance(value, list | tuple) else (value,)
         keys = {key for one in each for key in contact_keys(one)}
         return bool(keys & self._unsafe) or (hers and not keys <= self._usable)
+
+
+def _refuses(value: object) -> bool:
+    """Tell whether this only says not to call: it names nothing that could be used."""
+    return bool(_REFUSES.search(str(value))) and not numbers_in(str(value))
 
 
 def _holds(until: object, day: date) -> bool:

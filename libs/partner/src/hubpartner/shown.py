@@ -10,13 +10,14 @@ from hubformats.package_proof import Verdict
 from hubformats.visible_text import visible
 from hubformats.wording import (
     BASES,
+    COMPARE,
     CONDITIONS,
     GATEWAYS,
     SHARING_PURPOSES,
     sentence,
     told,
 )
-from hubpartner.safe_contact import Unsafe, on_day, usable
+from hubpartner.safe_contact import CALL_BACK_ONLY, Unsafe, call_back, on_day, usable
 
 _ACCOUNTS: Final = frozenset(
     {
@@ -65,25 +66,9 @@ def _lines(verdict: Verdict, day: date) -> Iterator[str]:
     if content["kind"] == "withdrawal":
         yield from _withdrawn(content)
         return
-    safe = on_day(content.get("safeContact"), day)
-    if safe is not None:
-        since = (
-            f" since {dates.day(safe['lastVerified'])}"
-            if safe["status"] == "unverified" and safe["lastVerified"]
-            else ""
-        )
-        stop = f"DO NOT CONTACT ({safe['status']}{since})"
-        yield "SAFE CONTACT: " + (
-            stop
-            if safe["doNotContact"]
-            else f"safe until {dates.day(safe['safeUntil'])}, only as follows"
-        )
-        yield from (f"  {line}" for line in map(_item, safe["items"]))
-        for means in safe["means"]:
-            word = "may be used" if usable(means, stop=safe["doNotContact"]) else "DO NOT USE"
-            yield (f"  - {word}: " + "; ".join(map(_item, means)))
-    else:
-        yield "SAFE CONTACT: not shared with you; do not contact"
+    yield from _contact(content, day)
+    if content["kind"] == "correction":
+        yield f"CORRECTION: {' '.join(COMPARE)}"
     clause = content["clause"]
     yield (
         f"Shared under {clause['id']} of {clause['agreement']} {clause['version']}: "
@@ -97,12 +82,37 @@ def _lines(verdict: Verdict, day: date) -> Iterator[str]:
     )
     for obligation in content["obligations"]:
         yield f"You must: {obligation['text']}"
-    unsafe = Unsafe(content.get("safeContact"), day)
+    unsafe = Unsafe(content, day)
     for section in content["sections"]:
         yield f"{section['label']}"
         for item in section["items"]:
             warned = unsafe.warns(section["category"], item["value"])
             yield from _section_item(section["category"], item, warned=warned)
+
+
+def _contact(content: Mapping[str, Any], day: date) -> Iterator[str]:
+    """Say whom the safe-contact rule lets anybody contact on `day`, and how."""
+    safe = on_day(content.get("safeContact"), day)
+    if safe is not None:
+        since = (
+            f" since {dates.day(safe['lastVerified'])}"
+            if safe["status"] == "unverified" and safe["lastVerified"]
+            else ""
+        )
+        stop = f"DO NOT CONTACT ({safe['status']}{since})"
+        if call_back(content, day):
+            stop = f"{stop}, {CALL_BACK_ONLY}"
+        yield "SAFE CONTACT: " + (
+            stop
+            if safe["doNotContact"]
+            else f"safe until {dates.day(safe['safeUntil'])}, only as follows"
+        )
+        yield from (f"  {line}" for line in map(_item, safe["items"]))
+        for means in safe["means"]:
+            word = "may be used" if usable(means, stop=safe["doNotContact"]) else "DO NOT USE"
+            yield (f"  - {word}: " + "; ".join(map(_item, means)))
+    else:
+        yield "SAFE CONTACT: not shared with you; do not contact"
 
 
 def _withdrawn(content: Mapping[str, Any]) -> Iterator[str]:

@@ -122,9 +122,7 @@ def show(context: click.Context, referral_id: str, as_json: bool) -> None:
                 f"{_PROOFS.get(outcome['earlierPromise'], outcome['earlierPromise'])}"
             )
         if outcome.get("answer"):
-            duty = outcome.get("duty") or ""
-            proof += f"; {_ANSWERS.get(outcome['answer'], outcome['answer'])}"
-            proof += f" ({DUTIES.get(duty, duty)})" if duty else ""
+            proof += f"; {_answered(outcome)}"
         say(
             f"  {outcome['recipient']}: {_STATES.get(outcome['state'], outcome['state'])}{proof} "
             f"({when(outcome['changedAt'])})"
@@ -265,6 +263,15 @@ def acknowledge(context: click.Context, refused_id: str, reason: str, as_json: b
 def code_lists(context: click.Context) -> None:
     """Print the code lists, instruments and rules in force as JSON."""
     say_json(with_hub(context, lambda client: client.code_lists()))
+
+
+def _answered(outcome: dict[str, Any]) -> str:
+    """Say what came of a question. Once told again, the answer is not about what stands now."""
+    code, duty = outcome["answer"], outcome.get("duty") or ""
+    earlier = code != "corrected" and outcome["state"] != "withdrawn"
+    about = "about what it was told before, " if earlier else ""
+    kept = f" ({DUTIES.get(duty, duty)})" if duty else ""
+    return f"{about}{_ANSWERS.get(code, code)}{kept}"
 
 
 def _say_warnings(answer: dict[str, Any]) -> None:

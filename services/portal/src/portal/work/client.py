@@ -7,7 +7,7 @@ from common.access import Granted
 from hubformats.statement import EnvelopeRefused
 from hubpartner.delivery import envelope_of
 from portal.shell.ports import Calls
-from portal.work.model import Delayed, Delays, Sealed, Standing, Waiting
+from portal.work.model.delivery import Delayed, Delays, Sealed, Standing, Waiting
 
 _PAGE: Final = 100
 _PAGES: Final = 20

@@ -9,7 +9,7 @@ from common.access import Granted
 from hubformats.audit_record import AuditEntry
 from hubformats.keys import OpeningKey, SigningKey
 from portal.shell.model import Session
-from portal.work.model import Delays, Known, Sealed, Standing, Waiting
+from portal.work.model.delivery import Delays, Known, Sealed, Standing, Waiting
 
 
 class Deliveries(Protocol):

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, delete, insert, select
 from common.access import Granted
 from common.database import Database, Unit
 from portal.tables import OPENED_DELIVERY, RowBox
-from portal.work.model import Known
+from portal.work.model.delivery import Known
 
 _BATCH: Final = 500
 """Fewer than any database's limit on the parameters of one statement."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -14,14 +15,14 @@ from common.web.provided import gathered, provided
 from hubformats.dates import london_day
 from hubformats.envelope import EnvelopeRefused
 from hubformats.package_proof import PackageRefused
-from hubformats.wording import ANSWERS, DUTIES
+from hubformats.wording import ANSWERS, COMPARE, DUTIES
 from hubformats.wording import UNCHECKED as WHY_UNCHECKED
 from portal.depends import ContextDep
 from portal.shell.model import CallRefused, Session
 from portal.shell.routes.layout import ShowDep, errors_shown, see_other
 from portal.shell.routes.session import ANYONE, POSTED, FormDep, SessionDep, WatchedDep, may
 from portal.work import use_cases
-from portal.work.model import (
+from portal.work.model.delivery import (
     CHOICES,
     CORRECTED,
     DONE,
@@ -32,7 +33,15 @@ from portal.work.model import (
     delay_lines,
 )
 from portal.work.ports import Deliveries, WorkPorts
-from portal.work.rules.shown import held_back, names_referrer, reasons, risk_level, sections, strip
+from portal.work.rules.shown import (
+    held_back,
+    names_referrer,
+    outdated,
+    reasons,
+    risk_level,
+    sections,
+    strip,
+)
 
 router = APIRouter(include_in_schema=False, dependencies=[ANYONE])
 
@@ -104,26 +113,13 @@ class Work:
             "duties": DUTIES,
             "answers": ANSWERS,
             "typed": typed,
+            "known": opened.known,
             **errors_shown(errors, "answer"),
         }
         status = 422 if errors else 200
         if content["kind"] == "withdrawal":
             return self.show("work/withdrawal.html", status, **asked)
-        today = london_day(now)
-        return self.show(
-            "work/delivery.html",
-            status,
-            **asked,
-            verdict=opened.delivery.verdict,
-            known=opened.known,
-            urgent=opened.known.urgent or opened.known.promised,
-            strip=strip(content.get("safeContact"), today),
-            sections=sections(content, today),
-            risk=risk_level(content),
-            held_back=held_back(content),
-            referrer=names_referrer(content),
-            reasons=reasons(content),
-        )
+        return self.show("work/delivery.html", status, **asked, **_facts(opened, london_day(now)))
 
     async def not_shown(
         self, granted: Granted, deliveries: Deliveries, delivery_id: str, reason: Exception
@@ -145,6 +141,23 @@ class Work:
     def standing(self, delivery_id: str, found: Standing, status: int = 200) -> Response:
         """Say whether a delivery still stands, since when not, and what is asked."""
         return self.show("work/standing.html", status, delivery_id=delivery_id, found=found)
+
+
+def _facts(opened: Opened, today: date) -> dict[str, Any]:
+    """Return what a delivery's page shows of its content, as it counts `today`."""
+    content, known = opened.delivery.verdict.content, opened.known
+    counts = content if known.newer_id is None else outdated(content)
+    return {
+        "verdict": opened.delivery.verdict,
+        "urgent": known.urgent or known.promised,
+        "compare": COMPARE,
+        "strip": strip(counts, today),
+        "sections": sections(counts, today),
+        "risk": risk_level(content),
+        "held_back": held_back(content),
+        "referrer": names_referrer(content),
+        "reasons": reasons(content),
+    }
 
 
 WorkDep = Annotated[Work, Depends(gathered(Work))]

@@ -13,7 +13,7 @@ from hubformats.package_proof import PackageRefused
 from hubformats.wording import DUTIES
 from hubpartner.delivery import Delivery, open_delivery, saved_receipt
 from portal.context import Context
-from portal.work.model import (
+from portal.work.model.delivery import (
     CORRECTED,
     KEPT,
     PROMISED,
@@ -26,10 +26,8 @@ from portal.work.model import (
     Waiting,
     WorkRow,
     known_of,
-    one_each,
-    ordered,
-    related,
 )
+from portal.work.model.listing import one_each, ordered, related
 from portal.work.ports import Deliveries, WorkPorts
 
 

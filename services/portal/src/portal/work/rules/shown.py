@@ -19,7 +19,15 @@ from hubformats.wording import (
     rule,
     sentence,
 )
-from hubpartner.safe_contact import SAFE_LABEL, VALUE_LABEL, Unsafe, on_day, usable
+from hubpartner.safe_contact import (
+    CALL_BACK_ONLY,
+    SAFE_LABEL,
+    VALUE_LABEL,
+    Unsafe,
+    call_back,
+    on_day,
+    usable,
+)
 
 _STATED_ELSEWHERE: Final = frozenset({"Safe contact", "Last verified"})
 _QUALITIES: Final[dict[str, str]] = {
@@ -32,6 +40,8 @@ _RENAMED: Final[dict[str, str]] = {
     RULE_LABEL: "Why this level",
 }
 """A label that is clear to whoever made it, or inside the strip says nothing outside it."""
+_REPLACED: Final = "replaced"
+"""The status of a safe-contact rule in whose place a newer delivery's stands."""
 _LAST: Final = "risk_answers"
 """Two dozen answers stand between the level of risk and who it is about; they are shown, but after
 the people.
@@ -95,12 +105,12 @@ class Section:
     items: tuple[Item, ...]
 
 
-def strip(safe: Mapping[str, Any] | None, today: date) -> Strip:
+def strip(content: Mapping[str, Any], today: date) -> Strip:
     """Make the strip for a package's `safeContact` as it stands `today`.
 
     A package without one means do not contact (design section 13, rule 5).
     """
-    now = on_day(safe, today)
+    now = on_day(content.get("safeContact"), today)
     if now is None:
         heading = "Do not contact: the safe-contact rule was not shared with you"
         return Strip(heading, stop=True, means=(), facts=(), checked_on="", until="")
@@ -113,12 +123,30 @@ def strip(safe: Mapping[str, Any] | None, today: date) -> Strip:
         if item["label"] not in _STATED_ELSEWHERE
     )
     until = "" if stop else dates.day(now["safeUntil"])
-    return Strip(_heading(now, checked, stop=stop), stop, tuple(means), facts, checked, until)
+    if now["status"] == _REPLACED:
+        means, facts, checked = [], (), ""
+    heading = (
+        f"Do not contact, {CALL_BACK_ONLY}"
+        if call_back(content, today)
+        else _heading(now, checked, stop=stop)
+    )
+    return Strip(heading, stop, tuple(means), facts, checked, until)
+
+
+def outdated(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what still counts of content once a newer delivery says what is safe.
+
+    Everything in the old rule then warns, and nothing in it allows.
+    """
+    safe = content.get("safeContact")
+    if safe is None:
+        return content
+    return {**content, "safeContact": {**safe, "status": _REPLACED, "doNotContact": True}}
 
 
 def sections(content: Mapping[str, Any], today: date) -> list[Section]:
     """List every section, none left out. What may not be used `today` is marked."""
-    unsafe = Unsafe(content.get("safeContact"), today)
+    unsafe = Unsafe(content, today)
     first = _URGENT_FIRST if content.get("urgent") else ()
     places = {category: place for place, category in enumerate(first, -len(first))} | {_LAST: 1}
     ordered = sorted(content["sections"], key=lambda one: places.get(one["category"], 0))
@@ -182,6 +210,8 @@ def _heading(safe: Mapping[str, Any], checked: str, *, stop: bool) -> str:
     status = safe["status"]
     if not stop:
         return "Contact only as follows"
+    if status == _REPLACED:
+        return "Do not contact anybody by this page"
     if status == "unsafe":
         return "Do not contact"
     if status == "unverified" and not safe.get("advocate"):

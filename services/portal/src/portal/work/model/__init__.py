@@ -1,0 +1,1 @@
+"""A delivery as the portal shows it, and the work list: no framework, no storage."""
