@@ -34,7 +34,7 @@ def main() -> None:
         smoke=chosen.smoke,
     )
     mask = shield(Places())
-    missed = [each for each in found if each.place in mask.clean(each.text)]
+    missed = [each for each in found if each.is_left_in(mask.clean(each.text))]
     false = [text for _, text in kept if mask.clean(text) != text]
     report.ratio("recall", 1 - len(missed) / len(found), at_least=0.99)
     report.ratio("false alarms", len(false) / len(kept), at_most=0.01)

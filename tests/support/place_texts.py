@@ -4,6 +4,7 @@ figures that look a little like places. None of them is anybody's."""
 import base64
 import html
 import random
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -58,8 +59,15 @@ _SENTENCES: Final = (
     "{}",
 )
 _CYRILLIC: Final = str.maketrans("ABEKMHOPCTXaeopcxy", "АВЕКМНОРСТХаеорсху")
+_LISU: Final = str.maketrans("ABCDEFGHJKLMNOPRSTUVWXYZ", "ꓮꓐꓚꓓꓰꓝꓖꓧꓙꓗꓡꓟꓠꓳꓑꓣꓢꓔꓴꓦꓪꓫꓬꓜ")
+_CHEROKEE: Final = str.maketrans("DEGHJLRSWYZ", "ᎠᎬᏀᎻᎫᏞᎡᏚᎳᎩᏃ")
 _WIDE: Final = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 _PLUS: Final = "23456789CFGHJMPQRVWX"
+
+
+_WORD: Final = re.compile(r"[^\W_]+")
+_CALLED: Final = "postcode ends in\nher postcode ends\nlast half is\nends in"
+"""What calls the letters behind it half of a postcode, and may stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,11 @@ class PlaceText:
     kind: str
     text: str
     place: str
+
+    def is_left_in(self, cleaned: str) -> bool:
+        """Tell whether any word of the place still stands in the text."""
+        words = {*_WORD.findall(self.place)} - {*_WORD.findall(_CALLED)}
+        return not words.isdisjoint(_WORD.findall(cleaned))
 
 
 def places() -> list[PlaceText]:
@@ -167,6 +180,79 @@ def _encoded(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+def _ending(chance: random.Random) -> str:
+    """Halves that are also an ordinal or a unit: “4ST”."""
+    return f"{chance.choice(_CALLED.splitlines())} {chance.randint(4, 9)}{chance.choice(('ST', 'RD', 'ND'))}"
+
+
+def _in_words(chance: random.Random) -> str:
+    outward, inward = _two_letters(chance)
+    figure = chance.choice(("one", "two", "three", "four", "five", "six", "seven", "eight"))
+    return chance.choice((f"{outward[:2]} {figure} {inward}", f"{outward} {figure} {inward[1:]}"))
+
+
+def _metres(chance: random.Random) -> str:
+    between = chance.choice((" ", ",", ", ", "/"))
+    return f"{chance.randint(300_000, 560_000)}{between}{chance.randint(100_000, 690_000)}"
+
+
+def _few_decimals(chance: random.Random) -> str:
+    north, west = (f"{one:.2f}" for one in (chance.uniform(50, 58), chance.uniform(0.1, 5)))
+    return chance.choice(
+        (f"{north}N {west}W", f"N{north} W{west}", f"{north}, -{west}", f"{north} N, {west} W")
+    )
+
+
+def _iso_6709(chance: random.Random) -> str:
+    north, west = _coordinates(chance)
+    return f"+{north:08.5f}-{-west:09.5f}/"
+
+
+def _bare_degrees(chance: random.Random) -> str:
+    return re.sub("[°'\"]+(?=[NW])|[°'\"]", " ", _degrees(chance)).replace("  ", " ")
+
+
+def _spaced(chance: random.Random) -> str:
+    words = _three_words(chance)
+    return chance.choice(
+        (
+            "/// " + words.replace(".", " . "),
+            "///" + words.replace(".", " "),
+            words.replace(".", "·"),
+        )
+    )
+
+
+def _plus_code_apart(chance: random.Random) -> str:
+    code = _plus_code(chance)
+    code = f"{code[:4]} {code[4:]}".replace("+", " + ")
+    return code if code[-2:].isalpha() else _plus_code_apart(chance)
+
+
+def _property_in_groups(chance: random.Random) -> str:
+    figures = str(chance.randint(10**11, 10**12 - 1))
+    return f"UPRN {figures[:2]} {figures[2:6]} {figures[6:9]} {figures[9:]}"
+
+
+def _shared(chance: random.Random) -> str:
+    """A link in which somebody shows where they are, or one that nothing opens."""
+    north, west = _coordinates(chance)
+    return chance.choice(
+        (
+            f"https://map.snapchat.com/@{north},{west}",
+            f"citymapper.com/directions?endcoord={chance.getrandbits(32):x}",
+            f"https://glympse.com/{chance.getrandbits(32):X}",
+            f"find.apple.com/{chance.getrandbits(32):x}",
+            f"hxxps://maps[.]google[.]com/{chance.getrandbits(32):x}",
+            f"maps(dot)app(dot)goo(dot)gl/{chance.getrandbits(32):x}",
+        )
+    )
+
+
+def _letters_as_octal(text: str) -> str:
+    return "".join(f"\\{ord(one):03o}" for one in text)
+
+
 _SPELLINGS: Final[dict[str, Callable[[random.Random], str]]] = {
     "postcode": _postcode,
     "postcode in small letters": lambda chance: _postcode(chance).lower(),
@@ -201,6 +287,32 @@ _SPELLINGS: Final[dict[str, Callable[[random.Random], str]]] = {
     "short plus code": lambda chance: _plus_code(chance)[4:],
     "what3words": lambda chance: "///" + _three_words(chance),
     "what3words by name": lambda chance: "what3words " + _three_words(chance),
+    "second half of a postcode that is a unit": _ending,
+    "postcode with a figure in words": _in_words,
+    "postcode with a small l": lambda chance: f"{_halves(chance)[0]} l{_halves(chance)[1][1:]}",
+    "postcode in base64 of Latin-1": lambda chance: base64.urlsafe_b64encode(
+        f"{_postcode(chance)}, so she says ÿþ".encode("latin-1")
+    ).decode(),
+    "street in hexadecimal": lambda chance: "0x" + _street(chance).encode().hex(),
+    "street in groups of hexadecimal": lambda chance: (
+        _street(chance).encode().hex(chance.choice(" :-"), chance.choice((1, 2)))
+    ),
+    "street in quoted-printable": lambda chance: _street(chance).replace(" ", "=20"),
+    "street in octal": lambda chance: _letters_as_octal(_street(chance)),
+    "street in braces": lambda chance: "".join(f"\\u{{{ord(one):x}}}" for one in _street(chance)),
+    "postcode in Lisu": lambda chance: _postcode(chance).translate(_LISU),
+    "postcode in Cyrillic and Cherokee": lambda chance: (
+        _postcode(chance).translate(_CYRILLIC).translate(_CHEROKEE)
+    ),
+    "grid reference in metres": _metres,
+    "grid reference letter by letter": lambda chance: " ".join(_grid(chance, 3, "")),
+    "coordinates of few decimals": _few_decimals,
+    "coordinates of ISO 6709": _iso_6709,
+    "degrees in figures alone": _bare_degrees,
+    "plus code with spaces": _plus_code_apart,
+    "what3words apart": _spaced,
+    "UPRN in groups": _property_in_groups,
+    "link to where somebody is": _shared,
     "UPRN": lambda chance: f"UPRN {chance.randint(10**9, 10**12 - 1)}",
     "link to a map": _link,
 }
@@ -302,6 +414,21 @@ _HARMLESS: Final[dict[str, Callable[[random.Random], str]]] = {
     ),
     "list": lambda chance: (
         f"Items {chance.randint(1, 9)}, {chance.randint(10, 19)} and {chance.randint(20, 29)} answered yes; version {chance.randint(1, 3)}.{chance.randint(0, 9)}.{chance.randint(0, 9)}."
+    ),
+    "row of numbers": lambda chance: (
+        f"Logs {chance.randint(100000, 299999)}, {chance.randint(300000, 499999)}; exhibits {chance.randint(1, 9)} {chance.randint(10, 19)} {chance.randint(20, 29)}."
+    ),
+    "end": lambda chance: (
+        f"The order ends {chance.randint(4, 9)}TH {chance.choice(('MARCH', 'JUNE'))}; her lease ended 1ST MAY; finished {chance.choice(('1st', '2nd', '3rd'))}."
+    ),
+    "sum": lambda chance: (
+        f"He paid £{chance.randint(10, 90)} + £{chance.randint(10, 90)}, so {chance.randint(1000, 9999)} + {chance.randint(10, 99)} and {chance.randint(1, 9)}hr + {chance.randint(10, 50)} min."
+    ),
+    "size": lambda chance: (
+        f"In one {chance.randint(2, 9)}ft box, so two {chance.randint(2, 9)}kg bags, to six {chance.randint(2, 9)}yr olds; {chance.randint(10, 60)}.{chance.randint(10, 99)} and {chance.randint(1, 9)}.{chance.randint(10, 99)}."
+    ),
+    "escape": lambda chance: (
+        f"See file C:\\{chance.randint(100, 377)}\\reports and a={chance.randint(10, 99)}, b=={chance.randint(10, 99)}; he said I {chance.randint(100000, 999999)} times."
     ),
     "court": lambda chance: (
         f"{chance.choice(('Crown', 'Family', 'Magistrates'))} Court on {_day(chance)}, room {chance.randint(1, 12)}, case {chance.randint(1000, 9999)}."

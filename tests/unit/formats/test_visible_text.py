@@ -27,6 +27,11 @@ HIDDEN = {
     "Hangul filler": "\u3164",
     "soft hyphen": "\xad",
     "half of a pair": "\ud800",
+    "note without a head": "\U0001d159",
+    "filler of a small script": "\U00016fe4",
+    "kept for invisible operators": "\u2065",
+    "first kept for specials": "\ufff0",
+    "last kept for specials": "\ufff8",
 }
 
 

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from hubformats.visible_text import blanked, is_hidden
 
@@ -24,9 +24,18 @@ _LOOKALIKES: Final = dict(
         # Cyrillic, Greek, Armenian and small capitals that a reader takes for Latin letters
         # (Unicode Technical Standard 39, confusables).
         "АВСЕНІЈКМОРЅТХУԚԜавсенієјкморѕтхуԛԝһԁɡԛΑΒΕΖΗΙΚΜΝΟΡΤΥΧανικορτυχօսոհ"
-        "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢı",
+        "ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢı"
+        "ԌЬҽѵѴѡүҮгӏӀϲϹϜϳͿϺσγքգռզՏաłøđħŧɨƀɖɗƙƥƭɑʋɩ"
+        # Lisu, Cherokee (its small letters fold to these), Coptic and Canadian syllabics.
+        "ꓮꓐꓚꓒꓓꓰꓝꓖꓧꓲꓙꓗꓡꓟꓠꓳꓑꓣꓢꓔꓴꓦꓪꓫꓬꓜ"
+        "ᎪᏏᏴᏟᎠᏧᎬᏀᏳᏂᎻᎥᎫᏦᏞᎷᏢᎡᏒᏕᏚᎢᏌᏙᎳᏔᎩᎽᏃᏎᏮ"
+        "ⲥⲏⲓⲕⲙⲛⲟⲣⲧⲭⲩⳑᗅᑲᗷᑯᗞᗪᖴᕼᒍᒪᗰᑭᖇᑌᐯ",
         "abcehijkmopstxyqwabcehiejkmopstxyqwhdgqabezhikmnoptyxavikoptuxounh"
-        "abcdefghijklmnoprstuvwyzi",
+        "abcdefghijklmnoprstuvwyzi"
+        "gbevvwyyrllccfjjmoyfgnqswlodhtibddkptavi"
+        "abcddefghijklmnoprstuvwxyz"
+        "abbcddegghhijklmprrsstuvwwyyz46"
+        "chikmnoptxylabbdddfhjlmpruv",
         strict=True,
     )
 )
@@ -34,12 +43,32 @@ _ROWS: Final = (0x1F130, 0x1F150, 0x1F170, 0x1F1E6)
 """Where the alphabets in squares and circles and of flags begin that Unicode does not decompose."""
 
 _WRITTEN: Final = re.compile(
-    r"(?P<percent>(?:%[0-9A-Fa-f]{2})+)"
+    r"(?P<bytes>(?:%[0-9A-Fa-f]{2})+|(?:=[0-9A-Fa-f]{2})+)"
     r"|(?P<entity>&(?:\#\d{1,7}|\#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]{2,31});?)"
-    r"|\\u(?P<unicode>[0-9A-Fa-f]{4})|\\x(?P<byte>[0-9A-Fa-f]{2})"
+    r"|(?:[\\%]u|\\U0{4}|\b[Uu]\+)(?P<unicode>[0-9A-Fa-f]{4})|\\x(?P<byte>[0-9A-Fa-f]{2})"
+    r"|\\[ux]\{(?P<braced>[0-9A-Fa-f]{1,5})\}|\\(?P<octal>[0-3]?[0-7]{2})"
+    r"|(?P<broken>=\r?\n)"
 )
+_MARKS: Final = ("%", "&", "\\", "=", "U+", "u+")
+"""One of them stands in every text in which something is written so."""
 _PACKED: Final = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{8,}={0,2}")
-_HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2}){5,}")
+_PIECE: Final = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{8,}={0,2}")
+"""Part of such a word, as behind the stroke of a link."""
+_HEX: Final = re.compile(r"(?:0[xX])?((?:[0-9A-Fa-f]{2}){5,})")
+_DUMP: Final = re.compile(
+    r"(?<![0-9A-Za-z])(?:0[xX])?(?:[0-9A-Fa-f]{2}){1,8}"
+    r"(?:[ :,.-]{1,2}(?:0[xX])?(?:[0-9A-Fa-f]{2}){1,8}){3,}(?![0-9A-Za-z])"
+)
+"""Hexadecimal in groups, as in “4c 61 72 6b”."""
+_FIGURES: Final = re.compile(
+    r"(?<![^\W_])[\dOoIl](?:[ ().-]{0,2}[\dOoIl]){5,}(?![^\W_])",
+)
+"""What is read as figures if it has six and more of them, as in “07700 9OO123”."""
+_MEANT: Final = str.maketrans("OoIl", "0011")
+_LEAST_FIGURES: Final = 6
+_MOSTLY: Final = 0.8
+"""Share of plain letters in what is taken for a text of one byte for each letter."""
+_BLANKS: Final = str.maketrans("\r\n\t", "   ", "\ufeff")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +86,14 @@ class Reading:
 
 def readings(source: str) -> Iterator[Reading]:
     """Read a text as it stands, and as it reads with each encoding in it undone."""
-    yield _read(source, range(len(source)), range(1, len(source) + 1))
+    first, last = range(len(source)), range(1, len(source) + 1)
+    yield _read(source, first, last)
     if source[1:].islower() and source.isalpha():
         return
-    if "%" in source or "&" in source or "\\" in source:
-        yield from _undone(source)
-    for found in _PACKED.finditer(source):
-        packed = found[0]
-        # An ordinary word, a number or a day is nothing packed.
-        if packed[1:].islower() and not _HEX.fullmatch(packed):
-            continue
-        if packed.upper() == packed.lower():
-            continue
-        for text in _unpacked(packed):
-            size = len(text)
-            yield _read(text, [found.start()] * size, [found.end()] * size)
+    figures = _FIGURES.sub(_as_figures, source)
+    if figures != source:
+        yield _read(figures, first, last)
+    yield from _undone(_Layer(source, first, last), _DEEPEST, set())
 
 
 def folded(text: str) -> str:
@@ -113,40 +135,84 @@ def _fold(one: str) -> str:
     ).lower()
 
 
-def _undone(source: str) -> Iterator[Reading]:
-    text, first, last = source, list(range(len(source))), list(range(1, len(source) + 1))
-    for _ in range(_DEEPEST):
-        pieces: list[tuple[str, int, int]] = []
-        end = 0
-        for found in _WRITTEN.finditer(text):
-            pieces += zip(
-                text[end : found.start()],
-                first[end : found.start()],
-                last[end : found.start()],
-                strict=True,
-            )
-            start, end = found.span()
-            pieces += [(one, first[start], last[end - 1]) for one in _plain(found)]
-        if not end:
-            return
-        pieces += zip(text[end:], first[end:], last[end:], strict=True)
-        text = "".join(one for one, _, _ in pieces)
-        first, last = [each[1] for each in pieces], [each[2] for each in pieces]
-        yield _read(text, first, last)
+class _Layer(NamedTuple):
+    """A text that came of undoing, and where in the source its characters were."""
+
+    text: str
+    first: Sequence[int]
+    last: Sequence[int]
+
+
+def _undone(layer: _Layer, deep: int, done: set[tuple[int, int, str]]) -> Iterator[Reading]:
+    """Read what comes of undoing, so many layers deep; what is packed in `done` was read."""
+    if not deep:
+        return
+    plainer = _plainer(layer)
+    for under in (*_inside(layer, done), *([] if plainer is None else [plainer])):
+        yield _read(*under)
+        yield from _undone(under, deep - 1, done)
+
+
+def _plainer(layer: _Layer) -> _Layer | None:
+    """Undo what is written with signs; None where nothing is."""
+    text, first, last = layer
+    if not any(mark in text for mark in _MARKS):
+        return None
+    pieces: list[tuple[str, int, int]] = []
+    end = 0
+    for found in _WRITTEN.finditer(text):
+        before = slice(end, found.start())
+        pieces += zip(text[before], first[before], last[before], strict=True)
+        start, end = found.span()
+        pieces += [(one, first[start], last[end - 1]) for one in _plain(found)]
+    if not end:
+        return None
+    pieces += zip(text[end:], first[end:], last[end:], strict=True)
+    return _Layer(
+        "".join(one for one, _, _ in pieces),
+        [each[1] for each in pieces],
+        [each[2] for each in pieces],
+    )
+
+
+def _inside(layer: _Layer, done: set[tuple[int, int, str]]) -> Iterator[_Layer]:
+    """Unpack each word that is a text in itself, and each row of hexadecimal groups."""
+    for pattern in (_PACKED, _PIECE, _DUMP):
+        for found in pattern.finditer(layer.text):
+            packed = found[0]
+            start, end = layer.first[found.start()], layer.last[found.end() - 1]
+            # An ordinary word, a number or a day is nothing packed.
+            ordinary = packed[1:].islower() and not _HEX.fullmatch(packed)
+            if pattern is not _DUMP and (ordinary or packed.upper() == packed.lower()):
+                continue
+            if (start, end, packed) in done:
+                continue
+            done.add((start, end, packed))
+            for text in _dumped(packed) if pattern is _DUMP else _unpacked(packed):
+                yield _Layer(text, [start] * len(text), [end] * len(text))
+
+
+def _as_figures(found: re.Match[str]) -> str:
+    enough = sum(one.isdigit() for one in found[0]) >= _LEAST_FIGURES
+    return found[0].translate(_MEANT) if enough else found[0]
 
 
 def _plain(found: re.Match[str]) -> str:
-    if found["percent"]:
-        return bytes.fromhex(found[0].replace("%", "")).decode("utf-8", "replace")
+    if found["bytes"]:
+        return bytes.fromhex(re.sub("[%=]", "", found[0])).decode("utf-8", "replace")
     if found["entity"]:
         return html.unescape(found[0])
-    return chr(int(found["unicode"] or found["byte"], 16))
+    if found["octal"]:
+        return chr(int(found["octal"], 8))
+    code = found["unicode"] or found["byte"] or found["braced"]
+    return chr(int(code, 16)) if code else ""
 
 
 def _unpacked(packed: str) -> Iterator[str]:
     """Read base64, its URL form and hexadecimal, where a text comes of it."""
-    if _HEX.fullmatch(packed):
-        yield from _texts(bytes.fromhex(packed))
+    whole = _HEX.fullmatch(packed)
+    if whole is not None:
+        yield from _texts(bytes.fromhex(whole[1]))
     plain = packed.rstrip("=").replace("-", "+").replace("_", "/")
     try:
         made = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
@@ -155,12 +221,23 @@ def _unpacked(packed: str) -> Iterator[str]:
     yield from _texts(made)
 
 
+def _dumped(packed: str) -> Iterator[str]:
+    return _texts(bytes.fromhex(re.sub(r"0[xX]|[^0-9A-Fa-f]", "", packed)))
+
+
 def _texts(made: bytes) -> Iterator[str]:
-    for coding in ("utf-8", "utf-16-le"):
+    """Read bytes as a text, in the first coding in which they are one."""
+    for coding in ("utf-8", "utf-16-le", "utf-16-be", "latin-1"):
         try:
-            text = made.decode(coding)
+            text = made.decode(coding).translate(_BLANKS)
         except UnicodeDecodeError:
             continue
-        if text.isprintable() and (coding == "utf-8" or text.isascii()):
+        if text.isprintable() and _is_likely(text, coding):
             yield text
             return
+
+
+def _is_likely(text: str, coding: str) -> bool:
+    if coding == "latin-1":
+        return sum(one.isascii() for one in text) >= _MOSTLY * len(text)
+    return coding == "utf-8" or text.isascii()

@@ -126,6 +126,13 @@ def place_needles(text: str) -> tuple[set[str], set[str], set[str]]:
     return wanted.anywhere, wanted.whole, wanted.capital
 
 
+def told_needles(text: str) -> tuple[set[str], set[str], set[str]]:
+    """List what must not be read of the places an account names, as `place_needles` does."""
+    wanted = _Wanted()
+    _add_told(wanted, Places(told=[text]), set())
+    return wanted.anywhere, wanted.whole, wanted.capital
+
+
 def _add_secret(wanted: _Wanted, text: str) -> None:
     wanted.anywhere.update(_needles(text))
     for postcode in _postcodes(text):

@@ -17,11 +17,14 @@ A text made of nothing else would otherwise grow beyond what a package holds.
 _UNNAMED: Final = "\N{REPLACEMENT CHARACTER}"
 
 _BLANK: Final = frozenset(
-    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0"
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2065\u2800\u3164\uffa0"
+    "\U00016fe4\U0001d159"
     + "".join(map(chr, range(0xFE00, 0xFE10)))
+    + "".join(map(chr, range(0xFFF0, 0xFFF9)))
     + "".join(map(chr, range(0xE0000, 0xE1000)))
 )
-"""Drawn as nothing, and yet no format characters: fillers, variation selectors, empty Braille."""
+"""Drawn as nothing, and yet no format characters: fillers, variation selectors, empty Braille, a
+note without a head, and code points that Unicode keeps for more of the kind."""
 _SEEN: Final = frozenset(
     "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u08e2\U000110bd\U000110cd"
 )

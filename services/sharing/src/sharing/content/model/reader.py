@@ -52,7 +52,7 @@ class SnapshotReader:
         self.snapshot = snapshot
         self._known = {subject.subject_id: subject.subject_id for subject in snapshot.subjects}
         self._shielded = Shielded(snapshot)
-        self._vetoed: dict[str, Mask | None] = {}
+        self._vetoed: dict[tuple[str, frozenset[SubjectCategory]], Mask | None] = {}
 
     @cached_property
     def placed(self) -> tuple[tuple[Fact, SubjectCategory], ...]:
@@ -157,10 +157,10 @@ class SnapshotReader:
     def _permitted(self, projection: Projection) -> Mapping[SubjectCategory, Sequence[ShownFact]]:
         """Return what the recipient may see, without the values that a veto withholds from it."""
         found = {each: self._shown[each] for each in projection.permitted if each in self._shown}
-        agency = projection.recipient
-        if agency not in self._vetoed:
-            self._vetoed[agency] = vetoed_values(self.placed, self.snapshot, agency)
-        mask = self._vetoed[agency]
+        told = (projection.recipient, frozenset(projection.permitted))
+        if told not in self._vetoed:
+            self._vetoed[told] = vetoed_values(self.snapshot, self.placed, *told)
+        mask = self._vetoed[told]
         if mask is None:
             return found
         return {about: [_cleaned(each, mask) for each in shown] for about, shown in found.items()}

@@ -1,6 +1,6 @@
 """What a veto on a category covers, and how its values are kept out of other texts."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -25,8 +25,14 @@ _SORTS: Final = {
     "email": Sort.NUMBER,
     "value": Sort.NUMBER,
     "crime_reference": Sort.NUMBER,
+    "language": Sort.WORD,
+    "code_word": Sort.WORD,
+    "whereabouts": Sort.ITEMS,
+    "care_and_support_needs": Sort.ITEMS,
 }
 """What the last part of a field's path says of its value."""
+_TOLD: Final = frozenset({Sort.ACCOUNT, Sort.ITEMS})
+"""What is somebody's own words opens nothing by naming it."""
 _OWN_FIELDS: Final = "_identity"
 """Names in their own field stay: of two people of one surname one may be told."""
 
@@ -51,19 +57,31 @@ def covers(
 
 
 def vetoed_values(
-    placed: Sequence[tuple[Fact, SubjectCategory]], snapshot: CaseSnapshot, agency: str
+    snapshot: CaseSnapshot,
+    placed: Sequence[tuple[Fact, SubjectCategory]],
+    agency: str,
+    permitted: Container[SubjectCategory],
 ) -> Mask | None:
-    """Make the mask of what vetoes withhold from this agency; None when nothing is sought."""
-    sought = [marking for marking in snapshot.markings if marking.kind in _SOUGHT]
+    """Make the mask of what vetoes withhold from this agency; None when nothing is sought.
+
+    What only an account names stays if a field that the agency may read gives it, too. So a veto on
+    an account takes neither her phone number from her advocate nor anybody's name from the danger.
+    """
     people = people_of(snapshot)
+    sought = [marking for marking in snapshot.markings if marking.kind in _SOUGHT]
     if not sought:
         return None
-    return values_mask(
-        value
-        for fact, about in placed
-        if any(covers(marking, agency, about, people) for marking in sought)
-        for value in _values(fact)
-    )
+    withheld: list[Value] = []
+    spared = [Value(Sort.PLACE, snapshot.area)]
+    for fact, about in placed:
+        values = list(_values(fact))
+        if any(covers(marking, agency, about, people) for marking in sought):
+            withheld += values
+        elif about in permitted:
+            spared += [value for value in values if value.sort not in _TOLD]
+        else:
+            spared += [value for value in values if value.sort is Sort.NAME]
+    return values_mask(withheld, spared)
 
 
 def people_of(snapshot: CaseSnapshot) -> frozenset[UUID]:
@@ -78,13 +96,13 @@ def keeps_names(fact: Fact) -> bool:
 
 def _values(fact: Fact) -> Iterator[Value]:
     about = category(fact.category)
-    if about.free_text:
-        return
     leaf = fact.path.rpartition(".")[2]
-    if about.gives_location:
-        sort = Sort.PLACE
-    elif leaf in _SORTS:
+    if leaf in _SORTS:
         sort = _SORTS[leaf]
+    elif about.free_text:
+        sort = Sort.ACCOUNT
+    elif about.gives_location:
+        sort = Sort.PLACE
     elif about.sensitivity == "source":
         return  # "Response officer" names nobody
     else:
