@@ -15,9 +15,10 @@ from tests.support.content import content, is_location_shielded, subject_categor
 from tests.support.packages import CLAUSE, DELIVERY
 from tests.support.place_texts import PlaceText, harmless, places
 from tests.support.snapshots import SUSPECT, VICTIM, marking, snapshot
+from tests.support.street_texts import KINDS
 
-MISSED_AT_MOST, FALSE_AT_MOST = 2, 2
-"""Of the sentences of `place_texts`; both are 0 today."""
+RECALL_AT_LEAST, FALSE_AT_MOST = 0.99, 0.01
+"""Of the sentences of `place_texts`."""
 
 
 @pytest.fixture(scope="module")
@@ -33,15 +34,50 @@ def test_a_place_of_which_a_part_stays_is_missed() -> None:
 
 
 def test_the_corpus_is_large_enough_and_the_same_every_time() -> None:
-    assert len(places()) >= 300
-    assert len(harmless()) >= 300
+    assert len(places()) >= 800
+    assert len(harmless()) >= 500
     assert places() == places()
     assert harmless() == harmless()
 
 
 def test_a_place_in_no_field_is_taken_out_however_it_is_spelt(mask: Mask) -> None:
     missed = [each for each in places() if each.is_left_in(mask.clean(each.text))]
-    assert len(missed) <= MISSED_AT_MOST, Counter(each.kind for each in missed)
+    assert len(missed) <= (1 - RECALL_AT_LEAST) * len(places()), Counter(
+        each.kind for each in missed
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_kind_of_street_is_missed_behind_a_number_and_a_name(mask: Mask, kind: str) -> None:
+    assert mask.clean(f"She has fled. Flat 2, 17 Corran {kind}") == f"She has fled. {REMOVED}"
+    assert mask.clean(f"seventeen Corran {kind}, he said") == f"{REMOVED}, he said"
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("17 a larkspur road", "{}"),
+        ("17-a Larkspur Wynd", "{}"),
+        ("a hundred and four acacia avenue", "{}"),
+        ("One hundred and four Acacia Avenue", "{}"),
+        ("17LarkspurRoad", "{}"),
+        ("17larkspurroad", "{}"),
+        ("17Larkspur Rd", "{}"),
+        ("no. 17 the high street", "{}"),
+        ("17, The Wynd", "{}"),
+        ("flat three, Larkspur", "{}, Larkspur"),
+        ("3 way out, 2 hill walks, 10mins drive", "3 way out, 2 hill walks, 10mins drive"),
+        ("left her flat three times", "left her flat three times"),
+        ("At 9 PC Wood rang", "At 9 PC Wood rang"),
+        ("at 10, a busy road", "at 10, a busy road"),
+        ("12 May Court date", "12 May Court date"),
+        ("Jane Hill and Anna Wood", "Jane Hill and Anna Wood"),
+        ("Corran Way", "{}"),
+        ("17 corran way", "17 corran way"),
+    ],
+)
+def test_what_is_a_house_and_what_is_counted(mask: Mask, said: str, left: str) -> None:
+    assert mask.clean(said) == left.replace("{}", REMOVED)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +107,7 @@ def test_what_is_no_encoding_is_left_as_it_stands(mask: Mask, text: str) -> None
 
 def test_dates_times_ages_scores_phones_logs_doses_and_money_stay(mask: Mask) -> None:
     changed = [(kind, text) for kind, text in harmless() if mask.clean(text) != text]
-    assert len(changed) <= FALSE_AT_MOST, changed
+    assert len(changed) <= FALSE_AT_MOST * len(harmless()), changed
 
 
 def told(text: str, *extra: Fact, **changes: Any) -> dict[str, Any]:

@@ -27,7 +27,10 @@ NAMES = (
     "St Aldhelm's",
     "Upper Thistledown",
 )
-KINDS = ("Row", "Wynd", "Road", "Street", "Close", "Mews", "Academy", "Surgery", "Cold Stores Ltd")
+KINDS = (
+    *("Row", "Wynd", "Road", "Street", "Close", "Mews", "Way", "Meadows", "Bank"),
+    *("Academy", "Surgery", "Cold Stores Ltd"),
+)
 BEFORE = ("", "14 ", "3b ", "Flat 3, 17 ", "Flat 2/1, 9 ", "Unit 7 ")
 SHIELDED = (
     "victim_address",

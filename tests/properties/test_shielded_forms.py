@@ -28,7 +28,7 @@ streets = st.builds(
     "{}{} {}".format,
     st.sampled_from(("17 ", "3b ", "Flat 3, 17 ", "Flat 2/1, 9 ")),
     st.sampled_from(("Larkspur", "Ossuary", "Corran", "St Aldhelm's", "Upper Thistledown")),
-    st.sampled_from(("Wynd", "Steps", "Road", "Close")),
+    st.sampled_from(("Wynd", "Steps", "Road", "Close", "Way", "Hill", "Meadows", "Tce")),
 )
 postcodes = st.builds(
     "{} {}{}".format,

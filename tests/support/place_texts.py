@@ -5,10 +5,12 @@ import base64
 import html
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
+
+from tests.support import street_texts
 
 SEED: Final = 20_261_129
 EACH: Final = 16
@@ -17,27 +19,6 @@ EACH_HARMLESS: Final = 16
 
 _AREAS: Final = ("NZ", "NE", "SW", "EC", "LS", "B", "M", "G", "QX", "BT")
 _LETTERS: Final = "ABDEFGHJLNPQRSTUWXYZ"
-_STREETS: Final = (
-    "Larkspur",
-    "Tannery",
-    "Ossuary",
-    "Upper Thistledown",
-    "St Aldhelm's",
-    "Corran",
-    "Wintle",
-)
-_KINDS: Final = (
-    "Wynd",
-    "Road",
-    "Street",
-    "Close",
-    "Lane",
-    "Avenue",
-    "Terrace",
-    "Court",
-    "Mews",
-    "Drive",
-)
 _WORDS: Final = (
     "filled",
     "count",
@@ -68,6 +49,8 @@ _PLUS: Final = "23456789CFGHJMPQRVWX"
 _WORD: Final = re.compile(r"[^\W_]+")
 _CALLED: Final = "postcode ends in\nher postcode ends\nlast half is\nends in"
 """What calls the letters behind it half of a postcode, and may stay."""
+_CUES: Final = "fled to lives at outside come from and"
+"""What stands before a house number, or is in the sentence besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +63,7 @@ class PlaceText:
 
     def is_left_in(self, cleaned: str) -> bool:
         """Tell whether any word of the place still stands in the text."""
-        words = {*_WORD.findall(self.place)} - {*_WORD.findall(_CALLED)}
+        words = {*_WORD.findall(self.place)} - {*_WORD.findall(f"{_CALLED} {_CUES}")}
         return not words.isdisjoint(_WORD.findall(cleaned))
 
 
@@ -92,6 +75,10 @@ def places() -> list[PlaceText]:
         for _ in range(EACH):
             place = written(chance)
             made.append(PlaceText(kind, chance.choice(_SENTENCES).format(place), place))
+    made += [
+        PlaceText("kind of street", chance.choice(_SENTENCES).format(place), place)
+        for place in street_texts.every_kind(chance)
+    ]
     return made
 
 
@@ -99,7 +86,9 @@ def harmless() -> list[tuple[str, str]]:
     """Make sentences with figures that are no place, each with its kind."""
     chance = random.Random(SEED + 1)
     return [
-        (kind, written(chance)) for kind, written in _HARMLESS.items() for _ in range(EACH_HARMLESS)
+        (kind, written(chance))
+        for kind, written in (_HARMLESS | street_texts.HARMLESS).items()
+        for _ in range(EACH_HARMLESS)
     ]
 
 
@@ -130,9 +119,9 @@ def _postcode(chance: random.Random) -> str:
     return " ".join(_halves(chance))
 
 
-def _street(chance: random.Random) -> str:
+def _street(chance: random.Random, kinds: Sequence[str] = street_texts.KINDS) -> str:
     number = chance.choice((str(chance.randint(1, 220)), f"{chance.randint(1, 40)}b"))
-    return f"{number} {chance.choice(_STREETS)} {chance.choice(_KINDS)}"
+    return f"{number} {chance.choice(street_texts.NAMES)} {chance.choice(kinds)}"
 
 
 def _three_words(chance: random.Random) -> str:
@@ -270,7 +259,7 @@ _SPELLINGS: Final[dict[str, Callable[[random.Random], str]]] = {
     "first half of a postcode": lambda chance: _two_letters(chance)[0],
     "second half of a postcode": lambda chance: _halves(chance)[1],
     "street and number": _street,
-    "street in small letters": lambda chance: _street(chance).lower(),
+    "street in small letters": lambda chance: _street(chance, street_texts.PLAIN).lower(),
     "street in capitals": lambda chance: _street(chance).upper(),
     "flat and street": lambda chance: f"Flat {chance.randint(1, 20)}, {_street(chance)}",
     "street in full width": lambda chance: _street(chance).translate(_WIDE),
@@ -315,7 +304,7 @@ _SPELLINGS: Final[dict[str, Callable[[random.Random], str]]] = {
     "link to where somebody is": _shared,
     "UPRN": lambda chance: f"UPRN {chance.randint(10**9, 10**12 - 1)}",
     "link to a map": _link,
-}
+} | street_texts.SPELLINGS
 
 
 def _two_letters(chance: random.Random) -> tuple[str, str]:

@@ -12,3 +12,8 @@ _LISTS: Final[dict[str, Any]] = tomllib.loads(
 def word_list(name: str) -> frozenset[str]:
     """Return the list of that name. Raises KeyError."""
     return frozenset(_LISTS[name].split())
+
+
+def word_row(name: str) -> tuple[str, ...]:
+    """Return the list of that name in its order. Raises KeyError."""
+    return tuple(_LISTS[name].split())

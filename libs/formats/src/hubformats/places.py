@@ -78,15 +78,21 @@ _KINDS: Final = (
     ("lane", "ln", "la"),
     ("close", "cl"),
     ("drive", "dr"),
-    ("crescent", "cres", "cr"),
-    ("terrace", "terr", "ter"),
+    ("crescent", "cres", "cresc", "cr"),
+    ("terrace", "terr", "ter", "tce"),
     ("court", "ct", "crt"),
-    ("gardens", "gdns"),
+    ("gardens", "gdns", "gdn"),
     ("grove", "gr", "gro"),
     ("place", "pl"),
     ("square", "sq"),
     ("house", "hse"),
     ("mount", "mt"),
+    ("walk", "wlk"),
+    ("way", "wy"),
+    ("buildings", "bldgs"),
+    ("heights", "hts"),
+    ("meadows", "mdws"),
+    ("parade", "pde"),
 )
 SPELLINGS: Final = {
     word: {other for kind in _KINDS if word in kind for other in kind}
@@ -167,6 +173,11 @@ CALLED: Final = (
     "clinic",
     "hospital",
     "centre",
+    "primary",
+    "gp",
+    "doctors",
+    "healthcentre",
+    "medicalcentre",
 )
 
 
@@ -182,8 +193,8 @@ def is_area(text: str) -> bool:
     )
 
 
-def gives_place(text: str) -> bool:
-    """Tell whether a text looks like an address: a postcode, or a number before a street's kind."""
+def has_address(text: str) -> bool:
+    """Tell whether a text holds a postcode, or a number before a usual kind of street."""
     words = words_of(text)
     first = next((place for place, word in enumerate(words) if NUMBER.fullmatch(word)), len(words))
     return POSTCODE.search(text) is not None or any(

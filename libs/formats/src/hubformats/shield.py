@@ -14,6 +14,7 @@ from typing import Final
 from hubformats.masking import REMOVED, Mask
 from hubformats.needles import Needles, Span
 from hubformats.place_codes import AREAS, codes_in
+from hubformats.place_names import calls, in_words, names_of
 from hubformats.place_shapes import shapes_in, streets_in
 from hubformats.place_words import word_list
 from hubformats.places import (
@@ -48,10 +49,11 @@ _LONGEST_KNOWN: Final = 60
 _PARTS: Final = re.compile(r"[,;\n]")
 _OUTWARD: Final = re.compile(r"[a-z]{1,2}\d[a-z\d]?")
 _NAMED: Final = re.compile(
-    r"\b(?i:at|in|near|outside|inside|into|towards|behind|opposite|beside|via"
+    r"\b(?i:at|in|near|outside|inside|into|towards|behind|opposite|beside|via|above|below|beneath"
+    r"|over|round|(?:next|close)\s+to|across\s+from"
     r"|(?:moved|moving|fled|gone|went|drove|driven|travelled|returned|going|driving|run|ran|walked"
     r"|relocated|back|rehoused|transferred|placed|taken)\s+to)\s+(?:the\s+)?"
-    r"([A-Z][\w'’-]*(?:[ ]+(?:[A-Z][\w'’-]*|of|the|on|upon|St\.)){0,4})"
+    r"([A-Z][\w'’-]*(?:[ ]+(?:[A-Z][\w'’-]*|of|the|on|upon|and|&|St\.)){0,4})"
 )
 _NO_PLACES: Final = word_list("no_places")
 
@@ -97,10 +99,15 @@ def shield(places: Places) -> Mask:
     )
     streets = {street for text in places.secrets for street in _streets(text)}
     spared = {run for text in readable for run in _runs(text)} - streets
+    # Her surname's other spelling is no street: Lane, La.
+    spared |= {run for text in readable for run in _spelt(words_of(text))} - streets
+    people = {run for text in places.names for run in _runs(text)} & spared
     wanted = _Wanted()
     for text in places.secrets:
         _add_secret(wanted, text)
     fixed = wanted.anywhere | wanted.whole
+    for text in places.secrets:
+        _add_names(wanted, text)
     _add_told(wanted, places, spared)
     known = {run for text in places.known for run in _known(text, fixed)} - fixed
     # What is both shielded and known stays shielded: the form contradicts itself.
@@ -113,7 +120,10 @@ def shield(places: Places) -> Mask:
 
     def shapes(reading: Reading) -> Iterator[Span]:
         for start, end in shapes_in(reading, areas):
-            if "".join(words_of(reading.text[start:end])) not in spared:
+            words = words_of(reading.text[start:end])
+            # “At 9 Marta Hill rang” is about her, and no street.
+            named = words[1:] if words and words[0].isdigit() else words
+            if "".join(words) not in spared and "".join(named) not in people:
                 yield start, end
 
     return Mask(wanted.without(spared), known=Needles(known, longest=_LONGEST_KNOWN), shapes=shapes)
@@ -123,6 +133,13 @@ def place_needles(text: str) -> tuple[set[str], set[str], set[str]]:
     """List what must not be read of one place: anywhere, as whole words, and with a capital."""
     wanted = _Wanted()
     _add_secret(wanted, text)
+    return wanted.anywhere, wanted.whole, wanted.capital
+
+
+def name_needles(text: str) -> tuple[set[str], set[str], set[str]]:
+    """List the single words by which people call a place, as `place_needles` does."""
+    wanted = _Wanted()
+    _add_names(wanted, text)
     return wanted.anywhere, wanted.whole, wanted.capital
 
 
@@ -147,6 +164,11 @@ def _add_secret(wanted: _Wanted, text: str) -> None:
             (wanted.capital if run in ORDINARY else wanted.whole).add(run)
 
 
+def _add_names(wanted: _Wanted, text: str) -> None:
+    for name in names_of(text):
+        (wanted.capital if name.capital else wanted.whole).add(name.text)
+
+
 def _add_told(wanted: _Wanted, places: Places, spared: set[str]) -> None:
     """Add what an account names: its postcodes, streets, codes, and places behind “at” or “in”."""
     known = {run for text in places.known for run in _known(text)}
@@ -158,21 +180,26 @@ def _add_told(wanted: _Wanted, places: Places, spared: set[str]) -> None:
             if run not in spared and run not in known:
                 wanted.anywhere.update(set(_needles(found)) - known)
                 wanted.whole.update(set(_called(found)) - known)
+                _add_names(wanted, found)
 
 
 def _named(text: str) -> Iterator[str]:
     for reading in readings(text):
         for start, end in streets_in(reading, loosely=True):
-            yield reading.text[start:end]
+            yield reading.raw[start:end]
         for start, end in codes_in(reading):
             if "/" not in reading.text[start:end]:
                 yield reading.text[start:end]
     for found in _NAMED.finditer(text):
-        words = list(takewhile(lambda word: word not in _NO_PLACES, words_of(found[1])))
-        while words and words[-1] in TRIVIAL:
+        words = list(takewhile(_may_be_place, found[1].split()))
+        while words and "".join(words_of(words[-1])) in TRIVIAL:
             words.pop()
         if words:
             yield " ".join(words)
+
+
+def _may_be_place(word: str) -> bool:
+    return _NO_PLACES.isdisjoint(words_of(word))
 
 
 def _needles(text: str) -> Iterator[str]:
@@ -186,9 +213,11 @@ def _needles(text: str) -> Iterator[str]:
         for run in (words, _without_number(words)):
             if len(run) == 1 and _tells(run):
                 yield run[0]
-        for pair in pairwise(words):
+        for place, pair in enumerate(pairwise(words)):
             if _tells(pair):
                 yield from _spelt(pair)
+                if sum(map(len, pair)) < _WHOLE_WORDS_BELOW:
+                    yield "".join(words[place : place + 3])  # “TceQ10AB”
         # Part of a postcode stands alone, too: better a road's number too many than her district.
         yield from (word for word in words if len(word) > 2 and _OUTWARD.fullmatch(word))
 
@@ -268,7 +297,12 @@ def _called(text: str) -> Iterator[str]:
     for part in _PARTS.split(text):
         words = words_of(part)
         yield from (
-            called + word for word in words if NUMBER.fullmatch(word) for called in NUMBERED
+            called + said
+            for word in words
+            if NUMBER.fullmatch(word)
+            for said in (word, in_words(word))
+            if said
+            for called in NUMBERED
         )
         kept = [
             word
@@ -277,7 +311,7 @@ def _called(text: str) -> Iterator[str]:
         ]
         if kept and len(kept) < len(words) and any(word in INSTITUTIONS for word in words):
             name = "".join(kept)
-            yield from (name + called for called in CALLED)
+            yield from calls(kept, CALLED)
             if len(kept) > 1 or len(name) >= _WHOLE_WORDS_BELOW:
                 yield name
 

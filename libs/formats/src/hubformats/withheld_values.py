@@ -14,8 +14,8 @@ from typing import Final
 from hubformats.account_values import days_of, items_of, numbers_of, people_of
 from hubformats.masking import Mask
 from hubformats.needles import Needles
-from hubformats.places import NUMBER, ORDINARY, TRIVIAL, words_of
-from hubformats.shield import place_needles, told_needles
+from hubformats.places import NUMBER, ORDINARY, TRIVIAL, is_area, words_of
+from hubformats.shield import name_needles, place_needles, told_needles
 
 _LONGEST: Final = 60
 """Letters of a value that are compared."""
@@ -75,13 +75,22 @@ def values_mask(values: Iterable[Value], spared: Iterable[Value] = ()) -> Mask |
     A code such as “former_partner” and a word such as “yes” are no values. What an account alone
     names stays if it is `spared`. It stands in a field of its own, which may be read.
     """
-    wanted, told, known = _Wanted(), _Wanted(), _Wanted()
+    wanted, named, told, known, areas, streets = (_Wanted() for _ in range(6))
     for value in values:
         _add(wanted, value)
         _add_account(told, value)
+        if value.sort is Sort.PLACE:
+            named.add(*name_needles(value.text))
     for value in spared:
         _add(known, value)
-    wanted.add(*(found - known.all for found in (told.anywhere, told.whole, told.capital)))
+        if value.sort is Sort.PLACE:
+            # His 12 Larkspur Wynd, which may be read, does not open the name of hers.
+            (areas if is_area(value.text) else streets).add(*name_needles(value.text))
+    for found, kept in (
+        (told, known.all | streets.all | areas.all),
+        (named, known.all | areas.all),
+    ):
+        wanted.add(found.anywhere - kept, found.whole - kept, found.capital - kept)
     capital = wanted.capital | (wanted.whole & ORDINARY)
     needles = Needles(wanted.anywhere, wanted.whole - ORDINARY, capital, longest=_LONGEST)
     return Mask(needles) if needles else None

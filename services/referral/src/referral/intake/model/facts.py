@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from common.events.case import Fact, RiskSummary
-from hubformats.places import gives_place
+from hubformats.place_shapes import gives_place
 from referral.cases.model.case import level_facts
 from referral.intake.model.form import (
     ROLE_NAMES,
