@@ -121,7 +121,7 @@ async def test_the_road_by_hubctl(hub: RunningHub, tmp_path: Path) -> None:
         assert json.loads(ok(hubctl(hub, agency, "inbox", "--json")))["items"] == []
 
     await wait_for(outcomes, lambda found: set(found.values()) == {"saved"})
-    assert "saved in its system of record" in ok(
+    assert "accepted, with a signed receipt" in ok(
         hubctl(hub, "northmoor-police", "referral", "show", referral["referralId"])
     )
     assert "Verified:" in ok(

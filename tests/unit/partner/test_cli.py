@@ -12,6 +12,7 @@ from hubformats.keys import generate_signing
 from hubpartner.package_file import read_package
 from tests.support.packages import DELIVERY, draft
 from tests.support.partner_shell import Shell
+from tests.support.snapshots import urgent
 
 PROVEN = "proven: entry 3 of a log of 7, not yet witnessed"
 
@@ -59,6 +60,24 @@ def test_the_list_says_what_takes_back_and_until_when_it_is_answered(shell: Shel
     assert "before, answered 22 November 2026 at 9:15am; proven" in shell.run("inbox")[1]
     shell.hub.kind = "correction"
     assert "corrects what came before" in shell.run("inbox")[1]
+
+
+def test_danger_and_the_time_to_accept_stand_before_anything_else(shell: Shell) -> None:
+    made = draft(urgent())
+    made.content["obligations"] = [{"code": "acknowledge-one-hour", "text": "Within one hour."}]
+    shell.hub.envelope = shell.parties.envelope(made.commit().package())
+    by = "21 November 2026 at 3am"
+    assert f"URGENT; accept by {by}; proven" in shell.run("inbox")[1]
+    shown = shell.run("inbox", "show", str(DELIVERY))[1]
+    assert shown.startswith(f"URGENT; accept by {by}.\nCase ")
+    (row,) = json.loads(shell.run("inbox", "--json")[1])["items"]
+    assert (row["urgent"], row["acceptBy"]) == (True, "2026-11-21T03:00:05+00:00")
+    shell.hub.answered_at = "2026-11-21T02:30:00Z"
+    assert "accept by" not in shell.run("inbox")[1]
+    shell.hub.envelope = shell.parties.envelope(draft().promised())
+    assert "URGENT; promised" in shell.run("inbox")[1], "what left on a promise is danger"
+    shell.hub.envelope = shell.parties.envelope(draft().package())
+    assert "URGENT" not in shell.run("inbox")[1]
 
 
 def test_a_promise_is_not_verified_in_the_list(shell: Shell) -> None:

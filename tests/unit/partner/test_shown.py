@@ -102,6 +102,15 @@ def test_each_number_stands_with_its_own_verdict(safe: str | None, verdict: str)
     assert f"- {verdict}: Channel: phone; Number or address of this channel: 07700 900461" in said
 
 
+def test_what_was_safe_is_said_to_have_been_and_times_stand_first() -> None:
+    timed = [*means("07700 900461", "yes"), item("Safe days and times", "weekdays 10am to 2pm")]
+    now = contact("safe", timed)
+    assert "  - may be used ONLY AT THESE TIMES: Safe days and times: weekdays 10am to 2pm; " in now
+    over = contact("safe", timed, day=date(2026, 12, 21))
+    assert "; was: yes; Safe days and times: weekdays 10am to 2pm" in over
+    assert "Safe to use: yes" not in over
+
+
 @pytest.mark.parametrize(("advocate", "seen"), [(True, True), (False, False)])
 def test_after_its_last_day_what_was_safe_is_not_and_only_the_advocate_sees_it(
     advocate: bool, seen: bool

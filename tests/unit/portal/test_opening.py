@@ -3,6 +3,7 @@ on top."""
 
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -296,3 +297,53 @@ async def test_hiding_ends_the_visit_and_clears_the_browser(harness: PortalHarne
     assert answer.headers["clear-site-data"] == '"cache", "cookies", "storage"'
     assert re.search(r'hub="";.*Max-Age=0', answer.headers["set-cookie"])
     assert not harness.sessions.open
+
+
+async def test_a_withdrawal_for_an_agency_with_its_own_keys_says_to_stop(tmp_path: Path) -> None:
+    async with portal_harness(envelope(package()), tmp_path, agency="northmoor-police") as harness:
+        harness.deliveries.stand(kind="withdrawal", answer_due="2026-11-23T02:10:00Z")
+        page = (await harness.get(PAGE)).text
+        assert "This takes back what your agency was told" in page
+        assert "contact nobody because of it until you have read it." in page
+        assert "Answer by 23 November 2026 at 2:10am." in page
+        assert "fetched" not in harness.deliveries.done[1:], "it was not looked at"
+        harness.deliveries.stand(kind="disclosure")
+        page = (await harness.get(PAGE)).text
+        assert "takes back" not in page
+        assert "by when to accept it, shows only there" in page
+
+
+async def test_urgent_danger_stands_right_under_the_box_and_says_whom_to_call(
+    tmp_path: Path,
+) -> None:
+    danger = {
+        "category": "danger_summary",
+        "label": "Immediate danger",
+        "clause": "NM-1",
+        "items": [{"label": "The danger", "value": "At the door", "quality": "fact"}],
+    }
+    content = {**CONTENT, "sections": [*CONTENT["sections"], danger]}
+    async with portal_harness(envelope(package(content)), tmp_path) as harness:
+        page = (await harness.get(PAGE)).text
+        places = [page.index(one) for one in ('id="safe-contact"', "At the door", "hub-proof")]
+        assert places == sorted(places)
+        assert page.count("At the door") == 1
+        assert "Do not assume that police are there" in page
+        assert "To reach whoever sent it, call support on 01632 960000." in page
+    async with portal_harness(envelope(package({**content, "urgent": False})), tmp_path) as harness:
+        page = (await harness.get(PAGE)).text
+        assert page.index("hub-proof") < page.index("At the door")
+        assert "Do not assume" not in page
+
+
+async def test_who_accepted_it_is_told_to_each_without_a_name(tmp_path: Path) -> None:
+    async with portal_harness(envelope(package()), tmp_path) as harness:
+        await harness.post(f"{PAGE}/accept")
+        assert "Accepted by you, 21 November 2026 at 2:06am." in (await harness.get(PAGE)).text
+        (key,) = harness.summaries.kept
+        kept = harness.summaries.kept[key]
+        harness.summaries.kept[key] = replace(kept, accepted_by="another")
+        page = (await harness.get(PAGE)).text
+        assert "Accepted by a colleague, 21 November 2026 at 2:06am." in page
+        harness.summaries.kept[key] = replace(kept, accepted_by=None)
+        assert "Accepted 21 November 2026 at 2:06am." in (await harness.get(PAGE)).text

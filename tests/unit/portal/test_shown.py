@@ -70,6 +70,32 @@ def test_usable_means_come_first_and_silence_is_not_safety() -> None:
     assert (shown.checked_on, shown.until) == ("20 November 2026", "20 December 2026")
 
 
+def test_a_number_that_is_safe_at_times_is_not_called_safe_before_them() -> None:
+    timed = [*means("01632 960283", "yes"), item("Safe days and times", "weekdays 10am to 2pm")]
+    (shown,) = box({**SAFE, "means": [timed]}).means
+    assert (shown.verdict, shown.times) == (
+        "Safe only at these times",
+        "Weekdays 10am to 2pm",
+    )
+    assert (shown.usable, shown.rules) == (True, ())
+    (over,) = box({**SAFE, "means": [timed]}, date(2027, 6, 1)).means
+    assert (over.usable, over.times) == (False, "")
+    assert over.rules == (("Safe days and times", "Weekdays 10am to 2pm"),)
+
+
+def test_an_account_that_names_a_bad_number_is_not_itself_called_unusable() -> None:
+    told = [
+        item("The danger", "Her mobile is 07700 900461, he answers it."),
+        item("Other", "07700 900461 (his mother's)"),
+    ]
+    section = {"category": "danger_summary", "label": "Danger", "items": told}
+    shown = sections({"safeContact": SAFE, "sections": [section]}, TODAY)[0].items
+    assert [one.warned for one in shown] == [
+        "Names a number or address that must not be used",
+        "Do not use",
+    ]
+
+
 @pytest.mark.parametrize(
     ("today", "stop"),
     [(date(2026, 12, 20), False), (date(2026, 12, 21), True), (date(2027, 6, 1), True)],
@@ -84,9 +110,16 @@ def test_what_was_safe_when_it_was_sent_is_judged_on_the_day_it_is_shown(
         assert advocates.heading == "Do not contact: unverified since 20 November 2026"
         assert {one.usable for one in advocates.means} == {False}
         assert (others.heading, others.means) == (
-            "Do not contact: what was safe is no longer verified. Ask her adviser",
+            "Do not contact: what was safe is no longer verified. Ask the area's IDVA service",
             (),
         )
+
+
+def test_nobody_is_sent_to_an_idva_service_that_is_kept_out() -> None:
+    kept_out = {"obligations": [{"code": "ask-referrer-first", "text": "Ask the referrer."}]}
+    safe = {**SAFE, "advocate": False}
+    shown = strip({"safeContact": safe, "sections": [], **kept_out}, date(2027, 6, 1))
+    assert shown.heading.endswith("no longer verified. Ask the agency that referred")
 
 
 @pytest.mark.parametrize("until", [None, "", "soon"])
@@ -120,7 +153,7 @@ def test_a_number_on_record_is_marked_unless_the_rule_names_it_safe(
     }
     first, second = sections({"safeContact": rule, "sections": [phone, his]}, TODAY)
     assert first.items[0].warned
-    assert second.items[0].warned == (rule is not None and bool(rule["means"])), (
+    assert bool(second.items[0].warned) == (rule is not None and bool(rule["means"])), (
         "another's number is marked where the rule names it"
     )
     assert not sections({"safeContact": SAFE, "sections": [phone]}, TODAY)[0].items[0].warned
@@ -184,7 +217,7 @@ def test_what_says_not_to_call_or_is_no_call_back_excepts_nothing(
     content: dict[str, Any], marked: list[bool]
 ) -> None:
     assert "except" not in strip(content, TODAY).heading
-    assert [one.warned for one in sections(content, TODAY)[0].items] == marked
+    assert [bool(one.warned) for one in sections(content, TODAY)[0].items] == marked
 
 
 @pytest.mark.parametrize("safe", [UNKNOWN, SAFE], ids=["unknown", "safe"])
@@ -229,7 +262,7 @@ def test_an_unsafe_number_is_marked_wherever_it_stands_and_nothing_is_dropped() 
     phone, relationship, answers = sections(content, TODAY)
     assert phone.contact
     assert [(one.text, one.warned, one.about) for one in phone.items] == [
-        ("07700 900461", True, "")
+        ("07700 900461", "Do not use", "")
     ]
     assert [(one.text, one.about) for one in relationship.items] == [
         ("Former partner", "Perpetrator")
@@ -418,7 +451,7 @@ def test_a_withheld_disclosure_was_not_sent_and_says_why() -> None:
     assert rows["Kinds of information"] == ("The full referral form", "")
 
 
-def test_a_relationship_is_not_said_twice() -> None:
+def test_a_relationship_says_whose_it_is_also_where_that_is_the_same_word() -> None:
     told = [
         item("Relationship to the victim", "child", about="Child"),
         item("Relationship to the victim", "son", about="Child"),
@@ -426,7 +459,10 @@ def test_a_relationship_is_not_said_twice() -> None:
     (shown,) = sections(
         {"sections": [{"category": "relationship", "label": "Relationship", "items": told}]}, TODAY
     )
-    assert [(one.about, one.text) for one in shown.items] == [("", "Child"), ("Child", "Son")]
+    assert [(one.about, one.text) for one in shown.items] == [
+        ("Child", "Child"),
+        ("Child", "Son"),
+    ]
 
 
 def test_an_urgent_delivery_tells_the_danger_and_the_call_back_first() -> None:
@@ -450,6 +486,10 @@ def test_an_urgent_delivery_tells_the_danger_and_the_call_back_first() -> None:
         "risk_answers",
     ]
     assert [one.label for one in sections({"urgent": True, "sections": told}, TODAY)] == urgent
-    assert sections({"urgent": False, "sections": told}, TODAY)[0].label == "victim_identity"
+    shown = sections({"urgent": True, "sections": told}, TODAY)
+    assert [one.first for one in shown] == [True] * 4 + [False] * 2
+    calm = sections({"urgent": False, "sections": told}, TODAY)
+    assert calm[0].label == "victim_identity"
+    assert not any(one.first for one in calm)
     assert names_referrer({"sections": told})
     assert not names_referrer({"sections": told[:1]})

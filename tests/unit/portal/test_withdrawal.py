@@ -34,6 +34,15 @@ async def test_it_stands_before_danger_and_says_by_when_to_answer(tmp_path: Path
         assert "23 November 2026 at 2:10am" in first[1]
 
 
+async def test_of_what_nobody_opened_it_stands_below_danger_and_above_the_rest(
+    tmp_path: Path,
+) -> None:
+    async with portal_harness(envelope(package()), tmp_path) as harness:
+        withdrawal(harness, due=None)
+        harness.deliveries.items += [at(AGAIN, 20, told(AGAIN, urgent=False))]
+        assert [name for name, _ in await rows(harness)] == ["21", "b1", "b2"]
+
+
 async def test_its_page_says_what_was_taken_back_and_shows_no_fact(tmp_path: Path) -> None:
     async with portal_harness(envelope(package()), tmp_path) as harness:
         withdrawal(harness)
@@ -42,6 +51,7 @@ async def test_its_page_says_what_was_taken_back_and_shows_no_fact(tmp_path: Pat
         assert str(DELIVERY)[-8:].upper() in page
         assert "Answer by 23 November 2026 at 2:10am" in page
         assert "Accept this delivery" not in page
+        assert "leaves somebody in danger without help, call the hub’s support" in page
         withdrawal(harness, due=None)
         assert "Nobody at your agency is known to have opened it." in (await harness.get(PATH)).text
 

@@ -10,8 +10,9 @@ from uuid import UUID
 import pytest
 
 from hubformats.dates import time_of_day
+from hubpartner.accepting import accept_by
 from portal.shell.model import IDLE
-from portal.work.model.delivery import Waiting, accept_by
+from portal.work.model.delivery import Waiting
 from tests.support.portal_harness import PortalHarness, portal_harness
 from tests.support.portal_packages import (
     CONTENT,
@@ -135,8 +136,12 @@ async def test_an_agency_with_its_own_keys_sees_its_list_and_no_rule_about_openi
     tmp_path: Path,
 ) -> None:
     async with portal_harness(envelope(package()), tmp_path, agency="northmoor-police") as harness:
-        assert len(await rows(harness)) == 1
-        assert "case reference shows once" not in (await harness.get("/work")).text
+        ((_, line),) = await rows(harness)
+        assert "To accept" in line
+        assert "New " not in line.replace("New referral", ""), "its own system may have opened it"
+        text = (await harness.get("/work")).text
+        assert "case reference shows once" not in text
+        assert "shows only in your own system. Look there now." in text
 
 
 async def test_a_kept_promise_is_one_line_with_its_newest_standing(tmp_path: Path) -> None:
@@ -217,6 +222,8 @@ async def test_a_fuller_referral_is_called_so_presses_and_is_named_on_the_urgent
         )
         newer = (await harness.get(f"/deliveries/{ROUTINE}")).text
         assert "Fuller referral" in newer
+        assert "Urgent\n" in newer, "as the list says"
+        assert "This adds to the urgent report. The danger stands." in newer
         assert "A newer delivery" not in newer
         inbox.items.append(at(LATER, 12, told(LATER, **same), kind="correction"))
         lines = dict(await rows(harness))

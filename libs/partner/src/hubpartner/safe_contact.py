@@ -11,6 +11,7 @@ from hubformats.phones import contact_keys, numbers_in
 SAFE_LABEL: Final = "Safe to use"
 """Label of the one fact in a means of contact that says whether it may be used (referral's form).
 """
+TIMES_LABEL: Final = "Safe days and times"
 VALUE_LABEL: Final = "Number or address of this channel"
 
 _HER_NUMBERS: Final = "victim_phone"
@@ -19,6 +20,9 @@ _CALL_BACK: Final = "callback"
 _REFUSES: Final = re.compile(
     r"\b(do not|don.?t|never) (call|ring|phone|text|contact)", re.IGNORECASE
 )
+_WORD: Final = re.compile(r"[^\W\d_]{2,}")
+_NOTE: Final = 3
+"""So many words beside a number are a note on it."""
 CALL_BACK_ONLY: Final = "except by the call back below, exactly as it says"
 """What is added to "do not contact" while `call_back` holds."""
 
@@ -88,6 +92,13 @@ class Unsafe:
         self._usable = {key for one in means if usable(one, stop=stop) for key in _keys(one)}
         self._unsafe = {key for one in means if not usable(one, stop=stop) for key in _keys(one)}
 
+    def warning(self, category: str, value: object) -> str:
+        """Say what may not be used of this; empty when nothing speaks against it."""
+        if not self.warns(category, value):
+            return ""
+        told = category not in {_HER_NUMBERS, _CALL_BACK} and _is_account(value)
+        return "Names a number or address that must not be used" if told else "Do not use"
+
     def warns(self, category: str, value: object) -> bool:
         """Tell whether this may not be used, however it is written.
 
@@ -101,6 +112,11 @@ class Unsafe:
         each = value if isinstance(value, list | tuple) else (value,)
         keys = {key for one in each for key in contact_keys(one)}
         return bool(keys & self._unsafe) or (hers and not keys <= self._usable)
+
+
+def _is_account(value: object) -> bool:
+    """Tell whether this is somebody's words, and not just a number with a note."""
+    return len(_WORD.findall(str(value))) > _NOTE
 
 
 def _refuses(value: object) -> bool:

@@ -1,7 +1,7 @@
 """A delivery in words for a person at a terminal. First what may be said of its proof, then safe
 contact before anything else."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -17,7 +17,15 @@ from hubformats.wording import (
     sentence,
     told,
 )
-from hubpartner.safe_contact import CALL_BACK_ONLY, Unsafe, call_back, on_day, usable
+from hubpartner.safe_contact import (
+    CALL_BACK_ONLY,
+    SAFE_LABEL,
+    TIMES_LABEL,
+    Unsafe,
+    call_back,
+    on_day,
+    usable,
+)
 
 _ACCOUNTS: Final = frozenset(
     {
@@ -86,8 +94,8 @@ def _lines(verdict: Verdict, day: date) -> Iterator[str]:
     for section in content["sections"]:
         yield f"{section['label']}"
         for item in section["items"]:
-            warned = unsafe.warns(section["category"], item["value"])
-            yield from _section_item(section["category"], item, warned=warned)
+            warning = unsafe.warning(section["category"], item["value"]).upper()
+            yield from _section_item(section["category"], item, warning)
 
 
 def _contact(content: Mapping[str, Any], day: date) -> Iterator[str]:
@@ -109,10 +117,26 @@ def _contact(content: Mapping[str, Any], day: date) -> Iterator[str]:
         )
         yield from (f"  {line}" for line in map(_item, safe["items"]))
         for means in safe["means"]:
-            word = "may be used" if usable(means, stop=safe["doNotContact"]) else "DO NOT USE"
-            yield (f"  - {word}: " + "; ".join(map(_item, means)))
+            yield _means(means, stop=safe["doNotContact"])
     else:
         yield "SAFE CONTACT: not shared with you; do not contact"
+
+
+def _means(means: Sequence[Mapping[str, Any]], *, stop: bool) -> str:
+    """Write one way of contact. What was safe when it was sent is said to have been so."""
+    may = usable(means, stop=stop)
+    times = next((str(one["value"]) for one in means if one["label"] == TIMES_LABEL), "")
+    word = ("may be used ONLY AT THESE TIMES" if times else "may be used") if may else "DO NOT USE"
+    first = [one for one in means if may and one["label"] == TIMES_LABEL]
+    rest = [one for one in means if one not in first]
+    told = (_item(one) if may else _was(one) for one in (*first, *rest))
+    return f"  - {word}: " + "; ".join(told)
+
+
+def _was(item: Mapping[str, Any]) -> str:
+    """Write a fact of what may not be used, and never that it is safe."""
+    said_safe = (item["label"], item["value"]) == (SAFE_LABEL, "yes")
+    return "was: yes" if said_safe else _item(item)
 
 
 def _withdrawn(content: Mapping[str, Any]) -> Iterator[str]:
@@ -126,9 +150,9 @@ def _withdrawn(content: Mapping[str, Any]) -> Iterator[str]:
         yield f"Answer by {dates.moment(content['answerBy'])}"
 
 
-def _section_item(category: str, item: Mapping[str, Any], *, warned: bool) -> Iterator[str]:
+def _section_item(category: str, item: Mapping[str, Any], warning: str) -> Iterator[str]:
     first, *more = _item(item).split("\n") if category in _ACCOUNTS else (_item(item),)
-    last = "  DO NOT USE" if warned else ""
+    last = f"  {warning}" if warning else ""
     yield f"  {first}{'' if more else last}"
     yield from (
         f"    | {one}{last if place == len(more) else ''}" for place, one in enumerate(more, 1)

@@ -1,5 +1,6 @@
 """hubctl inbox: list deliveries, open and check them, save one and sign for it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -9,9 +10,10 @@ from hubformats import dates
 from hubformats.agency_events import TakingUp
 from hubformats.clock import SystemClock
 from hubformats.envelope import EnvelopeRefused
-from hubformats.package_proof import PackageRefused
+from hubformats.package_proof import PackageRefused, Verdict
 from hubformats.set_aside import why
 from hubformats.wording import ANSWERS, DUTIES, UNCHECKED
+from hubpartner.accepting import accept_by
 from hubpartner.answers import ProblemAnswer
 from hubpartner.cli.delays import DANGER, SUPPORT, delays_of, say_backlog, say_delays
 from hubpartner.cli.key_uses import say_used
@@ -100,6 +102,9 @@ def show(context: click.Context, delivery_id: str, as_json: bool) -> None:
     if as_json:
         say_json({"content": delivery.verdict.content, "verdict": standing(delivery.verdict)})
         return
+    pressing = _pressing(_handling(item, delivery.verdict)).removesuffix("; ")
+    if pressing:
+        say(f"{pressing[0].upper()}{pressing[1:]}.")
     # By the day in London: a rule that was safe when it was sent may not be any more.
     say_whole(shown(delivery.verdict, dates.london_day(SystemClock().now())))
     if item.answered_at:
@@ -273,7 +278,7 @@ def _said(row: dict[str, Any]) -> str:
         "withdrawal": f"TAKES BACK what came before{answer}; ",
         "correction": f"corrects what came before{answer}; ",
     }
-    return kinds.get(row["kind"], "") + str(row["verdict"])
+    return _pressing(row) + kinds.get(row["kind"], "") + str(row["verdict"])
 
 
 def _file(client: HubClient, delivery: Delivery) -> Path:
@@ -333,6 +338,29 @@ def _gone(found: dict[str, Any]) -> str:
     )
 
 
+def _handling(item: InboxItem, verdict: Verdict) -> dict[str, Any]:
+    """Tell whether there is danger now, and by when to accept what nobody has accepted.
+
+    What left on a promise left because somebody's life is in danger.
+    """
+    promised = verdict.standing == "promised"
+    codes = {str(one["code"]) for one in verdict.content["obligations"]}
+    by = accept_by(
+        {"acknowledge-one-hour"} if promised else codes,
+        datetime.fromisoformat(item.delivered_at),
+    )
+    waits = item.state == "delivered" and item.kind != "withdrawal" and not item.answered_at
+    due = {"acceptBy": by.astimezone(UTC).isoformat()} if waits and by else {}
+    return {"urgent": bool(verdict.content.get("urgent")) or promised, **due}
+
+
+def _pressing(row: dict[str, Any]) -> str:
+    """Say that it is urgent, and by when to accept it, before anything else."""
+    urgent = "URGENT; " if row.get("urgent") else ""
+    by = row.get("acceptBy")
+    return f"{urgent}accept by {when(by)}; " if by else urgent
+
+
 def _row(client: HubClient, item: InboxItem) -> dict[str, Any]:
     row: dict[str, Any] = {
         "deliveryId": item.delivery_id,
@@ -354,4 +382,5 @@ def _row(client: HubClient, item: InboxItem) -> dict[str, Any]:
     }
     if verdict.content.get("answerBy"):
         known["answerBy"] = verdict.content["answerBy"]
+    known |= _handling(item, verdict)
     return {**row, **known, "verdict": standing(verdict), "verified": verdict.standing == "proven"}

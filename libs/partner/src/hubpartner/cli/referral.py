@@ -35,7 +35,7 @@ _MEANING = {
 _STATES = {
     "decided": "may know; waits for its entry in the audit log",
     "released": "package delivered to its inbox",
-    "saved": "saved in its system of record",
+    "saved": "accepted, with a signed receipt",
     "blocked": "held back; the hub's desk is looking at it",
     "withdrawn": "taken back; what was read cannot be unread",
 }

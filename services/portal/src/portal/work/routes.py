@@ -31,6 +31,7 @@ from portal.work.model.delivery import (
     Opened,
     Standing,
     delay_lines,
+    person_mark,
 )
 from portal.work.ports import Deliveries, WorkPorts
 from portal.work.rules.shown import (
@@ -114,6 +115,7 @@ class Work:
             "answers": ANSWERS,
             "typed": typed,
             "known": opened.known,
+            "mine": opened.known.accepted_by == person_mark(session.principal),
             **errors_shown(errors, "answer"),
         }
         status = 422 if errors else 200
@@ -136,7 +138,9 @@ class Work:
             return self.standing(delivery_id, found, 410)
         if isinstance(reason, PackageRefused | EnvelopeRefused):
             return self.show("work/not_verified.html", code=reason.code)
-        return self.show("work/own_system.html")
+        listed = await deliveries.waiting(granted, withdrawals=True)
+        taken_back = next((one for one in listed if one.delivery_id == delivery_id), None)
+        return self.show("work/own_system.html", taken_back=taken_back)
 
     def standing(self, delivery_id: str, found: Standing, status: int = 200) -> Response:
         """Say whether a delivery still stands, since when not, and what is asked."""
@@ -149,7 +153,7 @@ def _facts(opened: Opened, today: date) -> dict[str, Any]:
     counts = content if known.newer_id is None else outdated(content)
     return {
         "verdict": opened.delivery.verdict,
-        "urgent": known.urgent or known.promised,
+        "urgent": known.urgent or known.promised or known.presses,
         "compare": COMPARE,
         "strip": strip(counts, today),
         "sections": sections(counts, today),

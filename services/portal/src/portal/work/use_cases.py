@@ -26,6 +26,7 @@ from portal.work.model.delivery import (
     Waiting,
     WorkRow,
     known_of,
+    person_mark,
 )
 from portal.work.model.listing import one_each, ordered, related
 from portal.work.ports import Deliveries, WorkPorts
@@ -157,6 +158,8 @@ def _known_now(delivery: Delivery, standing: Waiting, before: Known | None) -> K
         fuller=before.fuller,
         newer_id=before.newer_id,
         newer_at=before.newer_at,
+        presses=before.presses and standing.to_accept,
+        accepted_by=before.accepted_by,
     )
 
 
@@ -185,6 +188,8 @@ async def accept(
     if standing.saved_at is None:
         receipt = saved_receipt(delivery, signer=signer, system=f"portal, accepted by {role}")
         await deliveries.send_receipt(granted, delivery_id, receipt)
+        accepted = replace(opened.known, accepted_by=person_mark(granted.principal))
+        await ports.summaries.remember(granted, delivery_id, accepted, context.clock.now())
     if not standing.taken_up:
         await deliveries.acknowledge(granted, delivery_id, role)
     reference = str(delivery.verdict.content["caseReference"])

@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from common.access import Principal
 from hubformats.wording import not_left
+from hubpartner.accepting import accept_by
 from hubpartner.delivery import Delivery
 
 PROMISED: Final = "promised"
@@ -210,6 +212,18 @@ class Known:
     None when nothing newer was there when the list was last shown.
     """
     newer_at: str | None = None
+    presses: bool = False
+    """The newest of its case while an earlier urgent one is still to accept.
+
+    Whoever goes there should read this one.
+    """
+    accepted_by: str | None = None
+    """Which person of the agency accepted it here, as `person_mark` writes it."""
+
+
+def person_mark(who: Principal) -> str:
+    """Return what is the same for one person each time, and is no name."""
+    return hashlib.sha256(f"person\0{who.issuer}\0{who.subject}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,11 +241,6 @@ class WorkRow:
 
     waiting: Waiting
     known: Known | None
-    presses: bool = False
-    """The newest of its case while an earlier urgent one is still to accept.
-
-    Whoever goes there should read this one.
-    """
 
     @property
     def state(self) -> RowState:
@@ -253,10 +262,9 @@ class WorkRow:
 
         A proof that follows changes nothing of the emergency.
         """
-        return (
-            self.presses
-            or self.waiting.proof_followed
-            or (self.known is not None and (self.known.urgent or self.known.promised))
+        known = self.known
+        return self.waiting.proof_followed or (
+            known is not None and (known.urgent or known.promised or known.presses)
         )
 
     @property
@@ -297,20 +305,3 @@ def known_of(
         opened,
         case_mark=hashlib.sha256(f"case\0{case}".encode()).hexdigest()[:32],
     )
-
-
-def accept_by(codes: set[str], delivered: datetime) -> datetime | None:
-    """Tell when a delivery under these obligations must be accepted, None where none sets a time.
-
-    Working days are Monday to Friday. Bank holidays are not known here, so the moment is never too
-    late.
-    """
-    if "acknowledge-one-hour" in codes:
-        return delivered + timedelta(hours=1)
-    if "acknowledge-two-days" not in codes:
-        return None
-    day, left = delivered, 2
-    while left:
-        day += timedelta(days=1)
-        left -= day.weekday() < 5
-    return day

@@ -39,8 +39,8 @@ def one_each(listed: Sequence[Waiting]) -> list[Waiting]:
 def ordered(rows: Sequence[WorkRow]) -> list[WorkRow]:
     """Order rows: what is not accepted first, then the accepted, newest first.
 
-    Of the first, withdrawals and what asks for an answer lead. Then come urgent ones, those to
-    accept by a time, and the newest.
+    Of the first, what asks for an answer leads. Then come urgent ones, withdrawals of what nobody
+    opened, those to accept by a time, and the newest.
     """
     newest = sorted(
         rows, key=lambda row: datetime.fromisoformat(row.waiting.delivered_at), reverse=True
@@ -48,12 +48,12 @@ def ordered(rows: Sequence[WorkRow]) -> list[WorkRow]:
     return sorted(newest, key=_pressing)
 
 
-def _pressing(row: WorkRow) -> tuple[bool, bool, bool, bool, str]:
+def _pressing(row: WorkRow) -> tuple[bool, bool, bool, bool, bool, str]:
     if row.state in DONE:
-        return True, False, False, True, ""
-    first = row.waiting.to_answer or row.waiting.withdrawal
+        return True, False, False, False, True, ""
     by = None if row.known is None else row.known.accept_by
-    return False, not first, not row.urgent, by is None, by or ""
+    taken_back = row.waiting.withdrawal
+    return False, not row.waiting.to_answer, not row.urgent, not taken_back, by is None, by or ""
 
 
 def related(rows: Sequence[WorkRow]) -> list[WorkRow]:
@@ -89,11 +89,8 @@ def _beside(row: WorkRow, earlier: Sequence[WorkRow], newest: WorkRow) -> WorkRo
         and all(one.known is not None and one.known.urgent for one in earlier),
         newer_id=None if last else newest.waiting.delivery_id,
         newer_at=None if last else newest.waiting.delivered_at,
-    )
-    return replace(
-        row,
-        known=known,
         presses=last
         and row.waiting.to_accept
         and any(one.urgent and one.waiting.to_accept for one in earlier),
     )
+    return replace(row, known=known)

@@ -22,6 +22,7 @@ from hubformats.wording import (
 from hubpartner.safe_contact import (
     CALL_BACK_ONLY,
     SAFE_LABEL,
+    TIMES_LABEL,
     VALUE_LABEL,
     Unsafe,
     call_back,
@@ -40,6 +41,8 @@ _RENAMED: Final[dict[str, str]] = {
     RULE_LABEL: "Why this level",
 }
 """A label that is clear to whoever made it, or inside the strip says nothing outside it."""
+_ASK_REFERRER: Final = "ask-referrer-first"
+"""The obligation of whoever may not go through the IDVA service."""
 _REPLACED: Final = "replaced"
 """The status of a safe-contact rule in whose place a newer delivery's stands."""
 _LAST: Final = "risk_answers"
@@ -58,7 +61,8 @@ who sent it.
 class Means:
     """One way to reach the victim.
 
-    It is `usable` only where somebody said that it is safe. Everything else is a warning.
+    It is `usable` only where somebody said that it is safe, and then only at `times` where some are
+    given. Everything else is a warning.
     """
 
     verdict: str
@@ -66,6 +70,7 @@ class Means:
     channel: str
     value: str
     rules: tuple[tuple[str, str], ...]
+    times: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +88,13 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One fact. `warned` when the strip does not call this number or address safe."""
+    """One fact. `warned` says what the strip does not allow, and is empty where it allows."""
 
     label: str
     about: str
     text: str
     quality: str
-    warned: bool
+    warned: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +102,13 @@ class Section:
     """Facts of one category.
 
     `quality` is what all of them are, said once; `contact` when it tells how to reach the victim.
+    `first` of what is urgent stands above everything but the strip.
     """
 
     label: str
     quality: str
     contact: bool
+    first: bool
     items: tuple[Item, ...]
 
 
@@ -128,7 +135,7 @@ def strip(content: Mapping[str, Any], today: date) -> Strip:
     heading = (
         f"Do not contact, {CALL_BACK_ONLY}"
         if call_back(content, today)
-        else _heading(now, checked, stop=stop)
+        else _heading(now, checked, _whom(content), stop=stop)
     )
     return Strip(heading, stop, tuple(means), facts, checked, until)
 
@@ -150,7 +157,7 @@ def sections(content: Mapping[str, Any], today: date) -> list[Section]:
     first = _URGENT_FIRST if content.get("urgent") else ()
     places = {category: place for place, category in enumerate(first, -len(first))} | {_LAST: 1}
     ordered = sorted(content["sections"], key=lambda one: places.get(one["category"], 0))
-    return [_section(one, unsafe) for one in ordered]
+    return [_section(one, unsafe, first=one["category"] in first) for one in ordered]
 
 
 def names_referrer(content: Mapping[str, Any]) -> bool:
@@ -206,7 +213,7 @@ def risk_level(content: Mapping[str, Any]) -> str:
     return ""
 
 
-def _heading(safe: Mapping[str, Any], checked: str, *, stop: bool) -> str:
+def _heading(safe: Mapping[str, Any], checked: str, ask: str, *, stop: bool) -> str:
     status = safe["status"]
     if not stop:
         return "Contact only as follows"
@@ -215,7 +222,7 @@ def _heading(safe: Mapping[str, Any], checked: str, *, stop: bool) -> str:
     if status == "unsafe":
         return "Do not contact"
     if status == "unverified" and not safe.get("advocate"):
-        return "Do not contact: what was safe is no longer verified. Ask her adviser"
+        return f"Do not contact: what was safe is no longer verified. Ask {ask}"
     if status == "unverified":
         return (
             f"Do not contact: unverified since {checked}"
@@ -225,13 +232,23 @@ def _heading(safe: Mapping[str, Any], checked: str, *, stop: bool) -> str:
     return "Do not contact: nobody knows yet what is safe"
 
 
+def _whom(content: Mapping[str, Any]) -> str:
+    """Name whom to ask what is safe. An IDVA service that is kept out of the case is not asked."""
+    codes = {one["code"] for one in content.get("obligations", ())}
+    return "the agency that referred" if _ASK_REFERRER in codes else "the area's IDVA service"
+
+
 def _means(items: Sequence[Mapping[str, Any]], stop: bool) -> Means:
     told = {str(item["label"]): str(item["value"]) for item in items}
     safe = told.pop(SAFE_LABEL, "unknown")
     code, value = told.pop("Channel", ""), told.pop(VALUE_LABEL, "")
     channel = CHANNELS.get(code, sentence(code))
+    may = usable(items, stop=stop)
+    times = sentence(fact(told.pop(TIMES_LABEL, ""))) if may else ""
     rules = tuple((label, sentence(fact(text))) for label, text in told.items())
-    if usable(items, stop=stop):
+    if times:
+        return Means("Safe only at these times", True, channel, value, rules, times)
+    if may:
         return Means("Safe to use", True, channel, value, rules)
     if safe == "no":
         return Means("Do not use", False, channel, value, rules)
@@ -242,7 +259,7 @@ def _means(items: Sequence[Mapping[str, Any]], stop: bool) -> Means:
     return Means("Was safe once, not now: do not use", False, channel, value, rules)
 
 
-def _section(raw: Mapping[str, Any], unsafe: Unsafe) -> Section:
+def _section(raw: Mapping[str, Any], unsafe: Unsafe, *, first: bool) -> Section:
     told = {_QUALITIES.get(item["quality"], "") for item in raw["items"]}
     common = told.pop() if len(told) == 1 and len(raw["items"]) > 1 else ""
     items = tuple(
@@ -250,21 +267,21 @@ def _section(raw: Mapping[str, Any], unsafe: Unsafe) -> Section:
             item,
             raw["label"],
             common=bool(common),
-            warned=unsafe.warns(raw["category"], item["value"]),
+            warned=unsafe.warning(raw["category"], item["value"]),
         )
         for item in raw["items"]
     )
     contact = raw["category"] in {"victim_phone", "callback"}
-    return Section(raw["label"], common, contact, items)
+    return Section(raw["label"], common, contact, first, items)
 
 
-def _item(raw: Mapping[str, Any], heading: str, *, common: bool, warned: bool) -> Item:
+def _item(raw: Mapping[str, Any], heading: str, *, common: bool, warned: str) -> Item:
     label, value = str(raw["label"]), str(raw["value"])
     meaning = CODED.get(label, {}).get(value, "")
     about = str(raw.get("about", ""))
     return Item(
         label=_RENAMED.get(label, label),
-        about="" if heading.startswith(about) or about.lower() == value.lower() else about,
+        about="" if heading.startswith(about) else about,
         text=meaning or _text(label, raw["value"]),
         quality="" if common else _QUALITIES.get(raw["quality"], ""),
         warned=warned,
