@@ -35,7 +35,7 @@ test: parts ## Run every test: rules, journeys, attacks, real Kafka and PostgreS
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 attacks: parts ## Run every attack in both modes: SQLite and the embedded bus, PostgreSQL and Kafka
-	@HUB_ATTACK_MODE=$(or $(HUB_ATTACK_MODE),both) $(MAKE) --no-print-directory test TESTS=$(or $(TESTS),tests/attacks)
+	@ATTACK_MODE=$(or $(ATTACK_MODE),both) $(MAKE) --no-print-directory test TESTS=$(or $(TESTS),tests/attacks)
 
 stack: parts ## Start the production topology without containers: Kafka, PostgreSQL, one process per service (STACK_PORT=8100)
 	@$(BIN)/python -m deploy.stack start

@@ -191,7 +191,7 @@ class InnerHub:
         return jws.sign(claims, key, typ="at+jwt")
 
     async def outcomes(
-        self, referral_id: str, who: str = POLICE, *, until: str = "released", seconds: float = 20.0
+        self, referral_id: str, who: str = POLICE, *, until: str = "released", seconds: float = 60.0
     ) -> set[str]:
         """The states of a referral's outcomes, once there are some and all are `until`, or when
         time is up.

@@ -32,10 +32,11 @@ from hubformats.clock import Clock
 from standalone.bus import EmbeddedBus
 from tests.support.damage import emptied, lost
 
-VARIABLE: Final = "HUB_ATTACK_MODE"
+VARIABLE: Final = "ATTACK_MODE"
 """Which modes attacks run in: `standalone`, `stack` or `both`.
 
-Unset, a file marked `both_modes` runs in both and every other one in standalone.
+Unset, a file marked `both_modes` runs in both and every other one in standalone. Not `HUB_...`: a
+service that a test starts refuses settings it does not know.
 """
 NAMES: Final = ("standalone", "stack")
 _WHOLE: Final = {"render_postcompile": True}
