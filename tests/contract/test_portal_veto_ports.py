@@ -20,8 +20,9 @@ PORTS: Final = (
     Held(Vetoes, (ReferralVetoes,), MemoryVetoes),
     Held(Looks, (SharingLooks,), MemoryLooks),
 )
-ONE = Sent(REFERRAL, "NM-7F3K-9QXA-2C4T", "stalking", "2026-11-21T01:00:00Z")
+ONE = Sent(REFERRAL, "NM-7F3K-9QXA-2C4T", "stalking", "2026-11-21T01:00:00Z", "NP-2026-1")
 NEWER = replace(ONE, referral_id=VETO, changed_at="2026-11-21T02:00:00Z")
+OUTCOMES = {"northmoor-housing": "saved", "northmoor-idva": "withdrawn"}
 WORDS = "She said so herself."
 
 
@@ -41,6 +42,7 @@ def behind(request: pytest.FixtureRequest) -> Behind:
     held.vetoes.referrals = [NEWER, ONE]
     held.vetoes.in_force = [ASKED.veto] if ASKED.veto else []
     held.vetoes.liftings = [ASKED]
+    held.vetoes.outcomes = OUTCOMES
     held.looks.items = [ITEM]
     if request.param == "memory":
         return Behind(held.vetoes, held.looks, held)
@@ -55,6 +57,7 @@ async def test_referrals_are_listed_whole_with_the_newest_change_first(behind: B
 async def test_a_cases_vetoes_come_with_what_was_asked(behind: Behind) -> None:
     found = await behind.vetoes.of_referral(allowed("see_vetoes"), REFERRAL)
     assert (found.case_reference, list(found.vetoes)) == (ONE.case_reference, [ASKED.veto])
+    assert (found.own_reference, found.outcomes) == ("NP-2026-1", OUTCOMES)
     waiting = found.waiting(VETO)
     assert waiting is not None
     assert (waiting.lifting_id, waiting.role) == (LIFTING, "police_officer")
@@ -78,7 +81,8 @@ async def test_what_lapsed_is_listed_for_who_asked(behind: Behind) -> None:
 async def test_a_veto_is_set_asked_about_and_settled(behind: Behind) -> None:
     vetoes = behind.vetoes
     choice = "conflict/declared"
-    await vetoes.set(allowed("set_veto"), REFERRAL, choice, "northmoor-housing", WORDS)
+    made = await vetoes.set(allowed("set_veto"), REFERRAL, choice, "northmoor-housing", WORDS)
+    assert made == VETO
     await vetoes.ask(allowed("ask_lifting"), REFERRAL, VETO, "no_longer_so", WORDS)
     listed = await vetoes.waiting(allowed("see_liftings"))
     assert [each.lifting_id for each in listed] == [LIFTING]

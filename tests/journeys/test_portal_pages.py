@@ -234,3 +234,18 @@ def test_files_are_cached_under_their_version_and_nothing_else_is_served(stage: 
         assert httpx2.get(base + path).status_code == 404
     assert "govuk-header" not in page
     assert "crown" not in page.lower()
+
+
+def test_no_tab_shows_a_name_once_the_person_left_in_another(
+    hub: StandaloneHub, browser: Browser
+) -> None:
+    for leaving, place in (("text=Sign out", "/"), ("text=Hide this screen >> nth=-1", "/hidden")):
+        with visitor(browser, hub.url("portal")) as person:
+            person.sign_in(ADVOCATE)
+            other = person.context.new_page()
+            other.goto(f"{person.base}/work")
+            assert ADVOCATE in other.inner_text("header")
+            person.click(leaving)
+            other.wait_for_url(person.base + place)
+            assert ADVOCATE not in other.content()
+            assert not person.seen.console

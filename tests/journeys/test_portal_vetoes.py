@@ -38,6 +38,7 @@ def a_police_officer_sets_one_and_asks_to_lift_it(
         looked_at(person)
         person.click("tbody a >> nth=0")
         assert person.path == f"/vetoes/{referral}"
+        assert person.page.input_value("#agency") == "", "nobody by default"
         person.click("text=Set the veto")
         assert person.page.title().startswith("Error: ")
         assert person.page.locator(".govuk-error-summary a").count() == 2
@@ -48,7 +49,10 @@ def a_police_officer_sets_one_and_asks_to_lift_it(
         person.click("text=Set the veto")
         row = "tbody tr:has-text('Conflict of interest')"
         assert "Northmoor Housing" in person.page.inner_text(row)
+        assert "it holds since" in person.page.inner_text("[role=alert]")
+        looked_at(person)
         person.click(f"{row} >> a")
+        assert "A worker there has declared a link" in person.page.inner_text("main")
         assert person.heading == "Ask to lift a veto", "signed in a moment ago"
         looked_at(person)
         person.page.check("text=What it was for has ended")
@@ -79,7 +83,14 @@ def an_officer_lifts_it(hub: StandaloneHub, browser: Browser) -> None:
         looked_at(person)
         person.click("tbody a >> nth=0")
         shown = person.page.inner_text("main")
-        for words in ("Who asked first", "Police officer, Northmoor Police", MOVED):
+        for words in (
+            "Who asked first",
+            "Police officer, Northmoor Police",
+            MOVED,
+            "Lifting number",
+            "Set by",
+            "A worker there has declared a link",
+        ):
             assert words in shown
         looked_at(person)
         person.click("text=Decide in my own name")

@@ -10,7 +10,10 @@ from portal.shell.model import CallRefused
 from portal.vetoes.model import CONFIRM, CaseVetoes, Lifting, Reasons, Sent, Veto
 
 REASONS = Reasons(
-    {"conflict": {"declared": "A worker there has declared a link"}},
+    {
+        "conflict": {"declared": "A worker there has declared a link"},
+        "legal_hold": {"review": "A death or safeguarding review is under way"},
+    },
     {"no_longer_so": "What it was for has ended"},
     {"still_so": "What it is for still stands", "taken_back": "Whoever asked takes it back"},
 )
@@ -73,6 +76,7 @@ class MemoryVetoes:
     referrals: list[Sent] = field(default_factory=list)
     in_force: list[Veto] = field(default_factory=list)
     liftings: list[Lifting] = field(default_factory=list)
+    outcomes: dict[str, str] = field(default_factory=dict)
     against: Exception | None = None
 
     async def sent(self, granted: Granted) -> Sequence[Sent]:
@@ -83,7 +87,8 @@ class MemoryVetoes:
         assert granted.scope == "referral.read"
         for each in self.referrals:
             if each.referral_id == referral_id:
-                return CaseVetoes(each.case_reference, self.in_force, self.liftings)
+                known = (self.in_force, self.liftings, each.own_reference, self.outcomes)
+                return CaseVetoes(each.case_reference, *known)
         raise CallRefused(404, "not-found")
 
     async def reasons(self) -> Reasons:
@@ -91,10 +96,11 @@ class MemoryVetoes:
 
     async def set(
         self, granted: Granted, referral_id: str, choice: str, agency: str, reason: str
-    ) -> None:
+    ) -> str:
         self._act(granted, "referral.write", reason)
         assert referral_id
         self.done.append(f"set {choice} on {agency}")
+        return self.in_force[0].veto_id
 
     async def ask(
         self, granted: Granted, referral_id: str, veto_id: str, code: str, reason: str

@@ -39,6 +39,7 @@ class VetoServices(HttpServices):
         return [
             ("GET", "/v1/referrals", "referral.read", self._sent),
             ("GET", case, "referral.read", self._of_referral),
+            ("GET", "/v1/referrals/([^/]+)", "referral.read", self._referral),
             ("POST", case, "referral.write", self._set),
             ("POST", f"{case}/([^/]+)/liftings", "referral.write", self._ask),
             ("GET", "/v1/veto-liftings", "case.read", self._waiting),
@@ -63,6 +64,7 @@ class VetoServices(HttpServices):
                 "caseReference": one.case_reference,
                 "kind": one.kind,
                 "changedAt": one.changed_at,
+                "externalReference": one.own_reference or None,
             }
             for one in every[place : place + 1]
         ]
@@ -78,12 +80,17 @@ class VetoServices(HttpServices):
             "liftings": [_lifting(each) for each in found.liftings],
         }
 
+    async def _referral(self, _: httpx2.Request, referral_id: str) -> dict[str, Any]:
+        found = await self.vetoes.of_referral(allowed("see_vetoes"), referral_id)
+        outcomes = [{"recipient": who, "state": state} for who, state in found.outcomes.items()]
+        return {"externalReference": found.own_reference or None, "outcomes": outcomes}
+
     async def _set(self, request: httpx2.Request, referral_id: str) -> dict[str, Any]:
         body = json.loads(request.content)
         choice = f"{body['kind']}/{body['reasonCode']}"
         may = allowed("set_veto")
-        await self.vetoes.set(may, referral_id, choice, body["agency"], body["reason"])
-        return {}
+        made = await self.vetoes.set(may, referral_id, choice, body["agency"], body["reason"])
+        return {"vetoId": made}
 
     async def _ask(self, request: httpx2.Request, referral_id: str, veto_id: str) -> dict[str, Any]:
         body = json.loads(request.content)

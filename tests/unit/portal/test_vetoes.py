@@ -72,7 +72,7 @@ async def at(folder: Path, who: dict[str, Any], **more: Any) -> AsyncIterator[Po
     given = {"scope": SCOPES, **who, **more}
     async with portal_harness(envelope(package()), folder, **given) as harness:
         harness.vetoes.referrals = [
-            Sent(REFERRAL, "NM-7F3K-9QXA-2C4T", "stalking", "2026-11-21T01:00:00Z")
+            Sent(REFERRAL, "NM-7F3K-9QXA-2C4T", "stalking", "2026-11-21T01:00:00Z", "NP-2026-41")
         ]
         harness.vetoes.in_force = [Veto(VETO, "conflict", "northmoor-housing", "*", "")]
         harness.vetoes.liftings = [ASKED]
@@ -88,13 +88,18 @@ async def test_a_veto_is_set_from_ones_own_referral(tmp_path: Path) -> None:
         assert "It holds until a second person has confirmed" in page
         typed = {"answer": "conflict/declared", "agency": "northmoor-housing", "reason": WORDS}
         answer = await harness.post(CASE, **typed)
-        assert (answer.status_code, answer.headers["location"]) == (303, CASE)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"{CASE}?holds={VETO}")
         assert harness.done[-1] == "set conflict/declared on northmoor-housing"
 
 
 @pytest.mark.parametrize(
     ("changed", "field"),
-    [({"answer": ""}, "answer"), ({"agency": "*"}, "agency"), ({"reason": "short"}, "reason")],
+    [
+        ({"answer": ""}, "answer"),
+        ({"agency": "*"}, "agency"),
+        ({"agency": "", "answer": "legal_hold/review"}, "agency"),
+        ({"reason": "short"}, "reason"),
+    ],
 )
 async def test_a_form_with_a_gap_sets_nothing_and_loses_nothing(
     tmp_path: Path, changed: dict[str, str], field: str

@@ -31,9 +31,16 @@ class ReferralVetoes:
         """Read them."""
         path = f"/v1/referrals/{referral_id}/vetoes"
         body = await self._calls.get("referral", path, granted.scope)
+        sent = await self._calls.get("referral", f"/v1/referrals/{referral_id}", granted.scope)
         reference = body["caseReference"]
         liftings = tuple(_lifting({**raw, "caseReference": reference}) for raw in body["liftings"])
-        return CaseVetoes(reference, tuple(map(_veto, body["vetoes"])), liftings)
+        return CaseVetoes(
+            reference,
+            tuple(map(_veto, body["vetoes"])),
+            liftings,
+            sent["externalReference"] or "",
+            {each["recipient"]: each["state"] for each in sent["outcomes"]},
+        )
 
     async def reasons(self) -> Reasons:
         """Return them by kind and step."""
@@ -43,13 +50,13 @@ class ReferralVetoes:
 
     async def set(
         self, granted: Granted, referral_id: str, choice: str, agency: str, reason: str
-    ) -> None:
+    ) -> str:
         """Set it; the same veto again is the same veto, so it may be repeated."""
         kind, _, code = choice.partition("/")
         body = {"kind": kind, "agency": agency, "reasonCode": code, "reason": reason}
-        await self._calls.post(
-            "referral", f"/v1/referrals/{referral_id}/vetoes", granted.scope, body
-        )
+        path = f"/v1/referrals/{referral_id}/vetoes"
+        made = await self._calls.post("referral", path, granted.scope, body)
+        return str(made["vetoId"])
 
     async def ask(
         self, granted: Granted, referral_id: str, veto_id: str, code: str, reason: str
@@ -84,7 +91,13 @@ class ReferralVetoes:
 
 
 def _sent(raw: Mapping[str, Any]) -> Sent:
-    return Sent(raw["referralId"], raw["caseReference"], raw["kind"], raw["changedAt"])
+    return Sent(
+        raw["referralId"],
+        raw["caseReference"],
+        raw["kind"],
+        raw["changedAt"],
+        raw["externalReference"] or "",
+    )
 
 
 def _veto(raw: Mapping[str, Any]) -> Veto:

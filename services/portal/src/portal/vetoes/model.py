@@ -20,6 +20,9 @@ CONFIRM, REFUSE = "confirm", "refuse"
 TAKEN_BACK: Final = "taken_back"
 """The code by which whoever asked ends the request."""
 _CONFIRMED, _REFUSED = "Lift it", "Leave it"
+_HELD: Final = frozenset({"released", "saved"})
+_SETTLED: Final = frozenset({"confirmed", "refused"})
+EVERYBODY: Final = "*"
 WHY_ASK: Final = (
     "To lift a veto lets something leave that was held back, so the hub asks who you are once more."
 )
@@ -50,6 +53,8 @@ class Sent:
     case_reference: str
     kind: str
     changed_at: str
+    own_reference: str = ""
+    """Their agency's own; empty if it gave none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,28 @@ class CaseVetoes:
     case_reference: str
     vetoes: Sequence[Veto]
     liftings: Sequence[Lifting]
+    own_reference: str = ""
+    outcomes: Mapping[str, str] = field(default_factory=dict)
+    """How far the case came with each agency."""
+
+    @property
+    def holders(self) -> Sequence[str]:
+        """Return the agencies that hold it now."""
+        return [agency for agency, state in self.outcomes.items() if state in _HELD]
+
+    @property
+    def taken_back(self) -> Sequence[str]:
+        """Return the agencies from which it was taken back."""
+        return [agency for agency, state in self.outcomes.items() if state == "withdrawn"]
+
+    @property
+    def settled(self) -> Sequence[Lifting]:
+        """Return what was asked for and settled, the newest first."""
+        return [each for each in reversed(self.liftings) if each.state in _SETTLED]
+
+    def veto(self, veto_id: str) -> Veto | None:
+        """Find one in force."""
+        return next((each for each in self.vetoes if each.veto_id == veto_id), None)
 
     def waiting(self, veto_id: str) -> Lifting | None:
         """Find the request that waits for a second person."""
@@ -157,8 +184,10 @@ def problems(typed: Mapping[str, str], allowed: Mapping[str, str], asked: str) -
     found = {}
     if typed.get("answer") not in allowed:
         found["answer"] = asked
-    elif typed["answer"].partition("/")[0] in BARRING and typed.get("agency", "*") == "*":
+    elif typed["answer"].partition("/")[0] in BARRING and typed.get("agency", "*") in {"", "*"}:
         found["agency"] = "Select the agency that is kept out"
+    elif typed.get("agency") == "":
+        found["agency"] = "Choose an agency, or everybody"
     if against := reason_problem(written(typed), "Say in a sentence why"):
         found["reason"] = against
     return found

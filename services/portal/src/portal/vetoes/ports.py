@@ -31,8 +31,8 @@ class Vetoes(Protocol):
 
     async def set(
         self, granted: Granted, referral_id: str, choice: str, agency: str, reason: str
-    ) -> None:
-        """Set a veto at once. `choice` is its kind and reason code."""
+    ) -> str:
+        """Set a veto at once. `choice` is its kind and reason code. Returns the veto's id."""
         ...
 
     async def ask(

@@ -46,6 +46,8 @@ class VetoScreens:
     show: ShowDep
     session: SessionDep
     drafts: DraftsDep
+    holds: UUID | None = None
+    """The veto that was set a moment ago, from the address."""
 
     @property
     def vetoes(self) -> Vetoes:
@@ -103,12 +105,17 @@ async def set_veto(
     wrong = model.problems(typed, allowed, "Select the veto and its reason")
     status = 422
     if not wrong:
-        agency = typed.get("agency", "") or "*"
-        call = here.vetoes.set(granted, asked, typed["answer"], agency, written(typed))
-        status, wrong = await _tried(call)
+        agency, made = typed.get("agency", model.EVERYBODY), list[str]()
+
+        async def act() -> None:
+            made.append(
+                await here.vetoes.set(granted, asked, typed["answer"], agency, written(typed))
+            )
+
+        status, wrong = await _tried(act())
         if not wrong:
             await here.drafts.sent(f"/vetoes/{referral_id}")
-            return see_other(f"/vetoes/{referral_id}")
+            return see_other(f"/vetoes/{referral_id}?holds={made[0]}")
     page = _case_page(here, seeing, asked, typed, wrong, status)
     return await shown_again(page, unknown=wrong.get("") == model.NO_ANSWER)
 
@@ -244,6 +251,9 @@ async def _case_page(
         referral_id=referral_id,
         case_reference=found.case_reference,
         rows=rows,
+        found=found,
+        new=found.veto(str(here.holds)) if here.holds else None,
+        reasons=reasons,
         choices=reasons.to_set(),
     )
 
@@ -270,6 +280,7 @@ async def _asking_page(
         place=place,
         back=f"/vetoes/{referral_id}",
         case_reference=found.case_reference,
+        own_reference=found.own_reference,
         veto=veto,
         set_why=reasons.why_set(veto),
         choices=reasons.lifting,

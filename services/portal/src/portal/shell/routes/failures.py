@@ -5,13 +5,23 @@ from typing import Final
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
+from common.database import DatabaseStopped, DatabaseUnavailable
 from common.problems import Problem
 from common.web.provided import take
 from portal.context import Context
 from portal.shell.model import CallRefused, NoAnswer, TokenRefused
+from portal.shell.ports import ShellPorts
 from portal.shell.routes.layout import Pages
-from portal.shell.routes.session import SignInNeeded, from_our_page
-from portal.shell.routes.unkept import NOT_KEPT, SIGN_IN, UNKNOWN, has_steps, is_act, unkept
+from portal.shell.routes.session import Cookie, SignInNeeded, from_our_page, session_if_any
+from portal.shell.routes.unkept import (
+    NOT_KEPT,
+    SIGN_IN,
+    UNKNOWN,
+    has_steps,
+    is_act,
+    page_of,
+    unkept,
+)
 
 _WORDS: Final[dict[int, tuple[str, str]]] = {
     400: ("That did not work", "Go back and try again."),
@@ -74,6 +84,7 @@ async def error_page(request: Request, problem: Problem) -> Response | None:
     """Render a problem raised in a route. Service endpoints keep their JSON."""
     if request.url.path.startswith(("/v1/", "/healthz", "/readyz", "/metrics", "/openapi")):
         return None
+    await _known(request)
     # An id that cannot exist and one that is another agency's are one answer, to the byte.
     malformed_address = problem.code == "validation-failed" and request.method == "GET"
     if is_act(request) and (problem.status >= 500 or problem.status == 429):
@@ -86,10 +97,25 @@ async def error_page(request: Request, problem: Problem) -> Response | None:
     return answer
 
 
+async def _known(request: Request) -> None:
+    """Find the visit, for the header of a page behind which no route stands."""
+    cookie = Cookie(request, take(request, Context))
+    if getattr(request.state, "visit", None) is not None or not cookie.value:
+        return
+    try:
+        session = await session_if_any(cookie, take(request, ShellPorts))
+    except (DatabaseStopped, DatabaseUnavailable):
+        return
+    if session is not None:
+        request.state.visit = session
+
+
 def words(request: Request, status: int) -> Response:
     """Render the page for a status."""
     heading, text = _WORDS.get(status, _AWAY)
-    return page(request, "shell/problem.html", status, heading=heading, text=text)
+    place = page_of(request.url.path) if status in {404, 405} else ""
+    onward = place if place != request.url.path else ""
+    return page(request, "shell/problem.html", status, heading=heading, text=text, place=onward)
 
 
 def register(app: FastAPI) -> None:

@@ -14,11 +14,18 @@ window.addEventListener("pageshow", (event) => {
   }
 });
 
+// A tab that stands open elsewhere shows no name once nobody is signed in, or the screen was hidden.
+const tabs = new BroadcastChannel("hub-visit");
+if (document.querySelector('[data-module="hub-left"]')) {
+  tabs.postMessage("left");
+}
+
 // "Hide this screen" by Shift three times within five seconds, as on GOV.UK's own exit component. Escape is not used: it
 // closes dialogs and must never throw somebody out of a half-written form.
 const hide = document.querySelector('[data-module="hub-hide"]');
 let presses = [];
 if (hide) {
+  hide.addEventListener("click", () => tabs.postMessage("hidden"));
   document.addEventListener("keyup", (event) => {
     if (event.key !== "Shift") {
       presses = [];
@@ -28,6 +35,7 @@ if (hide) {
     presses = [...presses.filter((at) => now - at < 5000), now];
     if (presses.length === 3) {
       document.body.hidden = true;
+      tabs.postMessage("hidden");
       window.location.assign(hide.href);
     }
   });
@@ -37,7 +45,6 @@ if (hide) {
 const idle = document.querySelector('[data-module="hub-idle"]');
 if (idle) {
   const minute = 60_000;
-  const tabs = new BroadcastChannel("hub-visit");
   const leave = () => window.location.replace("/");
   let timers = [];
   const wait = () => {
@@ -58,7 +65,14 @@ if (idle) {
   // Dismissing the warning, also by Escape, means that somebody is there.
   idle.addEventListener("cancel", stay);
   idle.querySelector("button").addEventListener("click", stay);
-  tabs.addEventListener("message", wait);
+  tabs.addEventListener("message", ({ data }) => {
+    if (data === "used") {
+      wait();
+      return;
+    }
+    document.body.hidden = true;
+    window.location.replace(data === "hidden" ? "/leave" : "/");
+  });
   tabs.postMessage("used");
   wait();
 }
