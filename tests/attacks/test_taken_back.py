@@ -79,9 +79,12 @@ async def forbid(hub: Road, referral: dict[str, Any], agency: str, category: str
 
 
 async def listed(hub: Road, agency: str, cursor: str | None = None) -> list[str]:
-    """Deliveries an agency sees behind a place."""
+    """Disclosures an agency sees behind a place.
+
+    A veto on the IDVA service in another test corrects what others must do on that case.
+    """
     page = await hub.partner(agency).inbox(cursor=cursor, limit=100)
-    return [item.delivery_id for item in page.items]
+    return [item.delivery_id for item in page.items if item.kind == "disclosure"]
 
 
 async def test_a_veto_bites_from_its_201_on_before_sharing_has_heard_of_it(hub: Road) -> None:
@@ -169,7 +172,7 @@ async def test_a_veto_that_touches_nothing_of_hers_shows_it_again(hub: Road) -> 
     try:
         await forbid(hub, referral, SUPPORT, "child_school")
         held = await hub.partner(SUPPORT).inbox(cursor=start)
-        assert held.items == ()
+        assert delivery not in {item.delivery_id for item in held.items}
     finally:
         consuming(hub, on=True)
 
