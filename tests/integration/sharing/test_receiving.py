@@ -1,7 +1,7 @@
 """Inbox, receipts and acknowledgements: only one's own, only for exactly what was given, once."""
 
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,6 +11,8 @@ from common.events.sharing import DisclosureSaved
 from common.inbox import Refused, Transient
 from hubformats.agency_events import DeliveryAcknowledged, SavedReceipt
 from hubformats.audit_record import Actor
+from hubformats.canonical import b64u, canonical
+from hubformats.ids import uuid7
 from hubformats.keys import generate_signing
 from sharing.inbox.model import ReceiptRefused, Shown, check_receipt, delivery_of
 from sharing.inbox.use_cases import receiving
@@ -278,6 +280,15 @@ def test_receipts_are_read_strictly() -> None:
             )
 
 
+def spoken(harness: SharingHarness) -> Any:
+    """A message of the IDVA service as the inbox hands it over."""
+    now = harness.clock.now()
+    header = b64u(canonical({"alg": "ES256", "kid": "k", "typ": "t"}))
+    return SimpleNamespace(
+        source=IDVA, id=uuid7(), type="t", jws=f"{header}.e30.s", arrived=now, issued_at=now
+    )
+
+
 async def test_a_suspended_agencys_words_on_its_topic_are_set_aside(
     harness: SharingHarness,
 ) -> None:
@@ -291,14 +302,15 @@ async def test_a_suspended_agencys_words_on_its_topic_are_set_aside(
     taken_up = DeliveryAcknowledged(
         delivery_id=ids[IDVA], role="idva", acknowledged_at=harness.clock.now()
     )
-    got = cast(Any, SimpleNamespace(source=IDVA))
 
     async def say() -> None:
-        await harness.database.write(lambda unit: harness.parts.inbound.saved(unit, got, said))
+        await harness.database.write(
+            lambda unit: harness.parts.inbound.saved(unit, spoken(harness), said)
+        )
 
     async def acknowledge() -> None:
         await harness.database.write(
-            lambda unit: harness.parts.inbound.acknowledged(unit, got, taken_up)
+            lambda unit: harness.parts.inbound.acknowledged(unit, spoken(harness), taken_up)
         )
 
     for speak in (say, acknowledge):
@@ -323,14 +335,13 @@ async def test_only_a_known_role_takes_up_and_the_first_to_say_so_counts(
     harness: SharingHarness,
 ) -> None:
     ids = await delivered(harness)
-    got = cast(Any, SimpleNamespace(source=IDVA))
 
     async def say(role: str) -> None:
         event = DeliveryAcknowledged(
             delivery_id=ids[IDVA], role=role, acknowledged_at=harness.clock.now()
         )
         await harness.database.write(
-            lambda unit: harness.parts.inbound.acknowledged(unit, got, event)
+            lambda unit: harness.parts.inbound.acknowledged(unit, spoken(harness), event)
         )
 
     with pytest.raises(Refused, match="validation-failed"):
