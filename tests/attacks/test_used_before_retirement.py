@@ -76,6 +76,15 @@ async def retired(
     return with_key(hub, agency, made) if added else client
 
 
+async def known(hub: InnerHub, kid: str) -> bool:
+    """Whether sharing has heard of a key; it asks the directory again ten seconds after an answer
+    at the earliest, unless identity said that there is something new.
+    """
+    keys = hub.frame("sharing").keys
+    await keys.refresh()
+    return keys.verification(kid) is not None
+
+
 async def told(hub: InnerHub, client: HubClient) -> list[CompromisedKeyUsed]:
     """What the agency reads of it on its own topic."""
     found = []
@@ -147,6 +156,7 @@ async def test_a_receipt_under_another_key_than_its_envelope_counts_under_its_ow
     (delivery, *_) = await delivered(thief)
     since = SystemClock().now().replace(microsecond=0)
     agency = await retired(hub, thief, stolen.kid)
+    await until(lambda: known(hub, agency.profile.signing.kid), bool)
     receipt = saved_receipt(delivery, signer=stolen, system="a thief's system")
     value = sealed(hub, agency.profile.signing, {"receipt": receipt}, type_="hub.saved-receipt")
     await hub.hub.bus.publish([Outgoing(topics.inbound(SUPPORT), b"k", value, ())])

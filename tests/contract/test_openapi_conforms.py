@@ -135,7 +135,7 @@ def operations(aside: Aside, service: str) -> Iterator[Any]:
             yield operation
 
 
-def tried(aside: Aside, service: str, operation: Any, mode: GenerationMode) -> int:
+def tried(aside: Aside, service: str, operation: Any, direction: GenerationMode) -> int:
     """How many generated requests the operation answered as its document says.
 
     Raises what the first wrong answer raises.
@@ -150,7 +150,7 @@ def tried(aside: Aside, service: str, operation: Any, mode: GenerationMode) -> i
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(generation_mode=mode))
+    @given(case=operation.as_strategy(generation_mode=direction))
     def attempt(case: Any) -> None:
         nonlocal count
         case.validate_response(sent(aside, service, case, caller), checks=CHECKS)
@@ -164,19 +164,19 @@ def tried(aside: Aside, service: str, operation: Any, mode: GenerationMode) -> i
 
 
 @pytest.mark.parametrize(
-    "mode",
+    "direction",
     [GenerationMode.POSITIVE, GenerationMode.NEGATIVE],
     ids=["as described", "not as described"],
 )
 @pytest.mark.parametrize("service", ["referral", "sharing", "audit", "identity", "portal"])
 def test_every_answer_is_one_the_document_describes(
-    aside: Aside, service: str, mode: GenerationMode
+    aside: Aside, service: str, direction: GenerationMode
 ) -> None:
     wrong: list[str] = []
     count = 0
     for operation in operations(aside, service):
         try:
-            count += tried(aside, service, operation, mode)
+            count += tried(aside, service, operation, direction)
         # Every operation is tried and all failures shown
         except (AssertionError, FailureGroup, Exception) as error:  # noqa: BLE001
             wrong.append(
@@ -184,4 +184,4 @@ def test_every_answer_is_one_the_document_describes(
                 f"{error}\n{[str(one) for one in getattr(error, 'exceptions', ())]}"[:1_500]
             )
     assert wrong == [], "\n\n".join(wrong)
-    assert count > 0 or mode is GenerationMode.NEGATIVE
+    assert count > 0 or direction is GenerationMode.NEGATIVE

@@ -236,11 +236,9 @@ def test_files_are_cached_under_their_version_and_nothing_else_is_served(stage: 
     assert "crown" not in page.lower()
 
 
-def test_no_tab_shows_a_name_once_the_person_left_in_another(
-    hub: StandaloneHub, browser: Browser
-) -> None:
+def test_no_tab_shows_a_name_once_the_person_left_in_another(stage: Stage) -> None:
     for leaving, place in (("text=Sign out", "/"), ("text=Hide this screen >> nth=-1", "/hidden")):
-        with visitor(browser, hub.url("portal")) as person:
+        with visitor(stage.browser, stage.hub.url("portal")) as person:
             person.sign_in(ADVOCATE)
             other = person.context.new_page()
             other.goto(f"{person.base}/work")

@@ -19,7 +19,7 @@ from tests.support.snapshots import VICTIM, marking, snapshot, urgent
 NAMES = (
     "Larkspur",
     "Tannery",
-    "Quarry",
+    "Quernstone",
     "Fellgate",
     "Ossuary",
     "Wintle",
