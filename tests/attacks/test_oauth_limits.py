@@ -9,6 +9,7 @@ import pytest
 import identity.oauth.routes
 from tests.support.identity_stage import ISSUER, Party, Stage, identity_stage
 from tests.support.modes import Mode
+from tests.support.rate_windows import stand_still
 
 VERIFIER = "v" * 50
 SCOPE = "referral.write"
@@ -25,6 +26,7 @@ async def stage(
     folder: Path, tmp_path: Path, mode: Mode, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Stage]:
     """Identity with small quotas, all requests from one address."""
+    stand_still(monkeypatch)
     for name in ("client", "grant", "sign-in", "failures"):
         monkeypatch.setitem(identity.oauth.routes.QUOTAS, name, QUOTA)
     async with identity_stage(folder, mode.url(tmp_path / "identity.db")) as made:

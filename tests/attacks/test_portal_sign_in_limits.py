@@ -12,6 +12,7 @@ import pytest
 import portal.sign_in.routes
 from tests.support.portal_harness import PortalHarness, portal_harness
 from tests.support.portal_packages import envelope, package
+from tests.support.rate_windows import stand_still
 
 QUOTA = 5
 OURS = {"Sec-Fetch-Site": "same-origin"}
@@ -20,6 +21,7 @@ OURS = {"Sec-Fetch-Site": "same-origin"}
 @pytest.fixture
 async def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PortalHarness]:
     """The portal with small quotas."""
+    stand_still(monkeypatch)
     for name in portal.sign_in.routes.QUOTAS:
         monkeypatch.setitem(portal.sign_in.routes.QUOTAS, name, QUOTA)
     async with portal_harness(envelope(package()), tmp_path) as made:

@@ -42,7 +42,8 @@ PATIENCE_S = 60.0
 class Broker:
     """The bus, which falls silent the moment that a package would be put on a topic.
 
-    Kafka's broker is killed then, and starts again; the embedded bus takes nothing.
+    Kafka's broker is killed then, and starts again. The embedded bus takes nothing but identity's
+    heartbeats: without them every door shuts after a minute, which a slow machine needs for less.
     """
 
     def __init__(self, hub: Road, mode: Mode) -> None:
@@ -58,14 +59,14 @@ class Broker:
             if self.fails and not self.down and self._real:
                 await asyncio.to_thread(self._real.kill)
             self.down = self.down or self.fails
-        if self.down and not self._real:
+        if self.down and not self._real and any(one.topic != topics.IDENTITY for one in messages):
             raise BusUnavailable("down")
         await self._publish(messages)
 
     async def back(self) -> None:
         """Take messages again."""
-        self.fails = self.down = False
-        if self._real:
+        down, self.fails, self.down = self.down, False, False
+        if down and self._real:
             await asyncio.to_thread(self._real.start)
 
 
@@ -82,6 +83,15 @@ async def hub(mode: Mode, tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 def broker(hub: Road, mode: Mode) -> Broker:
     """Its bus."""
     return Broker(hub, mode)
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def whole_again(hub: Road, broker: Broker) -> AsyncIterator[None]:
+    """Whatever a test has stopped runs again for the next one, though it failed."""
+    yield
+    await broker.back()
+    await hub.services["referral"].resume()
+    consuming(hub, on=True)
 
 
 async def on_topic(hub: Road, agency: str, before: int) -> list[str]:
@@ -138,7 +148,7 @@ async def test_a_veto_during_an_outage_keeps_the_package_from_its_topic(
     await broker.back()
 
     async def others_went() -> bool:
-        return await on_topic(hub, CARE, before[CARE]) == ["disclosure"]
+        return (await on_topic(hub, CARE, before[CARE]))[:1] == ["disclosure"]
 
     await until(others_went, PATIENCE_S)
     if not hears_first:
@@ -151,6 +161,12 @@ async def test_a_veto_during_an_outage_keeps_the_package_from_its_topic(
 
     await until(told, PATIENCE_S)
     assert await on_topic(hub, IDVA, before[IDVA]) == [f"stop {given[IDVA]}", "withdrawal"]
+
+    async def sent_elsewhere() -> bool:
+        return await on_topic(hub, CARE, before[CARE]) == ["disclosure", "correction"]
+
+    # Social care was told to go through the advocate, who will not hear of this case
+    await until(sent_elsewhere, PATIENCE_S)
 
 
 async def test_without_an_answer_nothing_that_waited_leaves_and_then_it_does(

@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support.rate_windows import stand_still
 from tests.support.web_harness import MARKER, Harness, problem, running, small_rates
 
 GOOD: dict[str, Any] = {"people": [{"familyName": "Quill"}]}
@@ -270,8 +271,9 @@ async def test_a_trail_that_fails_does_not_let_anybody_in(harness: Harness) -> N
 
 
 async def test_rate_limits_hold_on_included_routes_and_leave_the_urgent_reserve(
-    harness: Harness,
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    stand_still(monkeypatch)
     harness.app = harness.build(rates=small_rates())
     first = await harness.make("a" * 20)
     assert first.headers["ratelimit-policy"] == '"default";q=2;w=60'
@@ -290,7 +292,10 @@ async def test_rate_limits_hold_on_included_routes_and_leave_the_urgent_reserve(
     )
 
 
-async def test_an_agency_has_a_limit_whatever_client_it_uses(harness: Harness) -> None:
+async def test_an_agency_has_a_limit_whatever_client_it_uses(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_still(monkeypatch)
     harness.app = harness.build(rates=small_rates())
     statuses = []
     for client in ("one", "two", "three", "four"):
