@@ -7,6 +7,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -18,10 +20,37 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("images")]
 
 @pytest.fixture(scope="module")
 def builder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python that stands in for the build image's."""
+    """The Python that stands in for the build image's, with this environment's pip and no other
+    package: making it by `ensurepip` would compile all of pip anew.
+    """
     folder = tmp_path_factory.mktemp("builder")
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    pip = distribution("pip")
+    for top in {file.parts[0] for file in pip.files or () if file.parts[0] != ".."}:
+        shutil.copytree(str(pip.locate_file(top)), site / top)
     return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all images: compiled files go by path, and most packages are in all of them."""
+    return tmp_path_factory.mktemp("images")
+
+
+@pytest.fixture
+def root(folder: Path) -> Iterator[Path]:
+    """The root of one image, at the same path as those before it."""
+    made = folder / "root"
+    made.mkdir()
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def compiled(folder: Path) -> str:
+    """An option of Python's: keep compiled files where the next image finds them."""
+    return f"-Xpycache_prefix={folder / 'compiled'}"
 
 
 def build_stage(dockerfile: Path) -> list[tuple[str, str]]:
@@ -71,23 +100,23 @@ def build(dockerfile: Path, root: Path, builder: Path) -> Path:
 
 
 @pytest.mark.parametrize("service", topology.SERVICES)
-def test_a_service_stands_alone(service: str, builder: Path, tmp_path: Path) -> None:
-    python = build(parts.ROOT / "services" / service / "Dockerfile", tmp_path, builder)
+def test_a_service_stands_alone(service: str, builder: Path, root: Path, compiled: str) -> None:
+    python = build(parts.ROOT / "services" / service / "Dockerfile", root, builder)
     others = [*(other for other in topology.SERVICES if other != service), "standalone", "pytest"]
     program = (
         f"import importlib.util as u, {service}.wiring, {service}.__main__; "
         f"present = [name for name in {others} if u.find_spec(name)]; assert not present, present"
     )
     done = subprocess.run(
-        [python, "-I", "-c", program], capture_output=True, text=True, check=False
+        [python, "-I", compiled, "-c", program], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
 
-def test_the_set_up_container_has_what_it_runs(builder: Path, tmp_path: Path) -> None:
-    python = build(parts.ROOT / "deploy" / "setup" / "Dockerfile", tmp_path, builder)
+def test_the_set_up_container_has_what_it_runs(builder: Path, root: Path, compiled: str) -> None:
+    python = build(parts.ROOT / "deploy" / "setup" / "Dockerfile", root, builder)
     done = subprocess.run(
-        [python, "-m", "deploy.stack", "--help"],
+        [python, compiled, "-m", "deploy.stack", "--help"],
         cwd=parts.ROOT,
         capture_output=True,
         text=True,
