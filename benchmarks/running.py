@@ -13,19 +13,29 @@ from deploy.stack import processes, topology
 from tests.support.hubs import RunningHub, StackHub, StandaloneHub
 from tests.support.ports import free_base
 
-RUNNING: Final = "BENCH_STACK"
-"""Variable with `FOLDER:PORT` of a stack that runs already, for smallest runs that share one."""
+RUNNING: Final = {"standalone": "BENCH_STANDALONE", "stack": "BENCH_STACK"}
+"""By mode, the variable with `FOLDER:PORT` of a hub that runs already, for smallest runs that share
+one.
+"""
+
+
+def shared(mode: str, extra: Mapping[str, str] | None = None) -> RunningHub | None:
+    """Find the hub of that mode which `RUNNING` names, if it names one."""
+    if RUNNING[mode] not in os.environ:
+        return None
+    place, port = os.environ[RUNNING[mode]].rsplit(":", 1)
+    made: type[StackHub | StandaloneHub] = StackHub if mode == "stack" else StandaloneHub
+    return made(Path(place), int(port), extra=dict(extra or {}))
 
 
 @contextmanager
 def hub(mode: str, *, extra: Mapping[str, str] | None = None) -> Iterator[RunningHub]:
     """A started hub of that mode, as its users run it but without the spread of deliveries; stopped
-    and deleted at the end. A stack named by `RUNNING` is used in its place and left as it is.
+    and deleted at the end. One named by `RUNNING` is used in its place and left as it is.
     """
     given = {"HUB_DELIVERY_SPREAD_MS": "0", **(extra or {})}
-    if mode == "stack" and RUNNING in os.environ:
-        place, port = os.environ[RUNNING].rsplit(":", 1)
-        yield StackHub(Path(place), int(port), extra=given)
+    if running := shared(mode, given):
+        yield running
         return
     folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
     folder.chmod(

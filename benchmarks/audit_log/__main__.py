@@ -18,7 +18,7 @@ def main() -> None:
     """Measure and report."""
     logging.disable(logging.WARNING)
     chosen = measuring.parser(__doc__).parse_args()
-    entries = 600 if chosen.smoke else ENTRIES
+    entries = 300 if chosen.smoke else ENTRIES
     rounds = 1 if chosen.smoke else chosen.rounds
     program = tessera_posix.build()
     with measuring.idle_share() as machine:

@@ -39,7 +39,7 @@ def main() -> None:
     chosen = measuring.parser(__doc__)
     chosen.add_argument("--mode", choices=("standalone", "stack", "both"), default="both")
     args = chosen.parse_args()
-    requests, rounds = (24, 1) if args.smoke else (REQUESTS, args.rounds)
+    requests, rounds = (CONNECTIONS, 1) if args.smoke else (REQUESTS, args.rounds)
     report = measuring.Report(
         "intake",
         "POST /v1/referrals of the full example (token, DPoP, idempotency, sealing, audit record, "

@@ -20,6 +20,7 @@ import httpx2
 from benchmarks import measuring
 from benchmarks.measuring import Report, cpu_seconds, quantile
 from benchmarks.road.arrivals import Partners
+from benchmarks.running import service_pids, shared
 from deploy.stack import processes, topology
 from tests.support import hubs
 from tests.support.ports import free_base
@@ -74,7 +75,7 @@ class Size:
 
 
 FULL: Final = Size(rounds=7, referrals=40, idle_s=15.0, quiet_s=6.0)
-SMOKE: Final = Size(rounds=1, referrals=2, idle_s=0.5, quiet_s=1.0)
+SMOKE: Final = Size(rounds=1, referrals=1, idle_s=0.5, quiet_s=1.0)
 
 
 def compare(other: Path, modes: Sequence[str], size: Size, *, smoke: bool) -> None:
@@ -119,7 +120,13 @@ def revision(root: Path) -> str:
 
 @contextmanager
 def hub(checkout: Checkout, mode: str) -> Iterator[Side]:
-    """Run a fresh hub of a checkout; it is stopped and deleted at the end."""
+    """Run a fresh hub of a checkout; it is stopped and deleted at the end.
+
+    This checkout's may be one that runs already.
+    """
+    if checkout.name == "this" and (running := shared(mode)):
+        yield Side(checkout.name, running.profiles, tuple(service_pids(running).values()))
+        return
     folder = Path(tempfile.mkdtemp(prefix="hub-bench-"))
     folder.chmod(0o711)  # PostgreSQL runs under an account of its own and must pass through
     try:

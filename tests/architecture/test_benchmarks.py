@@ -4,6 +4,7 @@ The figures of such a run mean nothing, and none is judged.
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from benchmarks.running import RUNNING, hub
-from tests.support.hubs import StackHub
+from tests.support.hubs import StackHub, StandaloneHub
 
 ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
@@ -21,7 +22,6 @@ NAMES = sorted(
     place.parent.name for place in BENCHMARKS.glob("*/__main__.py") if place.parent.name != "kills"
 )
 IN_BOTH_MODES = ("road", "intake")
-"""In this order on one stack: the second pauses services and leaves them so."""
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,25 +37,36 @@ def test_there_is_one_for_every_ratio_that_is_promised() -> None:
     assert {"audit_log", "envelope", "intake", "road"} <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in IN_BOTH_MODES])
 def test_smallest_run(name: str) -> None:
     """It names machine, versions, load, ratio and bottleneck, on the screen and in its file."""
-    smallest_run(name, name, *(("--mode", "standalone") if name in IN_BOTH_MODES else ()))
+    smallest_run(name, name)
 
 
-def test_smallest_runs_on_the_stack(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One is started as the measurements start theirs, and shared."""
-    with hub("stack") as running:
-        assert isinstance(running, StackHub)
-        monkeypatch.setenv(RUNNING, f"{running.folder}:{running.port}")
-        for name in IN_BOTH_MODES:
-            said = smallest_run(name, name, "--mode", "stack")
-            assert all(each["name"].startswith("stack") for each in said["ratios"])
+def test_smallest_runs_on_hubs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of each mode is started as the measurements start theirs, and shared.
+
+    Intake comes last: it pauses services and leaves them so.
+    """
+    with hub("standalone") as standalone, hub("stack") as stack:
+        assert isinstance(standalone, StandaloneHub)
+        assert isinstance(stack, StackHub)
+        for each in (standalone, stack):
+            monkeypatch.setenv(RUNNING[each.mode], f"{each.folder}:{each.port}")
+        run_in_both_modes("road")
+        compare_a_checkout_with_itself("standalone")
+        run_in_both_modes("intake")
 
 
-def test_two_checkouts_are_compared_by_turns() -> None:
-    """Here a checkout with itself, in the mode that starts sooner."""
-    mode = "standalone"
+def run_in_both_modes(name: str) -> None:
+    """Each mode has its ratios."""
+    said = smallest_run(name, name)
+    modes = {re.split("[,:]", each["name"])[0] for each in said["ratios"]}
+    assert modes == {"standalone", "stack"}
+
+
+def compare_a_checkout_with_itself(mode: str) -> None:
+    """By turns; the one that stands for the other checkout starts a hub of its own."""
     said = smallest_run("road", "road-against", "--mode", mode, "--against", str(ROOT))
     assert [each["name"] for each in said["ratios"]] == [
         f"{mode}: road p50, this / other",
