@@ -10,11 +10,13 @@ from typing import Final
 DEPTH: Final = 5
 """How many modules an import may pass a name on through."""
 
+_NODES: Final = (ast.Import, ast.ImportFrom, ast.Assign, ast.Attribute, ast.Call)
 
-def bindings(parsed: ast.Module) -> Mapping[str, str]:
+
+def bindings(nodes: Iterable[ast.AST]) -> Mapping[str, str]:
     """What each imported or simply assigned name of a module stands for, as a dotted path."""
     found: dict[str, str] = {}
-    for node in ast.walk(parsed):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
                 found[alias.asname or alias.name] = f"{node.module}.{alias.name}"
@@ -22,7 +24,7 @@ def bindings(parsed: ast.Module) -> Mapping[str, str]:
             for alias in node.names:
                 first = alias.name.split(".")[0]
                 found[alias.asname or first] = alias.name if alias.asname else first
-    for node in ast.walk(parsed):
+    for node in nodes:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             meant = dotted(node.value, found)
             if meant is not None:
@@ -78,29 +80,41 @@ class Sources:
         return self._reached[path]
 
     @cached_property
-    def _parsed(self) -> dict[Path, ast.Module]:
-        return {path: ast.parse((self.root / path).read_text("utf-8")) for path in self.files}
+    def _parsed(self) -> dict[Path, list[ast.AST]]:
+        """Of each file the nodes that matter, in the order of `ast.walk`: it is slow."""
+        return {
+            path: [
+                node
+                for node in ast.walk(ast.parse((self.root / path).read_text("utf-8")))
+                if isinstance(node, _NODES)
+            ]
+            for path in self.files
+        }
 
     @cached_property
     def _names(self) -> dict[str, Mapping[str, str]]:
-        return {module_of(path): bindings(parsed) for path, parsed in self._parsed.items()}
+        return {module_of(path): bindings(nodes) for path, nodes in self._parsed.items()}
 
     @cached_property
     def _reached(self) -> dict[Path, frozenset[str]]:
         return {
-            path: frozenset(self._of(module_of(path), parsed))
-            for path, parsed in self._parsed.items()
+            path: frozenset(
+                meant
+                for found in set(self._of(module_of(path), nodes))
+                for meant in self._meant(found)
+            )
+            for path, nodes in self._parsed.items()
         }
 
-    def _of(self, module: str, parsed: ast.Module) -> Iterator[str]:
+    def _of(self, module: str, nodes: Iterable[ast.AST]) -> Iterator[str]:
+        """What the file names, as it names it."""
         names = self._names[module]
-        for meant in names.values():
-            yield from self._meant(meant)
-        for node in ast.walk(parsed):
+        yield from names.values()
+        for node in nodes:
             if isinstance(node, ast.Attribute | ast.Call):
                 found = dotted(node, names)
                 if found is not None:
-                    yield from self._meant(found)
+                    yield found
             elif isinstance(node, ast.ImportFrom) and any(a.name == "*" for a in node.names):
                 yield f"{node.module}.*"
 
