@@ -15,10 +15,10 @@ from common.database.engines import checked_url, place_of
 from common.keyring import USED
 from common.settings import StartRefused
 from deploy.stack.services import Stack
-from standalone.hub import ORDER, Place
+from standalone.hub import ORDER, Hub, Place
 from tests.support.hubs import wait_for
 from tests.support.inner_hub import BASE, assembled, inner_hub
-from tests.support.modes import Mode
+from tests.support.modes import STANDALONE, Mode
 
 pytestmark = pytest.mark.both_modes
 
@@ -33,13 +33,26 @@ def forget(keyring: Path) -> None:
     (keyring / f"secret.{USED}").unlink()
 
 
-async def why_not(mode: Mode, folder: Path) -> str:
-    """How a hub in this folder refuses to start."""
+async def why_not(mode: Mode, folder: Path, service: str) -> str:
+    """How a hub in this folder refuses to start.
+
+    Where each service has its process, the others have no part in it.
+    """
     hub = await assembled(mode, Place(folder, BASE))
     with pytest.raises(StartRefused) as refused:
-        await hub.start()
+        await (hub.start() if mode is STANDALONE else alone(hub, service))
     assert refused.value.status == 3
     return str(refused.value)
+
+
+async def alone(hub: Hub, service: str) -> None:
+    """Start one service of the hub; it is stopped whatever comes of it."""
+    await hub.bus.start()
+    try:
+        await hub.services[service].start()
+    finally:
+        await hub.services[service].stop()
+        await hub.stop()
 
 
 async def test_the_bus_remembers_a_service_whose_database_and_mark_are_gone(
@@ -53,7 +66,7 @@ async def test_the_bus_remembers_a_service_whose_database_and_mark_are_gone(
         (mode.lose if service != "portal" else mode.empty)(hub.file(service))
         if service == "audit":
             shutil.rmtree(tmp_path / "audit" / "log")
-        said = await why_not(mode, tmp_path)
+        said = await why_not(mode, tmp_path, service)
         assert f"{place_of(checked_url(mode.url(hub.file(service))))} is lost or empty" in said
         assert own_topic(service) in said
         assert "restore" in said
