@@ -33,6 +33,8 @@ EXTREMES: Final[tuple[bytes, ...]] = (
     MARK + b"%00%ff{{7*7}}${7*7}",
 )
 """Empty, 8 KiB, control characters, invalid UTF-8, direction marks, huge numbers, markup."""
+DOUBLED: Final = frozenset({b"", MARK, MARK + b"\xff\xfe\xed\xa0\x80", b"-1"})
+"""Those that a header brings twice, too: a repeat is met before its value is read."""
 
 ADVOCATE: Final[dict[str, Any]] = {"scope": "disclosure.read disclosure.acknowledge"}
 COORDINATOR: Final[dict[str, Any]] = {
@@ -196,12 +198,12 @@ async def test_no_header_ends_in_a_500_or_comes_back(
         token = await caller.tokens.token(hub.url(service), scope)
     for header in HEADERS:
         for extreme in EXTREMES:
-            for twice in (1, 2):
+            for times in (1, 2) if extreme in DOUBLED else (1,):
                 if service in {"referral", "sharing"}:
                     proof = hub.proven(caller.tokens.dpop_key, method, service, path, token)
                     good |= {name.lower(): value for name, value in proof.items()}
                 given = [(n.encode(), v.encode()) for n, v in good.items() if n != header]
-                given += [(header.encode(), extreme)] * twice
+                given += [(header.encode(), extreme)] * times
                 status, said = await raw(hub, service, method, path, given)
                 assert status < 500, (header, extreme[:60], said[-300:])
                 # The one header that is said again is a correlation id of the right shape.

@@ -19,6 +19,7 @@ from hubformats.envelope import Message, open_envelope, seal
 from hubformats.ids import opaque, uuid7
 from hubformats.keys import RecipientKey, SigningKey
 from tests.support.inner_hub import URGENT, InnerHub
+from tests.support.road import longer
 
 CLOCK: Final = SystemClock()
 
@@ -97,13 +98,20 @@ def case_of(hub: InnerHub, referral_id: str) -> UUID:
     )
 
 
-async def in_quarantine(hub: InnerHub, topic: str, value: bytes) -> list[Incoming]:
-    """The records of the topic's quarantine with exactly these bytes."""
-    return [
-        record
-        for record in await hub.hub.bus.read(topics.quarantine(topic))
-        if record.value == value
-    ]
+async def in_quarantine(hub: InnerHub, topic: str, *values: bytes) -> list[Incoming]:
+    """The records of the topic's quarantine with exactly these bytes, once each is there.
+
+    Raises TimeoutError. Each look reads the whole topic, so looks become rarer.
+    """
+    pause = 0.02
+    async with asyncio.timeout(30):
+        while True:
+            there = await hub.hub.bus.read(topics.quarantine(topic))
+            found = [record for record in there if record.value in values]
+            if {record.value for record in found} == set(values):
+                return found
+            await asyncio.sleep(pause)
+            pause = longer(pause)
 
 
 @dataclass(frozen=True)
@@ -121,11 +129,7 @@ async def set_aside(hub: InnerHub, sent: Sent, reason: str, *, holds: bool) -> N
     does not.
     """
     await hub.hub.bus.publish([Outgoing(sent.topic, sent.key, sent.value, ())])
-    for _ in range(200):
-        found = await in_quarantine(hub, sent.topic, sent.value)
-        if found:
-            break
-        await asyncio.sleep(0.05)
+    found = await in_quarantine(hub, sent.topic, sent.value)
     assert [(record.key, dict(record.headers)["hub-reason"]) for record in found] == [
         (sent.key, reason.encode())
     ]

@@ -38,7 +38,7 @@ from identity.oauth.use_cases.authority import Authority
 from standalone.hub import ORDER, Hub, Place, assemble, settings_for
 from standalone.prefixes import Prefixes
 from tests.support.modes import STANDALONE, Mode
-from tests.support.road import BUILD
+from tests.support.road import BUILD, longer
 
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "http://127.0.0.1:8000"
@@ -196,7 +196,7 @@ class InnerHub:
         """The states of a referral's outcomes, once there are some and all are `until`, or when
         time is up.
         """
-        end = CLOCK.monotonic() + seconds
+        end, pause = CLOCK.monotonic() + seconds, 0.03
         while True:
             read = await self.call(
                 who, "GET", "referral", f"/v1/referrals/{referral_id}", scope="referral.read"
@@ -204,7 +204,8 @@ class InnerHub:
             states = {str(outcome["state"]) for outcome in read.json()["outcomes"]}
             if states == {until} or CLOCK.monotonic() > end:
                 return states
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(pause)
+            pause = longer(pause)
 
     def file(self, service: str) -> Path:
         """The name of a service's database: where it is in standalone."""
