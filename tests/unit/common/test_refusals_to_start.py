@@ -15,7 +15,7 @@ from common.database import DatabaseUnavailable
 from common.keyring import KeyAbsent, KeyringLocked
 from common.settings import Settings, StartRefused
 from common.web import starting
-from hubformats.bootstrap import BootstrapRefused
+from hubformats.bootstrap import BootstrapRefused, OperatorKeyRefused
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "starting.md"
@@ -52,6 +52,7 @@ def caused(error: Exception, cause: Exception) -> Exception:
     ("error", "kind"),
     [
         (BootstrapRefused("bootstrap-malformed"), "bootstrap"),
+        (OperatorKeyRefused("operator-key-malformed"), "operator-key"),
         (KeyringLocked("a file of the keyring was changed"), "keyring"),
         (KeyAbsent("service"), "keyring"),
         (sqlite_error("SQLITE_NOTADB"), "database-damaged"),

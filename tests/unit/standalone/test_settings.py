@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.settings import SettingsError
-from hubformats.bootstrap import FILE_NAME, SERVICES
+from hubformats.bootstrap import FILE_NAME, OPERATOR_FILE, SERVICES
 from identity.bootstrap.use_cases.create import create
 from standalone import __main__ as program
 from standalone.hub import ORDER, Place, settings_for
@@ -88,17 +88,28 @@ def test_a_bad_port_ends_the_program_with_a_sentence(
     assert not list(tmp_path.iterdir()), "nothing was made for a hub that cannot start"
 
 
-def test_a_bootstrap_file_that_is_refused_ends_the_program_with_status_3(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+@pytest.mark.parametrize(
+    ("damaged", "sentence"),
+    [
+        (FILE_NAME, "the bootstrap file in {} is refused (bootstrap-malformed)"),
+        (OPERATOR_FILE, "beside {}, operator.jwk, is refused (operator-key-malformed)"),
+    ],
+)
+def test_a_damaged_bootstrap_ends_the_program_with_status_3_and_names_its_file(
+    damaged: str,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as once:
         port = once.getsockname()[1]
     monkeypatch.setenv("PORT", str(port))
     monkeypatch.setenv("HUB_DIR", str(tmp_path))
     create(tmp_path, dict.fromkeys(SERVICES, "http://127.0.0.1:1"))
-    (tmp_path / FILE_NAME).write_bytes(b"{}")
+    (tmp_path / damaged).write_bytes(b"{}")
     with pytest.raises(SystemExit) as left:
         program.main()
     assert left.value.code == 3
     [said] = [line for line in capsys.readouterr().err.splitlines() if "did not start" in line]
-    assert f"the bootstrap file in {tmp_path} is refused (bootstrap-malformed)" in said
+    assert sentence.format(tmp_path) in said

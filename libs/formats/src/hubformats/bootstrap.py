@@ -72,6 +72,10 @@ class BootstrapRefused(ValueError):
         self.code = code
 
 
+class OperatorKeyRefused(BootstrapRefused):
+    """The public key beside the file is missing or malformed: the file itself may be sound."""
+
+
 class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -217,7 +221,7 @@ def sign_bootstrap(payload: Mapping[str, Any], operator: SigningKey) -> bytes:
 def read_bootstrap(path: Path, operator_kid: str | None = None) -> Bootstrap:
     """Read and verify the bootstrap file at `path`, or in it when `path` is a folder.
 
-    Raises BootstrapRefused.
+    Raises BootstrapRefused, and its OperatorKeyRefused for the key beside the file.
 
     `operator_kid` is the RFC 7638 thumbprint of the operator's key, pinned by setting. Without it
     the public key beside the file (`operator.jwk`) is trusted. That is for demonstrations, since
@@ -226,15 +230,18 @@ def read_bootstrap(path: Path, operator_kid: str | None = None) -> Bootstrap:
     file = path / FILE_NAME if path.is_dir() else path
     try:
         raw = file.read_bytes()
-        beside = None if operator_kid else (file.parent / OPERATOR_FILE).read_bytes()
     except OSError:
         raise BootstrapRefused("bootstrap-unreadable") from None
-    if beside is not None:
-        try:
-            operator_kid = verification_from_jwk(parse(beside), OPERATOR).kid
-        except (ValueError, KeyRefused):
-            raise BootstrapRefused("operator-key-malformed") from None
-    return verify_bootstrap(raw, operator_kid or "")
+    return verify_bootstrap(raw, operator_kid or _beside(file.parent / OPERATOR_FILE))
+
+
+def _beside(file: Path) -> str:
+    try:
+        return verification_from_jwk(parse(file.read_bytes()), OPERATOR).kid
+    except OSError:
+        raise OperatorKeyRefused("operator-key-unreadable") from None
+    except (ValueError, KeyRefused):
+        raise OperatorKeyRefused("operator-key-malformed") from None
 
 
 def verify_bootstrap(raw: bytes, operator_kid: str) -> Bootstrap:

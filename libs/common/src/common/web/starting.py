@@ -13,6 +13,7 @@ from common.telemetry import describe
 _WORDS: Final[Mapping[str, Any]] = tomllib.loads(
     (files("common.web") / "starting.toml").read_text("utf-8")
 )
+_CODED: Final = {"bootstrap", "operator-key", "keyring", "agreement"}
 _ERRNO: Final = {errno.ENOSPC: "disk-full", errno.EDQUOT: "disk-full", errno.EIO: "disk-failed"}
 
 
@@ -27,7 +28,7 @@ def refusal(error: BaseException, settings: Settings) -> StartRefused:
         keyring=settings.keyring_dir,
         database=place_of(checked_url(settings.database_url)),
         data=settings.data_dir,
-        code=str(error) if kind in {"bootstrap", "keyring", "agreement"} else describe(error),
+        code=str(error) if kind in _CODED else describe(error),
     )
     made = StartRefused(text)
     made.status = _WORDS[kind]["status"]
