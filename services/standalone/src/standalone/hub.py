@@ -16,8 +16,8 @@ import referral.wiring
 import sharing.wiring
 from common import topics
 from common.bus import Bus
-from common.keyring import FileKeyring
-from common.settings import Settings, SettingsError
+from common.keyring import USED, FileKeyring
+from common.settings import Settings, SettingsError, StartRefused
 from common.web.service import Service
 from common.web.starting import refusal
 from hubformats.bootstrap import SERVICES, Bootstrap
@@ -50,6 +50,11 @@ class Place:
     def url(self, service: str) -> str:
         """Return the base URL of one service. The portal is at the root."""
         return self.base_url if service == "portal" else f"{self.base_url}/{service}"
+
+    @property
+    def bus_file(self) -> Path:
+        """Return the file of the embedded bus."""
+        return self.folder / "bus" / "bus.db"
 
 
 def settings_for(service: str, place: Place, base: Settings | None = None) -> Settings:
@@ -132,12 +137,11 @@ async def assemble(
     try:
         bootstrap = create(place.folder, {name: place.url(name) for name in SERVICES})
         sharing.wiring.sign_agreement(place.folder, bootstrap.area.id)
+        _demand_same_bus(place)
         (place.folder / "bus").mkdir(mode=0o700, exist_ok=True)
     except Exception as failure:  # noqa: BLE001 - said with the place it is about
         raise _said(failure, everywhere) from None
-    bus = EmbeddedBus(
-        place.folder / "bus" / "bus.db", topics.topics(tuple(bootstrap.agencies)), clock=clock
-    )
+    bus = EmbeddedBus(place.bus_file, topics.topics(tuple(bootstrap.agencies)), clock=clock)
     hub = Hub(place, bus=bus, bootstrap=bootstrap, progress=progress)
     transport = _InProcess(lambda: hub.app)
     hub.http = httpx2.AsyncClient(transport=transport, base_url=place.base_url)
@@ -156,6 +160,23 @@ async def assemble(
     }
     hub.app = Prefixes(mounted, hub.services["portal"].app, hub.start, hub.stop)
     return hub
+
+
+def _demand_same_bus(place: Place) -> None:
+    """Raise StartRefused for a bus that is gone beside keyrings that were used.
+
+    What one service had sent and another had not taken in would be lost without a word.
+    """
+    file = place.bus_file
+    if file.exists() and file.stat().st_size > 0:
+        return
+    for name in ORDER:
+        folder = settings_for(name, place).keyring_dir
+        if FileKeyring(folder, passphrase=None, open_allowed=True).known(USED) is not None:
+            raise StartRefused(
+                f"the bus {file} is lost or empty, and the hub has been used: restore its newest "
+                "backup; nothing begins anew beside what was used"
+            )
 
 
 def _said(failure: BaseException, settings: Settings) -> BaseException:
