@@ -82,6 +82,14 @@ async def test_an_unknown_caller_learns_401_before_anything_about_its_body(
         problem(answer, 401, "unauthorized")
 
 
+@pytest.mark.parametrize("path", ["/v1/things/%00", "/v1/things/a%00b", "/v1/%00"])
+async def test_no_path_with_a_nul_reaches_a_route(harness: Harness, path: str) -> None:
+    """No id holds one; PostgreSQL takes none in a text, which would be a 500."""
+    problem(await harness.call("GET", path), 404, "not-found")
+    assert harness.effects == []
+    problem(await harness.raw("GET", "/v1/things/%00"), 401, "unauthorized")
+
+
 @pytest.mark.parametrize("size", [256 * 1024 + 1, 2_000_000])
 async def test_a_large_body_is_413(harness: Harness, size: int) -> None:
     problem(await post(harness, b'"' + b"x" * (size - 2) + b'"'), 413, "body-too-large")

@@ -35,7 +35,7 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 
 # scope["state"] member: the body as taken, empty when it has a fault; for the accounts of a refusal
 BODY = "hub_body"
-# scope["state"] member: a Problem with the body, raised by the guard once the caller is known
+# scope["state"] member: a Problem with body or path, raised by the guard once the caller is known
 FAULT = "hub_fault"
 
 
@@ -118,6 +118,8 @@ class Edge:
             fault = self._fault(scope, body)
             if fault is not None:
                 body, state[FAULT] = b"", fault
+        if "\0" in scope["path"]:  # no id holds one, and PostgreSQL fails on it
+            state[FAULT] = Problem("not-found")
         state[BODY] = body
         given = False
 
