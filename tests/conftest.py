@@ -1,8 +1,12 @@
 """Fixtures every test may use. They live in tests/support; this file only registers them."""
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
-from tests.support import modes, scheduling, stack_parts
+from tests.support import forks, modes, scheduling, stack_parts
 from tests.support.stack_parts import (
     hub_stack,
     kafka_broker,
@@ -24,6 +28,20 @@ __all__ = [
     "own_postgres_server",
     "postgres_server",
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_processes() -> Iterator[None]:
+    """The hub's processes are forks of one that has imported them: tests/support/forks.py."""
+    with forks.forking(Path(os.environ[stack_parts.FOLDER])):
+        yield
+
+
+@pytest.fixture(scope="module")
+def new_processes() -> Iterator[None]:
+    """Here they start as a newcomer's do: a new interpreter, which imports all that it needs."""
+    with forks.anew():
+        yield
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,5 +1,8 @@
 """The road, by hand as it were: one referral from a police system to sealed, provable deliveries,
-in both modes."""
+in both modes.
+
+Of all journeys this one starts services and `hubctl` as new processes, imports and all.
+"""
 
 import json
 from collections.abc import Iterator
@@ -40,7 +43,11 @@ NOT_TOLD = (
     "northmoor-police",
 )
 
-pytestmark = [pytest.mark.xdist_group("hubs"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.xdist_group("hubs"),
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("new_processes"),
+]
 
 
 @pytest.fixture(scope="module", params=["standalone", "stack"])

@@ -3,7 +3,6 @@ that exist."""
 
 import asyncio
 import os
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from deploy.stack.services import Stack
 from hubformats import jws
 from hubpartner.client import HubClient, InboxItem
 from hubpartner.profile import read_profile
+from tests.support import forks
 
 T = TypeVar("T")
 
@@ -199,16 +199,14 @@ class Said:
 
 
 def hubctl(hub: RunningHub, agency: str, *words: str, folder: Path | None = None) -> Said:
-    """Run the real `hubctl` under an agency's profile."""
+    """Run `hubctl` under an agency's profile."""
     command = [
-        str(Path(sys.executable).parent / "hubctl"),
+        str(forks.SCRIPT),
         "--profile",
         str(hub.profiles / f"{agency}.toml"),
         *words,
     ]
-    done = subprocess.run(
-        command, cwd=folder or ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
+    done = forks.run(command, folder or ROOT, 120)
     return Said(done.returncode, done.stdout, done.stderr)
 
 

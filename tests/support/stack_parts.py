@@ -16,6 +16,7 @@ from deploy.stack import processes
 from deploy.stack.kafka import KafkaBroker
 from deploy.stack.postgres import PostgresServer
 from deploy.stack.services import Stack
+from tests.support import forks
 from tests.support.modes import STANDALONE, Mode, StackMode
 from tests.support.ports import free_base
 
@@ -184,6 +185,7 @@ def _base_port(folder: Path) -> int:
 
 
 def _stop(folder: Path) -> None:
+    forks.end(folder)
     if (folder / "stack").exists():
         Stack(folder / "stack", _base_port(folder / "stack")).stop()
     for broker in folder.glob("kafka*"):
