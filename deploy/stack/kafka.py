@@ -14,6 +14,8 @@ from deploy.stack.secrets import derived, root_secret
 PROPERTIES = Path(__file__).resolve().parents[1] / "kafka" / "server.properties"
 LOGGING = Path(__file__).resolve().parents[1] / "kafka" / "log4j2.yaml"
 SUPERUSER = "broker"
+SMALL = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "--enable-native-access=ALL-UNNAMED")
+"""For a JVM that lives for a test or a demonstration: what it saves is its own start."""
 
 
 class KafkaBroker:
@@ -79,16 +81,8 @@ class KafkaBroker:
                 )
             self._write_settings()
             self._format()
-            flags = [
-                "-Xms192m",
-                "-Xmx384m",
-                "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1",
-                "--enable-native-access=ALL-UNNAMED",
-            ]
-            processes.spawn(
-                [*self._java(flags), "kafka.Kafka", str(self._properties)], self.folder, "broker"
-            )
+            broker = [*self._java(["-Xms192m", "-Xmx384m"]), "kafka.Kafka", str(self._properties)]
+            processes.spawn(broker, self.folder, "broker")
         self.wait_ready(patience)
 
     def stop(self) -> None:
@@ -212,4 +206,4 @@ class KafkaBroker:
 
     def _java(self, flags: list[str]) -> list[str]:
         logging = f"-Dlog4j2.configurationFile={LOGGING}"
-        return [str(parts.java()), *flags, logging, "-cp", parts.kafka_classpath()]
+        return [str(parts.java()), *SMALL, *flags, logging, "-cp", parts.kafka_classpath()]
