@@ -114,6 +114,25 @@ def stack_plan(kills: int, rng: random.Random) -> list[Kill]:
     return plan
 
 
+def short_plan(mode: str, rng: random.Random) -> list[Kill]:
+    """Four deaths: at random moments, at a point that is passed often, on the stack of a server."""
+    if mode == "standalone":
+        victim, pause = WHOLE, 4.0
+        others = [Kill(WHOLE, "", 1, rng.uniform(0.3, pause)), _soon(WHOLE, rng)]
+    else:
+        victim, other = rng.sample(("sharing", "audit"), 2)
+        pause = 12.0
+        others = [
+            Kill(rng.choice(SERVERS), "", 1, rng.uniform(3, 15)),
+            Kill(other, "", 1, rng.uniform(0.3, pause)),
+        ]
+    return [Kill(victim, "", 1, rng.uniform(0.3, pause)), _soon(victim, rng), *others]
+
+
+def _soon(victim: str, rng: random.Random) -> Kill:
+    return Kill(victim, rng.choice(EVERYWHERE), rng.randint(1, 2), 0)
+
+
 def _lane(
     victim: str, points: Sequence[str], kills: int, rng: random.Random, pause: float
 ) -> list[Kill]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tests.support.hubs import RunningHub
 from tests.support.kills import Done, Kill, Reaper
 from tests.support.oracle import Heads, Oracle, Verdict
-from tests.support.senders import Senders
+from tests.support.senders import Acknowledged, Senders
 
 _AFTERWARDS_S = 2.0
 
@@ -21,6 +21,7 @@ class Stress:
     mode: str
     seed: int
     deaths: Sequence[Done]
+    acknowledged: Sequence[Acknowledged]
     verdict: Verdict
     retries: str
     seconds: float
@@ -77,5 +78,11 @@ async def stress(hub: RunningHub, plan: Sequence[Kill], *, seed: int, rate: floa
         )
     deaths = sorted(reaper.done, key=lambda one: one.at)
     return Stress(
-        hub.mode, seed, deaths, verdict, str(dict(senders.tries)), time.monotonic() - began
+        hub.mode,
+        seed,
+        deaths,
+        senders.acknowledged,
+        verdict,
+        str(dict(senders.tries)),
+        time.monotonic() - began,
     )
