@@ -29,7 +29,7 @@ SCRIPT: Final = Path(sys.executable).parent / "hubctl"
 READ_BEFORE: Final = ("PYTHON", "OTEL_", "LD_", "LC_", "LANG", "MALLOC_")
 """Variables that count when an interpreter starts or imports: changed, they need a new process."""
 
-_PATIENCE_S: Final = 120.0
+_PATIENCE_S: Final = 300.0
 _spawn: Final = processes.spawn
 
 
