@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import forks, modes, scheduling, stack_parts
+from tests.support import forks, modes, scheduling, stack_parts, tls_once
 from tests.support.stack_parts import (
     hub_stack,
     kafka_broker,
@@ -34,6 +34,13 @@ __all__ = [
 def forked_processes() -> Iterator[None]:
     """The hub's processes are forks of one that has imported them: tests/support/forks.py."""
     with forks.forking(Path(os.environ[stack_parts.FOLDER])):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """HTTP clients of this process share what they trust: tests/support/tls_once.py."""
+    with tls_once.shared_defaults():
         yield
 
 
