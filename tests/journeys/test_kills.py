@@ -30,7 +30,7 @@ async def test_kills_lose_nothing_and_repeat_nothing(hub: RunningHub) -> None:
     """Run again with HUB_KILL_SEED=<the seed shown> for the same schedule."""
     seed = int(os.environ.get("HUB_KILL_SEED") or secrets.randbelow(10**9))
     plan = short_plan(hub.mode, random.Random(seed))
-    result = await stress(hub, plan, seed=seed)
+    result = await stress(hub, plan, seed=seed, rate=1.0)
     assert len(result.deaths) == len(plan)
     assert any(each.kill.point and each.reached for each in result.deaths), result.told()
     assert any(not each.kill.point for each in result.deaths)
