@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -43,8 +44,13 @@ def environment(filters: Mapping[str, Callable[..., str]]) -> Environment:
     """Make the strict environment of our templates, with further filters of the folders.
 
     A template is named by its folder: "work/delivery.html". An unknown name in a template is an
-    error, never an empty place.
+    error, never an empty place. Portals of one process share it, and what it has compiled.
     """
+    return _environment(tuple(sorted(filters.items())))
+
+
+@cache
+def _environment(filters: tuple[tuple[str, Callable[..., str]], ...]) -> Environment:
     # The design-system macros read absent keys all over, so they live in a lenient environment of
     # their own.
     lenient = Environment(
@@ -68,7 +74,7 @@ def environment(filters: Mapping[str, Callable[..., str]]) -> Environment:
         strict.globals[macro] = getattr(module, macro)
     strict.globals["service_name"] = SERVICE_NAME
     strict.globals["isolated"] = isolated
-    strict.filters.update({**_FILTERS, **filters})
+    strict.filters.update({**_FILTERS, **dict(filters)})
     return strict
 
 
