@@ -11,7 +11,9 @@ import pytest
 from deploy.stack import processes
 from tests.support import forks
 
-GIVEN = {"PATH": os.environ["PATH"], "HUB_BUS": "embedded", "HUB_SERVICE_URL": "http://127.0.0.1"}
+# All but the hub's: one that Python reads at its start would, if it were missing, forbid a fork.
+OTHERS = {name: text for name, text in os.environ.items() if not name.startswith("HUB_")}
+GIVEN = {**OTHERS, "HUB_BUS": "embedded", "HUB_SERVICE_URL": "http://127.0.0.1"}
 
 
 def said_by(folder: Path, module: str, env: Mapping[str, str]) -> str:
@@ -93,5 +95,4 @@ def test_what_is_not_the_hub_or_needs_a_new_interpreter_is_none(tmp_path: Path) 
 
 
 def _hub(folder: Path) -> dict[str, str]:
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("HUB_")}
-    return {**kept, "HUB_DIR": str(folder / "hub"), "PORT": str(processes.free_port())}
+    return {**OTHERS, "HUB_DIR": str(folder / "hub"), "PORT": str(processes.free_port())}
