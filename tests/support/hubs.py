@@ -219,12 +219,12 @@ async def as_agency(hub: RunningHub, agency: str, work: Callable[[HubClient], Aw
 async def wait_for(
     work: Callable[[], Awaitable[T]], until: Callable[[T], bool], *, seconds: float = PATIENCE_S
 ) -> T:
-    """Repeat `work` until its answer satisfies `until`.
+    """Repeat `work` until its answer satisfies `until`, less and less often.
 
     Raises AssertionError with the last answer's type when it never does.
     """
     loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
+    end, pause = loop.time() + seconds, 0.1
     while True:
         answer = await work()
         if until(answer):
@@ -233,7 +233,8 @@ async def wait_for(
             raise AssertionError(
                 f"not reached in {seconds} s; last was a {type(answer).__name__}: {_brief(answer)}"
             )
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.3, 0.4)
 
 
 def served_keys(hub: RunningHub) -> dict[str, int]:
