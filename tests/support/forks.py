@@ -3,6 +3,7 @@ does not pay for the imports again. `anew` starts them as a newcomer does."""
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -28,6 +29,9 @@ MODULES: Final = frozenset({*SERVICES, "standalone"})
 SCRIPT: Final = Path(sys.executable).parent / "hubctl"
 READ_BEFORE: Final = ("PYTHON", "OTEL_", "LD_", "LC_", "LANG", "MALLOC_")
 """Variables that count when an interpreter starts or imports: changed, they need a new process."""
+
+FILES_BEFORE: Final = resource.getrlimit(resource.RLIMIT_NOFILE)
+"""How many files the server may open, and so what it becomes."""
 
 _PATIENCE_S: Final = 300.0
 _spawn: Final = processes.spawn
@@ -155,11 +159,12 @@ def _is_service(command: Sequence[str]) -> bool:
 
 def _as_imported(env: Mapping[str, str]) -> bool:
     """Tell whether the server, started by a process of this run, imported under the same ones."""
-    return all(
+    same = all(
         env.get(name) == os.environ.get(name)
         for name in {*env, *os.environ}
         if name.startswith(READ_BEFORE)
     )
+    return same and resource.getrlimit(resource.RLIMIT_NOFILE) == FILES_BEFORE
 
 
 def _told(answers: socket.socket, what: str) -> int:
