@@ -89,9 +89,8 @@ def alive(pid: int) -> bool:
     with suppress(ChildProcessError):  # not ours: init, or whoever started it, reaps it
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             return False
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
+    fields = _told(Path(f"/proc/{pid}/stat"))
+    if not fields:
         return _signal(pid, 0) if not Path("/proc/self").exists() else False
     state, threads = fields[0], int(fields[17])
     return state != "Z" or threads > 1
@@ -130,7 +129,7 @@ def stands_still(folder: Path, name: str) -> bool:
     threads = Path(f"/proc/{running(folder, name)}/task").glob(
         "*/stat"
     )  # without /proc there are none to wait for
-    return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
+    return all(_told(thread)[:1] in ([], ["T"]) for thread in threads)
 
 
 def wait_until(
@@ -145,6 +144,14 @@ def wait_until(
             )
             raise NotReady(f"{what}: not within {seconds:.0f} s\n{tail}")
         time.sleep(0.05)
+
+
+def _told(stat: Path) -> list[str]:
+    """Read what the kernel tells of a process or thread after its name; nothing when it is gone."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):  # the second when it is reaped as we read
+        return []
 
 
 def _signal(pid: int, what: int) -> bool:

@@ -36,6 +36,23 @@ def test_a_started_process_is_found_and_ends(tmp_path: Path) -> None:
     processes.end(tmp_path, "it")
 
 
+@pytest.mark.parametrize("gone", [FileNotFoundError, ProcessLookupError])
+def test_one_that_is_reaped_as_we_look_is_not_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: type[OSError]
+) -> None:
+    """The second comes from a file that could still be opened and no longer be read."""
+
+    def read(_: Path) -> str:
+        raise gone
+
+    pid = started(tmp_path, SLEEP)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", read)
+        assert not processes.alive(pid)
+    processes.end(tmp_path, "it")
+    assert not processes.alive(pid)
+
+
 def test_what_does_not_listen_is_killed_when_patience_ends(tmp_path: Path) -> None:
     pid = started(tmp_path, STUBBORN)
     processes.end(tmp_path, "it", patience=0.2)
